@@ -1,0 +1,85 @@
+"""What people configure: registries, projects and their stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from tagboat.core.image import ImageName
+from tagboat.core.tags import TagPattern
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class RegistryKind(StrEnum):
+    """`gitea` (Forgejo too) stores tags in lower case and has quirks of its own; everything else is `oci`."""
+
+    GITEA = "gitea"
+    OCI = "oci"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Where images live. `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server."""
+
+    id: str
+    name: str
+    url: str
+    kind: RegistryKind
+    username: str = ""
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """The host (with port as written) that images of this registry begin with, in lower case."""
+        return self.url.partition("://")[2].rstrip("/").lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """One image that is deployed.
+
+    `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty;
+    `inspected` is False until somebody, or the image itself, has said what `port` and `healthcheck` are.
+    """
+
+    id: str
+    name: str
+    image: ImageName
+    port: int = 0
+    healthcheck: str = ""
+    env: Mapping[str, str] = _EMPTY
+    registry_id: str | None = None
+    inspected: bool = True
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One lane of a project. `health_timeout_s` and `drain_timeout_s` are seconds."""
+
+    id: str
+    project_id: str
+    name: str
+    pattern: TagPattern
+    position: int = 0
+    auto_deploy: bool = True
+    max_instances: int = 1
+    env: Mapping[str, str] = _EMPTY
+    domains: tuple[str, ...] = ()
+    health_timeout_s: int = 60
+    drain_timeout_s: int = 30
+    held: bool = False
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTag:
+    """A tag that some source has named. `digest` is the last one it was seen to point to, None if never looked up."""
+
+    project_id: str
+    tag: str
+    digest: str | None
+    first_seen: datetime
+    source: str

@@ -1,0 +1,184 @@
+"""Deploys, their steps and the instances they make, with the legal transitions between their states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from tagboat.core.image import Digest
+
+
+class Trigger(StrEnum):
+    """What caused a deploy."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    MANUAL = "manual"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class DeployStatus(StrEnum):
+    """`queued` and `running` are open; the others are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows any more."""
+        return self not in OPEN_STATUSES
+
+
+OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
+
+
+class StepName(StrEnum):
+    """The steps of a deploy, in their order. Nothing before `switch` touches the old instance."""
+
+    RESOLVE = "resolve"
+    PULL = "pull"
+    START = "start"
+    CHECK = "check"
+    SWITCH = "switch"
+    DRAIN = "drain"
+    RETIRE = "retire"
+
+
+class StepStatus(StrEnum):
+    """`pending` → `running` → `done`, `failed` or `skipped`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a deploy; `detail` is words for a person."""
+
+    name: StepName
+    status: StepStatus = StepStatus.PENDING
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    detail: str = ""
+
+
+PENDING_STEPS = tuple(Step(name) for name in StepName)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploy:
+    """One attempt to make a tag live in a stage.
+
+    `digest` is what the push named or what `resolve` found. `merges` counts the pushes merged into it, so that a
+    resolution that raced with one is seen to be stale. `claimed_by` is the server at work on it until `claimed_until`.
+    """
+
+    id: str
+    project_id: str
+    stage_id: str
+    tag: str
+    digest: Digest | None
+    trigger: Trigger
+    status: DeployStatus = DeployStatus.QUEUED
+    reason: str | None = None
+    force: bool = False
+    steps: tuple[Step, ...] = PENDING_STEPS
+    log: str = ""
+    merges: int = 0
+    claimed_by: str | None = None
+    claimed_until: datetime | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    def step(self, name: StepName) -> Step:
+        """The step of that name."""
+        return next(step for step in self.steps if step.name is name)
+
+    def with_step(self, step: Step) -> "Deploy":
+        """The same deploy with `step` in the place of the one of its name."""
+        return replace(self, steps=tuple(step if old.name is step.name else old for old in self.steps))
+
+    @property
+    def resolved(self) -> bool:
+        """Whether `resolve` has settled on a digest."""
+        return self.step(StepName.RESOLVE).status is StepStatus.DONE
+
+
+class InstanceState(StrEnum):
+    """`starting` → `live` → `draining` → `stopped`; `failed` from anywhere before `stopped`."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether its container is gone for good."""
+        return self in {InstanceState.STOPPED, InstanceState.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One container that serves one tag of a stage.
+
+    `host_port` is the loopback port it is published on, 0 for none; `fingerprint` is of the configuration it was
+    started with (see `fingerprint`).
+    """
+
+    id: str
+    deploy_id: str
+    project_id: str
+    stage_id: str
+    tag: str
+    digest: Digest
+    state: InstanceState
+    container: str
+    host_port: int
+    fingerprint: str
+    started_at: datetime
+    stopped_at: datetime | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Its own loopback address, None when it listens on nothing."""
+        return f"http://127.0.0.1:{self.host_port}" if self.host_port else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """What the engine is asked to run. `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0."""
+
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    env: Mapping[str, str] = MappingProxyType({})
+    port: int = 0
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerStatus:
+    """What the engine says of a container. `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`."""
+
+    id: str
+    name: str
+    running: bool
+    restarting: bool
+    restarts: int
+    exit_code: int
+    oom_killed: bool
+    health: str | None
+    labels: Mapping[str, str]
+    host_port: int

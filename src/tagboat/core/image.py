@@ -1,0 +1,165 @@
+"""Image references, parsed once at the edge and immutable from there on.
+
+The grammar is that of the distribution project's `reference` package (what `docker pull` accepts), with Docker Hub's
+short forms completed. Tag grammar and lengths follow the OCI distribution specification 1.1.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import NewType
+
+from tagboat.core.errors import InvalidImageRefError
+
+Digest = NewType("Digest", str)
+"""`sha256:` and 64 lower-case hexadecimal digits."""
+
+DOCKER_HUB = "docker.io"
+MAX_NAME_LENGTH = 255
+MAX_TAG_LENGTH = 128
+
+_DOCKER_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_TAG_LENGTH - 1}}}", re.ASCII)
+_HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII)
+_PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
+_PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImageName:
+    """A repository: the image without tag. `host` is lower-case and keeps its port; `path` has at least one part."""
+
+    host: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.path}"
+
+    @property
+    def last_part(self) -> str:
+        """The last part of the path: `app` of `git.example.com/acme/app`."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImageRef:
+    """An image with its tag and, when it is known, its digest."""
+
+    name: ImageName
+    tag: str
+    digest: Digest | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an image says of itself (OCI image configuration).
+
+    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say.
+    """
+
+    digest: Digest | None = None
+    tcp_ports: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    has_healthcheck: bool = False
+    created: datetime | None = None
+
+
+def parse_digest(text: str) -> Digest:
+    """Return `text` as a digest; raise InvalidImageRefError unless it is `sha256:` and 64 lower-case hex digits."""
+    if not _DIGEST.fullmatch(text):
+        raise InvalidImageRefError(f"{_show(text)} is not a digest: sha256: and 64 lower-case hex digits are expected")
+    return Digest(text)
+
+
+def parse_tag(text: str) -> str:
+    """Return `text` if it is a tag (at most 128 of letters, digits, `_`, `.`, `-`); else raise InvalidImageRefError."""
+    if len(text) > MAX_TAG_LENGTH:
+        raise InvalidImageRefError(f"the tag {_show(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed")
+    if not _TAG.fullmatch(text):
+        raise InvalidImageRefError(
+            f"{_show(text)} is not a tag: letters, digits, '_', '.' and '-', not starting with '.' or '-'"
+        )
+    return text
+
+
+def parse_image_name(text: str) -> ImageName:
+    """Parse a repository without tag or digest; raise InvalidImageRefError naming what is wrong.
+
+    `nginx` becomes `docker.io/library/nginx`; the host is lower-cased and its port is kept as written.
+    """
+    name, tag, digest = _split(text)
+    if tag is not None or digest is not None:
+        raise InvalidImageRefError(f"{_show(text)} has a tag or digest; give the image without it, such as {_show(name)}")
+    return _parse_name(name)
+
+
+def parse_image_ref(text: str) -> ImageRef:
+    """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError naming what is wrong.
+
+    A missing tag is `latest`; a digest without a tag is refused, since a stage is chosen by tag.
+    """
+    name, tag, digest = _split(text)
+    if tag is None and digest is not None:
+        raise InvalidImageRefError(f"{_show(text)} has a digest but no tag; add the tag, as in {_show(name)}:v1@sha256:…")
+    parsed = _parse_name(name)
+    return ImageRef(parsed, parse_tag(tag) if tag is not None else "latest", parse_digest(digest) if digest is not None else None)
+
+
+def is_docker_hub(host: str) -> bool:
+    """Whether `host` is one of the names under which Docker Hub's registry is known."""
+    return host in _DOCKER_HUB_ALIASES
+
+
+def _split(text: str) -> tuple[str, str | None, str | None]:
+    """Cut a reference into name, tag and digest, without judging them. A colon before the last `/` is a port's."""
+    if not text:
+        raise InvalidImageRefError("the image reference is empty")
+    name, at, digest = text.partition("@")
+    head, slash, tail = name.rpartition("/")
+    last, colon, tag = tail.partition(":")
+    return head + slash + last, tag if colon else None, digest if at else None
+
+
+def _parse_name(name: str) -> ImageName:
+    first, slash, rest = name.partition("/")
+    if slash and _looks_like_host(first):
+        host, path = first.lower(), rest
+    else:
+        host, path = DOCKER_HUB, name
+    if not _HOST.fullmatch(host):
+        raise InvalidImageRefError(f"{_show(host)} is not a registry host")
+    port = _PORT.search(host)
+    if port and not 0 < int(port[1]) < 65536:
+        raise InvalidImageRefError(f"the port of {_show(host)} is not between 1 and 65535")
+    if is_docker_hub(host):
+        host = DOCKER_HUB
+        path = path if "/" in path else f"library/{path}"
+    _check_path(path, name)
+    if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
+        raise InvalidImageRefError(f"the image name {_show(name)} is longer than {MAX_NAME_LENGTH} characters with its host")
+    return ImageName(host, path)
+
+
+def _looks_like_host(first: str) -> bool:
+    """The rule of the `reference` package: a dot, a colon, `localhost`, or an upper-case letter make it a host."""
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
+
+
+def _check_path(path: str, name: str) -> None:
+    for part in path.split("/"):
+        if not _PATH_PART.fullmatch(part):
+            hint = "; repository names are lower-case" if part != part.lower() and _PATH_PART.fullmatch(part.lower()) else ""
+            raise InvalidImageRefError(f"{_show(part)} in {_show(name)} is not a valid part of an image name{hint}")
+
+
+def _show(text: str) -> str:
+    """`text` in quotes, escaped and cut short, so that an error never repeats a megabyte or a control character."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
