@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
-from tagboat.core.image import ImageName
+from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
 from tagboat.core.tags import TagPattern
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class RegistryKind(StrEnum):
@@ -33,7 +30,8 @@ class Registry:
     @property
     def host(self) -> str:
         """The host (with port as written) that images of this registry begin with, in lower case."""
-        return self.url.partition("://")[2].rstrip("/").lower()
+        host = self.url.partition("://")[2].rstrip("/").lower()
+        return DOCKER_HUB if is_docker_hub(host) else host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,7 @@ class Project:
     image: ImageName
     port: int = 0
     healthcheck: str = ""
-    env: Mapping[str, str] = _EMPTY
+    env: Mapping[str, str] = field(default_factory=dict)
     registry_id: str | None = None
     inspected: bool = True
     created_at: datetime
@@ -66,7 +64,7 @@ class Stage:
     position: int = 0
     auto_deploy: bool = True
     max_instances: int = 1
-    env: Mapping[str, str] = _EMPTY
+    env: Mapping[str, str] = field(default_factory=dict)
     domains: tuple[str, ...] = ()
     health_timeout_s: int = 60
     drain_timeout_s: int = 30

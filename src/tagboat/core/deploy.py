@@ -1,10 +1,9 @@
 """Deploys, their steps and the instances they make, with the legal transitions between their states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from tagboat.core.image import Digest
 
@@ -163,7 +162,7 @@ class ContainerSpec:
     name: str
     image: str
     labels: Mapping[str, str]
-    env: Mapping[str, str] = MappingProxyType({})
+    env: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     host_port: int = 0
 

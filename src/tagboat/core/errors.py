@@ -20,6 +20,7 @@
     │   ├── NameTakenError              a container of that name exists
     │   ├── PortTakenError              the published host port is in use
     │   └── DiskFullError               the engine has no space left                            (retryable)
+    ├── StoreUnavailableError       the database is out of reach, locked or full; nothing was written  (retryable)
     └── DeployFailedError           a deploy cannot go on; the text is the reason a person reads
 
 `retryable` says whether the same call may succeed later without anybody changing anything.
@@ -118,6 +119,12 @@ class PortTakenError(EngineError):
 
 class DiskFullError(EngineError):
     """The engine reports that no space is left on its disk."""
+
+    retryable = True
+
+
+class StoreUnavailableError(TagboatError):
+    """The database is out of reach, locked by another program, or its disk is full. Nothing was written."""
 
     retryable = True
 

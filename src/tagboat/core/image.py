@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import NewType
 
 from tagboat.core.errors import InvalidImageRefError
@@ -67,7 +66,7 @@ class ImageInfo:
 
     digest: Digest | None = None
     tcp_ports: tuple[int, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=dict)
     has_healthcheck: bool = False
     created: datetime | None = None
 

@@ -1,0 +1,62 @@
+"""Encryption at rest: AES-256-GCM with the key's id in front and the place of the value as associated data."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tagboat.core.errors import SettingsError
+
+KEY_BYTES = 32
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+
+
+class Cipher:
+    """Seals and opens secrets. A sealed value is KEY_ID (4 bytes) + NONCE (12 bytes) + ciphertext with its tag (RFC 5116)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+        self.key_id = hashlib.sha256(b"tagboat key id" + key).digest()[:_KEY_ID_BYTES]
+
+    def seal(self, secret: str, place: str) -> bytes:
+        """Encrypt `secret`; it can be opened at `place` only (such as `registry/ID/password`)."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return self.key_id + nonce + self._aead.encrypt(nonce, secret.encode(), place.encode())
+
+    def open(self, sealed: bytes, place: str) -> str:
+        """Decrypt what `seal` made for `place`; raise SettingsError when this key did not seal it."""
+        nonce_end = _KEY_ID_BYTES + _NONCE_BYTES
+        try:
+            return self._aead.decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
+        except InvalidTag:
+            raise SettingsError(
+                f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data directory"
+            ) from None
+
+
+def load_or_make_key(path: Path) -> bytes:
+    """Return the key in the file `path` (hexadecimal, mode 0600), making it at first launch; raise SettingsError if unusable."""
+    if not path.exists():
+        _write_new(path, secrets.token_bytes(KEY_BYTES))
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"the encryption key {path} cannot be read: {error}") from None
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"the encryption key {path} is not {KEY_BYTES} bytes of hexadecimal; restore it from a backup")
+    return key
+
+
+def _write_new(path: Path, key: bytes) -> None:
+    """Write the key so that a crash leaves either no file or the whole of it."""
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)

@@ -1,0 +1,83 @@
+"""Opening the database: SQLite in the data directory, or PostgreSQL."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+
+from tagboat.core.errors import SettingsError
+
+HEAD = "0001"
+"""The newest migration; a test holds it against the migrations themselves."""
+
+WRITE_LOCK = 7_461_626_174
+"""PostgreSQL advisory lock that makes the writers of all replicas take turns, as SQLite's do by nature."""
+
+
+def open_database(url: str | None, data_dir: Path) -> Engine:
+    """Return the engine for `url` (`postgresql://…`), or for the SQLite file in `data_dir` when it is None.
+
+    Raises SettingsError when the URL cannot be used.
+    """
+    if url is None:
+        return _open_sqlite(data_dir / "tagboat.db")
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError:
+        raise SettingsError("TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
+    return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
+
+
+def begin_write(connection: Connection) -> None:
+    """Make the open transaction the only one that writes, until it ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to `HEAD`; nothing is loaded or done where it is there already."""
+    if current_revision(engine) == HEAD:
+        return
+    # Loaded only when there is something to migrate: it is large, and most starts find the schema current.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        begin_write(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision of the schema, None where there is none yet."""
+    with engine.connect() as connection:
+        try:
+            revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        except (OperationalError, ProgrammingError) as error:
+            if "alembic_version" not in str(error.orig):
+                raise
+            return None
+        return revision
+
+
+def _open_sqlite(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
+        # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = "IMMEDIATE" if connection.get_execution_options().get("tagboat_write", True) else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine

@@ -1,0 +1,175 @@
+"""One consistent view of the database: the `Reader` of the ports."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, Table, select
+
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.deploy import OPEN_STATUSES, Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.errors import NotFoundError
+from tagboat.core.image import ImageName
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.store import tables
+from tagboat.store.cipher import Cipher
+
+V = TypeVar("V")
+
+
+class SqlReader:
+    """Reads through one connection, inside whatever transaction that is in."""
+
+    def __init__(self, connection: Connection, cipher: Cipher) -> None:
+        self._connection = connection
+        self._cipher = cipher
+
+    def setting(self, name: str) -> object | None:
+        """The value of a setting, None when it was never set."""
+        return self._connection.scalar(select(tables.settings.c.value).where(tables.settings.c.name == name))
+
+    def project(self, project_id: str) -> Project:
+        """The project of that id."""
+        return self._one(Project, tables.projects, project_id, "project")
+
+    def project_by_image(self, image: ImageName) -> Project | None:
+        """The project that deploys `image`."""
+        return self._first(Project, select(tables.projects).where(tables.projects.c.image == image))
+
+    def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
+        """Projects in order of name, from the first name beyond `after`."""
+        table = tables.projects
+        return self._all(Project, select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+
+    def stage(self, stage_id: str) -> Stage:
+        """The stage of that id."""
+        return self._one(Stage, tables.stages, stage_id, "stage")
+
+    def stages(self, project_id: str) -> list[Stage]:
+        """The stages of a project in the order in which they are tried: by position, then by name."""
+        stages = self._all(Stage, select(tables.stages).where(tables.stages.c.project_id == project_id))
+        # Sorted here and not there: databases disagree on the order of text.
+        return sorted(stages, key=lambda stage: (stage.position, stage.name))
+
+    def registry(self, registry_id: str) -> Registry:
+        """The registry of that id, its password in the clear."""
+        return self._registry(select(tables.registries).where(tables.registries.c.id == registry_id)) or _missing(
+            "registry", registry_id
+        )
+
+    def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
+        """Registries in order of name, from the first name beyond `after`."""
+        table = tables.registries
+        rows = self._connection.execute(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+        return [self._to_registry(dict(row._mapping)) for row in rows]  # noqa: SLF001 - a documented attribute, despite its name
+
+    def registry_of(self, project: Project) -> Registry | None:
+        """The registry the project names, else the one of its image's host, else None."""
+        if project.registry_id is not None:
+            return self.registry(project.registry_id)
+        return self.registry_for_host(project.image.host)
+
+    def registry_for_host(self, host: str) -> Registry | None:
+        """The registry whose images begin with `host`."""
+        return self._registry(select(tables.registries).where(tables.registries.c.host == host))
+
+    def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
+        """What is known of one tag."""
+        table = tables.tags
+        return self._first(KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag))
+
+    def known_tags(self, project_id: str, after: str = "", limit: int | None = None) -> list[KnownTag]:
+        """Known tags in order of their text, from the first beyond `after`."""
+        table = tables.tags
+        query = select(table).where(table.c.project_id == project_id, table.c.tag > after).order_by(table.c.tag)
+        return self._all(KnownTag, query.limit(limit))
+
+    def deploy(self, deploy_id: str) -> Deploy:
+        """The deploy of that id."""
+        return self._one(Deploy, tables.deploys, deploy_id, "deploy")
+
+    def open_deploys(self, stage_id: str) -> list[Deploy]:
+        """The queued and running deploys of a stage, oldest first."""
+        table = tables.deploys
+        query = select(table).where(table.c.stage_id == stage_id, table.c.status.in_(OPEN_STATUSES)).order_by(table.c.id)
+        return self._all(Deploy, query)
+
+    def deploys(  # noqa: PLR0913 - one keyword per filter of the API
+        self,
+        *,
+        project_id: str | None = None,
+        stage_id: str | None = None,
+        statuses: Collection[DeployStatus] = (),
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Deploy]:
+        """Deploys, newest first, from the first older than the id `before`."""
+        table = tables.deploys
+        query = _newest_first(table, project_id, stage_id, before, limit)
+        return self._all(Deploy, query.where(table.c.status.in_(statuses)) if statuses else query)
+
+    def instance(self, instance_id: str) -> Instance:
+        """The instance of that id."""
+        return self._one(Instance, tables.instances, instance_id, "instance")
+
+    def instances(  # noqa: PLR0913 - one keyword per filter of the API
+        self,
+        *,
+        project_id: str | None = None,
+        stage_id: str | None = None,
+        states: Collection[InstanceState] = (),
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Instance]:
+        """Instances, newest first, from the first older than the id `before`."""
+        table = tables.instances
+        query = _newest_first(table, project_id, stage_id, before, limit)
+        return self._all(Instance, query.where(table.c.state.in_(states)) if states else query)
+
+    def poll_state(self, project_id: str) -> PollState:
+        """What the polls of a project left behind; that of a project never polled where there is nothing."""
+        query = select(tables.polls).where(tables.polls.c.project_id == project_id)
+        return self._first(PollState, query) or PollState(project_id=project_id)
+
+    def registry_backoff(self, host: str) -> RegistryBackoff:
+        """How a registry host has been failing."""
+        query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
+        return self._first(RegistryBackoff, query) or RegistryBackoff(host=host)
+
+    def _registry(self, query: Select[Any]) -> Registry | None:
+        row = self._connection.execute(query).first()
+        return None if row is None else self._to_registry(dict(row._mapping))  # noqa: SLF001 - see above
+
+    def _to_registry(self, row: dict[str, Any]) -> Registry:
+        del row["host"]
+        if row["password"] is not None:
+            row["password"] = self._cipher.open(row["password"], f"registry/{row['id']}/password")
+        return Registry(**row)
+
+    def _one(self, kind: type[V], table: Table, key: str, noun: str) -> V:
+        return self._first(kind, select(table).where(table.c.id == key)) or _missing(noun, key)
+
+    def _first(self, kind: type[V], query: Select[Any]) -> V | None:
+        row = self._connection.execute(query).first()
+        return None if row is None else kind(**row._mapping)  # noqa: SLF001 - see above
+
+    def _all(self, kind: type[V], query: Select[Any]) -> list[V]:
+        return [kind(**row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - see above
+
+
+def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
+    """A value as the row that `SqlReader` reads back."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _newest_first(table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None) -> Select[Any]:
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    if project_id is not None:
+        query = query.where(table.c.project_id == project_id)
+    if stage_id is not None:
+        query = query.where(table.c.stage_id == stage_id)
+    return query.where(table.c.id < before) if before else query
+
+
+def _missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns
+    raise NotFoundError(f"there is no {noun} {key[:80]!r}")

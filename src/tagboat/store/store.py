@@ -1,0 +1,127 @@
+"""The store: reads side by side in threads, writes through the one writer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
+from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.store.cipher import Cipher, load_or_make_key
+from tagboat.store.database import begin_write, migrate, open_database
+from tagboat.store.reader import SqlReader
+from tagboat.store.unit import UnitOfWork
+from tagboat.store.writer import GroupWriter, Job, Outcomes
+
+T = TypeVar("T")
+KEY_ID_SETTING = "encryption_key_id"
+
+
+class SqlStore:
+    """Implements `Store` on SQLite or PostgreSQL."""
+
+    def __init__(self, engine: Engine, cipher: Cipher) -> None:
+        self._engine = engine
+        self._cipher = cipher
+        self._reads = engine.execution_options(tagboat_write=False)
+        self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
+        self._writer = GroupWriter(self._commit)
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Run `work` on a consistent view; raise StoreUnavailableError when the database cannot be read."""
+        return await asyncio.to_thread(self._read, work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction shared with others at hand, and return once it is on disk.
+
+        Raises what `work` raises, ConflictError when it breaks a uniqueness rule, StoreUnavailableError when the
+        database cannot be written; in each case nothing of `work` stays.
+        """
+        result: T = await self._writer.submit(work)
+        return result
+
+    def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """Call `callback` in the listener's loop after each commit that announces `topic`."""
+        loop = asyncio.get_running_loop()
+        self._listeners[topic].append(lambda: None if loop.is_closed() else _call(loop, callback))
+
+    def close(self) -> None:
+        """Finish what is being written, then let go of the database."""
+        self._writer.close()
+        self._engine.dispose()
+
+    def _read(self, work: Callable[[Reader], T]) -> T:
+        try:
+            with self._reads.connect() as connection:
+                return work(SqlReader(connection, self._cipher))
+        except DBAPIError as error:
+            raise _translate(error) from error
+
+    def _commit(self, jobs: Sequence[Job]) -> Outcomes:
+        """Carry out a batch. When one job spoils the shared transaction, each is done again in its own."""
+        try:
+            results = self._transact([job.work for job in jobs])
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
+            if len(jobs) > 1:
+                return [outcome for job in jobs for outcome in self._commit([job])]
+            return [(jobs[0], None, _translate(error))]
+        return [(job, result, None) for job, result in zip(jobs, results, strict=True)]
+
+    def _transact(self, works: Sequence[Callable[[Any], Any]]) -> list[Any]:
+        with self._engine.begin() as connection:
+            begin_write(connection)
+            unit = UnitOfWork(connection, self._cipher)
+            results = [work(unit) for work in works]
+            unit.flush()
+        for topic in unit.announced:
+            for notify in self._listeners[topic]:
+                notify()
+        return results
+
+
+def open_store(url: str | None, data_dir: Path) -> SqlStore:
+    """Open the database, bring its schema up to date, and return the store on it.
+
+    `url` is `postgresql://…`, or None for SQLite in `data_dir`, where the encryption key lives in either case. Raises
+    SettingsError when the URL or the key cannot be used, StoreUnavailableError when the database cannot be reached.
+    """
+    cipher = Cipher(load_or_make_key(data_dir / "encryption.key"))
+    engine = open_database(url, data_dir)
+    try:
+        migrate(engine)
+        _check_key(engine, cipher)
+    except DBAPIError as error:
+        engine.dispose()
+        raise _translate(error) from error
+    return SqlStore(engine, cipher)
+
+
+def _check_key(engine: Engine, cipher: Cipher) -> None:
+    """Refuse a key other than the one this database was first used with: replicas must share it."""
+    with engine.begin() as connection:
+        begin_write(connection)
+        unit = UnitOfWork(connection, cipher)
+        known = unit.setting(KEY_ID_SETTING)
+        if known is None:
+            unit.put_setting(KEY_ID_SETTING, cipher.key_id.hex())
+        elif known != cipher.key_id.hex():
+            raise SettingsError(
+                "the database was first used with another encryption key; copy encryption.key from the data directory "
+                "of the server (or replica) that made it"
+            )
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(callback)
+
+
+def _translate(error: BaseException) -> BaseException:
+    """What the caller is told of an error of the database; errors of ours pass as they are."""
+    if isinstance(error, IntegrityError):
+        return ConflictError("it clashes with something that exists already")
+    if isinstance(error, DBAPIError):
+        return StoreUnavailableError(f"the database cannot be used: {str(error.orig).splitlines()[0]}")
+    return error

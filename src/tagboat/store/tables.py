@@ -1,0 +1,243 @@
+"""The tables. Column names are the field names of the values in `tagboat.core`, so that a row becomes a value as it is."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from tagboat.core.catalog import RegistryKind
+from tagboat.core.deploy import DeployStatus, InstanceState, Step, Trigger
+from tagboat.core.image import ImageName
+from tagboat.core.tags import parse_tag_pattern
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
+_parse_pattern = lru_cache(1024)(parse_tag_pattern)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as microseconds since 1970 so that every database orders it alike."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """From microseconds."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class Coded(TypeDecorator[object]):
+    """A value kept as text, by a pair of functions."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, encode: Callable[[object], str], decode: Callable[[str], object]) -> None:
+        super().__init__()
+        self.encode = encode
+        self.decode = decode
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+        """To text."""
+        return None if value is None else self.encode(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
+        """From text."""
+        return None if value is None else self.decode(value)
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _to_image_name(text: str) -> ImageName:
+    host, _, path = text.partition("/")
+    return ImageName(host, path)
+
+
+def _pattern_text(pattern: Any) -> str:  # noqa: ANN401 - a TagPattern, which Coded cannot know
+    text: str = pattern.text
+    return text
+
+
+def _json() -> Coded:
+    return Coded(_to_json, msgspec.json.decode)
+
+
+def _json_tuple() -> Coded:
+    return Coded(_to_json, lambda text: tuple(msgspec.json.decode(text)))
+
+
+_OPEN = text("status IN ('queued', 'running')")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+settings = Table("settings", metadata, Column("name", Text, primary_key=True), Column("value", _json(), nullable=False))
+
+registries = Table(
+    "registries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("host", Text, nullable=False, unique=True),
+    Column("kind", Coded(str, RegistryKind), nullable=False),
+    Column("username", Text, nullable=False),
+    Column("password", LargeBinary),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("image", Coded(str, _to_image_name), nullable=False, unique=True),
+    Column("port", Integer, nullable=False),
+    Column("healthcheck", Text, nullable=False),
+    Column("env", _json(), nullable=False),
+    Column("registry_id", String, ForeignKey("registries.id")),
+    Column("inspected", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("pattern", Coded(_pattern_text, _parse_pattern), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("auto_deploy", Boolean, nullable=False),
+    Column("max_instances", Integer, nullable=False),
+    Column("env", _json(), nullable=False),
+    Column("domains", _json_tuple(), nullable=False),
+    Column("health_timeout_s", Integer, nullable=False),
+    Column("drain_timeout_s", Integer, nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("project_id", "name"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("digest", Text),
+    Column("first_seen", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+deploys = Table(
+    "deploys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("digest", Text),
+    Column("trigger", Coded(str, Trigger), nullable=False),
+    Column("status", Coded(str, DeployStatus), nullable=False),
+    Column("reason", Text),
+    Column("force", Boolean, nullable=False),
+    Column("steps", Coded(_to_json, _decode_steps), nullable=False),
+    Column("log", Text, nullable=False),
+    Column("merges", Integer, nullable=False),
+    Column("claimed_by", Text),
+    Column("claimed_until", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Index(None, "stage_id", "id"),
+    Index(None, "project_id", "id"),
+    # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
+    Index("ix_deploys_open", "stage_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("state", Coded(str, InstanceState), nullable=False),
+    Column("container", Text, nullable=False),
+    Column("host_port", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("stopped_at", Instant),
+    Index(None, "stage_id", "id"),
+    Index(None, "project_id", "id"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sender", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+
+polls = Table(
+    "polls",
+    metadata,
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_done", Boolean, nullable=False),
+    Column("last_at", Instant),
+    Column("error", Text),
+)
+
+registry_backoffs = Table(
+    "registry_backoffs",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("retry_at", Instant),
+    Column("refused_until", Instant),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Instant, nullable=False),
+)

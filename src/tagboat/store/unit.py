@@ -1,0 +1,267 @@
+"""A unit of work: the `Tx` of the ports.
+
+The webhook path shares one transaction among many calls, so what that path writes is gathered here and sent to the
+database in few statements at the end; everything else is written at once. Reads see what was gathered.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.delivery import Delivery
+from tagboat.core.deploy import Deploy, DeployStatus, Instance
+from tagboat.core.image import ImageName
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.ports import Topic
+from tagboat.store import tables
+from tagboat.store.cipher import Cipher
+from tagboat.store.reader import SqlReader, to_row
+
+_update_deploy = (
+    update(tables.deploys)
+    .where(tables.deploys.c.id == bindparam("key"))
+    .values({column.name: bindparam(column.name) for column in tables.deploys.c if not column.primary_key})
+)
+
+
+class UnitOfWork(SqlReader):
+    """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
+
+    def __init__(self, connection: Connection, cipher: Cipher) -> None:
+        super().__init__(connection, cipher)
+        self.announced: set[Topic] = set()
+        self._projects: dict[ImageName, Project | None] = {}
+        self._stages: dict[str, list[Stage]] = {}
+        self._open: dict[str, dict[str, Deploy]] = {}
+        self._new_deploys: dict[str, Deploy] = {}
+        self._changed_deploys: dict[str, Deploy] = {}
+        self._deliveries: list[Delivery] = []
+        self._tags: dict[tuple[str, str], KnownTag] = {}
+
+    def flush(self) -> None:
+        """Send everything gathered to the database."""
+        self._insert_all(tables.deploys, self._new_deploys.values())
+        if self._changed_deploys:
+            rows = [{**to_row(deploy), "key": deploy.id} for deploy in self._changed_deploys.values()]
+            self._connection.execute(_update_deploy, rows)
+        self._insert_all(tables.deliveries, self._deliveries)
+        self._send_tags()
+        self._new_deploys.clear()
+        self._changed_deploys.clear()
+        self._deliveries.clear()
+        self._tags.clear()
+
+    # Reads of the webhook path, remembered for the length of the transaction.
+
+    def project_by_image(self, image: ImageName) -> Project | None:
+        """The project that deploys `image`."""
+        if image not in self._projects:
+            self._projects[image] = super().project_by_image(image)
+        return self._projects[image]
+
+    def stages(self, project_id: str) -> list[Stage]:
+        """The stages of a project in the order in which they are tried."""
+        if project_id not in self._stages:
+            self._stages[project_id] = super().stages(project_id)
+        return self._stages[project_id]
+
+    def open_deploys(self, stage_id: str) -> list[Deploy]:
+        """The queued and running deploys of a stage, oldest first."""
+        if stage_id not in self._open:
+            self.flush()
+            self._open[stage_id] = {deploy.id: deploy for deploy in super().open_deploys(stage_id)}
+        return list(self._open[stage_id].values())
+
+    # Reads that must see what was gathered.
+
+    def deploy(self, deploy_id: str) -> Deploy:
+        """The deploy of that id."""
+        gathered = self._new_deploys.get(deploy_id) or self._changed_deploys.get(deploy_id)
+        return gathered or super().deploy(deploy_id)
+
+    def deploys(  # noqa: PLR0913 - one keyword per filter of the API
+        self,
+        *,
+        project_id: str | None = None,
+        stage_id: str | None = None,
+        statuses: Collection[DeployStatus] = (),
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Deploy]:
+        """Deploys, newest first."""
+        self.flush()
+        return super().deploys(project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit)
+
+    def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
+        """What is known of one tag."""
+        self._send_tags()
+        return super().known_tag(project_id, tag)
+
+    def known_tags(self, project_id: str, after: str = "", limit: int | None = None) -> list[KnownTag]:
+        """Known tags in order of their text."""
+        self._send_tags()
+        return super().known_tags(project_id, after, limit)
+
+    # Gathered writes.
+
+    def record_tag(self, tag: KnownTag) -> None:
+        """Make a tag known. Of one known already, only a new digest is taken; a digest of None changes nothing."""
+        old = self._tags.get((tag.project_id, tag.tag))
+        if old is None or tag.digest is not None:
+            self._tags[tag.project_id, tag.tag] = tag
+
+    def add_deploy(self, deploy: Deploy) -> None:
+        """Add a deploy."""
+        self.open_deploys(deploy.stage_id)
+        self._new_deploys[deploy.id] = deploy
+        self._note_open(deploy)
+
+    def put_deploy(self, deploy: Deploy) -> None:
+        """Replace a deploy."""
+        gathering = self._new_deploys if deploy.id in self._new_deploys else self._changed_deploys
+        gathering[deploy.id] = deploy
+        self._note_open(deploy)
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Keep a delivery."""
+        self._deliveries.append(delivery)
+
+    def announce(self, topic: Topic) -> None:
+        """Tell those who listen to `topic`, once committed."""
+        self.announced.add(topic)
+
+    # Writes sent at once.
+
+    def put_setting(self, name: str, value: object) -> None:
+        """Set a setting to a JSON value."""
+        self._upsert(tables.settings, {"name": name, "value": value})
+
+    def add_project(self, project: Project) -> None:
+        """Add a project."""
+        self._insert_all(tables.projects, [project])
+        self._projects.pop(project.image, None)
+
+    def put_project(self, project: Project) -> None:
+        """Replace a project."""
+        self._replace(tables.projects, project.id, to_row(project))
+        self._projects.clear()
+
+    def delete_project(self, project_id: str) -> None:
+        """Delete a project with everything that hangs on it."""
+        self._delete(tables.projects, project_id)
+
+    def add_stage(self, stage: Stage) -> None:
+        """Add a stage."""
+        self._insert_all(tables.stages, [stage])
+        self._stages.pop(stage.project_id, None)
+
+    def put_stage(self, stage: Stage) -> None:
+        """Replace a stage."""
+        self._replace(tables.stages, stage.id, to_row(stage))
+        self._stages.pop(stage.project_id, None)
+
+    def delete_stage(self, stage_id: str) -> None:
+        """Delete a stage with its deploys and instances."""
+        self._delete(tables.stages, stage_id)
+
+    def add_registry(self, registry: Registry) -> None:
+        """Add a registry, its password sealed."""
+        self._connection.execute(insert(tables.registries), [self._from_registry(registry)])
+
+    def put_registry(self, registry: Registry) -> None:
+        """Replace a registry, its password sealed."""
+        self._replace(tables.registries, registry.id, self._from_registry(registry))
+
+    def delete_registry(self, registry_id: str) -> None:
+        """Delete a registry."""
+        self._delete(tables.registries, registry_id)
+
+    def forget_tags(self, project_id: str) -> None:
+        """Forget the tags and polls of a project, as if its image had never been seen."""
+        self._send_tags()
+        self._connection.execute(delete(tables.tags).where(tables.tags.c.project_id == project_id))
+        self._connection.execute(delete(tables.polls).where(tables.polls.c.project_id == project_id))
+
+    def add_instance(self, instance: Instance) -> None:
+        """Add an instance."""
+        self.flush()
+        self._insert_all(tables.instances, [instance])
+
+    def put_instance(self, instance: Instance) -> None:
+        """Replace an instance."""
+        self._replace(tables.instances, instance.id, to_row(instance))
+
+    def put_poll_state(self, state: PollState) -> None:
+        """Remember what a poll left behind."""
+        self._upsert(tables.polls, to_row(state))
+
+    def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
+        """Remember how a registry host fails."""
+        self._upsert(tables.registry_backoffs, to_row(backoff))
+
+    def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take or renew the lease `name` for `holder` unless somebody else holds it beyond `now`; whether that worked."""
+        table = tables.leases
+        statement = self._dialect_insert(table).values(name=name, holder=holder, until=until)
+        taken = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"holder": holder, "until": until},
+            where=(table.c.holder == holder) | (table.c.until <= now),
+        ).returning(table.c.name)
+        return self._connection.execute(taken).first() is not None
+
+    def _note_open(self, deploy: Deploy) -> None:
+        """Keep the remembered open deploys of the stage true."""
+        remembered = self._open.get(deploy.stage_id)
+        if remembered is None:
+            return
+        if deploy.status.final:
+            remembered.pop(deploy.id, None)
+        else:
+            remembered[deploy.id] = deploy
+
+    def _send_tags(self) -> None:
+        if not self._tags:
+            return
+        statement = self._dialect_insert(tables.tags)
+        merged = statement.on_conflict_do_update(
+            index_elements=["project_id", "tag"],
+            set_={"digest": statement.excluded.digest},
+            where=statement.excluded.digest.is_not(None),
+        )
+        self._connection.execute(merged, [to_row(tag) for tag in self._tags.values()])
+        self._tags.clear()
+
+    def _from_registry(self, registry: Registry) -> dict[str, Any]:
+        row = to_row(registry) | {"host": registry.host}
+        if registry.password is not None:
+            row["password"] = self._cipher.seal(registry.password, f"registry/{registry.id}/password")
+        return row
+
+    def _dialect_insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
+        return sqlite.insert(table) if self._connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+    def _insert_all(self, table: Table, values: Collection[Any]) -> None:
+        if values:
+            self._connection.execute(insert(table), [to_row(value) for value in values])
+
+    def _upsert(self, table: Table, row: dict[str, Any]) -> None:
+        keys = [column.name for column in table.primary_key]
+        changed = {name: value for name, value in row.items() if name not in keys}
+        statement = self._dialect_insert(table).values(row)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+    def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
+        self._connection.execute(update(table).where(table.c.id == key).values(row))
+
+    def _delete(self, table: Table, key: str) -> None:
+        self.flush()
+        self._connection.execute(delete(table).where(table.c.id == key))
+        self._projects.clear()
+        self._stages.clear()
+        self._open.clear()
