@@ -1,0 +1,336 @@
+"""Tagboat's settings: read once from the environment and from `.env` in the working directory, then never again.
+
+A variable of the real environment wins over `.env`; an empty one counts as not set. `NAME_FILE` gives a secret by the file it
+is in. In `.env` values are taken literally, without `${…}`; a relative path is relative to the working directory.
+Every complaint is a SettingsError of one line that names the variable, and never repeats the value of a secret.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from tagboat.core.errors import SettingsError
+from tagboat.core.schedule import parse_schedule
+
+T = TypeVar("T")
+
+_PREFIX = "TAGBOAT_"
+_SECRETS = ("TAGBOAT_ADMIN_TOKEN", "TAGBOAT_DATABASE_URL", "TAGBOAT_TOKEN")
+_KNOWN = (
+    "TAGBOAT_HOST",
+    "TAGBOAT_PORT",
+    "TAGBOAT_DATA_DIR",
+    "TAGBOAT_DOCKER_HOST",
+    "TAGBOAT_PUBLIC_URL",
+    "TAGBOAT_INGRESS",
+    "TAGBOAT_INGRESS_LISTEN",
+    "TAGBOAT_BASE_DOMAIN",
+    "TAGBOAT_POLL_SCHEDULE",
+    "TAGBOAT_LOG_FORMAT",
+    "TAGBOAT_URL",
+    *_SECRETS,
+    *(f"{name}_FILE" for name in _SECRETS),
+)
+_LOCAL_ENGINE = "unix:///var/run/docker.sock"
+_MAX_SECRET_FILE = 64 * 1024  # bytes
+# Debian keeps haproxy where the PATH of an ordinary user does not look.
+_SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+class IngressKind(StrEnum):
+    """Who leads traffic to the stages."""
+
+    HAPROXY = "haproxy"
+    NONE = "none"
+
+
+class LogFormat(StrEnum):
+    """`console` is for eyes, `json` one object a line for programs."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerEndpoint:
+    """Where the engine is: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
+
+    `certificates` is the directory with `ca.pem`, `cert.pem` and `key.pem` for TLS over tcp, None for no TLS.
+    """
+
+    url: str
+    certificates: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the server runs with.
+
+    `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
+    `public_url` has no trailing slash; `ingress_listen` is host and port; `base_domain` is in lower case; `poll_schedule` is
+    the text of a valid schedule.
+    """
+
+    host: str
+    port: int
+    data_dir: Path
+    database_url: str | None = field(repr=False)
+    docker: DockerEndpoint
+    public_url: str
+    admin_token: str | None = field(repr=False)
+    ingress: IngressKind
+    ingress_listen: tuple[str, int]
+    base_domain: str
+    poll_schedule: str
+    log_format: LogFormat
+
+    @property
+    def listen_url(self) -> str:
+        """`http://HOST:PORT` as a browser takes it."""
+        return _http_url(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSettings:
+    """Which server the command line speaks to, None for the one on this machine; `url` has no trailing slash."""
+
+    url: str | None
+    token: str | None = field(repr=False)
+
+
+def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Settings:
+    """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used."""
+    variables = _Variables.read(environ, cwd)
+    host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
+    port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
+    return Settings(
+        host=host,
+        port=port,
+        data_dir=variables.parse("TAGBOAT_DATA_DIR", variables.path, default="~/.local/share/tagboat"),
+        database_url=variables.parse_secret("TAGBOAT_DATABASE_URL", _parse_database_url),
+        docker=_docker(variables),
+        public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
+        admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
+        ingress=_ingress(variables),
+        ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
+        base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
+        poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
+        log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
+    )
+
+
+def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSettings:
+    """Read what only the command line uses; the server's settings are not judged. Raise SettingsError like load_settings."""
+    variables = _Variables.read(environ, cwd)
+    return RemoteSettings(
+        url=variables.parse("TAGBOAT_URL", _parse_http_url, default="") or None,
+        token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """The environment over `.env`, without what is empty."""
+
+    values: Mapping[str, str] = field(repr=False)
+    cwd: Path
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], cwd: Path) -> "_Variables":
+        """Merge both sources; raise SettingsError for a name that is not known."""
+        dotenv = _read_dotenv(cwd / ".env")
+        for source, place in ((environ, ""), (dotenv, " in .env")):
+            for name in sorted(source):
+                if name.startswith(_PREFIX) and name not in _KNOWN:
+                    raise SettingsError(f"{name}{place} is not a setting of Tagboat{_suggest(name)}")
+        return cls({name: value for name, value in {**dotenv, **environ}.items() if value}, cwd)
+
+    def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
+        """The value of `name`, or of its default. The parser raises ValueError with what is expected."""
+        try:
+            return parser(self.values.get(name, default))
+        except ValueError as error:
+            raise SettingsError(f"{name} cannot be used: {error}") from None
+
+    def parse_secret(self, name: str, parser: Callable[[str], T]) -> T | None:
+        """The value of `name` or of the file that `name_FILE` names, None when neither is set."""
+        if f"{name}_FILE" not in self.values:
+            return self.parse(name, parser, default="") if name in self.values else None
+        if name in self.values:
+            raise SettingsError(f"{name} and {name}_FILE are both set; set only one of them")
+        return self.parse(f"{name}_FILE", lambda path: parser(_read_secret(self.path(path))), default="")
+
+    def path(self, text: str) -> Path:
+        """The absolute path that `text` means: `~` is the home directory, what is relative starts at `cwd`."""
+        if "\0" in text:
+            raise ValueError("a path is expected")
+        if text.startswith("~/") and "HOME" in self.values:
+            return Path(self.values["HOME"], text[2:])
+        try:
+            return Path(os.path.normpath(self.cwd / Path(text).expanduser()))
+        except RuntimeError:
+            raise ValueError("that home directory is not known; give an absolute path") from None
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.exists() or path.is_dir():  # some call their virtual environment .env
+        return {}
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - 20 ms that only those with a .env pay
+
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f".env cannot be read: {_why(error)}") from None
+    for binding in bindings:
+        if binding.error and _PREFIX in binding.original.string:
+            raise SettingsError(f".env cannot be read: line {binding.original.line} is not NAME=VALUE")
+    return {binding.key: binding.value or "" for binding in bindings if binding.key}
+
+
+def _suggest(name: str) -> str:
+    close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else "; README.md lists them all"
+
+
+def _read_secret(path: Path) -> str:
+    """The content without its trailing newlines. The path is not repeated: some put the secret itself in its place."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_SECRET_FILE + 1)
+        text = content.decode().rstrip("\r\n")
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"the file cannot be read: {_why(error)}") from None
+    if len(content) > _MAX_SECRET_FILE:
+        raise ValueError(f"the file is longer than {_MAX_SECRET_FILE} bytes")
+    if not text:
+        raise ValueError("the file is empty")
+    return text
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+def _docker(variables: _Variables) -> DockerEndpoint:
+    name = "TAGBOAT_DOCKER_HOST" if "TAGBOAT_DOCKER_HOST" in variables.values else "DOCKER_HOST"
+    url = variables.parse(name, _parse_docker_host, default=_LOCAL_ENGINE)
+    # As with Docker's own client, any value switches TLS on; unlike there, the server's certificate is always verified.
+    wants_tls = "DOCKER_TLS_VERIFY" in variables.values or "DOCKER_CERT_PATH" in variables.values
+    if not (url.startswith("tcp://") and wants_tls):
+        return DockerEndpoint(url=url)
+    return DockerEndpoint(url=url, certificates=variables.parse("DOCKER_CERT_PATH", variables.path, default="~/.docker"))
+
+
+def _ingress(variables: _Variables) -> IngressKind:
+    path = variables.values.get("PATH", os.defpath)
+    found = shutil.which("haproxy", path=f"{path}{os.pathsep}{_SYSTEM_PROGRAMS}")
+    kind = variables.parse("TAGBOAT_INGRESS", _choice(IngressKind), default="haproxy" if found else "none")
+    if kind is IngressKind.HAPROXY and not found:
+        raise SettingsError("TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none")
+    return kind
+
+
+def _parse_host(text: str) -> str:
+    host = text.removeprefix("[").removesuffix("]") if ":" in text else text
+    if not (_is_ip_address(host) or _DOMAIN.fullmatch(host.lower())):
+        raise ValueError("a host name or an IP address to listen on is expected, such as 127.0.0.1")
+    return host
+
+
+def _parse_port(text: str) -> int:
+    if not (re.fullmatch("[0-9]{1,5}", text) and 0 < int(text) < 65536):  # noqa: PLR2004 - TCP's own limit
+        raise ValueError("a port from 1 to 65535 is expected")
+    return int(text)
+
+
+def _parse_listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        return _parse_host(host), _parse_port(port)
+    except ValueError:
+        raise ValueError("HOST:PORT is expected, such as 127.0.0.1:7080") from None
+
+
+def _parse_http_url(text: str) -> str:
+    if not text:
+        return text
+    expected = ValueError("an address such as https://tagboat.example.com is expected, without user, query and fragment")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise expected from None
+    if not usable or "@" in parts.netloc or "?" in text or "#" in text or not _VISIBLE.fullmatch(text):
+        raise expected
+    return text.rstrip("/")
+
+
+def _parse_docker_host(text: str) -> str:
+    expected = ValueError("unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected")
+    try:
+        parts = urlsplit(text)
+        is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
+        is_address = parts.scheme in {"tcp", "ssh"} and parts.hostname and parts.port != 0 and parts.path in {"", "/"}
+    except ValueError:
+        raise expected from None
+    if not (is_socket or is_address) or parts.password or not _VISIBLE.fullmatch(text):
+        raise expected
+    return text
+
+
+def _parse_database_url(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if scheme not in {"postgresql", "postgres"} or not separator or not rest:
+        raise ValueError(
+            "postgresql://USER:PASSWORD@HOST/DATABASE is expected; without it an SQLite file in the data directory is used"
+        )
+    return f"postgresql://{rest}"
+
+
+def _parse_token(text: str) -> str:
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("ASCII letters, digits and punctuation without blanks are expected")
+    return text
+
+
+def _parse_domain(text: str) -> str:
+    domain = text.lower().removesuffix(".")
+    if not _DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
+        raise ValueError("a domain name is expected, such as apps.example.com")
+    return domain
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _choice(kind: type[Choice]) -> Callable[[str], Choice]:
+    def parse(text: str) -> Choice:
+        if text not in set(kind):
+            raise ValueError(f"{' or '.join(kind)} is expected")
+        return kind(text)
+
+    return parse
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _http_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
