@@ -1,0 +1,131 @@
+"""Debian's `docker-registry` on a free loopback port: plain, with a password, or notifying a webhook."""
+
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A URL that hears of every event. Times are Go durations."""
+
+    url: str
+    name: str = "tagboat"
+    timeout: str = "2s"
+    threshold: int = 3
+    backoff: str = "200ms"
+
+
+class DockerRegistry:
+    """A registry whose content outlives `stop` and is there again, on the same port, after `start`."""
+
+    def __init__(self, folder: Path, *, login: tuple[str, str] | None, endpoints: Sequence[Endpoint]) -> None:
+        self.host = f"127.0.0.1:{_free_port()}"
+        self.url = f"http://{self.host}"
+        self.login = login
+        self._config = folder / "config.yml"
+        self._log = folder / "registry.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        if login:
+            (folder / "htpasswd").write_text(_htpasswd(*login))
+        # JSON is YAML, and needs no writer for it.
+        self._config.write_text(json.dumps(_config(self.host, folder, endpoints, with_login=login is not None)))
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(["docker-registry", "serve", str(self._config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"docker-registry ended with status {self._process.returncode}:\n{self.log}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"docker-registry did not answer within {_START_TIMEOUT_S:.0f} s:\n{self.log}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it and wait until its port is closed; nothing if it is not running."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/v2/", timeout=2):
+                return True
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code == 401
+        except OSError:
+            return False
+
+
+@contextmanager
+def docker_registry(
+    *, login: tuple[str, str] | None = None, endpoints: Sequence[Endpoint] = ()
+) -> Iterator[DockerRegistry]:
+    """Run a registry until the block ends. `login` makes it ask for that username and password (htpasswd, bcrypt)."""
+    with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
+        registry = DockerRegistry(Path(folder), login=login, endpoints=endpoints)
+        registry.start()
+        try:
+            yield registry
+        finally:
+            registry.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _htpasswd(username: str, password: str) -> str:
+    made = subprocess.run(["htpasswd", "-Bbn", username, password], check=True, capture_output=True, text=True)
+    return made.stdout.strip() + "\n"
+
+
+def _config(host: str, folder: Path, endpoints: Sequence[Endpoint], *, with_login: bool) -> Mapping[str, object]:
+    config: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "info"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / "data")},
+            "cache": {"blobdescriptor": "inmemory"},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": host, "secret": secrets.token_hex(16)},
+        "notifications": {
+            "endpoints": [
+                {"name": e.name, "url": e.url, "timeout": e.timeout, "threshold": e.threshold, "backoff": e.backoff}
+                for e in endpoints
+            ]
+        },
+    }
+    if with_login:
+        config["auth"] = {"htpasswd": {"realm": "tagboat tests", "path": str(folder / "htpasswd")}}
+    return config
