@@ -1,0 +1,196 @@
+"""Logging: structlog for Tagboat's own lines, and the same pipeline for what libraries log through the standard library.
+
+A line has `timestamp` (RFC 3339, UTC), `level`, `logger`, `event` and whatever the caller added. Nobody may log a secret;
+the masks in here are the last line of defence for the day somebody does.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Lock
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+from tagboat.settings import LogFormat
+
+Write = Callable[[str], None]
+
+MASK = "***"
+_SENSITIVE = ("password", "passwd", "token", "secret", "authorization")
+_WEBHOOK_SECRET = re.compile(r"/api/webhook/[^/?#&\s\"'\\\x1b]+")
+_URL_PASSWORD = re.compile(r"(://[^/?#@:\s\"']*:)[^/?#@\s\"']+@")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS_BUT_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_MANY_LINES = ("exception", "stack")
+_encode = msgspec.json.Encoder().encode
+
+
+def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> None:
+    """Send every line of at least `level` (a number of `logging`) to `stream`; calling it again replaces the earlier call.
+
+    Take loggers by `structlog.get_logger("tagboat.ROOM")`. A hot path may `bind()` its own once after this call: that saves a
+    third of the time, but such a logger keeps the stream and the format of its day.
+    """
+    write = _writer(stream)
+    shared: list[Processor] = [
+        _add_timestamp,
+        structlog.processors.format_exc_info,
+        _to_plain_values,
+        _masked(_render_json if log_format is LogFormat.JSON else _console_renderer(colors=stream.isatty())),
+    ]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, _add_name, *shared],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda name="tagboat": _Lines(write, name),
+        cache_logger_on_first_use=False,
+    )
+    _take_over_stdlib(_StdlibLines(write, shared), level)
+
+
+class _Lines:
+    """What structlog hands the finished line to, by a method for every level."""
+
+    __slots__ = ("critical", "debug", "error", "info", "name", "warning")
+
+    def __init__(self, write: Write, name: str) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = write
+
+
+class _StdlibLines(logging.Handler):
+    """Takes the records of the standard library's loggers through the same steps."""
+
+    def __init__(self, write: Write, processors: list[Processor]) -> None:
+        super().__init__()
+        self._write = write
+        self._processors = processors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line: Any = {"event": _message(record), "level": record.levelname.lower(), "logger": record.name}
+        if record.exc_info:
+            line["exc_info"] = record.exc_info
+        for process in self._processors:
+            line = process(None, "", line)
+        self._write(line)
+
+
+def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _StdlibLines)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # uvicorn brings handlers of its own when it is started before us.
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    logging.captureWarnings(capture=True)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        # A library's mistake in its format string: the bare text is better than no line.
+        return str(record.msg)
+
+
+def _writer(stream: TextIO) -> Write:
+    lock = Lock()
+
+    def write(line: str) -> None:
+        # One write for line and end, so that lines of other processes on the same pipe do not come in between. A log that
+        # nobody can take (pipe closed, disk full) must not fail the work it tells of.
+        try:
+            with lock:
+                stream.write(f"{line}\n")
+                stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    return write
+
+
+def _add_name(logger: _Lines, _method: str, event: EventDict) -> EventDict:
+    event["logger"] = logger.name
+    return event
+
+
+def _add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    return event
+
+
+def _to_plain_values(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Turn every value into what JSON knows, by its `str`, so that a field kept out of a repr stays out of the log."""
+    for key, value in event.items():
+        if type(value) not in _PLAIN or _is_sensitive(key):
+            event[key] = _plain(key, value)
+    return event
+
+
+def _plain(key: object, value: object) -> object:
+    if _is_sensitive(str(key)) and value is not None and not isinstance(value, bool):
+        return MASK
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Mapping):
+        return {str(inner): _plain(inner, item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain("", item) for item in value]
+    return repr(value) if isinstance(value, BaseException) else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _is_sensitive(key: str) -> bool:
+    lowered = key.lower()
+    return any(word in lowered for word in _SENSITIVE)
+
+
+def _render_json(_logger: object, _method: str, event: EventDict) -> str:
+    line = {key: event.pop(key) for key in ("timestamp", "level", "logger", "event")}
+    line.update(event)
+    try:
+        return _encode(line).decode()
+    except (ValueError, OverflowError):
+        # A lone surrogate or an integer beyond 64 bits.
+        return _encode({ascii(key)[1:-1]: value if key == "level" else ascii(value) for key, value in line.items()}).decode()
+
+
+def _console_renderer(*, colors: bool) -> Callable[[object, str, EventDict], str]:
+    # The plain traceback on purpose: the pretty one prints local variables, and secrets are among them.
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+    def render(logger: object, method: str, event: EventDict) -> str:
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = (_CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS).sub(_escape, value)
+        return renderer(logger, method, event)
+
+    return render
+
+
+def _escape(match: re.Match[str]) -> str:
+    """A character that would move the cursor, start a line or reorder the text of a terminal, spelt out."""
+    return ascii(match[0])[1:-1]
+
+
+def _masked(render: Callable[[object, str, EventDict], str]) -> Processor:
+    """Mask the finished line: whatever was nested or quoted in it is text by then."""
+
+    def render_masked(logger: object, method: str, event: EventDict) -> str:
+        text = render(logger, method, event)
+        if "/api/webhook/" in text:
+            text = _WEBHOOK_SECRET.sub(f"/api/webhook/{MASK}", text)
+        if "://" in text and "@" in text:
+            text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
+        return text
+
+    return render_masked
