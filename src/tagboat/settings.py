@@ -66,11 +66,13 @@ class LogFormat(StrEnum):
 class DockerEndpoint:
     """Where the engine is: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
 
-    `certificates` is the directory with `ca.pem`, `cert.pem` and `key.pem` for TLS over tcp, None for no TLS.
+    `tls_verify` is whether tcp is spoken over TLS; `cert_path` is the directory with `ca.pem`, `cert.pem` and `key.pem` for it,
+    None for the system's certificates.
     """
 
     url: str
-    certificates: Path | None = None
+    tls_verify: bool = False
+    cert_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +232,9 @@ def _docker(variables: _Variables) -> DockerEndpoint:
     wants_tls = "DOCKER_TLS_VERIFY" in variables.values or "DOCKER_CERT_PATH" in variables.values
     if not (url.startswith("tcp://") and wants_tls):
         return DockerEndpoint(url=url)
-    return DockerEndpoint(url=url, certificates=variables.parse("DOCKER_CERT_PATH", variables.path, default="~/.docker"))
+    directory = variables.parse("DOCKER_CERT_PATH", variables.path, default="~/.docker")
+    is_given = "DOCKER_CERT_PATH" in variables.values or (directory / "ca.pem").exists()
+    return DockerEndpoint(url=url, tls_verify=True, cert_path=directory if is_given else None)
 
 
 def _ingress(variables: _Variables) -> IngressKind:

@@ -76,7 +76,7 @@ def test_everything_set(cwd: Path) -> None:
         port=8080,
         data_dir=Path("/var/lib/tagboat"),
         database_url="postgresql://boat:pw@db/boat",
-        docker=DockerEndpoint(url="tcp://engine:2376", certificates=cwd / "certs"),
+        docker=DockerEndpoint(url="tcp://engine:2376", tls_verify=True, cert_path=cwd / "certs"),
         public_url="https://boat.example.com",
         admin_token=SECRET,
         ingress=IngressKind.NONE,
@@ -285,18 +285,22 @@ class TestDocker:
         assert load(cwd, both).docker.url == "unix:///run/podman.sock"
 
     def test_tcp_without_a_word_about_tls_is_plain(self, cwd: Path) -> None:
-        assert load(cwd, {"DOCKER_HOST": "tcp://proxy:2375"}).docker.certificates is None
+        assert load(cwd, {"DOCKER_HOST": "tcp://proxy:2375"}).docker == DockerEndpoint(url="tcp://proxy:2375")
 
-    def test_tls_takes_dockers_own_directory(self, cwd: Path) -> None:
-        environ = {"DOCKER_HOST": "tcp://box:2376", "DOCKER_TLS_VERIFY": "1"}
-        assert load(cwd, environ).docker.certificates == Path("/home/ada/.docker")
+    def test_tls_takes_dockers_own_directory_where_there_is_one(self, cwd: Path) -> None:
+        environ = {"DOCKER_HOST": "tcp://box:2376", "DOCKER_TLS_VERIFY": "1", "HOME": str(cwd)}
+        assert load(cwd, environ).docker == DockerEndpoint(url="tcp://box:2376", tls_verify=True)
+        (cwd / ".docker").mkdir()
+        (cwd / ".docker" / "ca.pem").touch()
+        assert load(cwd, environ).docker.cert_path == cwd / ".docker"
 
     def test_a_directory_of_certificates_is_reason_enough_for_tls(self, cwd: Path) -> None:
         environ = {"DOCKER_HOST": "tcp://box:2376", "DOCKER_CERT_PATH": "/certs", "DOCKER_TLS_VERIFY": ""}
-        assert load(cwd, environ).docker.certificates == Path("/certs")
+        assert load(cwd, environ).docker == DockerEndpoint(url="tcp://box:2376", tls_verify=True, cert_path=Path("/certs"))
 
     def test_a_socket_knows_no_tls(self, cwd: Path) -> None:
-        assert load(cwd, {"DOCKER_CERT_PATH": "/certs", "DOCKER_TLS_VERIFY": "1"}).docker.certificates is None
+        docker = load(cwd, {"DOCKER_CERT_PATH": "/certs", "DOCKER_TLS_VERIFY": "1"}).docker
+        assert docker == DockerEndpoint(url="unix:///var/run/docker.sock")
 
 
 class TestIngress:
