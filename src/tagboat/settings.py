@@ -66,7 +66,7 @@ class LogFormat(StrEnum):
 class DockerEndpoint:
     """Where the engine is: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
 
-    `tls_verify` is whether tcp is spoken over TLS; `cert_path` is the directory with `ca.pem`, `cert.pem` and `key.pem` for it,
+    `tls_verify`: tcp is spoken over TLS; `cert_path` is the directory with `ca.pem`, `cert.pem` and `key.pem` for that,
     None for the system's certificates.
     """
 
