@@ -159,7 +159,7 @@ class _Uploader:
         url = target if "://" in target else self._url + target
         body = None if method == "HEAD" else data
         headers = {**self._headers, "Content-Type": content_type}
-        request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - the caller names an http(s) registry
+        request = urllib.request.Request(url, body, headers, method=method)
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as response:
                 answer: Message = response.headers
@@ -253,22 +253,27 @@ class _Tar:
         self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in close()
 
     def directory(self, name: str, mode: int) -> None:
-        self._add(name, mode, tarfile.DIRTYPE)
+        self._tar.addfile(_entry(name, mode, tarfile.DIRTYPE))
 
     def file(self, name: str, data: bytes, mode: int, mtime: int = 0) -> None:
-        self._add(name, mode, tarfile.REGTYPE, data=data, mtime=mtime)
+        entry = _entry(name, mode, tarfile.REGTYPE)
+        entry.size, entry.mtime = len(data), mtime
+        self._tar.addfile(entry, io.BytesIO(data))
 
     def link(self, name: str, target: str) -> None:
-        self._add(name, 0o777, tarfile.SYMTYPE, target=target)
+        entry = _entry(name, 0o777, tarfile.SYMTYPE)
+        entry.linkname = target
+        self._tar.addfile(entry)
 
     def close(self) -> bytes:
         self._tar.close()
         return self._buffer.getvalue()
 
-    def _add(self, name: str, mode: int, kind: bytes, *, data: bytes = b"", target: str = "", mtime: int = 0) -> None:
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.mode, entry.size, entry.linkname, entry.mtime = kind, mode, len(data), target, mtime
-        self._tar.addfile(entry, io.BytesIO(data))
+
+def _entry(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.mode, entry.type = mode, kind
+    return entry
 
 
 @lru_cache(maxsize=8)

@@ -19,10 +19,19 @@ from demo.sample_image import (
 
 from tagboat.core.image import Digest, parse_digest
 
-__all__ = ["EXITS_AT_ONCE", "FAILS_HEALTH", "NEVER_LISTENS", "PushError", "listens_late", "push_image", "push_index"]
+__all__ = [
+    "DEFAULT_CMD",
+    "EXITS_AT_ONCE",
+    "FAILS_HEALTH",
+    "NEVER_LISTENS",
+    "PushError",
+    "listens_late",
+    "push_image",
+    "push_index",
+]
 
 
-def push_image(  # noqa: PLR0913 - one keyword for each thing a test may want of an image
+def push_image(
     registry_host: str,
     repository: str,
     tag: str,

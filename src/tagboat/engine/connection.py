@@ -1,0 +1,167 @@
+"""The connection to a Docker engine: made when first needed, every use of it limited in time, every failure one of ours."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# aiodocker lets aiohttp's own errors and types through, so whoever maps them all must know both.
+import aiohttp
+from aiodocker import Docker, DockerError
+
+from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
+from tagboat.engine.address import EngineAddress, Transport
+from tagboat.engine.refusal import NO_CONNECTION, clean, other_version, refusal
+from tagboat.engine.ssh import SshTunnel
+
+Explain = Callable[[DockerError], EngineError]
+
+_CONNECT_S = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """A call whose answer is read as it comes: in all at most `limit_s` seconds (None: any time), `idle_s` for each chunk."""
+
+    path: str
+    doing: str
+    idle_s: float
+    limit_s: float | None = None
+    method: str = "GET"
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class DockerConnection:
+    """One engine's API. The version is agreed on with the engine, and again after the connection was lost."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._address = address
+        self._docker: Docker | None = None
+        self._tunnel: SshTunnel | None = None
+
+    @asynccontextmanager
+    async def use(self, doing: str, limit_s: float | None, explain: Explain | None = None) -> AsyncIterator[Docker]:
+        """Lend the client for at most `limit_s` seconds (None: any time); what fails meanwhile is raised as EngineError.
+
+        `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the place of `refusal`.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                yield self._client()
+        except TagboatError:
+            raise
+        except TimeoutError as error:
+            raise self._lost("it gave no answer in time", doing) from error
+        except DockerError as error:
+            raise await self._refused(error, doing, explain) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._lost(await self._why(error), doing) from error
+        except (ValueError, KeyError, TypeError) as error:
+            # What aiodocker raises on an answer that is not the Docker API's, such as a proxy's page.
+            raise EngineError(f"{self._address.shown} does not answer like a Docker engine; check the address") from error
+
+    @asynccontextmanager
+    async def stream(self, request: StreamRequest, explain: Explain | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Lend the chunks of an answer's body; see `use` for what is raised."""
+        async with self.use(request.doing, request.limit_s, explain) as docker:
+            async with asyncio.timeout(request.idle_s):
+                # aiodocker's public streams read a dropped connection as the end, never close the response when the reader
+                # stops, and keep all of a log in memory.
+                response = await docker._do_query(  # noqa: SLF001
+                    request.path, request.method, params=request.params, headers=request.headers
+                )
+            try:
+                yield _chunks(response, request.idle_s)
+            finally:
+                response.close()
+
+    async def close(self) -> None:
+        """Close every connection. A later use opens new ones."""
+        docker, tunnel = self._docker, self._tunnel
+        self._docker = self._tunnel = None
+        if docker is not None:
+            await docker.close()
+            await docker.connector.close()
+        if tunnel is not None:
+            await tunnel.close()
+
+    def _client(self) -> Docker:
+        if self._docker is None:
+            # With a connector of our own aiodocker neither looks into the environment nor into ~/.docker.
+            self._docker = Docker(
+                url=self._address.base_url,
+                connector=self._connector(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
+            )
+        return self._docker
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        match self._address.transport:
+            case Transport.UNIX:
+                return aiohttp.UnixConnector(str(self._address.socket))
+            case Transport.SSH:
+                self._tunnel = SshTunnel(self._address)
+                return aiohttp.UnixConnector(str(self._tunnel.path))
+            case Transport.TLS:
+                return aiohttp.TCPConnector(ssl=_tls(self._address.certificates))
+            case Transport.PLAIN:
+                return aiohttp.TCPConnector()
+
+    async def _refused(self, error: DockerError, doing: str, explain: Explain | None) -> EngineError:
+        if error.status == NO_CONNECTION:
+            return self._lost(await self._why(error.__context__ or error), doing)
+        if other_version(error):
+            self._renegotiate()
+        return explain(error) if explain else refusal(error, doing)
+
+    def _lost(self, why: str, doing: str) -> EngineUnavailableError:
+        self._renegotiate()
+        return EngineUnavailableError(f"the Docker engine at {self._address.shown} could not {doing}: {why}")
+
+    def _renegotiate(self) -> None:
+        """Agree on the API's version again: another release may have taken the engine's place."""
+        if self._docker is not None:
+            self._docker.api_version = "auto"
+
+    async def _why(self, error: BaseException) -> str:
+        said = await self._tunnel.last_words() if self._tunnel else ""
+        return f"ssh said: {clean(said)}" if said else _words(error)
+
+
+async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(idle_s):
+            chunk = await response.content.readany()
+        if not chunk:
+            return
+        yield chunk
+
+
+def _words(error: BaseException) -> str:
+    """Why there is no connection, and what to do about the usual causes."""
+    cause = getattr(error, "os_error", error)
+    match cause:
+        case FileNotFoundError():
+            return "there is no such socket; is Docker running there?"
+        case PermissionError():
+            return "permission denied on its socket; add this user to the group docker"
+        case ConnectionRefusedError():
+            return "connection refused; is Docker running there?"
+    return clean(str(cause)) or type(cause).__name__
+
+
+def _tls(certificates: Path | None) -> ssl.SSLContext:
+    if certificates is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+        context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    except OSError as error:
+        raise EngineUnavailableError(
+            "the TLS files for the Docker engine cannot be used; ca.pem, cert.pem and key.pem are expected in"
+            f" {certificates}: {error}"
+        ) from error
+    return context

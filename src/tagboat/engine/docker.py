@@ -1,0 +1,218 @@
+"""The Docker engine, through aiodocker. Implements `tagboat.core.ports.Engine`; every call is limited in time."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from aiodocker import Docker, DockerError
+from aiodocker.containers import DockerContainer
+
+from tagboat.core.catalog import Registry
+from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.image import Digest, ImageInfo, ImageName
+from tagboat.engine import wire
+from tagboat.engine.address import parse_engine_address
+from tagboat.engine.connection import DockerConnection, StreamRequest
+from tagboat.engine.loglines import LogTail
+from tagboat.engine.progress import PullProgress
+from tagboat.engine.refusal import pull_refusal
+
+_ASK_S = 20.0
+_CHANGE_S = 60.0
+_PULL_IDLE_S = 60.0
+_STOP_MARGIN_S = 20.0
+_LONGEST_MESSAGE = 1 << 20
+_LOG_PIECES = 256
+"""The engine stores a line of over 16 KiB in pieces and counts each as a line; so many more are asked for than are kept."""
+
+
+class DockerEngine:
+    """A Docker engine, connected to when it is first called.
+
+    `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify` are what DOCKER_CERT_PATH
+    and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address that is none. `pull_idle_s` is how many seconds a
+    pull may go without news.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        cert_path: Path | None = None,
+        tls_verify: bool = False,
+        pull_idle_s: float = _PULL_IDLE_S,
+    ) -> None:
+        self._connection = DockerConnection(parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify))
+        self._pull_idle_s = pull_idle_s
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def version(self) -> str:
+        """The engine's release, such as `20.10.24`."""
+        async with self._connection.use("tell its version", _ASK_S) as docker:
+            return str((await docker.version())["Version"])
+
+    async def inspect_image(self, image: str) -> ImageInfo | None:
+        """What `NAME:TAG` or `NAME@DIGEST` on the engine says of itself, None when it is not there."""
+        async with self._connection.use(f"inspect the image {image}", _ASK_S) as docker:
+            try:
+                return wire.image_info(await docker.images.inspect(image), image)
+            except DockerError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return None
+                raise
+
+    async def pull(self, image: ImageName, digest: Digest, registry: Registry | None, progress: Callable[[str], None]) -> None:
+        """Make `image`@`digest` be on the engine. `progress` gets words, at most twice a second."""
+        reference = f"{image}@{digest}"
+        if await self.inspect_image(reference) is not None:
+            progress("the engine has it already")
+            return
+        auth = wire.registry_auth(image, registry)
+        request = StreamRequest(
+            path="images/create",
+            method="POST",
+            params={"fromImage": reference},
+            headers={"X-Registry-Auth": auth} if auth else {},
+            doing=f"pull {image}",
+            idle_s=self._pull_idle_s,
+        )
+        await self._follow_pull(request, image, registry.password if registry else None, progress)
+        if await self.inspect_image(reference) is None:
+            raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create the container, not yet running, and return its id. Raises NameTakenError, EngineNotFoundError (no image)."""
+        async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
+            try:
+                return await _create(docker, spec.name, wire.create_body(spec))
+            except DockerError as error:
+                if not _refuses_log(error):
+                    raise
+                return await _create(docker, spec.name, wire.create_body(spec, bounded_log=False))
+
+    async def start(self, container: str) -> None:
+        """Start it; does nothing if it runs. Raises PortTakenError, DiskFullError, EngineNotFoundError."""
+        async with self._connection.use(f"start the container {container}", _CHANGE_S) as docker:
+            await docker.containers.container(container).start()
+
+    async def stop(self, container: str) -> None:
+        """Send SIGTERM (or the image's stop signal), and SIGKILL after the container's own stop time-out, 10 s by default."""
+        answer = await self._inspect(container)
+        if answer is None:
+            return
+        limit = wire.stop_timeout_s(answer) + _STOP_MARGIN_S
+        async with self._connection.use(f"stop the container {container}", limit) as docker:
+            try:
+                await docker.containers.container(container).stop()
+            except DockerError as error:
+                _unless_gone(error)
+
+    async def remove(self, container: str) -> None:
+        """Remove it with its anonymous volumes, running or not; returns when it is gone."""
+        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
+            try:
+                await _delete(docker.containers.container(container))
+            except DockerError as error:
+                _unless_gone(error)
+
+    async def status(self, container: str) -> ContainerStatus | None:
+        """What the engine says of the container of that name or id, None when it is gone."""
+        answer = await self._inspect(container)
+        return wire.container_status(answer) if answer is not None else None
+
+    async def logs(self, container: str, tail: int) -> Sequence[str]:
+        """The last `tail` lines of its output and errors, fit to be shown. Raises EngineNotFoundError when it is gone."""
+        doing = f"read the log of {container}"
+        async with self._connection.use(doing, _ASK_S) as docker:
+            details = await docker.containers.container(container).show()
+        kept = LogTail(tail, multiplexed=not wire.has_terminal(details))
+        request = StreamRequest(
+            path=f"containers/{container}/logs",
+            params={"stdout": "1", "stderr": "1", "tail": str(tail + _LOG_PIECES)},
+            doing=doing,
+            idle_s=_ASK_S,
+            limit_s=_CHANGE_S,
+        )
+        async with self._connection.stream(request) as chunks:
+            async for chunk in chunks:
+                kept.feed(chunk)
+        return kept.lines()
+
+    async def containers(self, labels: Mapping[str, str]) -> list[ContainerStatus]:
+        """All containers, running or not, that bear every one of `labels`."""
+        wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
+        async with self._connection.use("list containers", _ASK_S) as docker:
+            found = await docker.containers.list(all=True, filters=wanted)
+        # The list leaves out exit codes, restarts and health.
+        statuses = await asyncio.gather(*(self.status(container.id) for container in found))
+        return [status for status in statuses if status is not None]
+
+    async def _follow_pull(
+        self, request: StreamRequest, image: ImageName, secret: str | None, progress: Callable[[str], None]
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        summary = PullProgress()
+        async with self._connection.stream(request, lambda error: pull_refusal(error, image, secret)) as chunks:
+            pending = b""
+            async for chunk in chunks:
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    summary.feed(_pull_message(line))
+                if len(pending) > _LONGEST_MESSAGE:
+                    raise ValueError("a message without end")
+                if words := summary.news(clock()):
+                    progress(words)
+        if words := summary.last_news(clock()):
+            progress(words)
+
+    async def _inspect(self, container: str) -> dict[str, Any] | None:
+        async with self._connection.use(f"inspect the container {container}", _ASK_S) as docker:
+            try:
+                return await docker.containers.container(container).show()
+            except DockerError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return None
+                raise
+
+
+async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
+    return (await docker.containers.create(body, name=name)).id
+
+
+async def _delete(container: DockerContainer) -> None:
+    """Delete it, or wait for the end of its removal by somebody else."""
+    try:
+        await container.delete(force=True, v=True)
+    except DockerError as error:
+        if not (error.status == HTTPStatus.CONFLICT and "already in progress" in error.message):
+            raise
+        await container.wait(condition="removed")
+
+
+def _unless_gone(error: DockerError) -> None:
+    if error.status != HTTPStatus.NOT_FOUND:
+        raise error
+
+
+def _pull_message(line: bytes) -> Mapping[str, object]:
+    """One message of a pull; raises DockerError when it tells of the pull's failure."""
+    if not line.strip():
+        return {}
+    message = json.loads(line)
+    if "error" in message or "errorDetail" in message:
+        detail = message.get("errorDetail") or {}
+        raise DockerError(0, str(detail.get("message") or message.get("error")))
+    return dict(message)
+
+
+def _refuses_log(error: DockerError) -> bool:
+    """Whether the engine (Podman's, say) knows no bounded json-file log."""
+    words = error.message.lower()
+    return any(part in words for part in ("log driver", "log-driver", "log opt", "log-opt", "logging driver"))

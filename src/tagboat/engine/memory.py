@@ -1,0 +1,198 @@
+"""An engine that is only a memory: for tests, and for trying Tagboat without Docker.
+
+It behaves like the real one as far as the contract tests (tests/contract/test_engine.py) say, decides nothing by chance or
+clock, and does nothing on its own: what an app does is said by its `MemoryImage`, or by `exit` and `set_health`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tagboat.core.catalog import Registry
+from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
+from tagboat.core.image import Digest, ImageInfo, ImageName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryImage:
+    """An image and what its containers do.
+
+    `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs until it is stopped;
+    `start_error` is why the engine cannot start it, in the engine's words.
+    """
+
+    info: ImageInfo = field(default_factory=ImageInfo)
+    log: tuple[str, ...] = ()
+    exit_code: int | None = None
+    start_error: str | None = None
+
+
+@dataclass(slots=True)
+class _Container:
+    spec: ContainerSpec
+    image: MemoryImage
+    status: ContainerStatus
+    log: list[str] = field(default_factory=list)
+
+
+class MemoryEngine:
+    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order."""
+
+    def __init__(self) -> None:
+        self.journal: list[str] = []
+        self._registry: dict[str, MemoryImage] = {}
+        self._images: dict[str, MemoryImage] = {}
+        self._containers: dict[str, _Container] = {}
+        self._failures: dict[str, list[EngineError]] = {}
+        self._made = 0
+
+    def publish(self, image: ImageName, digest: Digest, content: MemoryImage | None = None) -> None:
+        """Put an image where `pull` finds it."""
+        held = content or MemoryImage()
+        self._registry[f"{image}@{digest}"] = replace(held, info=replace(held.info, digest=digest))
+
+    def fail(self, call: str, error: EngineError) -> None:
+        """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
+        self._failures.setdefault(call, []).append(error)
+
+    def set_health(self, container: str, health: str) -> None:
+        """Let the HEALTHCHECK of a container say `healthy` or `unhealthy`."""
+        found = self._held(container)
+        found.status = replace(found.status, health=health)
+
+    def exit(self, container: str, code: int) -> None:
+        """Let the app exit. The engine waits to restart it (`start` does), since it was not asked to stop."""
+        found = self._held(container)
+        found.status = replace(
+            found.status, running=False, restarting=True, restarts=found.status.restarts + 1, exit_code=code
+        )
+
+    def say(self, container: str, line: str) -> None:
+        """Let the app write a line."""
+        self._held(container).log.append(line)
+
+    async def version(self) -> str:
+        """Says what it is."""
+        self._fail_if_told("version")
+        return "memory"
+
+    async def inspect_image(self, image: str) -> ImageInfo | None:
+        """What the image `NAME@DIGEST` says of itself, None when it has not been pulled."""
+        self._fail_if_told("inspect_image")
+        held = self._images.get(image)
+        return held.info if held else None
+
+    async def pull(
+        self,
+        image: ImageName,
+        digest: Digest,
+        registry: Registry | None,  # noqa: ARG002 - the port's signature; this registry asks for no login
+        progress: Callable[[str], None],
+    ) -> None:
+        """Take over what `publish` put there. Raises EngineNotFoundError when nothing was."""
+        reference = f"{image}@{digest}"
+        self._record("pull", reference)
+        if reference in self._images:
+            progress("the engine has it already")
+            return
+        if reference not in self._registry:
+            raise EngineNotFoundError(f"the registry {image.host} has no such image: {reference} not found")
+        self._images[reference] = self._registry[reference]
+        progress("1 of 1 layers")
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create the container, not yet running, and return its id. Raises NameTakenError, EngineNotFoundError (no image)."""
+        self._record("create", spec.name)
+        if spec.image not in self._images:
+            raise EngineNotFoundError(f"the engine could not create the container {spec.name}: No such image: {spec.image}")
+        if self._find(spec.name):
+            raise NameTakenError(f"the engine could not create the container {spec.name}: the name is already in use")
+        self._made += 1
+        container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
+        image = self._images[spec.image]
+        self._containers[container_id] = _Container(spec, image, _created(container_id, spec, image))
+        return container_id
+
+    async def start(self, container: str) -> None:
+        """Start it; does nothing if it runs. Raises PortTakenError, EngineNotFoundError."""
+        self._record("start", container)
+        found = self._held(container)
+        if found.status.running:
+            return
+        if found.image.start_error:
+            raise EngineError(f"the engine could not start the container {container}: {found.image.start_error}")
+        if self._port_taken_from(found):
+            raise PortTakenError(f"the engine could not start the container {container}: port is already allocated")
+        health = "starting" if found.image.info.has_healthcheck else None
+        found.status = replace(found.status, running=True, restarting=False, exit_code=0, health=health)
+        found.log.extend(found.image.log)
+        if found.image.exit_code is not None:
+            self.exit(container, found.image.exit_code)
+
+    async def stop(self, container: str) -> None:
+        """Stop it; does nothing if it is gone."""
+        self._record("stop", container)
+        if found := self._find(container):
+            found.status = replace(found.status, running=False, restarting=False)
+
+    async def remove(self, container: str) -> None:
+        """Remove it, running or not; does nothing if it is gone."""
+        self._record("remove", container)
+        if found := self._find(container):
+            del self._containers[found.status.id]
+
+    async def status(self, container: str) -> ContainerStatus | None:
+        """What is known of the container of that name or id, None when it is gone."""
+        self._fail_if_told("status")
+        found = self._find(container)
+        return found.status if found else None
+
+    async def logs(self, container: str, tail: int) -> Sequence[str]:
+        """The last `tail` lines. Raises EngineNotFoundError when it is gone."""
+        self._fail_if_told("logs")
+        log = self._held(container).log
+        return log[max(0, len(log) - tail) :]
+
+    async def containers(self, labels: Mapping[str, str]) -> list[ContainerStatus]:
+        """All containers, running or not, that bear every one of `labels`."""
+        self._fail_if_told("containers")
+        statuses = [held.status for held in self._containers.values()]
+        return [status for status in statuses if labels.items() <= dict(status.labels).items()]
+
+    def _record(self, call: str, what: str) -> None:
+        self.journal.append(f"{call} {what}")
+        self._fail_if_told(call)
+
+    def _fail_if_told(self, call: str) -> None:
+        if failures := self._failures.get(call):
+            raise failures.pop(0)
+
+    def _find(self, container: str) -> _Container | None:
+        return next((held for held in self._containers.values() if container in {held.status.id, held.spec.name}), None)
+
+    def _held(self, container: str) -> _Container:
+        found = self._find(container)
+        if found is None:
+            raise EngineNotFoundError(f"No such container: {container}")
+        return found
+
+    def _port_taken_from(self, wanted: _Container) -> bool:
+        running = [held.status.host_port for held in self._containers.values() if held.status.running]
+        return wanted.status.host_port != 0 and wanted.status.host_port in running
+
+
+def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> ContainerStatus:
+    return ContainerStatus(
+        id=container_id,
+        name=spec.name,
+        running=False,
+        restarting=False,
+        restarts=0,
+        exit_code=0,
+        oom_killed=False,
+        health=None,
+        # The real one adds a container's own labels to its image's.
+        labels={**image.info.labels, **spec.labels},
+        host_port=spec.host_port if spec.port else 0,
+    )

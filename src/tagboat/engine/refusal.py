@@ -1,0 +1,129 @@
+"""What it means when the engine says no: its status and words, turned into one of our errors.
+
+The engine tells most of its failures apart only by their text, so the texts known to matter are listed here, once.
+Statuses are those of the Docker Engine API; 900 is aiodocker's own for "no connection", 0 an error inside a pull's stream.
+"""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiodocker import DockerError
+
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    NameTakenError,
+    PortTakenError,
+)
+from tagboat.core.image import ImageName
+
+NO_CONNECTION = 900
+_LONGEST = 500
+
+_DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
+_PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
+_NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
+_OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
+_BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+
+_RUNTIME_PREAMBLE = re.compile(r"^.*?(?=exec: \"|error mounting |Bind for |listen tcp)", re.DOTALL)
+_ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
+_USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
+_QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
+
+
+def _retryable(message: str) -> EngineError:
+    """An error of the registry's making, not of the engine's, that may pass by itself."""
+    error = EngineError(message)
+    error.retryable = True
+    return error
+
+
+_PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str], ...] = (
+    (_DISK_FULL, DiskFullError, "the engine's disk is full; it could not pull {image}: {said}"),
+    (
+        re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE),
+        _retryable,
+        "the registry {host} refuses more pulls for now: {said}",
+    ),
+    (
+        re.compile(
+            r"unauthorized|(?<!permission )denied|authentication required|no basic auth credentials"
+            r"|incorrect username or password|403 forbidden",
+            re.IGNORECASE,
+        ),
+        EngineError,
+        "the registry {host} refused the login, or has no {path}; check its user and password. The engine said: {said}",
+    ),
+    (
+        re.compile(r"x509:|server gave HTTP response to HTTPS client", re.IGNORECASE),
+        EngineError,
+        "the engine does not trust the registry {host}; see insecure-registries in its daemon.json. The engine said: {said}",
+    ),
+    (
+        re.compile(
+            r"connection refused|connection reset|time-?d? ?out|deadline exceeded|no such host|no route to host|unreachable"
+            r"|temporary failure|server misbehaving|\bEOF\b|context canceled|(?:HTTP|status).*\b5\d\d\b",
+            re.IGNORECASE,
+        ),
+        _retryable,
+        "the engine could not reach the registry {host}: {said}",
+    ),
+    (
+        re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE),
+        EngineNotFoundError,
+        "the registry {host} has no such image: {said}",
+    ),
+)
+"""The first that fits tells what a failed pull means: pattern, error, sentence. A refused login says "not found" as well."""
+
+
+def refusal(error: DockerError, doing: str) -> EngineError:
+    """Return the error for a call that failed while `doing` (`start web-1`)."""
+    said = clean(error.message)
+    text = f"the engine could not {doing}: {said}"
+    if _DISK_FULL.search(said):
+        return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
+    if _PORT_TAKEN.search(said):
+        return PortTakenError(text)
+    if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
+        return NameTakenError(text)
+    if error.status == HTTPStatus.NOT_FOUND:
+        return EngineNotFoundError(text)
+    if error.status in _BAD_GATEWAY or other_version(error):
+        return EngineUnavailableError(text)
+    return EngineError(text)
+
+
+def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None) -> EngineError:
+    """Return the error for a pull of `image` that failed. `secret` is a text that must not be repeated."""
+    said = clean(error.message.replace(secret, "***") if secret else error.message)
+    judged = _without(said, image)
+    for pattern, make, sentence in _PULL_REFUSALS:
+        if pattern.search(judged):
+            return make(sentence.format(image=image, host=image.host, path=image.path, said=said))
+    return refusal(error, f"pull {image}")
+
+
+def other_version(error: DockerError) -> bool:
+    """Whether the engine no longer speaks the API version that was agreed on: it was replaced by another release."""
+    return error.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION.search(error.message) is not None
+
+
+def clean(message: str) -> str:
+    """The engine's own words on one line, without its runtime's preamble, credentials or the values of variables."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in message).split())
+    text = _RUNTIME_PREAMBLE.sub("", text).removesuffix(": unknown")
+    text = _ENVIRONMENT.sub(r"\1", text)
+    text = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", text))
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _without(said: str, image: ImageName) -> str:
+    """`said` without the words that name the image: a repository may well be called `acme/timeout`."""
+    named = f"/{image.path}"
+    bare = tuple(image.path + mark for mark in ",@:")
+    return " ".join(word for word in said.split() if named not in word and not word.startswith(bare))

@@ -1,0 +1,77 @@
+"""A way to an engine behind ssh, by the means every Docker client uses: `ssh HOST docker system dial-stdio`."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from tagboat.engine.address import EngineAddress
+
+_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15")
+_SAID_LIMIT = 2000
+_LAST_WORDS_S = 1.0
+
+
+class SshTunnel:
+    """A local Unix socket; every connection to it is handed to an `ssh` process of its own, which speaks to the far engine."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        far_socket = ["--host", f"unix://{address.socket}"] if address.socket else []
+        self._command = ("ssh", *_OPTIONS, *address.ssh_destination, "docker", *far_socket, "system", "dial-stdio")
+        self._directory = Path(tempfile.mkdtemp(prefix="tagboat-ssh-"))
+        self.path = self._directory / "docker.sock"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        self._watches: dict[asyncio.Task[None], asyncio.subprocess.Process] = {}
+        self._last_words = ""
+        self._accepting = asyncio.create_task(self._accept())
+
+    async def last_words(self) -> str:
+        """What ssh said when it failed last, empty if nothing; waits a moment for one that is just ending."""
+        if self._watches:
+            await asyncio.wait(self._watches, timeout=_LAST_WORDS_S)
+        return self._last_words
+
+    async def close(self) -> None:
+        """Close the socket and end the ssh processes."""
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._listener.close()
+        for process in self._watches.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        await asyncio.gather(*self._watches)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self._listener)
+            with connection:
+                # ssh inherits the open file description and expects it to block.
+                connection.setblocking(True)  # noqa: FBT003 - the socket module's own signature
+                await self._dial(connection)
+
+    async def _dial(self, connection: socket.socket) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=asyncio.subprocess.PIPE
+            )
+        except OSError as error:
+            self._last_words = f"ssh cannot be run: {error.strerror}"
+            return
+        watch = asyncio.create_task(self._watch(process))
+        self._watches[watch] = process
+        watch.add_done_callback(self._watches.pop)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # noqa: S101 - it was asked for as a pipe
+        said = b""
+        while chunk := await process.stderr.read(_SAID_LIMIT):
+            said = (said + chunk)[-_SAID_LIMIT:]
+        if await process.wait() != 0 and said:
+            self._last_words = " ".join(said.decode(errors="replace").split())

@@ -1,0 +1,363 @@
+"""What the rest of Tagboat relies on in an engine: one suite, run on the real one and on the one in memory."""
+
+import asyncio
+import hashlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import pytest
+
+from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
+from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
+from tagboat.core.ports import Engine
+from tagboat.engine.docker import DockerEngine
+from tagboat.engine.memory import MemoryEngine, MemoryImage
+from tests.support.docker_registry import DockerRegistry
+from tests.support.dockerd import remove_images_of, remove_labelled
+from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
+
+pytestmark = pytest.mark.anyio
+
+TEST_LABEL = "tagboat.test"
+CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ABSENT = Digest("sha256:" + "0" * 64)
+PATIENCE_S = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class App:
+    """An app to be published, in the words of both engines."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    port: int = 8080
+    healthcheck: str | None = None
+    cmd: tuple[str, ...] = DEFAULT_CMD
+    memory: MemoryImage = field(default_factory=MemoryImage)
+
+
+SERVES = App(memory=MemoryImage(log=("listening on port 8080",)))
+EXITS = App(cmd=EXITS_AT_ONCE, memory=MemoryImage(log=("reading the configuration", "no configuration found"), exit_code=3))
+CANNOT_RUN = App(cmd=("/no/such/program",), memory=MemoryImage(start_error='exec: "/no/such/program": no such file'))
+IS_HEALTHY = App(healthcheck="true")
+COUNTS = App(
+    cmd=("/bin/sh", "-c", "seq 1 300; trap 'exit 0' TERM; sleep 86400 & wait"),
+    memory=MemoryImage(log=tuple(str(number) for number in range(1, 301))),
+)
+
+
+class World(Protocol):
+    """An engine and the registry it pulls from."""
+
+    engine: Engine
+
+    def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]: ...
+    def becomes_healthy(self, container: str) -> None: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.memory = MemoryEngine()
+        self.engine: Engine = self.memory
+
+    def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]:
+        image = parse_image_name(f"registry.test/{repository}")
+        digest = Digest("sha256:" + hashlib.sha256(repr(app).encode()).hexdigest())
+        info = ImageInfo(
+            tcp_ports=(app.port,) if app.port else (),
+            labels=dict(app.labels),
+            has_healthcheck=app.healthcheck is not None,
+            created=CREATED,
+        )
+        self.memory.publish(image, digest, replace(app.memory, info=info))
+        return image, digest
+
+    def becomes_healthy(self, container: str) -> None:
+        self.memory.set_health(container, "healthy")
+
+
+class DockerWorld:
+    def __init__(self, engine: DockerEngine, registry_host: str, run: str) -> None:
+        self.engine: Engine = engine
+        self._host = registry_host
+        self._run = run
+
+    def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]:
+        # The run's name in the page makes the layer new, so that every run pulls.
+        digest = push_image(
+            self._host,
+            repository,
+            "v1",
+            body=self._run,
+            port=app.port,
+            labels=dict(app.labels),
+            healthcheck=app.healthcheck,
+            cmd=app.cmd,
+            created=CREATED,
+        )
+        return parse_image_name(f"{self._host}/{repository}"), digest
+
+    def becomes_healthy(self, container: str) -> None:
+        """Its HEALTHCHECK sees to that."""
+
+
+@pytest.fixture
+def run() -> str:
+    return f"run-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(params=["memory", "docker"])
+async def world(request: pytest.FixtureRequest, run: str) -> AsyncIterator[World]:
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    url: str = request.getfixturevalue("engine_url")
+    registry: DockerRegistry = request.getfixturevalue("docker_registry")
+    engine = DockerEngine(url)
+    yield DockerWorld(engine, registry.host, run)
+    await engine.close()
+    remove_labelled(url, f"{TEST_LABEL}={run}")
+    remove_images_of(url, registry.host)
+
+
+Made = Callable[..., Awaitable[ContainerSpec]]
+
+
+@pytest.fixture
+def made(world: World, run: str) -> Made:
+    """Publishes and pulls an app and creates a container of it; returns its spec."""
+
+    async def make(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
+        image, digest = world.publish(f"acme/{name}", app)
+        await world.engine.pull(image, digest, None, ignore)
+        spec = ContainerSpec(
+            name=f"{run}-{name}",
+            image=f"{image}@{digest}",
+            labels={TEST_LABEL: run, **labels},
+            env={"GREETING": "hello"},
+            port=port,
+            host_port=host_port,
+        )
+        await world.engine.create(spec)
+        return spec
+
+    return make
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def ignore(_words: str) -> None:
+    """Progress nobody asks for."""
+
+
+async def status_of(engine: Engine, container: str) -> ContainerStatus:
+    status = await engine.status(container)
+    assert status is not None
+    return status
+
+
+async def eventually(read: Callable[[], Awaitable[T]], seen: Callable[[T], bool]) -> T:
+    async with asyncio.timeout(PATIENCE_S):
+        while not seen(value := await read()):  # noqa: ASYNC110 - the port has no events to wait for
+            await asyncio.sleep(0.05)
+    return value
+
+
+async def test_names_its_version(world: World) -> None:
+    assert await world.engine.version()
+
+
+async def test_an_image_that_is_not_there_is_none(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    assert await world.engine.inspect_image(f"{image}@{digest}") is None
+
+
+async def test_a_pulled_image_says_what_it_is(world: World) -> None:
+    image, digest = world.publish("acme/app", App(labels=(("tagboat.port", "81"),), healthcheck="true"))
+    await world.engine.pull(image, digest, None, ignore)
+    info = await world.engine.inspect_image(f"{image}@{digest}")
+    assert info == ImageInfo(
+        digest=digest, tcp_ports=(8080,), labels={"tagboat.port": "81"}, has_healthcheck=True, created=CREATED
+    )
+
+
+async def test_an_image_without_port_and_healthcheck_says_so(world: World) -> None:
+    image, digest = world.publish("acme/app", App(port=0))
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.inspect_image(f"{image}@{digest}") == ImageInfo(digest=digest, created=CREATED)
+
+
+async def test_a_pull_tells_its_progress_and_a_second_one_is_welcome(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    told: list[str] = []
+    await world.engine.pull(image, digest, None, told.append)
+    assert "layers" in told[-1]
+    await world.engine.pull(image, digest, None, told.append)
+    assert told[-1] == "the engine has it already"
+
+
+async def test_one_digest_in_two_repositories_is_known_under_each(world: World) -> None:
+    first, digest = world.publish("acme/first", SERVES)
+    second, same = world.publish("acme/second", SERVES)
+    assert digest == same
+    await world.engine.pull(first, digest, None, ignore)
+    assert await world.engine.inspect_image(f"{second}@{digest}") is None
+    await world.engine.pull(second, digest, None, ignore)
+    for image in (first, second):
+        info = await world.engine.inspect_image(f"{image}@{digest}")
+        assert info is not None
+        assert info.digest == digest
+
+
+async def test_a_digest_the_registry_does_not_have(world: World) -> None:
+    image, _ = world.publish("acme/app", SERVES)
+    with pytest.raises(EngineNotFoundError, match="has no such image") as caught:
+        await world.engine.pull(image, ABSENT, None, ignore)
+    assert not caught.value.retryable
+
+
+async def test_a_container_needs_its_image(world: World, run: str) -> None:
+    image, _ = world.publish("acme/app", SERVES)
+    with pytest.raises(EngineNotFoundError, match="No such image"):
+        await world.engine.create(ContainerSpec(name=run, image=f"{image}@{ABSENT}", labels={TEST_LABEL: run}))
+    assert await world.engine.status(run) is None
+
+
+async def test_a_name_is_taken_once(world: World, made: Made) -> None:
+    spec = await made()
+    with pytest.raises(NameTakenError, match=spec.name):
+        await world.engine.create(spec)
+
+
+async def test_a_created_container_waits(world: World, made: Made, free_port: int) -> None:
+    spec = await made(App(labels=(("from", "image"),)), port=8080, host_port=free_port)
+    status = await status_of(world.engine, spec.name)
+    assert (status.name, status.running, status.restarting, status.restarts) == (spec.name, False, False, 0)
+    assert status.host_port == free_port
+    assert status.health is None
+    assert dict(status.labels) == {**spec.labels, "from": "image"}
+
+
+async def test_a_container_without_port_has_none(world: World, made: Made) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).host_port == 0
+
+
+async def test_a_container_starts_stops_and_starts_again(world: World, made: Made) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).running
+    await world.engine.stop(spec.name)
+    await world.engine.stop(spec.name)
+    status = await status_of(world.engine, spec.name)
+    assert (status.running, status.restarting, status.exit_code) == (False, False, 0)
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).running
+
+
+async def test_id_and_name_are_the_same_container(world: World, made: Made) -> None:
+    spec = await made()
+    by_name = await status_of(world.engine, spec.name)
+    assert await world.engine.status(by_name.id) == by_name
+    await world.engine.start(by_name.id)
+    assert (await status_of(world.engine, spec.name)).running
+
+
+async def test_a_running_container_can_be_removed(world: World, made: Made) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    await world.engine.remove(spec.name)
+    assert await world.engine.status(spec.name) is None
+
+
+async def test_what_is_gone_needs_no_stopping_or_removing(world: World, made: Made) -> None:
+    spec = await made()
+    await asyncio.gather(*(world.engine.remove(spec.name) for _ in range(4)))
+    await world.engine.stop(spec.name)
+    await world.engine.remove(spec.name)
+    assert await world.engine.status(spec.name) is None
+
+
+async def test_what_is_gone_cannot_be_started_or_read(world: World, run: str) -> None:
+    with pytest.raises(EngineNotFoundError, match=f"{run}-gone"):
+        await world.engine.start(f"{run}-gone")
+    with pytest.raises(EngineNotFoundError, match=f"{run}-gone"):
+        await world.engine.logs(f"{run}-gone", 10)
+
+
+async def test_containers_are_found_by_all_of_their_labels(world: World, made: Made, run: str) -> None:
+    runs = await made(name="one", stage="dev")
+    waits = await made(name="two", stage="prod")
+    await world.engine.start(runs.name)
+
+    async def names(**labels: str) -> set[str]:
+        return {status.name for status in await world.engine.containers({TEST_LABEL: run, **labels})}
+
+    assert await names() == {runs.name, waits.name}
+    assert await names(stage="prod") == {waits.name}
+    assert await names(stage="test") == set()
+    (found,) = await world.engine.containers({TEST_LABEL: run, "stage": "dev"})
+    assert found == await world.engine.status(runs.name)
+
+
+async def test_a_host_port_serves_one_container(world: World, made: Made, free_port: int) -> None:
+    first = await made(name="one", port=8080, host_port=free_port)
+    second = await made(name="two", port=8080, host_port=free_port)
+    await world.engine.start(first.name)
+    with pytest.raises(PortTakenError, match=second.name):
+        await world.engine.start(second.name)
+    assert not (await status_of(world.engine, second.name)).running
+    await world.engine.stop(first.name)
+    await world.engine.start(second.name)
+    assert (await status_of(world.engine, second.name)).running
+
+
+async def test_the_end_of_the_log(world: World, made: Made) -> None:
+    spec = await made(COUNTS)
+    await world.engine.start(spec.name)
+    await eventually(lambda: world.engine.logs(spec.name, 1000), lambda lines: len(lines) == 300)
+    assert list(await world.engine.logs(spec.name, 3)) == ["298", "299", "300"]
+    assert list(await world.engine.logs(spec.name, 0)) == []
+
+
+async def test_an_app_that_exits_is_started_again_and_again(world: World, made: Made) -> None:
+    spec = await made(EXITS)
+    await world.engine.start(spec.name)
+    status = await eventually(lambda: status_of(world.engine, spec.name), lambda seen: seen.restarting and seen.exit_code != 0)
+    assert not status.running
+    assert status.exit_code == 3
+    assert status.restarts >= 1
+    log = await world.engine.logs(spec.name, 100)
+    assert {"reading the configuration", "no configuration found"} == set(log)
+    await world.engine.stop(spec.name)
+    status = await status_of(world.engine, spec.name)
+    assert (status.running, status.restarting) == (False, False)
+
+
+async def test_a_program_that_cannot_be_run(world: World, made: Made) -> None:
+    spec = await made(CANNOT_RUN)
+    with pytest.raises(EngineError, match=r'exec: "/no/such/program".*no such file'):
+        await world.engine.start(spec.name)
+    assert not (await status_of(world.engine, spec.name)).running
+
+
+async def test_a_healthcheck_starts_and_becomes_healthy(world: World, made: Made) -> None:
+    spec = await made(IS_HEALTHY)
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).health == "starting"
+    world.becomes_healthy(spec.name)
+    await eventually(lambda: status_of(world.engine, spec.name), lambda seen: seen.health == "healthy")

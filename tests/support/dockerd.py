@@ -1,0 +1,125 @@
+"""A Docker engine for the tests: the one that is there, else one of our own for as long as the tests run."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+_CALL_TIMEOUT_S = 30.0
+
+
+@contextmanager
+def running_engine() -> Iterator[str]:
+    """Yield the URL of an engine that answers: DOCKER_HOST's, the local socket's, or (as root) that of a new `dockerd`."""
+    asked = os.environ.get("DOCKER_HOST")
+    url = asked or f"unix://{DEFAULT_SOCKET}"
+    if answers(url):
+        yield url
+        return
+    if asked:
+        raise RuntimeError(f"the Docker engine that DOCKER_HOST names does not answer: {url}")
+    with started_engine(["--host", url], url):
+        yield url
+
+
+@contextmanager
+def started_engine(arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `dockerd` with `arguments`, wait until it answers at `url`, and end it after the block."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        raise RuntimeError("no Docker engine answers; start Docker, or run the tests as root where dockerd is installed")
+    with tempfile.NamedTemporaryFile(prefix="tagboat-dockerd-", suffix=".log") as log:
+        process = subprocess.Popen(["dockerd", *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            _await_answer(process, url, Path(log.name))
+            yield process
+        finally:
+            _end(process)
+
+
+def answers(url: str) -> bool:
+    """Whether a Docker engine answers at `url`."""
+    try:
+        return call(url, "GET", "/_ping") == b"OK"
+    except (OSError, http.client.HTTPException, EngineCallError):
+        return False
+
+
+def remove_labelled(url: str, label: str) -> None:
+    """Remove every container that bears `label` (`NAME` or `NAME=VALUE`), running or not."""
+    filters = urllib.parse.quote(json.dumps({"label": [label]}))
+    for container in json.loads(call(url, "GET", f"/containers/json?all=1&filters={filters}")):
+        call(url, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
+
+
+def remove_images_of(url: str, registry_host: str) -> None:
+    """Remove every image that was pulled from `registry_host`, a registry of the tests."""
+    for image in json.loads(call(url, "GET", "/images/json?digests=1")):
+        names = [*(image["RepoTags"] or []), *(image["RepoDigests"] or [])]
+        for name in names:
+            if name.startswith(f"{registry_host}/"):
+                call(url, "DELETE", f"/images/{name}?force=1")
+
+
+class EngineCallError(Exception):
+    """The engine refused a call of the tests' own."""
+
+
+def call(url: str, method: str, path: str) -> bytes:
+    """Call the engine's API without the code under test. A 404 is as good as done. Raises EngineCallError."""
+    connection = _connect(url)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status >= 400 and answer.status != 404:
+        raise EngineCallError(f"{method} {path}: {answer.status} {body[:500]!r}")
+    return body
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_CALL_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _connect(url: str) -> http.client.HTTPConnection:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "unix":
+        return _UnixConnection(parts.path)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=_CALL_TIMEOUT_S)
+
+
+def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"dockerd did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
