@@ -1,0 +1,53 @@
+# What a person can ask of this repository. `make` alone explains itself.
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check format bench lock clean install
+
+BIN := .venv/bin
+STAMP := .venv/installed
+# What a test run is limited to, such as `make test ARGS="tests/unit -x"`.
+ARGS ?=
+
+help: ## Show this help
+	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@printf '\nEverything goes into .venv; the first call takes a minute to make it. CONTRIBUTING.md tells more.\n'
+
+demo: $(STAMP) ## See an image pushed, deployed, replaced, and a broken one refused (three minutes)
+	@tools/install-demo
+	@$(BIN)/python -m demo
+
+run: $(STAMP) ## Run the server here; settings come from the environment and .env
+	@$(BIN)/tagboat serve
+
+test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="tests/unit -x"
+	@tools/install-test-tools
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(STAMP) ## Check format, lint, types, the walls between rooms, and the lock file
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/python tools/lock.py check
+
+format: $(STAMP) ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: $(STAMP) ## Measure, each number beside its floor or peer of the same run
+	@tools/install-test-tools
+	@$(BIN)/python -m bench
+
+lock: $(STAMP) ## Make requirements.lock anew after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
+	@$(BIN)/python tools/lock.py write $(ARGS)
+
+clean: ## Remove .venv and all that tools have left in the tree
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml tools/install-python
+	@tools/install-python
+	@touch $@

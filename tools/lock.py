@@ -1,0 +1,132 @@
+"""The lock file `requirements.lock`: exact versions with hashes of everything that is installed.
+
+    python tools/lock.py check     says what is not current, exit 1 if anything
+    python tools/lock.py write     makes it anew with uv; with --upgrade takes the newest versions that fit
+
+pip installs from it with --require-hashes, so it names no host: any index or mirror will do, since the hashes decide.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = ROOT / "pyproject.toml"
+LOCK = ROOT / "requirements.lock"
+REMEDY = "run `make lock` and commit requirements.lock"
+
+_DIGEST = re.compile(r"^# dependencies: sha256:([0-9a-f]{64})$", re.MULTILINE)
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([^\s;]+)(?:\s*;[^\\]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package of the lock: its exact version, and how many hashes vouch for it."""
+
+    version: str
+    hashes: int
+
+
+def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
+    """Everything that is wrong with the text of the lock, in words; empty when it is current."""
+    found = _DIGEST.search(lock)
+    complaints = []
+    if not found or found[1] != digest(pyproject):
+        complaints.append("the dependencies in pyproject.toml are not those that the lock was made from")
+    pins, strange = parse(lock)
+    complaints += [f"a line that is no pin with hashes: {line!r}" for line in strange]
+    complaints += [f"{name}=={pin.version} has no hash" for name, pin in pins.items() if not pin.hashes]
+    return complaints + [text for wanted in requirements(pyproject) if (text := _unmet(wanted, pins))]
+
+
+def parse(lock: str) -> tuple[dict[str, Pin], list[str]]:
+    """The pins by canonical name, and every line that is none (an option, a URL, a range)."""
+    pins, strange = {}, []
+    uncommented = re.sub(r"^\s*#.*\n?", "", lock, flags=re.MULTILINE)
+    for line in re.sub(r"\\\n", " ", uncommented).splitlines():
+        if match := _PIN.fullmatch(line.strip()):
+            pins[canonicalize_name(match[1])] = Pin(match[2], match[3].count("--hash="))
+        elif line.strip():
+            strange.append(line.strip()[:80])
+    return pins, strange
+
+
+def requirements(pyproject: Mapping[str, Any]) -> list[Requirement]:
+    """What pyproject.toml asks for: to run, to develop, to build."""
+    tables = [
+        pyproject["project"]["dependencies"],
+        pyproject["build-system"]["requires"],
+        *pyproject.get("dependency-groups", {}).values(),
+    ]
+    return [Requirement(text) for table in tables for text in table]
+
+
+def digest(pyproject: Mapping[str, Any]) -> str:
+    """A fingerprint of all that the lock depends on."""
+    tables = [
+        pyproject["project"]["requires-python"],
+        pyproject["project"]["dependencies"],
+        pyproject["build-system"]["requires"],
+        pyproject.get("dependency-groups", {}),
+        pyproject.get("tool", {}).get("uv", {}),
+    ]
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+
+
+def _unmet(wanted: Requirement, pins: Mapping[str, Pin]) -> str | None:
+    pin = pins.get(canonicalize_name(wanted.name))
+    if pin is None:
+        return f"{wanted.name} is not in the lock"
+    return None if wanted.specifier.contains(pin.version, prereleases=True) else f"{wanted} is locked at {pin.version}"
+
+
+def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
+    """Resolve with uv and write the lock. Versions that still fit stay, unless `upgrade`."""
+    groups = [f"--group={name}" for name in pyproject.get("dependency-groups", {})]
+    options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / LOCK.name
+        if LOCK.exists():
+            shutil.copy(LOCK, draft)
+        command = [_uv(), "pip", "compile", PYPROJECT.name, *groups, *options, f"--output-file={draft}"]
+        subprocess.run([*command, "--upgrade"] if upgrade else command, cwd=ROOT, check=True)
+        header = f"# Made by `make lock` from pyproject.toml; do not edit.\n# dependencies: sha256:{digest(pyproject)}\n"
+        LOCK.write_text(header + draft.read_text())
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the command; the exit status."""
+    pyproject = tomllib.loads(PYPROJECT.read_text())
+    match arguments:
+        case ["write", *options] if options in ([], ["--upgrade"]):
+            write(pyproject, upgrade=bool(options))
+        case ["check"]:
+            pass
+        case _:
+            sys.stderr.write(__doc__ or "")
+            return 2
+    complaints = check(pyproject, LOCK.read_text() if LOCK.exists() else "")
+    for complaint in complaints:
+        sys.stderr.write(f"requirements.lock: {complaint}; {REMEDY}\n")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
