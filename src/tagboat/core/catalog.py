@@ -18,7 +18,10 @@ class RegistryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Where images live. `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server."""
+    """Where images live.
+
+    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server.
+    """
 
     id: str
     name: str

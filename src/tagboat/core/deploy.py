@@ -18,6 +18,10 @@ class Trigger(StrEnum):
     ROLLBACK = "rollback"
 
 
+EXACT_TRIGGERS = frozenset({Trigger.PROMOTE, Trigger.ROLLBACK})
+"""Those that deploy the digest they name and no other."""
+
+
 class DeployStatus(StrEnum):
     """`queued` and `running` are open; the others are final."""
 
@@ -113,6 +117,25 @@ class Deploy:
         return self.step(StepName.RESOLVE).status is StepStatus.DONE
 
 
+def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool) -> bool:
+    """Whether a push of `tag` (and `digest`, where known) needs no deploy of its own because `waiting` will bring it.
+
+    It will when it still has to look the tag up, or was told to bring this very digest. One already told another digest,
+    or to be forced less than asked, will not.
+    """
+    if waiting.tag != tag or waiting.resolved or (force and not waiting.force):
+        return False
+    if waiting.digest is None or waiting.digest == digest:
+        return True
+    return digest is None and waiting.status is DeployStatus.QUEUED and waiting.trigger not in EXACT_TRIGGERS
+
+
+def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
+    """`waiting` after a push that merges into it: unless both name one digest, it must look the tag up afresh."""
+    kept = waiting.digest if digest is not None else None
+    return replace(waiting, digest=kept, merges=waiting.merges + 1)
+
+
 class InstanceState(StrEnum):
     """`starting` → `live` → `draining` → `stopped`; `failed` from anywhere before `stopped`."""
 
@@ -128,12 +151,16 @@ class InstanceState(StrEnum):
         return self in {InstanceState.STOPPED, InstanceState.FAILED}
 
 
+ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceState.DRAINING})
+"""Those of instances that have, or are about to have, a container."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One container that serves one tag of a stage.
 
-    `host_port` is the loopback port it is published on, 0 for none; `fingerprint` is of the configuration it was
-    started with (see `fingerprint`).
+    `host_port` is the loopback port it is published on, 0 for none; `fingerprint` is that of the
+    configuration it was started with.
     """
 
     id: str
@@ -169,7 +196,10 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerStatus:
-    """What the engine says of a container. `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`."""
+    """What the engine says of a container.
+
+    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`.
+    """
 
     id: str
     name: str

@@ -1,6 +1,7 @@
 """What the rooms ask of the outside, as protocols. Adapters implement them; decisions never know which."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -9,7 +10,7 @@ from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import ContainerSpec, ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, Trigger
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
-from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.polling import PollReport, PollState, RegistryBackoff
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Reader(Protocol):
     def setting(self, name: str) -> object | None: ...
     def project(self, project_id: str) -> Project: ...
     def project_by_image(self, image: ImageName) -> Project | None: ...
+    def project_by_name(self, name: str) -> Project | None: ...
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]: ...
     def stage(self, stage_id: str) -> Stage: ...
     def stages(self, project_id: str) -> list[Stage]: ...
@@ -42,6 +44,7 @@ class Reader(Protocol):
     def known_tags(self, project_id: str, after: str = "", limit: int | None = None) -> list[KnownTag]: ...
     def deploy(self, deploy_id: str) -> Deploy: ...
     def open_deploys(self, stage_id: str) -> list[Deploy]: ...
+    def all_open_deploys(self) -> list[Deploy]: ...
     def deploys(
         self,
         *,
@@ -99,21 +102,24 @@ class Store(Protocol):
 
     `work` runs in another thread, inside the transaction, and may be run again from the start when the transaction it
     shared with others had to be undone: it must do nothing but read, decide and write through its argument. An exception it
-    raises undoes its own writes and is raised to the caller.
+    raises undoes its own writes and is raised to the caller. `exclusive` is whether no other server writes to it, so that
+    what was read may be remembered until a topic is announced.
     """
+
+    @property
+    def exclusive(self) -> bool: ...
 
     async def read(self, work: Callable[[Reader], T]) -> T: ...
     async def write(self, work: Callable[[Tx], T]) -> T: ...
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None: ...
 
 
-class Queued(Protocol):
-    """What queueing came to: the deploy's id, and whether it was there already."""
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What queueing came to: the deploy, and whether it was there already (`queued` or `merged`)."""
 
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def deploy_id(self) -> str: ...
+    outcome: Outcome
+    deploy_id: str
 
 
 class DeployTriggerer(Protocol):
@@ -171,6 +177,13 @@ class Probe(Protocol):
 
     async def http(self, port: int, path: str) -> str | None: ...
     async def tcp(self, port: int) -> str | None: ...
+
+
+class Polls(Protocol):
+    """Polls on request. `next_at` is when the next scheduled poll of a project is due, None before it is known."""
+
+    async def poll_now(self, project_id: str) -> PollReport: ...
+    def next_at(self) -> datetime | None: ...
 
 
 class Ingress(Protocol):

@@ -1,0 +1,1 @@
+"""From a queued deploy to a running container."""

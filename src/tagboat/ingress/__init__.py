@@ -1,0 +1,1 @@
+"""Leading traffic to instances."""

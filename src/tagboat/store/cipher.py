@@ -34,12 +34,12 @@ class Cipher:
             return self._aead.decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
         except InvalidTag:
             raise SettingsError(
-                f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data directory"
+                f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data dir"
             ) from None
 
 
 def load_or_make_key(path: Path) -> bytes:
-    """Return the key in the file `path` (hexadecimal, mode 0600), making it at first launch; raise SettingsError if unusable."""
+    """Return the key in the file `path` (hexadecimal, mode 0600), made at first launch; raise SettingsError if unusable."""
     if not path.exists():
         _write_new(path, secrets.token_bytes(KEY_BYTES))
     try:

@@ -27,7 +27,9 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
-        raise SettingsError("TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
+        raise SettingsError(
+            "TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        ) from None
     return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
 
 

@@ -1,13 +1,12 @@
 """One consistent view of the database: the `Reader` of the ports."""
 
 from collections.abc import Collection
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, select
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
-from tagboat.core.deploy import OPEN_STATUSES, Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import NotFoundError
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -35,6 +34,10 @@ class SqlReader:
     def project_by_image(self, image: ImageName) -> Project | None:
         """The project that deploys `image`."""
         return self._first(Project, select(tables.projects).where(tables.projects.c.image == image))
+
+    def project_by_name(self, name: str) -> Project | None:
+        """The project of that name."""
+        return self._first(Project, select(tables.projects).where(tables.projects.c.name == name))
 
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
         """Projects in order of name, from the first name beyond `after`."""
@@ -91,10 +94,15 @@ class SqlReader:
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
         table = tables.deploys
-        query = select(table).where(table.c.stage_id == stage_id, table.c.status.in_(OPEN_STATUSES)).order_by(table.c.id)
+        query = select(table).where(table.c.stage_id == stage_id, tables.OPEN).order_by(table.c.id)
         return self._all(Deploy, query)
 
-    def deploys(  # noqa: PLR0913 - one keyword per filter of the API
+    def all_open_deploys(self) -> list[Deploy]:
+        """The queued and running deploys of all stages, oldest first."""
+        table = tables.deploys
+        return self._all(Deploy, select(table).where(tables.OPEN).order_by(table.c.id))
+
+    def deploys(
         self,
         *,
         project_id: str | None = None,
@@ -112,7 +120,7 @@ class SqlReader:
         """The instance of that id."""
         return self._one(Instance, tables.instances, instance_id, "instance")
 
-    def instances(  # noqa: PLR0913 - one keyword per filter of the API
+    def instances(
         self,
         *,
         project_id: str | None = None,
@@ -159,7 +167,7 @@ class SqlReader:
 
 def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
     """A value as the row that `SqlReader` reads back."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
 
 
 def _newest_first(table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None) -> Select[Any]:

@@ -13,8 +13,8 @@ from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import begin_write, migrate, open_database
 from tagboat.store.reader import SqlReader
-from tagboat.store.unit import UnitOfWork
-from tagboat.store.writer import GroupWriter, Job, Outcomes
+from tagboat.store.unit import Memory, UnitOfWork
+from tagboat.store.writer import GroupWriter, Outcome, Work
 
 T = TypeVar("T")
 KEY_ID_SETTING = "encryption_key_id"
@@ -28,7 +28,13 @@ class SqlStore:
         self._cipher = cipher
         self._reads = engine.execution_options(tagboat_write=False)
         self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
+        self._memory = Memory()
         self._writer = GroupWriter(self._commit)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other server writes to it: the data directory's lock keeps SQLite to one."""
+        return self._engine.dialect.name == "sqlite"
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work` on a consistent view; raise StoreUnavailableError when the database cannot be read."""
@@ -60,20 +66,22 @@ class SqlStore:
         except DBAPIError as error:
             raise _translate(error) from error
 
-    def _commit(self, jobs: Sequence[Job]) -> Outcomes:
-        """Carry out a batch. When one job spoils the shared transaction, each is done again in its own."""
+    def _commit(self, works: Sequence[Work]) -> Sequence[Outcome]:
+        """Carry out a batch. When one piece spoils the shared transaction, each is done again in its own."""
         try:
-            results = self._transact([job.work for job in jobs])
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the job
-            if len(jobs) > 1:
-                return [outcome for job in jobs for outcome in self._commit([job])]
-            return [(jobs[0], None, _translate(error))]
-        return [(job, result, None) for job, result in zip(jobs, results, strict=True)]
+            return [(result, None) for result in self._transact(works)]
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            self._memory = Memory()
+            if len(works) > 1:
+                return [outcome for work in works for outcome in self._commit([work])]
+            return [(None, _translate(error))]
 
-    def _transact(self, works: Sequence[Callable[[Any], Any]]) -> list[Any]:
+    def _transact(self, works: Sequence[Work]) -> list[Any]:
+        if not self.exclusive:
+            self._memory = Memory()
         with self._engine.begin() as connection:
             begin_write(connection)
-            unit = UnitOfWork(connection, self._cipher)
+            unit = UnitOfWork(connection, self._cipher, self._memory)
             results = [work(unit) for work in works]
             unit.flush()
         for topic in unit.announced:
@@ -103,7 +111,7 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
     """Refuse a key other than the one this database was first used with: replicas must share it."""
     with engine.begin() as connection:
         begin_write(connection)
-        unit = UnitOfWork(connection, cipher)
+        unit = UnitOfWork(connection, cipher, Memory())
         known = unit.setting(KEY_ID_SETTING)
         if known is None:
             unit.put_setting(KEY_ID_SETTING, cipher.key_id.hex())

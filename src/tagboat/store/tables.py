@@ -41,11 +41,11 @@ class Instant(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
         """To microseconds."""
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
         """From microseconds."""
         return None if value is None else _EPOCH + value * _MICROSECOND
 
@@ -61,11 +61,11 @@ class Coded(TypeDecorator[object]):
         self.encode = encode
         self.decode = decode
 
-    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: object, _dialect: Dialect) -> str | None:
         """To text."""
         return None if value is None else self.encode(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> object:
         """From text."""
         return None if value is None else self.decode(value)
 
@@ -92,7 +92,8 @@ def _json_tuple() -> Coded:
     return Coded(_to_json, lambda text: tuple(msgspec.json.decode(text)))
 
 
-_OPEN = text("status IN ('queued', 'running')")
+OPEN = text("status IN ('queued', 'running')")
+"""Of the table `deploys`, in literals: SQLite uses a partial index only for a condition it can prove the same."""
 
 metadata = MetaData(
     naming_convention={
@@ -183,7 +184,7 @@ deploys = Table(
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
-    Index("ix_deploys_open", "stage_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 instances = Table(
@@ -203,6 +204,7 @@ instances = Table(
     Column("stopped_at", Instant),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
+    Index(None, "state"),
 )
 
 deliveries = Table(

@@ -5,6 +5,7 @@ database in few statements at the end; everything else is written at once. Reads
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,15 +29,26 @@ _update_deploy = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the webhook path has read. It may outlive its transaction where nobody else writes and the commit succeeded."""
+
+    projects: dict[ImageName, Project] = field(default_factory=dict)
+    stages: dict[str, list[Stage]] = field(default_factory=dict)
+    registries: dict[str, Registry | None] = field(default_factory=dict)
+    open_deploys: dict[str, dict[str, Deploy]] = field(default_factory=dict)
+
+
 class UnitOfWork(SqlReader):
     """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
 
-    def __init__(self, connection: Connection, cipher: Cipher) -> None:
+    def __init__(self, connection: Connection, cipher: Cipher, memory: Memory) -> None:
         super().__init__(connection, cipher)
         self.announced: set[Topic] = set()
-        self._projects: dict[ImageName, Project | None] = {}
-        self._stages: dict[str, list[Stage]] = {}
-        self._open: dict[str, dict[str, Deploy]] = {}
+        self._projects = memory.projects
+        self._stages = memory.stages
+        self._registries = memory.registries
+        self._open = memory.open_deploys
         self._new_deploys: dict[str, Deploy] = {}
         self._changed_deploys: dict[str, Deploy] = {}
         self._deliveries: list[Delivery] = []
@@ -55,19 +67,28 @@ class UnitOfWork(SqlReader):
         self._deliveries.clear()
         self._tags.clear()
 
-    # Reads of the webhook path, remembered for the length of the transaction.
+    # Reads of the webhook path, remembered.
 
     def project_by_image(self, image: ImageName) -> Project | None:
         """The project that deploys `image`."""
-        if image not in self._projects:
-            self._projects[image] = super().project_by_image(image)
-        return self._projects[image]
+        project = self._projects.get(image)
+        if project is None:
+            project = super().project_by_image(image)
+            if project is not None:  # only what exists is remembered: anybody can name what does not
+                self._projects[image] = project
+        return project
 
     def stages(self, project_id: str) -> list[Stage]:
         """The stages of a project in the order in which they are tried."""
         if project_id not in self._stages:
             self._stages[project_id] = super().stages(project_id)
         return self._stages[project_id]
+
+    def registry_for_host(self, host: str) -> Registry | None:
+        """The registry whose images begin with `host`."""
+        if host not in self._registries:
+            self._registries[host] = super().registry_for_host(host)
+        return self._registries[host]
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
@@ -83,7 +104,12 @@ class UnitOfWork(SqlReader):
         gathered = self._new_deploys.get(deploy_id) or self._changed_deploys.get(deploy_id)
         return gathered or super().deploy(deploy_id)
 
-    def deploys(  # noqa: PLR0913 - one keyword per filter of the API
+    def all_open_deploys(self) -> list[Deploy]:
+        """The queued and running deploys of all stages, oldest first."""
+        self.flush()
+        return super().all_open_deploys()
+
+    def deploys(
         self,
         *,
         project_id: str | None = None,
@@ -171,10 +197,12 @@ class UnitOfWork(SqlReader):
     def add_registry(self, registry: Registry) -> None:
         """Add a registry, its password sealed."""
         self._connection.execute(insert(tables.registries), [self._from_registry(registry)])
+        self._registries.clear()
 
     def put_registry(self, registry: Registry) -> None:
         """Replace a registry, its password sealed."""
         self._replace(tables.registries, registry.id, self._from_registry(registry))
+        self._registries.clear()
 
     def delete_registry(self, registry_id: str) -> None:
         """Delete a registry."""
@@ -264,4 +292,5 @@ class UnitOfWork(SqlReader):
         self._connection.execute(delete(table).where(table.c.id == key))
         self._projects.clear()
         self._stages.clear()
+        self._registries.clear()
         self._open.clear()

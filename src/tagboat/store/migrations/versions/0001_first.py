@@ -128,6 +128,7 @@ def _deploys() -> None:
     op.create_index("ix_instances_deploy_id", "instances", ["deploy_id"])
     op.create_index("ix_instances_stage_id_id", "instances", ["stage_id", "id"])
     op.create_index("ix_instances_project_id_id", "instances", ["project_id", "id"])
+    op.create_index("ix_instances_state", "instances", ["state"])
 
 
 def _news() -> None:

@@ -1,0 +1,38 @@
+"""The settings that people change while the server runs, and their defaults."""
+
+from dataclasses import dataclass
+
+from tagboat.core.decision import AutoCreate
+from tagboat.core.image_glob import ImageGlob
+from tagboat.core.ports import Reader
+
+POLL_SCHEDULE = "poll_schedule"
+AUTO_CREATE = "auto_create"
+AUTO_CREATE_IMAGES = "auto_create_images"
+WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
+INSTALLATION_ID = "installation_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `GET /api/settings` shows. `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts."""
+
+    poll_schedule: str
+    auto_create: bool
+    auto_create_images: tuple[str, ...]
+
+
+def read_config(reader: Reader) -> Config:
+    """The settings as they stand, defaults for those never set."""
+    images = reader.setting(AUTO_CREATE_IMAGES)
+    return Config(
+        poll_schedule=str(reader.setting(POLL_SCHEDULE) or "@every 5m"),
+        auto_create=reader.setting(AUTO_CREATE) is not False,
+        auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else ("**",),
+    )
+
+
+def read_auto_create(reader: Reader) -> AutoCreate:
+    """Whether, and for which images, projects are made by themselves."""
+    config = read_config(reader)
+    return AutoCreate(config.auto_create, tuple(ImageGlob(text) for text in config.auto_create_images))

@@ -1,0 +1,93 @@
+"""What to do about a push: pure functions that return a named reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tagboat.core.catalog import Project, RegistryKind, Stage
+from tagboat.core.image import ImageName
+from tagboat.core.image_glob import ImageGlob
+from tagboat.core.push import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A stage that was tried: its name, its pattern, and whether the tag matches."""
+
+    stage: str
+    pattern: str
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`queued` here means that a deploy is due; queueing may still find it merged. `stage` is None when none matches."""
+
+    outcome: Outcome
+    reason: str
+    stage: Stage | None = None
+    considered: tuple[Considered, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AutoCreate:
+    """Whether an image never seen before becomes a project."""
+
+    enabled: bool
+    images: tuple[ImageGlob, ...]
+
+
+def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
+    """Choose the first stage, in the order given, whose pattern matches `tag`, and say what follows."""
+    considered: list[Considered] = []
+    for stage in stages:
+        matches = stage.pattern.matches(tag)
+        considered.append(Considered(stage.name, stage.pattern.text, matches))
+        if matches:
+            outcome, reason = _in_stage(stage, tag)
+            return Decision(outcome, reason, stage, tuple(considered))
+    return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, tuple(considered))
+
+
+def refuses(policy: AutoCreate, image: ImageName) -> str | None:
+    """The reason why an unknown image is not made a project; None when it may become one."""
+    if not policy.enabled:
+        return f"no project has the image {image}, and the setting auto_create is off"
+    if not any(glob.matches(image) for glob in policy.images):
+        return f"no project has the image {image}, and nothing in the setting auto_create_images allows it"
+    return None
+
+
+def normal_tag(tag: str, kind: RegistryKind | None) -> str:
+    """`tag` as the registry stores it: Gitea knows tags in lower case only."""
+    return tag.lower() if kind is RegistryKind.GITEA else tag
+
+
+def shadowed(stage: Stage, stages: Sequence[Stage]) -> list[str]:
+    """Warnings, each with its mend, where `stage` and the others of its project (in order) leave one without any tag."""
+    place = next(index for index, other in enumerate(stages) if other.id == stage.id)
+    hidden_by = [(earlier, stage) for earlier in stages[:place] if earlier.pattern.covers(stage.pattern)]
+    hides = [(stage, later) for later in stages[place + 1 :] if stage.pattern.covers(later.pattern)]
+    return [_shadow_warning(earlier, later) for earlier, later in (*hidden_by, *hides)]
+
+
+def _shadow_warning(earlier: Stage, later: Stage) -> str:
+    return (
+        f"stage {later.name} ({later.pattern.text}) will never get a tag: stage {earlier.name} ({earlier.pattern.text}) is "
+        f"tried first and matches everything that it matches; give {later.name} a position below {earlier.position}"
+    )
+
+
+def _in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
+    match = f"tag {tag} matches {stage.pattern.text}"
+    if stage.held:
+        return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
+    if not stage.auto_deploy:
+        return Outcome.WAITING, f"{match}, but auto_deploy of the stage {stage.name} is off"
+    return Outcome.QUEUED, match
+
+
+def _unmatched(project: Project, stages: Sequence[Stage], tag: str) -> str:
+    if not stages:
+        return f"the project {project.name} has no stage yet"
+    tried = ", ".join(f"{stage.name} {stage.pattern.text}" for stage in stages)
+    return f"tag {tag} matches no stage's pattern (tried {tried})"

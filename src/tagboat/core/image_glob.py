@@ -1,0 +1,41 @@
+"""Globs over image names, for the setting `auto_create_images`."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import re2
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import MAX_NAME_LENGTH, ImageName
+
+_ALLOWED = re.compile(r"[a-zA-Z0-9._:/*?\[\]-]+", re.ASCII)
+_TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+_WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@dataclass(frozen=True)
+class ImageGlob:
+    """`**` matches anything, `*` anything but `/`, `?` one character but `/`; everything else stands for itself."""
+
+    text: str
+
+    def matches(self, image: ImageName) -> bool:
+        """Whether the glob matches the whole name with its host."""
+        return self._compiled.fullmatch(str(image)) is not None
+
+    @cached_property
+    def _compiled(self) -> Any:  # noqa: ANN401 - re2 ships no types
+        # RE2, since its matching is linear whatever the pattern.
+        return re2.compile("".join(_WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self.text)))
+
+
+def parse_image_glob(text: str) -> ImageGlob:
+    """Return `text` as a glob; raise InvalidValueError when it holds what no image name can, or is over 255 characters."""
+    if not text or len(text) > MAX_NAME_LENGTH or not _ALLOWED.fullmatch(text):
+        raise InvalidValueError(
+            f"{text[:80]!r} is not an image glob: image names with '*' (not across '/'), '**' (across) and '?', "
+            f"at most {MAX_NAME_LENGTH} characters, such as git.example.com/acme/*"
+        )
+    return ImageGlob(text)

@@ -1,0 +1,28 @@
+"""What a project takes from its image: port and healthcheck."""
+
+from tagboat.core.image import ImageInfo
+
+PORT_LABEL = "tagboat.port"
+HEALTHCHECK_LABEL = "tagboat.healthcheck"
+MAX_PORT = 65535
+
+
+def port_of(info: ImageInfo) -> int:
+    """The port the image's label names, else its lowest exposed TCP port, else 0. A label that is no port is ignored."""
+    label = info.labels.get(PORT_LABEL, "")
+    if label.isascii() and label.isdigit() and int(label[:6]) <= MAX_PORT:
+        return int(label)
+    return min(info.tcp_ports, default=0)
+
+
+def healthcheck_of(info: ImageInfo) -> str:
+    """The label's healthcheck where it is one, else `image` where the image has a HEALTHCHECK, else empty."""
+    label = info.labels.get(HEALTHCHECK_LABEL)
+    if label is not None and is_healthcheck(label):
+        return label
+    return "image" if info.has_healthcheck else ""
+
+
+def is_healthcheck(text: str) -> bool:
+    """Whether `text` is `/path` (printable ASCII without spaces), `image` or empty."""
+    return text in {"", "image"} or (text.startswith("/") and text.isascii() and text.isprintable() and " " not in text)

@@ -1,0 +1,37 @@
+"""Errors over HTTP: `application/problem+json` after RFC 9457."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None) -> bytes:
+    """The body of a problem: `status` with its standard title, `detail` one sentence, `errors` of fields where given."""
+    body: dict[str, object] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    if errors is not None:
+        body["errors"] = list(errors)
+    return json.dumps(body).encode()
+
+
+async def send_problem(send: "Send", status: int, body: bytes) -> None:
+    """Answer an ASGI request with the problem `body`."""
+    await send_json(send, status, body, media_type=MEDIA_TYPE)
+
+
+async def send_json(send: "Send", status: int, body: bytes, *, media_type: str = "application/json") -> None:
+    """Answer an ASGI request with the JSON text `body`."""
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def not_found(_scope: object, _receive: object, send: "Send") -> None:
+    """An ASGI application: the one answer for every address that does not exist, and for a webhook's wrong secret."""
+    await send_problem(send, HTTPStatus.NOT_FOUND, _NOT_FOUND)
+
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_NOT_FOUND = problem(HTTPStatus.NOT_FOUND, "There is nothing at this address.")

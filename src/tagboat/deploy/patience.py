@@ -1,0 +1,30 @@
+"""How long to go on trying when a cause may pass by itself."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineUnavailableError,
+    RegistryRateLimitedError,
+    StoreUnavailableError,
+    TagboatError,
+)
+
+LONGEST_RATE_LIMIT_S = 300.0
+_REGISTRY = (1.0, 3.0, 9.0)
+_DISK = (5.0, 15.0, 30.0)
+_ENGINE = (0.5, 1.0, 2.0, *(5.0,) * 24)
+"""Two minutes: an engine that restarts, or a machine whose service manager has to notice first."""
+
+
+def delays(error: TagboatError, now: datetime) -> Iterator[float]:
+    """Seconds to wait before each further try; none where trying again is pointless."""
+    if not error.retryable:
+        return iter(())
+    if isinstance(error, RegistryRateLimitedError) and error.retry_at is not None:
+        wait = (error.retry_at - now).total_seconds()
+        return iter((max(wait, 0.0) + 0.5,) if wait <= LONGEST_RATE_LIMIT_S else ())
+    if isinstance(error, EngineUnavailableError | StoreUnavailableError):
+        return iter(_ENGINE)
+    return iter(_DISK if isinstance(error, DiskFullError) else _REGISTRY)

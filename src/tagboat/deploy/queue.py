@@ -1,0 +1,68 @@
+"""Queueing deploys: merge into one that waits, supersede the older ones, or add another."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from tagboat.core.deploy import Deploy, DeployStatus, Trigger, merged, merges_into
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ids import new_id
+from tagboat.core.image import Digest
+from tagboat.core.ports import Queued, Topic, Tx
+from tagboat.core.push import Outcome
+
+
+class DeployQueue:
+    """Implements `DeployTriggerer` on the database."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+
+    def trigger_deploy(
+        self,
+        project_id: str,
+        stage_id: str,
+        image_tag: str,
+        *,
+        tx: Tx,
+        trigger: Trigger = Trigger.MANUAL,
+        digest: Digest | None = None,
+        force: bool = False,
+    ) -> Queued:
+        """Queue a deploy of `image_tag`, or merge into one that will bring it; raise NotFoundError for an unknown stage."""
+        waiting = [deploy for deploy in tx.open_deploys(stage_id) if merges_into(deploy, image_tag, digest, force=force)]
+        if waiting:
+            tx.put_deploy(merged(waiting[-1], digest))
+            return Queued(Outcome.MERGED, waiting[-1].id)
+        deploy = Deploy(
+            id=new_id(),
+            project_id=project_id,
+            stage_id=stage_id,
+            tag=image_tag,
+            digest=digest,
+            trigger=trigger,
+            force=force,
+            created_at=self._clock(),
+        )
+        self._supersede(tx, deploy)
+        tx.add_deploy(deploy)
+        tx.announce(Topic.DEPLOYS)
+        return Queued(Outcome.QUEUED, deploy.id)
+
+    def _supersede(self, tx: Tx, newer: Deploy) -> None:
+        """In a stage of one instance, end the queued deploys that `newer` makes pointless."""
+        stage = next((stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None)
+        if stage is None:
+            raise NotFoundError(f"there is no stage {newer.stage_id[:80]!r} in that project")
+        if stage.max_instances > 1:
+            return
+        for older in tx.open_deploys(stage.id):
+            if older.status is DeployStatus.QUEUED:
+                tx.put_deploy(
+                    replace(
+                        older,
+                        status=DeployStatus.SUPERSEDED,
+                        reason=f"{newer.tag} was pushed before it began",
+                        finished_at=newer.created_at,
+                    )
+                )

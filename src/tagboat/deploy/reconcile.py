@@ -1,0 +1,47 @@
+"""What the database says, compared with what runs."""
+
+import asyncio
+
+import structlog
+
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.errors import TagboatError
+from tagboat.core.ports import Reader
+from tagboat.deploy.pipeline import Parts, retire
+
+SWEEP_EVERY_S = 60.0
+RETRY_S = 5.0
+
+log = structlog.get_logger("tagboat.reconcile")
+
+
+async def keep_sweeping(parts: Parts) -> None:
+    """Sweep at once and every minute, sooner again where the engine or the database could not be asked; until cancelled."""
+    while True:
+        pause = SWEEP_EVERY_S
+        try:
+            await sweep(parts)
+        except TagboatError as error:
+            log.warning("not swept", action="sweep", reason=str(error))
+            pause = RETRY_S
+        await asyncio.sleep(pause)
+
+
+async def sweep(parts: Parts) -> None:
+    """Remove this installation's containers that no record knows, and retire what a finished deploy left draining."""
+    containers = await parts.engine.containers({"tagboat.managed": "true", "tagboat.installation": parts.installation})
+    # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
+    active, left = await parts.store.read(_on_record)
+    known = {instance.container for instance in active}
+    for container in containers:
+        if container.name not in known:
+            log.info("orphan removed", action="sweep", container=container.name)
+            await parts.engine.remove(container.name)
+    for instance in left:
+        await retire(parts, instance)
+
+
+def _on_record(reader: Reader) -> tuple[list[Instance], list[Instance]]:
+    active = reader.instances(states=ACTIVE_STATES)
+    draining = [instance for instance in active if instance.state is InstanceState.DRAINING]
+    return active, [instance for instance in draining if not reader.open_deploys(instance.stage_id)]

@@ -1,0 +1,138 @@
+"""The worker: claims deploys from the database, carries them out side by side, and records that it is alive."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from tagboat.core.deploy import Deploy, DeployStatus
+from tagboat.core.errors import NotFoundError, StoreUnavailableError
+from tagboat.core.ports import Topic, Tx
+from tagboat.deploy.pipeline import Parts, Pipeline
+
+MAX_PARALLEL = 8
+CLAIM_S = 15.0
+RENEW_S = 5.0
+LOOK_EVERY_S = 1.0
+
+log = structlog.get_logger("tagboat.worker")
+
+
+class Worker:
+    """Works on at most `MAX_PARALLEL` deploys at once, one for each stage. `holder` names this server among replicas."""
+
+    def __init__(self, parts: Parts, holder: str) -> None:
+        self._parts = parts
+        self._holder = holder
+        self._wake = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stages: dict[str, str] = {}
+        self._renewed_at = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled; deploys in progress go on until `close`."""
+        self._parts.store.listen(Topic.DEPLOYS, self._wake.set)
+        while True:
+            self._wake.clear()
+            try:
+                await self._look()
+            except StoreUnavailableError as error:
+                log.warning("the queue cannot be read", action="claim", reason=str(error))
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def close(self, grace_s: float) -> None:
+        """Give the deploys in progress `grace_s` seconds to finish, then park the rest for the next start."""
+        tasks = set(self._tasks.values())
+        if tasks:
+            _, parked = await asyncio.wait(tasks, timeout=grace_s)
+            await _cancel(parked)
+
+    async def abandon(self, stage_ids: Iterable[str]) -> None:
+        """Stop working on the deploys of these stages, wherever they are; their containers stay for the caller to remove."""
+        wanted = set(stage_ids)
+        await _cancel([task for deploy_id, task in self._tasks.items() if self._stages[deploy_id] in wanted])
+
+    async def _look(self) -> None:
+        """Claim what is due and begin it; renew the claims on what is in progress."""
+        loop_time = asyncio.get_running_loop().time()
+        renew = loop_time - self._renewed_at >= RENEW_S
+        for deploy in await self._parts.store.write(lambda tx: self._claim(tx, renew=renew)):
+            self._stages[deploy.id] = deploy.stage_id
+            task = asyncio.create_task(self._carry_out(deploy))
+            self._tasks[deploy.id] = task
+            task.add_done_callback(partial(self._forget, deploy.id))
+        if renew:
+            self._renewed_at = loop_time
+
+    def _forget(self, deploy_id: str, _task: asyncio.Task[None]) -> None:
+        self._tasks.pop(deploy_id, None)
+        self._stages.pop(deploy_id, None)
+        self._wake.set()
+
+    def _claim(self, tx: Tx, *, renew: bool) -> list[Deploy]:
+        now = self._parts.clock()
+        until = now + timedelta(seconds=CLAIM_S)
+        open_deploys = tx.all_open_deploys()
+        due = claimable(open_deploys, set(self._tasks), self._holder, now)
+        claimed = []
+        for deploy in due[: MAX_PARALLEL - len(self._tasks)]:
+            begun = replace(
+                deploy,
+                status=DeployStatus.RUNNING,
+                claimed_by=self._holder,
+                claimed_until=until,
+                started_at=deploy.started_at or now,
+            )
+            tx.put_deploy(begun)
+            claimed.append(begun)
+        if renew:
+            for deploy in open_deploys:
+                if deploy.id in self._tasks:
+                    tx.put_deploy(replace(deploy, claimed_by=self._holder, claimed_until=until))
+        return claimed
+
+    async def _carry_out(self, deploy: Deploy) -> None:
+        with structlog.contextvars.bound_contextvars(deploy=deploy.id):
+            try:
+                await Pipeline(self._parts, deploy.id).carry_out()
+            except NotFoundError:
+                log.info("the deploy was deleted", action="carry_out")
+            except StoreUnavailableError as error:
+                log.warning("the deploy waits for the database", action="carry_out", reason=str(error))
+                await asyncio.sleep(LOOK_EVERY_S)
+
+
+def claimable(open_deploys: Iterable[Deploy], mine: set[str], holder: str, now: datetime) -> list[Deploy]:
+    """The deploys that may be begun or gone on with, oldest first, at most one for each stage.
+
+    A running one may be taken over when nobody works on it: nobody claims it, its claim has run out, or it is claimed in
+    this server's name by a process that died.
+    """
+    due: list[Deploy] = []
+    busy: set[str] = set()
+    ordered = sorted(open_deploys, key=lambda deploy: (deploy.status is DeployStatus.QUEUED, deploy.id))
+    for deploy in ordered:
+        if deploy.stage_id in busy:
+            continue
+        busy.add(deploy.stage_id)
+        if deploy.id not in mine and (deploy.status is DeployStatus.QUEUED or _is_abandoned(deploy, holder, now)):
+            due.append(deploy)
+    return due
+
+
+def _is_abandoned(deploy: Deploy, holder: str, now: datetime) -> bool:
+    return deploy.claimed_by in {None, holder} or deploy.claimed_until is None or deploy.claimed_until <= now
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    waiting = list(tasks)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

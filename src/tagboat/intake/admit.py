@@ -1,0 +1,88 @@
+"""Push → decide → (make a project) → queue: what happens inside the transaction. No I/O but through `Tx`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tagboat.core.catalog import KnownTag, Project, RegistryKind
+from tagboat.core.config import read_auto_create
+from tagboat.core.decision import Decision, decide, normal_tag, refuses
+from tagboat.core.deploy import Trigger
+from tagboat.core.image import ImageInfo, ImageName
+from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
+from tagboat.core.push import Outcome, Push
+from tagboat.intake.autocreate import make_project
+from tagboat.intake.receipt import Named, PushResult
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Admits pushes in one transaction. `inspected` says what is known of unknown images, None where nobody could tell."""
+
+    tx: Tx
+    deployer: DeployTriggerer
+    inspected: Mapping[ImageName, ImageInfo | None]
+    now: datetime
+
+    def admit(self, push: Push) -> PushResult:
+        """Carry one push through: its tag made known, its deploy queued where one is due."""
+        image = push.image.name
+        project = self.tx.project_by_image(image)
+        created = project is None
+        if project is None:
+            if reason := refuses(read_auto_create(self.tx), image):
+                return PushResult(
+                    image=str(image), tag=push.image.tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason
+                )
+            project = make_project(self.tx, image, self.inspected.get(image), self.now)
+        push = as_stored(push, registry_kind(self.tx, project))
+        self.record(push, project)
+        decision = decide(project, self.tx.stages(project.id), push.image.tag)
+        return self.carry_out(push, project, decision, created=created)
+
+    def record(self, push: Push, project: Project) -> None:
+        """Make the push's tag known."""
+        image = push.image
+        self.tx.record_tag(
+            KnownTag(project_id=project.id, tag=image.tag, digest=image.digest, first_seen=self.now, source=push.source)
+        )
+
+    def carry_out(self, push: Push, project: Project, decision: Decision, *, created: bool = False) -> PushResult:
+        """Do what was decided for the push."""
+        queued = self._queue(push, project, decision)
+        stage = decision.stage
+        return PushResult(
+            image=str(push.image.name),
+            tag=push.image.tag,
+            digest=push.image.digest,
+            project=Named(project.id, project.name),
+            stage=Named(stage.id, stage.name) if stage else None,
+            project_created=created,
+            outcome=queued.outcome if queued else decision.outcome,
+            reason=decision.reason,
+            deploy=queued.deploy_id if queued else None,
+        )
+
+    def _queue(self, push: Push, project: Project, decision: Decision) -> Queued | None:
+        if decision.outcome is not Outcome.QUEUED or decision.stage is None:
+            return None
+        return self.deployer.trigger_deploy(
+            project.id,
+            decision.stage.id,
+            push.image.tag,
+            tx=self.tx,
+            trigger=Trigger(push.source),
+            digest=push.image.digest,
+        )
+
+
+def as_stored(push: Push, kind: RegistryKind | None) -> Push:
+    """The push with its tag as the registry stores it."""
+    tag = normal_tag(push.image.tag, kind)
+    return push if tag == push.image.tag else replace(push, image=replace(push.image, tag=tag))
+
+
+def registry_kind(reader: Reader, project: Project) -> RegistryKind | None:
+    """The kind of the registry where the project's image lives, None when nobody configured it."""
+    registry = reader.registry_of(project)
+    return registry.kind if registry else None

@@ -1,0 +1,56 @@
+"""What a push would do, and why, without doing it."""
+
+from dataclasses import dataclass
+
+from tagboat.core.config import read_auto_create
+from tagboat.core.decision import Considered, decide, normal_tag, refuses
+from tagboat.core.deploy import merges_into
+from tagboat.core.image import ImageRef
+from tagboat.core.ports import Reader
+from tagboat.core.push import Outcome
+from tagboat.intake.admit import registry_kind
+from tagboat.intake.receipt import Named
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer of `GET /api/explain`: as a push's result, and every stage tried, up to the match."""
+
+    image: str
+    tag: str
+    project: Named | None
+    stage: Named | None
+    outcome: Outcome
+    reason: str
+    considered: tuple[Considered, ...]
+
+
+def explain(reader: Reader, ref: ImageRef) -> Explanation:
+    """Say what a push of `ref` would come to at this moment."""
+    project = reader.project_by_image(ref.name)
+    if project is None:
+        outcome, reason = _unknown_image(reader, ref)
+        return Explanation(str(ref.name), ref.tag, None, None, outcome, reason, ())
+    tag = normal_tag(ref.tag, registry_kind(reader, project))
+    decision = decide(project, reader.stages(project.id), tag)
+    outcome, reason = decision.outcome, decision.reason
+    stage = decision.stage
+    if stage and outcome is Outcome.QUEUED:
+        waiting = [deploy for deploy in reader.open_deploys(stage.id) if merges_into(deploy, tag, ref.digest, force=False)]
+        if waiting:
+            outcome, reason = Outcome.MERGED, f"{reason}, and a deploy of it waits already"
+    return Explanation(
+        image=str(ref.name),
+        tag=tag,
+        project=Named(project.id, project.name),
+        stage=Named(stage.id, stage.name) if stage else None,
+        outcome=outcome,
+        reason=reason,
+        considered=decision.considered,
+    )
+
+
+def _unknown_image(reader: Reader, ref: ImageRef) -> tuple[Outcome, str]:
+    if refusal := refuses(read_auto_create(reader), ref.name):
+        return Outcome.REFUSED, refusal
+    return Outcome.QUEUED, f"no project has the image {ref.name} yet: one would be made, with a stage dev that takes every tag"

@@ -1,0 +1,139 @@
+"""The intake: every source's pushes become deploys here, in one transaction."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from tagboat.core.config import read_auto_create
+from tagboat.core.decision import refuses
+from tagboat.core.delivery import Delivery
+from tagboat.core.errors import TagboatError
+from tagboat.core.ids import new_id
+from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
+from tagboat.core.push import Push
+from tagboat.intake.admit import Admission
+from tagboat.intake.receipt import PushResult, Receipt, encode
+
+INSPECTION_LIMIT_S = 4.0
+"""Seconds an unknown image's inspection may take before its project is made without: senders wait for the answer."""
+
+ACCEPTED = 202
+
+
+log = structlog.get_logger("tagboat.intake")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """Images that may become projects and were not inspected yet. Nothing was written."""
+
+    images: tuple[ImageRef, ...]
+
+
+class Intake:
+    """Takes deliveries in: decided, recorded and queued when `accept` returns, and on disk."""
+
+    def __init__(
+        self,
+        store: Store,
+        deployer: DeployTriggerer,
+        inspector: ImageInspector,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._deployer = deployer
+        self._inspector = inspector
+        self._clock = clock
+        self._inspections: dict[ImageName, asyncio.Task[ImageInfo | None]] = {}
+
+    async def accept(self, pushes: Sequence[Push], sender: str, reason: str | None = None) -> bytes:
+        """Carry the pushes of one delivery through and return the JSON of its `Receipt`, once committed.
+
+        Raises StoreUnavailableError when nothing could be written.
+        """
+        pushes = distinct(pushes)
+        answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, {}))
+        if isinstance(answer, bytes):
+            return answer
+        inspected = await self._inspect(answer.images)
+        answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected))
+        if isinstance(answer, bytes):
+            return answer
+        raise AssertionError("an image is unknown though it was inspected")
+
+    async def refuse(self, sender: str, status: int, reason: str) -> None:
+        """Keep a delivery that could not be read, with why."""
+        delivery = Delivery(
+            id=new_id(), sender=sender, status=status, result=encode({"reason": reason}).decode(), received_at=self._clock()
+        )
+        await self._store.write(lambda tx: tx.add_delivery(delivery))
+
+    def _admit(
+        self,
+        tx: Tx,
+        pushes: Sequence[Push],
+        sender: str,
+        reason: str | None,
+        inspected: Mapping[ImageName, ImageInfo | None],
+    ) -> bytes | _Unknown:
+        if unknown := _unknown(tx, pushes, inspected):
+            return _Unknown(unknown)
+        admission = Admission(tx, self._deployer, inspected, self._clock())
+        results = tuple(admission.admit(push) for push in pushes)
+        return _keep(tx, results, sender, reason, admission.now)
+
+    async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
+        infos = await asyncio.gather(*(self._inspect_once(image) for image in images))
+        return {image.name: info for image, info in zip(images, infos, strict=True)}
+
+    async def _inspect_once(self, image: ImageRef) -> ImageInfo | None:
+        """Inspect, sharing the answer among all who ask at the same time."""
+        task = self._inspections.get(image.name)
+        if task is None:
+            task = asyncio.create_task(self._inspect_now(image))
+            self._inspections[image.name] = task
+            task.add_done_callback(lambda _: self._inspections.pop(image.name, None))
+        return await asyncio.shield(task)
+
+    async def _inspect_now(self, image: ImageRef) -> ImageInfo | None:
+        try:
+            async with asyncio.timeout(INSPECTION_LIMIT_S):
+                return await self._inspector.inspect_image(image)
+        except (TagboatError, TimeoutError) as error:
+            log.warning("image not inspected", action="inspect", image=str(image), reason=str(error) or "it took too long")
+            return None
+
+
+def distinct(pushes: Sequence[Push]) -> tuple[Push, ...]:
+    """One push for each image and tag, in their order; one that names a digest is preferred."""
+    kept: dict[tuple[ImageName, str], Push] = {}
+    for push in pushes:
+        key = (push.image.name, push.image.tag)
+        if key not in kept or (kept[key].image.digest is None and push.image.digest is not None):
+            kept[key] = push
+    return tuple(kept.values())
+
+
+def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageName, object]) -> tuple[ImageRef, ...]:
+    """The images (each once) that no project has, that may become one, and that were not inspected."""
+    found: dict[ImageName, ImageRef] = {}
+    for push in pushes:
+        name = push.image.name
+        if name not in inspected and name not in found and reader.project_by_image(name) is None:
+            found[name] = push.image
+    if not found:
+        return ()
+    policy = read_auto_create(reader)
+    return tuple(image for name, image in found.items() if refuses(policy, name) is None)
+
+
+def _keep(tx: Tx, results: tuple[PushResult, ...], sender: str, reason: str | None, now: datetime) -> bytes:
+    delivery = new_id()
+    body = encode(Receipt(delivery, results, reason))
+    tx.add_delivery(Delivery(id=delivery, sender=sender, status=ACCEPTED, result=body.decode(), received_at=now))
+    return body

@@ -1,0 +1,37 @@
+"""What came of a call or a poll, in the shape of CONTRACT section 3."""
+
+import msgspec
+
+from tagboat.core.push import Outcome
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A project or stage, by id and name."""
+
+    id: str
+    name: str
+
+
+class PushResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One push and its outcome. `deploy` is the id of the deploy that was queued or merged into."""
+
+    image: str
+    tag: str
+    digest: str | None
+    project: Named | None = None
+    stage: Named | None = None
+    project_created: bool = False
+    outcome: Outcome
+    reason: str
+    deploy: str | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one delivery. `reason` is given where there is nothing to push."""
+
+    delivery: str
+    pushes: tuple[PushResult, ...]
+    reason: str | None = None
+
+
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,73 @@
+"""The webhook's HTTP side: authenticate, decode, delegate."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from tagboat.core.errors import InvalidValueError, StoreUnavailableError
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
+from tagboat.core.problem import Send, not_found, problem, send_json, send_problem
+from tagboat.core.push import Push, Source
+from tagboat.intake.intake import Intake
+from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, read_body
+from tagboat.webhook.formats import recognise
+from tagboat.webhook.formats.call import Call
+from tagboat.webhook.secret import SecretCheck
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_UNREADABLE = "unknown"
+
+
+class WebhookHandler:
+    """Takes calls of `POST /{secret}`; everything else is answered as an address that does not exist."""
+
+    def __init__(
+        self,
+        store: Store,
+        deployer: DeployTriggerer,
+        inspector: ImageInspector,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._secret = SecretCheck(store)
+        self._intake = Intake(store, deployer, inspector, clock=clock)
+
+    def router(self) -> Application:
+        """Return the ASGI application, to be mounted at `/api/webhook`."""
+        return self._route
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        secret = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
+        if scope["method"] != "POST" or not await self._secret.accepts(secret):
+            await not_found(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            await self._answer(headers, receive, send)
+        except HungUpError:
+            return
+        except StoreUnavailableError as error:
+            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+
+    async def _answer(self, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+        sender = _UNREADABLE
+        try:
+            call = Call(headers, decode_body(headers, await read_body(headers, receive)))
+            shape = recognise(call)
+            sender = shape.NAME
+            news = shape.read(call)
+        except TooLargeError:
+            await self._refuse(send, sender, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes")
+        except InvalidValueError as error:
+            await self._refuse(send, sender, HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            pushes = [Push(image, Source.WEBHOOK) for image in news.images]
+            await send_json(send, HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason))
+
+    async def _refuse(self, send: Send, sender: str, status: HTTPStatus, detail: str) -> None:
+        await self._intake.refuse(sender, status, detail)
+        await send_problem(send, status, problem(status, detail))
