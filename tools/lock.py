@@ -28,7 +28,7 @@ LOCK = ROOT / "requirements.lock"
 REMEDY = "run `make lock` and commit requirements.lock"
 
 _DIGEST = re.compile(r"^# dependencies: sha256:([0-9a-f]{64})$", re.MULTILINE)
-_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([^\s;]+)(?:\s*;[^\\]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([^\s;]+)(?:\s*;[^:/]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
 
 def parse(lock: str) -> tuple[dict[str, Pin], list[str]]:
     """The pins by canonical name, and every line that is none (an option, a URL, a range)."""
-    pins, strange = {}, []
+    pins: dict[str, Pin] = {}
+    strange = []
     uncommented = re.sub(r"^\s*#.*\n?", "", lock, flags=re.MULTILINE)
     for line in re.sub(r"\\\n", " ", uncommented).splitlines():
         if match := _PIN.fullmatch(line.strip()):
