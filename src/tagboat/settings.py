@@ -5,7 +5,6 @@ is in. In `.env` values are taken literally, without `${…}`; a relative path i
 Every complaint is a SettingsError of one line that names the variable, and never repeats the value of a secret.
 """
 
-import difflib
 import ipaddress
 import os
 import re
@@ -202,6 +201,8 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
 
 def _suggest(name: str) -> str:
+    import difflib  # noqa: PLC0415 - 5 ms that only a typing error pays
+
     close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else "; README.md lists them all"
 
