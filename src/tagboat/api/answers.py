@@ -1,0 +1,149 @@
+"""How the API says no: every error as `application/problem+json`, and how the routes describe that."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    InvalidValueError,
+    NotFoundError,
+    StoreUnavailableError,
+    TagboatError,
+)
+from tagboat.core.problem import MEDIA_TYPE, problem
+
+_MAX_ERRORS = 20
+_SHOWN = 80
+_NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
+_FAULT = "A fault inside Tagboat; the server's log says more."
+_EVERYWHERE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+_MEANINGS = {
+    400: "What was asked about cannot be read.",
+    401: "No token, or one that is not known.",
+    404: "There is no such thing.",
+    409: "It clashes with something that exists.",
+    413: "The body is over 1 MiB.",
+    422: "A value cannot be used; `errors` says which.",
+    500: "A fault inside Tagboat.",
+    503: "The database or the engine is out of reach.",
+}
+_STATUS_OF: Mapping[type[TagboatError], HTTPStatus] = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+Responses = dict[int | str, dict[str, Any]]
+log = structlog.get_logger("tagboat.api")
+
+
+class FieldError(InvalidValueError):
+    """A value that is wrong only in the light of others or of what is stored; `field` is its name in the body."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ProblemError(Exception):
+    """An answer with this status and detail."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def problems(*statuses: int) -> Responses:
+    """Describe, for OpenAPI, the problems that a route answers with, besides those that any can."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        int(status): {"description": _MEANINGS[status], "content": {MEDIA_TYPE: schema}}
+        for status in sorted({*_EVERYWHERE, *statuses})
+    }
+
+
+def problem_response(
+    status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer that says what is wrong."""
+    return Response(problem(status, detail, errors), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error with a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ProblemError, _said_so)
+    app.add_exception_handler(TagboatError, _tagboat_error)
+    app.add_exception_handler(Exception, _fault)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    return _unprocessable([(_field(entry["loc"]), _message(entry)) for entry in found[:_MAX_ERRORS]])
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """What FastAPI itself objects to. Its 400 means that the body could not be decoded."""
+    if not isinstance(error, HTTPException) or error.status_code == HTTPStatus.BAD_REQUEST:
+        return _unprocessable([("body", _NOT_JSON)])
+    return problem_response(error.status_code, error.detail, headers=error.headers)
+
+
+async def _said_so(_request: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, ProblemError) else HTTPStatus.INTERNAL_SERVER_ERROR
+    return problem_response(status, str(error))
+
+
+async def _tagboat_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, InvalidValueError):
+        return _unprocessable([(error.field if isinstance(error, FieldError) else "body", str(error))])
+    for kind, status in _STATUS_OF.items():
+        if isinstance(error, kind):
+            return problem_response(status, str(error))
+    log.error("unexpected error", action="answer", reason=str(error))
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
+
+
+async def _fault(_request: Request, _error: Exception) -> Response:
+    """Said to the caller; whoever runs the application logs the error, which goes on to it."""
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
+
+
+def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
+    errors = [{"field": field, "message": message} for field, message in found]
+    if len(found) == 1:
+        detail = f"{found[0][0]}: {found[0][1]}"
+    else:
+        detail = f"{len(found)} values cannot be used: {', '.join(field for field, _ in found)}"
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+
+
+def _field(place: Sequence[int | str]) -> str:
+    """The dotted name of a place in the body, or of a parameter."""
+    where = place[1:] if len(place) > 1 else place
+    return ".".join(str(part)[:_SHOWN] for part in where)
+
+
+def _message(entry: Mapping[str, Any]) -> str:
+    match entry["type"]:
+        case "value_error":
+            return str(entry["ctx"]["error"])
+        case "extra_forbidden":
+            return "there is no such field"
+        case "missing":
+            return "is required"
+        case "json_invalid":
+            return f"{_NOT_JSON}: {entry['ctx']['error']}"
+    said = str(entry["msg"])
+    return said[:1].lower() + said[1:]

@@ -1,0 +1,60 @@
+"""Deploys: queueing them, and how they go."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from tagboat.api import schemas
+from tagboat.api.answers import problems
+from tagboat.api.pages import Page
+from tagboat.api.parts import Parts
+from tagboat.api.values import DeployId, IdFilter, StageId
+from tagboat.api.views import Views
+from tagboat.core.catalog import KnownTag
+from tagboat.core.decision import normal_tag
+from tagboat.core.deploy import DeployStatus, Trigger
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.push import Source
+from tagboat.intake.admit import registry_kind
+
+router = APIRouter(prefix="/api", tags=["deploys"])
+
+
+@router.post("/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422))
+async def create_deploy(parts: Parts, stage_id: StageId, body: schemas.DeployAsked) -> schemas.Deploy:
+    """Queue a deploy of a tag, whatever the stage's pattern says; the answer may be one that waits for the same already."""
+
+    def queue(tx: Tx) -> schemas.Deploy:
+        project = tx.project(tx.stage(stage_id).project_id)
+        tag = normal_tag(body.tag, registry_kind(tx, project))
+        tx.record_tag(KnownTag(project_id=project.id, tag=tag, digest=None, first_seen=parts.clock(), source=Source.MANUAL))
+        queued = parts.deployer.trigger_deploy(project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force)
+        return Views(tx, parts.ingress).deploy(tx.deploy(queued.deploy_id))
+
+    return await parts.store.write(queue)
+
+
+@router.get("/deploys", responses=problems(422))
+async def list_deploys(
+    parts: Parts,
+    page: Page,
+    project: Annotated[IdFilter | None, Query(description="Only of the project of this id.")] = None,
+    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
+    statuses: Annotated[list[DeployStatus], Query(alias="status", description="Only in one of these.")] = [],  # noqa: B006 - never changed
+) -> schemas.Page[schemas.Deploy]:
+    """Deploys, newest first."""
+
+    def read(reader: Reader) -> schemas.Page[schemas.Deploy]:
+        found = reader.deploys(project_id=project, stage_id=stage, statuses=statuses, before=page.after, limit=page.with_next)
+        views = Views(reader, parts.ingress)
+        shown, cursor = page.cut(found, lambda deploy: deploy.id)
+        return schemas.Page(items=[views.deploy(deploy) for deploy in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.get("/deploys/{deploy_id}", responses=problems(404))
+async def get_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
+    """One deploy."""
+    return await parts.store.read(lambda reader: Views(reader, parts.ingress).deploy(reader.deploy(deploy_id)))

@@ -1,0 +1,55 @@
+"""Instances and what they wrote."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from tagboat.api import schemas
+from tagboat.api.answers import ProblemError, problems
+from tagboat.api.pages import Page
+from tagboat.api.parts import Parts
+from tagboat.api.values import IdFilter, InstanceId
+from tagboat.api.views import Views
+from tagboat.core.deploy import InstanceState
+from tagboat.core.errors import EngineNotFoundError
+from tagboat.core.ports import Reader
+
+DEFAULT_TAIL = 100
+MAX_TAIL = 10_000
+
+router = APIRouter(prefix="/api/instances", tags=["instances"])
+
+
+@router.get("", responses=problems(422))
+async def list_instances(
+    parts: Parts,
+    page: Page,
+    project: Annotated[IdFilter | None, Query(description="Only of the project of this id.")] = None,
+    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
+    states: Annotated[list[InstanceState], Query(alias="state", description="Only in one of these.")] = [],  # noqa: B006 - never changed
+) -> schemas.Page[schemas.Instance]:
+    """Instances, newest first."""
+
+    def read(reader: Reader) -> schemas.Page[schemas.Instance]:
+        found = reader.instances(project_id=project, stage_id=stage, states=states, before=page.after, limit=page.with_next)
+        views = Views(reader, parts.ingress)
+        shown, cursor = page.cut(found, lambda instance: instance.id)
+        return schemas.Page(items=[views.instance(instance) for instance in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.get("/{instance_id}/logs", responses=problems(404, 422))
+async def read_logs(
+    parts: Parts,
+    instance_id: InstanceId,
+    tail: Annotated[int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")] = DEFAULT_TAIL,
+) -> schemas.Logs:
+    """The last lines that an instance's container wrote."""
+    instance = await parts.store.read(lambda reader: reader.instance(instance_id))
+    try:
+        return schemas.Logs(lines=list(await parts.engine.logs(instance.container, tail)))
+    except EngineNotFoundError:
+        gone = f"the container {instance.container} is gone, and its log with it"
+        raise ProblemError(HTTPStatus.NOT_FOUND, gone) from None

@@ -1,0 +1,63 @@
+"""What the API is made of, handed in by whoever builds it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+from starlette.types import ASGIApp
+
+from tagboat.core.catalog import Registry
+from tagboat.core.image import ImageName
+from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
+from tagboat.core.tally import Tally
+
+
+class Check(Protocol):
+    """One thing looked at when a registry is tested; `detail` is a sentence for a person."""
+
+    @property
+    def name(self) -> str:
+        """What was looked at."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as it must be."""
+
+    @property
+    def detail(self) -> str:
+        """What was found, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """The parts.
+
+    `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests
+    a registry, with the list of an image's tags where one is given; `abandon` makes the worker let go of the deploys of
+    stages. `tokens` are those that open the API; `public_url` has no trailing slash.
+    """
+
+    store: Store
+    deployer: DeployTriggerer
+    engine: Engine
+    polls: Polls
+    ingress: Ingress
+    examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]
+    webhook: ASGIApp
+    new_secret: Callable[[], Awaitable[str]]
+    abandon: Callable[[Iterable[str]], Awaitable[None]]
+    tokens: tuple[str, ...] = field(repr=False)
+    public_url: str
+    version: str
+    clock: Callable[[], datetime]
+    tally: Tally
+
+
+async def _parts(request: Request) -> ApiParts:
+    return cast("ApiParts", request.app.state.parts)
+
+
+Parts = Annotated[ApiParts, Depends(_parts)]
+"""The parts, as routes ask for them."""

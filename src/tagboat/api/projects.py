@@ -1,0 +1,126 @@
+"""Projects, their tags, and polls on request."""
+
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from tagboat.api import schemas
+from tagboat.api.answers import FieldError, problems
+from tagboat.api.pages import Page
+from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.values import ProjectId
+from tagboat.api.views import Views, tag_view
+from tagboat.core.catalog import Project
+from tagboat.core.errors import ConflictError, NotFoundError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Reader, Tx
+from tagboat.deploy.removal import Removal
+
+router = APIRouter(prefix="/api/projects", tags=["projects"])
+
+
+@router.get("", responses=problems(422))
+async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Project]:
+    """The projects, in order of name."""
+    next_at = parts.polls.next_at()
+
+    def read(reader: Reader) -> schemas.Page[schemas.Project]:
+        views = Views(reader, parts.ingress)
+        shown, cursor = page.cut(reader.projects(page.after, page.with_next), lambda project: project.name)
+        return schemas.Page(items=[views.project(project, next_at) for project in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
+async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Project:
+    """Make a project, which has no stage yet."""
+    values = body.given(registry="registry_id")
+    values["inspected"] = "port" in values
+    project = Project(id=new_id(), created_at=parts.clock(), **values)
+
+    def create(tx: Tx) -> schemas.Project:
+        _check(tx, project)
+        tx.add_project(project)
+        return _view(tx, parts, project)
+
+    return await parts.store.write(create)
+
+
+@router.get("/{project_id}", responses=problems(404))
+async def get_project(parts: Parts, project_id: ProjectId) -> schemas.Project:
+    """One project."""
+    return await parts.store.read(lambda reader: _view(reader, parts, reader.project(project_id)))
+
+
+@router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
+async def change_project(parts: Parts, project_id: ProjectId, body: schemas.ProjectChange) -> schemas.Project:
+    """Change what is given; instances take it over at their next deploy."""
+    values = body.given(registry="registry_id")
+    if "port" in values:
+        values["inspected"] = True
+
+    def change(tx: Tx) -> schemas.Project:
+        old = tx.project(project_id)
+        project = replace(old, **values)
+        _check(tx, project)
+        tx.put_project(project)
+        if project.image != old.image:
+            tx.forget_tags(project_id)
+        return _view(tx, parts, project)
+
+    return await parts.store.write(change)
+
+
+@router.delete("/{project_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
+async def delete_project(parts: Parts, project_id: ProjectId) -> None:
+    """Delete a project with its stages, deploys and instances; their containers are stopped and removed."""
+    await Removal(parts.store, parts.engine, parts.abandon, parts.clock).remove_project(project_id)
+
+
+@router.get("/{project_id}/tags", responses=problems(404, 422))
+async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[schemas.KnownTag]:
+    """The tags that are known, in order of their text."""
+
+    def read(reader: Reader) -> schemas.Page[schemas.KnownTag]:
+        tags = reader.known_tags(reader.project(project_id).id, page.after, page.with_next)
+        shown, cursor = page.cut(tags, lambda tag: tag.tag)
+        return schemas.Page(items=[tag_view(tag) for tag in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.post("/{project_id}/poll", responses=problems(404))
+async def poll_project(parts: Parts, project_id: ProjectId) -> schemas.PollOutcome:
+    """Ask the registry for new tags now."""
+    await parts.store.read(lambda reader: reader.project(project_id))
+    report = await parts.polls.poll_now(project_id)
+    return schemas.PollOutcome(
+        first_poll=report.first_poll, new_tags=list(report.new_tags), deploys=list(report.deploys), error=report.error
+    )
+
+
+def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:
+    return Views(reader, parts.ingress).project(project, parts.polls.next_at())
+
+
+def _check(reader: Reader, project: Project) -> None:
+    """Raise ConflictError or FieldError unless `project` can be saved."""
+    namesake = reader.project_by_name(project.name)
+    if namesake and namesake.id != project.id:
+        raise ConflictError(f"there is a project named {project.name} already")
+    twin = reader.project_by_image(project.image)
+    if twin and twin.id != project.id:
+        raise ConflictError(f"the project {twin.name} has the image {project.image} already")
+    if project.registry_id is not None:
+        _check_registry(reader, project.registry_id)
+    if project.healthcheck.startswith("/") and project.inspected and not project.port:
+        raise FieldError("healthcheck", "a path needs a port to be asked at; give the port as well")
+
+
+def _check_registry(reader: Reader, registry_id: str) -> None:
+    try:
+        reader.registry(registry_id)
+    except NotFoundError as error:
+        raise FieldError("registry", str(error)) from None

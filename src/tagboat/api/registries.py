@@ -1,0 +1,106 @@
+"""Registries and their test."""
+
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from tagboat.api import schemas
+from tagboat.api.answers import problems
+from tagboat.api.pages import Page
+from tagboat.api.parts import Parts
+from tagboat.api.values import RegistryId
+from tagboat.api.views import registry_view
+from tagboat.core.catalog import Registry
+from tagboat.core.errors import ConflictError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Reader, Tx
+
+router = APIRouter(prefix="/api/registries", tags=["registries"])
+
+
+@router.get("", responses=problems(422))
+async def list_registries(parts: Parts, page: Page) -> schemas.Page[schemas.Registry]:
+    """The registries, in order of name."""
+
+    def read(reader: Reader) -> schemas.Page[schemas.Registry]:
+        shown, cursor = page.cut(reader.registries(page.after, page.with_next), lambda registry: registry.name)
+        return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
+async def create_registry(parts: Parts, body: schemas.RegistryAsked) -> schemas.Registry:
+    """Make a registry known. Nothing is asked of it yet."""
+    registry = Registry(
+        id=new_id(),
+        name=body.name,
+        url=body.url,
+        kind=body.kind,
+        username=body.username,
+        password=body.password or None,
+    )
+
+    def create(tx: Tx) -> schemas.Registry:
+        _check(tx, registry)
+        tx.add_registry(registry)
+        return registry_view(registry)
+
+    return await parts.store.write(create)
+
+
+@router.get("/{registry_id}", responses=problems(404))
+async def get_registry(parts: Parts, registry_id: RegistryId) -> schemas.Registry:
+    """One registry."""
+    return await parts.store.read(lambda reader: registry_view(reader.registry(registry_id)))
+
+
+@router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
+async def change_registry(parts: Parts, registry_id: RegistryId, body: schemas.RegistryChange) -> schemas.Registry:
+    """Change what is given."""
+    values = body.given()
+    if "password" in values:
+        values["password"] = values["password"] or None
+
+    def change(tx: Tx) -> schemas.Registry:
+        registry = replace(tx.registry(registry_id), **values)
+        _check(tx, registry)
+        tx.put_registry(registry)
+        return registry_view(registry)
+
+    return await parts.store.write(change)
+
+
+@router.delete("/{registry_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
+async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
+    """Delete a registry that no project names."""
+
+    def delete(tx: Tx) -> None:
+        registry = tx.registry(registry_id)
+        users = [project.name for project in tx.projects() if project.registry_id == registry_id]
+        if users:
+            raise ConflictError(f"the registry {registry.name} is named by these projects: {', '.join(users)}")
+        tx.delete_registry(registry_id)
+
+    await parts.store.write(delete)
+
+
+@router.post("/{registry_id}/test", responses=problems(404))
+async def check_registry(parts: Parts, registry_id: RegistryId) -> schemas.TestResult:
+    """Try whether the registry can be reached and takes the credentials."""
+    registry = await parts.store.read(lambda reader: reader.registry(registry_id))
+    checks = await parts.examine(registry, None)
+    return schemas.TestResult(
+        ok=all(check.ok for check in checks),
+        checks=[schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+    )
+
+
+def _check(reader: Reader, registry: Registry) -> None:
+    """Raise ConflictError unless `registry` can be saved."""
+    for other in reader.registries():
+        if other.id != registry.id and other.name == registry.name:
+            raise ConflictError(f"there is a registry named {registry.name} already")
+        if other.id != registry.id and other.host == registry.host:
+            raise ConflictError(f"the registry {other.name} has the host {registry.host} already")

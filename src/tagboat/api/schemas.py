@@ -1,0 +1,336 @@
+"""What goes in and out, field by field: CONTRACT section 6."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tagboat.api import values
+from tagboat.core.catalog import RegistryKind
+from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.push import Outcome
+
+T = TypeVar("T")
+
+
+class Asked(BaseModel):
+    """A body that is sent to us: nothing is converted, and no unknown field accepted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    def given(self, **renamed: str) -> dict[str, Any]:
+        """The fields that were sent, under the names of the core's values where those differ."""
+        return {renamed.get(name, name): getattr(self, name) for name in sorted(self.model_fields_set)}
+
+
+class Answer(BaseModel):
+    """A body that we send."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _unset() -> Any:  # noqa: ANN401 - stands where a value of any type was not sent
+    """A field that may be left out, though null is no value for it. `given` does not show it then."""
+    return Field(default_factory=lambda: None)
+
+
+class Page(Answer, Generic[T]):
+    """A part of a list. `next` is the cursor of the part that follows, null at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+class FieldProblem(Answer):
+    """One value that cannot be used."""
+
+    field: str
+    message: str
+
+
+class Problem(Answer):
+    """An error after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = Field(default_factory=lambda: None)
+
+
+class Named(Answer):
+    """A project or stage."""
+
+    id: str
+    name: str
+
+
+class Health(Answer):
+    """How the server is. What a check says is `ok` or why not."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    checks: dict[str, str]
+
+
+class ProjectAsked(Asked):
+    """A project to be made. Where `port` is left out, the image says it at the first deploy."""
+
+    name: values.Name
+    image: values.Image
+    port: values.Port = _unset()
+    healthcheck: values.Healthcheck = _unset()
+    env: values.Env = _unset()
+    registry: str | None = None
+
+
+class ProjectChange(Asked):
+    """What to change of a project. Another `image` makes its tags unknown again."""
+
+    name: values.Name = _unset()
+    image: values.Image = _unset()
+    port: values.Port = _unset()
+    healthcheck: values.Healthcheck = _unset()
+    env: values.Env = _unset()
+    registry: str | None = None
+
+
+class Poll(Answer):
+    """How the polls of a project stand."""
+
+    last_at: datetime | None
+    next_at: datetime | None
+    error: str | None
+
+
+class Project(Answer):
+    """One image that is deployed. `registry` is an id; null: it is found by the image's host."""
+
+    id: str
+    name: str
+    image: str
+    port: int
+    healthcheck: str
+    env: Mapping[str, str]
+    registry: str | None
+    poll: Poll
+    created_at: datetime
+
+
+class PollOutcome(Answer):
+    """What one poll came to; `deploys` are ids."""
+
+    first_poll: bool
+    new_tags: list[str]
+    deploys: list[str]
+    error: str | None
+
+
+class KnownTag(Answer):
+    """A tag that some source has named."""
+
+    tag: str
+    digest: str | None
+    first_seen: datetime
+    source: str
+
+
+class StageAsked(Asked):
+    """A stage to be made."""
+
+    name: values.Name
+    tag_pattern: values.Pattern
+    position: values.Position = 0
+    auto_deploy: bool = True
+    max_instances: values.MaxInstances = 1
+    env: values.Env = Field(default_factory=dict)
+    domains: values.Domains = Field(default_factory=list)
+    health_timeout_s: values.HealthTimeout = 60
+    drain_timeout_s: values.DrainTimeout = 30
+    held: bool = False
+
+
+class StageChange(Asked):
+    """What to change of a stage."""
+
+    name: values.Name = _unset()
+    tag_pattern: values.Pattern = _unset()
+    position: values.Position = _unset()
+    auto_deploy: bool = _unset()
+    max_instances: values.MaxInstances = _unset()
+    env: values.Env = _unset()
+    domains: values.Domains = _unset()
+    health_timeout_s: values.HealthTimeout = _unset()
+    drain_timeout_s: values.DrainTimeout = _unset()
+    held: bool = _unset()
+
+
+class Stage(Answer):
+    """One lane of a project. `address` is its URL through the ingress, null without one."""
+
+    id: str
+    project: Named
+    name: str
+    tag_pattern: str
+    position: int
+    auto_deploy: bool
+    max_instances: int
+    env: Mapping[str, str]
+    domains: list[str]
+    health_timeout_s: int
+    drain_timeout_s: int
+    held: bool
+    address: str | None
+    created_at: datetime
+
+
+class SavedStage(Stage):
+    """A stage just saved. `warnings` say what will not go as one might think."""
+
+    warnings: list[str]
+
+
+class DeployAsked(Asked):
+    """What to deploy. `force`: even if it is live already."""
+
+    tag: values.Tag
+    force: bool = False
+
+
+class Step(Answer):
+    """One step of a deploy."""
+
+    name: StepName
+    status: StepStatus
+    started_at: datetime | None
+    finished_at: datetime | None
+    detail: str
+
+
+class Deploy(Answer):
+    """One attempt to make a tag live in a stage."""
+
+    id: str
+    project: Named
+    stage: Named
+    tag: str
+    digest: str | None
+    trigger: Trigger
+    status: DeployStatus
+    reason: str | None
+    steps: list[Step]
+    log: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Instance(Answer):
+    """One container. `url` is its own loopback address; `deploy` the id of the deploy that made it."""
+
+    id: str
+    project: Named
+    stage: Named
+    deploy: str
+    tag: str
+    digest: str
+    state: InstanceState
+    url: str | None
+    container: str
+    started_at: datetime
+    stopped_at: datetime | None
+
+
+class Logs(Answer):
+    """The last lines that a container wrote, oldest first."""
+
+    lines: list[str]
+
+
+class RegistryAsked(Asked):
+    """A registry to be known. It is not asked whether the password is right: that is what `test` is for."""
+
+    name: values.Title
+    url: values.RegistryUrl
+    kind: values.Kind = RegistryKind.OCI
+    username: values.Username = ""
+    password: values.Password | None = None
+
+
+class RegistryChange(Asked):
+    """What to change of a registry. A password of null clears it."""
+
+    name: values.Title = _unset()
+    url: values.RegistryUrl = _unset()
+    kind: values.Kind = _unset()
+    username: values.Username = _unset()
+    password: values.Password | None = None
+
+
+class Registry(Answer):
+    """Where images live. The password is never shown."""
+
+    id: str
+    name: str
+    url: str
+    kind: RegistryKind
+    username: str
+    has_password: bool
+
+
+class CheckResult(Answer):
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class TestResult(Answer):
+    """What came of testing a registry."""
+
+    ok: bool
+    checks: list[CheckResult]
+
+
+class Considered(Answer):
+    """A stage that was tried."""
+
+    stage: str
+    pattern: str
+    matches: bool
+
+
+class Explanation(Answer):
+    """What a push would do, and why."""
+
+    image: str
+    tag: str
+    project: Named | None
+    stage: Named | None
+    outcome: Outcome
+    reason: str
+    considered: list[Considered]
+
+
+class Settings(Answer):
+    """What can be set while the server runs."""
+
+    poll_schedule: str
+    auto_create: bool
+    auto_create_images: list[str]
+
+
+class SettingsChange(Asked):
+    """What to change of the settings."""
+
+    poll_schedule: values.Schedule = _unset()
+    auto_create: bool = _unset()
+    auto_create_images: values.ImageGlobs = _unset()
+
+
+class WebhookUrl(Answer):
+    """The URL that senders call. It holds the secret."""
+
+    url: str

@@ -1,0 +1,98 @@
+"""Stages of projects."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+
+from tagboat.api import schemas
+from tagboat.api.answers import problems
+from tagboat.api.pages import Page
+from tagboat.api.parts import Parts
+from tagboat.api.values import MAX_POSITION, ProjectId, StageId
+from tagboat.api.views import Views
+from tagboat.core.catalog import Stage
+from tagboat.core.errors import ConflictError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Reader, Tx
+from tagboat.deploy.removal import Removal
+
+router = APIRouter(prefix="/api", tags=["stages"])
+
+
+@router.get("/projects/{project_id}/stages", responses=problems(404, 422))
+async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[schemas.Stage]:
+    """The stages of a project, in the order in which they are tried."""
+
+    def read(reader: Reader) -> schemas.Page[schemas.Stage]:
+        stages = reader.stages(reader.project(project_id).id)
+        views = Views(reader, parts.ingress)
+        shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
+        return schemas.Page(items=[views.stage(stage) for stage in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.post("/projects/{project_id}/stages", status_code=HTTPStatus.CREATED, responses=problems(404, 409, 413, 422))
+async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageAsked) -> schemas.SavedStage:
+    """Make a stage. Tags known by then are not news to it."""
+    values = _values(body)
+    stage = Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
+
+    def create(tx: Tx) -> schemas.SavedStage:
+        tx.project(project_id)
+        _check(tx, stage)
+        tx.add_stage(stage)
+        return Views(tx, parts.ingress).saved_stage(stage)
+
+    return await parts.store.write(create)
+
+
+@router.get("/stages/{stage_id}", responses=problems(404))
+async def get_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
+    """One stage."""
+    return await parts.store.read(lambda reader: Views(reader, parts.ingress).stage(reader.stage(stage_id)))
+
+
+@router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
+async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChange) -> schemas.SavedStage:
+    """Change what is given; instances take it over at their next deploy."""
+    values = _values(body)
+
+    def change(tx: Tx) -> schemas.SavedStage:
+        stage = replace(tx.stage(stage_id), **values)
+        _check(tx, stage)
+        tx.put_stage(stage)
+        return Views(tx, parts.ingress).saved_stage(stage)
+
+    return await parts.store.write(change)
+
+
+@router.delete("/stages/{stage_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
+async def delete_stage(parts: Parts, stage_id: StageId) -> None:
+    """Delete a stage with its deploys and instances; their containers are stopped and removed."""
+    await Removal(parts.store, parts.engine, parts.abandon, parts.clock).remove_stage(stage_id)
+
+
+def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
+    values = body.given(tag_pattern="pattern")
+    if "domains" in values:
+        values["domains"] = tuple(values["domains"])
+    return values
+
+
+def _check(reader: Reader, stage: Stage) -> None:
+    """Raise ConflictError unless `stage` can be saved."""
+    if any(other.name == stage.name and other.id != stage.id for other in reader.stages(stage.project_id)):
+        raise ConflictError(f"the project has a stage named {stage.name} already")
+    for project in reader.projects() if stage.domains else ():
+        for other in reader.stages(project.id):
+            taken = set(stage.domains) & set(other.domains)
+            if other.id != stage.id and taken:
+                raise ConflictError(f"the stage {other.name} of {project.name} has the domain {min(taken)} already")
+
+
+def _place(stage: Stage) -> str:
+    """A key that sorts as stages do: by position, then by name."""
+    return f"{stage.position + MAX_POSITION:07d} {stage.name}"

@@ -1,0 +1,182 @@
+"""The kinds of values that requests bring, each read by the core's own parser."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic_core import CoreSchema, core_schema
+
+from tagboat.api import patterns
+from tagboat.core.catalog import RegistryKind
+from tagboat.core.errors import InvalidValueError, NotFoundError
+from tagboat.core.image import MAX_NAME_LENGTH, ImageName, parse_image_name, parse_tag
+from tagboat.core.image_glob import parse_image_glob
+from tagboat.core.inspection import MAX_PORT, is_healthcheck
+from tagboat.core.naming import parse_name
+from tagboat.core.schedule import parse_schedule
+from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
+
+MAX_ENV = 200
+MAX_ENV_VALUE = 32 * 1024  # characters
+MAX_DOMAINS = 100
+MAX_POSITION = 1_000_000
+_MAX_DOMAIN = 253
+_MAX_HEALTHCHECK = 1024
+_ID = re.compile(r"[0-9a-f]{24}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # typing wants what it annotates with to be hashable
+class Parsed:
+    """Marks a text that `parse` turns into the value, or refuses with InvalidValueError; `schema` tells OpenAPI about it."""
+
+    parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.parse, core_schema.str_schema(strict=True))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", **self.schema}
+
+
+def _text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
+    """A text that fits `pattern` and has `shortest` to `longest` characters; `what` says so to a person."""
+
+    def parse(text: str) -> str:
+        if not shortest <= len(text) <= longest or not re.fullmatch(pattern, text):
+            raise InvalidValueError(f"must be {what}, at most {longest} characters")
+        return text
+
+    return Parsed(parse, {"pattern": pattern, "minLength": shortest, "maxLength": longest})
+
+
+def _either(with_host: str, without_host: str, longest: int) -> dict[str, Any]:
+    """The JSON schema of an image, whose short forms are completed with Docker Hub's host, which counts."""
+    return {
+        "anyOf": [
+            {"pattern": with_host, "maxLength": longest},
+            {"pattern": without_host, "maxLength": longest - len("docker.io/library/")},
+        ]
+    }
+
+
+def _parse_healthcheck(text: str) -> str:
+    if len(text) > _MAX_HEALTHCHECK or not is_healthcheck(text):
+        raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
+    return text
+
+
+def _parse_schedule_text(text: str) -> str:
+    return parse_schedule(text).text
+
+
+def _parse_domain(text: str) -> str:
+    if len(text) > _MAX_DOMAIN or not re.fullmatch(patterns.DOMAIN, text):
+        raise InvalidValueError("must be a DNS name such as app.example.com")
+    return text.lower()
+
+
+def _parse_registry_url(text: str) -> str:
+    if len(text) > MAX_NAME_LENGTH or not re.fullmatch(patterns.REGISTRY_URL, text):
+        raise InvalidValueError("must be http:// or https:// with a host, and a port where needed; nothing else")
+    return text.removesuffix("/").lower()
+
+
+def _refuse_repeats(values: object) -> object:
+    if isinstance(values, list) and any(value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])):
+        raise InvalidValueError("names one twice")
+    return values
+
+
+def _merge_repeats(domains: list[str]) -> list[str]:
+    """Those that differed in case alone are one."""
+    return list(dict.fromkeys(domains))
+
+
+def _known_form(noun: str, text: str) -> str:
+    """An id that no id can be is one that does not exist; the database need not be asked, nor see its characters."""
+    if not _ID.fullmatch(text):
+        raise NotFoundError(f"there is no {noun} {text[:80]!r}")
+    return text
+
+
+def _or_nothing(text: str) -> str:
+    """A filter by an id that no id can be finds nothing."""
+    return text if _ID.fullmatch(text) else "none"
+
+
+ProjectId = Annotated[str, AfterValidator(partial(_known_form, "project"))]
+StageId = Annotated[str, AfterValidator(partial(_known_form, "stage"))]
+DeployId = Annotated[str, AfterValidator(partial(_known_form, "deploy"))]
+InstanceId = Annotated[str, AfterValidator(partial(_known_form, "instance"))]
+RegistryId = Annotated[str, AfterValidator(partial(_known_form, "registry"))]
+IdFilter = Annotated[str, AfterValidator(_or_nothing)]
+
+Name = Annotated[str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})]
+Image = Annotated[
+    ImageName, Parsed(parse_image_name, _either(patterns.IMAGE_WITH_HOST, patterns.IMAGE_WITHOUT_HOST, MAX_NAME_LENGTH))
+]
+REF_SCHEMA = _either(patterns.REF_WITH_HOST, patterns.REF_WITHOUT_HOST, MAX_NAME_LENGTH)
+"""Of an image with or without tag and digest; somewhat stricter than need be on the length."""
+Tag = Annotated[str, Parsed(parse_tag, {"pattern": patterns.TAG})]
+Pattern = Annotated[
+    TagPattern,
+    Parsed(
+        parse_tag_pattern,
+        {
+            "pattern": patterns.TAG_PATTERN,
+            "minLength": 1,
+            "maxLength": MAX_PATTERN_LENGTH,
+            "description": "A glob with the semantics of Go's path.Match, `semver:` with a range as npm has them, or "
+            "`regex:` with an expression in RE2's syntax, of which more is accepted than can be described here.",
+        },
+    ),
+]
+Schedule = Annotated[
+    str,
+    Parsed(
+        _parse_schedule_text,
+        {
+            "pattern": patterns.SCHEDULE,
+            "maxLength": 255,
+            "description": "Five fields as Vixie cron has them, after `CRON_TZ=Area/City ` where wanted; `@hourly` and its "
+            "kin; or `@every` with a duration. More is accepted than can be described here.",
+        },
+    ),
+]
+Healthcheck = Annotated[str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": _MAX_HEALTHCHECK})]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+EnvName = Annotated[str, _text(patterns.ENV_NAME, 255, "letters, digits and _, not beginning with a digit", 1)]
+EnvValue = Annotated[str, _text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
+Env = Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)]
+Position = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION)]
+Domain = Annotated[str, Parsed(_parse_domain, {"pattern": patterns.DOMAIN, "minLength": 1, "maxLength": _MAX_DOMAIN})]
+Domains = Annotated[
+    list[Domain],
+    Field(max_length=MAX_DOMAINS, json_schema_extra={"uniqueItems": True}),
+    BeforeValidator(_refuse_repeats),
+    AfterValidator(_merge_repeats),
+]
+MaxInstances = Annotated[int, Field(ge=1, le=50)]
+HealthTimeout = Annotated[int, Field(ge=1, le=3600)]
+DrainTimeout = Annotated[int, Field(ge=0, le=3600)]
+ImageGlobs = Annotated[
+    list[
+        Annotated[
+            str,
+            Parsed(
+                lambda text: parse_image_glob(text).text,
+                {"pattern": patterns.IMAGE_GLOB, "minLength": 1, "maxLength": MAX_NAME_LENGTH},
+            ),
+        ]
+    ],
+    Field(max_length=100),
+]
+Kind = Annotated[RegistryKind, Strict(strict=False)]
+Title = Annotated[str, _text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)]
+RegistryUrl = Annotated[str, Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH})]
+Username = Annotated[str, _text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")]
+Password = Annotated[str, _text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]

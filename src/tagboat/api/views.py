@@ -1,0 +1,133 @@
+"""The core's values as the API shows them."""
+
+from datetime import datetime
+
+from tagboat.api import schemas
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.decision import shadowed
+from tagboat.core.deploy import Deploy, Instance
+from tagboat.core.ports import Ingress, Reader
+
+
+class Views:
+    """Shows values together with the names of what they belong to; each name is read once."""
+
+    def __init__(self, reader: Reader, ingress: Ingress) -> None:
+        self._reader = reader
+        self._ingress = ingress
+        self._projects: dict[str, Project] = {}
+        self._stages: dict[str, Stage] = {}
+
+    def project(self, project: Project, next_at: datetime | None) -> schemas.Project:
+        """A project; `next_at` is when it is polled next."""
+        state = self._reader.poll_state(project.id)
+        return schemas.Project(
+            id=project.id,
+            name=project.name,
+            image=str(project.image),
+            port=project.port,
+            healthcheck=project.healthcheck,
+            env=project.env,
+            registry=project.registry_id,
+            poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),
+            created_at=project.created_at,
+        )
+
+    def stage(self, stage: Stage) -> schemas.Stage:
+        """A stage."""
+        project = self._project_of(stage.project_id)
+        return schemas.Stage(
+            id=stage.id,
+            project=schemas.Named(id=project.id, name=project.name),
+            name=stage.name,
+            tag_pattern=stage.pattern.text,
+            position=stage.position,
+            auto_deploy=stage.auto_deploy,
+            max_instances=stage.max_instances,
+            env=stage.env,
+            domains=list(stage.domains),
+            health_timeout_s=stage.health_timeout_s,
+            drain_timeout_s=stage.drain_timeout_s,
+            held=stage.held,
+            address=self._ingress.address(project, stage),
+            created_at=stage.created_at,
+        )
+
+    def saved_stage(self, stage: Stage) -> schemas.SavedStage:
+        """A stage, with what its neighbours make of it."""
+        warnings = shadowed(stage, self._reader.stages(stage.project_id))
+        return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
+
+    def deploy(self, deploy: Deploy) -> schemas.Deploy:
+        """A deploy."""
+        return schemas.Deploy(
+            id=deploy.id,
+            project=self._project(deploy.project_id),
+            stage=self._stage(deploy.stage_id),
+            tag=deploy.tag,
+            digest=deploy.digest,
+            trigger=deploy.trigger,
+            status=deploy.status,
+            reason=deploy.reason,
+            steps=[
+                schemas.Step(
+                    name=step.name,
+                    status=step.status,
+                    started_at=step.started_at,
+                    finished_at=step.finished_at,
+                    detail=step.detail,
+                )
+                for step in deploy.steps
+            ],
+            log=deploy.log,
+            created_at=deploy.created_at,
+            started_at=deploy.started_at,
+            finished_at=deploy.finished_at,
+        )
+
+    def instance(self, instance: Instance) -> schemas.Instance:
+        """An instance."""
+        return schemas.Instance(
+            id=instance.id,
+            project=self._project(instance.project_id),
+            stage=self._stage(instance.stage_id),
+            deploy=instance.deploy_id,
+            tag=instance.tag,
+            digest=instance.digest,
+            state=instance.state,
+            url=instance.url,
+            container=instance.container,
+            started_at=instance.started_at,
+            stopped_at=instance.stopped_at,
+        )
+
+    def _project(self, project_id: str) -> schemas.Named:
+        project = self._project_of(project_id)
+        return schemas.Named(id=project.id, name=project.name)
+
+    def _project_of(self, project_id: str) -> Project:
+        if project_id not in self._projects:
+            self._projects[project_id] = self._reader.project(project_id)
+        return self._projects[project_id]
+
+    def _stage(self, stage_id: str) -> schemas.Named:
+        if stage_id not in self._stages:
+            self._stages[stage_id] = self._reader.stage(stage_id)
+        return schemas.Named(id=stage_id, name=self._stages[stage_id].name)
+
+
+def tag_view(tag: KnownTag) -> schemas.KnownTag:
+    """A known tag."""
+    return schemas.KnownTag(tag=tag.tag, digest=tag.digest, first_seen=tag.first_seen, source=tag.source)
+
+
+def registry_view(registry: Registry) -> schemas.Registry:
+    """A registry without its password."""
+    return schemas.Registry(
+        id=registry.id,
+        name=registry.name,
+        url=registry.url,
+        kind=registry.kind,
+        username=registry.username,
+        has_password=registry.password is not None,
+    )

@@ -1,0 +1,26 @@
+"""Counting what happens while the server runs, for `GET /metrics`."""
+
+from collections import Counter
+from collections.abc import Mapping
+from threading import Lock
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Tally:
+    """Counts since the start. Label values are ours, never what a sender wrote: each one makes a series that stays."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Labels]] = Counter()
+        self._lock = Lock()
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to the counter `name` (Prometheus naming, ending in `_total`) with these labels; from any thread."""
+        key = (name, tuple(sorted(labels.items())))
+        with self._lock:
+            self._counts[key] += 1
+
+    def read(self) -> Mapping[tuple[str, Labels], int]:
+        """All counts at this moment, by name and labels in the order of their names."""
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,122 @@
+"""The API over a real SQLite store, with an engine that is a memory."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from tagboat.api.app import build_api
+from tagboat.api.parts import ApiParts, Check
+from tagboat.core.catalog import Registry
+from tagboat.core.errors import RegistryNotFoundError
+from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.polling import PollReport
+from tagboat.core.tally import Tally
+from tagboat.deploy.queue import DeployQueue
+from tagboat.engine.memory import MemoryEngine
+from tagboat.ingress.none import NoIngress
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
+from tests.support.asgi import Caller
+
+TOKEN = "the-token"
+OTHER_TOKEN = "the-other-token"
+VERSION = "1.2.3"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A check of a registry."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(slots=True)
+class Polled:
+    """A poller that answers what it is told to."""
+
+    report: PollReport = field(default_factory=lambda: PollReport(first_poll=True, new_tags=("v1",)))
+    due: datetime | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def poll_now(self, project_id: str) -> PollReport:
+        """Note who was asked about."""
+        self.asked.append(project_id)
+        return self.report
+
+    def next_at(self) -> datetime | None:
+        """The next poll."""
+        return self.due
+
+
+class NoInspector:
+    """Knows no image."""
+
+    async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
+        """Never found."""
+        raise RegistryNotFoundError(f"there is no {image_ref}")
+
+
+@dataclass(slots=True)
+class Api:
+    """The application and what it stands on. `abandoned` are the stages that the worker was told to let go."""
+
+    store: SqlStore
+    engine: MemoryEngine
+    polls: Polled
+    tally: Tally
+    app: ASGIApp
+    caller: Caller
+    abandoned: list[str]
+    checks: list[Looked]
+
+    @property
+    def anonymous(self) -> Caller:
+        """Somebody without a token."""
+        return Caller(self.app)
+
+
+@contextmanager
+def running_api(data_dir: Path) -> Iterator[Api]:
+    """Build everything in `data_dir`."""
+    store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
+    abandoned: list[str] = []
+    checks = [Looked("url", ok=True, detail="fine"), Looked("login", ok=False, detail="the password was refused")]
+
+    async def abandon(stages: Iterable[str]) -> None:
+        abandoned.extend(stages)
+
+    async def examine(_registry: Registry, _image: ImageName | None) -> Sequence[Check]:
+        return checks
+
+    async def new_secret() -> str:
+        return await regenerate_webhook_secret(store)
+
+    deployer = DeployQueue(lambda: datetime.now(UTC))
+    app = build_api(
+        ApiParts(
+            store=store,
+            deployer=deployer,
+            engine=engine,
+            polls=polls,
+            ingress=NoIngress(),
+            examine=examine,
+            webhook=WebhookHandler(store, deployer, NoInspector()).router(),
+            new_secret=new_secret,
+            abandon=abandon,
+            tokens=(TOKEN, OTHER_TOKEN),
+            public_url="https://tagboat.example.com",
+            version=VERSION,
+            clock=lambda: datetime.now(UTC),
+            tally=tally,
+        )
+    )
+    try:
+        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks)
+    finally:
+        store.close()
