@@ -76,7 +76,7 @@ def problem_response(
     status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer that says what is wrong."""
-    return Response(problem(status, detail, errors), status, headers, MEDIA_TYPE)
+    return Response(problem(status, detail, errors), int(status), headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -82,7 +82,7 @@ class ProjectAsked(Asked):
     port: values.Port = _unset()
     healthcheck: values.Healthcheck = _unset()
     env: values.Env = _unset()
-    registry: str | None = None
+    registry: values.RegistryReference | None = None
 
 
 class ProjectChange(Asked):
@@ -93,7 +93,7 @@ class ProjectChange(Asked):
     port: values.Port = _unset()
     healthcheck: values.Healthcheck = _unset()
     env: values.Env = _unset()
-    registry: str | None = None
+    registry: values.RegistryReference | None = None
 
 
 class Poll(Answer):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from tagboat.api import patterns
@@ -36,10 +36,18 @@ class Parsed:
     schema: Mapping[str, Any]
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.parse, core_schema.str_schema(strict=True))
+        return core_schema.no_info_after_validator_function(self._read, core_schema.str_schema(strict=True))
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", **self.schema}
+
+    def _read(self, text: str) -> Any:  # noqa: ANN401 - whatever `parse` makes of it
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # JSON can spell half a surrogate pair, which is no text and cannot be stored.
+            raise InvalidValueError("has half of a surrogate pair, which is no character") from None
+        return self.parse(text)
 
 
 def _text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
@@ -61,6 +69,14 @@ def _either(with_host: str, without_host: str, longest: int) -> dict[str, Any]:
             {"pattern": without_host, "maxLength": longest - len("docker.io/library/")},
         ]
     }
+
+
+def _to_int(value: object) -> object:
+    """JSON has one kind of number: 5.0 is 5 there, whoever wrote it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_to_int)
 
 
 def _parse_healthcheck(text: str) -> str:
@@ -96,6 +112,12 @@ def _merge_repeats(domains: list[str]) -> list[str]:
     return list(dict.fromkeys(domains))
 
 
+def _parse_reference(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise InvalidValueError(f"there is no registry {text[:80]!r}")
+    return text
+
+
 def _known_form(noun: str, text: str) -> str:
     """An id that no id can be is one that does not exist; the database need not be asked, nor see its characters."""
     if not _ID.fullmatch(text):
@@ -114,6 +136,8 @@ DeployId = Annotated[str, AfterValidator(partial(_known_form, "deploy"))]
 InstanceId = Annotated[str, AfterValidator(partial(_known_form, "instance"))]
 RegistryId = Annotated[str, AfterValidator(partial(_known_form, "registry"))]
 IdFilter = Annotated[str, AfterValidator(_or_nothing)]
+
+RegistryReference = Annotated[str, Parsed(_parse_reference, {})]
 
 Name = Annotated[str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})]
 Image = Annotated[
@@ -148,11 +172,22 @@ Schedule = Annotated[
     ),
 ]
 Healthcheck = Annotated[str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": _MAX_HEALTHCHECK})]
-Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
 EnvName = Annotated[str, _text(patterns.ENV_NAME, 255, "letters, digits and _, not beginning with a digit", 1)]
 EnvValue = Annotated[str, _text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
-Env = Annotated[dict[EnvName, EnvValue], Field(max_length=MAX_ENV)]
-Position = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION)]
+Env = Annotated[
+    dict[EnvName, EnvValue],
+    Field(max_length=MAX_ENV),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": patterns.ENV_NAME, "maxLength": 255},
+            "additionalProperties": {"type": "string", "pattern": patterns.NO_NUL, "maxLength": MAX_ENV_VALUE},
+            "maxProperties": MAX_ENV,
+        }
+    ),
+]
+Position = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION), _WHOLE]
 Domain = Annotated[str, Parsed(_parse_domain, {"pattern": patterns.DOMAIN, "minLength": 1, "maxLength": _MAX_DOMAIN})]
 Domains = Annotated[
     list[Domain],
@@ -160,9 +195,9 @@ Domains = Annotated[
     BeforeValidator(_refuse_repeats),
     AfterValidator(_merge_repeats),
 ]
-MaxInstances = Annotated[int, Field(ge=1, le=50)]
-HealthTimeout = Annotated[int, Field(ge=1, le=3600)]
-DrainTimeout = Annotated[int, Field(ge=0, le=3600)]
+MaxInstances = Annotated[int, Field(ge=1, le=50), _WHOLE]
+HealthTimeout = Annotated[int, Field(ge=1, le=3600), _WHOLE]
+DrainTimeout = Annotated[int, Field(ge=0, le=3600), _WHOLE]
 ImageGlobs = Annotated[
     list[
         Annotated[

@@ -1,0 +1,275 @@
+"""What every call passes: addresses, methods, tokens, bodies; and how the API says no."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
+from tests.support.api import OTHER_TOKEN, VERSION, Api, running_api
+from tests.support.asgi import Caller
+
+pytestmark = pytest.mark.anyio
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as api:
+        yield api
+
+
+async def test_health_needs_no_token(api: Api) -> None:
+    answer = await api.anonymous.get("/api/health")
+
+    assert answer.status == 200
+    assert answer.json == {"status": "ok", "version": VERSION, "checks": {"database": "ok", "engine": "ok"}}
+
+
+async def test_health_tells_of_an_engine_that_is_away_but_not_where_it_is(api: Api) -> None:
+    api.engine.fail("version", EngineUnavailableError("no answer at unix:///run/hidden.sock"))
+
+    answer = await api.anonymous.get("/api/health")
+
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    assert answer.json["checks"]["engine"] == "out of reach; the server's log says why"
+
+
+async def test_health_is_503_without_the_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_store(api, monkeypatch)
+
+    answer = await api.anonymous.get("/api/health")
+
+    assert (answer.status, answer.json["status"]) == (503, "unavailable")
+    assert answer.json["checks"]["database"] != "ok"
+
+
+@pytest.mark.parametrize("path", ["/api/projects", "/api/openapi.json", "/metrics", "/api/settings/webhook"])
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic dGhlLXRva2Vu", "the-token", "Bearer th\xe9"])
+async def test_without_a_known_token_nothing_is_shown(api: Api, path: str, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+
+    answer = await api.anonymous.call("GET", path, headers=headers)
+
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_every_token_opens_and_the_scheme_has_no_case(api: Api) -> None:
+    assert (await Caller(api.app, OTHER_TOKEN).get("/api/projects")).status == 200
+    answer = await api.anonymous.call("GET", "/api/projects", headers={"authorization": f"bearer {OTHER_TOKEN}"})
+    assert answer.status == 200
+
+
+async def test_who_has_no_token_gets_nothing_parsed(api: Api) -> None:
+    answer = await api.anonymous.post("/api/projects", b"{ not json")
+
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/nothing"),
+        ("POST", "/api/nothing"),
+        ("GET", "/api/"),
+        ("GET", "/api/projects/"),
+        ("GET", "/docs"),
+        ("GET", "/redoc"),
+        ("GET", "/"),
+        ("POST", "/api/webhook"),
+        ("POST", "/api/webhook/"),
+        ("POST", "/api/webhook/6c0c3c5e-0000-4000-8000-000000000000"),
+        ("GET", "/api/webhook/6c0c3c5e-0000-4000-8000-000000000000"),
+        ("GET", "/api/projects/a%2Fb"),
+        ("GET", "/api/%00"),
+        ("GET", "/api/%ff"),
+    ],
+)
+async def test_unknown_addresses_are_all_alike_with_and_without_token(api: Api, method: str, path: str) -> None:
+    expected = await api.anonymous.get("/api/no-such-thing")
+    assert expected.status == 404
+
+    for caller in (api.anonymous, api.caller):
+        assert await caller.call(method, path) == expected
+
+
+async def test_a_huge_body_to_an_unknown_address_is_a_plain_404(api: Api) -> None:
+    assert (await api.anonymous.post("/api/nothing", b"x" * (2 << 20))).status == 404
+
+
+async def test_an_unknown_method_is_told_the_known_ones(api: Api) -> None:
+    answer = await api.caller.call("PUT", "/api/projects")
+
+    assert answer.status == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_the_webhook_is_reached_with_its_secret(api: Api) -> None:
+    url = (await api.caller.post("/api/settings/webhook/regenerate")).json["url"]
+    path = url.removeprefix("https://tagboat.example.com")
+
+    answer = await api.anonymous.post(path, {"image": "git.example.com/acme/app:v1"})
+
+    assert answer.status == 202
+    assert answer.json["pushes"][0]["outcome"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b'{"name": "\xff"}',
+        b"[" * 100_000,
+        b'{"name":' * 50_000,
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b'{"name": "app", "image": "nginx", "port": ' + b"9" * 5000 + b"}",
+        b'{"name": "app", "image": "nginx", "port": NaN}',
+        b'{"name": "a\\u0000b", "image": "nginx"}',
+        b'{"name": "\\ud800", "image": "nginx"}',
+        b'{"name": "app", "image": "nginx", "\\ud800": 1}',
+        b'{"name": "app", "image": "nginx", "env": {"\\ud800": "x"}}',
+        b'{"name": "app", "image": "nginx", "env": {"A": "\\ud800"}}',
+        b'{"name": "app", "image": "nginx", "env": {"A": "\\u0000"}}',
+        b'{"name": "app", "image": "nginx:v1"}',
+        b'{"name": "app", "image": "nginx; rm -rf /"}',
+        b'{"name": "app", "image": "nginx", "port": "80"}',
+        b'{"name": "app", "image": "nginx", "port": true}',
+        b'{"name": "app", "image": "nginx", "port": 65536}',
+        b'{"name": "app", "image": "nginx", "port": 99999999999999999999}',
+        b'{"name": "app", "image": "nginx", "registry": "\\u0000"}',
+        b'{"name": "app", "image": "nginx", "registry": 1}',
+        b'{"name": "app", "image": "nginx", "registry": "\\ud800"}',
+    ],
+)
+async def test_unusable_bodies_are_422_with_fields(api: Api, body: bytes) -> None:
+    answer = await api.caller.post("/api/projects", body)
+
+    assert answer.status == 422
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.json["detail"]
+    assert all(set(error) == {"field", "message"} for error in answer.json["errors"])
+    assert answer.json["errors"]
+    assert (await api.caller.get("/api/projects")).json["items"] == []
+
+
+async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
+    answer = await api.caller.call("POST", "/api/projects", b"name=app", headers={"content-type": "text/plain"})
+
+    assert answer.status == 422
+
+
+async def test_complaints_name_the_fields_and_are_not_endless(api: Api) -> None:
+    answer = await api.caller.post("/api/projects", {"name": "App", "port": "80", "extra": 1})
+
+    assert answer.json["detail"] == "4 values cannot be used: name, image, port, extra"
+    assert [error["field"] for error in answer.json["errors"]] == ["name", "image", "port", "extra"]
+    many = await api.caller.post("/api/projects", {f"f{number}": 1 for number in range(5000)})
+    assert len(many.json["errors"]) == 20
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_over_1_mib_is_413(api: Api, announced: bool) -> None:
+    body = b" " * ((1 << 20) + 1)
+    headers = {} if announced else {"content-length": "x"}
+
+    answer = await api.caller.call("POST", "/api/projects", body, headers)
+
+    assert answer.status == 413
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_a_store_that_is_away_is_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_store(api, monkeypatch)
+
+    answer = await api.caller.get("/api/projects")
+
+    assert answer.status == 503
+    assert answer.json["detail"] == "the database is away"
+
+
+async def test_a_fault_shows_nothing_of_the_inside_and_is_logged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the inside")
+
+    monkeypatch.setattr(api.store, "read", fail, raising=True)
+
+    with structlog.testing.capture_logs() as lines:
+        answer = await api.caller.get("/api/projects")
+
+    assert answer.status == 500
+    assert answer.headers["content-type"] == PROBLEM
+    assert b"inside" not in answer.body.replace(b"inside Tagboat", b"")
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a fault inside Tagboat"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=-1", "limit=x", f"limit={2**70}", "cursor=garbage", "cursor=%00"]
+)
+async def test_pages_refuse_what_they_cannot_use(api: Api, query: str) -> None:
+    for path in ("/api/projects", "/api/deploys", "/api/instances", "/api/registries"):
+        answer = await api.caller.get(f"{path}?{query}")
+        assert answer.status == 422, path
+        assert answer.json["errors"][0]["field"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("noun", ["projects", "stages", "deploys", "registries"])
+@pytest.mark.parametrize("key", ["0" * 24, "%00", "%ff", "%F0%9F%9A%A2", "x" * 5000, "..", "1' OR '1'='1", str(2**80)])
+async def test_ids_that_are_none_are_404(api: Api, noun: str, key: str) -> None:
+    answer = await api.caller.get(f"/api/{noun}/{key}")
+
+    assert answer.status == 404
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.json["detail"].startswith(f"there is no {noun.removesuffix('ies').removesuffix('s')}")
+
+
+async def test_the_log_has_a_line_for_each_call_and_no_secret(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
+        await api.anonymous.post("/api/webhook/not-to-be-seen", {})
+        await api.caller.get("/api/projects?cursor=not-to-be-seen")
+
+    calls = [line for line in lines if line["event"] == "call"]
+    assert [(call["method"], call["path"], call["status"]) for call in calls] == [
+        ("POST", "/api/webhook/***", 404),
+        ("GET", "/api/projects", 422),
+    ]
+    assert "not-to-be-seen" not in json.dumps(lines, default=str)
+
+
+async def test_the_description_names_every_route_with_its_problems(api: Api) -> None:
+    answer = await api.caller.get("/api/openapi.json")
+
+    document: dict[str, Any] = answer.json
+    assert document["openapi"].startswith("3.1")
+    assert document["security"] == [{"token": []}]
+    operations = {
+        (method.upper(), path): operation for path, item in document["paths"].items() for method, operation in item.items()
+    }
+    assert len(operations) == 30
+    for (method, path), operation in operations.items():
+        if path != "/api/health":
+            assert {"401", "500", "503"} <= set(operation["responses"]), (method, path)
+        if "{" in path:
+            assert "404" in operation["responses"], (method, path)
+        if "requestBody" in operation:
+            assert {"413", "422"} <= set(operation["responses"]), (method, path)
+        for status, response in operation["responses"].items():
+            if status.startswith(("4", "5")) and path != "/api/health":
+                assert list(response["content"]) == [PROBLEM], (method, path, status)
+    assert "HTTPValidationError" not in answer.body.decode()
+
+
+def break_store(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreUnavailableError("the database is away")
+
+    monkeypatch.setattr(api.store, "read", fail)
+    monkeypatch.setattr(api.store, "write", fail)

@@ -1,0 +1,217 @@
+"""Projects, their tags and polls, over HTTP."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagboat.core.catalog import KnownTag
+from tagboat.core.deploy import InstanceState
+from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.polling import PollReport, PollState
+from tests.support.api import Api, running_api
+from tests.support.records import put_instance
+
+pytestmark = pytest.mark.anyio
+NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as api:
+        yield api
+
+
+async def make(api: Api, name: str = "app", **more: object) -> Any:  # noqa: ANN401 - JSON
+    answer = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more})
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+async def test_a_project_is_made_and_shown_as_the_contract_says(api: Api) -> None:
+    api.polls.due = NOON
+
+    made = await make(api, port=8080, healthcheck="/up", env={"MODE": "test", "EMPTY": ""})
+
+    assert made | {"id": "", "created_at": ""} == {
+        "id": "",
+        "name": "app",
+        "image": "git.example.com/acme/app",
+        "port": 8080,
+        "healthcheck": "/up",
+        "env": {"MODE": "test", "EMPTY": ""},
+        "registry": None,
+        "poll": {"last_at": None, "next_at": "2026-05-01T12:00:00Z", "error": None},
+        "created_at": "",
+    }
+    assert made["created_at"].endswith("Z")
+    assert (await api.caller.get(f"/api/projects/{made['id']}")).json == made
+    assert (await api.caller.get(f"/api/projects/{made['id']}/stages")).json["items"] == []
+
+
+async def test_short_names_of_images_are_completed(api: Api) -> None:
+    answer = await api.caller.post("/api/projects", {"name": "web", "image": "nginx"})
+
+    assert answer.json["image"] == "docker.io/library/nginx"
+
+
+async def test_the_image_fills_in_what_was_not_said(api: Api) -> None:
+    silent, told, half = await make(api, "a"), await make(api, "b", port=0), await make(api, "c", healthcheck="/up")
+
+    projects = {project.id: project for project in await api.store.read(lambda reader: reader.projects())}
+
+    assert not projects[silent["id"]].inspected
+    assert projects[told["id"]].inspected
+    assert not projects[half["id"]].inspected
+
+
+async def test_a_path_needs_a_port_once_the_port_is_known(api: Api) -> None:
+    answer = await api.caller.post("/api/projects", {"name": "app", "image": "nginx", "port": 0, "healthcheck": "/up"})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "healthcheck")
+
+    made = await make(api, healthcheck="/up")
+    refused = await api.caller.patch(f"/api/projects/{made['id']}", {"port": 0})
+    assert refused.status == 422
+    assert (await api.caller.patch(f"/api/projects/{made['id']}", {"port": 80})).status == 200
+
+
+async def test_names_and_images_are_unique(api: Api) -> None:
+    await make(api, "app")
+    other = await make(api, "other")
+
+    same_name = await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})
+    same_image = await api.caller.post("/api/projects", {"name": "new", "image": "GIT.example.com/acme/app"})
+    renamed = await api.caller.patch(f"/api/projects/{other['id']}", {"name": "app"})
+
+    assert (same_name.status, same_name.json["detail"]) == (409, "there is a project named app already")
+    assert same_image.status == 409
+    assert same_image.json["detail"] == "the project app has the image git.example.com/acme/app already"
+    assert renamed.status == 409
+
+
+async def test_an_unknown_registry_is_an_unusable_value(api: Api) -> None:
+    for registry in ("0" * 24, "", "no id"):
+        answer = await api.caller.post("/api/projects", {"name": "app", "image": "nginx", "registry": registry})
+        assert (answer.status, answer.json["errors"][0]["field"]) == (422, "registry")
+
+
+async def test_a_registry_is_named_and_unnamed(api: Api) -> None:
+    registry = (await api.caller.post("/api/registries", {"name": "Ours", "url": "https://git.example.com"})).json
+    made = await make(api, registry=registry["id"])
+    assert made["registry"] == registry["id"]
+
+    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"registry": None})
+
+    assert changed.json["registry"] is None
+
+
+async def test_a_change_leaves_the_rest_alone(api: Api) -> None:
+    made = await make(api, port=80, env={"A": "1"})
+
+    changed = (await api.caller.patch(f"/api/projects/{made['id']}", {"healthcheck": "image"})).json
+
+    assert changed == made | {"healthcheck": "image"}
+    assert (await api.caller.patch(f"/api/projects/{made['id']}", {})).json == changed
+    cleared = (await api.caller.patch(f"/api/projects/{made['id']}", {"env": {}})).json
+    assert cleared["env"] == {}
+
+
+@pytest.mark.parametrize("field", ["name", "image", "port", "healthcheck", "env"])
+async def test_null_is_no_value(api: Api, field: str) -> None:
+    made = await make(api)
+
+    assert (await api.caller.patch(f"/api/projects/{made['id']}", {field: None})).status == 422
+    assert (await api.caller.get(f"/api/projects/{made['id']}")).json == made
+
+
+async def test_another_image_makes_its_tags_unknown(api: Api) -> None:
+    made = await make(api)
+    await know(api, made["id"], "v1")
+
+    await api.caller.patch(f"/api/projects/{made['id']}", {"name": "renamed"})
+    assert len((await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"]) == 1
+    await api.caller.patch(f"/api/projects/{made['id']}", {"image": "nginx"})
+    assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"] == []
+
+
+async def test_tags_come_in_pages(api: Api) -> None:
+    made = await make(api)
+    for number in range(5):
+        await know(api, made["id"], f"v{number}")
+
+    first = (await api.caller.get(f"/api/projects/{made['id']}/tags?limit=3")).json
+    second = (await api.caller.get(f"/api/projects/{made['id']}/tags?limit=3&cursor={first['next']}")).json
+
+    assert [item["tag"] for item in first["items"]] == ["v0", "v1", "v2"]
+    assert [item["tag"] for item in second["items"]] == ["v3", "v4"]
+    assert second["next"] is None
+    assert first["items"][0] == {"tag": "v0", "digest": None, "first_seen": "2026-05-01T12:00:00Z", "source": "webhook"}
+
+
+async def test_projects_come_in_pages_in_order_of_name(api: Api) -> None:
+    for name in ("c", "a", "b"):
+        await make(api, name)
+
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = (await api.caller.get(f"/api/projects?limit=1&cursor={cursor}")).json
+        seen += [item["name"] for item in page["items"]]
+        cursor = page["next"] or ""
+
+    assert (seen, cursor) == (["a", "b", "c"], "")
+
+
+async def test_a_poll_is_made_at_once_and_reported(api: Api) -> None:
+    made = await make(api)
+    api.polls.report = PollReport(first_poll=False, new_tags=("v2",), deploys=("d",))
+
+    answer = await api.caller.post(f"/api/projects/{made['id']}/poll")
+
+    assert answer.status == 200
+    assert answer.json == {"first_poll": False, "new_tags": ["v2"], "deploys": ["d"], "error": None}
+    assert api.polls.asked == [made["id"]]
+
+
+async def test_the_error_of_the_last_poll_shows(api: Api) -> None:
+    made = await make(api)
+    state = PollState(project_id=made["id"], last_at=NOON, error="the registry is away")
+    await api.store.write(lambda tx: tx.put_poll_state(state))
+
+    poll = (await api.caller.get(f"/api/projects/{made['id']}")).json["poll"]
+
+    assert poll == {"last_at": "2026-05-01T12:00:00Z", "next_at": None, "error": "the registry is away"}
+
+
+async def test_a_deleted_project_takes_its_containers_along(api: Api) -> None:
+    made = await make(api)
+    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    container = await put_instance(api, made["id"], stage["id"], InstanceState.LIVE)
+
+    answer = await api.caller.delete(f"/api/projects/{made['id']}")
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert await api.engine.status(container) is None
+    assert api.abandoned == [stage["id"]]
+    for path in (f"/api/projects/{made['id']}", f"/api/stages/{stage['id']}"):
+        assert (await api.caller.get(path)).status == 404
+    assert (await api.caller.delete(f"/api/projects/{made['id']}")).status == 404
+
+
+async def test_nothing_is_deleted_while_the_engine_is_away(api: Api) -> None:
+    made = await make(api)
+    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    await put_instance(api, made["id"], stage["id"], InstanceState.LIVE)
+    api.engine.fail("stop", EngineUnavailableError("the engine is away"))
+
+    answer = await api.caller.delete(f"/api/projects/{made['id']}")
+
+    assert (answer.status, answer.json["detail"]) == (503, "the engine is away")
+    assert (await api.caller.get(f"/api/stages/{stage['id']}")).status == 200
+    assert (await api.caller.delete(f"/api/projects/{made['id']}")).status == 204
+
+
+async def know(api: Api, project_id: str, tag: str) -> None:
+    known = KnownTag(project_id=project_id, tag=tag, digest=None, first_seen=NOON, source="webhook")
+    await api.store.write(lambda tx: tx.record_tag(known))

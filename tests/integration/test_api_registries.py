@@ -1,0 +1,175 @@
+"""Registries, over HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, running_api
+
+pytestmark = pytest.mark.anyio
+SECRET = "not-to-be-seen"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as api:
+        yield api
+
+
+async def make(api: Api, name: str = "Ours", url: str = "https://git.example.com", **more: object) -> Any:  # noqa: ANN401 - JSON
+    answer = await api.caller.post("/api/registries", {"name": name, "url": url, **more})
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+async def stored_password(api: Api, registry_id: str) -> str | None:
+    return (await api.store.read(lambda reader: reader.registry(registry_id))).password
+
+
+async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
+    made = await make(api, kind="gitea", username="ci", password=SECRET)
+
+    answers = [
+        await api.caller.get("/api/registries"),
+        await api.caller.get(f"/api/registries/{made['id']}"),
+        await api.caller.patch(f"/api/registries/{made['id']}", {"name": "Renamed"}),
+        await api.caller.patch(f"/api/registries/{made['id']}", {"password": SECRET, "kind": SECRET}),
+        await api.caller.post(f"/api/registries/{made['id']}/test"),
+    ]
+
+    assert made == {
+        "id": made["id"],
+        "name": "Ours",
+        "url": "https://git.example.com",
+        "kind": "gitea",
+        "username": "ci",
+        "has_password": True,
+    }
+    assert all(SECRET not in answer.body.decode() for answer in answers)
+    assert await stored_password(api, made["id"]) == SECRET
+
+
+async def test_null_clears_the_password_and_nothing_else_does(api: Api) -> None:
+    made = await make(api, password=SECRET)
+
+    renamed = (await api.caller.patch(f"/api/registries/{made['id']}", {"username": "ci"})).json
+    cleared = (await api.caller.patch(f"/api/registries/{made['id']}", {"password": None})).json
+
+    assert (renamed["has_password"], cleared["has_password"]) == (True, False)
+    assert await stored_password(api, made["id"]) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://Git.Example.com/", "https://git.example.com"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("http://registry:5000", "http://registry:5000"),
+        ("https://[::1]:5000/", "https://[::1]:5000"),
+    ],
+)
+async def test_urls_are_kept_in_one_form(api: Api, given: str, kept: str) -> None:
+    assert (await make(api, url=given))["url"] == kept
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "git.example.com"),
+        ("url", "ftp://git.example.com"),
+        ("url", "https://user:pass@git.example.com"),
+        ("url", "https://git.example.com/path"),
+        ("url", "https://git.example.com?x=1"),
+        ("url", "https://git.example.com#x"),
+        ("url", "https://git.example.com//"),
+        ("url", "https://git.example.com:0"),
+        ("url", "https://git.example.com:65536"),
+        ("url", "https://[1:2]"),
+        ("url", "https://a b"),
+        ("url", "https://git.example.com\n"),
+        ("url", "https://"),
+        ("url", None),
+        ("kind", "harbor"),
+        ("kind", 1),
+        ("kind", None),
+        ("name", ""),
+        ("name", " x"),
+        ("name", "a\nb"),
+        ("name", "x" * 101),
+        ("username", "a:b"),
+        ("username", "a\u0000"),
+        ("username", None),
+        ("password", "a\u0000"),
+        ("password", 1),
+        ("has_password", True),
+    ],
+)
+async def test_unusable_values_are_refused(api: Api, field: str, value: object) -> None:
+    made = await make(api)
+
+    created = await api.caller.post("/api/registries", {"name": "new", "url": "https://new.example.com", field: value})
+    changed = await api.caller.patch(f"/api/registries/{made['id']}", {field: value})
+
+    for answer in (created, changed):
+        assert answer.status == 422
+        assert answer.json["errors"][0]["field"] == field
+    assert (await api.caller.get(f"/api/registries/{made['id']}")).json == made
+
+
+async def test_names_and_hosts_are_unique(api: Api) -> None:
+    await make(api)
+    other = await make(api, "Hub", "https://registry-1.docker.io")
+
+    same_name = await api.caller.post("/api/registries", {"name": "Ours", "url": "https://x.example.com"})
+    same_host = await api.caller.post("/api/registries", {"name": "New", "url": "http://GIT.example.com/"})
+    same_hub = await api.caller.post("/api/registries", {"name": "New", "url": "https://docker.io"})
+    renamed = await api.caller.patch(f"/api/registries/{other['id']}", {"name": "Ours"})
+
+    assert [answer.status for answer in (same_name, same_host, same_hub, renamed)] == [409] * 4
+    assert same_host.json["detail"] == "the registry Ours has the host git.example.com already"
+
+
+async def test_a_registry_that_is_named_cannot_be_deleted(api: Api) -> None:
+    made = await make(api)
+    project = (
+        await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/a", "registry": made["id"]})
+    ).json
+
+    refused = await api.caller.delete(f"/api/registries/{made['id']}")
+    await api.caller.patch(f"/api/projects/{project['id']}", {"registry": None})
+    deleted = await api.caller.delete(f"/api/registries/{made['id']}")
+
+    assert (refused.status, deleted.status) == (409, 204)
+    assert refused.json["detail"] == "the registry Ours is named by these projects: app"
+    assert (await api.caller.get(f"/api/registries/{made['id']}")).status == 404
+
+
+async def test_a_test_answers_with_what_was_looked_at(api: Api) -> None:
+    made = await make(api)
+
+    answer = await api.caller.post(f"/api/registries/{made['id']}/test")
+
+    assert answer.status == 200
+    assert answer.json == {
+        "ok": False,
+        "checks": [
+            {"name": "url", "ok": True, "detail": "fine"},
+            {"name": "login", "ok": False, "detail": "the password was refused"},
+        ],
+    }
+    del api.checks[1]
+    assert (await api.caller.post(f"/api/registries/{made['id']}/test")).json["ok"] is True
+    assert (await api.caller.post(f"/api/registries/{'0' * 24}/test")).status == 404
+
+
+async def test_registries_are_listed_by_name_in_pages(api: Api) -> None:
+    for name in ("b", "ä", "a"):
+        await make(api, name, f"https://{name if name.isascii() else 'x'}.example.com")
+
+    first = (await api.caller.get("/api/registries?limit=2")).json
+    second = (await api.caller.get(f"/api/registries?limit=2&cursor={first['next']}")).json
+
+    assert [item["name"] for item in first["items"] + second["items"]] == ["a", "b", "ä"]
+    assert second["next"] is None

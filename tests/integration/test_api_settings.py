@@ -1,0 +1,149 @@
+"""Settings, the webhook's URL, explain and metrics, over HTTP."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tagboat.core.deploy import DeployStatus
+from tagboat.core.ports import Topic
+from tests.support.api import VERSION, Api, running_api
+from tests.support.records import deploy_record, put_deploy
+
+pytestmark = pytest.mark.anyio
+WEBHOOK = "https://tagboat.example.com/api/webhook/"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as api:
+        yield api
+
+
+async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
+    before = (await api.caller.get("/api/settings")).json
+    heard = asyncio.Event()
+    api.store.listen(Topic.SETTINGS, heard.set)
+
+    changed = await api.caller.patch("/api/settings", {"auto_create": False})
+    await api.caller.patch("/api/settings", {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]})
+
+    assert before == {"poll_schedule": "@every 5m", "auto_create": True, "auto_create_images": ["**"]}
+    assert (changed.status, changed.json) == (200, before | {"auto_create": False})
+    assert (await api.caller.get("/api/settings")).json == {
+        "poll_schedule": "*/5 * * * *",
+        "auto_create": False,
+        "auto_create_images": ["git.example.com/**"],
+    }
+    async with asyncio.timeout(5):
+        await heard.wait()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("poll_schedule", ""),
+        ("poll_schedule", "@every 1ms"),
+        ("poll_schedule", "61 * * * *"),
+        ("poll_schedule", None),
+        ("auto_create", "yes"),
+        ("auto_create", None),
+        ("auto_create_images", "**"),
+        ("auto_create_images", [""]),
+        ("auto_create_images", ["a b"]),
+        ("auto_create_images", ["*"] * 101),
+        ("webhook_secret", "mine"),
+    ],
+)
+async def test_unusable_settings_are_refused(api: Api, field: str, value: object) -> None:
+    before = (await api.caller.get("/api/settings")).json
+
+    answer = await api.caller.patch("/api/settings", {field: value})
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["field"].partition(".")[0] == field
+    assert (await api.caller.get("/api/settings")).json == before
+
+
+async def test_the_webhooks_url_is_shown_and_made_anew(api: Api) -> None:
+    url = (await api.caller.get("/api/settings/webhook")).json["url"]
+    assert (await api.caller.get("/api/settings/webhook")).json["url"] == url
+    assert uuid.UUID(url.removeprefix(WEBHOOK)).version == 4
+
+    fresh = await api.caller.post("/api/settings/webhook/regenerate")
+
+    assert fresh.status == 200
+    assert fresh.json["url"] != url
+    old, new = [path.removeprefix("https://tagboat.example.com") for path in (url, fresh.json["url"])]
+    assert (await api.anonymous.post(old, {"image": "nginx"})).status == 404
+    assert (await api.anonymous.post(new, {"image": "nginx"})).status == 202
+
+
+async def test_explain_names_every_stage_tried(api: Api) -> None:
+    project = (await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})).json
+    for name, pattern in (("dev", "dev-*"), ("prod", "v*"), ("rest", "*")):
+        await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": name, "tag_pattern": pattern})
+
+    answer = await api.caller.get("/api/explain?image=git.example.com/acme/app:v1")
+
+    assert answer.status == 200
+    assert answer.json["stage"]["name"] == "prod"
+    assert {key: answer.json[key] for key in ("image", "tag", "outcome", "reason", "considered")} == {
+        "image": "git.example.com/acme/app",
+        "tag": "v1",
+        "outcome": "queued",
+        "reason": "tag v1 matches v*",
+        "considered": [
+            {"stage": "dev", "pattern": "dev-*", "matches": False},
+            {"stage": "prod", "pattern": "v*", "matches": True},
+        ],
+    }
+    assert answer.json["project"] == {"id": project["id"], "name": "app"}
+
+
+async def test_explain_changes_nothing(api: Api) -> None:
+    answer = await api.caller.get("/api/explain?image=git.example.com/new/app")
+
+    assert (answer.status, answer.json["outcome"], answer.json["project"]) == (200, "queued", None)
+    assert (await api.caller.get("/api/projects")).json["items"] == []
+
+
+@pytest.mark.parametrize(
+    "image", ["", "UPPER", "a:b:c", "nginx@sha256:0", "nginx:" + "x" * 129, "%00", "%ff", "a;b", "x" * 3000]
+)
+async def test_explain_answers_400_to_what_is_no_image(api: Api, image: str) -> None:
+    answer = await api.caller.get(f"/api/explain?image={image}")
+
+    assert answer.status == 400
+    assert answer.json["detail"].startswith("image: ")
+
+
+async def test_explain_needs_an_image(api: Api) -> None:
+    assert (await api.caller.get("/api/explain")).status == 422
+
+
+async def test_metrics_are_prometheus_text(api: Api) -> None:
+    project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
+    stage = (await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    await put_deploy(api, deploy_record(project["id"], stage["id"], status=DeployStatus.QUEUED))
+    for status in ("2xx", "2xx", "4xx"):
+        api.tally.count("tagboat_webhook_calls_total", status=status)
+
+    answer = await api.caller.get("/metrics")
+
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+    assert samples["tagboat_info", VERSION] == 1
+    assert samples["tagboat_deploys", "queued"] == 1
+    assert samples["tagboat_deploys", "running"] == 0
+    assert samples["tagboat_webhook_calls_total", "2xx"] == 2
+    assert samples["tagboat_webhook_calls_total", "4xx"] == 1
+    assert samples["process_resident_memory_bytes",] > 0
