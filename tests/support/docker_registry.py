@@ -84,9 +84,7 @@ class DockerRegistry:
 
 
 @contextmanager
-def docker_registry(
-    *, login: tuple[str, str] | None = None, endpoints: Sequence[Endpoint] = ()
-) -> Iterator[DockerRegistry]:
+def docker_registry(*, login: tuple[str, str] | None = None, endpoints: Sequence[Endpoint] = ()) -> Iterator[DockerRegistry]:
     """Run a registry until the block ends. `login` makes it ask for that username and password (htpasswd, bcrypt)."""
     with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
         registry = DockerRegistry(Path(folder), login=login, endpoints=endpoints)

@@ -1,0 +1,250 @@
+"""Logging in: which of the offered ways to take, and tokens kept for as long as they last.
+
+Follows the token authentication of the distribution project (its documents "token" and "scope") and RFC 7617.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from yarl import URL
+
+from tagboat.core.errors import (
+    RegistryDeniedError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
+from tagboat.registry import gitea
+from tagboat.registry.challenges import Challenge
+from tagboat.registry.failures import excerpt, parse_json
+from tagboat.registry.site import Site
+from tagboat.registry.transport import Answer, Clock, Request, Transport
+
+DEFAULT_LIFETIME = timedelta(seconds=60)
+MAX_LIFETIME = timedelta(hours=24)
+MARGIN = timedelta(seconds=10)
+MAX_KEPT = 1024
+_MAX_TOKEN_BODY = 256 * 1024
+_MAX_TOKEN = 32 * 1024
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Fetch a token from `realm` and show it. `service` is None where the registry names none."""
+
+    realm: str
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """Send username and password with every request."""
+
+
+Login = Bearer | Basic
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A value for `Authorization`, how it was come by, and until when it is good. `fresh` if it was fetched just now."""
+
+    header: str = field(repr=False)
+    login: Login
+    expires: datetime | None = None
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a token is good for; one is kept for each."""
+
+    site: Site
+    scope: str
+
+
+class Logins:
+    """The logins of all registries. Calls that need the same token at the same time fetch it once."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._ways: dict[Site, Login] = {}
+        self._tokens: dict[_Purpose, Grant] = {}
+        self._locks: WeakValueDictionary[_Purpose, asyncio.Lock] = WeakValueDictionary()
+
+    async def grant(self, site: Site, scope: str) -> Grant | None:
+        """What to send before the registry asks, from what it asked for last time; None if nothing is known of it."""
+        way = self._ways.get(site)
+        if way is None:
+            return None
+        if isinstance(way, Basic):
+            return self._basic(site)
+        purpose = _purpose(site, scope)
+        async with self._lock(purpose):
+            return self._kept(purpose) or await self._fetch_again(purpose, scope, way)
+
+    async def renew(self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant | None) -> Grant | None:
+        """Log in as a 401 demands; `refused` is what was sent with the request that it answers.
+
+        None when there is nothing left to try, so that no refusal leads to an endless exchange.
+        """
+        if gitea.is_gitea(site) and refused and isinstance(refused.login, Bearer) and gitea.is_denied_read(challenges):
+            return None
+        options = _options(site, challenges)
+        if not options or (refused and refused.login == options[0] and (refused.fresh or isinstance(refused.login, Basic))):
+            return None
+        purpose = _purpose(site, scope)
+        async with self._lock(purpose):
+            kept = self._kept(purpose)
+            if kept and (refused is None or kept.header != refused.header):
+                return kept
+            return await self._first(purpose, scope, options)
+
+    def forget(self, site: Site) -> None:
+        """Drop what is known of a registry, so that the next call logs in from the start."""
+        self._ways.pop(site, None)
+        for purpose in [purpose for purpose in self._tokens if purpose.site == site]:
+            del self._tokens[purpose]
+
+    def _lock(self, purpose: _Purpose) -> asyncio.Lock:
+        return self._locks.setdefault(purpose, asyncio.Lock())
+
+    def _kept(self, purpose: _Purpose) -> Grant | None:
+        kept = self._tokens.get(purpose)
+        return kept if kept and (kept.expires is None or kept.expires > self._clock()) else None
+
+    def _basic(self, site: Site) -> Grant | None:
+        return Grant(site.credentials.header, Basic(), fresh=False) if site.credentials else None
+
+    async def _first(self, purpose: _Purpose, scope: str, options: Sequence[Login]) -> Grant | None:
+        """Take the first way that leads anywhere; one that is refused ends it, or a wrong password is sent twice."""
+        for last, option in [(option is options[-1], option) for option in options]:
+            if isinstance(option, Basic):
+                _keep(self._ways, purpose.site, option)
+                return self._basic(purpose.site)
+            try:
+                return await self._fetch(purpose, scope, option)
+            except (RegistryUnreachableError, RegistryProtocolError):
+                if last:
+                    raise
+        return None
+
+    async def _fetch_again(self, purpose: _Purpose, scope: str, way: Bearer) -> Grant | None:
+        """Fetch a token the way that worked last time. If it works no more, the registry is to be asked afresh."""
+        try:
+            return await self._fetch(purpose, scope, way)
+        except (RegistryUnreachableError, RegistryProtocolError):
+            self._ways.pop(purpose.site, None)
+            return None
+        except RegistryDeniedError:
+            self._ways.pop(purpose.site, None)
+            raise
+
+    async def _fetch(self, purpose: _Purpose, scope: str, way: Bearer) -> Grant:
+        asked_at = self._clock()
+        token, lifetime = await self._ask_realms(purpose.site, scope, way)
+        margin = min(MARGIN, lifetime / 2)
+        grant = Grant(f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin)
+        _keep(self._tokens, purpose, replace(grant, fresh=False))
+        _keep(self._ways, purpose.site, way)
+        return grant
+
+    async def _ask_realms(self, site: Site, scope: str, way: Bearer) -> tuple[str, timedelta]:
+        realms = gitea.token_realms(site, way.realm) if gitea.is_gitea(site) else [way.realm]
+        for realm in realms[:-1]:
+            try:
+                return await self._ask(site, realm, scope, way)
+            except (RegistryUnreachableError, RegistryProtocolError):
+                continue
+        return await self._ask(site, realms[-1], scope, way)
+
+    async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta]:
+        url = usable_realm(realm, site)
+        query = {"service": way.service, "scope": scope}
+        url = url.extend_query({name: value for name, value in query.items() if value})
+        header = site.credentials.header if site.credentials else None
+        answer = await self._transport.send(Request("GET", url, _MAX_TOKEN_BODY, authorization=header))
+        _expect_token(answer, site)
+        default = gitea.TOKEN_LIFETIME if gitea.is_gitea(site) else DEFAULT_LIFETIME
+        return parse_token(answer.body, default, answer.host)
+
+
+def usable_realm(realm: str, site: Site) -> URL:
+    """The URL of a token endpoint, if credentials may go there: https, or http where the registry itself is plain http.
+
+    Raises RegistryProtocolError otherwise.
+    """
+    try:
+        url = site.base.join(URL(realm))
+        url.origin()
+    except ValueError:
+        raise RegistryProtocolError(f"{site.host} names a login service that is no URL") from None
+    if url.scheme == "https" or (url.scheme == "http" and site.base.scheme == "http"):
+        return url.with_user(None).with_fragment(None)
+    raise RegistryProtocolError(
+        f"{site.host} names a login service without TLS, and the registry has TLS: nothing was sent there; "
+        "correct the realm (on Gitea: ROOT_URL) in the registry's own settings"
+    )
+
+
+def parse_token(body: bytes, default: timedelta, source: str) -> tuple[str, timedelta]:
+    """Read a token endpoint's answer: the token, and for how long it is good (`default` where it does not say)."""
+    decoded = parse_json(body, source)
+    fields = decoded if isinstance(decoded, dict) else {}
+    token = fields.get("token") or fields.get("access_token")
+    if not isinstance(token, str) or len(token) > _MAX_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise RegistryProtocolError(f"the login service {source} answered without a usable token")
+    seconds = fields.get("expires_in")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        return token, default
+    return token, timedelta(seconds=min(seconds, MAX_LIFETIME.total_seconds()))
+
+
+def _purpose(site: Site, scope: str) -> _Purpose:
+    # Gitea's tokens are the user's and open everything that user may read.
+    return _Purpose(site, "" if gitea.is_gitea(site) else scope)
+
+
+def _options(site: Site, challenges: Sequence[Challenge]) -> list[Login]:
+    """The ways that are open, the best first: a token, then the password itself if there is one."""
+    bearers: list[Login] = [
+        Bearer(challenge.params["realm"], challenge.params.get("service"))
+        for challenge in challenges
+        if challenge.scheme == "bearer" and challenge.params.get("realm")
+    ]
+    basic: list[Login] = [Basic()] if site.credentials and any(c.scheme == "basic" for c in challenges) else []
+    return bearers[:1] + basic
+
+
+def _expect_token(answer: Answer, site: Site) -> None:
+    if answer.status == HTTPStatus.OK:
+        return
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise RegistryDeniedError(_refusal(answer, site))
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise RegistryProtocolError(f"{site.host} sends to the login service {answer.host}, which has nothing there (404)")
+    raise RegistryProtocolError(f"the login service {answer.host} of {site.host} answered with status {answer.status}")
+
+
+def _refusal(answer: Answer, site: Site) -> str:
+    detail = excerpt(answer.body, site.credentials.password if site.credentials else "")
+    if site.credentials:
+        return f"the login service {answer.host} of {site.host} refused the username or the password{detail}"
+    return (
+        f"the login service {answer.host} of {site.host} gives no token without a login, and no credentials were sent{detail}"
+    )
+
+
+def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
+    """Keep the newest MAX_KEPT, in the order they came."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > MAX_KEPT:
+        del kept[next(iter(kept))]

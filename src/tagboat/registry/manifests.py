@@ -1,0 +1,170 @@
+"""Manifests, indexes and image configurations (OCI image specification 1.1, Docker image manifest v2 schema 2)."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
+from tagboat.core.image import Digest, ImageInfo, parse_digest
+from tagboat.registry.failures import parse_json
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+# All four, always: a registry answers 404 for a manifest whose type was not asked for.
+ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+
+_ARCHITECTURES: Mapping[str, str] = MappingProxyType(
+    {
+        "x86_64": "amd64",
+        "aarch64": "arm64",
+        "armv7l": "arm",
+        "armv6l": "arm",
+        "i386": "386",
+        "i686": "386",
+        "loongarch64": "loong64",
+    }
+)
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Operating system and architecture, in Go's words (`linux`, `arm64`)."""
+
+    os: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an index: the digest of a manifest or of another index. `platform` is None where it does not say."""
+
+    digest: Digest
+    platform: Platform | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An image for several platforms."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An image for one platform: the digest of its configuration blob."""
+
+    config: Digest
+
+
+def architecture_of(machine: str) -> str:
+    """Translate `platform.machine()` into an architecture as indexes name it."""
+    name = machine.lower()
+    return _ARCHITECTURES.get(name, name or "amd64")
+
+
+def digest_of(body: bytes) -> Digest:
+    """The digest under which a registry keeps exactly these bytes."""
+    return Digest("sha256:" + hashlib.sha256(body).hexdigest())
+
+
+def read_digest(text: str | None) -> Digest | None:
+    """A digest from a header, None if it is missing or is none."""
+    try:
+        return parse_digest((text or "").strip())
+    except InvalidImageRefError:
+        return None
+
+
+def parse_manifest(body: bytes, source: str) -> Index | Manifest:
+    """Tell by its shape which of the two a body is; raise RegistryProtocolError naming `source` if it is neither."""
+    decoded = parse_json(body, source)
+    if isinstance(decoded, dict) and isinstance(decoded.get("manifests"), list):
+        return Index(tuple(_entry(entry, source) for entry in decoded["manifests"]))
+    if isinstance(decoded, dict) and isinstance(decoded.get("config"), dict):
+        return Manifest(_digest(decoded["config"], source))
+    raise RegistryProtocolError(f"{source} answered with a manifest of a kind that is no image (schema 1 is not supported)")
+
+
+def choose(index: Index, architecture: str, source: str) -> Entry:
+    """The entry to look at on a Linux machine of `architecture`; raise RegistryProtocolError if the index has no image.
+
+    What is asked of an image (ports, labels, healthcheck) is the same on every platform as good as always, so another
+    platform's entry is better than none. `unknown/unknown` are build attestations, never images.
+    """
+    images = [entry for entry in index.entries if entry.platform is None or entry.platform.os != "unknown"]
+    wanted = (Platform("linux", architecture), Platform("linux", "amd64"), None)
+    for platform in wanted:
+        for entry in images:
+            if entry.platform == platform:
+                return entry
+    linux = [entry for entry in images if entry.platform and entry.platform.os == "linux"]
+    for entry in linux or images:
+        return entry
+    raise RegistryProtocolError(f"{source} has an index without any image in it")
+
+
+def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
+    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent."""
+    decoded = parse_json(body, source)
+    if not isinstance(decoded, dict):
+        raise RegistryProtocolError(f"{source} answered with an image configuration that is no JSON object")
+    config = _mapping(decoded.get("config"))
+    labels = {str(key): value for key, value in _mapping(config.get("Labels")).items() if isinstance(value, str)}
+    return ImageInfo(
+        digest=digest,
+        tcp_ports=_tcp_ports(_mapping(config.get("ExposedPorts"))),
+        labels=MappingProxyType(labels),
+        has_healthcheck=_has_healthcheck(_mapping(config.get("Healthcheck")).get("Test")),
+        created=_created(decoded.get("created")),
+    )
+
+
+def _entry(value: object, source: str) -> Entry:
+    entry = _mapping(value)
+    platform = entry.get("platform")
+    if not isinstance(platform, dict) or not platform.get("architecture"):
+        return Entry(_digest(entry, source), None)
+    return Entry(_digest(entry, source), Platform(str(platform.get("os")), str(platform["architecture"])))
+
+
+def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
+    digest = descriptor.get("digest")
+    found = read_digest(digest) if isinstance(digest, str) else None
+    if found is None:
+        raise RegistryProtocolError(f"{source} answered with a manifest that refers to something without a sha256 digest")
+    return found
+
+
+def _mapping(value: object) -> Mapping[object, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:
+    ports = set()
+    for key in exposed:
+        number, _, protocol = str(key).partition("/")
+        if protocol.lower() in {"", "tcp"} and number.isascii() and number.isdigit() and len(number) <= len(str(_MAX_PORT)):
+            ports.add(int(number))
+    return tuple(sorted(port for port in ports if 0 < port <= _MAX_PORT))
+
+
+def _has_healthcheck(test: object) -> bool:
+    return isinstance(test, list) and bool(test) and isinstance(test[0], str) and test[0] not in {"NONE", ""}
+
+
+def _created(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        moment = aware.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    # Go's zero time stands for "not said".
+    return moment if moment.year > 1 else None

@@ -1,0 +1,111 @@
+"""A listing of tags, gathered page by page, and the rules for when it is whole."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urljoin
+
+from yarl import URL
+
+from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
+from tagboat.core.image import parse_tag
+from tagboat.registry.failures import parse_json
+from tagboat.registry.site import shown_host
+
+MAX_TAGS = 200_000
+MAX_PAGES = 5_000
+
+_LINK = re.compile(r'<([^>]*)>((?:[ \t]*;[ \t]*[^\s;,="]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?)*)')
+_REL = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
+# Signatures, attestations and referrers that hang on a digest: no images to run.
+_ATTACHMENT = re.compile(r"sha256[-:](?:[0-9a-f]{64}(?:[.-].*)?|[0-9a-f]+\.(?:sig|att|sbom))", re.IGNORECASE)
+
+
+class Listing:
+    """The tags of one repository, in the registry's order, each once. `source` names the repository in errors."""
+
+    def __init__(self, source: str, *, lower_case: bool = False) -> None:
+        self._source = source
+        self._lower_case = lower_case
+        self._seen: set[str] = set()
+        self._links: set[URL] = set()
+        self._tags: dict[str, None] = {}
+
+    @property
+    def tags(self) -> list[str]:
+        """What has been gathered, without attachments and without what is no tag."""
+        return list(self._tags)
+
+    def add(self, page: list[str], following: URL | None) -> URL | None:
+        """Take a page in and return where to go on, or None at the end: an empty page, a repeated one, or no link.
+
+        Raises RegistryProtocolError when there is no end to it, since part of a list is no list to choose from.
+        """
+        fresh = [tag for tag in page if tag not in self._seen]
+        self._seen.update(fresh)
+        for tag in fresh:
+            self._take(tag.lower() if self._lower_case else tag)
+        if len(self._seen) > MAX_TAGS:
+            raise RegistryProtocolError(f"{self._source} has more than {MAX_TAGS} tags; that is more than can be watched")
+        if not fresh or following is None or following in self._links:
+            return None
+        self._links.add(following)
+        if len(self._links) >= MAX_PAGES:
+            raise RegistryProtocolError(f"the list of tags of {self._source} has more than {MAX_PAGES} pages")
+        return following
+
+    def _take(self, tag: str) -> None:
+        if _ATTACHMENT.fullmatch(tag):
+            return
+        try:
+            self._tags[parse_tag(tag)] = None
+        except InvalidImageRefError:
+            return
+
+
+def parse_page(body: bytes, source: str) -> list[str]:
+    """Read the body of a `tags/list` answer; raise RegistryProtocolError if it is none. `tags` may be null."""
+    decoded = parse_json(body, source)
+    if not isinstance(decoded, dict) or "tags" not in decoded:
+        raise RegistryProtocolError(f"{source} answered with JSON that is no list of tags")
+    tags = [] if decoded["tags"] is None else decoded["tags"]
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise RegistryProtocolError(f"{source} answered with a list of tags that are not all text")
+    return tags
+
+
+def next_page(links: Iterable[str], current: URL) -> URL | None:
+    """Return the `rel="next"` target of the `Link` headers of the page at `current` (RFC 8288), None if there is none.
+
+    Only path and query are taken from the link: it may be relative, may have lost its port or its angle brackets, and
+    must not lead to another host than the one that was asked. Raises RegistryProtocolError if it cannot be read: the
+    list would end early.
+    """
+    for header in links:
+        for target, rel in _targets(header):
+            if "next" in rel.lower().split():
+                return _resolve(target.strip(), current)
+    return None
+
+
+def _resolve(target: str, current: URL) -> URL:
+    try:
+        resolved = URL(urljoin(str(current), target))
+    except ValueError:
+        raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is no URL") from None
+    return URL(str(current.origin()).rstrip("/") + resolved.raw_path_qs, encoded=True)
+
+
+def _targets(header: str) -> list[tuple[str, str]]:
+    """Each link's target and relation. One without brackets is taken whole, and as the next page if it does not say."""
+    if "<" in header:
+        return [(match[1], _relation(match[2], "")) for match in _LINK.finditer(header)]
+    target, semicolon, rest = header.partition(";")
+    return [(target, _relation(semicolon + rest, "next"))] if target.strip() else []
+
+
+def _relation(params: str, default: str) -> str:
+    match = _REL.search(params)
+    if not match:
+        return default
+    quoted: str | None = match[1]
+    return quoted if quoted is not None else match[2]

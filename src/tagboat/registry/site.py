@@ -1,0 +1,118 @@
+"""Where a registry is, and with which credentials it is asked."""
+
+import base64
+import ipaddress
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.errors import RegistryUnreachableError
+from tagboat.core.image import is_docker_hub
+from tagboat.registry.failures import for_good
+
+_DOCKER_HUB = URL("https://registry-1.docker.io")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A username (may be empty) and a password or token."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """The value of `Authorization` that carries them (RFC 7617, UTF-8)."""
+        pair = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One registry as one caller sees it. `base` has no trailing slash; the API is below `base` + `/v2/`."""
+
+    base: URL
+    kind: RegistryKind = RegistryKind.OCI
+    credentials: Credentials | None = None
+
+    @property
+    def host(self) -> str:
+        """Host and, where it is not the scheme's own, port: the name by which messages call the registry."""
+        return shown_host(self.base)
+
+    def url(self, path: str) -> URL:
+        """The URL of `path`, which begins with `/` and needs no further encoding."""
+        return URL(f"{self.base}{path}", encoded=True)
+
+
+def site_of(host: str, registry: Registry | None) -> Site:
+    """Return where images of `host` are: at `registry` if somebody configured one, else where the host's name leads.
+
+    Raises RegistryUnreachableError (not retryable) if the configured URL, or the host, cannot be used.
+    """
+    if registry is None:
+        return Site(_default_base(host))
+    return Site(_configured_base(registry), registry.kind, _credentials(registry))
+
+
+def shown_host(url: URL) -> str:
+    """Host and explicit port of `url`, without user, path and query: fit to be shown."""
+    try:
+        return url.host_port_subcomponent or "?"
+    except ValueError:
+        return "?"
+
+
+def _default_base(host: str) -> URL:
+    if is_docker_hub(host):
+        return _DOCKER_HUB
+    try:
+        name = _host_of(URL(f"https://{host}"))
+    except ValueError:
+        raise for_good(RegistryUnreachableError(f"{host!r} is not an address at which a registry can be")) from None
+    return URL(f"http://{host}" if _is_loopback(name) else f"https://{host}").origin()
+
+
+def _host_of(url: URL) -> str:
+    """The host's name alone. Read from what will be sent: some bad hosts pass the first reading and fail the second."""
+    return URL(str(url.origin()), encoded=True).host or ""
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _configured_base(registry: Registry) -> URL:
+    try:
+        url = URL(registry.url.strip())
+        origin = url.origin()
+        usable = origin.scheme in {"http", "https"} and bool(_host_of(url)) and origin.port is not None
+    except ValueError:
+        raise _unusable(registry) from None
+    if not usable:
+        raise _unusable(registry)
+    if is_docker_hub(origin.host or ""):
+        return _DOCKER_HUB
+    # Gitea under a sub-path still serves the registry at the root of its host.
+    path = "" if registry.kind is RegistryKind.GITEA else url.raw_path.rstrip("/").removesuffix("/v2")
+    return URL(str(origin).rstrip("/") + path, encoded=True)
+
+
+def _unusable(registry: Registry) -> RegistryUnreachableError:
+    return for_good(
+        RegistryUnreachableError(
+            f"the URL of the registry {registry.name!r} cannot be used; it should look like https://registry.example.com"
+        )
+    )
+
+
+def _credentials(registry: Registry) -> Credentials | None:
+    if registry.password is None:
+        return None
+    return Credentials(registry.username, registry.password)

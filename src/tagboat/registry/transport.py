@@ -1,0 +1,201 @@
+"""HTTP to registries: time-outs, retries, redirects, capped bodies, and errors of the core's tree only."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from tagboat import __version__
+from tagboat.core.errors import RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.registry.failures import for_good, from_library, wait_until
+from tagboat.registry.site import shown_host
+
+USER_AGENT = f"tagboat/{__version__}"
+MAX_REDIRECTS = 5
+RETRY_PAUSES = (0.2, 0.6)
+MAX_ERROR_BODY = 16 * 1024
+_CHUNK = 64 * 1024
+_CONNECTIONS = 32
+_CONNECTIONS_PER_HOST = 8
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests."""
+
+    connect: float = 5
+    read: float = 15
+    total: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask. `max_body` caps the body of a successful answer, in bytes; GET and HEAD only, so always repeatable."""
+
+    method: str
+    url: URL
+    max_body: int
+    accept: str = "application/json"
+    authorization: str | None = field(default=None, repr=False)
+
+    def with_login(self, authorization: str | None) -> "Request":
+        """The same request with another `Authorization`."""
+        return replace(self, authorization=authorization)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole. `url` is where from, after redirects; `status` is never 429, 5xx or a redirect."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    url: URL
+
+    @property
+    def host(self) -> str:
+        """The host that answered, as messages call it."""
+        return shown_host(self.url)
+
+
+class Transport:
+    """One pool of connections, made inside the running loop when the first request needs it."""
+
+    def __init__(self, *, clock: Clock, sleep: Sleep, timeouts: Timeouts, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._timeouts = timeouts
+        self._ssl_context = ssl_context
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """Close every connection. Requests from now on, and those under way, fail with RegistryUnreachableError."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, request: Request) -> Answer:
+        """Ask, again after lost connections and 5xx answers, and return any answer that is not one of these.
+
+        Raises RegistryUnreachableError, RegistryRateLimitedError (429, or a 503 that says when to come back) or
+        RegistryProtocolError.
+        """
+        for pause in RETRY_PAUSES:
+            try:
+                return await self._follow(request)
+            except RegistryUnreachableError as error:
+                if not error.retryable:
+                    raise
+            await self._sleep(pause)
+        return await self._follow(request)
+
+    async def _follow(self, request: Request) -> Answer:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._exchange(request)
+            if answer.status not in _REDIRECTS:
+                return answer
+            target = _redirect_target(answer)
+            # Object storage is somebody else: it gets a signed URL, and never the registry's login.
+            stays = target.origin() == request.url.origin()
+            request = replace(request, url=target, authorization=request.authorization if stays else None)
+        raise RegistryProtocolError(f"{shown_host(request.url)} redirects in circles")
+
+    async def _exchange(self, request: Request) -> Answer:
+        """One request and its answer, with every error of the libraries below translated."""
+        host = shown_host(request.url)
+        try:
+            async with self._open().request(
+                request.method, request.url, headers=_headers(request), allow_redirects=False
+            ) as response:
+                self._refuse_overload(response, host)
+                body = await _read(response, request.max_body, host)
+                return Answer(response.status, response.headers, body, request.url)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The chain is cut because the libraries' texts hold whole URLs.
+            raise self._translated(error, host) from None
+        except RuntimeError as error:
+            if not self._closed:
+                raise
+            raise self._translated(error, host) from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise for_good(RegistryUnreachableError("the registry client is closed"))
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, ssl=self._ssl_context or True
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect, sock_read=self._timeouts.read),
+            )
+        return self._session
+
+    def _refuse_overload(self, response: aiohttp.ClientResponse, host: str) -> None:
+        retry_at = wait_until(response.headers.get("Retry-After"), self._clock())
+        when = f"; it may be asked again at {retry_at:%Y-%m-%dT%H:%M:%SZ}" if retry_at else ""
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise RegistryRateLimitedError(f"{host} has had too many requests from here{when}", retry_at)
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE and retry_at:
+            raise RegistryRateLimitedError(f"{host} is not available{when}", retry_at)
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise RegistryUnreachableError(f"{host} failed with status {response.status}; its own log says why")
+
+    def _translated(self, error: Exception, host: str) -> Exception:
+        if self._closed:
+            return for_good(RegistryUnreachableError("the registry client is closed"))
+        return from_library(error, host)
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    # `identity`: digests are of the bytes as stored, and a small answer cannot unpack into a huge one.
+    headers = {"User-Agent": USER_AGENT, "Accept": request.accept, "Accept-Encoding": "identity"}
+    if request.authorization is not None:
+        headers["Authorization"] = request.authorization
+    return headers
+
+
+def _redirect_target(answer: Answer) -> URL:
+    location = answer.headers.get("Location", "")
+    try:
+        # Kept as written where it is clean: a signature covers its exact spelling.
+        clean = location.isascii() and location.isprintable() and " " not in location
+        target = answer.url.join(URL(location, encoded=clean))
+        target.origin()
+    except ValueError:
+        raise RegistryProtocolError(f"{answer.host} redirects to something that is no URL") from None
+    if target.scheme not in {"http", "https"} or not location:
+        raise RegistryProtocolError(f"{answer.host} redirects to something that is no web address")
+    return target
+
+
+async def _read(response: aiohttp.ClientResponse, max_body: int, host: str) -> bytes:
+    """Read a body no further than its cap. Of an error only the beginning is wanted, of anything else all or nothing."""
+    failed = response.status >= HTTPStatus.BAD_REQUEST
+    cap = MAX_ERROR_BODY if failed else max_body
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > cap:
+            if failed:
+                return bytes(body[:cap])
+            raise RegistryProtocolError(f"{host} answered with more than {cap} bytes")
+    return bytes(body)

@@ -1,0 +1,260 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from yarl import URL
+
+from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.image import ImageName
+from tagboat.registry.auth import DEFAULT_LIFETIME, parse_token, usable_realm
+from tagboat.registry.client import RegistryClient
+from tagboat.registry.site import Site
+from tests.support.fake_registry import FakeRegistry, fake_registry, status
+from tests.unit.registry.conftest import Clock
+
+LIST = "GET /v2/acme/app/tags/list"
+TOKEN = "GET /token?service=fake&scope=repository:acme/app:pull"
+
+
+def app(fake: FakeRegistry) -> ImageName:
+    return ImageName(fake.host, "acme/app")
+
+
+def registry(fake: FakeRegistry, password: str | None = "secret", kind: RegistryKind = RegistryKind.OCI) -> Registry:  # noqa: S107 - the fake's
+    return Registry(id="r1", name="fake", url=fake.url, kind=kind, username="ci" if password else "", password=password)
+
+
+@pytest.mark.parametrize(
+    ("realm", "base", "expected"),
+    [
+        ("https://auth.example.com/token", "https://r.example.com", "https://auth.example.com/token"),
+        ("https://auth.example.com/token", "http://r.example.com", "https://auth.example.com/token"),
+        ("http://auth.example.com/token", "http://r.example.com", "http://auth.example.com/token"),
+        ("/token", "https://r.example.com", "https://r.example.com/token"),
+        ("https://me:pw@auth.example.com/t?x=1#f", "https://r.example.com", "https://auth.example.com/t?x=1"),
+        ("https://Auth.example.com/ToKen", "https://r.example.com", "https://auth.example.com/ToKen"),
+    ],
+)
+def test_usable_realm(realm: str, base: str, expected: str) -> None:
+    assert str(usable_realm(realm, Site(URL(base)))) == expected
+
+
+@pytest.mark.parametrize("realm", ["http://r.example.com/token", "ftp://x/y", "https://[x", "file:///etc/passwd"])
+def test_realms_that_get_nothing(realm: str) -> None:
+    with pytest.raises(RegistryProtocolError, match=r"r\.example\.com names a login service"):
+        usable_realm(realm, Site(URL("https://r.example.com")))
+
+
+@pytest.mark.parametrize(
+    ("body", "token", "seconds"),
+    [
+        (b'{"token": "t"}', "t", 60),
+        (b'{"access_token": "t", "expires_in": 300}', "t", 300),
+        (b'{"token": "t", "access_token": "u"}', "t", 60),
+        (b'{"token": "", "access_token": "u", "expires_in": 0.5}', "u", 0.5),
+        (b'{"token": "t", "expires_in": 0}', "t", 60),
+        (b'{"token": "t", "expires_in": -5}', "t", 60),
+        (b'{"token": "t", "expires_in": true}', "t", 60),
+        (b'{"token": "t", "expires_in": "300"}', "t", 60),
+        (b'{"token": "t", "expires_in": NaN}', "t", 60),
+        (b'{"token": "t", "expires_in": 1e400}', "t", 86400),
+    ],
+)
+def test_parse_token(body: bytes, token: str, seconds: float) -> None:
+    assert parse_token(body, DEFAULT_LIFETIME, "a") == (token, timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"token": 5}', b'{"token": "a b"}', b'{"token": "a\\r\\nX: y"}', b'{"token": "\xc3\xbc"}']
+)
+def test_what_is_no_token(body: bytes) -> None:
+    with pytest.raises(RegistryProtocolError, match=r"auth\.example\.com"):
+        parse_token(body, DEFAULT_LIFETIME, "auth.example.com")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("field", ["token", "access_token"])
+async def test_at_rest_one_listing_is_one_request_and_one_head_is_one(client: RegistryClient, field: str) -> None:
+    async with fake_registry(auth="bearer", token_field=field) as fake:
+        digest = fake.add_image("acme/app", "v1", {})
+        await client.list_tags(app(fake), None)
+        assert fake.paths() == [LIST, TOKEN, LIST]
+        fake.asked.clear()
+        assert await client.list_tags(app(fake), None) == ["v1"]
+        assert fake.paths() == [LIST]
+        fake.asked.clear()
+        assert await client.resolve(app(fake), "v1", None) == digest
+        assert fake.paths() == ["HEAD /v2/acme/app/manifests/v1"]
+
+
+@pytest.mark.anyio
+async def test_at_rest_with_basic_too(client: RegistryClient) -> None:
+    async with fake_registry(auth="basic", login=("ci", "secret")) as fake:
+        fake.add_image("acme/app", "v1", {})
+        await client.list_tags(app(fake), registry(fake))
+        assert fake.paths() == [LIST, LIST]
+        assert [bool(asked.authorization) for asked in fake.asked] == [False, True]
+        fake.asked.clear()
+        await client.resolve(app(fake), "v1", registry(fake))
+        assert fake.paths() == ["HEAD /v2/acme/app/manifests/v1"]
+
+
+@pytest.mark.anyio
+async def test_a_token_is_used_until_shortly_before_it_expires(client: RegistryClient, clock: Clock) -> None:
+    async with fake_registry(auth="bearer", expires_in=60) as fake:
+        fake.add_image("acme/app", "v1", {})
+        await client.list_tags(app(fake), None)
+        clock.advance(49)
+        fake.asked.clear()
+        await client.list_tags(app(fake), None)
+        assert fake.paths() == [LIST]
+        clock.advance(2)
+        fake.asked.clear()
+        await client.list_tags(app(fake), None)
+        assert fake.paths() == [TOKEN, LIST]
+
+
+@pytest.mark.anyio
+async def test_a_token_that_is_refused_is_renewed_once(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer") as fake:
+        fake.add_image("acme/app", "v1", {})
+        await client.list_tags(app(fake), None)
+        fake.revoke_tokens()
+        fake.asked.clear()
+        assert await client.list_tags(app(fake), None) == ["v1"]
+        assert fake.paths() == [LIST, TOKEN, LIST]
+
+
+@pytest.mark.anyio
+async def test_a_denial_does_not_loop(client: RegistryClient, clock: Clock) -> None:
+    async with fake_registry(auth="bearer", denied=frozenset({"acme/app"})) as fake:
+        for expected in ([LIST, TOKEN, LIST], [LIST, TOKEN, LIST]):
+            fake.asked.clear()
+            with pytest.raises(RegistryDeniedError, match="no credentials were sent"):
+                await client.list_tags(app(fake), None)
+            assert fake.paths() == expected
+        clock.advance(3600)
+        fake.asked.clear()
+        with pytest.raises(RegistryDeniedError):
+            await client.list_tags(app(fake), None)
+        assert fake.paths() == [TOKEN, LIST]
+
+
+@pytest.mark.anyio
+async def test_many_calls_at_a_time_fetch_one_token(client: RegistryClient, clock: Clock) -> None:
+    async with fake_registry(auth="bearer", expires_in=60) as fake:
+        fake.add_image("acme/app", "v1", {})
+        for _ in range(2):
+            fake.asked.clear()
+            answers = await asyncio.gather(*(client.list_tags(app(fake), None) for _ in range(20)))
+            assert answers == [["v1"]] * 20
+            assert fake.paths().count(TOKEN) == 1
+            clock.advance(3600)
+        fake.revoke_tokens()
+        fake.asked.clear()
+        await asyncio.gather(*(client.list_tags(app(fake), None) for _ in range(20)))
+        assert fake.paths().count(TOKEN) == 1
+
+
+@pytest.mark.anyio
+async def test_a_call_cut_off_while_it_fetches_leaves_the_others_unharmed(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer") as fake:
+        fake.add_image("acme/app", "v1", {})
+        token_asked_for = asyncio.Event()
+        fake.answer_next(*[lambda _: None] * 5, lambda _: token_asked_for.set())
+        calls = [asyncio.ensure_future(client.list_tags(app(fake), None)) for _ in range(5)]
+        await token_asked_for.wait()
+        calls[0].cancel()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)] == [["v1"]] * 4
+
+
+@pytest.mark.anyio
+async def test_each_password_and_each_repository_has_its_own_token(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer", login=("ci", "secret")) as fake:
+        fake.add_image("acme/app", "v1", {})
+        fake.add_image("acme/other", "v1", {})
+        await client.list_tags(app(fake), None)
+        await client.list_tags(app(fake), registry(fake))
+        await client.list_tags(ImageName(fake.host, "acme/other"), registry(fake))
+        assert [path for path in fake.paths() if "token" in path] == [TOKEN, TOKEN, TOKEN.replace("app", "other")]
+        with pytest.raises(RegistryDeniedError, match="refused the username or the password"):
+            await client.list_tags(app(fake), registry(fake, "wrong"))
+
+
+@pytest.mark.anyio
+async def test_how_to_log_in_is_remembered_for_the_next_repository(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer") as fake:
+        fake.add_image("acme/app", "v1", {})
+        fake.add_image("acme/other", "v1", {})
+        await client.list_tags(app(fake), None)
+        fake.asked.clear()
+        await client.list_tags(ImageName(fake.host, "acme/other"), None)
+        assert len(fake.asked) == 2
+
+
+@pytest.mark.anyio
+async def test_a_realm_that_moved_is_found_again(client: RegistryClient, clock: Clock) -> None:
+    async with fake_registry(auth="bearer") as old, fake_registry(auth="bearer") as new:
+        old.add_image("acme/app", "v1", {})
+        await client.list_tags(app(old), None)
+        new.tokens = old.tokens
+        clock.advance(3600)
+        old.asked.clear()
+        old.answer_next(status(404), status(401, {"WWW-Authenticate": f'Bearer realm="{new.url}/token"'}))
+        assert await client.list_tags(app(old), None) == ["v1"]
+        assert old.paths() == [TOKEN, LIST, LIST]
+        assert new.paths() == ["GET /token?scope=repository:acme/app:pull"]
+
+
+@pytest.mark.anyio
+async def test_a_realm_that_is_down_is_no_reason_to_give_up_where_basic_is_offered(client: RegistryClient) -> None:
+    challenges = ('Bearer realm="http://127.0.0.1:1/token"', 'Basic realm="x"')
+    async with fake_registry(auth="bearer", login=("ci", "secret"), challenges=challenges) as fake:
+        fake.add_image("acme/app", "v1", {})
+        assert await client.list_tags(app(fake), registry(fake)) == ["v1"]
+        with pytest.raises(RegistryUnreachableError, match="127.0.0.1:1 refused the connection"):
+            await client.list_tags(app(fake), None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"WWW-Authenticate": "Negotiate"}, "denied access"),
+        ({"WWW-Authenticate": 'Basic realm="x"'}, "no credentials were sent"),
+        ({"WWW-Authenticate": "Bearer"}, "denied access"),
+        ({}, "denied access"),
+    ],
+)
+async def test_a_challenge_that_nothing_can_be_done_with(client: RegistryClient, header: dict[str, str], words: str) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(401, header))
+        with pytest.raises(RegistryDeniedError, match=words):
+            await client.list_tags(app(fake), None)
+        assert len(fake.asked) == 1
+
+
+@pytest.mark.anyio
+async def test_the_password_goes_to_the_realm_and_nowhere_after_it(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer", login=("ci", "secret")) as fake, fake_registry() as thief:
+        fake.add_image("acme/app", "v1", {})
+        moved = status(307, {"Location": f"{thief.url}/token"})
+        fake.answer_next(lambda _: None, moved)
+        thief.answer_next(status(200, body=b'{"token": "stolen"}'))
+        with pytest.raises(RegistryDeniedError):
+            await client.list_tags(app(fake), registry(fake))
+        assert fake.asked[1].authorization.startswith("Basic ")
+        assert [asked.authorization for asked in thief.asked] == [""]
+
+
+@pytest.mark.anyio
+async def test_no_message_holds_the_password(client: RegistryClient) -> None:
+    body = b'{"errors": [{"code": "DENIED", "message": "ci:hunter2hunter2 is not welcome"}]}'
+    async with fake_registry(auth="basic") as fake:
+        fake.answer_next(lambda _: None, status(403, body=body))
+        with pytest.raises(RegistryDeniedError, match="although credentials were sent") as caught:
+            await client.list_tags(app(fake), registry(fake, "hunter2hunter2"))
+        assert "hunter2" not in str(caught.value)
+        assert "is not welcome" in str(caught.value)

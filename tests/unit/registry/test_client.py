@@ -1,0 +1,211 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.registry.client import RegistryClient
+from tagboat.registry.manifests import ACCEPT, OCI_INDEX
+from tests.support.fake_registry import FakeRegistry, Quirks, fake_registry, json_body, status
+
+LIST = "GET /v2/acme/app/tags/list"
+CONFIG = {
+    "created": "2026-11-24T12:00:00Z",
+    "config": {
+        "ExposedPorts": {"9000/tcp": {}, "80/tcp": {}, "53/udp": {}},
+        "Labels": {"tagboat.port": "80"},
+        "Healthcheck": {"Test": ["CMD", "true"]},
+    },
+}
+
+
+def app(fake: FakeRegistry) -> ImageName:
+    return ImageName(fake.host, "acme/app")
+
+
+def index_of(*entries: tuple[str, str]) -> dict[str, object]:
+    listed = [
+        {"digest": digest, "platform": dict(zip(("os", "architecture"), platform.split("/"), strict=True))}
+        for digest, platform in entries
+    ]
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{path}?n={n}&last={last}>; rel="next"',
+        '<{url}{path}?n={n}&last={last}>; rel="next"',
+        '<http://127.0.0.1{path}?n={n}&last={last}>; rel="next"',
+        '<http://evil.example.com{path}?n={n}&last={last}>; rel="next"',
+        "{path}?n={n}&last={last}",
+        "<?n={n}&last={last}>;rel=next",
+    ],
+)
+@pytest.mark.parametrize("every", [True, False])
+async def test_every_page_is_read_from_the_registry_itself(client: RegistryClient, link: str, *, every: bool) -> None:
+    async with fake_registry(page_size=2, link=link, link_on_every_page=every) as fake:
+        fake.tags["acme/app"] = ["e", "d", "c", "b", "a"]
+        assert await client.list_tags(app(fake), None) == ["e", "d", "c", "b", "a"]
+        assert fake.paths() == [LIST, f"{LIST}?n=2&last=d", f"{LIST}?n=2&last=b"] + [f"{LIST}?n=2&last=a"] * every
+
+
+@pytest.mark.anyio
+async def test_a_registry_that_links_in_a_circle_is_left(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(*[json_body({"tags": ["a"]}, {"Link": "</v2/acme/app/tags/list?n=1>; rel=next"}) for _ in range(9)])
+        assert await client.list_tags(app(fake), None) == ["a"]
+        assert len(fake.asked) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("second", [status(404), status(400), status(200, body=b"<html>"), status(403)])
+async def test_part_of_a_list_is_no_list(client: RegistryClient, second: object) -> None:
+    async with fake_registry() as fake:
+        first = json_body({"tags": ["a"]}, {"Link": "</v2/acme/app/tags/list?n=1>; rel=next"})
+        fake.answer_next(first, second)  # type: ignore[arg-type]  # parametrize has no types
+        with pytest.raises((RegistryNotFoundError, RegistryProtocolError, RegistryDeniedError)):
+            await client.list_tags(app(fake), None)
+
+
+@pytest.mark.anyio
+async def test_tags_may_be_null(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.tags["acme/app"] = []
+        assert await client.list_tags(app(fake), None) == []
+
+
+@pytest.mark.anyio
+async def test_an_image_that_is_not_there(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        with pytest.raises(RegistryNotFoundError, match="has no acme/app .NAME_UNKNOWN: name_unknown says the fake"):
+            await client.list_tags(app(fake), None)
+        fake.answer_next(json_body({}))
+        with pytest.raises(RegistryProtocolError, match="no list of tags"):
+            await client.list_tags(app(fake), None)
+
+
+@pytest.mark.anyio
+async def test_resolve_takes_one_head_with_all_four_types(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        digest = fake.add_image("acme/app", "v1", CONFIG)
+        assert await client.resolve(app(fake), "v1", None) == digest
+        assert await client.resolve(app(fake), digest, None) == digest
+        assert [asked.method for asked in fake.asked] == ["HEAD", "HEAD"]
+        assert fake.asked[0].headers["Accept"] == ACCEPT
+        assert fake.asked[0].headers["User-Agent"].startswith("tagboat/")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("quirks", [Quirks(digest_header=None), Quirks(digest_header="sha256:short"), Quirks(head_status=405)])
+async def test_resolve_counts_itself_where_the_registry_does_not_say(client: RegistryClient, quirks: Quirks) -> None:
+    async with fake_registry(quirks) as fake:
+        digest = fake.add_image("acme/app", "v1", CONFIG)
+        assert await client.resolve(app(fake), "v1", None) == digest
+        assert [asked.method for asked in fake.asked] == ["HEAD", "GET"]
+
+
+@pytest.mark.anyio
+async def test_resolve_names_the_tag_that_is_missing(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        with pytest.raises(RegistryNotFoundError, match=f"{fake.host} has no acme/app:v9"):
+            await client.resolve(app(fake), "v9", None)
+        assert fake.paths() == ["HEAD /v2/acme/app/manifests/v9"]
+
+
+@pytest.mark.anyio
+async def test_inspect_reads_what_the_image_says(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        digest = Digest(fake.add_image("acme/app", "v1", CONFIG))
+        expected = ImageInfo(digest, (80, 9000), {"tagboat.port": "80"}, True, datetime(2026, 11, 24, 12, tzinfo=UTC))  # noqa: FBT003
+        assert await client.inspect(ImageRef(app(fake), "v1"), None) == expected
+        assert await client.inspect(ImageRef(app(fake), "moved-on", digest), None) == expected
+
+
+@pytest.mark.anyio
+async def test_inspect_finds_the_platform_in_nested_indexes(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        mine = fake.add_image("acme/app", None, CONFIG)
+        other = fake.add_image("acme/app", None, {})
+        inner = fake.add_manifest(
+            "acme/app", None, index_of((other, "unknown/unknown"), (other, "linux/arm64"), (mine, "linux/amd64"))
+        )
+        outer = fake.add_manifest("acme/app", "v1", {"manifests": [{"digest": inner, "mediaType": OCI_INDEX}]}, OCI_INDEX)
+        info = await client.inspect(ImageRef(app(fake), "v1"), None)
+        assert (info.digest, info.tcp_ports) == (outer, (80, 9000))
+
+
+@pytest.mark.anyio
+async def test_inspect_does_not_follow_indexes_for_ever(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        digest = fake.add_image("acme/app", None, CONFIG)
+        for depth in range(6):
+            tag = "deep" if depth == 5 else None
+            digest = fake.add_manifest("acme/app", tag, {"manifests": [{"digest": digest}]}, OCI_INDEX)
+        with pytest.raises(RegistryProtocolError, match="nested more than 4 deep"):
+            await client.inspect(ImageRef(app(fake), "deep"), None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", ["manifest", "config"])
+async def test_content_that_does_not_match_its_digest_is_refused(client: RegistryClient, what: str) -> None:
+    async with fake_registry() as fake:
+        digest = Digest(fake.add_image("acme/app", "v1", CONFIG))
+        for key, (media_type, body) in list(fake.contents.items()):
+            if (b"ExposedPorts" in body) == (what == "config"):
+                fake.contents[key] = (media_type, body + b" ")
+        with pytest.raises(RegistryProtocolError, match="does not match its digest"):
+            await client.inspect(ImageRef(app(fake), "v1", digest), None)
+
+
+@pytest.mark.anyio
+async def test_a_tag_whose_stated_digest_is_another_s_is_refused(client: RegistryClient) -> None:
+    async with fake_registry(digest_header="sha256:" + "a" * 64) as fake:
+        fake.add_image("acme/app", "v1", CONFIG)
+        with pytest.raises(RegistryProtocolError, match="acme/app:v1 does not match its digest"):
+            await client.inspect(ImageRef(app(fake), "v1"), None)
+
+
+@pytest.mark.anyio
+async def test_blobs_may_be_elsewhere_and_the_login_stays_at_home(client: RegistryClient) -> None:
+    async with fake_registry() as storage, fake_registry(auth="bearer") as fake:
+        fake.add_image("acme/app", "v1", CONFIG)
+        await client.list_tags(app(fake), None)
+        config = next(body for _, body in fake.contents.values() if b"ExposedPorts" in body)
+        away = status(307, {"Location": f"{storage.url}/bucket/x?X-Signature=a%2Fb%3D&y=%20"})
+        fake.answer_next(lambda _: None, away)
+        storage.answer_next(status(200, body=config))
+        info = await client.inspect(ImageRef(app(fake), "v1"), None)
+        assert info.tcp_ports == (80, 9000)
+        assert fake.asked[-1].authorization.startswith("Bearer ")
+        assert [(asked.path, asked.authorization) for asked in storage.asked] == [("/bucket/x?X-Signature=a%2Fb%3D&y=%20", "")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", [401, 403, 404, 400])
+async def test_storage_that_refuses_is_named_without_its_signature(client: RegistryClient, code: int) -> None:
+    async with fake_registry() as storage, fake_registry() as fake:
+        fake.add_image("acme/app", "v1", CONFIG)
+        fake.answer_next(lambda _: None, status(307, {"Location": f"{storage.url}/x?X-Signature=very-secret"}))
+        storage.answer_next(status(code, {"WWW-Authenticate": 'Basic realm="x"'}))
+        with pytest.raises((RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError)) as caught:
+            await client.inspect(ImageRef(app(fake), "v1"), None)
+        assert "very-secret" not in str(caught.value)
+        assert len(storage.asked) == 1
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_too_large_is_refused(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(200, body=b"[" * (8 * 1024 * 1024 + 1)))
+        with pytest.raises(RegistryProtocolError, match="answered with more than 8388608 bytes"):
+            await client.list_tags(app(fake), None)
+
+
+@pytest.mark.anyio
+async def test_a_huge_error_page_is_no_hindrance(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(418, body=b"x" * 1_000_000))
+        with pytest.raises(RegistryProtocolError, match="answered with status 418"):
+            await client.list_tags(app(fake), None)

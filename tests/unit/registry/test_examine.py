@@ -1,0 +1,126 @@
+import pytest
+
+from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.image import ImageName
+from tagboat.registry.client import RegistryClient
+from tagboat.registry.examine import Check, examine
+from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, status
+
+
+def registry(url: str, kind: RegistryKind = RegistryKind.OCI, password: str | None = None) -> Registry:
+    return Registry(id="r1", name="ours", url=url, kind=kind, username="ci" if password else "", password=password)
+
+
+def gitea(fake: FakeRegistry, password: str | None = None) -> Registry:
+    return registry(fake.url, RegistryKind.GITEA, password)
+
+
+def verdicts(checks: list[Check]) -> dict[str, bool]:
+    return {check.name: check.ok for check in checks}
+
+
+def detail(checks: list[Check], name: str) -> str:
+    return next(check.detail for check in checks if check.name == name)
+
+
+@pytest.mark.anyio
+async def test_an_open_registry(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.tags["acme/app"] = ["v1", "v2"]
+        checks = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
+        assert verdicts(checks) == {"url": True, "reachable": True, "login": True, "list": True}
+        assert detail(checks, "login") == "no login needed"
+        assert detail(checks, "list").endswith("/acme/app has 2 tags")
+
+
+@pytest.mark.anyio
+async def test_a_url_that_is_none(client: RegistryClient) -> None:
+    assert verdicts(await examine(client, registry("nonsense"), None)) == {"url": False}
+
+
+@pytest.mark.anyio
+async def test_nobody_there(client: RegistryClient) -> None:
+    checks = await examine(client, registry("http://127.0.0.1:1"), None)
+    assert verdicts(checks) == {"url": True, "reachable": False}
+    assert "refused the connection" in detail(checks, "reachable")
+
+
+@pytest.mark.anyio
+async def test_not_a_registry(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(404))
+        checks = await examine(client, registry(fake.url), None)
+        assert verdicts(checks) == {"url": True, "reachable": False}
+        assert "not as a registry" in detail(checks, "reachable")
+
+
+@pytest.mark.anyio
+async def test_no_tls_where_https_is_configured(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        checks = await examine(client, registry(fake.url.replace("http:", "https:")), None)
+        assert verdicts(checks) == {"url": True, "reachable": True, "tls": False}
+        assert "must begin with http://" in detail(checks, "tls")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+async def test_passwords(client: RegistryClient, auth: str) -> None:
+    async with fake_registry(auth=auth, login=("ci", "secret"), anonymous_token=False) as fake:
+        right = await examine(client, registry(fake.url, password="secret"), None)
+        wrong = await examine(client, registry(fake.url, password="hunter2"), None)
+        none = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
+        assert [verdicts(checks)["login"] for checks in (right, wrong, none)] == [True, False, False]
+        assert "are accepted" in detail(right, "login")
+        assert "the username or the password was refused: check both" in detail(wrong, "login")
+        assert "hunter2" not in detail(wrong, "login")
+        assert "a login is needed, and no password is stored" in detail(none, "login")
+        assert "list" not in verdicts(none)
+
+
+@pytest.mark.anyio
+async def test_a_password_that_is_right_no_more_is_found_out_although_a_token_is_kept(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer", login=("ci", "secret")) as fake:
+        fake.tags["acme/app"] = ["v1"]
+        ours = registry(fake.url, password="secret")
+        await client.list_tags(ImageName(fake.host, "acme/app"), ours)
+        assert verdicts(await examine(client, ours, None))["login"] is True
+        fake.quirks = GITEA
+        fake.answer_next(lambda _: None, lambda _: None, status(401))
+        assert verdicts(await examine(client, ours, None))["login"] is False
+
+
+@pytest.mark.anyio
+async def test_an_anonymous_token_proves_nothing(client: RegistryClient) -> None:
+    async with fake_registry(GITEA, denied=frozenset({"acme/app"})) as fake:
+        checks = await examine(client, gitea(fake), ImageName(fake.host, "acme/app"))
+        assert verdicts(checks) == {"url": True, "reachable": True, "login": True, "gitea api": True, "list": False}
+        assert "proves nothing" in detail(checks, "login")
+        assert "no credentials were sent" in detail(checks, "list")
+
+
+@pytest.mark.anyio
+async def test_gitea_with_a_wrong_password_says_how_to_make_a_token(client: RegistryClient) -> None:
+    async with fake_registry(GITEA) as fake:
+        checks = await examine(client, gitea(fake, "wrong"), None)
+        assert verdicts(checks) == {"url": True, "reachable": True, "login": False, "gitea api": True}
+        assert "make a token with the scope package:read in Gitea" in detail(checks, "login")
+        assert verdicts(await examine(client, gitea(fake, "secret"), None))["login"] is True
+
+
+@pytest.mark.anyio
+async def test_gitea_that_is_none(client: RegistryClient) -> None:
+    async with fake_registry(GITEA, version=None) as fake:
+        checks = await examine(client, gitea(fake, "secret"), None)
+        assert verdicts(checks)["gitea api"] is False
+        assert "set the kind to oci" in detail(checks, "gitea api")
+
+
+@pytest.mark.anyio
+async def test_gitea_that_hides_its_version(client: RegistryClient) -> None:
+    async with fake_registry(GITEA) as fake:
+        await examine(client, gitea(fake, "secret"), None)
+        usual = [lambda _: None] * (len(fake.asked) - 1)
+        fake.answer_next(*usual, status(403))
+        checks = await examine(client, gitea(fake, "secret"), None)
+        assert verdicts(checks)["gitea api"] is True
+        assert "signed in" in detail(checks, "gitea api")
