@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NewType
 
 from tagboat.core.errors import InvalidImageRefError
+from tagboat.core.excerpt import excerpt
 
 Digest = NewType("Digest", str)
 """`sha256:` and 64 lower-case hexadecimal digits."""
@@ -18,6 +19,8 @@ Digest = NewType("Digest", str)
 DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 MAX_TAG_LENGTH = 128
+_MAX_PORT = 65535
+_MAX_REF_LENGTH = 512  # more than any name, tag and digest can fill; what is longer is not even looked at
 
 _DOCKER_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -26,7 +29,6 @@ _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII)
 _PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
-_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,17 +76,22 @@ class ImageInfo:
 def parse_digest(text: str) -> Digest:
     """Return `text` as a digest; raise InvalidImageRefError unless it is `sha256:` and 64 lower-case hex digits."""
     if not _DIGEST.fullmatch(text):
-        raise InvalidImageRefError(f"{_show(text)} is not a digest: sha256: and 64 lower-case hex digits are expected")
+        raise InvalidImageRefError(f"{excerpt(text)} is not a digest: sha256: and 64 lower-case hex digits are expected")
     return Digest(text)
+
+
+def is_tag(text: str) -> bool:
+    """Whether `text` is a tag by the grammar of the OCI distribution specification."""
+    return _TAG.fullmatch(text) is not None
 
 
 def parse_tag(text: str) -> str:
     """Return `text` if it is a tag (at most 128 of letters, digits, `_`, `.`, `-`); else raise InvalidImageRefError."""
     if len(text) > MAX_TAG_LENGTH:
-        raise InvalidImageRefError(f"the tag {_show(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed")
-    if not _TAG.fullmatch(text):
+        raise InvalidImageRefError(f"the tag {excerpt(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed")
+    if not is_tag(text):
         raise InvalidImageRefError(
-            f"{_show(text)} is not a tag: letters, digits, '_', '.' and '-', not starting with '.' or '-'"
+            f"{excerpt(text)} is not a tag: letters, digits, '_', '.' and '-', not starting with '.' or '-'"
         )
     return text
 
@@ -96,7 +103,7 @@ def parse_image_name(text: str) -> ImageName:
     """
     name, tag, digest = _split(text)
     if tag is not None or digest is not None:
-        raise InvalidImageRefError(f"{_show(text)} has a tag or digest; give the image without it, such as {_show(name)}")
+        raise InvalidImageRefError(f"{excerpt(text)} has a tag or digest; give the image without it, such as {excerpt(name)}")
     return _parse_name(name)
 
 
@@ -107,9 +114,11 @@ def parse_image_ref(text: str) -> ImageRef:
     """
     name, tag, digest = _split(text)
     if tag is None and digest is not None:
-        raise InvalidImageRefError(f"{_show(text)} has a digest but no tag; add the tag, as in {_show(name)}:v1@sha256:…")
+        raise InvalidImageRefError(f"{excerpt(text)} has a digest but no tag; add the tag, as in {excerpt(name)}:v1@sha256:…")
     parsed = _parse_name(name)
-    return ImageRef(parsed, parse_tag(tag) if tag is not None else "latest", parse_digest(digest) if digest is not None else None)
+    return ImageRef(
+        parsed, parse_tag(tag) if tag is not None else "latest", parse_digest(digest) if digest is not None else None
+    )
 
 
 def is_docker_hub(host: str) -> bool:
@@ -121,6 +130,8 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
     """Cut a reference into name, tag and digest, without judging them. A colon before the last `/` is a port's."""
     if not text:
         raise InvalidImageRefError("the image reference is empty")
+    if len(text) > _MAX_REF_LENGTH:
+        raise InvalidImageRefError(f"the image reference {excerpt(text)} has {len(text)} characters, which none can have")
     name, at, digest = text.partition("@")
     head, slash, tail = name.rpartition("/")
     last, colon, tag = tail.partition(":")
@@ -130,35 +141,40 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
 def _parse_name(name: str) -> ImageName:
     first, slash, rest = name.partition("/")
     if slash and _looks_like_host(first):
-        host, path = first.lower(), rest
+        host, path = _parse_host(first), rest
     else:
         host, path = DOCKER_HUB, name
-    if not _HOST.fullmatch(host):
-        raise InvalidImageRefError(f"{_show(host)} is not a registry host")
-    port = _PORT.search(host)
-    if port and not 0 < int(port[1]) < 65536:
-        raise InvalidImageRefError(f"the port of {_show(host)} is not between 1 and 65535")
     if is_docker_hub(host):
         host = DOCKER_HUB
         path = path if "/" in path else f"library/{path}"
     _check_path(path, name)
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
-        raise InvalidImageRefError(f"the image name {_show(name)} is longer than {MAX_NAME_LENGTH} characters with its host")
+        raise InvalidImageRefError(f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters with its host")
     return ImageName(host, path)
 
 
+def _parse_host(text: str) -> str:
+    """`text` in lower case. Judged before it is lowered, for that would turn the Kelvin sign into a k."""
+    if not _HOST.fullmatch(text):
+        hint = "; leave out the scheme" if text in ("http:", "https:") else ""
+        raise InvalidImageRefError(f"{excerpt(text)} is not a registry host{hint}")
+    port = _PORT.search(text)
+    if port and not 0 < int(port[1]) <= _MAX_PORT:
+        raise InvalidImageRefError(f"the port of {excerpt(text)} is not between 1 and {_MAX_PORT}")
+    return text.lower()
+
+
 def _looks_like_host(first: str) -> bool:
-    """The rule of the `reference` package: a dot, a colon, `localhost`, or an upper-case letter make it a host."""
-    return "." in first or ":" in first or first == "localhost" or first != first.lower()
+    """The rule of `docker pull`: a dot, a colon or `localhost` make it a host.
+
+    Unlike the `reference` package, an upper-case letter does not: `Acme/app` is a slip, and as a host without case it could
+    not be told from Docker Hub's `acme/app`.
+    """
+    return "." in first or ":" in first or first.lower() == "localhost"
 
 
 def _check_path(path: str, name: str) -> None:
     for part in path.split("/"):
         if not _PATH_PART.fullmatch(part):
             hint = "; repository names are lower-case" if part != part.lower() and _PATH_PART.fullmatch(part.lower()) else ""
-            raise InvalidImageRefError(f"{_show(part)} in {_show(name)} is not a valid part of an image name{hint}")
-
-
-def _show(text: str) -> str:
-    """`text` in quotes, escaped and cut short, so that an error never repeats a megabyte or a control character."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+            raise InvalidImageRefError(f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}")

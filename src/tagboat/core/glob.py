@@ -1,0 +1,160 @@
+"""Plain tag patterns: the semantics of Go's `path.Match`, run as an automaton.
+
+`*` is any run without `/`, `?` one character but `/`, `[a-z]` and `[^a-z]` classes, and a backslash takes the next character
+as it is. All the places where a match can stand are carried along as the bits of one integer, so a match is linear in the tag,
+nothing ever backtracks, and two patterns can be compared by walking both automata at once.
+"""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tagboat.core.errors import InvalidTagPatternError
+from tagboat.core.excerpt import excerpt
+from tagboat.core.image import MAX_TAG_LENGTH
+
+_TAG_FIRST = string.ascii_letters + string.digits + "_"
+_TAG_CHARS = _TAG_FIRST + ".-"
+_START = 1
+# Comparing two patterns may need exponentially many states; no pair that a person writes comes near this many.
+_MAX_STATES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CharClass:
+    """What one place of a pattern admits: the characters within one of the inclusive `ranges`, or all others if `negated`."""
+
+    ranges: tuple[tuple[str, str], ...]
+    negated: bool = False
+
+    def admits(self, char: str) -> bool:
+        """Whether `char` may stand here."""
+        return any(low <= char <= high for low, high in self.ranges) is not self.negated
+
+    @property
+    def only(self) -> str | None:
+        """The one character that may stand here; None if it is not one."""
+        if self.negated or len(self.ranges) != 1:
+            return None
+        low, high = self.ranges[0]
+        return low if low == high else None
+
+
+_ANY_BUT_SLASH = CharClass((("/", "/"),), negated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A parsed pattern. Bit i of `stars` says that a `*` stands before place i; the last bit, after all places."""
+
+    places: tuple[CharClass, ...]
+    stars: int
+    admitting: Mapping[str, int] = field(repr=False, compare=False)
+    """For each character that a tag can have, the places that admit it, as bits."""
+
+    def matches(self, text: str) -> bool:
+        """Whether the pattern matches the whole of `text`."""
+        states = _START
+        for char in text:
+            states = self.step(states, char)
+            if not states:
+                return False
+        return self.accepts(states)
+
+    @property
+    def literal(self) -> str | None:
+        """The one text that the pattern names outright, escapes resolved; None if it can match several or none."""
+        named = [place.only for place in self.places]
+        return None if self.stars or None in named else "".join(filter(None, named))
+
+    def covers(self, other: "Glob") -> bool:
+        """Whether every possible tag that `other` matches is matched by `self`; False too when that is too hard to say."""
+        letters, later_letters = (_distinct_letters(self, other, alphabet) for alphabet in (_TAG_FIRST, _TAG_CHARS))
+        seen: set[tuple[int, int]] = set()
+        frontier = {(_START, _START)}
+        for _ in range(MAX_TAG_LENGTH):
+            reached = {(other.step(theirs, c), self.step(mine, c)) for theirs, mine in frontier for c in letters}
+            frontier = {(theirs, mine) for theirs, mine in reached - seen if theirs}
+            if any(other.accepts(theirs) and not self.accepts(mine) for theirs, mine in frontier):
+                return False
+            seen |= frontier
+            if len(seen) > _MAX_STATES:
+                return False
+            letters = later_letters
+        return True
+
+    def step(self, states: int, char: str) -> int:
+        """The places (as bits) where a match can stand after `char`, from those before it."""
+        admitting = self.admitting.get(char)
+        if admitting is None:
+            admitting = _places_admitting(char, self.places)
+        staying = self.stars if char != "/" else 0
+        return (states & admitting) << 1 | states & staying
+
+    def accepts(self, states: int) -> bool:
+        """Whether the text may end with a match standing at one of `states`."""
+        return bool(states >> len(self.places) & 1)
+
+
+def parse_glob(text: str) -> Glob:
+    """Parse `text` to its end; raise InvalidTagPatternError where `path.Match` would answer ErrBadPattern."""
+    places: list[CharClass] = []
+    stars = at = 0
+    while at < len(text):
+        if text[at] == "*":
+            stars |= 1 << len(places)
+            at += 1
+        else:
+            place, at = _parse_place(text, at)
+            places.append(place)
+    return Glob(tuple(places), stars, {char: _places_admitting(char, places) for char in _TAG_CHARS})
+
+
+def _parse_place(text: str, at: int) -> tuple[CharClass, int]:
+    """The place that begins at `at`, and where the next one begins."""
+    if text[at] == "?":
+        return _ANY_BUT_SLASH, at + 1
+    if text[at] == "[":
+        return _parse_class(text, at)
+    if text[at] == "\\":
+        at += 1
+        if at == len(text):
+            raise InvalidTagPatternError(f"the pattern {excerpt(text)} ends in a backslash; write \\\\ for a backslash itself")
+    return CharClass(((text[at], text[at]),)), at + 1
+
+
+def _parse_class(text: str, opened: int) -> tuple[CharClass, int]:
+    at = opened + 1
+    negated = text.startswith("^", at)
+    at += negated
+    ranges: list[tuple[str, str]] = []
+    while not (ranges and text.startswith("]", at)):
+        low, at = _parse_class_char(text, at, opened)
+        high = low
+        if text.startswith("-", at):
+            high, at = _parse_class_char(text, at + 1, opened)
+        ranges.append((low, high))
+    return CharClass(tuple(ranges), negated), at + 1
+
+
+def _parse_class_char(text: str, at: int, opened: int) -> tuple[str, int]:
+    if text[at : at + 1] in ("-", "]"):
+        raise InvalidTagPatternError(
+            f"in the pattern {excerpt(text)}, character {at + 1}: write \\{text[at]} for a {text[at]} within [ ]"
+        )
+    if text.startswith("\\", at):
+        at += 1
+    if at >= len(text):
+        raise InvalidTagPatternError(
+            f"in the pattern {excerpt(text)}, the [ at character {opened + 1} has no ]; write \\[ for a [ itself"
+        )
+    return text[at], at + 1
+
+
+def _places_admitting(char: str, places: Sequence[CharClass]) -> int:
+    return sum(1 << i for i, place in enumerate(places) if place.admits(char))
+
+
+def _distinct_letters(one: Glob, two: Glob, alphabet: str) -> list[str]:
+    """One letter for each set of letters that neither pattern tells apart."""
+    return list({(one.admitting[char], two.admitting[char]): char for char in alphabet}.values())
