@@ -92,7 +92,8 @@ def _resolve(target: str, current: URL) -> URL:
         resolved = URL(urljoin(str(current), target))
     except ValueError:
         raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is no URL") from None
-    return URL(str(current.origin()).rstrip("/") + resolved.raw_path_qs, encoded=True)
+    # The slash must stand: without it, a path such as `.evil.com` or `0` would become part of the host or the port.
+    return URL(f"{str(current.origin()).rstrip('/')}/{resolved.raw_path_qs.removeprefix('/')}", encoded=True)
 
 
 def _targets(header: str) -> list[tuple[str, str]]:

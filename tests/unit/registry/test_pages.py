@@ -52,7 +52,18 @@ def test_a_link_that_is_no_url_does_not_end_the_list_early() -> None:
         next_page(['<http://[broken/x>; rel="next"'], HERE)
 
 
-@given(st.text(max_size=80))
+@pytest.mark.parametrize(
+    "target", ["http:.evil.com/x", "http:0", "http:@evil.com", "mailto:@evil.com/x", "x:.evil.com", "\x000"]
+)
+def test_a_link_without_a_slash_does_not_lengthen_the_host(target: str) -> None:
+    for link in (target, f"<{target}>; rel=next"):
+        found = next_page([link], HERE)
+        assert found is not None
+        assert found.origin() == HERE.origin()
+        assert found.user is None
+
+
+@given(st.text(max_size=80) | st.from_regex(r"[a-z]{0,5}:?/{0,2}[@:.0-9a-z/?#]{0,20}", fullmatch=True))
 def test_no_link_leads_to_another_host(text: str) -> None:
     for link in (text, f"<{text}>; rel=next"):
         try:
