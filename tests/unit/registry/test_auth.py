@@ -258,3 +258,15 @@ async def test_no_message_holds_the_password(client: RegistryClient) -> None:
             await client.list_tags(app(fake), registry(fake, "hunter2hunter2"))
         assert "hunter2" not in str(caught.value)
         assert "is not welcome" in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_challenge_from_where_a_redirect_led_gets_no_password(client: RegistryClient) -> None:
+    async with fake_registry() as fake, fake_registry() as thief:
+        for challenge in (f'Bearer realm="{thief.url}/token"', 'Basic realm="x"'):
+            thief.asked.clear()
+            fake.answer_next(status(307, {"Location": f"{thief.url}/v2/"}))
+            thief.answer_next(status(401, {"WWW-Authenticate": challenge}))
+            with pytest.raises(RegistryDeniedError, match=f"redirects to {thief.host}, which denied access"):
+                await client.list_tags(app(fake), registry(fake))
+            assert [(asked.path, asked.authorization) for asked in thief.asked] == [("/v2/", "")]
