@@ -10,10 +10,12 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
+from tagboat.core.catalog import Project
 from tagboat.core.deploy import ContainerSpec, Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus
 from tagboat.core.errors import (
     DeployFailedError,
@@ -25,9 +27,11 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.ids import new_id, short_id
+from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Engine, Probe, Store, TagSource
+from tagboat.core.tally import Tally
 from tagboat.deploy.gate import Judgement, Verdict, judge
 from tagboat.deploy.journal import Journal, Scene, switch_instances
 from tagboat.deploy.patience import delays
@@ -53,6 +57,7 @@ class Parts:
     free_port: Callable[[Collection[int]], int]
     clock: Callable[[], datetime]
     installation: str
+    tally: Tally
 
 
 class _AlreadyLiveError(Exception):
@@ -89,9 +94,9 @@ class Pipeline:
                 if scene.deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._journal.end(DeployStatus.SUCCEEDED, f"{scene.deploy.tag} is live")
+            await self._end(DeployStatus.SUCCEEDED, f"{scene.deploy.tag} is live")
         except _AlreadyLiveError:
-            await self._journal.end(DeployStatus.SUCCEEDED, "already live")
+            await self._end(DeployStatus.SUCCEEDED, "already live")
         except DeployFailedError as error:
             await self._fail(str(error))
         except NotFoundError:
@@ -160,10 +165,7 @@ class Pipeline:
             info = await self._engine.inspect_image(scene.image)
             detail = "pulled"
         if info is not None and not scene.project.inspected:
-            port, healthcheck = port_of(info), healthcheck_of(info)
-            await self._journal.fill_project(
-                lambda project: replace(project, port=port, healthcheck=healthcheck, inspected=True)
-            )
+            await self._journal.fill_project(partial(_filled, info))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
     async def _pull_watched(self, scene: Scene) -> None:
@@ -276,7 +278,13 @@ class Pipeline:
         elif scene.own is not None:
             lines = await self._discard(scene.own.container)
         log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
-        await self._journal.end(DeployStatus.FAILED, reason, failed=failed, log="\n".join(lines))
+        await self._end(DeployStatus.FAILED, reason, failed=failed, lines=lines)
+
+    async def _end(
+        self, status: DeployStatus, reason: str, *, failed: Step | None = None, lines: Collection[str] = ()
+    ) -> None:
+        await self._journal.end(status, reason, failed=failed, log="\n".join(lines))
+        self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
     async def _discard(self, container: str) -> Collection[str]:
         """Remove the new container; what it last said. An engine that is away leaves it to the next sweep."""
@@ -345,6 +353,11 @@ def _spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
         port=scene.project.port,
         host_port=instance.host_port,
     )
+
+
+def _filled(info: ImageInfo, project: Project) -> Project:
+    """The project, completed with what its image says; a healthcheck that somebody gave stays."""
+    return replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)
 
 
 def _switched(deploy: Deploy) -> bool:

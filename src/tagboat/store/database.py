@@ -30,7 +30,7 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
         raise SettingsError(
             "TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
-    return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
+    return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10)
 
 
 def begin_write(connection: Connection) -> None:
@@ -68,7 +68,7 @@ def current_revision(engine: Engine) -> str | None:
 
 
 def _open_sqlite(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8, max_overflow=8)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record

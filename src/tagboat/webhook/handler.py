@@ -9,6 +9,7 @@ from tagboat.core.errors import InvalidValueError, StoreUnavailableError
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
 from tagboat.core.problem import Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
+from tagboat.core.tally import Tally
 from tagboat.intake.intake import Intake
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, read_body
 from tagboat.webhook.formats import recognise
@@ -18,6 +19,7 @@ from tagboat.webhook.secret import SecretCheck
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNREADABLE = "unknown"
+_CALLS = "tagboat_webhook_calls_total"
 
 
 class WebhookHandler:
@@ -30,7 +32,9 @@ class WebhookHandler:
         inspector: ImageInspector,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally or Tally()
         self._secret = SecretCheck(store)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
@@ -66,8 +70,10 @@ class WebhookHandler:
             await self._refuse(send, sender, HTTPStatus.BAD_REQUEST, str(error))
         else:
             pushes = [Push(image, Source.WEBHOOK) for image in news.images]
+            self._tally.count(_CALLS, status="2xx")
             await send_json(send, HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason))
 
     async def _refuse(self, send: Send, sender: str, status: HTTPStatus, detail: str) -> None:
         await self._intake.refuse(sender, status, detail)
+        self._tally.count(_CALLS, status="4xx")
         await send_problem(send, status, problem(status, detail))

@@ -1,0 +1,222 @@
+"""The one place that builds and joins everything, in the order in which it starts and stops."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from tagboat import __version__
+from tagboat.api.app import build_api
+from tagboat.api.parts import ApiParts
+from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
+from tagboat.core.errors import TagboatError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Tx
+from tagboat.core.tally import Tally
+from tagboat.data_dir import DataDir, open_data_dir
+from tagboat.deploy.pipeline import Parts
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.worker import Worker
+from tagboat.engine.docker import DockerEngine
+from tagboat.engine.host_ports import free_loopback_port
+from tagboat.engine.probe import LoopbackProbe
+from tagboat.ingress.none import NoIngress
+from tagboat.intake.inspector import EngineThenRegistry
+from tagboat.logs import configure_logging
+from tagboat.registry.client import RegistryClient
+from tagboat.registry.examine import examine
+from tagboat.registry.poller import Poller
+from tagboat.settings import IngressKind, Settings
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
+
+REQUESTS_GRACE_S = 2
+DEPLOYS_GRACE_S = 5.0
+
+log = structlog.get_logger("tagboat.main")
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
+    configure_logging(settings.log_format, logging.INFO, sys.stderr)
+    try:
+        with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
+            return uvloop.run(_serve(settings, data_dir, listener))
+    except TagboatError as error:
+        print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
+        return 1
+
+
+async def _serve(settings: Settings, data_dir: DataDir, listener: socket.socket) -> int:
+    store = open_store(settings.database_url, settings.data_dir)
+    try:
+        async with _building(settings, data_dir, store) as built:
+            return await _run(settings, data_dir, listener, built)
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What runs: the API answers, the others work beside it."""
+
+    server: "_Server"
+    worker: Worker
+    poller: Poller
+    parts: Parts
+    token: str
+
+
+@contextlib.asynccontextmanager
+async def _building(settings: Settings, data_dir: DataDir, store: SqlStore) -> AsyncIterator[_Built]:
+    clock = partial(datetime.now, UTC)
+    installation = await store.write(partial(_first_launch, settings))
+    await ensure_webhook_secret(store)
+    docker = settings.docker
+    engine = DockerEngine(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+    registry = RegistryClient()
+    tally = Tally()
+    queue = DeployQueue(clock)
+    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally)
+    worker = Worker(parts, data_dir.replica)
+    poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally)
+    webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
+    token = secrets.token_urlsafe(32)
+    api = build_api(
+        ApiParts(
+            store=store,
+            deployer=queue,
+            engine=engine,
+            polls=poller,
+            ingress=NoIngress(),
+            examine=partial(examine, registry),
+            webhook=webhook.router(),
+            new_secret=partial(regenerate_webhook_secret, store),
+            abandon=worker.abandon,
+            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+            public_url=settings.public_url,
+            version=__version__,
+            clock=clock,
+            tally=tally,
+        )
+    )
+    try:
+        yield _Built(_Server(api), worker, poller, parts, token)
+    finally:
+        await registry.close()
+        await engine.close()
+
+
+async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built) -> int:
+    """Answer and work until told to stop; then stop answering, let the deploys finish or park them, and go."""
+    if settings.ingress is IngressKind.HAPROXY:
+        log.info("no ingress in this version: every instance is reached at its own loopback port", action="start")
+    server = built.server
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, server.stop)
+    work = [
+        asyncio.create_task(coroutine) for coroutine in (built.worker.run(), built.poller.run(), keep_sweeping(built.parts))
+    ]
+    for task in work:
+        task.add_done_callback(server.stop_after_fault)
+    server.on_ready = partial(_ready, settings, data_dir, built.token)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        data_dir.withdraw_server()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await built.worker.close(DEPLOYS_GRACE_S)
+    log.info("stopped", action="stop")
+    return 1 if server.faulty else 0
+
+
+def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
+    data_dir.announce_server(settings.listen_url, token)
+    # What was built by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    print(f"tagboat ready on {settings.listen_url}", flush=True)  # noqa: T201 - the contract's line
+
+
+def _first_launch(settings: Settings, tx: Tx) -> str:
+    """Set what is set once, and return the installation's id."""
+    if tx.setting(POLL_SCHEDULE) is None:
+        tx.put_setting(POLL_SCHEDULE, settings.poll_schedule)
+    installation = tx.setting(INSTALLATION_ID)
+    if installation is None:
+        installation = new_id()
+        tx.put_setting(INSTALLATION_ID, installation)
+    return str(installation)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, told when to stop by us and telling us when it answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=4096,
+                timeout_graceful_shutdown=REQUESTS_GRACE_S,
+            )
+        )
+        self.on_ready: Callable[[], None] = lambda: None
+        self.faulty = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `_run`: uvicorn would raise them again at the end, and the exit code would not be 0."""
+        yield
+
+    def stop(self) -> None:
+        """Stop taking requests."""
+        self.should_exit = True
+
+    def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
+        """Stop when a task that works beside the API ends by itself: half a server would deceive."""
+        if not task.cancelled():
+            log.critical("a part of the server broke down", action="stop", exc_info=task.exception())
+            self.faulty = True
+            self.stop()
+
+
+@contextlib.contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    """Bind before anything is built, so that a port in use is one clear line."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=4096)
+    except OSError as error:
+        raise TagboatError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); set TAGBOAT_HOST or TAGBOAT_PORT"
+        ) from None
+    with listener:
+        yield listener
