@@ -1,6 +1,6 @@
 # What a person can ask of this repository. `make` alone explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench lock clean install
+.PHONY: help demo demo-stop run test check format bench lock clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -9,13 +9,16 @@ ARGS ?=
 
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf '  make %-9s %s\n' "$$name" "$$what"; done
 	@printf '\nEverything goes into .venv; the first call takes a minute to make it. CONTRIBUTING.md tells more.\n'
 
 demo: $(STAMP) ## See an image pushed, deployed, replaced, and a broken one refused (three minutes)
 	@tools/install-demo
 	@$(BIN)/python -m demo
+
+demo-stop: $(STAMP) ## End the demo and remove all that it made
+	@$(BIN)/python -m demo stop
 
 run: $(STAMP) ## Run the server here; settings come from the environment and .env
 	@$(BIN)/tagboat serve

@@ -1,0 +1,146 @@
+"""`python -m demo` shows Tagboat at work on this machine and stays up; `python -m demo stop` ends it.
+
+Everything it makes lies in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is gone after `stop`.
+"""
+
+import shutil
+import sys
+import time
+from io import TextIOWrapper
+from pathlib import Path
+
+from demo.engine import DOCKERD, Engine, ensure_engine, find_engine
+from demo.processes import Processes
+from demo.registry import REGISTRY, Registry
+from demo.sample_image import PushError
+from demo.server import SERVER, Server, program
+from demo.show import DemoError, doing, say, title
+from demo.story import REPOSITORY, Story
+from demo.waiting import free_port
+
+FOLDER = Path(__file__).resolve().parent.parent / ".demo"
+_TAGBOAT_PORT = 7070
+_USAGE = "usage: python -m demo [stop]"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo, or stop it; the exit code is 0 done, 1 failed, 2 usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where there is no ✓, another sign does
+    if arguments not in ([], ["stop"]):
+        print(_USAGE, file=sys.stderr)
+        return 2
+    try:
+        (stop if arguments else run)()
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was started still runs; make demo-stop ends it.", file=sys.stderr)
+        return 130
+    except (DemoError, PushError, OSError, ValueError) as error:
+        print(f"\n  ✗ {error}", file=sys.stderr)
+        if remedy := getattr(error, "remedy", ""):
+            print(f"    What to do: {remedy}", file=sys.stderr)
+        if FOLDER.exists():
+            print(f"    Logs are in {FOLDER}. make demo-stop ends and removes what was started.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run() -> None:
+    """Set the stage, tell the story, and say where to look."""
+    began = time.monotonic()
+    print("Tagboat demo: from a push to a running container, all on 127.0.0.1")
+    title("Setting the stage")
+    engine = find_engine()
+    _clear(engine)
+    processes = Processes(_make_folder())
+    with doing("") as line:
+        line.text = f"Docker engine {ensure_engine(engine, processes)} answers at {engine.path}"
+    server, registry = Server(FOLDER, processes), Registry(FOLDER, processes, free_port())
+    (FOLDER / "registry-host").write_text(registry.host)
+    with doing("") as line:
+        server.start(free_port(_TAGBOAT_PORT), engine.url)
+        line.text = f"Tagboat is ready on {server.url}"
+    with doing(f"a registry runs on {registry.host} and notifies Tagboat of every push"):
+        registry.start(server.webhook_url())
+    live = Story(server, registry).tell()
+    _say_where(server, registry, live["url"], time.monotonic() - began)
+
+
+def stop() -> None:
+    """End and remove everything that a demo left."""
+    if not FOLDER.exists():
+        print("No demo is running.")
+        return
+    _clear(find_engine(), with_dockerd=True)
+
+
+def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
+    """End the processes of an earlier demo, remove its containers and images from the engine, and then its folder."""
+    if not FOLDER.exists():
+        return
+    processes = Processes(FOLDER)
+    with doing("") as line:
+        names = [name for name in (SERVER, REGISTRY) if processes.end(name)]
+        containers = _clear_engine(engine)
+        line.text = f"the earlier demo is ended ({', '.join(names) or 'nothing ran'}; {containers} containers removed)"
+    dockerd = processes.get(DOCKERD)
+    if dockerd and with_dockerd:
+        if not engine.is_empty():
+            raise DemoError(
+                f"the dockerd that the demo started (process {dockerd.pid}) runs containers of others and is left alone",
+                f"when they are done, end it with kill {dockerd.pid}, and remove {FOLDER}",
+            )
+        with doing("the dockerd that the demo started is ended"):
+            processes.end(DOCKERD)
+        dockerd = None
+    for path in FOLDER.iterdir():
+        if not (dockerd and path.name in {"processes.json", processes.log(DOCKERD).name}):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not dockerd:
+        FOLDER.rmdir()
+
+
+def _clear_engine(engine: Engine) -> int:
+    """Remove what an earlier demo left on the engine; an engine that is away keeps it, and is told so."""
+    host_file = FOLDER / "registry-host"
+    if not host_file.exists():
+        return 0
+    try:
+        return engine.remove_from(host_file.read_text())
+    except OSError as error:
+        raise DemoError(
+            f"the earlier demo's containers cannot be removed: {error}",
+            f"start Docker and try again; if there is nothing to remove any more, delete {FOLDER}",
+        ) from None
+
+
+def _make_folder() -> Path:
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n")
+    return FOLDER
+
+
+def _say_where(server: Server, registry: Registry, page_url: str, seconds: float) -> None:
+    title(f"Done in {seconds:.0f} s. All of it stays up:")
+    rows = {
+        "the page": page_url,
+        "API": f"{server.url}/api (described at /api/openapi.json)",
+        "admin token": f"in {server.token_file}",
+        "webhook URL": "tagboat webhook url",
+        "registry": f"http://{registry.host}/v2/{REPOSITORY}/tags/list",
+        "logs": f"{FOLDER}/*.log",
+    }
+    for name, value in rows.items():
+        say(f"{name:12} {value}")
+    title("Look around:")
+    token = f"$(cat {server.token_file})"
+    say(f"export TAGBOAT_DATA_DIR={server.data_dir}")
+    for command in ("status", "projects", "logs hello dev", f"explain {registry.host}/{REPOSITORY}:v5", "webhook url"):
+        say(f"{program()} {command}")
+    say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
+    title("Stop it: make demo-stop")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

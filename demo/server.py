@@ -1,0 +1,121 @@
+"""The demo's Tagboat: the real server in a process of its own, and its API as anybody would call it."""
+
+import json
+import os
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from demo.processes import Processes, Running
+from demo.show import DemoError
+from demo.waiting import await_value
+
+SERVER = "tagboat"
+READY = "tagboat ready on "
+_START_TIMEOUT_S = 30.0
+_CALL_TIMEOUT_S = 30.0
+_DEPLOY_TIMEOUT_S = 60.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy of the environment has no business with loopback."""
+
+
+class Server:
+    """A Tagboat server with its data in the demo's folder."""
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self.data_dir = folder / "data"
+        self.token_file = folder / "token"
+        self.url = ""
+        self._processes = processes
+        self._token = secrets.token_urlsafe(24)
+
+    def start(self, port: int, engine_url: str) -> None:
+        """Start it on 127.0.0.1:`port` and wait until it says that it is ready. Raises DemoError."""
+        self.token_file.touch(mode=0o600)
+        self.token_file.write_text(self._token + "\n")
+        running = self._processes.start(SERVER, [str(program()), "serve"], self._environ(port, engine_url))
+        log = self._processes.log(SERVER)
+        self.url = await_value(
+            lambda: self._look(running), _START_TIMEOUT_S, "the start of Tagboat", f"what it wrote is in {log}"
+        )
+
+    def call(self, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Call the API with the admin token. Raises DemoError with what it answered."""
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        return ask(method, self.url + path, headers, body)
+
+    def webhook_url(self) -> str:
+        """The URL that senders call, with its secret."""
+        return str(self.call("GET", "/api/settings/webhook")["url"])
+
+    def await_end(self, deploy_id: str) -> Any:  # noqa: ANN401 - JSON
+        """The deploy, once it has ended one way or another."""
+
+        def look() -> Any:  # noqa: ANN401 - JSON
+            deploy = self.call("GET", f"/api/deploys/{deploy_id}")
+            return None if deploy["status"] in {"queued", "running"} else deploy
+
+        log = self._processes.log(SERVER)
+        return await_value(look, _DEPLOY_TIMEOUT_S, "the deploy", f"Tagboat's log is {log}")
+
+    def await_live(self, deploy_id: str) -> Any:  # noqa: ANN401 - JSON
+        """The instance that the deploy has brought. Raises DemoError when the deploy did not succeed."""
+        deploy = self.await_end(deploy_id)
+        if deploy["status"] != "succeeded":
+            raise DemoError(f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n{deploy['log']}".rstrip())
+        return self.live(deploy["stage"]["id"])
+
+    def live(self, stage_id: str) -> Any:  # noqa: ANN401 - JSON
+        """The stage's live instance."""
+        instances = self.call("GET", f"/api/instances?stage={stage_id}")["items"]
+        return next(instance for instance in instances if instance["state"] == "live")
+
+    def _environ(self, port: int, engine_url: str) -> dict[str, str]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
+        return others | {
+            "TAGBOAT_HOST": "127.0.0.1",
+            "TAGBOAT_PORT": str(port),
+            "TAGBOAT_DATA_DIR": str(self.data_dir),
+            "TAGBOAT_DOCKER_HOST": engine_url,
+            "TAGBOAT_INGRESS": "none",
+            "TAGBOAT_ADMIN_TOKEN_FILE": str(self.token_file),
+            "TAGBOAT_LOG_FORMAT": "console",
+        }
+
+    def _look(self, running: Running) -> str | None:
+        written = self._processes.log(SERVER).read_text(errors="replace").splitlines()
+        for line in written:
+            if line.startswith(READY):
+                return line.removeprefix(READY).strip()
+        if not running.is_alive:
+            raise DemoError(f"Tagboat ended at once:\n{self._processes.tail(SERVER)}")
+        return None
+
+
+def program() -> Path:
+    """The command `tagboat` beside the interpreter that runs this."""
+    return Path(sys.executable).parent / "tagboat"
+
+
+def ask(method: str, url: str, headers: dict[str, str], body: object | None = None) -> Any:  # noqa: ANN401 - JSON
+    """Send JSON and return the JSON that is answered. Raises DemoError for anything but a success."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with _OPENER.open(request, timeout=_CALL_TIMEOUT_S) as response:
+            return json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(1000).decode(errors="replace")
+        raise DemoError(f"Tagboat answered {error.code}: {said}") from None
+    except OSError as error:
+        raise DemoError(f"Tagboat does not answer: {error}") from None
+
+
+def page(url: str) -> str:
+    """The page that an instance serves. Raises OSError when it does not answer with one."""
+    with _OPENER.open(url, timeout=5) as response:
+        return str(response.read().decode()).strip()
