@@ -245,7 +245,8 @@ COVERS = [
     ("???", "?-?", True),
     ("?" * 128 + "*", "?" * 127 + "*", False),
     ("*", "?" * 200, True),
-    ("a", "?" * 200, True),  # no tag is that long, so whatever takes nothing takes them all
+    ("a", "?" * 128, False),
+    ("a", "?" * 129, True),  # no tag is that long: there is nothing to take
     ("a", "v/*", True),
     ("a", "a", True),
 ]

@@ -120,8 +120,8 @@ BAD = [
     ("git.example.com/app:v1@sha256:", "not a digest"),
     ("git.example.com/app:v1@" + DIGEST[:-1], "not a digest"),
     ("git.example.com/app:v1@" + DIGEST + "0", "not a digest"),
-    ("git.example.com/app:v1@" + DIGEST.replace("a", "A"), "not a digest"),
-    ("git.example.com/app:v1@" + DIGEST.replace("a", "g"), "not a digest"),
+    ("git.example.com/app:v1@" + DIGEST.replace("b", "B"), "not a digest"),
+    ("git.example.com/app:v1@" + DIGEST.replace("b", "g"), "not a digest"),
     ("git.example.com/app:v1@sha512:" + "0" * 128, "not a digest"),
     ("git.example.com/app:v1@" + DIGEST + "@" + DIGEST, "not a digest"),
     ("git.example.com/app@" + DIGEST, "add the tag"),
@@ -196,7 +196,7 @@ def test_what_is_no_tag(text: str) -> None:
 
 def test_digests_are_sha256_in_lower_case() -> None:
     assert parse_digest(DIGEST) == DIGEST
-    for text in ("", DIGEST.upper(), DIGEST[7:], DIGEST + "\n", "sha256:" + "\u0663" * 64):
+    for text in ("", DIGEST.upper(), DIGEST.replace("b", "B"), DIGEST[7:], DIGEST + "\n", "sha256:" + "\u0663" * 64):
         with pytest.raises(InvalidImageRefError, match="not a digest"):
             parse_digest(text)
 
