@@ -5,9 +5,6 @@ import os
 import secrets
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from tagboat.core.errors import SettingsError
 
 KEY_BYTES = 32
@@ -19,19 +16,25 @@ class Cipher:
     """Seals and opens secrets. A sealed value is KEY_ID (4 bytes) + NONCE (12 bytes) + ciphertext with its tag (RFC 5116)."""
 
     def __init__(self, key: bytes) -> None:
-        self._aead = AESGCM(key)
+        self._key = key
         self.key_id = hashlib.sha256(b"tagboat key id" + key).digest()[:_KEY_ID_BYTES]
 
     def seal(self, secret: str, place: str) -> bytes:
         """Encrypt `secret`; it can be opened at `place` only (such as `registry/ID/password`)."""
+        # Loaded when there is a secret to keep: it is large, and many installations have none.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self.key_id + nonce + self._aead.encrypt(nonce, secret.encode(), place.encode())
+        return self.key_id + nonce + AESGCM(self._key).encrypt(nonce, secret.encode(), place.encode())
 
     def open(self, sealed: bytes, place: str) -> str:
         """Decrypt what `seal` made for `place`; raise SettingsError when this key did not seal it."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in `seal`
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         nonce_end = _KEY_ID_BYTES + _NONCE_BYTES
         try:
-            return self._aead.decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
+            return AESGCM(self._key).decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
         except InvalidTag:
             raise SettingsError(
                 f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data dir"

@@ -4,11 +4,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError
 
 from tagboat.core.errors import SettingsError
+from tagboat.store.tables import metadata
 
 HEAD = "0001"
 """The newest migration; a test holds it against the migrations themselves."""
@@ -40,31 +41,43 @@ def begin_write(connection: Connection) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to `HEAD`; nothing is loaded or done where it is there already."""
+    """Bring the schema to `HEAD`: made at once in an empty database, by the migrations in an older one."""
     if current_revision(engine) == HEAD:
         return
-    # Loaded only when there is something to migrate: it is large, and most starts find the schema current.
+    with engine.begin() as connection:
+        begin_write(connection)
+        revision = _revision(connection)
+        if revision is None:
+            metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+        elif revision != HEAD:
+            upgrade(connection)
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that the database has not seen."""
+    # Loaded only when there is something to migrate: it is large, and nearly every start finds the schema current.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        begin_write(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def current_revision(engine: Engine) -> str | None:
     """The revision of the schema, None where there is none yet."""
     with engine.connect() as connection:
-        try:
-            revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        except (OperationalError, ProgrammingError) as error:
-            if "alembic_version" not in str(error.orig):
-                raise
-            return None
-        return revision
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def _open_sqlite(path: Path) -> Engine:

@@ -7,10 +7,10 @@ database in few statements at the end; everything else is written at once. Reads
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery
@@ -21,6 +21,9 @@ from tagboat.core.ports import Topic
 from tagboat.store import tables
 from tagboat.store.cipher import Cipher
 from tagboat.store.reader import SqlReader, to_row
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _update_deploy = (
     update(tables.deploys)
@@ -270,9 +273,13 @@ class UnitOfWork(SqlReader):
             row["password"] = self._cipher.seal(registry.password, f"registry/{registry.id}/password")
         return row
 
-    def _dialect_insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+    def _dialect_insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
-        return sqlite.insert(table) if self._connection.dialect.name == "sqlite" else postgresql.insert(table)
+        if self._connection.dialect.name == "sqlite":
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
+
+        return postgresql.insert(table)
 
     def _insert_all(self, table: Table, values: Collection[Any]) -> None:
         if values:
