@@ -83,7 +83,8 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
     with doing("") as line:
         names = [name for name in (SERVER, REGISTRY) if processes.end(name)]
         containers = _clear_engine(engine)
-        line.text = f"the earlier demo is ended ({', '.join(names) or 'nothing ran'}; {containers} containers removed)"
+        which = "the demo" if with_dockerd else "the earlier demo"
+        line.text = f"{which} is ended ({', '.join(names) or 'nothing ran'}), its containers removed ({containers})"
     dockerd = processes.get(DOCKERD)
     if dockerd and with_dockerd:
         if not engine.is_empty():
@@ -127,7 +128,6 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
         "the page": page_url,
         "API": f"{server.url}/api (described at /api/openapi.json)",
         "admin token": f"in {server.token_file}",
-        "webhook URL": "tagboat webhook url",
         "registry": f"http://{registry.host}/v2/{REPOSITORY}/tags/list",
         "logs": f"{FOLDER}/*.log",
     }
@@ -136,8 +136,9 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     title("Look around:")
     token = f"$(cat {server.token_file})"
     say(f"export TAGBOAT_DATA_DIR={server.data_dir}")
+    say(f"alias tagboat={program()}")
     for command in ("status", "projects", "logs hello dev", f"explain {registry.host}/{REPOSITORY}:v5", "webhook url"):
-        say(f"{program()} {command}")
+        say(f"tagboat {command}")
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
     title("Stop it: make demo-stop")
 

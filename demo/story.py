@@ -1,10 +1,10 @@
 """What the demo shows: three ways in which a push is heard of, and one push that is refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from demo.registry import Registry
-from demo.sample_image import EXITS_AT_ONCE, SampleApp, build_image, push
+from demo.sample_image import SampleApp, build_image, push
 from demo.server import Server, ask, page
 from demo.show import DemoError, doing, done, say, title
 from demo.waiting import await_value
@@ -12,6 +12,8 @@ from demo.witness import Witness
 
 REPOSITORY = "demo/hello"
 _NEWS_TIMEOUT_S = 20.0
+# Both lines on one stream: of two, the engine does not keep the order.
+_BROKEN = ("/bin/sh", "-c", "echo 'reading the configuration'; echo 'error: DATABASE_URL is not set'; exit 3")
 _LABELS = {"tagboat.healthcheck": "/health"}
 
 
@@ -44,6 +46,8 @@ class Story:
             (first,) = self.server.call("GET", f"/api/deploys?project={project['id']}")["items"]
             instance = self.server.await_live(first["id"])
             self._expect(instance, "v1")
+            if first["trigger"] != "webhook":
+                raise DemoError(f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}")
             line.text = f"v1 is live: {instance['url']} says “{page(instance['url'])}”"
         (stage,) = self.server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
         project = self.server.call("GET", f"/api/projects/{project['id']}")
@@ -74,6 +78,8 @@ class Story:
             instance = self.server.await_live(self._call_webhook("v2"))
             self._expect(instance, "v2")
             line.text = f"v2 is live, and v1 is gone: {instance['url']} says “{page(instance['url'])}”"
+        say("Each container has a loopback port of its own. One lasting address for the stage comes with the ingress, which")
+        say("is not there yet.")
 
     def _by_poll(self, project: Any) -> Any:  # noqa: ANN401 - JSON
         title("v3: nobody tells, and the poller finds it")
@@ -130,7 +136,7 @@ class Story:
     def _push(self, tag: str, *, broken: bool = False) -> None:
         app = SampleApp(body=_body(tag) + "\n", labels=_LABELS)
         if broken:
-            app = SampleApp(body=_body(tag) + "\n", labels=_LABELS, cmd=EXITS_AT_ONCE)
+            app = replace(app, cmd=_BROKEN)
         push(self.registry.host, REPOSITORY, tag, build_image(app))
 
     def _expect(self, instance: Any, tag: str) -> None:  # noqa: ANN401 - JSON
