@@ -180,6 +180,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=4096,
                 timeout_graceful_shutdown=REQUESTS_GRACE_S,
             )

@@ -35,7 +35,7 @@ class Cipher:
         nonce_end = _KEY_ID_BYTES + _NONCE_BYTES
         try:
             return AESGCM(self._key).decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a ValueError where too little is left to hold a nonce
             raise SettingsError(
                 f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data dir"
             ) from None

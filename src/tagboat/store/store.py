@@ -101,9 +101,11 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     try:
         migrate(engine)
         _check_key(engine, cipher)
-    except DBAPIError as error:
+    except Exception as error:
         engine.dispose()
-        raise _translate(error) from error
+        if isinstance(error, DBAPIError):
+            raise _translate(error) from error
+        raise
     return SqlStore(engine, cipher)
 
 

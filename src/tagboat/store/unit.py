@@ -7,9 +7,10 @@ database in few statements at the end; everything else is written at once. Reads
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
@@ -237,7 +238,7 @@ class UnitOfWork(SqlReader):
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew the lease `name` for `holder` unless somebody else holds it beyond `now`; whether that worked."""
         table = tables.leases
-        statement = self._dialect_insert(table).values(name=name, holder=holder, until=until)
+        statement = _insert_into(table, self._connection.dialect.name).values(name=name, holder=holder, until=until)
         taken = statement.on_conflict_do_update(
             index_elements=["name"],
             set_={"holder": holder, "until": until},
@@ -256,16 +257,9 @@ class UnitOfWork(SqlReader):
             remembered[deploy.id] = deploy
 
     def _send_tags(self) -> None:
-        if not self._tags:
-            return
-        statement = self._dialect_insert(tables.tags)
-        merged = statement.on_conflict_do_update(
-            index_elements=["project_id", "tag"],
-            set_={"digest": statement.excluded.digest},
-            where=statement.excluded.digest.is_not(None),
-        )
-        self._connection.execute(merged, [to_row(tag) for tag in self._tags.values()])
-        self._tags.clear()
+        if self._tags:
+            self._connection.execute(_upsert_tags(self._connection.dialect.name), [to_row(tag) for tag in self._tags.values()])
+            self._tags.clear()
 
     def _from_registry(self, registry: Registry) -> dict[str, Any]:
         row = to_row(registry) | {"host": registry.host}
@@ -273,22 +267,14 @@ class UnitOfWork(SqlReader):
             row["password"] = self._cipher.seal(registry.password, f"registry/{registry.id}/password")
         return row
 
-    def _dialect_insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
-        """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
-        if self._connection.dialect.name == "sqlite":
-            return sqlite.insert(table)
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
-
-        return postgresql.insert(table)
-
     def _insert_all(self, table: Table, values: Collection[Any]) -> None:
         if values:
-            self._connection.execute(insert(table), [to_row(value) for value in values])
+            self._connection.execute(_insert(table), [to_row(value) for value in values])
 
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         keys = [column.name for column in table.primary_key]
         changed = {name: value for name, value in row.items() if name not in keys}
-        statement = self._dialect_insert(table).values(row)
+        statement = _insert_into(table, self._connection.dialect.name).values(row)
         self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
     def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
@@ -301,3 +287,28 @@ class UnitOfWork(SqlReader):
         self._stages.clear()
         self._registries.clear()
         self._open.clear()
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    """Built once for each table: building costs more than inserting."""
+    return insert(table)
+
+
+@cache
+def _upsert_tags(dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    statement = _insert_into(tables.tags, dialect)
+    return statement.on_conflict_do_update(
+        index_elements=["project_id", "tag"],
+        set_={"digest": statement.excluded.digest},
+        where=statement.excluded.digest.is_not(None),
+    )
+
+
+def _insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
+
+    return postgresql.insert(table)
