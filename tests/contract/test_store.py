@@ -1,0 +1,606 @@
+"""What a store promises, asked of both databases."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
+from tagboat.core.delivery import Delivery
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
+from tagboat.core.errors import ConflictError, NotFoundError, SettingsError
+from tagboat.core.ids import new_id
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.tags import parse_tag_pattern
+from tagboat.store import SqlStore, open_store, tables
+from tests.support.postgres import Postgres
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
+ONE = Digest("sha256:" + "1" * 64)
+TWO = Digest("sha256:" + "2" * 64)
+Open = Callable[[], SqlStore]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same database anew at each call, as another start of the server does."""
+    url = None
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.new_database()
+    opened: list[SqlStore] = []
+
+    def open_one() -> SqlStore:
+        opened.append(open_store(url, tmp_path))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_again: Open) -> SqlStore:
+    return open_again()
+
+
+def a_project(name: str = "app", /, **changes: object) -> Project:
+    image = ImageName("git.example.com:3000", f"acme/{name}")
+    return replace(Project(id=new_id(), name=name, image=image, created_at=NOW), **changes)  # type: ignore[arg-type]
+
+
+def a_stage(project: Project, name: str = "dev", **changes: object) -> Stage:
+    stage = Stage(id=new_id(), project_id=project.id, name=name, pattern=parse_tag_pattern("*"), created_at=NOW)
+    return replace(stage, **changes)  # type: ignore[arg-type]
+
+
+def a_deploy(stage: Stage, tag: str = "v1", **changes: object) -> Deploy:
+    deploy = Deploy(
+        id=new_id(),
+        project_id=stage.project_id,
+        stage_id=stage.id,
+        tag=tag,
+        digest=None,
+        trigger=Trigger.WEBHOOK,
+        created_at=NOW,
+    )
+    return replace(deploy, **changes)  # type: ignore[arg-type]
+
+
+def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> Instance:
+    return Instance(
+        id=new_id(),
+        deploy_id=deploy.id,
+        project_id=deploy.project_id,
+        stage_id=deploy.stage_id,
+        tag=deploy.tag,
+        digest=ONE,
+        state=state,
+        container=f"app-dev-{deploy.id[-8:]}",
+        host_port=40000,
+        fingerprint="0123456789abcdef",
+        started_at=NOW,
+    )
+
+
+def a_registry(name: str = "forge", **changes: object) -> Registry:
+    registry = Registry(id=new_id(), name=name, url=f"https://{name}.example.com", kind=RegistryKind.GITEA)
+    return replace(registry, **changes)  # type: ignore[arg-type]
+
+
+def a_tag(project: Project, tag: str = "v1", digest: Digest | None = None, source: str = "webhook") -> KnownTag:
+    return KnownTag(project_id=project.id, tag=tag, digest=digest, first_seen=NOW, source=source)
+
+
+async def add(store: SqlStore, *values: object) -> None:
+    """Add values, each to its table, in one transaction."""
+
+    def work(tx: Tx) -> None:
+        for value in values:
+            match value:
+                case Registry():
+                    tx.add_registry(value)
+                case Project():
+                    tx.add_project(value)
+                case Stage():
+                    tx.add_stage(value)
+                case Deploy():
+                    tx.add_deploy(value)
+                case Instance():
+                    tx.add_instance(value)
+                case KnownTag():
+                    tx.record_tag(value)
+                case _:
+                    raise AssertionError(value)
+
+    await store.write(work)
+
+
+# What goes in comes out.
+
+
+async def test_a_project_comes_back_as_it_was(store: SqlStore) -> None:
+    registry = a_registry()
+    project = a_project(port=8080, healthcheck="/ok", env={"A": "1", "ü": "\u2028"}, registry_id=registry.id, inspected=False)
+    await add(store, registry, project)
+    assert await store.read(lambda reader: reader.project(project.id)) == project
+    assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
+    assert await store.read(lambda reader: reader.project_by_name("app")) == project
+    assert await store.read(lambda reader: reader.projects()) == [project]
+
+
+async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(
+        project,
+        pattern=parse_tag_pattern("semver:^1.2 || >=3.0.0-rc.1"),
+        position=-3,
+        auto_deploy=False,
+        max_instances=4,
+        env={"B": ""},
+        domains=("a.example.com", "b.example.com"),
+        health_timeout_s=7,
+        drain_timeout_s=0,
+        held=True,
+    )
+    await add(store, project, stage)
+    assert await store.read(lambda reader: reader.stage(stage.id)) == stage
+
+
+async def test_a_deploy_comes_back_as_it_was(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(
+        stage,
+        digest=ONE,
+        trigger=Trigger.ROLLBACK,
+        status=DeployStatus.RUNNING,
+        reason="because",
+        force=True,
+        log="one\ntwo",
+        merges=3,
+        claimed_by="me",
+        claimed_until=NOW + timedelta(seconds=15),
+        started_at=NOW,
+        finished_at=NOW + timedelta(microseconds=1),
+    ).with_step(Step(StepName.PULL, StepStatus.FAILED, NOW, NOW + timedelta(seconds=1), "3 of 7 layers"))
+    await add(store, project, stage, deploy)
+    assert await store.read(lambda reader: reader.deploy(deploy.id)) == deploy
+
+
+async def test_an_instance_comes_back_as_it_was(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    instance = replace(an_instance(deploy), stopped_at=NOW)
+    await add(store, project, stage, deploy, instance)
+    assert await store.read(lambda reader: reader.instance(instance.id)) == instance
+    await store.write(lambda tx: tx.put_instance(replace(instance, state=InstanceState.STOPPED)))
+    assert (await store.read(lambda reader: reader.instance(instance.id))).state is InstanceState.STOPPED
+
+
+async def test_times_keep_their_microseconds_before_and_after_1970(store: SqlStore) -> None:
+    early, late = datetime(1900, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    await add(store, a_project("early", created_at=early), a_project("late", created_at=late))
+    assert [project.created_at for project in await store.read(lambda reader: reader.projects())] == [early, late]
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1.5, "", "text", ["a", "b"], {"a": [1, None]}])
+async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> None:
+    await store.write(lambda tx: tx.put_setting("name", "before"))
+    await store.write(lambda tx: tx.put_setting("name", value))
+    assert await store.read(lambda reader: reader.setting("name")) == value
+    assert await store.read(lambda reader: reader.setting("another")) is None
+
+
+async def test_a_delivery_is_kept(store: SqlStore) -> None:
+    delivery = Delivery(id=new_id(), sender="native", status=202, result='{"pushes":[]}', received_at=NOW)
+    await store.write(lambda tx: tx.add_delivery(delivery))
+    with store._engine.connect() as connection:
+        rows = [Delivery(**row._mapping) for row in connection.execute(select(tables.deliveries))]
+    assert rows == [delivery]
+
+
+async def test_poll_state_and_backoff(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project)
+    assert await store.read(lambda reader: reader.poll_state(project.id)) == PollState(project_id=project.id)
+    assert await store.read(lambda reader: reader.registry_backoff("h")) == RegistryBackoff(host="h")
+    for state in (
+        PollState(project_id=project.id, first_done=False, last_at=NOW, error="down"),
+        PollState(project_id=project.id, first_done=True, last_at=NOW + timedelta(1)),
+    ):
+        await store.write(lambda tx, state=state: tx.put_poll_state(state))  # type: ignore[misc]
+        assert await store.read(lambda reader: reader.poll_state(project.id)) == state
+    for failures in (1, 2):
+        backoff = RegistryBackoff(host="h", failures=failures, error="429", retry_at=NOW, refused_until=NOW)
+        await store.write(lambda tx, backoff=backoff: tx.put_registry_backoff(backoff))  # type: ignore[misc]
+        assert await store.read(lambda reader: reader.registry_backoff("h")) == backoff
+
+
+# Secrets at rest.
+
+
+async def test_a_registry_comes_back_with_its_password_which_is_not_stored_in_the_clear(store: SqlStore) -> None:
+    registry = a_registry(username="bot", password="correct horse battery")
+    await add(store, registry)
+    assert await store.read(lambda reader: reader.registry(registry.id)) == registry
+    with store._engine.connect() as connection:
+        stored = connection.scalar(select(tables.registries.c.password))
+    assert stored is not None
+    assert b"horse" not in stored
+
+
+async def test_two_registries_of_one_password_are_sealed_differently(store: SqlStore) -> None:
+    await add(store, a_registry("a", password="same"), a_registry("b", password="same"), a_registry("c"))
+    with store._engine.connect() as connection:
+        stored = list(connection.scalars(select(tables.registries.c.password).order_by(tables.registries.c.name)))
+    assert stored[0] != stored[1]
+    assert stored[2] is None
+
+
+async def test_a_password_is_changed_and_cleared(store: SqlStore) -> None:
+    registry = a_registry(password="old")
+    await add(store, registry)
+    for password in ("new", None, ""):
+        await store.write(lambda tx, password=password: tx.put_registry(replace(registry, password=password)))  # type: ignore[misc]
+        assert (await store.read(lambda reader: reader.registry(registry.id))).password == password
+
+
+async def test_another_key_is_refused_at_the_start(open_again: Open, tmp_path: Path) -> None:
+    open_again().close()
+    (tmp_path / "encryption.key").write_text("ab" * 32)
+    with pytest.raises(SettingsError, match="another encryption key"):
+        open_again()
+
+
+# What must be one of its kind.
+
+
+@pytest.mark.parametrize(
+    "clash",
+    [
+        lambda: a_project("other", name="app"),
+        lambda: a_project("other", image=a_project().image),
+        lambda: a_registry("forge"),
+        lambda: a_registry("other", url="http://forge.example.com/"),
+    ],
+    ids=["project name", "project image", "registry name", "registry host"],
+)
+async def test_a_second_of_the_same_is_a_conflict_and_changes_nothing(store: SqlStore, clash: Callable[[], object]) -> None:
+    await add(store, a_project(), a_registry())
+    with pytest.raises(ConflictError):
+        await add(store, a_project("beside"), clash())
+    assert [project.name for project in await store.read(lambda reader: reader.projects())] == ["app"]
+    assert [registry.name for registry in await store.read(lambda reader: reader.registries())] == ["forge"]
+
+
+async def test_stage_names_are_unique_within_their_project_only(store: SqlStore) -> None:
+    one, two = a_project("one"), a_project("two")
+    await add(store, one, two, a_stage(one), a_stage(two))
+    with pytest.raises(ConflictError):
+        await add(store, a_stage(one))
+
+
+async def test_what_is_missing_is_not_found(store: SqlStore) -> None:
+    kinds: list[Callable[[Reader], object]] = [
+        lambda reader: reader.project("nobody"),
+        lambda reader: reader.stage("nobody"),
+        lambda reader: reader.registry("nobody"),
+        lambda reader: reader.deploy("nobody"),
+        lambda reader: reader.instance("nobody"),
+    ]
+    for kind in kinds:
+        with pytest.raises(NotFoundError, match="nobody"):
+            await store.read(kind)
+        with pytest.raises(NotFoundError, match="nobody"):
+            await store.write(kind)
+    assert await store.read(lambda reader: reader.project_by_name("nobody")) is None
+    assert await store.read(lambda reader: reader.registry_for_host("nobody")) is None
+
+
+# Orders and pages.
+
+
+async def test_projects_come_by_name_and_by_page(store: SqlStore) -> None:
+    await add(store, *(a_project(name) for name in ("c", "a", "b", "a-b", "a.b", "a0")))
+    names = [project.name for project in await store.read(lambda reader: reader.projects())]
+    assert sorted(names) == ["a", "a-b", "a.b", "a0", "b", "c"]
+    paged: list[str] = []
+
+    def next_page(reader: Reader) -> list[Project]:
+        return reader.projects(after=paged[-1] if paged else "", limit=2)
+
+    while page := await store.read(next_page):
+        assert len(page) <= 2
+        paged += [project.name for project in page]
+    assert paged == names
+
+
+async def test_stages_come_by_position_and_then_by_name(store: SqlStore) -> None:
+    project = a_project()
+    stages = [a_stage(project, name, position=position) for name, position in (("b", 1), ("a", 2), ("c", 1), ("z", -1))]
+    await add(store, project, *stages)
+    for look in (store.read, store.write):
+        assert [stage.name for stage in await look(lambda tx: tx.stages(project.id))] == ["z", "b", "c", "a"]
+
+
+async def test_deploys_come_newest_first_by_page_and_by_filter(store: SqlStore) -> None:
+    project = a_project()
+    dev, prod = a_stage(project, "dev"), a_stage(project, "prod")
+    deploys = [a_deploy(stage, tag) for tag in ("v1", "v2", "v3") for stage in (dev, prod)]
+    deploys[0] = replace(deploys[0], status=DeployStatus.FAILED)
+    await add(store, project, dev, prod, *deploys)
+    newest_first = deploys[::-1]
+    assert await store.read(lambda reader: reader.deploys(limit=2)) == newest_first[:2]
+    assert await store.read(lambda reader: reader.deploys(before=newest_first[1].id, limit=3)) == newest_first[2:5]
+    assert await store.read(lambda reader: reader.deploys(stage_id=dev.id)) == deploys[0::2][::-1]
+    assert await store.read(lambda reader: reader.deploys(project_id="another")) == []
+    assert await store.read(lambda reader: reader.deploys(statuses=[DeployStatus.FAILED])) == [deploys[0]]
+
+
+async def test_open_deploys_are_those_queued_and_running_oldest_first(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    deploys = [a_deploy(stage, status=status) for status in DeployStatus]
+    elsewhere = a_deploy(other)
+    await add(store, project, stage, other, *deploys, elsewhere)
+    for look in (store.read, store.write):
+        assert await look(lambda tx: tx.open_deploys(stage.id)) == deploys[:2]
+        assert await look(lambda tx: tx.all_open_deploys()) == [*deploys[:2], elsewhere]
+
+
+async def test_instances_by_stage_and_state(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploys = [a_deploy(stage) for _ in InstanceState]
+    instances = [an_instance(deploy, state) for deploy, state in zip(deploys, InstanceState, strict=True)]
+    await add(store, project, stage, *deploys, *instances)
+    assert await store.read(lambda reader: reader.instances(stage_id=stage.id)) == instances[::-1]
+    assert {one.state for one in await store.read(lambda reader: reader.instances(states=ACTIVE_STATES))} == ACTIVE_STATES
+    assert await store.read(lambda reader: reader.instances(stage_id="another")) == []
+    assert await store.read(lambda reader: reader.instances(before=instances[-1].id, limit=1)) == [instances[-2]]
+
+
+# Tags.
+
+
+async def test_of_a_known_tag_only_a_new_digest_is_taken(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project, a_tag(project))
+    later = replace(a_tag(project, digest=ONE, source="poll"), first_seen=NOW + timedelta(days=1))
+    await add(store, later)
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=ONE)
+    await add(store, replace(later, digest=None))
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=ONE)
+    await add(store, replace(later, digest=TWO))
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=TWO)
+
+
+async def test_a_tag_recorded_twice_in_one_transaction_keeps_the_digest(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project, a_tag(project, digest=ONE), a_tag(project))
+    assert await store.read(lambda reader: reader.known_tags(project.id)) == [a_tag(project, digest=ONE)]
+
+
+async def test_tags_come_by_page_and_are_forgotten_with_the_polls(store: SqlStore) -> None:
+    project, other = a_project(), a_project("other")
+    await add(store, project, other, *(a_tag(project, tag) for tag in ("v3", "v1", "v2")), a_tag(other))
+    await store.write(lambda tx: tx.put_poll_state(PollState(project_id=project.id, first_done=True)))
+    tags = await store.read(lambda reader: reader.known_tags(project.id, after="v1", limit=1))
+    assert [known.tag for known in tags] == ["v2"]
+    await store.write(lambda tx: tx.forget_tags(project.id))
+    assert await store.read(lambda reader: reader.known_tags(project.id)) == []
+    assert not (await store.read(lambda reader: reader.poll_state(project.id))).first_done
+    assert len(await store.read(lambda reader: reader.known_tags(other.id))) == 1
+
+
+# Registries and the projects they serve.
+
+
+async def test_the_registry_of_a_project_is_the_one_it_names_else_that_of_its_host(store: SqlStore) -> None:
+    by_host = a_registry("host", url="https://GIT.example.com:3000/")
+    named = a_registry("named")
+    project = a_project()
+    await add(store, by_host, named, project)
+    assert await store.read(lambda reader: reader.registry_of(project)) == by_host
+    assert await store.read(lambda reader: reader.registry_of(replace(project, registry_id=named.id))) == named
+    await store.write(lambda tx: tx.delete_registry(by_host.id))
+    assert await store.read(lambda reader: reader.registry_of(project)) is None
+
+
+async def test_a_registry_that_a_project_names_cannot_be_deleted(store: SqlStore) -> None:
+    registry = a_registry()
+    await add(store, registry, a_project(registry_id=registry.id))
+    with pytest.raises(ConflictError):
+        await store.write(lambda tx: tx.delete_registry(registry.id))
+    assert await store.read(lambda reader: reader.registries()) == [registry]
+
+
+# Deleting takes along what hangs on it.
+
+
+async def test_a_deleted_project_takes_everything_along(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    await add(store, project, stage, deploy, an_instance(deploy), a_tag(project))
+    await store.write(lambda tx: tx.delete_project(project.id))
+    assert await store.read(lambda reader: reader.projects()) == []
+    assert await store.read(lambda reader: reader.all_open_deploys()) == []
+    assert await store.read(lambda reader: reader.instances()) == []
+    assert await store.read(lambda reader: reader.known_tags(project.id)) == []
+    assert await store.write(lambda tx: tx.project_by_image(project.image)) is None
+    await add(store, a_project())
+
+
+async def test_a_deleted_stage_takes_its_deploys_along_even_those_just_added(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    await add(store, project, stage)
+
+    def work(tx: Tx) -> None:
+        tx.add_deploy(a_deploy(stage))
+        tx.delete_stage(stage.id)
+
+    await store.write(work)
+    assert await store.read(lambda reader: reader.deploys()) == []
+    assert await store.write(lambda tx: tx.stages(project.id)) == []
+
+
+# Inside one transaction, everything written is seen.
+
+
+async def test_a_transaction_sees_what_it_has_written(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+
+    def work(tx: Tx) -> None:
+        tx.add_project(project)
+        assert tx.project_by_image(project.image) == project
+        tx.add_stage(stage)
+        assert tx.stages(project.id) == [stage]
+        tx.add_deploy(deploy)
+        assert tx.deploy(deploy.id) == deploy
+        assert tx.open_deploys(stage.id) == tx.all_open_deploys() == tx.deploys() == [deploy]
+        ended = replace(deploy, status=DeployStatus.SUPERSEDED)
+        tx.put_deploy(ended)
+        assert tx.deploy(deploy.id) == ended
+        assert tx.open_deploys(stage.id) == tx.all_open_deploys() == []
+        tx.record_tag(a_tag(project))
+        assert tx.known_tag(project.id, "v1") == a_tag(project)
+        tx.put_project(replace(project, port=80))
+        assert tx.project(project.id).port == 80
+        tx.put_stage(replace(stage, held=True))
+        assert tx.stages(project.id)[0].held
+
+    await store.write(work)
+    assert (await store.read(lambda reader: reader.deploy(deploy.id))).status is DeployStatus.SUPERSEDED
+
+
+async def test_what_raises_leaves_nothing_and_is_forgotten_by_later_transactions(store: SqlStore) -> None:
+    project = a_project()
+
+    def work(tx: Tx) -> None:
+        tx.add_project(project)
+        assert tx.project_by_image(project.image) is not None
+        tx.stages(project.id)
+        tx.put_setting("half", value=True)
+        raise LookupError("no")
+
+    with pytest.raises(LookupError, match="no"):
+        await store.write(work)
+    assert await store.write(lambda tx: tx.project_by_image(project.image)) is None
+    assert await store.read(lambda reader: reader.setting("half")) is None
+
+
+async def test_one_that_fails_takes_none_of_its_neighbours_along(store: SqlStore) -> None:
+    await add(store, a_project("taken"))
+    works = [add(store, a_project(f"p{number:02}")) for number in range(20)]
+    works.insert(7, add(store, a_project("new", name="taken")))
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    assert [isinstance(outcome, ConflictError) for outcome in outcomes].index(True) == 7
+    assert sum(outcome is None for outcome in outcomes) == 20
+    assert len(await store.read(lambda reader: reader.projects())) == 21
+
+
+async def test_many_writers_at_once_lose_no_update(store: SqlStore) -> None:
+    def work(tx: Tx) -> None:
+        count = tx.setting("count") or 0
+        assert isinstance(count, int)
+        tx.put_setting("count", count + 1)
+
+    await asyncio.gather(*(store.write(work) for _ in range(300)))
+    assert await store.read(lambda reader: reader.setting("count")) == 300
+
+
+# Durability, other replicas, announcements.
+
+
+async def test_what_is_written_is_there_after_a_restart(open_again: Open) -> None:
+    first, project, registry = open_again(), a_project(), a_registry(password="kept")
+    await add(first, project, registry)
+    first.close()
+    second = open_again()
+    assert await second.read(lambda reader: reader.project(project.id)) == project
+    assert await second.read(lambda reader: reader.registry(registry.id)) == registry
+
+
+async def test_only_sqlite_is_exclusive(store: SqlStore) -> None:
+    assert store.exclusive is (store._engine.dialect.name == "sqlite")
+
+
+async def test_replicas_see_one_anothers_writes_and_take_turns(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    here, there = open_store(url, tmp_path), open_store(url, tmp_path)
+    project = a_project()
+    stage = a_stage(project)
+
+    def work(tx: Tx) -> None:
+        count = tx.setting("count") or 0
+        assert isinstance(count, int)
+        tx.put_setting("count", count + 1)
+
+    try:
+        await add(here, project, stage)
+        assert await there.write(lambda tx: tx.stages(project.id)) == [stage]
+        await here.write(lambda tx: tx.put_stage(replace(stage, held=True)))
+        assert (await there.write(lambda tx: tx.stages(project.id)))[0].held
+        await asyncio.gather(*(store.write(work) for store in (here, there) for _ in range(100)))
+        assert await here.read(lambda reader: reader.setting("count")) == 200
+    finally:
+        here.close()
+        there.close()
+
+
+async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(store: SqlStore) -> None:
+    heard = asyncio.Event()
+    wrong: list[Topic] = []
+    store.listen(Topic.DEPLOYS, heard.set)
+    store.listen(Topic.SETTINGS, lambda: wrong.append(Topic.SETTINGS))
+    await store.write(lambda tx: tx.announce(Topic.DEPLOYS))
+    await asyncio.wait_for(heard.wait(), 5)
+    assert wrong == []
+
+
+async def test_a_transaction_that_fails_announces_nothing(store: SqlStore) -> None:
+    heard: list[Topic] = []
+    store.listen(Topic.DEPLOYS, lambda: heard.append(Topic.DEPLOYS))
+
+    def work(tx: Tx) -> None:
+        tx.announce(Topic.DEPLOYS)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(work)
+    await store.write(lambda tx: tx.setting("anything"))
+    assert heard == []
+
+
+async def test_a_lease_has_one_holder_until_it_runs_out(store: SqlStore) -> None:
+    soon, later = NOW + timedelta(seconds=10), NOW + timedelta(seconds=20)
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", NOW, soon))
+    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", NOW, soon))
+    assert await store.write(lambda tx: tx.acquire_lease("other", "b", NOW, soon))
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "a", NOW, later))
+    assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", soon, later))
+    assert await store.write(lambda tx: tx.acquire_lease("poll", "b", later, later))

@@ -1,0 +1,132 @@
+"""The group writer: what shares a transaction, who is told what, and when."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import pytest
+
+from tagboat.store.writer import MAX_BATCH, GroupWriter, Outcome, Work
+
+pytestmark = pytest.mark.anyio
+
+
+class Disk:
+    """Commits batches when it is let; `batches` are their sizes."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.committing = threading.Event()
+        self.may_commit = threading.Event()
+        self.may_commit.set()
+
+    def commit(self, works: Sequence[Work]) -> list[Outcome]:
+        self.batches.append(len(works))
+        outcomes = [self._outcome(work) for work in works]
+        self.committing.set()
+        assert self.may_commit.wait(10)
+        return outcomes
+
+    @staticmethod
+    def _outcome(work: Work) -> Outcome:
+        try:
+            return work(None), None
+        except LookupError as error:
+            return None, error
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+async def writer(disk: Disk) -> AsyncIterator[GroupWriter]:
+    made = GroupWriter(disk.commit)
+    yield made
+    disk.may_commit.set()
+    await asyncio.to_thread(made.close)
+
+
+def answer(number: int, _tx: object) -> int:
+    return number
+
+
+def note(done: list[int], number: int, _tx: object) -> None:
+    done.append(number)
+
+
+def spoil(_tx: object) -> None:
+    raise LookupError("spoilt")
+
+
+async def test_each_gets_the_result_of_its_own_work(writer: GroupWriter) -> None:
+    results = await asyncio.gather(*(writer.submit(partial(answer, number)) for number in range(1000)))
+    assert results == list(range(1000))
+
+
+async def test_what_is_at_hand_shares_a_transaction(writer: GroupWriter, disk: Disk) -> None:
+    await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(10)))
+    assert disk.batches == [10]
+
+
+async def test_what_comes_during_a_commit_shares_the_next(writer: GroupWriter, disk: Disk) -> None:
+    disk.may_commit.clear()
+    first = writer.submit(lambda _: 0)
+    await asyncio.to_thread(disk.committing.wait, 10)
+    rest = [writer.submit(lambda _: 1) for _ in range(7)]
+    disk.may_commit.set()
+    await asyncio.gather(first, *rest)
+    assert disk.batches == [1, 7]
+
+
+async def test_a_batch_has_a_largest_size(writer: GroupWriter, disk: Disk) -> None:
+    await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(MAX_BATCH + 1)))
+    assert disk.batches == [MAX_BATCH, 1]
+
+
+async def test_nobody_is_answered_before_the_commit(writer: GroupWriter, disk: Disk) -> None:
+    disk.may_commit.clear()
+    future = writer.submit(lambda _: "done")
+    await asyncio.to_thread(disk.committing.wait, 10)
+    _, waiting = await asyncio.wait([future], timeout=0.05)
+    assert waiting == {future}
+    disk.may_commit.set()
+    assert await future == "done"
+
+
+async def test_one_that_fails_is_told_alone(writer: GroupWriter) -> None:
+    one, failed, two = await asyncio.gather(
+        writer.submit(lambda _: 1), writer.submit(spoil), writer.submit(lambda _: 2), return_exceptions=True
+    )
+    assert (one, two) == (1, 2)
+    assert isinstance(failed, LookupError)
+
+
+async def test_a_waiter_who_was_cancelled_disturbs_nobody_and_the_work_stands(writer: GroupWriter, disk: Disk) -> None:
+    done: list[str] = []
+    disk.may_commit.clear()
+    gone = writer.submit(lambda _: done.append("gone"))
+    stays = writer.submit(lambda _: done.append("stays"))
+    await asyncio.to_thread(disk.committing.wait, 10)
+    gone.cancel()
+    disk.may_commit.set()
+    await stays
+    assert gone.cancelled()
+    assert done == ["gone", "stays"]
+    assert await writer.submit(lambda _: "still at work") == "still at work"
+
+
+async def test_work_follows_in_the_order_submitted(writer: GroupWriter) -> None:
+    done: list[int] = []
+    await asyncio.gather(*(writer.submit(partial(note, done, number)) for number in range(600)))
+    assert done == list(range(600))
+
+
+async def test_closing_finishes_the_batch_in_hand(disk: Disk) -> None:
+    writer = GroupWriter(disk.commit)
+    future = writer.submit(lambda _: "written")
+    await asyncio.to_thread(disk.committing.wait, 10)
+    await asyncio.to_thread(writer.close)
+    assert await future == "written"
