@@ -140,11 +140,14 @@ class Pipeline:
             if await self._journal.settle_digest(deploy, digest):
                 break
         scene = await self._journal.scene()
-        if not scene.deploy.force and await self._is_live(scene):
+        live = None if scene.deploy.force else await self._live_already(scene)
+        if live is not None:
+            await self._journal.put_instance(replace(live, tag=scene.deploy.tag), new=False)
             raise _AlreadyLiveError
         return scene.deploy.step(StepName.RESOLVE)
 
-    async def _is_live(self, scene: Scene) -> bool:
+    async def _live_already(self, scene: Scene) -> Instance | None:
+        """The running instance of the very digest and configuration, if there is one."""
         for instance in scene.others:
             if (
                 instance.state is InstanceState.LIVE
@@ -153,8 +156,8 @@ class Pipeline:
                 and instance.fingerprint == fingerprint(scene)
             ):
                 status = await self._engine.status(instance.container)
-                return status is not None and status.running
-        return False
+                return instance if status is not None and status.running else None
+        return None
 
     async def _pull(self) -> Step:
         scene = await self._journal.scene()
