@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
@@ -20,6 +20,8 @@ from tagboat.engine.connection import DockerConnection, StreamRequest
 from tagboat.engine.loglines import LogTail
 from tagboat.engine.progress import PullProgress
 from tagboat.engine.refusal import pull_refusal
+
+T = TypeVar("T")
 
 _ASK_S = 20.0
 _CHANGE_S = 60.0
@@ -64,9 +66,8 @@ class DockerEngine:
             try:
                 return wire.image_info(await docker.images.inspect(image), image)
             except DockerError as error:
-                if error.status == HTTPStatus.NOT_FOUND:
-                    return None
-                raise
+                _unless_gone(error)
+                return None
 
     async def pull(self, image: ImageName, digest: Digest, registry: Registry | None, progress: Callable[[str], None]) -> None:
         """Make `image`@`digest` be on the engine. `progress` gets words, at most twice a second."""
@@ -104,10 +105,10 @@ class DockerEngine:
 
     async def stop(self, container: str) -> None:
         """Send SIGTERM (or the image's stop signal), and SIGKILL after the container's own stop time-out, 10 s by default."""
-        answer = await self._inspect(container)
-        if answer is None:
+        timeout_s = await self._inspect(container, wire.stop_timeout_s)
+        if timeout_s is None:
             return
-        limit = wire.stop_timeout_s(answer) + _STOP_MARGIN_S
+        limit = timeout_s + _STOP_MARGIN_S
         async with self._connection.use(f"stop the container {container}", limit) as docker:
             try:
                 await docker.containers.container(container).stop()
@@ -124,15 +125,14 @@ class DockerEngine:
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What the engine says of the container of that name or id, None when it is gone."""
-        answer = await self._inspect(container)
-        return wire.container_status(answer) if answer is not None else None
+        return await self._inspect(container, wire.container_status)
 
     async def logs(self, container: str, tail: int) -> Sequence[str]:
         """The last `tail` lines of its output and errors, fit to be shown. Raises EngineNotFoundError when it is gone."""
         doing = f"read the log of {container}"
         async with self._connection.use(doing, _ASK_S) as docker:
-            details = await docker.containers.container(container).show()
-        kept = LogTail(tail, multiplexed=not wire.has_terminal(details))
+            terminal = wire.has_terminal(await docker.containers.container(container).show())
+        kept = LogTail(tail, multiplexed=not terminal)
         request = StreamRequest(
             path=f"containers/{container}/logs",
             params={"stdout": "1", "stderr": "1", "tail": str(tail + _LOG_PIECES)},
@@ -172,14 +172,14 @@ class DockerEngine:
         if words := summary.last_news(clock()):
             progress(words)
 
-    async def _inspect(self, container: str) -> dict[str, Any] | None:
+    async def _inspect(self, container: str, read: Callable[[wire.Json], T]) -> T | None:
+        """What `read` finds in the engine's account of the container, None when that is gone."""
         async with self._connection.use(f"inspect the container {container}", _ASK_S) as docker:
             try:
-                return await docker.containers.container(container).show()
+                return read(await docker.containers.container(container).show())
             except DockerError as error:
-                if error.status == HTTPStatus.NOT_FOUND:
-                    return None
-                raise
+                _unless_gone(error)
+                return None
 
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:

@@ -40,12 +40,13 @@ def create_body(spec: ContainerSpec, *, bounded_log: bool = True) -> dict[str, A
 
 def container_status(answer: Json) -> ContainerStatus:
     """Read the answer of ContainerInspect. `running` is False while the engine waits to restart it."""
+    container_id, name = answer["Id"], answer["Name"]
     state = answer.get("State") or {}
     health = (state.get("Health") or {}).get("Status")
     restarting = bool(state.get("Restarting"))
     return ContainerStatus(
-        id=answer["Id"],
-        name=answer["Name"].removeprefix("/"),
+        id=container_id,
+        name=name.removeprefix("/"),
         running=bool(state.get("Running")) and not restarting,
         restarting=restarting,
         restarts=int(answer.get("RestartCount") or 0),

@@ -1,0 +1,113 @@
+import pytest
+from aiodocker import DockerError
+
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    NameTakenError,
+    PortTakenError,
+)
+from tagboat.core.image import parse_image_name
+from tagboat.engine.refusal import clean, pull_refusal, refusal
+
+APP = parse_image_name("git.example.com/acme/app")
+
+NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (404, "No such container: web", EngineNotFoundError),
+        (409, 'Conflict. The container name "/web" is already in use by container "abc". You have to', NameTakenError),
+        (409, "You cannot remove a running container abc", EngineError),
+        (500, "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated", PortTakenError),
+        (500, "Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use", PortTakenError),
+        (500, "mkdir /var/lib/docker/x: no space left on device", DiskFullError),
+        (409, "write /y: no space left on device", DiskFullError),
+        (400, "client version 1.50 is too new. Maximum supported API version is 1.41", EngineUnavailableError),
+        (503, "Service Unavailable", EngineUnavailableError),
+        (400, "invalid reference format", EngineError),
+        (500, "panic", EngineError),
+    ],
+)
+def test_a_refusal_is_told_by_status_and_words(status: int, message: str, kind: type[EngineError]) -> None:
+    error = refusal(DockerError(status, message), "start web")
+    assert type(error) is kind
+    assert "start web" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "retryable", "words"),
+    [
+        ("manifest for git.example.com/acme/app@sha256:0 not found: manifest unknown", EngineNotFoundError, False, "no such"),
+        ("repository git.example.com/acme/app not found: name unknown", EngineNotFoundError, False, "no such image"),
+        (
+            "pull access denied for acme/app, repository does not exist or may require 'docker login'",
+            EngineError,
+            False,
+            "login",
+        ),
+        ('Head "https://git.example.com/v2/acme/app": no basic auth credentials', EngineError, False, "login"),
+        ('Get "https://git.example.com/v2/": unauthorized: authentication required', EngineError, False, "login"),
+        ("failed to register layer: write /x: no space left on device", DiskFullError, True, "disk is full"),
+        ("open /var/lib/docker/tmp/x: permission denied", EngineError, False, "permission denied"),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", EngineError, True, "could not reach the registry"),
+        ("dial tcp: lookup git.example.com on 127.0.0.53:53: no such host", EngineError, True, "could not reach"),
+        ("net/http: request canceled (Client.Timeout exceeded while awaiting headers)", EngineError, True, "could not reach"),
+        ("net/http: TLS handshake timeout", EngineError, True, "could not reach"),
+        ("received unexpected HTTP status: 503 Service Unavailable", EngineError, True, "could not reach"),
+        ('Get "https://git.example.com/v2/": EOF', EngineError, True, "could not reach"),
+        ("toomanyrequests: You have reached your pull rate limit", EngineError, True, "for now"),
+        ("x509: certificate signed by unknown authority", EngineError, False, "does not trust"),
+        ("http: server gave HTTP response to HTTPS client", EngineError, False, "does not trust"),
+        ("no matching manifest for linux/amd64 in the manifest list entries", EngineError, False, "no matching manifest"),
+    ],
+)
+@pytest.mark.parametrize("status", [0, 500])
+def test_a_failed_pull_is_told_by_its_words(
+    status: int, message: str, kind: type[EngineError], retryable: bool, words: str
+) -> None:
+    error = pull_refusal(DockerError(status, message), APP)
+    assert type(error) is kind
+    assert error.retryable is retryable
+    assert words in str(error)
+
+
+def test_a_login_that_is_refused_is_no_missing_image_though_the_engine_says_404() -> None:
+    message = "pull access denied for acme/app, repository does not exist or may require 'docker login'"
+    assert type(pull_refusal(DockerError(404, message), APP)) is EngineError
+
+
+@pytest.mark.parametrize("name", ["acme/timeout", "acme/no-such-host", "unauthorized/denied"])
+def test_the_name_of_an_image_tells_nothing(name: str) -> None:
+    image = parse_image_name(f"git.example.com/{name}")
+    error = pull_refusal(DockerError(404, f"manifest for {image}@sha256:0 not found: manifest unknown"), image)
+    assert type(error) is EngineNotFoundError
+
+
+def test_what_an_error_says_of_retrying_is_its_own_affair() -> None:
+    assert pull_refusal(DockerError(500, "connection refused"), APP).retryable
+    assert not EngineError("another").retryable
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (f"OCI runtime create failed: starting container process caused: {NOT_FOUND}: unknown", NOT_FOUND),
+        ("one\n  two\x1b[31m\x00three", "one two [31m three"),
+        ("invalid environment variable: =hunter2", "invalid environment variable"),
+        ("Get https://me:hunter2@git.example.com/v2/: EOF", "Get https://git.example.com/v2/: EOF"),
+        ('Get "https://git.example.com/token?account=me&sig=hunter2": EOF', 'Get "https://git.example.com/token": EOF'),
+        ("x" * 600, "x" * 500 + "…"),
+    ],
+)
+def test_words_are_cleaned(message: str, words: str) -> None:
+    assert clean(message) == words
+
+
+def test_a_password_the_engine_repeats_is_not_passed_on() -> None:
+    error = pull_refusal(DockerError(500, "login with hunter2 was refused: unauthorized"), APP, "hunter2")
+    assert "hunter2" not in str(error)

@@ -1,0 +1,157 @@
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.deploy import ContainerSpec
+from tagboat.core.image import Digest, parse_image_name
+from tagboat.engine import wire
+
+ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
+SPEC = ContainerSpec(name="web", image=f"git.example.com/acme/app@{ONE}", labels={"a": "b"}, env={"X": "1=2"})
+
+
+def test_a_container_is_published_on_loopback_only() -> None:
+    body = wire.create_body(
+        ContainerSpec(name="web", image="i", labels={}, port=8080, host_port=40000),
+    )
+    assert body["ExposedPorts"] == {"8080/tcp": {}}
+    assert body["HostConfig"]["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40000"}]}
+
+
+def test_a_container_without_port_publishes_none() -> None:
+    body = wire.create_body(SPEC)
+    assert "ExposedPorts" not in body
+    assert "PortBindings" not in body["HostConfig"]
+
+
+def test_a_container_is_confined_restarted_and_bounded() -> None:
+    body = wire.create_body(SPEC)
+    assert body["Env"] == ["X=1=2"]
+    assert body["HostConfig"] == {
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "SecurityOpt": ["no-new-privileges"],
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+    }
+    assert "LogConfig" not in wire.create_body(SPEC, bounded_log=False)["HostConfig"]
+
+
+def test_a_restarting_container_is_not_running() -> None:
+    # Docker says Running and Restarting at once.
+    status = wire.container_status(
+        {
+            "Id": "f" * 64,
+            "Name": "/web",
+            "RestartCount": 4,
+            "State": {"Running": True, "Restarting": True, "ExitCode": 137, "OOMKilled": True},
+        }
+    )
+    assert (status.running, status.restarting, status.restarts, status.exit_code) == (False, True, 4, 137)
+    assert status.oom_killed
+    assert (status.name, status.health, dict(status.labels), status.host_port) == ("web", None, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("health", "read"),
+    [({"Status": "healthy"}, "healthy"), ({"Status": "none"}, None), ({}, None), (None, None)],
+)
+def test_health(health: dict[str, str] | None, read: str | None) -> None:
+    status = wire.container_status({"Id": "1", "Name": "/web", "State": {"Health": health}})
+    assert status.health == read
+
+
+def test_a_port_the_engine_chose_is_found() -> None:
+    status = wire.container_status(
+        {
+            "Id": "1",
+            "Name": "/web",
+            "State": {},
+            "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
+            "NetworkSettings": {"Ports": {"443/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}},
+        }
+    )
+    assert status.host_port == 32768
+
+
+def test_the_stop_timeout_is_the_containers_own() -> None:
+    assert wire.stop_timeout_s({"Config": {"StopTimeout": 0}}) == 0
+    assert wire.stop_timeout_s({"Config": {}}) == 10
+
+
+@pytest.mark.parametrize(
+    ("config", "ports"),
+    [
+        ({"ExposedPorts": {"8080/tcp": {}, "53/udp": {}, "443": {}, "9/sctp": {}}}, (443, 8080)),
+        ({"ExposedPorts": None}, ()),
+        (None, ()),
+    ],
+)
+def test_tcp_ports(config: dict[str, object] | None, ports: tuple[int, ...]) -> None:
+    assert wire.image_info({"Config": config}, "nginx").tcp_ports == ports
+
+
+@pytest.mark.parametrize(
+    ("healthcheck", "has"),
+    [({"Test": ["CMD", "true"]}, True), ({"Test": ["NONE"]}, False), ({"Test": []}, False), ({}, False), (None, False)],
+)
+def test_healthcheck(healthcheck: dict[str, object] | None, has: bool) -> None:
+    assert wire.image_info({"Config": {"Healthcheck": healthcheck}}, "nginx").has_healthcheck is has
+
+
+@pytest.mark.parametrize(
+    ("text", "created"),
+    [
+        ("2026-01-02T03:04:05.123456789Z", datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)),
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", None),
+        ("", None),
+        (None, None),
+        ("yesterday", None),
+    ],
+)
+def test_created(text: str | None, created: datetime | None) -> None:
+    assert wire.image_info({"Created": text}, "nginx").created == created
+
+
+@pytest.mark.parametrize(
+    ("ref", "digests", "own"),
+    [
+        ("nginx", [f"nginx@{ONE}"], ONE),
+        (f"docker.io/library/nginx@{ONE}", [f"nginx@{ONE}"], ONE),
+        ("docker.io/acme/app:v1", [f"acme/app@{ONE}"], ONE),
+        ("git.example.com:3000/acme/app:v1", [f"acme/app@{ONE}", f"git.example.com:3000/acme/app@{TWO}"], TWO),
+        (f"nginx@{TWO}", [f"nginx@{ONE}", f"nginx@{TWO}"], TWO),
+        ("nginx:v1", [f"other@{ONE}"], None),
+        ("nginx:v1", [], None),
+        (f"sha256:{'3' * 64}", [f"nginx@{ONE}", "<none>@<none>"], None),
+    ],
+)
+def test_the_digest_is_that_of_the_same_repository(ref: str, digests: list[str], own: Digest | None) -> None:
+    assert wire.own_digest(ref, digests) == own
+
+
+def registry(username: str, password: str | None = None) -> Registry:
+    url = "https://git.example.com"
+    return Registry(id="1", name="mine", url=url, kind=RegistryKind.OCI, username=username, password=password)
+
+
+def decoded(header: str | None) -> object:
+    assert header is not None
+    return json.loads(base64.urlsafe_b64decode(header))
+
+
+def test_a_login_is_for_the_host_of_the_image() -> None:
+    header = wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry("me", "p:w/ü"))
+    assert decoded(header) == {"username": "me", "password": "p:w/ü", "serveraddress": "git.example.com"}
+
+
+def test_docker_hub_wants_its_historic_address() -> None:
+    header = wire.registry_auth(parse_image_name("nginx"), registry("me", "secret"))
+    assert decoded(header) == {"username": "me", "password": "secret", "serveraddress": "https://index.docker.io/v1/"}
+
+
+def test_without_password_the_pull_is_anonymous() -> None:
+    assert wire.registry_auth(parse_image_name("nginx"), None) is None
+    assert wire.registry_auth(parse_image_name("nginx"), registry("me")) is None
