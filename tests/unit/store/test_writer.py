@@ -97,9 +97,8 @@ async def test_nobody_is_answered_before_the_commit(writer: GroupWriter, disk: D
 
 
 async def test_one_that_fails_is_told_alone(writer: GroupWriter) -> None:
-    one, failed, two = await asyncio.gather(
-        writer.submit(lambda _: 1), writer.submit(spoil), writer.submit(lambda _: 2), return_exceptions=True
-    )
+    works = (partial(answer, 1), spoil, partial(answer, 2))
+    one, failed, two = await asyncio.gather(*map(writer.submit, works), return_exceptions=True)
     assert (one, two) == (1, 2)
     assert isinstance(failed, LookupError)
 

@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import parse_image_name
+from tagboat.core.naming import MAX_LENGTH, container_name, parse_name, unique_name
+
+PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) <= 200)
+
+
+@pytest.mark.parametrize("text", ["a", "0", "app", "my-app", "a.b_c--d", "a" * MAX_LENGTH])
+def test_names(text: str) -> None:
+    assert parse_name(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-a", "a-", ".a", "a.", "_", "App", "a b", "a/b", "a\n", "é", "a" * (MAX_LENGTH + 1), "a\x00"]
+)
+def test_what_cannot_be_a_name(text: str) -> None:
+    with pytest.raises(InvalidValueError, match="cannot be a name"):
+        parse_name(text)
+
+
+def test_an_error_repeats_little_of_a_long_text() -> None:
+    with pytest.raises(InvalidValueError) as raised:
+        parse_name("x" * 100_000)
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [((), "app"), (("app",), "app-2"), (("app", "app-2", "app-3"), "app-4"), (("app-2",), "app")],
+)
+def test_a_name_that_is_taken_gets_the_first_free_number(taken: tuple[str, ...], name: str) -> None:
+    assert unique_name("app", taken.__contains__) == name
+
+
+def test_a_long_name_is_cut_and_its_number_still_fits() -> None:
+    base = unique_name("a" * 100, lambda _: False)
+    assert base == "a" * MAX_LENGTH
+    taken = {base} | {f"{'a' * (MAX_LENGTH - 2)}-{number}" for number in range(2, 10)}
+    assert unique_name("a" * 100, taken.__contains__) == "a" * (MAX_LENGTH - 3) + "-10"
+
+
+@given(wanted=PATH_PARTS, others=st.integers(0, 12))
+def test_whatever_an_image_is_called_its_projects_get_good_names_of_their_own(wanted: str, others: int) -> None:
+    part = parse_image_name(f"git.example.com/{wanted}").last_part
+    names: set[str] = set()
+    for _ in range(others + 1):
+        name = unique_name(part, names.__contains__)
+        assert parse_name(name) == name
+        names.add(name)
+    assert len(names) == others + 1
+
+
+def test_the_name_of_a_container() -> None:
+    assert container_name("app", "prod", "1a2b3c4d") == "app-prod-1a2b3c4d"
