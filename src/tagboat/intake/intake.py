@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
 from tagboat.core.decision import refuses
 from tagboat.core.delivery import Delivery
@@ -15,7 +16,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
 from tagboat.core.push import Push
-from tagboat.intake.admit import Admission
+from tagboat.intake.admit import Admission, as_stored
 from tagboat.intake.receipt import PushResult, Receipt, encode
 
 INSPECTION_LIMIT_S = 4.0
@@ -57,14 +58,12 @@ class Intake:
         Raises StoreUnavailableError when nothing could be written.
         """
         pushes = distinct(pushes)
-        answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, {}))
-        if isinstance(answer, bytes):
-            return answer
-        inspected = await self._inspect(answer.images)
-        answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected))
-        if isinstance(answer, bytes):
-            return answer
-        raise AssertionError("an image is unknown though it was inspected")
+        inspected: dict[ImageName, ImageInfo | None] = {}
+        while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
+            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected))
+            if isinstance(answer, bytes):
+                return answer
+            inspected.update(await self._inspect(answer.images))
 
     async def refuse(self, sender: str, status: int, reason: str) -> None:
         """Keep a delivery that could not be read, with why."""
@@ -84,7 +83,7 @@ class Intake:
         if unknown := _unknown(tx, pushes, inspected):
             return _Unknown(unknown)
         admission = Admission(tx, self._deployer, inspected, self._clock())
-        results = tuple(admission.admit(push) for push in pushes)
+        results = tuple(admission.admit(push) for push in _distinct_as_stored(tx, pushes))
         return _keep(tx, results, sender, reason, admission.now)
 
     async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
@@ -117,6 +116,19 @@ def distinct(pushes: Sequence[Push]) -> tuple[Push, ...]:
         if key not in kept or (kept[key].image.digest is None and push.image.digest is not None):
             kept[key] = push
     return tuple(kept.values())
+
+
+def _distinct_as_stored(reader: Reader, pushes: Sequence[Push]) -> Sequence[Push]:
+    """`pushes` with those made one that the registry will take for one tag: Gitea does not tell V1 from v1."""
+    if len(pushes) < 2:  # noqa: PLR2004 - one cannot be there twice
+        return pushes
+    return distinct([as_stored(push, _kind_of(reader, push.image.name)) for push in pushes])
+
+
+def _kind_of(reader: Reader, image: ImageName) -> RegistryKind | None:
+    project = reader.project_by_image(image)
+    registry = reader.registry_of(project) if project else reader.registry_for_host(image.host)
+    return registry.kind if registry else None
 
 
 def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageName, object]) -> tuple[ImageRef, ...]:

@@ -27,7 +27,7 @@ class HungUpError(Exception):
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     """Return the body of an ASGI request; raise TooLargeError as soon as it is known to be over 1 MiB."""
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:20]) > MAX_BYTES:
+    if announced.isdecimal() and int(announced[:20]) > MAX_BYTES:
         raise TooLargeError
     body = b""
     while True:
@@ -64,7 +64,7 @@ def _is_form(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _form_payload(body: bytes) -> bytes:
     try:
-        fields = dict(parse_qsl(body.decode("ascii"), max_num_fields=_MAX_FORM_FIELDS))
+        fields = dict(parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_FORM_FIELDS))
     except ValueError:
         raise InvalidValueError("the body is not a form, though its content type says so") from None
     if "payload" not in fields:

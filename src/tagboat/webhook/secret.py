@@ -24,6 +24,7 @@ class SecretCheck:
         self._store = store
         self._listening = False
         self._known: bytes | None = None
+        self._changes = 0
 
     async def accepts(self, offered: str) -> bool:
         """Whether `offered` is the secret; the time taken says nothing of how much of it is right."""
@@ -34,14 +35,16 @@ class SecretCheck:
         if not self._listening:
             self._store.listen(Topic.SETTINGS, self._forget)
             self._listening = True
+        changes = self._changes
         # A store that has no secret yet accepts nothing: a fresh one is compared with, and thrown away.
         known = (await self._store.read(_read) or str(uuid.uuid4())).encode()
-        if self._store.exclusive:
+        if self._store.exclusive and changes == self._changes:  # else what was read may be the old one
             self._known = known
         return known
 
     def _forget(self) -> None:
         self._known = None
+        self._changes += 1
 
 
 def _read(reader: Reader) -> str | None:

@@ -97,8 +97,8 @@ async def test_nobody_is_answered_before_the_commit(writer: GroupWriter, disk: D
 
 
 async def test_one_that_fails_is_told_alone(writer: GroupWriter) -> None:
-    works = (partial(answer, 1), spoil, partial(answer, 2))
-    one, failed, two = await asyncio.gather(*map(writer.submit, works), return_exceptions=True)
+    works: tuple[Work, ...] = (partial(answer, 1), spoil, partial(answer, 2))
+    one, failed, two = await asyncio.gather(*(writer.submit(work) for work in works), return_exceptions=True)
     assert (one, two) == (1, 2)
     assert isinstance(failed, LookupError)
 

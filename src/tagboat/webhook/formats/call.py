@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.excerpt import excerpt
 from tagboat.core.image import ImageRef
 
 
@@ -32,6 +33,11 @@ def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
     if not isinstance(value, str) or not value:
         raise InvalidValueError(f"{'.'.join(path)} must be a text, and is missing or something else")
     return value
+
+
+def shown(value: object) -> str:
+    """A value for a sentence: a text in quotes, cut short; of anything else only what it is, since it may be nested deeply."""
+    return excerpt(value) if isinstance(value, str) else "nothing" if value is None else "no text"
 
 
 def host_of(url: str) -> str:

@@ -4,7 +4,7 @@ They announce every child manifest of a multi-arch image too, with its digest as
 """
 
 from tagboat.core.image import ImageRef, parse_image_name, parse_tag
-from tagboat.webhook.formats.call import Call, News, host_of, text_at
+from tagboat.webhook.formats.call import Call, News, host_of, shown, text_at
 
 NAME = "gitea"
 
@@ -18,13 +18,13 @@ def read(call: Call) -> News:
     """Read the call; raise InvalidValueError when a container package has no usable name."""
     event = call.headers.get("x-gitea-event") or call.headers.get("x-forgejo-event")
     if event != "package":
-        return News((), f"the Gitea event {event!r:.40} is no package event")
+        return News((), f"the Gitea event {shown(event)} is no package event")
     if call.body.get("action") != "created":
-        return News((), f"the package was {call.body.get('action')!r:.40}, not 'created'")
+        return News((), f"the package was {shown(call.body.get('action'))}, not 'created'")
     package = call.body.get("package")
     kind = package.get("type") if isinstance(package, dict) else None
     if kind is not None and kind != "container":
-        return News((), f"the package is of type {kind!r:.40}, not 'container'")
+        return News((), f"the package is of type {shown(kind)}, not 'container'")
     version = text_at(call.body, "package", "version")
     if version.startswith("sha256:"):
         return News((), "the package version is a digest: part of an image whose tag comes with a call of its own")
