@@ -55,7 +55,7 @@ def run() -> None:
     _clear(engine)
     processes = Processes(_make_folder())
     with doing("") as line:
-        line.text = f"Docker engine {ensure_engine(engine, processes)} answers at {engine.path}"
+        line.text = ensure_engine(engine, processes)
     server, registry = Server(FOLDER, processes), Registry(FOLDER, processes, free_port())
     (FOLDER / "registry-host").write_text(registry.host)
     with doing("") as line:
@@ -90,7 +90,7 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
         if not engine.is_empty():
             raise DemoError(
                 f"the dockerd that the demo started (process {dockerd.pid}) runs containers of others and is left alone",
-                f"when they are done, end it with kill {dockerd.pid}, and remove {FOLDER}",
+                f"docker --host {engine.url} ps --all shows them; once they are gone, make demo-stop ends dockerd too",
             )
         with doing("the dockerd that the demo started is ended"):
             processes.end(DOCKERD)

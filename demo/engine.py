@@ -54,7 +54,7 @@ class Engine:
         return not json.loads(self._call("GET", "/containers/json?all=1"))
 
     def _call(self, method: str, path: str) -> bytes:
-        """Call the engine's API; what is gone already counts as removed. Raises OSError."""
+        """Call the engine's API; to remove what is gone, or what others use, does nothing. Raises OSError."""
         connection = _UnixConnection(self.path)
         try:
             connection.request(method, path)
@@ -64,7 +64,7 @@ class Engine:
             raise OSError(f"the engine's answer is unreadable: {error}") from error
         finally:
             connection.close()
-        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status != HTTPStatus.NOT_FOUND:
+        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
             raise OSError(f"{method} {path}: {answer.status} {body[:300].decode(errors='replace')}")
         return body
 
@@ -81,16 +81,16 @@ def find_engine() -> Engine:
 
 
 def ensure_engine(engine: Engine, processes: Processes) -> str:
-    """Let the engine run, and return its release. Raises DemoError when none answers and none can be started."""
+    """Let the engine run, and return how that came about. Raises DemoError when none answers and none can be started."""
     try:
-        return engine.version()
+        return f"Docker engine {engine.version()} answers at {engine.path}"
     except PermissionError:
         raise DemoError(
             f"you may not use the Docker engine at {engine.path}",
             "run the demo as root, or join the group docker (sudo usermod -aG docker $USER) and log in again",
         ) from None
     except OSError:
-        return _start(engine, processes)
+        return f"no Docker engine ran, so dockerd {_start(engine, processes)} was started"
 
 
 def _start(engine: Engine, processes: Processes) -> str:
