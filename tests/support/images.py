@@ -16,7 +16,6 @@ from demo.sample_image import (
     own_architecture,
     push,
 )
-
 from tagboat.core.image import Digest, parse_digest
 
 __all__ = [
