@@ -34,6 +34,7 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "processes.json"
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def log(self, name: str) -> Path:
         """Where what the program writes goes."""
@@ -54,6 +55,7 @@ class Processes:
                 )
             except OSError as error:
                 raise DemoError(f"{command[0]} cannot be started: {error.strerror}") from None
+        self._children[name] = process
         began = _began(process.pid)
         running = Running(process.pid, -1 if began is None else began)
         self._remember(name, running)
@@ -74,6 +76,8 @@ class Processes:
                     break
             else:
                 raise DemoError(f"{name} (process {running.pid}) does not end")
+        if child := self._children.pop(name, None):
+            child.wait()
         self._remember(name, None)
         return running is not None
 
