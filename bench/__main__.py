@@ -1,0 +1,32 @@
+"""`python -m bench`: all measurements in about three minutes. Needs a Docker engine and the programs of `make test`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import idle, poll_requests, push_time, webhook_rate
+from bench.rig import BenchError
+
+
+def main() -> int:
+    """Measure and print; 1 when something could not be measured."""
+    with tempfile.TemporaryDirectory(prefix="tagboat-bench-") as name:
+        folder = Path(name)
+        used = folder / "used"
+        try:
+            print("Push to answering", flush=True)
+            push_time.measure(folder)
+            print("Polling at rest", flush=True)
+            poll_requests.measure(folder)
+            print("Webhook calls, each answered once it is on disk", flush=True)
+            webhook_rate.measure(folder, used)
+            print("Start and rest", flush=True)
+            idle.measure(folder, used)
+        except BenchError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

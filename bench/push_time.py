@@ -1,0 +1,121 @@
+"""From the push's news to the first answer of the new container, beside the same work done by bare engine calls."""
+
+import asyncio
+import json
+import time
+import urllib.parse
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+from aiodocker.types import JSONValue
+
+from bench.rig import BenchError, Server, await_page, await_value, free_port, show, tagboat
+from tests.support.docker_registry import docker_registry
+from tests.support.images import push_image
+
+ROUNDS = 9
+_REPOSITORY = "bench/pushed"
+
+
+def measure(folder: Path) -> None:
+    """Print both times and their ratio, and where Tagboat's time went, step by step."""
+    with docker_registry() as registry, tagboat(folder / "pushed") as server:
+        try:
+            _by_turns(server, registry.host)
+        finally:
+            server.remove_projects()
+            asyncio.run(_remove_images(f"{registry.host}/"))
+
+
+def _by_turns(server: Server, host: str) -> None:
+    image = f"{host}/{_REPOSITORY}"
+    push_image(host, _REPOSITORY, "v0", body="round 0")
+    _succeeded(server, server.push(f"{image}:v0")["deploy"])
+    own, floor, steps = [], [], []
+    for number in range(1, ROUNDS + 1):
+        push_image(host, _REPOSITORY, f"v{number}", body=f"round {number}")
+        seconds, deploy = _own(server, f"{image}:v{number}")
+        own.append(seconds * 1000)
+        steps.append(deploy)
+        digest = push_image(host, _REPOSITORY, f"floor{number}", body=f"floor {number}")
+        floor.append(asyncio.run(_floor(f"{image}@{digest}")) * 1000)
+    show("push to first answer", own, "pull+create+start+200", floor, "ms", "ratio <= 1.25")
+    _show_steps(steps)
+
+
+def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
+    path = server.webhook_path()
+    began = time.perf_counter()
+    push = server.call("POST", path, {"image": reference})["pushes"][0]
+    stage, deploy = push["stage"]["id"], push["deploy"]
+
+    def port() -> int | None:
+        for instance in server.call("GET", f"/api/instances?stage={stage}")["items"]:
+            if instance["deploy"] == deploy and instance["url"]:
+                return int(urllib.parse.urlsplit(instance["url"]).port or 0)
+        return None
+
+    await_page(await_value(port, "the new instance", pause_s=0.005))
+    took = time.perf_counter() - began
+    return took, _succeeded(server, deploy)
+
+
+def _succeeded(server: Server, deploy_id: str) -> Mapping[str, Any]:
+    """The deploy once it has ended; raises BenchError unless it succeeded."""
+    server.await_rest()
+    deploy: Mapping[str, Any] = server.call("GET", f"/api/deploys/{deploy_id}")
+    if deploy["status"] != "succeeded":
+        raise BenchError(f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}")
+    return deploy
+
+
+async def _floor(reference: str) -> float:
+    """Seconds for the same image by bare calls over a connection that is open already."""
+    port = free_port()
+    config: dict[str, JSONValue] = {
+        "Image": reference,
+        "ExposedPorts": {"8080/tcp": {}},
+        "HostConfig": {
+            "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "SecurityOpt": ["no-new-privileges"],
+        },
+    }
+    async with aiodocker.Docker() as docker:
+        await docker.version()
+        began = time.perf_counter()
+        await docker.images.pull(reference)
+        container = await docker.containers.create(config)
+        try:
+            await container.start()
+            await asyncio.to_thread(await_page, port)
+            return time.perf_counter() - began
+        finally:
+            await container.delete(force=True)
+
+
+async def _remove_images(prefix: str) -> None:
+    async with aiodocker.Docker() as docker:
+        for image in await docker.images.list():
+            for reference in image["RepoDigests"] or ():
+                if reference.startswith(prefix):
+                    await docker.images.delete(reference, force=True)
+
+
+def _show_steps(deploys: list[Mapping[str, Any]]) -> None:
+    """Print the median of every step, so that a ratio out of bounds says where to look."""
+    took: dict[str, list[float]] = {}
+    for deploy in deploys:
+        for step in deploy["steps"]:
+            if step["started_at"] and step["finished_at"]:
+                took.setdefault(step["name"], []).append(_ms(step["started_at"], step["finished_at"]))
+        took.setdefault("queue", []).append(_ms(deploy["created_at"], deploy["started_at"]))
+    medians = {name: round(sorted(values)[len(values) // 2], 1) for name, values in took.items()}
+    print(f"  of which, in ms by Tagboat's own record: {json.dumps(medians)}")
+
+
+def _ms(began: str, ended: str) -> float:
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() * 1000

@@ -1,0 +1,101 @@
+"""Durable webhook calls a second, beside Debian's `webhook`, which runs /bin/true and stores nothing."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rig import BenchError, Server, await_value, end, free_port, show, tagboat
+from tests.support.docker_registry import docker_registry
+from tests.support.images import push_image
+
+LOAD_S = 3
+ROUNDS = 3
+CONCURRENCY = 32
+_SCRIPT = """
+local threads = 0
+function setup(thread) thread:set("number", threads); threads = threads + 1 end
+function init(args) image, prefix, distinct, sent = args[1], args[2], args[3] == "distinct", 0 end
+function request()
+  sent = sent + 1
+  local tag = distinct and (prefix .. "-" .. number .. "-" .. sent) or "v1"
+  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, '{"image": "' .. image .. ":" .. tag .. '"}')
+end
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("\\nRESULT %f %f %d\\n", summary.requests / summary.duration * 1e6, latency:percentile(99) / 1e3,
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one load saw: calls a second, and the 99th percentile of the latency in ms."""
+
+    rate: float
+    p99_ms: float
+
+
+def measure(folder: Path, data_dir: Path) -> None:
+    """Print calls a second and p99 of every kind of call, and of the peer, loaded by turns; leaves a used `data_dir`."""
+    script = folder / "load.lua"
+    script.write_text(_SCRIPT)
+    with docker_registry() as registry, tagboat(data_dir) as server, _peer(folder) as peer_url:
+        image = f"{registry.host}/bench/hooked"
+        push_image(registry.host, "bench/hooked", "v1")
+        stage = server.push(f"{image}:v1")["stage"]["id"]
+        server.await_rest()
+        try:
+            _by_turns(server, stage, script, image, peer_url)
+        finally:
+            server.remove_projects()
+
+
+def _by_turns(server: Server, stage: str, script: Path, image: str, peer_url: str) -> None:
+    own_url = f"http://127.0.0.1:{server.port}{server.webhook_path()}"
+    kinds = [(outcome, tags) for outcome in ("offered", "queued") for tags in ("same", "distinct")]
+    own: dict[tuple[str, str], list[Load]] = {kind: [] for kind in kinds}
+    peer: dict[tuple[str, str], list[Load]] = {kind: [] for kind in kinds}
+    for turn in range(ROUNDS):
+        for outcome, tags in kinds:
+            server.call("PATCH", f"/api/stages/{stage}", {"auto_deploy": outcome == "queued"})
+            words = (image, f"{outcome}{turn}", tags)
+            own[outcome, tags].append(_load(script, own_url, words))
+            server.await_rest()
+            peer[outcome, tags].append(_load(script, peer_url, words))
+    for kind in kinds:
+        name = f"{kind[0]}, {kind[1]} tag{'s' if kind[1] == 'distinct' else ''}"
+        show(name, [x.rate for x in own[kind]], "webhook, /bin/true", [x.rate for x in peer[kind]], "calls/s")
+        show(f"{name}: p99", [x.p99_ms for x in own[kind]], "webhook, /bin/true", [x.p99_ms for x in peer[kind]], "ms")
+
+
+def _load(script: Path, url: str, words: tuple[str, ...]) -> Load:
+    command = ["wrk", "-t2", f"-c{CONCURRENCY}", f"-d{LOAD_S}s", "-s", str(script), url, "--", *words]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rate, p99_ms, errors = next(line for line in said.splitlines() if line.startswith("RESULT ")).split()[1:]
+    if int(errors):
+        raise BenchError(f"{errors} of the calls failed under load")
+    return Load(float(rate), float(p99_ms))
+
+
+@contextmanager
+def _peer(folder: Path) -> Iterator[str]:
+    port = free_port()
+    hooks = folder / "hooks.json"
+    hooks.write_text(json.dumps([{"id": "bench", "execute-command": "/bin/true"}]))
+    command = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await_value(lambda: _listens(port), "the start of webhook")
+        yield f"http://127.0.0.1:{port}/hooks/bench"
+    finally:
+        end(process)
+
+
+def _listens(port: int) -> bool | None:
+    # The kernel's table tells without a connection that the peer would have to serve; 0A is LISTEN.
+    tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    return True if any(f":{port:04X} " in line and " 0A " in line for line in tables.splitlines()) else None
