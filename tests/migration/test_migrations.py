@@ -1,6 +1,9 @@
-"""The migrations make exactly the tables that the store speaks of, on both databases."""
+"""The migrations make exactly the tables that the store speaks of, on both databases.
 
-from collections.abc import Iterator
+A new database is made at once from those tables, an older one by the migrations: both ways must lead to the same.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, inspect, text
 
 import tagboat.store.migrations
 from tagboat.core.errors import SettingsError
-from tagboat.store.database import HEAD, current_revision, migrate, open_database
+from tagboat.store.database import HEAD, begin_write, current_revision, migrate, open_database, upgrade
 from tagboat.store.tables import metadata
 from tests.support.postgres import Postgres
 
@@ -29,6 +32,15 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     opened.dispose()
 
 
+def by_migrations(engine: Engine) -> None:
+    with engine.begin() as connection:
+        begin_write(connection)
+        upgrade(connection)
+
+
+both_ways = pytest.mark.parametrize("make", [by_migrations, migrate], ids=["by migrations", "at once"])
+
+
 def differences(engine: Engine, wanted: MetaData) -> list[object]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -41,13 +53,14 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def test_the_migrations_make_the_tables(engine: Engine) -> None:
-    migrate(engine)
+@both_ways
+def test_the_migrations_make_the_tables(engine: Engine, make: Callable[[Engine], None]) -> None:
+    make(engine)
     assert differences(engine, metadata) == []
 
 
 def test_a_difference_would_be_seen(engine: Engine) -> None:
-    migrate(engine)
+    by_migrations(engine)
     wanted = MetaData()
     for table in metadata.tables.values():
         table.to_metadata(wanted)
@@ -56,8 +69,9 @@ def test_a_difference_would_be_seen(engine: Engine) -> None:
     assert len(differences(engine, wanted)) == 2
 
 
-def test_indexes_and_their_conditions_are_the_same(engine: Engine) -> None:
-    migrate(engine)
+@both_ways
+def test_indexes_and_their_conditions_are_the_same(engine: Engine, make: Callable[[Engine], None]) -> None:
+    make(engine)
     for table in metadata.tables.values():
         made = {index["name"] for index in inspect(engine).get_indexes(table.name) if not index.get("duplicates_constraint")}
         assert made == {index.name for index in table.indexes}, table.name
@@ -68,8 +82,9 @@ def test_indexes_and_their_conditions_are_the_same(engine: Engine) -> None:
     assert "running" in statement
 
 
-def test_foreign_keys_take_along_what_hangs_on_them(engine: Engine) -> None:
-    migrate(engine)
+@both_ways
+def test_foreign_keys_take_along_what_hangs_on_them(engine: Engine, make: Callable[[Engine], None]) -> None:
+    make(engine)
     for table in metadata.tables.values():
         made = {
             (tuple(key["constrained_columns"]), key["referred_table"], key["options"].get("ondelete"))
@@ -86,19 +101,41 @@ def test_the_head_is_that_of_the_migrations() -> None:
     assert scripts().get_heads() == [HEAD]
 
 
-def test_a_new_database_has_no_revision_and_then_the_newest(engine: Engine) -> None:
+@both_ways
+def test_a_new_database_has_no_revision_and_then_the_newest(engine: Engine, make: Callable[[Engine], None]) -> None:
     assert current_revision(engine) is None
-    migrate(engine)
+    make(engine)
     assert current_revision(engine) == HEAD
 
 
-def test_migrating_twice_changes_nothing(engine: Engine) -> None:
-    migrate(engine)
+@both_ways
+def test_migrating_again_changes_nothing(engine: Engine, make: Callable[[Engine], None]) -> None:
+    make(engine)
     with engine.begin() as connection:
         connection.execute(metadata.tables["settings"].insert().values(name="kept", value=1))
     migrate(engine)
+    by_migrations(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT name FROM settings")) == "kept"
+
+
+def test_both_ways_note_the_revision_in_the_same_table(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    by_migrations(engine)
+    (tmp_path / "other").mkdir()
+    url = None if engine.dialect.name == "sqlite" else request.getfixturevalue("postgres").new_database()
+    other = open_database(url, tmp_path / "other")
+    try:
+        migrate(other)
+        shapes = [
+            [
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in inspect(one).get_columns("alembic_version")
+            ]
+            for one in (engine, other)
+        ]
+        assert shapes[0] == shapes[1]
+    finally:
+        other.dispose()
 
 
 def test_a_url_that_is_none_is_refused_without_being_repeated(tmp_path: Path) -> None:
