@@ -22,14 +22,14 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.errors import ConflictError, NotFoundError, SettingsError
+from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -570,6 +570,24 @@ async def test_replicas_see_one_anothers_writes_and_take_turns(postgres: Postgre
     finally:
         here.close()
         there.close()
+
+
+async def test_a_database_that_is_out_of_reach_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "key"
+    folder.mkdir()
+    with running_postgres() as server:
+        url = server.new_database()
+        store = open_store(url, folder)
+        await add(store, a_project())
+    try:
+        with pytest.raises(StoreUnavailableError, match="the database cannot be used"):
+            await store.read(lambda reader: reader.projects())
+        with pytest.raises(StoreUnavailableError, match="the database cannot be used"):
+            await add(store, a_project("other"))
+        with pytest.raises(StoreUnavailableError, match="the database cannot be used"):
+            open_store(url, folder)
+    finally:
+        store.close()
 
 
 async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(store: SqlStore) -> None:
