@@ -23,6 +23,8 @@ _SERVE = (
     "sys.exit(serve(load_settings(os.environ, cwd=pathlib.Path('/'), is_tty=False)))"
 )
 _LIMIT_S = 60.0
+_PROBE_S = 0.05
+"""Docker's proxy accepts before the container has a network, and then waits a second for a lost packet: ask anew instead."""
 _KEPT_S = 2.0
 """Shorter than the server keeps an idle connection open: a longer pause ends with a call into a closed one."""
 
@@ -145,7 +147,7 @@ def await_page(port: int) -> None:
 
 
 def _page(port: int) -> bool | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PROBE_S)
     try:
         connection.request("GET", "/")
         return True if connection.getresponse().status == http.client.OK else None
