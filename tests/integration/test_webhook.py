@@ -250,7 +250,7 @@ async def test_a_body_without_a_usable_image_is_refused_in_words_and_kept(hook: 
 
 @pytest.mark.parametrize("headers", [{}, GITEA])
 async def test_no_depth_of_nesting_brings_it_down(hook: Hook, headers: dict[str, str]) -> None:
-    for depth in range(700, 1010, 3):
+    for depth in range(900, 1010):
         nested = b'{"image":%s,"action":%s,"events":[%s]}' % ((b"[" * depth + b"]" * depth,) * 3)
         assert (await hook.send(nested, headers)).status in {202, 400}, depth
 
