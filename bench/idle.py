@@ -10,7 +10,7 @@ ROUNDS = 3
 _SETTLE_S = 2.0
 """A server has no sign of rest that could be awaited: this is how long it may still be busy with having started."""
 _BARE = (
-    "import aiodocker, aiohttp, alembic, fastapi, msgspec, sqlalchemy.ext.asyncio, structlog, uvicorn, uvloop, signal; "
+    "import aiodocker, aiohttp, alembic, fastapi, msgspec, sqlalchemy, structlog, uvicorn, uvloop, signal; "
     "print('ready', flush=True); signal.pause()"
 )
 
