@@ -108,7 +108,7 @@ def tagboat(url: str | None, *words: str, token: str = TOKEN, **more: str) -> su
         (["doctor"], "engine"),
     ],
 )
-def test_what_each_command_says(url: str, words: list[str], said: str):
+def test_what_each_command_says(url: str, words: list[str], said: str) -> None:
     done = tagboat(url, *words)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
@@ -116,7 +116,7 @@ def test_what_each_command_says(url: str, words: list[str], said: str):
 
 
 @pytest.mark.parametrize("words", ["status", "projects", "poll", "doctor", "webhook url", "logs app dev", "explain a:b"])
-def test_json_is_one_document_on_stdout(url: str, words: str):
+def test_json_is_one_document_on_stdout(url: str, words: str) -> None:
     done = tagboat(url, *words.split(), "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
@@ -132,46 +132,46 @@ def test_json_is_one_document_on_stdout(url: str, words: str):
         (["webhook", "regenerate"], 1, "--yes"),
     ],
 )
-def test_what_goes_wrong_is_one_line(url: str, words: list[str], code: int, said: str):
+def test_what_goes_wrong_is_one_line(url: str, words: list[str], code: int, said: str) -> None:
     done = tagboat(url, *words)
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_token_is_told_and_not_shown(url: str):
+def test_a_wrong_token_is_told_and_not_shown(url: str) -> None:
     done = tagboat(url, "projects", token="wrong-token")
     assert done.returncode == 1
     assert "does not accept the token" in done.stderr
     assert "wrong-token" not in done.stderr
 
 
-def test_a_server_that_is_down():
+def test_a_server_that_is_down() -> None:
     done = tagboat("http://127.0.0.1:9", "status")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "cannot be reached" in done.stderr
 
 
-def test_no_server_on_this_machine(tmp_path: Path):
+def test_no_server_on_this_machine(tmp_path: Path) -> None:
     done = tagboat(None, "status", TAGBOAT_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     assert "tagboat serve" in done.stderr
 
 
-def test_the_local_server_is_found_through_the_data_directory(url: str, tmp_path: Path):
+def test_the_local_server_is_found_through_the_data_directory(url: str, tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text(json.dumps({"url": url, "token": TOKEN}))
     assert tagboat(None, "projects", TAGBOAT_DATA_DIR=str(tmp_path)).returncode == 0
 
 
-def test_an_unknown_setting_stops_serve_with_one_line():
+def test_an_unknown_setting_stops_serve_with_one_line() -> None:
     done = tagboat(None, "serve", TAGBOAT_PROT="1")
     assert done.returncode == 1
     assert done.stderr.startswith("tagboat: TAGBOAT_PROT is not a setting")
     assert done.stderr.count("\n") == 1
 
 
-def test_help_loads_nothing_heavy():
+def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\nfrom tagboat.cli.main import run\nsys.argv=['tagboat','--help']\n"
         "try: run()\nexcept SystemExit: pass\n"
