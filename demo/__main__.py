@@ -137,7 +137,13 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     token = f"$(cat {server.token_file})"
     say(f"export TAGBOAT_DATA_DIR={server.data_dir}")
     say(f"alias tagboat={program()}")
-    for command in ("status", "projects", "logs hello dev", f"explain {registry.host}/{REPOSITORY}:v5", "webhook url"):
+    for command in (
+        "status",
+        "logs hello dev",
+        "deploy hello dev v1 --wait",
+        f"explain {registry.host}/{REPOSITORY}:v5",
+        "webhook url",
+    ):
         say(f"tagboat {command}")
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
     title("Stop it: make demo-stop")
