@@ -53,12 +53,18 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
     push = server.call("POST", path, {"image": reference})["pushes"][0]
     stage, deploy = push["stage"]["id"], push["deploy"]
 
+    def is_started() -> bool | None:
+        # Whoever asks before leaves the kernel looking for a container without a network, for up to a second.
+        steps = server.call("GET", f"/api/deploys/{deploy}")["steps"]
+        return True if any(step["name"] == "start" and step["status"] in {"done", "failed"} for step in steps) else None
+
     def port() -> int | None:
         for instance in server.call("GET", f"/api/instances?stage={stage}")["items"]:
             if instance["deploy"] == deploy and instance["url"]:
                 return int(urllib.parse.urlsplit(instance["url"]).port or 0)
         return None
 
+    await_value(is_started, "the start of the new container", pause_s=0.005)
     await_page(await_value(port, "the new instance", pause_s=0.005))
     took = time.perf_counter() - began
     return took, _succeeded(server, deploy)
