@@ -91,6 +91,7 @@ def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     logging.captureWarnings(capture=True)
 
 

@@ -44,7 +44,7 @@ async def _config(api: Api) -> str:
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve `app` on a free loopback port, and give its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
