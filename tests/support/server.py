@@ -1,0 +1,152 @@
+"""The real server: a process of its own, spoken to over HTTP."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+TOKEN = "an-admin-token-for-tests"
+PROGRAM = (sys.executable, "-c", "from tagboat.cli.main import run; run()")
+_READY_S = 20.0
+_WAIT_S = 60.0
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """`tagboat serve` in a directory of its own. `call` answers the status and the decoded JSON."""
+
+    directory: Path
+    engine_url: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def variables(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
+        own = {
+            "TAGBOAT_DATA_DIR": str(self.directory / "data"),
+            "TAGBOAT_PORT": str(self.port),
+            "TAGBOAT_ADMIN_TOKEN": TOKEN,
+            "TAGBOAT_INGRESS": "none",
+            "TAGBOAT_POLL_SCHEDULE": "@every 1h",
+            "TAGBOAT_DOCKER_HOST": self.engine_url,
+        }
+        return {**clean, **own, **self.environ}
+
+    def start(self) -> None:
+        with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
+            said = self.out()
+            self.process = subprocess.Popen(
+                [*PROGRAM, "serve"], env=self.variables(), cwd=self.directory, stdout=out, stderr=log
+            )
+        self.until(lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S)
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        try:
+            return self.call("GET", "/api/health")[0] == 200
+        except OSError:
+            return False
+
+    def out(self) -> str:
+        return (self.directory / "out").read_text()
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PROGRAM, *words], env=self.variables(), cwd=self.directory, capture_output=True, text=True, check=False
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def items(self, path: str) -> list[Any]:
+        status, page = self.call("GET", path)
+        assert status == 200, page
+        return list(page["items"])
+
+    def webhook_path(self) -> str:
+        return str(urlsplit(self.call("GET", "/api/settings/webhook")[1]["url"]).path)
+
+    def push(self, image: str) -> dict[str, Any]:
+        """Call the webhook for one image; what came of it."""
+        status, receipt = self.call("POST", self.webhook_path(), {"image": image})
+        assert status == 202, receipt
+        (push,) = receipt["pushes"]
+        return dict(push)
+
+    def ended(self, deploy: str) -> dict[str, Any]:
+        """The deploy, once it has ended."""
+        self.until(lambda: self.call("GET", f"/api/deploys/{deploy}")[1]["status"] not in {"queued", "running"}, "the deploy")
+        return dict(self.call("GET", f"/api/deploys/{deploy}")[1])
+
+    def live(self) -> list[Any]:
+        return [instance for instance in self.items("/api/instances") if instance["state"] == "live"]
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = _WAIT_S) -> None:
+        """Look until `condition` holds; fail with the log when it does not in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"waited {seconds} s for {what}\n{self.log()[-4000:]}"
+            time.sleep(0.05)
+
+
+@contextmanager
+def running_server(directory: Path, engine_url: str, **environ: str) -> Iterator[Server]:
+    """A started server; at the end its projects are deleted, with their containers, and it is stopped."""
+    server = Server(directory, engine_url, environ)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            for project in server.items("/api/projects"):
+                server.call("DELETE", f"/api/projects/{project['id']}")
+            server.terminate()
+
+
+def fetch(url: str) -> str:
+    """The body of a 200 at a loopback URL."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode()).strip()
