@@ -1,6 +1,7 @@
 """The poller: finds new tags on a schedule, or when asked."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -124,13 +125,17 @@ class Poller:
     async def _poll(self, project: Project) -> PollReport:
         async with self._locks[project.id]:
             try:
-                report = await self._ask(project.id)
+                report = await self._ask_or_note(project)
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
-            except RegistryError as error:
-                report = await self._failed(project, error)
         self._tally.count("tagboat_polls_total", outcome="failed" if report.error else "done")
         return report
+
+    async def _ask_or_note(self, project: Project) -> PollReport:
+        try:
+            return await self._ask(project.id)
+        except RegistryError as error:
+            return await self._failed(project, error)
 
     async def _ask(self, project_id: str) -> PollReport:
         """One listing, one HEAD for each watched tag, then everything written at once."""
@@ -196,7 +201,12 @@ class Poller:
         return await self._store.write(work)
 
     async def _note_error(self, project_id: str, error: str) -> None:
-        await self._store.write(lambda tx: tx.put_poll_state(replace(tx.poll_state(project_id), error=error)))
+        def work(tx: Tx) -> None:
+            tx.project(project_id)
+            tx.put_poll_state(replace(tx.poll_state(project_id), error=error))
+
+        with contextlib.suppress(NotFoundError):  # deleted meanwhile
+            await self._store.write(work)
 
 
 def _situation(reader: Reader, project_id: str) -> _Situation:
@@ -247,7 +257,12 @@ def _queue(
 
 
 def _next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime) -> RegistryBackoff:
-    """One failure more: wait twice as long as last time, or as long as the registry asks."""
+    """One outage more: wait twice as long as last time, or as long as the registry asks.
+
+    What fails before that wait is over belongs to the same outage: one cycle asks a registry for many projects.
+    """
+    if not isinstance(error, RegistryRateLimitedError) and backoff.retry_at and backoff.retry_at > now:
+        return replace(backoff, error=str(error))
     failures = backoff.failures + 1
     wait = min(_FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF_S)
     refused_until = error.retry_at if isinstance(error, RegistryRateLimitedError) else None
