@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -47,19 +48,20 @@ class Client:
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
         """Call the API and return the decoded answer; raise NotFoundError for a 404, TagboatError for any other failure."""
         headers = {"Accept": "application/json"}
-        if self._server.token:
-            headers["Authorization"] = f"Bearer {self._server.token}"
         data = None
         if method == "POST" and body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
         request = urllib.request.Request(self._server.url + path, data, headers, method=method)  # noqa: S310 - http(s) by settings
+        if self._server.token:
+            # Not an ordinary header: those are carried along to wherever a redirect leads.
+            request.add_unredirected_header("Authorization", f"Bearer {self._server.token}")
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 return _decode(answer.read(_MOST_BYTES), self._server.url)
         except urllib.error.HTTPError as error:
             raise _refused(error, self._server.url) from None
-        except (OSError, TimeoutError) as error:
+        except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise TagboatError(f"the server at {self._server.url} cannot be reached ({reason}); does it run?") from None
 

@@ -52,7 +52,10 @@ def _look(place: Place) -> Iterator[Finding]:
     yield Finding("server", health["status"] == "ok", f"Tagboat {health['version']} answers")
     for name, state in health["checks"].items():
         yield Finding(name, state == "ok", "answers" if state == "ok" else _remedy(name, state))
-    yield from _registries(client)
+    try:
+        yield from _registries(client)
+    except TagboatError as error:
+        yield Finding("registries", False, str(error))  # noqa: FBT003 - reads as a table row
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ class Place:
                 f"no Tagboat server runs here (there is no {path}); start one with 'tagboat serve', "
                 "or set TAGBOAT_URL and TAGBOAT_TOKEN"
             ) from None
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise TagboatError(f"{path} cannot be read ({error}); run the command as the user that runs the server") from None
 
 

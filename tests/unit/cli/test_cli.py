@@ -153,6 +153,36 @@ def test_a_server_that_is_down() -> None:
     assert "cannot be reached" in done.stderr
 
 
+def test_doctor_reports_a_wrong_token_among_its_findings(url: str) -> None:
+    done = tagboat(url, "doctor", "--json", token="wrong-token")
+    assert done.returncode == 1
+    assert [finding["check"] for finding in json.loads(done.stdout) if not finding["ok"]]
+
+
+def test_a_redirect_is_not_shown_the_token() -> None:
+    seen: list[str | None] = []
+
+    class Redirects(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("authorization"))
+            self.send_response(302 if len(seen) == 1 else 404)
+            self.send_header("location", "/elsewhere")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirects)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    tagboat(f"http://127.0.0.1:{server.server_port}", "projects")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    assert seen == [f"Bearer {TOKEN}", None]
+
+
 def test_no_server_on_this_machine(tmp_path: Path) -> None:
     done = tagboat(None, "status", TAGBOAT_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
