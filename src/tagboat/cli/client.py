@@ -1,83 +1,184 @@
 """Speaking to the server: JSON over HTTP, every failure one sentence."""
 
+import ipaddress
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+from tagboat import __version__
 from tagboat.cli.place import Server
 from tagboat.core.errors import NotFoundError, TagboatError
 
-TIMEOUT_S = 90.0
-_LOOPBACK = ("127.", "localhost", "[::1]")
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
+    from urllib.request import OpenerDirector, Request
+
+TIMEOUT_S = 30.0
+LONG_TIMEOUT_S = 120.0
+"""For calls that make the server ask a registry before it answers."""
+
+_PAGE = 200
 _MOST_BYTES = 64 << 20
 
 
+class Answer(dict[str, Any]):
+    """A JSON object that the server sent. A field that is not in it raises TagboatError."""
+
+    def __missing__(self, name: str) -> object:
+        raise TagboatError(
+            f"the answer has no {name!r}: is that a Tagboat server of version {__version__}, like this command?"
+        )
+
+
 class Client:
-    """Calls of the API."""
+    """Calls of the API. All raise NotFoundError for a 404, TagboatError for every other failure."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        host = urlsplit(server.url).netloc
-        handlers = [urllib.request.ProxyHandler({})] if host.startswith(_LOOPBACK) else []
-        self._opener = urllib.request.build_opener(*handlers)
+        self._opener = _opener(server.url)
 
-    def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 - decoded JSON
-        """GET `path`; raise TagboatError."""
-        return self.call("GET", path + (f"?{urlencode(query)}" if query else ""))
+    def get(self, path: str, **query: object) -> Answer:
+        """GET `path` with `query`."""
+        return self._call("GET", path + (f"?{urlencode(query, errors='replace')}" if query else ""))
 
-    def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
-        """POST `body` to `path`; raise TagboatError."""
-        return self.call("POST", path, body)
+    def post(self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float = TIMEOUT_S) -> Answer:
+        """POST `body`, or nothing, to `path`."""
+        return self._call("POST", path, body, timeout_s=timeout_s)
 
-    def items(self, path: str, **query: object) -> list[Any]:
+    def items(self, path: str, **query: object) -> list[Answer]:
         """All items of a list, page by page."""
-        found: list[Any] = []
-        cursor = None
-        while True:
-            page = self.get(path, **{"limit": 200, **query, **({"cursor": cursor} if cursor else {})})
+        found: list[Answer] = []
+        page = self.get(path, limit=_PAGE, **query)
+        found.extend(page["items"])
+        while page["next"] is not None:
+            page = self.get(path, limit=_PAGE, **query, cursor=page["next"])
             found.extend(page["items"])
-            cursor = page["next"]
-            if cursor is None:
-                return found
+        return found
 
-    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - decoded JSON
-        """Call the API and return the decoded answer; raise NotFoundError for a 404, TagboatError for any other failure."""
-        headers = {"Accept": "application/json"}
-        data = None
-        if method == "POST" and body is not None:
-            headers["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        request = urllib.request.Request(self._server.url + path, data, headers, method=method)  # noqa: S310 - http(s) by settings
-        if self._server.token:
-            # Not an ordinary header: those are carried along to wherever a redirect leads.
-            request.add_unredirected_header("Authorization", f"Bearer {self._server.token}")
+    def health(self) -> Answer:
+        """How the server is, also where it says so with a 503."""
+        return self._call("GET", "/api/health", sound=(HTTPStatus.SERVICE_UNAVAILABLE,))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        sound: tuple[int, ...] = (),
+    ) -> Answer:
+        """Call the API; an answer with a status in `sound` is taken like a 2xx."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                return _decode(answer.read(_MOST_BYTES), self._server.url)
-        except urllib.error.HTTPError as error:
-            raise _refused(error, self._server.url) from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise TagboatError(f"the server at {self._server.url} cannot be reached ({reason}); does it run?") from None
+            with self._opener.open(self._request(method, path, body), timeout=timeout_s) as answer:
+                return self._decode(answer.read(_MOST_BYTES))
+        except HTTPError as error:
+            with error:
+                said = _read(error)
+            if error.code in sound:
+                return self._decode(said)
+            raise self._refusal(error, said) from None
+        except OSError as error:
+            raise self._unreachable(error, timeout_s) from None
+        except (HTTPException, ValueError):
+            raise self._stranger() from None
+
+    def _request(self, method: str, path: str, body: Mapping[str, object] | None) -> "Request":
+        from urllib.request import Request
+
+        headers = {"Accept": "application/json"}
+        if self._server.token:
+            headers["Authorization"] = f"Bearer {self._server.token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body).encode()
+        return Request(self._server.url + path, data, headers, method=method)  # noqa: S310 - settings take http(s) only
+
+    def _decode(self, body: bytes) -> Answer:
+        try:
+            answer = json.loads(body, object_hook=Answer)
+        except (ValueError, RecursionError):
+            raise self._stranger() from None
+        if not isinstance(answer, Answer):
+            raise self._stranger()
+        return answer
+
+    def _refusal(self, error: "HTTPError", body: bytes) -> TagboatError:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            does = "does not accept the token" if self._server.token else "wants a token"
+            return TagboatError(f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN")
+        if location := error.headers.get("location"):
+            return TagboatError(f"{self._server.url} sends on to {location}; set TAGBOAT_URL to the server itself")
+        detail = _detail(body)
+        if detail is None:
+            detail = (
+                f"the server at {self._server.url} answered {error.code} {error.reason}; does {self._server.named_by} name it?"
+            )
+        if error.code == HTTPStatus.NOT_FOUND:
+            return NotFoundError(f"{detail.rstrip('.')} ({error.url.partition('?')[0]})")
+        return TagboatError(detail)
+
+    def _unreachable(self, error: OSError, timeout_s: float) -> TagboatError:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            return TagboatError(
+                f"the server at {self._server.url} did not answer within {timeout_s:.0f} s; its log may say why"
+            )
+        why = (reason.strerror if isinstance(reason, OSError) else None) or reason
+        return TagboatError(
+            f"the server at {self._server.url} cannot be reached ({why}); "
+            f"does it run ('tagboat serve'), and is {self._server.named_by} right?"
+        )
+
+    def _stranger(self) -> TagboatError:
+        return TagboatError(f"what answers at {self._server.url} is no Tagboat server; look at {self._server.named_by}")
 
 
-def _decode(body: bytes, url: str) -> Any:  # noqa: ANN401 - decoded JSON
+def _opener(url: str) -> "OpenerDirector":
+    """An opener that follows no redirect, which would carry the token elsewhere, and sends nothing for loopback to a proxy."""
+    from urllib import request
+
+    opener = request.OpenerDirector()
+    opener.addheaders = [("User-Agent", f"tagboat/{__version__}")]
+    for handler in (
+        request.HTTPHandler(),
+        request.HTTPSHandler(),
+        request.HTTPErrorProcessor(),
+        request.HTTPDefaultErrorHandler(),
+    ):
+        opener.add_handler(handler)
+    if not _is_loopback(urlsplit(url).hostname or ""):
+        opener.add_handler(request.ProxyHandler())
+    return opener
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        return json.loads(body) if body else None
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        raise TagboatError(f"what answers at {url} is no Tagboat server; look at TAGBOAT_URL") from None
+        return host == "localhost" or host.endswith(".localhost")
 
 
-def _refused(error: urllib.error.HTTPError, url: str) -> TagboatError:
-    if error.code == HTTPStatus.UNAUTHORIZED:
-        return TagboatError(f"the server at {url} does not accept the token; set TAGBOAT_TOKEN to its admin token")
+def _read(error: "HTTPError") -> bytes:
+    """What came with an error; an answer cut short says nothing."""
+    from http.client import HTTPException
+
     try:
-        detail = str(json.loads(error.read(_MOST_BYTES))["detail"])
-    except (ValueError, KeyError, TypeError, OSError):
-        detail = f"the server at {url} answered {error.code}"
-    return NotFoundError(detail) if error.code == HTTPStatus.NOT_FOUND else TagboatError(detail)
+        return error.read(_MOST_BYTES)
+    except (OSError, HTTPException):
+        return b""
+
+
+def _detail(body: bytes) -> str | None:
+    """The sentence of a problem, with every field's own where it is about several; None if it is no problem (RFC 9457)."""
+    try:
+        problem = json.loads(body)
+        fields = [f"{entry['field']}: {entry['message']}" for entry in problem.get("errors") or ()]
+        return f"{problem['detail']} ({'; '.join(fields)})" if len(fields) > 1 else str(problem["detail"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -1,24 +1,27 @@
 """`tagboat doctor`: what is wrong, and what to do about it."""
 
-import http.client
+import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from tagboat.cli import show
-from tagboat.cli.client import Client
+from tagboat.cli import docker_socket, show
+from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.place import Place
-from tagboat.core.errors import TagboatError
-from tagboat.settings import Settings, load_remote_settings
+from tagboat.core.errors import EngineError, SettingsError, TagboatError
+from tagboat.settings import Settings
 
 LEAST_FREE_BYTES = 1 << 30
-_ENGINE_TIMEOUT_S = 5.0
+_MENDS = {
+    "engine": "is Docker running there, and is TAGBOAT_DOCKER_HOST right?",
+    "database": "is its disk full, or PostgreSQL down?",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """One thing looked at; `detail` says what was found and, where that is wrong, what to do."""
 
     check: str
     ok: bool
@@ -28,76 +31,114 @@ class Finding:
 def doctor(place: Place, *, as_json: bool) -> int:
     """Look at everything; 1 if anything is wrong."""
     findings = list(_look(place))
+    wrong = sum(not finding.ok for finding in findings)
     if as_json:
         show.as_json([asdict(finding) for finding in findings])
     else:
-        show.table(("", "check", "what was found"), (("ok" if f.ok else "WRONG", f.check, f.detail) for f in findings))
-    return 0 if all(finding.ok for finding in findings) else 1
+        show.table(("", "check", "found"), (("ok" if f.ok else "WRONG", f.check, f.detail) for f in findings))
+        show.line(f"{wrong} of {len(findings)} checks found something wrong." if wrong else "All is well.")
+    return 1 if wrong else 0
 
 
 def _look(place: Place) -> Iterator[Finding]:
-    local = load_remote_settings(place.environ, cwd=place.cwd).url is None
-    if local:
-        settings = place.settings()
-        yield Finding("settings", True, "can be used")  # noqa: FBT003 - reads as a table row
-        yield from _disk(settings)
+    try:
+        settings = None if place.remote().url else place.settings()
+    except SettingsError as error:
+        yield Finding("settings", ok=False, detail=f"{error} (the rest can be looked at once that is mended)")
+        return
+    if settings is not None:
+        yield Finding("settings", ok=True, detail="can be used")
+        yield from _local_disks(settings)
     try:
         client = Client(place.server())
-        health = client.get("/api/health")
+        health = client.health()
     except TagboatError as error:
-        yield Finding("server", False, str(error))  # noqa: FBT003 - reads as a table row
-        if local:
+        yield Finding("server", ok=False, detail=str(error))
+        if settings is not None:
             yield _engine(settings)
         return
-    yield Finding("server", health["status"] == "ok", f"Tagboat {health['version']} answers")
-    for name, state in health["checks"].items():
-        yield Finding(name, state == "ok", "answers" if state == "ok" else _remedy(name, state))
-    try:
-        yield from _registries(client)
-    except TagboatError as error:
-        yield Finding("registries", False, str(error))  # noqa: FBT003 - reads as a table row
+    yield from _server(health)
+    yield from _registries(client)
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
-    path = settings.data_dir
-    if not path.exists():
-        yield Finding("data directory", True, f"{path} is made at the first start")  # noqa: FBT003 - reads as a table row
+def _local_disks(settings: Settings) -> Iterator[Finding]:
+    yield _data_dir(settings.data_dir)
+    if settings.data_dir.is_dir():
+        yield _disk("disk of the data", settings.data_dir, "the database needs it")
+    if (socket := _engine_socket(settings)) is None:
         return
-    private = path.stat().st_mode & 0o077 == 0
-    yield Finding("data directory", private, str(path) if private else f"others may read {path}: chmod 700 {path}")
+    try:
+        root = docker_socket.root_dir(socket)
+        # An engine in another file system tells a path that means nothing here.
+        if root.exists():
+            yield _disk("disk of Docker", root, "images need it; 'docker system df' shows what takes it")
+    except (EngineError, OSError):
+        # That the engine does not answer is found, and told, by a check of its own.
+        return
+
+
+def _data_dir(path: Path) -> Finding:
+    name = "data directory"
+    if not path.exists():
+        return Finding(name, ok=True, detail=f"{path} will be made at the first start")
+    if not path.is_dir():
+        return Finding(name, ok=False, detail=f"{path} is not a directory; move it away, or set TAGBOAT_DATA_DIR")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        mend = "run this as the user that runs the server, or chown the directory to you"
+        return Finding(name, ok=False, detail=f"{path} cannot be written to; {mend}")
+    if path.stat().st_mode & 0o077:
+        return Finding(name, ok=False, detail=f"{path} is open to other users and holds secrets; chmod 700 {path}")
+    return Finding(name, ok=True, detail=str(path))
+
+
+def _disk(name: str, path: Path, why: str) -> Finding:
     free = shutil.disk_usage(path).free
+    found = f"{free / 2**30:.1f} GiB free at {path}"
     enough = free >= LEAST_FREE_BYTES
-    words = f"{free / 1e9:.1f} GB free at {path}"
-    yield Finding("disk", enough, words if enough else f"{words}: make room, images and the database need it")
-
-
-def _registries(client: Client) -> Iterator[Finding]:
-    for registry in client.items("/api/registries"):
-        answer = client.post(f"/api/registries/{registry['id']}/test")
-        wrong = [check["detail"] for check in answer["checks"] if not check["ok"]]
-        yield Finding(f"registry {registry['name']}", answer["ok"], "; ".join(wrong) or f"{registry['url']} answers")
-
-
-def _remedy(name: str, state: str) -> str:
-    mends = {"engine": "is Docker running, and is TAGBOAT_DOCKER_HOST right?", "database": "look at the server's log"}
-    return f"{state}; {mends.get(name, 'look at the server log')}"
+    return Finding(name, ok=enough, detail=found if enough else f"{found}, less than 1 GiB; make room: {why}")
 
 
 def _engine(settings: Settings) -> Finding:
-    """Ask the engine itself, where the server cannot."""
-    url = settings.docker.url
-    if not url.startswith("unix://"):
-        return Finding("engine", True, f"{url} is asked by the server, once it runs")  # noqa: FBT003 - reads as a table row
-    path = url.removeprefix("unix://")
-    connection = http.client.HTTPConnection("localhost", timeout=_ENGINE_TIMEOUT_S)
+    """Ask the engine itself, where there is no server to do so."""
+    path = _engine_socket(settings)
+    if path is None:
+        return Finding("engine", ok=True, detail=f"not looked at: the server asks {settings.docker.url}, once it runs")
     try:
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(_ENGINE_TIMEOUT_S)
-        connection.sock.connect(path)
-        connection.request("GET", "/_ping")
-        ok = connection.getresponse().read() == b"OK"
-    except (OSError, http.client.HTTPException) as error:
-        return Finding("engine", False, f"{path} does not answer ({error}); start Docker, or set TAGBOAT_DOCKER_HOST")  # noqa: FBT003
-    finally:
-        connection.close()
-    return Finding("engine", ok, f"{path} answers" if ok else f"what answers at {path} is no Docker engine")
+        docker_socket.ping(path)
+    except EngineError as error:
+        return Finding("engine", ok=False, detail=f"{error}; start Docker, or set TAGBOAT_DOCKER_HOST")
+    return Finding("engine", ok=True, detail=f"{path} answers")
+
+
+def _engine_socket(settings: Settings) -> Path | None:
+    """The engine's socket on this machine, None for an engine elsewhere."""
+    url = settings.docker.url
+    return Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
+
+
+def _server(health: Answer) -> Iterator[Finding]:
+    well = health["status"] == "ok"
+    detail = f"Tagboat {health['version']} answers"
+    yield Finding("server", ok=well, detail=detail if well else f"{detail}, but is {health['status']}; see below")
+    for name, state in health["checks"].items():
+        mend = _MENDS.get(name, "look at the server's log")
+        yield Finding(name, ok=state == "ok", detail="answers" if state == "ok" else f"{state}; {mend}")
+
+
+def _registries(client: Client) -> Iterator[Finding]:
+    try:
+        for registry in client.items("/api/registries"):
+            show.progress(f"asking the registry {registry['name']}")
+            yield _registry(client, registry)
+    except TagboatError as error:
+        yield Finding("registries", ok=False, detail=str(error))
+
+
+def _registry(client: Client, registry: Answer) -> Finding:
+    name = f"registry {registry['name']}"
+    try:
+        answer = client.post(f"/api/registries/{registry['id']}/test", timeout_s=LONG_TIMEOUT_S)
+    except TagboatError as error:
+        return Finding(name, ok=False, detail=str(error))
+    wrong = "; ".join(f"{check['name']}: {check['detail']}" for check in answer["checks"] if not check["ok"])
+    return Finding(name, ok=answer["ok"], detail=f"{registry['url']} answers" if answer["ok"] else wrong or "does not work")

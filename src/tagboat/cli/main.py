@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -15,23 +15,21 @@ from tagboat.core.errors import TagboatError
 
 HELP = """Push an image, and it is live, or the old one still is.
 
-On the server's machine no token is needed. Elsewhere set TAGBOAT_URL and TAGBOAT_TOKEN.
-
+On the server's machine no token is needed: the server leaves word in its data directory. Elsewhere set TAGBOAT_URL and
+TAGBOAT_TOKEN. Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+EXAMPLES = """\b
 Examples:
-
-  tagboat serve                            run the server
-
-  tagboat webhook url                      the secret URL for your forge
-
-  tagboat explain git.example.com/a/b:v1   what a push would do, and why
-
-  tagboat deploy app prod v1.2.3 --wait    deploy, and see how it goes
-
-  tagboat doctor                           what is wrong, and the mend
+  tagboat serve                                 run the server
+  tagboat webhook url                           the secret URL to give to your forge, registry or CI
+  tagboat explain git.example.com/acme/app:v1   what a push of that would do, and why
+  tagboat deploy app prod v1.2.3 --wait         deploy, and see how it goes
+  tagboat status --json                         what is live where, for programs
+  tagboat doctor                                what is wrong, and what to do about it
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-webhook = typer.Typer(help="The webhook's secret URL.", no_args_is_help=True)
+app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+webhook = typer.Typer(help="Show the webhook's secret URL, or make a new one.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(webhook, name="webhook")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
@@ -40,25 +38,50 @@ StageName = Annotated[str, typer.Argument(metavar="STAGE", help="The stage's nam
 
 
 def run() -> None:
-    """Run the command line. Every failure is one line on stderr; exit codes are 0 done, 1 failed, 2 usage."""
+    """Run the command line and end the process: 0 done, 1 failed, 2 usage. A failure is one line on stderr."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     try:
-        app()
+        try:
+            app(prog_name="tagboat")
+        finally:
+            sys.stdout.flush()
     except TagboatError as error:
-        print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - how failures are told
-        sys.exit(1)
+        _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read has seen enough; there must be nothing left to flush into the void.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _leave_stdout()
+        sys.exit(1)
+    except OSError as error:
+        _leave_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
+
+
+def _fail(words: str) -> NoReturn:
+    print(f"tagboat: {' '.join(words.split())}", file=sys.stderr)  # noqa: T201 - how failures are told
+    sys.exit(1)
+
+
+def _leave_stdout() -> None:
+    """Let what is still to be written go nowhere: Python would try again at its end, and complain."""
+    with _nowhere() as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _nowhere() -> TextIO:
+    """What stands in for a stream that is closed."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _place() -> Place:
-    return Place(os.environ, Path.cwd(), sys.stderr.isatty())
+    try:
+        return Place(os.environ, Path.cwd(), sys.stderr.isatty())
+    except FileNotFoundError:
+        raise TagboatError("the working directory is gone; change to another one") from None
 
 
-def _ask(command: Callable[[Client], int]) -> None:
+def _ask(command: Callable[[Client], int]) -> NoReturn:
     """Run a command against the server and end with its exit code."""
     raise typer.Exit(command(Client(_place().server())))
 
@@ -81,7 +104,10 @@ def main(
 
 @app.command()
 def serve() -> None:
-    """Run the server. Settings come from the environment and from .env; README.md lists them."""
+    """Run the server until it is told to stop.
+
+    Settings come from the environment and from .env; README.md lists them.
+    """
     from tagboat.cli.serve import serve as command
 
     raise typer.Exit(command(_place()))
@@ -89,7 +115,10 @@ def serve() -> None:
 
 @app.command()
 def status(*, json: Json = False) -> None:
-    """Show the server's health, what is live in every stage, and how the last deploy went."""
+    """Show what is live where, and the server's health.
+
+    For every stage: the tags that are live, where they answer, since when, and how the last deploy went.
+    """
     from tagboat.cli.status import status as command
 
     _ask(lambda client: command(client, as_json=json))
@@ -97,8 +126,8 @@ def status(*, json: Json = False) -> None:
 
 @app.command()
 def projects(*, json: Json = False) -> None:
-    """List the projects."""
-    from tagboat.cli.status import projects as command
+    """List the projects, their stages and last polls."""
+    from tagboat.cli.projects import projects as command
 
     _ask(lambda client: command(client, as_json=json))
 
@@ -110,10 +139,13 @@ def deploy(
     tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag to deploy.")],
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Even if that very digest is live already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if that very digest is live already.")] = False,
     json: Json = False,
 ) -> None:
-    """Deploy a tag in a stage."""
+    """Deploy a tag to a stage, whatever its pattern says.
+
+    The old instance serves until the new one is healthy; without --wait the command only queues the deploy.
+    """
     from tagboat.cli.deploy import deploy as command
 
     _ask(lambda client: command(client, project, stage, tag, force=force, wait=wait, as_json=json))
@@ -127,8 +159,11 @@ def logs(
     tail: Annotated[int, typer.Option("--tail", min=1, max=10000, help="How many lines.")] = 100,
     json: Json = False,
 ) -> None:
-    """Show the last log lines of what runs in a stage."""
-    from tagboat.cli.deploy import logs as command
+    """Show the last log lines of what runs in a stage.
+
+    Where nothing runs: those that the last failed deploy has left.
+    """
+    from tagboat.cli.logs import logs as command
 
     _ask(lambda client: command(client, project, stage, tail=tail, as_json=json))
 
@@ -139,41 +174,50 @@ def explain(
     *,
     json: Json = False,
 ) -> None:
-    """Say what a push of an image would do, and why; nothing is changed."""
-    from tagboat.cli.news import explain as command
+    """Say what a push would do, and why.
+
+    Nothing is changed. Every stage that was tried is shown, up to the one that matches.
+    """
+    from tagboat.cli.explain import explain as command
 
     _ask(lambda client: command(client, image, as_json=json))
 
 
 @app.command()
 def poll(
-    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="Only this one.")] = None, *, json: Json = False
+    project: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Only this one.")] = None, *, json: Json = False
 ) -> None:
-    """Poll the registries now, for one project or all."""
-    from tagboat.cli.news import poll as command
+    """Look for new tags now, of one project or of all.
+
+    The first poll of an image only records its tags. Exit code 1 if any poll failed.
+    """
+    from tagboat.cli.poll import poll as command
 
     _ask(lambda client: command(client, project, as_json=json))
 
 
 @webhook.command("url")
 def webhook_url(*, json: Json = False) -> None:
-    """Show the secret URL to give to your forge, registry or CI."""
-    from tagboat.cli.news import webhook_url as command
+    """Show the secret URL for your forge, registry or CI."""
+    from tagboat.cli.webhook import webhook_url as command
 
     _ask(lambda client: command(client, as_json=json))
 
 
 @webhook.command("regenerate")
 def webhook_regenerate(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, json: Json = False) -> None:
-    """Make a new secret URL; the old one stops working at once."""
-    from tagboat.cli.news import webhook_regenerate as command
+    """Make a new URL; the old one stops working at once."""
+    from tagboat.cli.webhook import webhook_regenerate as command
 
     _ask(lambda client: command(client, sure=yes, as_json=json))
 
 
 @app.command()
 def doctor(*, json: Json = False) -> None:
-    """Check engine, database, registries and free disk, and say what to do."""
+    """Look for what is wrong, and say what to do.
+
+    Settings, data directory, free disk, server, database, engine and registries. Exit code 1 if anything is wrong.
+    """
     from tagboat.cli.doctor import doctor as command
 
     raise typer.Exit(command(_place(), as_json=json))

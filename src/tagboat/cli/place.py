@@ -6,44 +6,56 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagboat.core.errors import TagboatError
-from tagboat.settings import Settings, load_remote_settings, load_settings
+from tagboat.data_dir import SERVER_FILE
+from tagboat.settings import RemoteSettings, Settings, load_remote_settings, load_settings
 
-SERVER_FILE = "server.json"
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's address, without a trailing slash, the token to show it, and the variable or file that names it."""
+
+    url: str
+    token: str | None = field(repr=False)
+    named_by: str
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What every command is given. `environ` and `cwd` are the process's own."""
+    """What every command is given. `environ` and `cwd` are the process's own; `is_tty`: stderr is a terminal."""
 
     environ: Mapping[str, str] = field(repr=False)
     cwd: Path
     is_tty: bool
 
     def settings(self) -> Settings:
-        """The settings of the server on this machine; raises SettingsError."""
+        """The settings of the server on this machine; raise SettingsError."""
         return load_settings(self.environ, cwd=self.cwd, is_tty=self.is_tty)
 
-    def server(self) -> "Server":
-        """The server of TAGBOAT_URL, else the one that runs on this machine; raises TagboatError where there is none."""
-        remote = load_remote_settings(self.environ, cwd=self.cwd)
+    def remote(self) -> RemoteSettings:
+        """Which server was asked for; raise SettingsError."""
+        return load_remote_settings(self.environ, cwd=self.cwd)
+
+    def server(self) -> Server:
+        """The server of TAGBOAT_URL, else the one that runs on this machine; raise TagboatError where there is none."""
+        remote = self.remote()
         if remote.url is not None:
-            return Server(remote.url, remote.token)
-        path = self.settings().data_dir / SERVER_FILE
-        try:
-            word = json.loads(path.read_text())
-            return Server(word["url"], remote.token or word["token"])
-        except FileNotFoundError:
-            raise TagboatError(
-                f"no Tagboat server runs here (there is no {path}); start one with 'tagboat serve', "
-                "or set TAGBOAT_URL and TAGBOAT_TOKEN"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TagboatError(f"{path} cannot be read ({error}); run the command as the user that runs the server") from None
+            return Server(remote.url, remote.token, "TAGBOAT_URL")
+        return _local(self.settings().data_dir / SERVER_FILE, remote.token)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A server's address, without a trailing slash, and the token to show it."""
-
-    url: str
-    token: str | None = field(repr=False)
+def _local(path: Path, token: str | None) -> Server:
+    """The server that left word in `path`; `token` goes before the one it left."""
+    try:
+        word = json.loads(path.read_text())
+        return Server(str(word["url"]), token or str(word["token"]), str(path))
+    except FileNotFoundError:
+        raise TagboatError(
+            f"no Tagboat server runs here (no {path}); start one with 'tagboat serve', or set TAGBOAT_URL and TAGBOAT_TOKEN"
+        ) from None
+    except OSError as error:
+        raise TagboatError(
+            f"{path} cannot be read ({error.strerror}); run this as the user that runs the server, "
+            "or set TAGBOAT_URL and TAGBOAT_TOKEN"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise TagboatError(f"{path} is not what a server leaves there; start the server again") from None

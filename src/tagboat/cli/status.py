@@ -1,73 +1,59 @@
-"""`tagboat status` and `tagboat projects`."""
-
-from typing import Any
+"""`tagboat status`."""
 
 from tagboat.cli import show
-from tagboat.cli.client import Client
+from tagboat.cli.client import Answer, Client
+from tagboat.cli.projects import NONE_YET
 
-
-def projects(client: Client, *, as_json: bool) -> int:
-    """List the projects with what is live of each."""
-    items = client.items("/api/projects")
-    if as_json:
-        show.as_json(items)
-        return 0
-    if not items:
-        show.line("There is no project yet: push an image and call the webhook (tagboat webhook url).")
-        return 0
-    live = _live(client)
-    show.table(
-        ("project", "image", "port", "stages", "live", "last poll"),
-        (
-            (
-                item["name"],
-                item["image"],
-                item["port"],
-                ", ".join(stage["name"] for stage in client.items(f"/api/projects/{item['id']}/stages")),
-                ", ".join(instance["tag"] for instance in live if instance["project"]["id"] == item["id"]),
-                item["poll"]["error"] or item["poll"]["last_at"],
-            )
-            for item in items
-        ),
-    )
-    return 0
+_COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last deploy")
 
 
 def status(client: Client, *, as_json: bool) -> int:
-    """Show the server's health, what is live in every stage, and how the last deploy went."""
-    health = client.get("/api/health")
-    stages = [row for project in client.items("/api/projects") for row in _stages(client, project)]
+    """Show the server's health, what is live in every stage, and how the last deploy went; 1 unless the health is `ok`."""
+    health = client.health()
+    well = health["status"] == "ok"
+    stages = _stages(client) if well else []
     if as_json:
         show.as_json({"health": health, "stages": stages})
-        return 0 if health["status"] == "ok" else 1
+        return 0 if well else 1
     checks = ", ".join(f"{name} {state}" for name, state in health["checks"].items())
     show.line(f"Tagboat {health['version']}: {health['status']} ({checks})")
     if stages:
-        show.table(("project", "stage", "pattern", "live", "digest", "address", "last deploy"), map(_row, stages))
-    return 0 if health["status"] == "ok" else 1
+        show.table(_COLUMNS, map(_row, stages))
+    elif well:
+        show.line(NONE_YET)
+    return 0 if well else 1
 
 
-def _stages(client: Client, project: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for stage in client.items(f"/api/projects/{project['id']}/stages"):
-        last = client.get("/api/deploys", stage=stage["id"], limit=1)["items"]
-        live = [instance for instance in client.items("/api/instances", stage=stage["id"]) if instance["state"] == "live"]
-        rows.append({"project": project["name"], "stage": stage, "live": live, "last_deploy": last[0] if last else None})
-    return rows
+def _stages(client: Client) -> list[Answer]:
+    """Every stage, in its order, with its live instances and its last deploy."""
+    live = client.items("/api/instances", state="live")
+    return [
+        Answer(
+            project=project["name"],
+            stage=stage,
+            live=[instance for instance in live if instance["stage"]["id"] == stage["id"]],
+            last_deploy=next(iter(client.get("/api/deploys", stage=stage["id"], limit=1)["items"]), None),
+        )
+        for project in client.items("/api/projects")
+        for stage in client.items(f"/api/projects/{project['id']}/stages")
+    ]
 
 
-def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    live, last = row["live"], row["last_deploy"]
+def _row(row: Answer) -> tuple[object, ...]:
+    stage, live = row["stage"], row["live"]
     return (
         row["project"],
-        row["stage"]["name"],
-        row["stage"]["tag_pattern"],
+        stage["name"],
         ", ".join(instance["tag"] for instance in live),
         ", ".join(show.short(instance["digest"]) for instance in live),
-        row["stage"]["address"] or ", ".join(instance["url"] or "" for instance in live),
-        f"{last['tag']} {last['status']}" + (f": {last['reason']}" if last["status"] == "failed" else "") if last else "",
+        stage["address"] or ", ".join(instance["url"] for instance in live if instance["url"]),
+        ", ".join(show.when(instance["started_at"]) for instance in live),
+        _told(row["last_deploy"]),
     )
 
 
-def _live(client: Client) -> list[dict[str, Any]]:
-    return [instance for instance in client.items("/api/instances") if instance["state"] == "live"]
+def _told(deploy: Answer | None) -> str:
+    if deploy is None:
+        return ""
+    told = f"{deploy['tag']} {deploy['status']}"
+    return f"{told}: {deploy['reason']}" if deploy["reason"] and deploy["status"] != "succeeded" else told

@@ -1,0 +1,33 @@
+"""`tagboat projects`."""
+
+from tagboat.cli import show
+from tagboat.cli.client import Answer, Client
+
+NONE_YET = "There is no project yet: push an image and let its registry call the webhook ('tagboat webhook url' shows it)."
+_COLUMNS = ("project", "image", "port", "stages", "live", "last poll")
+
+
+def projects(client: Client, *, as_json: bool) -> int:
+    """List the projects with what is live of each."""
+    items = client.items("/api/projects")
+    if as_json:
+        show.as_json(items)
+    elif items:
+        live = client.items("/api/instances", state="live")
+        show.table(_COLUMNS, (_row(client, item, live) for item in items))
+    else:
+        show.line(NONE_YET)
+    return 0
+
+
+def _row(client: Client, project: Answer, live: list[Answer]) -> tuple[object, ...]:
+    stages = client.items(f"/api/projects/{project['id']}/stages")
+    poll = project["poll"]
+    return (
+        project["name"],
+        project["image"],
+        project["port"],
+        ", ".join(stage["name"] for stage in stages),
+        ", ".join(dict.fromkeys(instance["tag"] for instance in live if instance["project"]["id"] == project["id"])),
+        f"failed: {poll['error']}" if poll["error"] else show.when(poll["last_at"]) or "not yet",
+    )

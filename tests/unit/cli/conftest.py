@@ -1,0 +1,67 @@
+"""What the tests of the command line share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.fake_server import TOKEN, FakeServer, fake_server
+
+PROGRAM = (sys.executable, "-c", "from tagboat.cli.main import run; run()")
+_OURS = ("TAGBOAT_", "DOCKER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+
+
+def environment(**given: str) -> dict[str, str]:
+    """That of this process, without what would lead the command line elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | given
+
+
+class Tagboat:
+    """Runs the command as a process of its own, in an empty directory."""
+
+    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.environ = dict(environ)
+
+    def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            env={**self.environ, **more},
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+        return done
+
+    def fails(self, *words: str, **more: str) -> str:
+        """What it says when it fails: one line, after the program's name."""
+        done = self(*words, **more)
+        last = done.stderr.splitlines()[-1]
+        assert (done.returncode, last.startswith("tagboat: ")) == (1, True), done
+        return last.removeprefix("tagboat: ")
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with fake_server() as fake:
+        yield fake
+
+
+@pytest.fixture
+def tagboat(server: FakeServer, tmp_path: Path) -> Tagboat:
+    """The command, told of the fake server."""
+    return Tagboat(tmp_path, environment(TAGBOAT_URL=server.url, TAGBOAT_TOKEN=TOKEN))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Tagboat:
+    """The command on a machine with a data directory, in which no server has run yet."""
+    return Tagboat(tmp_path, environment(TAGBOAT_DATA_DIR=str(tmp_path / "data"), TAGBOAT_INGRESS="none"))

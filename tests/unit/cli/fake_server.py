@@ -1,0 +1,171 @@
+"""A server that answers from a table, and what it says unless a test says otherwise."""
+
+import json
+import socketserver
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+TOKEN = "a-token-that-nobody-may-see"
+SECRET_URL = "http://localhost/api/webhook/secret"
+DIGEST = "sha256:" + "a" * 64
+PROJECT = {
+    "id": "p1", "name": "app", "image": "git.example.com/acme/app", "port": 8080,
+    "poll": {"last_at": "2026-11-24T10:00:00.123456Z", "next_at": None, "error": None},
+}  # fmt: skip
+STAGE = {"id": "s1", "name": "dev", "tag_pattern": "*", "address": None}
+STEPS: list[dict[str, object]] = [
+    {
+        "name": "pull", "status": "done", "detail": "3 layers",
+        "started_at": "2026-11-24T10:00:00Z", "finished_at": "2026-11-24T10:00:01.5Z",
+    },
+    {"name": "start", "status": "pending", "detail": "", "started_at": None, "finished_at": None},
+]  # fmt: skip
+DEPLOY = {
+    "id": "d1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
+    "status": "succeeded", "reason": "v1 is live", "log": "", "steps": STEPS,
+}  # fmt: skip
+INSTANCE = {
+    "id": "i1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
+    "digest": DIGEST, "state": "live", "url": "http://127.0.0.1:20001", "started_at": "2026-11-24T10:00:02Z",
+}  # fmt: skip
+EXPLANATION: dict[str, object] = {
+    "image": "git.example.com/acme/app", "tag": "v1", "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "prod"}, "outcome": "queued", "reason": "tag v1 matches v*",
+    "considered": [
+        {"stage": "dev", "pattern": "main-*", "matches": False}, {"stage": "prod", "pattern": "v*", "matches": True},
+    ],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer. `body` is sent as it is where it is bytes, else as JSON."""
+
+    body: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, without its query in `call`."""
+
+    call: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+def page(*items: object, following: str | None = None) -> dict[str, object]:
+    return {"items": list(items), "next": following}
+
+
+def problem(status: int, detail: str, **more: object) -> Said:
+    return Said({"status": status, "detail": detail, **more}, status, {"content-type": "application/problem+json"})
+
+
+def usual_answers() -> dict[str, Any]:
+    """`METHOD PATH` to a body, a Said, or a list of such, of which the last stays."""
+    return {
+        "GET /api/health": {"status": "ok", "version": "0", "checks": {"database": "ok", "engine": "ok"}},
+        "GET /api/projects": page(PROJECT),
+        "GET /api/projects/p1/stages": page(STAGE),
+        "GET /api/instances": page(INSTANCE),
+        "GET /api/instances/i1/logs": {"lines": ["hello", "world"]},
+        "GET /api/deploys": page(DEPLOY),
+        "GET /api/deploys/d1": DEPLOY,
+        "GET /api/registries": page(),
+        "POST /api/stages/s1/deploys": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
+        "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "error": None},
+        "GET /api/settings/webhook": {"url": SECRET_URL},
+        "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
+        "GET /api/explain": EXPLANATION,
+    }
+
+
+class FakeServer:
+    """What a running fake knows: where it is, what it will say, what it was asked."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.answers = usual_answers()
+        self.asked: list[Asked] = []
+
+    def calls(self, method: str) -> list[str]:
+        return [asked.call for asked in self.asked if asked.call.startswith(method)]
+
+    def answer(self, asked: Asked) -> Said:
+        self.asked.append(asked)
+        if asked.headers.get("authorization") != f"Bearer {TOKEN}" and asked.call != "GET /api/health":
+            return problem(401, "A token is needed.")
+        said = self.answers.get(asked.call, problem(404, f"nothing at {asked.call}"))
+        if isinstance(said, list):
+            said = said.pop(0) if len(said) > 1 else said[0]
+        return said if isinstance(said, Said) else Said(said)
+
+
+@contextmanager
+def fake_server() -> Iterator[FakeServer]:
+    class Handler(_Handler):
+        def answer(self, asked: Asked) -> Said:
+            return fake.answer(asked)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _running(server):
+        fake = FakeServer(server.server_port)
+        yield fake
+
+
+@contextmanager
+def fake_engine(socket: Path, answers: Mapping[str, object]) -> Iterator[None]:
+    """What answers on a unix socket, by path."""
+
+    class Handler(_Handler):
+        def answer(self, asked: Asked) -> Said:
+            said = answers.get(asked.call.partition(" ")[2], Said(b"", 404))
+            return said if isinstance(said, Said) else Said(said)
+
+        def address_string(self) -> str:
+            return "a unix socket"
+
+    with socketserver.ThreadingUnixStreamServer(str(socket), Handler) as server, _running(server):
+        yield
+
+
+@contextmanager
+def _running(server: socketserver.BaseServer) -> Iterator[None]:
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def answer(self, asked: Asked) -> Said:
+        raise NotImplementedError
+
+    def handle_call(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        query = dict(parse_qsl(parts.query))
+        said = self.answer(Asked(f"{self.command} {parts.path}", query, headers, json.loads(body) if body else None))
+        data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
+        self.send_response(said.status)
+        for name, value in ({"content-length": str(len(data))} | dict(said.headers)).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = handle_call  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing."""

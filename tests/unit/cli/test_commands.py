@@ -1,0 +1,269 @@
+"""What each command says, and does, when all goes well, and when what it asked for does not."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import PROGRAM, Tagboat
+from tests.unit.cli.fake_server import (
+    DEPLOY,
+    EXPLANATION,
+    INSTANCE,
+    PROJECT,
+    SECRET_URL,
+    STAGE,
+    STEPS,
+    FakeServer,
+    Said,
+    page,
+    problem,
+)
+
+NOTHING_YET = "There is no project yet"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status"], "v1 succeeded"),
+        (["projects"], "git.example.com/acme/app"),
+        (["deploy", "app", "dev", "v1"], "d1"),
+        (["deploy", "app", "dev", "v1", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["logs", "app", "dev"], "hello\nworld"),
+        (["explain", "git.example.com/acme/app:v1"], "would be queued in app prod: tag v1 matches v*"),
+        (["poll"], "first poll"),
+        (["poll", "app"], "v1"),
+        (["webhook", "url"], SECRET_URL),
+        (["webhook", "regenerate", "--yes"], "http://localhost/api/webhook/other"),
+        (["doctor"], "All is well."),
+    ],
+)
+def test_what_each_command_says(tagboat: Tagboat, words: list[str], said: str) -> None:
+    done = tagboat(*words)
+    assert done.returncode == 0, done
+    assert said in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "projects",
+        "poll",
+        "doctor",
+        "webhook url",
+        "webhook regenerate --yes",
+        "logs app dev",
+        "explain a:b",
+        "deploy app dev v1",
+        "deploy app dev v1 --wait",
+    ],
+)
+def test_json_is_one_document_on_stdout(tagboat: Tagboat, words: str) -> None:
+    done = tagboat(*words.split(), "--json")
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+
+
+def test_projects_as_json_are_the_items_of_the_api(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects"] = [page(PROJECT, following="2"), page(PROJECT | {"id": "p2", "name": "web"})]
+    assert json.loads(tagboat("projects", "--json").stdout) == [PROJECT, PROJECT | {"id": "p2", "name": "web"}]
+    assert [asked.query.get("cursor") for asked in server.asked] == [None, "2"]
+
+
+def test_a_table_that_is_not_for_a_terminal_has_one_whole_line_for_a_row(tagboat: Tagboat, server: FakeServer) -> None:
+    image = "git.example.com/" + "x" * 230
+    error = "first line\nand " + "no end of it " * 40 + ":tag: [red]"
+    server.answers["GET /api/projects"] = page(PROJECT | {"image": image, "poll": {"last_at": None, "error": error}})
+    *_, row = tagboat("projects").stdout.splitlines()
+    assert row.split() == ["app", image, "8080", "dev", "v1", "failed:", *error.split()]
+
+
+def test_projects_without_a_poll_yet(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects"] = page(PROJECT | {"poll": {"last_at": None, "next_at": None, "error": None}})
+    assert tagboat("projects").stdout.endswith("not yet\n")
+
+
+@pytest.mark.parametrize("command", ["projects", "status", "poll"])
+def test_a_new_server_says_how_to_begin(tagboat: Tagboat, server: FakeServer, command: str) -> None:
+    server.answers |= {"GET /api/projects": page(), "GET /api/instances": page(), "GET /api/deploys": page()}
+    done = tagboat(command)
+    assert (done.returncode, NOTHING_YET in done.stdout) == (0, True)
+
+
+def test_status_tells_what_is_live_and_why_the_last_deploy_failed(tagboat: Tagboat, server: FakeServer) -> None:
+    other = INSTANCE | {"id": "i2", "stage": {"id": "s2", "name": "prod"}, "tag": "v9"}
+    server.answers["GET /api/instances"] = page(INSTANCE, other)
+    server.answers["GET /api/deploys"] = page(DEPLOY | {"tag": "v2", "status": "failed", "reason": "not healthy within 60 s"})
+    first, *_, row = tagboat("status").stdout.splitlines()
+    assert first == "Tagboat 0: ok (database ok, engine ok)"
+    assert re.split(" {2,}", row) == [
+        "app", "dev", "v1", "a" * 12, "http://127.0.0.1:20001", "2026-11-24 10:00:02Z", "v2 failed: not healthy within 60 s",
+    ]  # fmt: skip
+    assert {asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"} == {"live"}
+
+
+def test_status_of_a_server_without_its_database(tagboat: Tagboat, server: FakeServer) -> None:
+    health = {"status": "unavailable", "version": "0", "checks": {"database": "out of reach", "engine": "ok"}}
+    server.answers["GET /api/health"] = Said(health, 503)
+    done = tagboat("status")
+    assert (done.returncode, done.stdout) == (1, "Tagboat 0: unavailable (database out of reach, engine ok)\n")
+    assert json.loads(tagboat("status", "--json").stdout) == {"health": health, "stages": []}
+
+
+def test_deploy_asks_for_what_was_said(tagboat: Tagboat, server: FakeServer) -> None:
+    done = tagboat("deploy", "app", "dev", "v1", "--force")
+    assert server.asked[-1].body == {"tag": "v1", "force": True}
+    assert done.stdout == "deploy d1 of v1 is queued; 'tagboat status' shows how it goes\n"
+
+
+def test_deploy_follows_the_steps_and_tells_each_once(tagboat: Tagboat, server: FakeServer) -> None:
+    running = DEPLOY | {"status": "running", "reason": None}
+    started = [STEPS[0], STEPS[1] | {"status": "done"}]
+    server.answers["GET /api/deploys/d1"] = [running, running, running | {"steps": started}, DEPLOY | {"steps": started}]
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+    assert done.stderr.splitlines() == ["deploy d1: v1 to app dev", "pull    done      1.5 s  3 layers", "start   done"]
+    assert done.stdout == "v1: v1 is live at http://127.0.0.1:20001\n"
+
+
+def test_deploy_names_the_address_of_the_stage_where_it_has_one(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"address": "http://app-dev.localhost"})
+    assert tagboat("deploy", "app", "dev", "v1", "--wait").stdout == "v1: v1 is live at http://app-dev.localhost\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("failed", "failed: too ill"), ("superseded", "was superseded: too ill"), ("cancelled", "was cancelled: too ill")],
+)
+def test_a_deploy_that_comes_to_nothing(tagboat: Tagboat, server: FakeServer, status: str, said: str) -> None:
+    ended = DEPLOY | {"status": status, "reason": "too ill", "log": "line 1\nline 2"}
+    server.answers["GET /api/deploys/d1"] = ended
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"| line 1\n| line 2\ntagboat: the deploy of v1 to app dev {said}\n")
+    done = tagboat("deploy", "app", "dev", "v1", "--wait", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, ended)
+
+
+def test_a_server_that_goes_away_while_a_deploy_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1"] = [DEPLOY | {"status": "running"}, problem(503, "The database is out of reach.")]
+    said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")
+    assert said == "lost sight of deploy d1, which may go on: The database is out of reach."
+
+
+def test_ctrl_c_is_quiet(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
+    words = [*PROGRAM, "deploy", "app", "dev", "v1", "--wait"]
+    with subprocess.Popen(words, env=tagboat.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
+        assert process.stderr.readline().startswith("pull")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_logs_ask_the_live_instance_for_as_many_lines_as_were_said(tagboat: Tagboat, server: FakeServer) -> None:
+    assert tagboat("logs", "app", "dev", "--tail", "7").stdout == "hello\nworld\n"
+    assert (server.asked[-1].call, server.asked[-1].query) == ("GET /api/instances/i1/logs", {"tail": "7"})
+
+
+def test_logs_of_one_that_starts_where_none_is_live(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/instances"] = [page(), page(INSTANCE)]
+    assert tagboat("logs", "app", "dev").stdout == "hello\nworld\n"
+    assert [asked.query["state"] for asked in server.asked if asked.call == "GET /api/instances"] == ["live", "starting"]
+
+
+def test_logs_that_a_failed_deploy_has_left(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/instances"] = page()
+    server.answers["GET /api/deploys"] = page(DEPLOY | {"status": "failed", "reason": "too ill", "log": "a\nb\nc"})
+    done = tagboat("logs", "app", "dev", "--tail", "2")
+    assert (done.returncode, done.stdout) == (0, "b\nc\n")
+    assert done.stderr == "nothing runs in app dev; deploy d1 of v1 failed (too ill) and left:\n"
+    assert json.loads(tagboat("logs", "app", "dev", "--json").stdout) == {"lines": ["a", "b", "c"]}
+
+
+def test_logs_where_there_are_none(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers |= {"GET /api/instances": page(), "GET /api/deploys": page()}
+    assert tagboat.fails("logs", "app", "dev").startswith("nothing runs in app dev, and no failed deploy has left a log")
+
+
+def test_explain_shows_every_stage_tried(tagboat: Tagboat, server: FakeServer) -> None:
+    rows = [line.split() for line in tagboat("explain", "git.example.com/acme/app:v1").stdout.splitlines()]
+    assert rows[-2:] == [["dev", "main-*", "no"], ["prod", "v*", "yes"]]
+    assert server.asked[-1].query == {"image": "git.example.com/acme/app:v1"}
+
+
+def test_explain_of_an_image_nobody_knows(tagboat: Tagboat, server: FakeServer) -> None:
+    refused = EXPLANATION | {"project": None, "stage": None, "outcome": "refused", "reason": "no", "considered": []}
+    server.answers["GET /api/explain"] = refused
+    assert tagboat("explain", "a:b").stdout == "git.example.com/acme/app:v1 would be refused: no\n"
+
+
+def test_explain_of_what_is_no_image(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/explain"] = problem(400, "image: that is none")
+    assert tagboat.fails("explain", "::") == "image: that is none"
+
+
+def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(tagboat: Tagboat, server: FakeServer) -> None:
+    tags = [f"v{number}" for number in range(8)]
+    server.answers |= {
+        "GET /api/projects": page(PROJECT, PROJECT | {"id": "p2", "name": "web"}, PROJECT | {"id": "p3", "name": "db"}),
+        "POST /api/projects/p1/poll": problem(404, "there is no such project"),
+        "POST /api/projects/p2/poll": {"first_poll": False, "new_tags": [], "deploys": [], "error": "it is down"},
+        "POST /api/projects/p3/poll": {"first_poll": False, "new_tags": tags, "deploys": ["d1"], "error": None},
+    }
+    done = tagboat("poll")
+    rows = [" ".join(line.split()) for line in done.stdout.splitlines()[2:]]
+    assert done.returncode == 1
+    assert rows[0].startswith("app - - failed: there is no such project")
+    assert rows[1:] == ["web - - failed: it is down", "db v0, v1, v2, v3, v4 and 3 more d1 -"]
+    assert done.stderr.count("polling git.example.com/acme/app\n") == 3
+    done = tagboat("poll", "--json")
+    assert (done.returncode, json.loads(done.stdout)[2]["new_tags"]) == (1, tags)
+
+
+def test_poll_of_one_project_leaves_the_others_alone(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects"] = page(PROJECT | {"id": "p2", "name": "web"}, PROJECT)
+    assert tagboat("poll", "app").returncode == 0
+    assert server.calls("POST") == ["POST /api/projects/p1/poll"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "out", "calls"),
+    [
+        ("y\n", 0, "http://localhost/api/webhook/other\n", ["POST /api/settings/webhook/regenerate"]),
+        ("\n", 1, "", []),
+    ],
+)
+def test_regenerate_asks_on_a_terminal(
+    tagboat: Tagboat, server: FakeServer, typed: str, code: int, out: str, calls: list[str]
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs) as terminal:
+        keyboard.write(typed.encode())
+        done = subprocess.run(
+            [*PROGRAM, "webhook", "regenerate"],
+            env=tagboat.environ, stdin=terminal, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, out)
+    assert "The old URL stops working at once" in done.stderr
+    assert server.calls("POST") == calls
+
+
+def test_regenerate_asks_nobody_where_nobody_is(tagboat: Tagboat, server: FakeServer) -> None:
+    assert "say --yes" in tagboat.fails("webhook", "regenerate")
+    assert server.calls("POST") == []
+
+
+def test_the_local_server_is_found_through_the_data_directory(here: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "server.json").write_text(json.dumps({"url": server.url, "token": "a-token-that-nobody-may-see"}))
+    assert here("projects").returncode == 0
+    assert "does not accept the token" in here.fails("projects", TAGBOAT_TOKEN="another")

@@ -1,0 +1,177 @@
+"""`tagboat doctor`: every check when it is well, and when it is not."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tagboat.cli.doctor import doctor
+from tagboat.cli.place import Place
+from tests.unit.cli.conftest import Tagboat
+from tests.unit.cli.fake_server import TOKEN, FakeServer, Said, fake_engine, page
+
+GIB = 1 << 30
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    directory = tmp_path / "data"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def findings(capsys: pytest.CaptureFixture[str], tmp_path: Path, **more: str) -> dict[str, tuple[bool, str]]:
+    """What doctor finds on a machine whose engine's socket is `docker.sock`; its exit code must fit."""
+    environ = {
+        "TAGBOAT_DATA_DIR": str(tmp_path / "data"),
+        "TAGBOAT_DOCKER_HOST": f"unix://{tmp_path}/docker.sock",
+        "TAGBOAT_INGRESS": "none",
+    } | more
+    code = doctor(Place(environ, tmp_path, is_tty=False), as_json=True)
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert code == (0 if all(finding["ok"] for finding in found) else 1)
+    return {finding["check"]: (finding["ok"], finding["detail"]) for finding in found}
+
+
+def announce(data: Path, server: FakeServer) -> None:
+    (data / "server.json").write_text(json.dumps({"url": server.url, "token": TOKEN}))
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer) -> None:
+    announce(data, server)
+    server.answers["GET /api/registries"] = page({"id": "r1", "name": "mine", "url": "https://r.example"})
+    server.answers["POST /api/registries/r1/test"] = {"ok": True, "checks": [{"name": "login", "ok": True, "detail": "in"}]}
+    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}):
+        found = findings(capsys, tmp_path)
+    assert list(found) == [
+        "settings", "data directory", "disk of the data", "disk of Docker", "server", "database", "engine", "registry mine",
+    ]  # fmt: skip
+    assert all(ok for ok, _ in found.values())
+    assert found["registry mine"] == (True, "https://r.example answers")
+
+
+def test_no_server_runs_here_but_the_engine_does(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK"}):
+        found = findings(capsys, tmp_path)
+    assert found["data directory"] == (True, f"{tmp_path}/data will be made at the first start")
+    assert (found["server"][0], "start one with 'tagboat serve'" in found["server"][1]) == (False, True)
+    assert found["engine"] == (True, f"{tmp_path}/docker.sock answers")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (None, "cannot be reached (No such file or directory); start Docker, or set TAGBOAT_DOCKER_HOST"),
+        ({"/_ping": b"pong"}, "is no Docker engine; start Docker, or set TAGBOAT_DOCKER_HOST"),
+        ({}, "is no Docker engine; start Docker, or set TAGBOAT_DOCKER_HOST"),
+    ],
+)
+def test_no_server_and_no_engine(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, answers: dict[str, object] | None, said: str
+) -> None:
+    if answers is None:
+        found = findings(capsys, tmp_path)
+    else:
+        with fake_engine(tmp_path / "docker.sock", answers):
+            found = findings(capsys, tmp_path)
+    assert (found["engine"][0], found["engine"][1].endswith(said)) == (False, True)
+
+
+def test_an_engine_elsewhere_is_left_to_the_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST="tcp://engine.example:2376")
+    assert found["engine"] == (True, "not looked at: the server asks tcp://engine.example:2376, once it runs")
+
+
+def test_settings_that_cannot_be_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = findings(capsys, tmp_path, TAGBOAT_PORT="none")
+    assert list(found) == ["settings"]
+    assert found["settings"][1].startswith("TAGBOAT_PORT cannot be used: a port from 1 to 65535 is expected")
+
+
+def test_a_data_directory_open_to_others(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
+    data.chmod(0o750)
+    expected = f"{data} is open to other users and holds secrets; chmod 700 {data}"
+    assert findings(capsys, tmp_path)["data directory"] == (False, expected)
+
+
+def test_a_data_directory_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    assert "is not a directory" in findings(capsys, tmp_path)["data directory"][1]
+
+
+def test_a_data_directory_of_somebody_else(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tests may run as root, whom nothing is denied.
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    assert f"{data} cannot be written to" in findings(capsys, tmp_path)["data directory"][1]
+
+
+@pytest.mark.parametrize(("free", "ok"), [(GIB, True), (GIB - 1, False), (0, False)])
+def test_the_disks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, free: int, ok: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(2 * GIB, 0, free))
+    with fake_engine(tmp_path / "docker.sock", {"/info": {"DockerRootDir": str(data)}}):
+        found = findings(capsys, tmp_path)
+    for check in ("disk of the data", "disk of Docker"):
+        assert found[check][0] is ok
+        assert ("make room" in found[check][1]) is not ok
+
+
+@pytest.mark.parametrize("info", [{"DockerRootDir": "/not/here"}, {}, [], Said(b"<"), Said(b"", 500)])
+def test_a_docker_whose_disk_is_not_here(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, info: object) -> None:
+    assert data.is_dir()
+    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": info}):
+        assert "disk of Docker" not in findings(capsys, tmp_path)
+
+
+def test_a_server_without_database_and_engine(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    checks = {"database": "no answer within 2 s", "engine": "out of reach"}
+    server.answers["GET /api/health"] = Said({"status": "unavailable", "version": "0", "checks": checks}, 503)
+    found = findings(capsys, tmp_path)
+    assert found["server"] == (False, "Tagboat 0 answers, but is unavailable; see below")
+    assert found["database"] == (False, "no answer within 2 s; is its disk full, or PostgreSQL down?")
+    assert found["engine"] == (False, "out of reach; is Docker running there, and is TAGBOAT_DOCKER_HOST right?")
+
+
+def test_registries_that_do_not_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/registries"] = page(
+        {"id": "r1", "name": "mine", "url": "https://r.example"}, {"id": "r2", "name": "gone", "url": "https://g.example"}
+    )
+    bad = [{"name": "reachable", "ok": True, "detail": "yes"}, {"name": "login", "ok": False, "detail": "enter a password"}]
+    server.answers["POST /api/registries/r1/test"] = {"ok": False, "checks": bad}
+    found = findings(capsys, tmp_path)
+    assert found["registry mine"] == (False, "login: enter a password")
+    assert (found["registry gone"][0], "nothing at POST" in found["registry gone"][1]) == (False, True)
+
+
+def test_a_wrong_token_is_one_of_the_findings(tagboat: Tagboat) -> None:
+    done = tagboat("doctor", TAGBOAT_TOKEN="wrong-token")
+    assert done.returncode == 1
+    assert "WRONG   registries   the server at" in done.stdout
+    assert done.stdout.endswith("1 of 4 checks found something wrong.\n")
+
+
+def test_a_server_elsewhere_is_asked_and_nothing_here(tagboat: Tagboat, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    done = tagboat("doctor", "--json", TAGBOAT_DATA_DIR=str(tmp_path / "data"))
+    assert (done.returncode, [finding["check"] for finding in json.loads(done.stdout)]) == (
+        0,
+        ["server", "database", "engine"],
+    )
