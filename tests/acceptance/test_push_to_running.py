@@ -99,6 +99,7 @@ def test_a_tag_that_is_not_there_fails_at_once(server: Server, image: str) -> No
     publish(image, "v1")
     failed = server.ended(server.push(f"{image}:v9")["deploy"])
     assert (failed["status"], "v9" in failed["reason"]) == ("failed", True)
+    assert "will be tried again" not in server.log()
 
 
 def test_the_registrys_own_notification_deploys(server: Server) -> None:

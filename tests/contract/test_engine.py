@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.ports import Engine
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.memory import MemoryEngine, MemoryImage
+from tests.support import ports
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of, remove_labelled
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
@@ -152,10 +152,7 @@ def made(world: World, run: str) -> Made:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return ports.free_port()
 
 
 def ignore(_words: str) -> None:

@@ -1,6 +1,7 @@
 """What a store promises, asked of both databases."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -622,3 +623,21 @@ async def test_a_lease_has_one_holder_until_it_runs_out(store: SqlStore) -> None
     assert await store.write(lambda tx: tx.acquire_lease("poll", "a", NOW, later))
     assert not await store.write(lambda tx: tx.acquire_lease("poll", "b", soon, later))
     assert await store.write(lambda tx: tx.acquire_lease("poll", "b", later, later))
+
+
+async def test_a_read_sees_one_moment(store: SqlStore) -> None:
+    seen_once, changed = threading.Event(), threading.Event()
+
+    def look_twice(reader: Reader) -> tuple[object, object]:
+        first = reader.setting("poll_schedule")
+        seen_once.set()
+        assert changed.wait(10)
+        return first, reader.setting("poll_schedule")
+
+    await store.write(lambda tx: tx.put_setting("poll_schedule", "@hourly"))
+    reading = asyncio.create_task(store.read(look_twice))
+    assert await asyncio.to_thread(seen_once.wait, 10)
+    await store.write(lambda tx: tx.put_setting("poll_schedule", "@daily"))
+    changed.set()
+    assert await reading == ("@hourly", "@hourly")
+    assert await store.read(lambda reader: reader.setting("poll_schedule")) == "@daily"

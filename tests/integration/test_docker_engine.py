@@ -23,6 +23,7 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.images import DEFAULT_CMD, FAILS_HEALTH, NEVER_LISTENS, listens_late, push_image, push_index
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -73,13 +74,6 @@ def started(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> 
         return spec
 
     return start
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def inspected(engine_url: str, container: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 10.0
@@ -33,7 +34,7 @@ class DockerRegistry:
     """A registry whose content outlives `stop` and is there again, on the same port, after `start`."""
 
     def __init__(self, folder: Path, *, login: tuple[str, str] | None, endpoints: Sequence[Endpoint]) -> None:
-        self.host = f"127.0.0.1:{_free_port()}"
+        self.host = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.host}"
         self.login = login
         self._config = folder / "config.yml"
@@ -93,13 +94,6 @@ def docker_registry(*, login: tuple[str, str] | None = None, endpoints: Sequence
             yield registry
         finally:
             registry.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _htpasswd(username: str, password: str) -> str:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.support.ports import free_port
 
 _USER = "postgres"
 _START_TIMEOUT_S = 60.0
@@ -50,7 +51,7 @@ def running_postgres() -> Iterator[Postgres]:
             shutil.chown(home, _USER, _USER)
         data, log = home / "data", home / "log"
         _initialise(data)
-        server = Postgres(_free_port())
+        server = Postgres(free_port())
         with log.open("wb") as output:
             process = subprocess.Popen(_server_command(data, home, server.port), cwd=home, stdout=output, stderr=output)
         try:
@@ -103,13 +104,6 @@ def _program(name: str) -> Path:
         if (folder / name).exists():
             return folder / name
     raise RuntimeError(f"PostgreSQL's program {name} was not found; install postgresql")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _await_answer(process: subprocess.Popen[bytes], server: Postgres, log: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,16 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.ports import free_port
+
 TOKEN = "an-admin-token-for-tests"
 PROGRAM = (sys.executable, "-c", "from tagboat.cli.main import run; run()")
 _READY_S = 20.0
 _WAIT_S = 60.0
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass
@@ -109,6 +104,11 @@ class Server:
     def webhook_path(self) -> str:
         return str(urlsplit(self.call("GET", "/api/settings/webhook")[1]["url"]).path)
 
+    def clear(self) -> None:
+        """Delete every project, with its containers."""
+        for project in self.items("/api/projects"):
+            self.call("DELETE", f"/api/projects/{project['id']}")
+
     def push(self, image: str) -> dict[str, Any]:
         """Call the webhook for one image; what came of it."""
         status, receipt = self.call("POST", self.webhook_path(), {"image": image})
@@ -134,16 +134,21 @@ class Server:
 
 @contextmanager
 def running_server(directory: Path, engine_url: str, **environ: str) -> Iterator[Server]:
-    """A started server; at the end its projects are deleted, with their containers, and it is stopped."""
+    """A started server. At the end its containers are removed, and nothing it said may hold one of its secrets."""
     server = Server(directory, engine_url, environ)
-    server.start()
     try:
+        server.start()
         yield server
+        if server.process is not None and server.process.poll() is not None:
+            server.start()  # a test may leave it stopped; what it runs goes all the same
+        secrets = (TOKEN, server.webhook_path().rpartition("/")[2])
+        server.clear()
+        assert server.terminate() == 0
+        assert not [secret for secret in secrets if secret in server.log() + server.out()]
     finally:
         if server.process is not None and server.process.poll() is None:
-            for project in server.items("/api/projects"):
-                server.call("DELETE", f"/api/projects/{project['id']}")
-            server.terminate()
+            server.clear()
+            server.kill()
 
 
 def fetch(url: str) -> str:

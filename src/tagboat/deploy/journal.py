@@ -49,8 +49,9 @@ class Journal:
 
         def work(tx: Tx) -> Scene:
             deploy = tx.deploy(self._id)
-            if deploy.step(StepName.SWITCH).status is not StepStatus.DONE:
-                for name in _UNDONE_BY_DEATH:
+            unsure = [name for name in _UNDONE_BY_DEATH if deploy.step(name).status is not StepStatus.PENDING]
+            if unsure and deploy.step(StepName.SWITCH).status is not StepStatus.DONE:
+                for name in unsure:
                     deploy = deploy.with_step(Step(name))
                 tx.put_deploy(deploy)
             return self._scene(tx)

@@ -4,12 +4,14 @@ import random
 import socket
 from collections.abc import Collection
 
+from tagboat.core.errors import EngineError
+
 FIRST, LAST = 20000, 31999
 """Below the range from which Linux takes the ports of outgoing connections, so that a port stays free over a restart."""
 
 
 def free_loopback_port(taken: Collection[int]) -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`; raise OSError if there is none.
+    """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`; raise EngineError if there is none.
 
     Somebody may still come first: the engine's own answer decides.
     """
@@ -17,7 +19,7 @@ def free_loopback_port(taken: Collection[int]) -> int:
     for port in random.sample(range(FIRST, LAST + 1), LAST + 1 - FIRST):
         if port not in taken and _is_free(port):
             return port
-    raise OSError(f"no port of 127.0.0.1 between {FIRST} and {LAST} is free")
+    raise EngineError(f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there")
 
 
 def _is_free(port: int) -> bool:

@@ -26,7 +26,9 @@ class SqlStore:
     def __init__(self, engine: Engine, cipher: Cipher) -> None:
         self._engine = engine
         self._cipher = cipher
-        self._reads = engine.execution_options(tagboat_write=False)
+        # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
+        isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
+        self._reads = engine.execution_options(tagboat_write=False, **isolation)
         self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
         self._memory = Memory()
         self._writer = GroupWriter(self._commit)
