@@ -20,6 +20,8 @@
     │   ├── NameTakenError              a container of that name exists
     │   ├── PortTakenError              the published host port is in use
     │   └── DiskFullError               the engine has no space left                            (retryable)
+    ├── IngressError
+    │   └── IngressUnavailableError     the ingress cannot be reached or does not obey            (retryable)
     ├── StoreUnavailableError       the database is out of reach, locked or full; nothing was written  (retryable)
     └── DeployFailedError           a deploy cannot go on; the text is the reason a person reads
 
@@ -119,6 +121,16 @@ class PortTakenError(EngineError):
 
 class DiskFullError(EngineError):
     """The engine reports that no space is left on its disk."""
+
+    retryable = True
+
+
+class IngressError(TagboatError):
+    """What went wrong with the program that leads traffic."""
+
+
+class IngressUnavailableError(IngressError):
+    """The ingress cannot be reached, cannot be started, or did not do what it was told."""
 
     retryable = True
 

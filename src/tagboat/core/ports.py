@@ -12,6 +12,7 @@ from tagboat.core.deploy import ContainerSpec, ContainerStatus, Deploy, DeploySt
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport, PollState, RegistryBackoff
 from tagboat.core.push import Outcome
+from tagboat.core.route import Route
 
 T = TypeVar("T")
 
@@ -187,6 +188,14 @@ class Polls(Protocol):
 
 
 class Ingress(Protocol):
-    """Leads traffic to instances. `address` is the URL at which a stage answers, None where there is none."""
+    """Leads traffic to instances. `address` is the URL at which a stage answers, None where there is none.
+
+    `lead` makes traffic follow exactly `routes` (each host once), and returns once the ingress has confirmed it: whoever
+    asks for a host that no route names is told that there is nothing, and requests under way end where they began.
+    `in_flight` is how many requests the instance on a loopback port is still answering, 0 for one that never had any.
+    Both raise IngressUnavailableError; after it the routes in force are those of before, or some of each.
+    """
 
     def address(self, project: Project, stage: Stage) -> str | None: ...
+    async def lead(self, routes: Collection[Route]) -> None: ...
+    async def in_flight(self, port: int) -> int: ...

@@ -1,6 +1,9 @@
 """No ingress: every instance is reached at its own loopback address."""
 
+from collections.abc import Collection
+
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.route import Route
 
 
 class NoIngress:
@@ -9,3 +12,10 @@ class NoIngress:
     def address(self, project: Project, stage: Stage) -> str | None:  # noqa: ARG002 - the port's signature
         """None: no stage has an address of its own."""
         return None
+
+    async def lead(self, routes: Collection[Route]) -> None:
+        """Do nothing."""
+
+    async def in_flight(self, port: int) -> int:  # noqa: ARG002 - the port's signature
+        """0: nothing came through here."""
+        return 0

@@ -1,0 +1,21 @@
+"""Where the ingress leads requests."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Way(StrEnum):
+    """What becomes of a request: led to an instance, held until there is one, or told that there is none."""
+
+    OPEN = "open"
+    HELD = "held"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests for `host` (lower case, without a port) go to 127.0.0.1:`port` while the way is open; else `port` is 0."""
+
+    host: str
+    way: Way
+    port: int = 0
