@@ -69,7 +69,7 @@ class Poller:
         self._clock = clock
         self._holder = holder
         self._tally = tally
-        self._timetable = Timetable(store, clock)
+        self._timetable = Timetable(store, clock, self._claim)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def next_at(self) -> datetime | None:
@@ -96,11 +96,12 @@ class Poller:
             return PollReport(first_poll=not state.first_done, error=error)
         return await self._poll(project)
 
-    async def _cycle(self) -> None:
+    def _claim(self, tx: Tx) -> bool:
+        """Take or keep the lease of those that poll on schedule."""
         now = self._clock()
-        until = now + timedelta(seconds=LEASE_S)
-        if not await self._store.write(lambda tx: tx.acquire_lease(LEASE, self._holder, now, until)):
-            return
+        return tx.acquire_lease(LEASE, self._holder, now, now + timedelta(seconds=LEASE_S))
+
+    async def _cycle(self) -> None:
         hosts: defaultdict[str, list[Project]] = defaultdict(list)
         for project in await self._store.read(lambda reader: reader.projects()):
             hosts[project.image.host].append(project)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tagboat.core.config import read_config
@@ -16,31 +17,43 @@ _LONGEST_SLEEP_S = 60.0
 _RETRY_S = 5.0
 
 
-class Timetable:
-    """Says when to poll. A change of the setting `poll_schedule` counts from the moment it is made."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look came to: when the next poll is due, and in how many seconds to look again; 0 is to poll now."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+    due: datetime
+    left: float
+
+
+class Timetable:
+    """Says when to poll. A change of the setting `poll_schedule` counts from the moment it is made.
+
+    `claim` takes the turn for this server, or answers False while another has it: of several that share the timetable, only
+    the one that polls moves on to the next time, so that none is lost to one that may not.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], claim: Callable[[Tx], bool]) -> None:
         self._store = store
         self._clock = clock
+        self._claim = claim
         self._changed = asyncio.Event()
         self._listening = False
         self.next_at: datetime | None = None
 
     async def wait(self) -> None:
-        """Return when a poll is due; the one after it is on record then."""
+        """Return when a poll is due and this server's to make; the one after it is on record then."""
         if not self._listening:
             self._store.listen(Topic.SETTINGS, self._changed.set)
             self._listening = True
         while True:
             self._changed.clear()
             try:
-                self.next_at = await self._store.write(self._plan)
-                left = (self.next_at - self._clock()).total_seconds()
-                if left <= 0:
-                    self.next_at = await self._store.write(self._move_on)
-                    return
+                look = await self._store.write(self._look)
+                self.next_at, left = look.due, look.left
             except StoreUnavailableError:
                 left = _RETRY_S
+            if not left:
+                return
             await self._pause(min(left, _LONGEST_SLEEP_S))
 
     async def _pause(self, seconds: float) -> None:
@@ -51,21 +64,25 @@ class Timetable:
         except TimeoutError:
             pass
 
-    def _plan(self, tx: Tx) -> datetime:
-        """What is on record for the schedule in force, else a new plan; after a stop that a poll fell into, one made late."""
+    def _look(self, tx: Tx) -> _Look:
         schedule = parse_schedule(read_config(tx).poll_schedule)
         now = self._clock()
+        due = self._plan(tx, schedule, now)
+        if due > now:
+            return _Look(due, (due - now).total_seconds())
+        if not self._claim(tx):
+            return _Look(due, _RETRY_S)
+        due = schedule.next_after(now)
+        _record(tx, schedule, due)
+        return _Look(due, 0)
+
+    def _plan(self, tx: Tx, schedule: Schedule, now: datetime) -> datetime:
+        """What is on record for the schedule in force, else a new plan; after a stop that a poll fell into, one made late."""
         due = _recorded(tx, schedule)
         if due is None or (self.next_at is None and due <= now):
             late = due is not None and schedule.interval is not None
             due = min(now + timedelta(seconds=OVERDUE_S), schedule.next_after(now)) if late else schedule.next_after(now)
             _record(tx, schedule, due)
-        return due
-
-    def _move_on(self, tx: Tx) -> datetime:
-        schedule = parse_schedule(read_config(tx).poll_schedule)
-        due = schedule.next_after(self._clock())
-        _record(tx, schedule, due)
         return due
 
 
