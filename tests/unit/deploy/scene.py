@@ -1,0 +1,279 @@
+"""A stage of one project with everything that a deploy in it touches: a real store, and doubles of the rest.
+
+`World.parts` is the one place where `Parts` is put together.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    ContainerSpec,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    Trigger,
+)
+from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.ids import new_id, short_id
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.core.ports import Topic
+from tagboat.core.tags import parse_tag_pattern
+from tagboat.core.tally import Tally
+from tagboat.deploy.pipeline import Parts, Pipeline
+from tagboat.deploy.queue import DeployQueue
+from tagboat.engine.memory import MemoryEngine, MemoryImage
+from tagboat.store import SqlStore
+from tests.unit.deploy.rim import START, Clock, Rim
+
+IMAGE = ImageName("git.example.com", "acme/app")
+INSTALLATION = "this-installation"
+FIRST_PORT = 40000
+REFUSED = "connection refused"
+_LONGEST_WAIT_S = 20.0
+
+
+class Tags:
+    """A registry that knows what it was told. `failures` are raised first, one a call; `asked` are the tags looked up."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, Digest] = {}
+        self.failures: list[RegistryError] = []
+        self.asked: list[str] = []
+
+    async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
+        self.asked.append(tag)
+        if self.failures:
+            raise self.failures.pop(0)
+        if tag not in self.digests:
+            raise RegistryNotFoundError(f"the registry {image.host} has no tag {tag}")
+        return self.digests[tag]
+
+    async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:
+        raise AssertionError(f"a deploy has no business listing the tags of {image} ({registry})")
+
+    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
+        raise AssertionError(f"a deploy has no business inspecting {image} at the registry ({registry})")
+
+
+class Answers:
+    """What apps answer on their ports: `says` (None: yes). `closed` keeps them from answering until `let_answer`."""
+
+    def __init__(self) -> None:
+        self.says: str | None = None
+        self.asked: list[tuple[int, str]] = []
+        self._calls = asyncio.Semaphore(0)
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def keep_waiting(self) -> None:
+        """From now on whoever asks waits."""
+        self._open.clear()
+
+    def let_answer(self) -> None:
+        """Answer all who wait."""
+        self._open.set()
+
+    async def asked_once_more(self) -> None:
+        """Return when one more probe than at the last call has come in."""
+        await self._calls.acquire()
+
+    async def http(self, port: int, path: str) -> str | None:
+        self.asked.append((port, path))
+        self._calls.release()
+        await self._open.wait()
+        return self.says
+
+    async def tcp(self, port: int) -> str | None:
+        return await self.http(port, "")
+
+
+class Ports:
+    """Free ports, rising from `FIRST_PORT`, none twice; `given` are those handed out."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def free(self, taken: Collection[int]) -> int:
+        port = next(port for port in range(FIRST_PORT, FIRST_PORT + 1000) if port not in {*taken, *self.given})
+        self.given.append(port)
+        return port
+
+
+@dataclass(slots=True)
+class World:
+    """One project with one stage (or several), ready for deploys."""
+
+    store: SqlStore
+    clock: Clock
+    project: Project
+    stage: Stage
+    engine: MemoryEngine = field(default_factory=MemoryEngine)
+    tags: Tags = field(default_factory=Tags)
+    probe: Answers = field(default_factory=Answers)
+    ports: Ports = field(default_factory=Ports)
+    tally: Tally = field(default_factory=Tally)
+    rim: Rim = field(default_factory=Rim)
+    _news: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def parts(self) -> Parts:
+        """What deploys are carried out with here."""
+        return Parts(
+            store=self.store,
+            engine=self.engine,
+            tag_source=self.tags,
+            probe=self.probe,
+            free_port=self.ports.free,
+            clock=self.clock.now,
+            installation=INSTALLATION,
+            tally=self.tally,
+        )
+
+    def publish(self, tag: str, content: MemoryImage | None = None) -> Digest:
+        """Push an image: the registry has it under that tag, and the engine can pull it."""
+        digest = Digest("sha256:" + hashlib.sha256(f"{tag} {content}".encode()).hexdigest())
+        self.tags.digests[tag] = digest
+        self.engine.publish(self.project.image, digest, content)
+        return digest
+
+    async def queue(
+        self, tag: str, *, stage: Stage | None = None, digest: Digest | None = None, force: bool = False
+    ) -> Deploy:
+        """Queue a deploy."""
+        queue, wanted = DeployQueue(self.clock.now), stage or self.stage
+        queued = await self.store.write(
+            lambda tx: queue.trigger_deploy(
+                wanted.project_id, wanted.id, tag, tx=tx, trigger=Trigger.WEBHOOK, digest=digest, force=force
+            )
+        )
+        return await self.deploy(queued.deploy_id)
+
+    async def carry_out(self, deploy: Deploy) -> Deploy:
+        """Let a pipeline made anew carry it out, and return how it stands then."""
+        await Pipeline(self.parts, deploy.id).carry_out()
+        return await self.deploy(deploy.id)
+
+    async def ship(self, tag: str, content: MemoryImage | None = None) -> Instance:
+        """Publish and deploy, and return the instance that came of it."""
+        self.publish(tag, content)
+        ended = await self.carry_out(await self.queue(tag))
+        assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+        return await self.instance_of(ended)
+
+    async def deploy(self, deploy_id: str) -> Deploy:
+        """The deploy as it is on record."""
+        return await self.store.read(lambda reader: reader.deploy(deploy_id))
+
+    async def instances(self, *states: InstanceState) -> list[Instance]:
+        """Those on record, of any state or of these, newest first."""
+        return await self.store.read(lambda reader: reader.instances(states=states))
+
+    async def instance_of(self, deploy: Deploy) -> Instance:
+        """The one instance that the deploy made."""
+        (made,) = [instance for instance in await self.instances() if instance.deploy_id == deploy.id]
+        return made
+
+    async def containers(self) -> list[str]:
+        """The names of all containers on the engine, running or not."""
+        return sorted(status.name for status in await self.engine.containers({}))
+
+    async def is_running(self, container: str) -> bool:
+        """Whether that container is there and runs."""
+        status = await self.engine.status(container)
+        return status is not None and status.running
+
+    async def change_project(self, **changes: Any) -> None:  # noqa: ANN401 - whatever fields a project has
+        """Configure the project."""
+        self.project = replace(self.project, **changes)
+        await self.store.write(lambda tx: tx.put_project(self.project))
+
+    async def change_stage(self, **changes: Any) -> None:  # noqa: ANN401 - whatever fields a stage has
+        """Configure the stage."""
+        self.stage = replace(self.stage, **changes)
+        await self.store.write(lambda tx: tx.put_stage(self.stage))
+
+    async def another_stage(self, name: str) -> Stage:
+        """Add a stage."""
+        stage = a_stage(self.project, name)
+        await self.store.write(lambda tx: tx.add_stage(stage))
+        return stage
+
+    async def change_deploy(self, deploy: Deploy, **changes: Any) -> Deploy:  # noqa: ANN401 - whatever fields a deploy has
+        """Write into the record of a deploy, as another server or another life of this one would have."""
+        await self.store.write(lambda tx: tx.put_deploy(replace(tx.deploy(deploy.id), **changes)))
+        return await self.deploy(deploy.id)
+
+    async def delete_project(self) -> None:
+        """Delete the project with all its records, as another replica does."""
+        await self.store.write(lambda tx: tx.delete_project(self.project.id))
+
+    async def foreign_container(self, name: str, **labels: str) -> None:
+        """Run a container that these labels say is somebody's; none: it has nothing to do with Tagboat."""
+        image, digest = ImageName("docker.io", "library/redis"), Digest("sha256:" + "f" * 64)
+        self.engine.publish(image, digest)
+        await self.engine.pull(image, digest, None, lambda _: None)
+        await self.engine.create(ContainerSpec(name=name, image=f"{image}@{digest}", labels=labels))
+        await self.engine.start(name)
+
+    def container_of(self, deploy: Deploy, stage: Stage | None = None) -> str:
+        """What the deploy's container is, or will be, named."""
+        return f"{self.project.name}-{(stage or self.stage).name}-{short_id(deploy.id)}"
+
+    async def until(self, holds: Callable[[list[Deploy]], bool]) -> list[Deploy]:
+        """Wait for deploys to come to that, looking at each announcement; return them, oldest first."""
+        while True:
+            self._news.clear()
+            deploys = await self.store.read(lambda reader: reader.deploys())
+            if holds(deploys):
+                return deploys[::-1]
+            # A real clock, whatever that of the scene says.
+            assert await asyncio.to_thread(self._news.wait, _LONGEST_WAIT_S), f"nothing new came of {deploys}"
+
+    async def until_all_ended(self) -> list[Deploy]:
+        """Wait until no deploy is open."""
+        return await self.until(lambda deploys: all(deploy.status.final for deploy in deploys))
+
+    def hear_of_changes(self) -> None:
+        """Look up whenever a change to deploys is announced."""
+        self.store.listen(Topic.DEPLOYS, self._news.set)
+
+
+async def build_world(store: SqlStore, clock: Clock) -> World:
+    """Put a project and its stage into a new database."""
+    project = Project(id=new_id(), name="app", image=IMAGE, port=8080, created_at=START)
+    world = World(store, clock, project, a_stage(project, "dev"))
+    await store.write(lambda tx: tx.add_project(world.project))
+    await store.write(lambda tx: tx.add_stage(world.stage))
+    world.hear_of_changes()
+    world.rim.lead_through(store, "read", "write")
+    world.rim.lead_through(world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs")
+    world.rim.lead_through(world.engine, "containers")
+    world.rim.lead_through(world.tags, "resolve")
+    return world
+
+
+def a_stage(project: Project, name: str) -> Stage:
+    """A stage that takes every tag."""
+    return Stage(id=new_id(), project_id=project.id, name=name, pattern=parse_tag_pattern("*"), created_at=START)
+
+
+def statuses(deploy: Deploy) -> dict[StepName, StepStatus]:
+    """How each step ended."""
+    return {step.name: step.status for step in deploy.steps}
+
+
+async def assert_only(world: World, live: Instance) -> None:
+    """That `live` is the one active instance, and its running container the only one there is."""
+    assert [instance.id for instance in await world.instances(*ACTIVE_STATES)] == [live.id]
+    assert live.state is InstanceState.LIVE
+    assert await world.containers() == [live.container]
+    assert await world.is_running(live.container)

@@ -1,0 +1,645 @@
+"""The steps of a deploy: what each does, how each fails, and what is taken back then."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineError,
+    EngineUnavailableError,
+    NotFoundError,
+    PortTakenError,
+    RegistryDeniedError,
+    RegistryRateLimitedError,
+    RegistryUnreachableError,
+    StoreUnavailableError,
+)
+from tagboat.core.image import Digest, ImageInfo
+from tagboat.deploy.pipeline import LOG_LINES
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import sweep
+from tagboat.engine.memory import MemoryImage
+from tests.unit.deploy.scene import FIRST_PORT, IMAGE, INSTALLATION, REFUSED, World, assert_only, statuses
+
+pytestmark = pytest.mark.anyio
+
+STEPS = list(StepName)
+Arrange = Callable[[World], Awaitable[None]]
+
+
+async def fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:
+    """Deploy `tag` beside what is live, and show that it fails in that step and that nothing else came of it."""
+    before = await world.instances(InstanceState.LIVE)
+    began = len(world.engine.journal)
+
+    ended = await world.carry_out(await world.queue(tag))
+
+    assert ended.status is DeployStatus.FAILED
+    assert reason in (ended.reason or "")
+    assert ended.finished_at == world.clock.now()
+    assert (ended.claimed_by, ended.claimed_until) == (None, None)
+    assert world.tally.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
+    if step is not None:
+        assert ended.step(step).detail == ended.reason
+        at = STEPS.index(step)
+        wanted = [StepStatus.DONE] * at + [StepStatus.FAILED] + [StepStatus.PENDING] * (len(STEPS) - at - 1)
+        assert list(statuses(ended).values()) == wanted
+    assert await world.instances(InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING) == before
+    assert world.container_of(ended) not in await world.containers()
+    for live in before:
+        assert await world.is_running(live.container)
+        assert not [line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")]
+    return ended
+
+
+# From nothing to live.
+
+
+async def test_a_first_deploy_goes_through_every_step(world: World) -> None:
+    digest = world.publish("v1")
+    deploy = await world.queue("v1")
+
+    ended = await world.carry_out(deploy)
+
+    assert (ended.status, ended.reason, ended.digest) == (DeployStatus.SUCCEEDED, "v1 is live", digest)
+    assert statuses(ended) == dict.fromkeys(StepName, StepStatus.DONE) | {StepName.DRAIN: StepStatus.SKIPPED}
+    assert ended.step(StepName.RESOLVE).detail == f"v1 is {digest}"
+    assert ended.step(StepName.PULL).detail == "pulled"
+    assert ended.step(StepName.CHECK).detail == "it answers"
+    assert all(step.started_at and step.finished_at and step.started_at <= step.finished_at for step in ended.steps)
+    assert world.tally.read() == {("tagboat_deploys_total", (("status", "succeeded"),)): 1}
+    instance = await world.instance_of(ended)
+    assert (instance.tag, instance.digest, instance.host_port) == ("v1", digest, FIRST_PORT)
+    await assert_only(world, instance)
+
+
+async def test_the_container_is_named_labelled_and_configured(world: World) -> None:
+    await world.change_project(env={"A": "project", "B": "project"})
+    await world.change_stage(env={"B": "stage"})
+    digest = world.publish("v1")
+    deploy = await world.queue("v1")
+
+    await world.carry_out(deploy)
+
+    (held,) = world.engine._containers.values()
+    assert held.spec.name == world.container_of(deploy)
+    assert held.spec.image == f"{IMAGE}@{digest}"
+    assert held.spec.labels == {
+        "tagboat.managed": "true",
+        "tagboat.project": "app",
+        "tagboat.stage": "dev",
+        "tagboat.deploy": deploy.id,
+        "tagboat.installation": INSTALLATION,
+    }
+    assert held.spec.env == {"A": "project", "B": "stage"}
+    assert (held.spec.port, held.spec.host_port) == (8080, FIRST_PORT)
+
+
+async def test_the_next_one_replaces_it_and_only_once_it_is_live(world: World) -> None:
+    old = await world.ship("v1")
+    began = len(world.engine.journal)
+
+    new = await world.ship("v2")
+
+    assert [line.split()[0] for line in world.engine.journal[began:]] == ["pull", "create", "start", "stop", "remove"]
+    await assert_only(world, new)
+    retired = await world.store.read(lambda reader: reader.instance(old.id))
+    assert (retired.state, retired.stopped_at) == (InstanceState.STOPPED, world.clock.now())
+
+
+async def test_the_old_one_serves_until_the_switch_and_drains_from_then_on(world: World) -> None:
+    old = await world.ship("v1")
+    seen: dict[str, list[InstanceState]] = {}
+
+    async def look(moment: str) -> None:
+        seen[moment] = [instance.state for instance in await world.instances()]
+
+    world.rim.before("create", lambda: look("start"))
+    world.rim.before("stop", lambda: look("retire"))
+    await world.ship("v2")
+
+    assert old.state is InstanceState.LIVE
+    assert seen["start"] == [InstanceState.STARTING, InstanceState.LIVE]
+    assert seen["retire"] == [InstanceState.LIVE, InstanceState.DRAINING]
+
+
+async def test_several_tags_live_side_by_side_and_the_oldest_goes(world: World) -> None:
+    await world.change_stage(max_instances=2)
+    for tag in ("v1", "v2", "v3"):
+        await world.ship(tag)
+
+    assert [instance.tag for instance in await world.instances(InstanceState.LIVE)] == ["v3", "v2"]
+    assert len(await world.containers()) == 2
+
+
+async def test_of_several_the_one_of_the_same_tag_is_replaced(world: World) -> None:
+    await world.change_stage(max_instances=2)
+    first, second = await world.ship("v1"), await world.ship("v2")
+
+    again = await world.ship("v1", MemoryImage(log=("a new build",)))
+
+    assert [instance.id for instance in await world.instances(InstanceState.LIVE)] == [again.id, second.id]
+    assert first.container not in await world.containers()
+
+
+# Resolve.
+
+
+async def test_a_digest_that_the_push_named_is_not_looked_up(world: World) -> None:
+    digest = world.publish("v1")
+
+    ended = await world.carry_out(await world.queue("v1", digest=digest))
+
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert world.tags.asked == []
+
+
+async def test_what_a_tag_resolved_to_is_known_from_then_on(world: World) -> None:
+    digest = world.publish("v1")
+    await world.carry_out(await world.queue("v1"))
+
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1"))
+
+    assert known is not None
+    assert (known.digest, known.source) == (digest, "webhook")
+
+
+async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_again(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    await world.change_deploy(deploy, status=DeployStatus.RUNNING)
+
+    async def push_anew() -> None:
+        newer = world.publish("v1", MemoryImage(log=("a new build",)))
+        queue = DeployQueue(world.clock.now)
+        queued = await world.store.write(
+            lambda tx: queue.trigger_deploy(world.project.id, world.stage.id, "v1", tx=tx, digest=newer)
+        )
+        assert queued.deploy_id == deploy.id
+
+    world.rim.after("resolve", push_anew)
+    ended = await world.carry_out(deploy)
+
+    assert world.tags.asked == ["v1", "v1"]
+    assert ended.digest == world.tags.digests["v1"]
+
+
+async def test_a_tag_that_the_registry_does_not_have_fails_at_once(world: World) -> None:
+    await world.ship("v1")
+    await fails(world, "v2", StepName.RESOLVE, "has no tag v2")
+    assert world.clock.slept == []
+
+
+async def test_a_login_that_is_refused_fails_at_once(world: World) -> None:
+    world.tags.failures = [RegistryDeniedError("the registry refused the login")]
+    await fails(world, "v1", StepName.RESOLVE, "refused the login")
+    assert world.clock.slept == []
+
+
+async def test_a_registry_out_of_reach_is_asked_again_and_given_up_in_the_end(world: World) -> None:
+    await world.ship("v1")
+    world.tags.failures = [RegistryUnreachableError("no connection to the registry")] * 4
+    await fails(world, "v2", StepName.RESOLVE, "no connection to the registry")
+    assert world.clock.slept == [1.0, 3.0, 9.0]
+    assert world.tags.asked == ["v1", *["v2"] * 4]
+
+
+async def test_a_registry_that_comes_back_is_no_failure_and_the_wait_is_told_meanwhile(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    world.tags.failures = [RegistryUnreachableError("no connection")]
+    details: list[str] = []
+
+    async def look() -> None:
+        details.append((await world.deploy(deploy.id)).step(StepName.RESOLVE).detail)
+
+    world.rim.before("resolve", look)
+    world.rim.before("resolve", look)
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert details == ["", "no connection; trying again in 1 s"]
+
+
+async def test_a_rate_limit_is_waited_out(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    world.tags.failures = [RegistryRateLimitedError("429", retry_at=deploy.created_at)]
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert world.clock.slept == [0.5]
+
+
+# Already live, and forced.
+
+
+async def test_what_is_live_already_is_not_deployed_again(world: World) -> None:
+    live = await world.ship("v1")
+    began = len(world.engine.journal)
+
+    ended = await world.carry_out(await world.queue("v1"))
+
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "already live")
+    assert statuses(ended) == dict.fromkeys(StepName, StepStatus.SKIPPED) | {StepName.RESOLVE: StepStatus.DONE}
+    assert world.engine.journal[began:] == []
+    await assert_only(world, live)
+
+
+async def test_the_live_digest_under_another_tag_only_changes_what_the_instance_is_called(world: World) -> None:
+    live = await world.ship("v1")
+    world.tags.digests["stable"] = live.digest
+
+    ended = await world.carry_out(await world.queue("stable"))
+
+    assert ended.reason == "already live"
+    assert await world.instances(InstanceState.LIVE) == [replace(live, tag="stable")]
+
+
+async def test_with_several_instances_another_tag_of_the_same_digest_gets_its_own(world: World) -> None:
+    await world.change_stage(max_instances=2)
+    live = await world.ship("v1")
+    world.tags.digests["stable"] = live.digest
+
+    await world.carry_out(await world.queue("stable"))
+
+    assert [instance.tag for instance in await world.instances(InstanceState.LIVE)] == ["stable", "v1"]
+
+
+async def test_forced_it_is_deployed_again(world: World) -> None:
+    old = await world.ship("v1")
+
+    ended = await world.carry_out(await world.queue("v1", force=True))
+
+    assert ended.reason == "v1 is live"
+    assert ended.step(StepName.PULL).detail == "the engine had it already"
+    new = await world.instance_of(ended)
+    assert new.container != old.container
+    await assert_only(world, new)
+
+
+async def test_another_configuration_is_not_already_live(world: World) -> None:
+    await world.ship("v1")
+    await world.change_stage(env={"COLOUR": "blue"})
+    ended = await world.carry_out(await world.queue("v1"))
+    assert ended.reason == "v1 is live"
+
+
+@pytest.mark.parametrize("harm", ["exit", "remove"])
+async def test_a_live_one_that_does_not_run_any_more_is_replaced(world: World, harm: str) -> None:
+    old = await world.ship("v1")
+    if harm == "exit":
+        world.engine.exit(old.container, 1)
+    else:
+        await world.engine.remove(old.container)
+
+    ended = await world.carry_out(await world.queue("v1"))
+
+    assert ended.reason == "v1 is live"
+    await assert_only(world, await world.instance_of(ended))
+
+
+# Pull.
+
+
+async def test_the_progress_of_a_pull_is_told(world: World) -> None:
+    digest = world.publish("v1")
+    deploy = await world.queue("v1")
+    pull, details = world.engine.pull, list[str]()
+
+    async def slow_pull(image: object, digest: object, registry: object, progress: Callable[[str], None]) -> None:
+        progress("1 of 2 layers")
+        while not details:
+            world.clock.move(1.0)
+            details.extend(filter(None, [(await world.deploy(deploy.id)).step(StepName.PULL).detail]))
+        await pull(image, digest, registry, progress)  # type: ignore[arg-type]
+
+    world.engine.pull = slow_pull  # type: ignore[method-assign]
+    ended = await world.carry_out(deploy)
+
+    assert details == ["1 of 2 layers"]
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert ended.digest == digest
+
+
+async def test_what_the_image_says_completes_a_project_that_nobody_described(world: World) -> None:
+    await world.change_project(port=0, inspected=False)
+    await world.ship("v1", MemoryImage(info=ImageInfo(tcp_ports=(8080, 9090), labels={"tagboat.healthcheck": "/up"})))
+
+    project = await world.store.read(lambda reader: reader.project(world.project.id))
+
+    assert (project.port, project.healthcheck, project.inspected) == (8080, "/up", True)
+    assert world.probe.asked == [(FIRST_PORT, "/up")]
+
+
+async def test_what_somebody_has_said_of_a_project_stays(world: World) -> None:
+    await world.ship("v1", MemoryImage(info=ImageInfo(tcp_ports=(9090,))))
+    project = await world.store.read(lambda reader: reader.project(world.project.id))
+    assert project == world.project
+
+
+async def test_a_pull_that_is_refused_fails_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    world.engine.fail("pull", EngineError("pull access denied"))
+    await fails(world, "v2", StepName.PULL, "pull access denied")
+
+
+async def test_an_image_that_is_gone_fails_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.tags.digests["v2"] = Digest("sha256:" + "2" * 64)
+    await fails(world, "v2", StepName.PULL, "no such image")
+
+
+async def test_a_full_disk_is_waited_for_and_given_up_in_the_end(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    for _ in range(4):
+        world.engine.fail("pull", DiskFullError("no space left on device"))
+    await fails(world, "v2", StepName.PULL, "no space left on device")
+    assert world.clock.slept == [5.0, 15.0, 30.0]
+
+
+# Start.
+
+
+async def test_a_container_that_cannot_be_started_fails_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2", MemoryImage(start_error="exec: no such file"))
+    ended = await fails(world, "v2", StepName.START, "exec: no such file")
+    assert (await world.instance_of(ended)).state is InstanceState.FAILED
+
+
+async def test_a_container_that_cannot_be_made_fails_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    world.engine.fail("create", EngineError("invalid reference"))
+    await fails(world, "v2", StepName.START, "invalid reference")
+
+
+@pytest.mark.parametrize("call", ["create", "start"])
+async def test_an_engine_that_restarts_in_the_middle_gets_one_container_all_the_same(world: World, call: str) -> None:
+    world.publish("v1")
+    world.engine.fail(call, EngineUnavailableError("the engine went away"))
+    ended = await world.carry_out(await world.queue("v1"))
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert world.clock.slept == [0.5]
+    await assert_only(world, await world.instance_of(ended))
+
+
+async def test_a_container_of_its_own_that_is_left_over_makes_way(world: World) -> None:
+    """The engine made it, but its answer was lost."""
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    world.rim.before("create", lambda: world.foreign_container(world.container_of(deploy), **{"tagboat.deploy": deploy.id}))
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
+
+
+async def test_a_port_that_somebody_else_took_meanwhile_is_replaced_by_another(world: World) -> None:
+    world.publish("v1")
+    for _ in range(2):
+        world.engine.fail("start", PortTakenError("port is already allocated"))
+
+    ended = await world.carry_out(await world.queue("v1"))
+
+    instance = await world.instance_of(ended)
+    assert world.ports.given == [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2]
+    assert instance.host_port == FIRST_PORT + 2
+    assert world.clock.slept == []
+    await assert_only(world, instance)
+
+
+async def test_ports_of_other_instances_are_not_asked_for(world: World) -> None:
+    old = await world.ship("v1")
+    asked: list[set[int]] = []
+    free = world.ports.free
+
+    def noted(taken: set[int]) -> int:
+        asked.append(set(taken))
+        return free(taken)
+
+    world.ports.free = noted  # type: ignore[method-assign, assignment]
+    await world.ship("v2")
+    assert asked == [{old.host_port}]
+
+
+async def test_ports_that_are_always_taken_fail_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    for _ in range(20):
+        world.engine.fail("start", PortTakenError("port is already allocated"))
+    await fails(world, "v2", StepName.START, "no free loopback port")
+
+
+async def test_a_project_without_a_port_gets_none(world: World) -> None:
+    await world.change_project(port=0)
+    instance = await world.ship("v1")
+    assert instance.host_port == 0
+    assert world.ports.given == []
+    assert world.probe.asked == []
+    assert sum(world.clock.slept) >= 3.0  # there is nothing to ask: it has to run for a while
+
+
+# Check.
+
+
+async def test_an_app_that_needs_a_while_is_waited_for(world: World) -> None:
+    world.publish("v1")
+    world.probe.says = REFUSED
+    deploy = await world.queue("v1")
+
+    async def answer() -> None:
+        world.probe.says = None
+
+    for _ in range(7):
+        world.rim.before("status", noop)
+    world.rim.before("status", answer)
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert 6 <= len(world.clock.slept) <= 8
+    assert world.clock.slept == sorted(world.clock.slept)
+    assert max(world.clock.slept) <= 1.0
+
+
+async def noop() -> None:
+    """Let it pass."""
+
+
+async def test_an_app_that_never_answers_fails_the_deploy_after_the_stages_timeout(world: World) -> None:
+    await world.ship("v1")
+    await world.change_stage(health_timeout_s=10)
+    world.publish("v2", MemoryImage(log=("starting", "cannot find the database")))
+    world.probe.says = REFUSED
+
+    ended = await fails(world, "v2", StepName.CHECK, "not healthy within 10 s: connection refused")
+
+    assert ended.log == "starting\ncannot find the database"
+    assert 10 <= sum(world.clock.slept) <= 12
+
+
+async def test_an_app_that_exits_fails_the_deploy_at_once_with_its_last_words(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2", MemoryImage(log=tuple(f"line {n}" for n in range(150)), exit_code=3))
+    world.probe.says = REFUSED
+
+    ended = await fails(world, "v2", StepName.CHECK, "exited with code 3")
+
+    assert ended.log.splitlines() == [f"line {n}" for n in range(150 - LOG_LINES, 150)]
+    assert world.clock.slept == []
+
+
+async def test_a_container_that_vanishes_fails_the_deploy(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+    world.rim.after("start", lambda: world.engine.remove(world.container_of(deploy)))
+
+    ended = await world.carry_out(deploy)
+
+    assert (ended.status, ended.log) == (DeployStatus.FAILED, "")
+    assert "removed by somebody else" in (ended.reason or "")
+    (live,) = await world.instances(InstanceState.LIVE)
+    await assert_only(world, live)
+
+
+async def test_the_images_own_healthcheck_decides_where_the_project_says_so(world: World) -> None:
+    await world.change_project(healthcheck="image")
+    world.publish("v2", MemoryImage(info=ImageInfo(has_healthcheck=True)))
+    deploy = await world.queue("v2")
+
+    async def fall_ill() -> None:
+        world.engine.set_health(world.container_of(deploy), "unhealthy")
+
+    world.rim.after("start", fall_ill)
+    ended = await world.carry_out(deploy)
+
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "the image's HEALTHCHECK says unhealthy")
+    assert world.probe.asked == []
+
+
+async def test_a_path_without_a_port_is_said_to_be_a_mistake(world: World) -> None:
+    await world.change_project(port=0, healthcheck="/up")
+    world.publish("v1")
+    await fails(world, "v1", StepName.CHECK, "set the port")
+
+
+# What is taken back, and what is not.
+
+
+async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(world: World) -> None:
+    live = await world.ship("v1")
+    world.publish("v2", MemoryImage(exit_code=1))
+    deploy = await world.queue("v2")
+    world.engine.fail("logs", EngineUnavailableError("the engine went away"))
+    world.engine.fail("remove", EngineUnavailableError("the engine went away"))
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert "exited with code 1" in (ended.reason or "")
+    assert world.container_of(deploy) in await world.containers()
+    await sweep(world.parts)
+    await assert_only(world, live)
+
+
+async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> None:
+    old = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+    world.engine.fail("stop", EngineError("the container cannot be killed"))
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert ended.reason == "v2 is live, but the old instance could not be retired: the container cannot be killed"
+    assert ended.step(StepName.RETIRE).status is StepStatus.FAILED
+    assert ended.log == ""
+    new = await world.instance_of(ended)
+    assert new.state is InstanceState.LIVE
+    assert await world.containers() == sorted([old.container, new.container])
+    await sweep(world.parts)
+    await assert_only(world, new)
+
+
+async def test_an_engine_that_is_away_for_a_moment_still_retires_the_old_one(world: World) -> None:
+    await world.ship("v1")
+    world.engine.fail("stop", EngineUnavailableError("away"))
+    world.engine.fail("remove", EngineUnavailableError("away"))
+    await assert_only(world, await world.ship("v2"))
+
+
+async def test_a_fault_of_our_own_fails_the_deploy_and_shows_nothing_of_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+
+    async def broken(_port: int) -> str | None:
+        raise ZeroDivisionError("a password: hunter2")
+
+    monkeypatch.setattr(world.probe, "tcp", broken)
+    ended = await fails(world, "v2", StepName.CHECK, "a fault inside Tagboat (ZeroDivisionError)")
+    assert "hunter2" not in (ended.reason or "")
+
+
+async def test_cancelled_it_leaves_everything_to_be_gone_on_with(world: World) -> None:
+    old = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+    world.probe.keep_waiting()
+    await world.probe.asked_once_more()  # of v1
+    carrying = asyncio.create_task(world.carry_out(deploy))
+    await world.probe.asked_once_more()
+    before = (await world.deploy(deploy.id), await world.instances(), await world.containers())
+
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+
+    assert (await world.deploy(deploy.id), await world.instances(), await world.containers()) == before
+    assert before[0].step(StepName.CHECK).status is StepStatus.RUNNING
+    assert await world.is_running(old.container)
+    world.probe.let_answer()
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
+
+
+@pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])
+async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call: str) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    world.rim.after(call, world.delete_project)
+
+    with pytest.raises(NotFoundError):
+        await world.carry_out(deploy)
+
+    assert await world.containers() == []
+
+
+async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+
+    async def unavailable() -> None:
+        raise StoreUnavailableError("the database is locked")
+
+    async def lock_the_database() -> None:
+        world.rim.before("write", unavailable)
+
+    world.rim.after("start", lock_the_database)
+    with pytest.raises(StoreUnavailableError):
+        await world.carry_out(deploy)
+
+    assert not (await world.deploy(deploy.id)).status.final
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
