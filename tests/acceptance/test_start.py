@@ -1,0 +1,159 @@
+"""Starting and stopping the real process: what it refuses, how it says so, what it makes, and how it goes."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import free_port
+from tests.support.server import PROGRAM, TOKEN, Server
+
+SECRET = "a-secret-that-is-never-repeated"
+UNFINISHED = f"""POST /api/projects HTTP/1.1\r
+Host: tagboat\r
+Authorization: Bearer {TOKEN}\r
+Expect: 100-continue\r
+Content-Type: application/json\r
+Content-Length: 100\r
+\r
+""".encode()
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, engine_url: str) -> Iterator[Server]:
+    """A server that could be started, and was not."""
+    server = Server(tmp_path, engine_url)
+    yield server
+    if server.process is not None and server.process.poll() is None:
+        server.kill()
+
+
+def refused(server: Server, **changed: str) -> str:
+    """Start it with `changed` settings, which it must refuse: the one line that it says why, all else being silent."""
+    done = subprocess.run(
+        [*PROGRAM, "serve"],
+        env={**server.variables(), **changed},
+        cwd=server.directory,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("tagboat: ")
+    assert done.stderr.endswith("\n")
+    (line,) = done.stderr.splitlines()
+    assert SECRET not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TAGBOAT_PROT", "7070", "is not a setting of Tagboat; did you mean TAGBOAT_PORT?"),
+        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; README.md lists them all"),
+        ("TAGBOAT_PORT", "eighty", "a port from 1 to 65535 is expected"),
+        ("TAGBOAT_PORT", "0", "a port from 1 to 65535 is expected"),
+        ("TAGBOAT_PORT", "65536", "a port from 1 to 65535 is expected"),
+        ("TAGBOAT_HOST", "not a host", "a host name or an IP address to listen on is expected"),
+        ("TAGBOAT_POLL_SCHEDULE", "every now and then", "a cron schedule has five"),
+        ("TAGBOAT_POLL_SCHEDULE", "61 * * * *", "the minute '61' cannot be used"),
+        ("TAGBOAT_INGRESS", "nginx", "haproxy or none is expected"),
+        ("TAGBOAT_LOG_FORMAT", "xml", "console or json is expected"),
+        ("TAGBOAT_DOCKER_HOST", "the-other-machine", "unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected"),
+        ("TAGBOAT_PUBLIC_URL", f"https://me:{SECRET}@example.com", "without user"),
+        ("TAGBOAT_ADMIN_TOKEN", f"{SECRET} {SECRET}", "without blanks"),
+        ("TAGBOAT_DATABASE_URL", f"mysql://me:{SECRET}@127.0.0.1/tagboat", "postgresql://USER:PASSWORD@HOST/DATABASE"),
+        ("TAGBOAT_DATABASE_URL_FILE", f"no-such-file-{SECRET}", "the file cannot be read"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(stopped: Server, name: str, value: str, words: str) -> None:
+    line = refused(stopped, **{name: value})
+    assert line.startswith(f"tagboat: {name} ")
+    assert words in line
+    assert not (stopped.directory / "data").exists(), "nothing is made by a start that is refused"
+
+
+def test_a_setting_in_the_working_directorys_file_is_named_with_its_place(stopped: Server) -> None:
+    (stopped.directory / ".env").write_text("TAGBOAT_PROT=7070\n")
+    assert refused(stopped) == "tagboat: TAGBOAT_PROT in .env is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
+
+
+def test_a_secret_given_twice(stopped: Server) -> None:
+    (stopped.directory / "token").write_text(SECRET)
+    line = refused(stopped, TAGBOAT_ADMIN_TOKEN=SECRET, TAGBOAT_ADMIN_TOKEN_FILE="token")
+    assert line == "tagboat: TAGBOAT_ADMIN_TOKEN and TAGBOAT_ADMIN_TOKEN_FILE are both set; set only one of them"
+
+
+def test_a_database_that_does_not_answer(stopped: Server) -> None:
+    port = free_port()
+    line = refused(stopped, TAGBOAT_DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1:{port}/tagboat")
+    assert "the database cannot be used" in line
+    assert f'"127.0.0.1", port {port} failed: Connection refused' in line
+
+
+def test_a_data_directory_that_cannot_be_made(stopped: Server) -> None:
+    (stopped.directory / "file").touch()
+    line = refused(stopped, TAGBOAT_DATA_DIR=str(stopped.directory / "file" / "data"))
+    assert "set TAGBOAT_DATA_DIR" in line
+
+
+def test_a_port_in_use(stopped: Server) -> None:
+    with socket.create_server(("127.0.0.1", stopped.port)):
+        line = refused(stopped)
+    assert line.startswith(f"tagboat: cannot listen on 127.0.0.1:{stopped.port} (Address already in use")
+    assert line.endswith("; set TAGBOAT_HOST or TAGBOAT_PORT")
+
+
+def test_a_second_server_on_the_same_data_directory_leaves_the_first_alone(server: Server) -> None:
+    word = (server.directory / "data" / "server.json").read_bytes()
+    line = refused(server, TAGBOAT_PORT=str(free_port()))
+    assert f"another Tagboat server runs on the data directory {server.directory / 'data'}" in line
+    assert "set TAGBOAT_DATA_DIR" in line
+    assert (server.directory / "data" / "server.json").read_bytes() == word
+    assert server.cli("status").returncode == 0
+    assert server.terminate() == 0
+    server.start()  # a directory that nobody holds any more is free again
+
+
+def test_what_is_made_is_the_owners_alone(stopped: Server) -> None:
+    stopped.directory /= "a/b"
+    stopped.directory.mkdir(parents=True)
+    before = os.umask(0)
+    try:
+        stopped.start()
+    finally:
+        os.umask(before)
+    data = stopped.directory / "data"
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    secrets = {name: stat.S_IMODE((data / name).stat().st_mode) for name in ("encryption.key", "server.json")}
+    assert secrets == {"encryption.key": 0o600, "server.json": 0o600}
+    assert stopped.terminate() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ready_is_one_line_and_a_signal_the_end(stopped: Server, number: signal.Signals) -> None:
+    stopped.start()
+    assert stopped.process is not None
+    with socket.create_connection(("127.0.0.1", stopped.port), timeout=10):  # one that asks nothing keeps nobody
+        stopped.process.send_signal(number)
+        assert stopped.process.wait(10) == 0
+    assert stopped.out() == f"tagboat ready on {stopped.url}\n"
+    assert "Traceback" not in stopped.log()
+    assert not (stopped.directory / "data" / "server.json").exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", stopped.port))
+
+
+def test_a_request_that_never_ends_does_not_keep_the_server(stopped: Server) -> None:
+    stopped.start()
+    with socket.create_connection(("127.0.0.1", stopped.port), timeout=10) as unfinished:
+        unfinished.sendall(UNFINISHED)
+        assert unfinished.recv(100).startswith(b"HTTP/1.1 100 "), "the server did not ask for the rest"
+        assert stopped.terminate() == 0
+    assert stopped.out() == f"tagboat ready on {stopped.url}\n"
