@@ -78,10 +78,13 @@ class Timetable:
 
     def _plan(self, tx: Tx, schedule: Schedule, now: datetime) -> datetime:
         """What is on record for the schedule in force, else a new plan; after a stop that a poll fell into, one made late."""
-        due = _recorded(tx, schedule)
-        if due is None or (self.next_at is None and due <= now):
-            late = due is not None and schedule.interval is not None
-            due = min(now + timedelta(seconds=OVERDUE_S), schedule.next_after(now)) if late else schedule.next_after(now)
+        ahead = schedule.next_after(now)
+        recorded = _recorded(tx, schedule)
+        due = recorded or ahead
+        if self.next_at is None and due <= now:
+            due = now + timedelta(seconds=OVERDUE_S) if schedule.interval else ahead
+        due = min(due, ahead)  # What is on record is further off only where the clock was set back since.
+        if due != recorded:
             _record(tx, schedule, due)
         return due
 
