@@ -16,7 +16,17 @@ from typing import TypeVar
 import structlog
 
 from tagboat.core.catalog import Project
-from tagboat.core.deploy import ContainerSpec, Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus
+from tagboat.core.deploy import (
+    ContainerSpec,
+    ContainerStatus,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+)
 from tagboat.core.errors import (
     DeployFailedError,
     EngineError,
@@ -100,7 +110,7 @@ class Pipeline:
         except DeployFailedError as error:
             await self._fail(str(error))
         except NotFoundError:
-            await self._discard(_container(scene))
+            await self._discard(scene)
             raise
         except StoreUnavailableError:
             raise
@@ -193,7 +203,7 @@ class Pipeline:
     async def _start(self) -> Step:
         scene = await self._journal.scene()
         if scene.own is not None:
-            await self._engine.remove(scene.own.container)
+            await self._make_way(scene.own.container, scene.deploy.id)
         instance, new = scene.own or _new_instance(scene, self._parts.clock()), scene.own is None
         taken = await self._journal.ports_taken() if scene.project.port else frozenset()
         for _ in range(_PORT_TRIES):
@@ -214,14 +224,20 @@ class Pipeline:
         try:
             await self._engine.create(spec)
         except NameTakenError:
-            status = await self._engine.status(spec.name)
-            if status is not None and status.labels.get("tagboat.deploy") != spec.labels["tagboat.deploy"]:
-                raise DeployFailedError(
-                    f"another container is named {spec.name}; Tagboat does not touch it: rename or remove it, and deploy again"
-                ) from None
-            await self._engine.remove(spec.name)
+            await self._make_way(spec.name, spec.labels["tagboat.deploy"])
             await self._engine.create(spec)
         await self._engine.start(spec.name)
+
+    async def _make_way(self, container: str, deploy_id: str) -> None:
+        """Remove the container that an earlier try has left; raise DeployFailedError if it is somebody else's."""
+        status = await self._engine.status(container)
+        if status is None:
+            return
+        if not _made_by(status, deploy_id):
+            raise DeployFailedError(
+                f"another container is named {container}; Tagboat does not touch it: rename or remove it, and deploy again"
+            )
+        await self._engine.remove(container)
 
     async def _check(self) -> Step:
         scene = await self._journal.scene()
@@ -279,7 +295,7 @@ class Pipeline:
         if _switched(scene.deploy):
             reason = f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}"
         elif scene.own is not None:
-            lines = await self._discard(scene.own.container)
+            lines = await self._discard(scene)
         log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
         await self._end(DeployStatus.FAILED, reason, failed=failed, lines=lines)
 
@@ -289,17 +305,24 @@ class Pipeline:
         await self._journal.end(status, reason, failed=failed, log="\n".join(lines))
         self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
-    async def _discard(self, container: str) -> Collection[str]:
-        """Remove the new container; what it last said. An engine that is away leaves it to the next sweep."""
+    async def _discard(self, scene: Scene) -> Collection[str]:
+        """Remove the new container, if one was made; what it last said. An engine that is away leaves it to the next sweep."""
+        container = _container(scene)
+        lines: Collection[str] = ()
         try:
-            lines = await self._engine.logs(container, LOG_LINES)
-        except EngineError:
-            lines = ()
-        try:
-            await self._engine.remove(container)
+            status = await self._engine.status(container)
+            if status is not None and _made_by(status, scene.deploy.id):
+                lines = await self._last_words(container)
+                await self._engine.remove(container)
         except EngineError as error:
             log.warning("container left to the next sweep", action="undo", container=container, reason=str(error))
         return lines
+
+    async def _last_words(self, container: str) -> Collection[str]:
+        try:
+            return await self._engine.logs(container, LOG_LINES)
+        except EngineError:
+            return ()
 
 
 async def retire(parts: Parts, instance: Instance) -> None:
@@ -320,6 +343,10 @@ def _container(scene: Scene) -> str:
     if scene.own is not None:
         return scene.own.container
     return container_name(scene.project.name, scene.stage.name, short_id(scene.deploy.id))
+
+
+def _made_by(container: ContainerStatus, deploy_id: str) -> bool:
+    return container.labels.get("tagboat.deploy") == deploy_id
 
 
 def _new_instance(scene: Scene, now: datetime) -> Instance:

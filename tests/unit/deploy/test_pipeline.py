@@ -402,6 +402,38 @@ async def test_a_container_of_its_own_that_is_left_over_makes_way(world: World) 
     await assert_only(world, await world.instance_of(ended))
 
 
+async def test_somebody_elses_container_of_that_name_is_left_alone(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    name = world.container_of(deploy)
+    await world.foreign_container(name)
+    world.engine.say(name, "a secret of somebody else")
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert f"another container is named {name}" in (ended.reason or "")
+    assert await world.is_running(name)
+    assert ended.log == ""
+    assert not {f"stop {name}", f"remove {name}"} & set(world.engine.journal)
+
+
+async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tried_again(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    name = world.container_of(deploy)
+
+    async def come_first() -> None:
+        await world.foreign_container(name)
+        raise EngineUnavailableError("the engine went away")
+
+    world.rim.before("create", come_first)
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert await world.is_running(name)
+
+
 async def test_a_port_that_somebody_else_took_meanwhile_is_replaced_by_another(world: World) -> None:
     world.publish("v1")
     for _ in range(2):
