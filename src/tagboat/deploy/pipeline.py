@@ -100,19 +100,23 @@ class Pipeline:
         """
         scene = await self._journal.resume()
         try:
+            await self._go_on(scene.deploy)
+        except NotFoundError:
+            await self._discard(scene)
+            raise
+
+    async def _go_on(self, deploy: Deploy) -> None:
+        try:
             for name in StepName:
-                if scene.deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
+                if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._end(DeployStatus.SUCCEEDED, f"{scene.deploy.tag} is live")
+            await self._end(DeployStatus.SUCCEEDED, f"{deploy.tag} is live")
         except _AlreadyLiveError:
             await self._end(DeployStatus.SUCCEEDED, "already live")
         except DeployFailedError as error:
             await self._fail(str(error))
-        except NotFoundError:
-            await self._discard(scene)
-            raise
-        except StoreUnavailableError:
+        except (NotFoundError, StoreUnavailableError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")

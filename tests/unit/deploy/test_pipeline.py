@@ -657,6 +657,18 @@ async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call
     assert await world.containers() == []
 
 
+@pytest.mark.parametrize("call", ["start", "status"])
+async def test_a_deploy_deleted_while_it_fails_leaves_no_container(world: World, call: str) -> None:
+    world.publish("v1", MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"))
+    deploy = await world.queue("v1")
+    world.rim.before(call, world.delete_project)
+
+    with pytest.raises(NotFoundError):
+        await world.carry_out(deploy)
+
+    assert await world.containers() == []
+
+
 async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: World) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
