@@ -1,0 +1,263 @@
+"""Polls of a real registry by the real process: what is news, what is not, and what happens when one of them goes away."""
+
+import signal
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.test_push_to_running import containers, publish
+from tests.support.docker_registry import DockerRegistry, docker_registry
+from tests.support.images import listens_late
+from tests.support.server import Server, fetch
+
+NOTHING = {"first_poll": False, "new_tags": [], "deploys": [], "error": None}
+
+
+@pytest.fixture
+def image(registry: DockerRegistry) -> str:
+    """A repository that no other test has."""
+    return f"{registry.host}/acme/app-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def mortal() -> Iterator[DockerRegistry]:
+    """A registry that a test may stop."""
+    with docker_registry() as running:
+        yield running
+
+
+@pytest.fixture
+def aside() -> Iterator[ThreadPoolExecutor]:
+    """Where a call waits while the test goes on."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def add_project(server: Server, image: str, *patterns: str) -> str:
+    """Make a project with a stage for each pattern."""
+    status, project = server.call("POST", "/api/projects", {"name": "polled", "image": image, "port": 8080})
+    assert status == 201, project
+    for number, pattern in enumerate(patterns):
+        add_stage(server, project["id"], f"stage-{number}", pattern)
+    return str(project["id"])
+
+
+def add_stage(server: Server, project: str, name: str, pattern: str) -> None:
+    status, stage = server.call("POST", f"/api/projects/{project}/stages", {"name": name, "tag_pattern": pattern})
+    assert status == 201, stage
+
+
+def poll(server: Server, project: str) -> dict[str, Any]:
+    status, report = server.call("POST", f"/api/projects/{project}/poll")
+    assert status == 200, report
+    return dict(report)
+
+
+def poll_error(server: Server, project: str) -> str | None:
+    """What the project shows of its last poll."""
+    error: str | None = server.call("GET", f"/api/projects/{project}")[1]["poll"]["error"]
+    return error
+
+
+def deployed(server: Server, project: str) -> list[str]:
+    """The tag of every deploy there ever was, the oldest first."""
+    return [deploy["tag"] for deploy in reversed(server.items(f"/api/deploys?project={project}"))]
+
+
+@contextmanager
+def frozen(registry: DockerRegistry) -> Iterator[None]:
+    """The registry takes connections but answers nothing, until the block ends."""
+    process = registry._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)  # which does nothing to one that is dead
+
+
+def has_unread(registry: DockerRegistry) -> bool:
+    """Whether a request has reached the registry's socket that it has not read: see proc(5), /proc/net/tcp."""
+    address = f"0100007F:{int(registry.host.rpartition(':')[2]):04X}"
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = [queues for _, local, _, state, queues, *_ in sockets if (local, state) == (address, "01")]
+    return any(int(queues.partition(":")[2], 16) for queues in established)
+
+
+def poll_in_the_air(server: Server, project: str, registry: DockerRegistry, pool: ThreadPoolExecutor) -> "Future[Any]":
+    """Begin a poll at a frozen registry, and wait until the registry has been asked."""
+    begun = pool.submit(poll, server, project)
+    server.until(lambda: has_unread(registry), "the registry to be asked")
+    return begun
+
+
+def test_what_a_webhook_brought_is_not_deployed_again(server: Server, image: str) -> None:
+    publish(image, "v1")
+    push = server.push(f"{image}:v1")
+    project = push["project"]["id"]
+    server.ended(push["deploy"])
+    assert poll(server, project) == {**NOTHING, "first_poll": True}
+    publish(image, "v2", body="built once", cmd=listens_late(2))
+    deploy = server.push(f"{image}:v2")["deploy"]
+    assert poll(server, project) == NOTHING
+    assert server.ended(deploy)["status"] == "succeeded"
+    assert poll(server, project) == NOTHING
+    publish(image, "v2", body="built again")
+    server.ended(server.push(f"{image}:v2")["deploy"])
+    assert poll(server, project) == NOTHING
+    assert deployed(server, project) == ["v1", "v2", "v2"]
+    assert [fetch(instance["url"]) for instance in server.live()] == ["built again"]
+
+
+def test_what_a_poll_brought_is_live_already_when_the_webhook_comes(server: Server, image: str, engine_url: str) -> None:
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    assert poll(server, project) == {**NOTHING, "first_poll": True, "new_tags": ["v1"]}
+    for build in ("built once", "built again"):
+        publish(image, "v2", body=build)
+        (deploy,) = poll(server, project)["deploys"]
+        polled = server.ended(deploy)
+        assert (polled["status"], polled["trigger"], polled["reason"]) == ("succeeded", "poll", "v2 is live")
+        push = server.push(f"{image}:v2")
+        again = server.ended(push["deploy"])
+        assert (push["outcome"], again["status"], again["reason"]) == ("queued", "succeeded", "already live")
+    (instance,) = server.live()
+    assert fetch(instance["url"]) == "built again"
+    assert len(containers("polled", engine_url)) == 1
+
+
+def test_a_registry_that_goes_away_in_the_middle_of_a_poll(
+    server: Server, mortal: DockerRegistry, aside: ThreadPoolExecutor
+) -> None:
+    image = f"{mortal.host}/acme/app"
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    poll(server, project)
+    publish(image, "v2")
+    with frozen(mortal):
+        begun = poll_in_the_air(server, project, mortal, aside)
+        assert mortal._process is not None
+        mortal._process.kill()
+        mortal.stop()
+    report = begun.result()
+    assert report == {**NOTHING, "error": report["error"]}
+    assert mortal.host in report["error"]
+    assert poll_error(server, project) == report["error"]
+    assert server.call("GET", "/api/health")[0] == 200
+    mortal.start()
+    report = poll(server, project)
+    assert (report["new_tags"], report["error"], poll_error(server, project)) == (["v2"], None, None)
+    assert server.ended(*report["deploys"])["status"] == "succeeded"
+    assert deployed(server, project) == ["v2"]
+
+
+def test_a_first_poll_that_failed_leaves_the_next_one_the_first(server: Server, mortal: DockerRegistry) -> None:
+    image = f"{mortal.host}/acme/app"
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    mortal.stop()
+    report = poll(server, project)
+    assert report == {**NOTHING, "first_poll": True, "error": report["error"]}
+    assert poll_error(server, project) == report["error"]
+    server.kill()
+    server.start()
+    assert poll_error(server, project) == report["error"]
+    mortal.start()
+    assert poll(server, project) == {**NOTHING, "first_poll": True, "new_tags": ["v1"]}
+    assert (deployed(server, project), poll_error(server, project)) == ([], None)
+
+
+def test_a_server_that_was_killed_goes_on_from_its_last_poll(server: Server, image: str) -> None:
+    for tag in ("v1", "v2"):
+        publish(image, tag)
+    project = add_project(server, image, "*")
+    assert poll(server, project)["first_poll"] is True
+    server.kill()
+    publish(image, "v3")
+    server.start()
+    report = poll(server, project)
+    assert (report["first_poll"], report["new_tags"], len(report["deploys"])) == (False, ["v3"], 1)
+    assert server.ended(*report["deploys"])["status"] == "succeeded"
+    server.kill()
+    server.start()
+    assert poll(server, project) == NOTHING
+    assert deployed(server, project) == ["v3"]
+
+
+def test_a_server_killed_right_after_a_poll_deploys_what_it_found_once(server: Server, image: str, engine_url: str) -> None:
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    poll(server, project)
+    publish(image, "v2", body="hello v2")
+    (deploy,) = poll(server, project)["deploys"]
+    server.kill()
+    server.start()
+    assert poll(server, project) == NOTHING
+    assert server.ended(deploy)["status"] == "succeeded"
+    assert [fetch(instance["url"]) for instance in server.live()] == ["hello v2"]
+    assert (deployed(server, project), len(containers("polled", engine_url))) == (["v2"], 1)
+
+
+def test_a_server_killed_in_the_middle_of_a_poll_finds_the_news_at_the_next(
+    server: Server, mortal: DockerRegistry, aside: ThreadPoolExecutor
+) -> None:
+    image = f"{mortal.host}/acme/app"
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+    poll(server, project)
+    publish(image, "v2")
+    with frozen(mortal):
+        begun = poll_in_the_air(server, project, mortal, aside)
+        server.kill()
+    assert isinstance(begun.exception(), OSError)
+    server.start()
+    report = poll(server, project)
+    assert (report["first_poll"], report["new_tags"]) == (False, ["v2"])
+    server.ended(*report["deploys"])
+    assert deployed(server, project) == ["v2"]
+
+
+def test_to_a_stage_added_later_known_tags_are_no_news(server: Server, image: str) -> None:
+    for tag in ("v1.0.0", "latest"):
+        publish(image, tag)
+    project = add_project(server, image)
+    assert sorted(poll(server, project)["new_tags"]) == ["latest", "v1.0.0"]
+    publish(image, "v1.1.0")
+    assert poll(server, project) == {**NOTHING, "new_tags": ["v1.1.0"]}
+    add_stage(server, project, "prod", "v*")
+    add_stage(server, project, "edge", "latest")
+    assert poll(server, project) == NOTHING
+    publish(image, "v1.2.0")
+    report = poll(server, project)
+    assert (report["new_tags"], len(report["deploys"])) == (["v1.2.0"], 1)
+    publish(image, "latest", body="moved")
+    report = poll(server, project)
+    assert (report["new_tags"], len(report["deploys"])) == ([], 1)
+    assert server.ended(*report["deploys"])["status"] == "succeeded"
+    assert deployed(server, project) == ["v1.2.0", "latest"]
+
+
+def test_the_schedule_can_be_changed_and_outlives_the_server(server: Server, image: str) -> None:
+    publish(image, "v1")
+    project = add_project(server, image, "*")
+
+    def polled() -> dict[str, Any]:
+        return dict(server.call("GET", f"/api/projects/{project}")[1]["poll"])
+
+    server.until(lambda: polled()["next_at"] is not None, "the first schedule")
+    planned = polled()
+    server.kill()
+    server.start()
+    server.until(lambda: polled()["next_at"] is not None, "the same schedule")
+    assert polled() == planned == {"last_at": None, "next_at": planned["next_at"], "error": None}
+    assert server.call("PATCH", "/api/settings", {"poll_schedule": "@every 1s"})[0] == 200
+    server.until(lambda: polled()["last_at"] is not None, "a poll that nobody asked for")
+    publish(image, "v2", body="found")
+    server.until(lambda: len(server.live()) == 1, "what was found to be live")
+    assert [fetch(instance["url"]) for instance in server.live()] == ["found"]
+    assert deployed(server, project) == ["v2"]
