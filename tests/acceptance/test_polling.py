@@ -242,6 +242,22 @@ def test_to_a_stage_added_later_known_tags_are_no_news(server: Server, image: st
     assert deployed(server, project) == ["v1.2.0", "latest"]
 
 
+def test_an_image_changed_in_the_middle_of_a_poll_has_its_own_first_poll(
+    server: Server, mortal: DockerRegistry, aside: ThreadPoolExecutor
+) -> None:
+    old, new = f"{mortal.host}/acme/old", f"{mortal.host}/acme/new"
+    publish(old, "v1")
+    publish(new, "v9")
+    project = add_project(server, old, "*")
+    with frozen(mortal):
+        begun = poll_in_the_air(server, project, mortal, aside)
+        assert server.call("PATCH", f"/api/projects/{project}", {"image": new})[0] == 200
+    assert "image" in begun.result()["error"]
+    assert server.items(f"/api/projects/{project}/tags") == []
+    assert poll(server, project) == {**NOTHING, "first_poll": True, "new_tags": ["v9"]}
+    assert deployed(server, project) == []
+
+
 def test_the_schedule_can_be_changed_and_outlives_the_server(server: Server, image: str) -> None:
     publish(image, "v1")
     project = add_project(server, image, "*")

@@ -148,7 +148,7 @@ class Poller:
         }
         news = find_news(listed, digests, situation.known, situation.live)
         created = await self._created(situation, news) if situation.state.first_done else {}
-        return await self._store.write(lambda tx: self._admit(tx, project_id, listed, digests, created))
+        return await self._store.write(lambda tx: self._admit(tx, situation.project, listed, digests, created))
 
     async def _created(self, situation: _Situation, news: News) -> dict[str, datetime]:
         """When the images of new tags were built, asked only where the tags' own order cannot say which is newest."""
@@ -168,21 +168,23 @@ class Poller:
     def _admit(
         self,
         tx: Tx,
-        project_id: str,
+        asked: Project,
         listed: Sequence[str],
         digests: Mapping[str, Digest],
         created: Mapping[str, datetime],
     ) -> PollReport:
         """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
-        situation = _situation(tx, project_id)
+        situation = _situation(tx, asked.id)
+        first = not situation.state.first_done
+        if situation.project.image != asked.image:  # whose first poll is still to come
+            return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
         news = find_news(listed, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
-        first = not situation.state.first_done
         pushes = _pushes(situation, news, digests, first=first)
         for push in pushes.values():
             admission.record(push, situation.project)
         deploys = [] if first else _queue(admission, situation, news, pushes, created)
-        tx.put_poll_state(PollState(project_id=project_id, first_done=True, last_at=admission.now))
+        tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
         return PollReport(first_poll=first, new_tags=news.fresh, deploys=tuple(deploys))
 
