@@ -12,7 +12,7 @@ from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
 
 T = TypeVar("T")
-_UNDONE_BY_DEATH = (StepName.START, StepName.CHECK)
+_UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
 
 
 @dataclass(frozen=True, slots=True)

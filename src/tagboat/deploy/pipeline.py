@@ -82,6 +82,7 @@ class Pipeline:
         self._engine = parts.engine
         self._journal = Journal(parts.store, parts.clock, deploy_id)
         self._finished: Step | None = None
+        self._at: StepName | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -124,6 +125,7 @@ class Pipeline:
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
+        self._at = name
         await self._journal.advance(self._finished, name)
         self._finished = None
         log.info("step", action=name.value)
@@ -293,8 +295,7 @@ class Pipeline:
     async def _fail(self, reason: str) -> None:
         """Take back what was begun and write down why. Once traffic was switched there is nothing to take back."""
         scene = await self._journal.scene()
-        running = next((step for step in scene.deploy.steps if step.status is StepStatus.RUNNING), None)
-        failed = replace(running, status=StepStatus.FAILED, detail=reason) if running else None
+        failed = Step(self._at, StepStatus.FAILED, detail=reason) if self._at else None
         lines: Collection[str] = ()
         if _switched(scene.deploy):
             reason = f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}"

@@ -50,6 +50,7 @@ class Rim:
         self.calls: list[str] = []
         self._plans: dict[tuple[str, str], list[Callable[[], Awaitable[None]]]] = {}
         self._last: tuple[int, str] | None = None
+        self._doom: tuple[str, Callable[[], Awaitable[bool]]] | None = None
 
     def lead_through(self, thing: object, *calls: str) -> None:
         """Let these async methods of `thing` be called by way of here."""
@@ -68,9 +69,13 @@ class Rim:
         """Die `before` or `after` the call that comes after so many others."""
         self._last = (len(self.calls) + after_calls, when)
 
+    def die_when(self, call: str, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Die after the first call of that name after which that holds; finding out must not make such a call."""
+        self._doom = (call, holds)
+
     def live_on(self) -> None:
         """Do not die any more."""
-        self._last = None
+        self._last = self._doom = None
 
     async def _cross(self, call: str, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:  # noqa: ANN401 - any call
         number = len(self.calls)
@@ -83,5 +88,7 @@ class Rim:
     async def _reach(self, when: str, call: str, number: int) -> None:
         if self._last == (number, when):
             raise Died(f"{when} {call}, call {number}")
+        if when == "after" and self._doom and self._doom[0] == call and await self._doom[1]():
+            raise Died(f"after {call}, as was wished")
         if plans := self._plans.get((when, call)):
             await plans.pop(0)()

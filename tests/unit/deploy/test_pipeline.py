@@ -19,6 +19,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageInfo
+from tagboat.deploy.patience import delays
 from tagboat.deploy.pipeline import LOG_LINES
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
@@ -300,6 +301,14 @@ async def test_a_live_one_that_does_not_run_any_more_is_replaced(world: World, h
 
     assert ended.reason == "v1 is live"
     await assert_only(world, await world.instance_of(ended))
+
+
+async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_that_step(world: World) -> None:
+    await world.ship("v1")
+    away = EngineUnavailableError("the engine is away")
+    for _ in (None, *delays(away, world.clock.now())):
+        world.engine.fail("status", away)
+    await fails(world, "v1", StepName.RESOLVE, "the engine is away")
 
 
 # Pull.
