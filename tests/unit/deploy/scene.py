@@ -173,6 +173,10 @@ class World:
         """The deploy as it is on record."""
         return await self.store.read(lambda reader: reader.deploy(deploy_id))
 
+    async def deploys(self) -> list[Deploy]:
+        """All deploys on record, oldest first."""
+        return (await self.store.read(lambda reader: reader.deploys()))[::-1]
+
     async def instances(self, *states: InstanceState) -> list[Instance]:
         """Those on record, of any state or of these, newest first."""
         return await self.store.read(lambda reader: reader.instances(states=states))
@@ -232,9 +236,9 @@ class World:
         """Wait for deploys to come to that, looking at each announcement; return them, oldest first."""
         while True:
             self._news.clear()
-            deploys = await self.store.read(lambda reader: reader.deploys())
+            deploys = await self.deploys()
             if holds(deploys):
-                return deploys[::-1]
+                return deploys
             # A real clock, whatever that of the scene says.
             assert await asyncio.to_thread(self._news.wait, _LONGEST_WAIT_S), f"nothing new came of {deploys}"
 
