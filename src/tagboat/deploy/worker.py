@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -19,6 +19,14 @@ RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
 
 log = structlog.get_logger("tagboat.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """What a look at the queue came to: deploys to begin, and ids of those in progress that another server has taken over."""
+
+    begun: list[Deploy]
+    lost: set[str]
 
 
 class Worker:
@@ -63,7 +71,10 @@ class Worker:
         """Claim what is due and begin it; renew the claims on what is in progress."""
         loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
-        for deploy in await self._parts.store.write(lambda tx: self._claim(tx, renew=renew)):
+        claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
+        for deploy_id in claims.lost:
+            self._let_go(deploy_id)
+        for deploy in claims.begun:
             self._stages[deploy.id] = deploy.stage_id
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
@@ -76,27 +87,27 @@ class Worker:
         self._stages.pop(deploy_id, None)
         self._wake.set()
 
-    def _claim(self, tx: Tx, *, renew: bool) -> list[Deploy]:
+    def _let_go(self, deploy_id: str) -> None:
+        if task := self._tasks.get(deploy_id):
+            log.warning("another server has taken the deploy over", action="claim", deploy=deploy_id)
+            task.cancel()
+
+    def _claim(self, tx: Tx, *, renew: bool) -> _Claims:
         now = self._parts.clock()
-        until = now + timedelta(seconds=CLAIM_S)
+        claimed = partial(replace, claimed_by=self._holder, claimed_until=now + timedelta(seconds=CLAIM_S))
         open_deploys = tx.all_open_deploys()
         due = claimable(open_deploys, set(self._tasks), self._holder, now)
-        claimed = []
-        for deploy in due[: MAX_PARALLEL - len(self._tasks)]:
-            begun = replace(
-                deploy,
-                status=DeployStatus.RUNNING,
-                claimed_by=self._holder,
-                claimed_until=until,
-                started_at=deploy.started_at or now,
-            )
-            tx.put_deploy(begun)
-            claimed.append(begun)
-        if renew:
-            for deploy in open_deploys:
-                if deploy.id in self._tasks:
-                    tx.put_deploy(replace(deploy, claimed_by=self._holder, claimed_until=until))
-        return claimed
+        begun = [
+            claimed(deploy, status=DeployStatus.RUNNING, started_at=deploy.started_at or now)
+            for deploy in due[: MAX_PARALLEL - len(self._tasks)]
+        ]
+        mine = [deploy for deploy in open_deploys if deploy.id in self._tasks]
+        # Whoever slept through the end of its claim, or could not reach the database, may find another at work.
+        lost = {deploy.id for deploy in mine if deploy.claimed_by not in {None, self._holder}}
+        renewed = [claimed(deploy) for deploy in mine if renew and deploy.id not in lost]
+        for deploy in (*begun, *renewed):
+            tx.put_deploy(deploy)
+        return _Claims(begun, lost)
 
     async def _carry_out(self, deploy: Deploy) -> None:
         with structlog.contextvars.bound_contextvars(deploy=deploy.id):

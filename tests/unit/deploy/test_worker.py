@@ -208,6 +208,24 @@ async def test_what_a_server_that_died_had_begun_is_gone_on_with_by_another(worl
     await assert_only(world, await world.instance_of(ended))
 
 
+async def test_a_server_that_slept_too_long_lets_go_of_what_another_took_over(world: World) -> None:
+    here, there = Worker(world.parts, HERE), Worker(world.parts, THERE)
+    deploy = await in_progress(world, here)
+    (task,) = here._tasks.values()
+    world.clock.move(CLAIM_S)
+    await there._look()
+
+    await here._look()
+
+    assert (await world.deploy(deploy.id)).claimed_by == THERE
+    await asyncio.wait([task])
+    assert task.cancelled()
+    world.probe.let_answer()
+    (ended,) = await world.until_all_ended()
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
+
+
 # Failures around it.
 
 
