@@ -1,0 +1,196 @@
+"""Sweeping: what nobody knows goes, what a record knows or somebody else owns stays."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
+from tagboat.core.errors import EngineError, EngineUnavailableError, StoreUnavailableError
+from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.reconcile import RETRY_S, SWEEP_EVERY_S, keep_sweeping, sweep
+from tests.unit.deploy.rim import Died
+from tests.unit.deploy.scene import INSTALLATION, World, assert_only
+
+pytestmark = pytest.mark.anyio
+
+OURS = {"tagboat.managed": "true", "tagboat.installation": INSTALLATION}
+
+
+def times(world: World, call: str) -> int:
+    return sum(line.startswith(f"{call} ") for line in world.engine.journal)
+
+
+async def cut_off_in_check(world: World, tag: str) -> Deploy:
+    """A deploy whose new container runs, and whose server died."""
+    world.publish(tag)
+    deploy = await world.queue(tag)
+
+    async def die() -> None:
+        raise Died
+
+    world.rim.after("start", die)
+    with contextlib.suppress(Died):
+        await Pipeline(world.parts, deploy.id).carry_out()
+    return await world.change_deploy(deploy, status=DeployStatus.RUNNING)
+
+
+# Containers without a record.
+
+
+async def test_a_container_of_ours_that_no_record_knows_is_removed(world: World) -> None:
+    live = await world.ship("v1")
+    await world.foreign_container("orphan", **OURS)
+    await sweep(world.parts)
+    await assert_only(world, live)
+
+
+async def test_one_that_does_not_run_is_removed_too(world: World) -> None:
+    await world.foreign_container("orphan", **OURS)
+    world.engine.exit("orphan", 1)
+    await sweep(world.parts)
+    assert await world.containers() == []
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"tagboat.managed": "true"},
+        {"tagboat.installation": INSTALLATION},
+        {"tagboat.managed": "false", "tagboat.installation": INSTALLATION},
+        {"tagboat.managed": "true", "tagboat.installation": "another-installation"},
+    ],
+    ids=["unlabelled", "no installation", "not managed", "managed no more", "another installation"],
+)
+async def test_what_is_not_ours_stays(world: World, labels: dict[str, str]) -> None:
+    await world.foreign_container("app-dev-12345678", **labels)
+    await sweep(world.parts)
+    assert await world.is_running("app-dev-12345678")
+    assert not {"stop", "remove"} & {line.split()[0] for line in world.engine.journal}
+
+
+async def test_the_container_of_a_failed_instance_is_removed(world: World) -> None:
+    live = await world.ship("v1")
+    deploy = await cut_off_in_check(world, "v2")
+    failed = replace(await world.instance_of(deploy), state=InstanceState.FAILED)
+    await world.store.write(lambda tx: tx.put_instance(failed))
+    await sweep(world.parts)
+    await assert_only(world, live)
+
+
+async def test_a_container_that_is_just_being_started_stays(world: World) -> None:
+    deploy = await cut_off_in_check(world, "v1")
+    await sweep(world.parts)
+    assert await world.is_running(world.container_of(deploy))
+
+
+async def test_a_container_made_while_it_sweeps_stays(world: World) -> None:
+    """What is listed is compared with records read later, so that it is known by then."""
+    deploys: list[Deploy] = []
+
+    async def start_one() -> None:
+        deploys.append(await cut_off_in_check(world, "v1"))
+
+    world.rim.before("containers", start_one)
+    world.rim.after("containers", start_one)
+    await sweep(world.parts)
+
+    assert len(deploys) == 2
+    assert await world.containers() == sorted(map(world.container_of, deploys))
+
+
+async def test_an_engine_that_is_away_is_not_asked_again_at_once(world: World) -> None:
+    for name in ("one", "two", "three"):
+        await world.foreign_container(name, **OURS)
+    world.engine.fail("remove", EngineUnavailableError("away"))
+
+    with pytest.raises(EngineUnavailableError):
+        await sweep(world.parts)
+
+    assert times(world, "remove") == 1
+
+
+# What deploys have left behind.
+
+
+async def test_what_a_finished_deploy_left_draining_is_retired(world: World) -> None:
+    old = await world.ship("v1")
+    world.engine.fail("stop", EngineError("it cannot be killed"))
+    world.publish("v2")
+    ended = await world.carry_out(await world.queue("v2"))
+    assert ended.status is DeployStatus.FAILED
+    world.clock.move(60)
+
+    await sweep(world.parts)
+
+    await assert_only(world, await world.instance_of(ended))
+    retired = await world.store.read(lambda reader: reader.instance(old.id))
+    assert (retired.state, retired.stopped_at) == (InstanceState.STOPPED, world.clock.now())
+    began = len(world.engine.journal)
+    await sweep(world.parts)
+    assert world.engine.journal[began:] == []
+
+
+async def test_what_drains_under_a_deploy_that_is_open_is_left_to_it(world: World) -> None:
+    old = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+
+    async def sweep_now() -> None:
+        await sweep(world.parts)
+        assert await world.is_running(old.container)
+
+    world.rim.before("stop", sweep_now)
+    ended = await world.carry_out(deploy)
+    assert ended.step(StepName.RETIRE).detail == f"retired {old.container}"
+
+
+async def test_a_sweep_with_nothing_to_do_changes_nothing(world: World) -> None:
+    live = await world.ship("v1")
+    before = (list(world.engine.journal), await world.instances())
+    await sweep(world.parts)
+    assert (world.engine.journal, await world.instances()) == before
+    await assert_only(world, live)
+
+
+# Again and again.
+
+
+async def swept_for_a_while(world: World, sleeps: int) -> None:
+    """Keep sweeping until it has slept so often."""
+    sweeping = asyncio.create_task(keep_sweeping(world.parts))
+    while len(world.clock.slept) < sleeps and not sweeping.done():
+        await world.instances()
+    sweeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sweeping
+
+
+async def test_it_sweeps_at_once_and_every_minute(world: World) -> None:
+    await world.foreign_container("orphan", **OURS)
+    await swept_for_a_while(world, 2)
+    assert world.clock.slept[:2] == [SWEEP_EVERY_S] * 2
+    assert await world.containers() == []
+
+
+@pytest.mark.parametrize("away", ["engine", "database"])
+async def test_it_comes_back_sooner_after_a_failure(world: World, away: str) -> None:
+    async def engine_fails() -> None:
+        raise EngineUnavailableError("the engine is away")
+
+    async def database_fails() -> None:
+        raise StoreUnavailableError("the database is locked")
+
+    async def let_the_next_read_fail() -> None:
+        world.rim.before("read", database_fails)
+
+    await world.foreign_container("orphan", **OURS)
+    if away == "engine":
+        world.rim.before("containers", engine_fails)
+    else:
+        world.rim.after("containers", let_the_next_read_fail)
+    await swept_for_a_while(world, 2)
+    assert world.clock.slept[:2] == [RETRY_S, SWEEP_EVERY_S]
+    assert await world.containers() == []
