@@ -1,6 +1,8 @@
 """What the database says, compared with what runs."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import structlog
 
@@ -28,17 +30,36 @@ async def keep_sweeping(parts: Parts) -> None:
 
 
 async def sweep(parts: Parts) -> None:
-    """Remove this installation's containers that no record knows, and retire what a finished deploy left draining."""
+    """Remove this installation's containers that no record knows, and retire what a finished deploy left draining.
+
+    Raises EngineError or StoreUnavailableError; one container that cannot be removed keeps no other from it.
+    """
     containers = await parts.engine.containers({"tagboat.managed": "true", "tagboat.installation": parts.installation})
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     active, left = await parts.store.read(_on_record)
     known = {instance.container for instance in active}
-    for container in containers:
-        if container.name not in known:
-            log.info("orphan removed", action="sweep", container=container.name)
-            await parts.engine.remove(container.name)
-    for instance in left:
-        await retire(parts, instance)
+    orphans = [container.name for container in containers if container.name not in known]
+    chores = [partial(_remove_orphan, parts, container) for container in orphans]
+    await _do_all([*chores, *(partial(retire, parts, instance) for instance in left)])
+
+
+async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do one after the other; a failure is raised after the last, or at once where it would befall the next ones too."""
+    failures = []
+    for chore in chores:
+        try:
+            await chore()
+        except TagboatError as error:
+            if error.retryable:
+                raise
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _remove_orphan(parts: Parts, container: str) -> None:
+    await parts.engine.remove(container)
+    log.info("orphan removed", action="sweep", container=container)
 
 
 def _on_record(reader: Reader) -> tuple[list[Instance], list[Instance]]:

@@ -101,6 +101,17 @@ async def test_a_container_made_while_it_sweeps_stays(world: World) -> None:
     assert await world.containers() == sorted(map(world.container_of, deploys))
 
 
+async def test_one_that_cannot_be_removed_does_not_keep_the_others(world: World) -> None:
+    for name in ("one", "two", "three"):
+        await world.foreign_container(name, **OURS)
+    world.engine.fail("remove", EngineError("device or resource busy"))
+
+    with pytest.raises(EngineError, match="busy"):
+        await sweep(world.parts)
+
+    assert await world.containers() == ["one"]
+
+
 async def test_an_engine_that_is_away_is_not_asked_again_at_once(world: World) -> None:
     for name in ("one", "two", "three"):
         await world.foreign_container(name, **OURS)
