@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -30,17 +31,22 @@ async def keep_sweeping(parts: Parts) -> None:
 
 
 async def sweep(parts: Parts) -> None:
-    """Remove this installation's containers that no record knows, and retire what a finished deploy left draining.
+    """Remove this installation's containers that no record knows, and what finished deploys left draining or starting.
 
     Raises EngineError or StoreUnavailableError; one container that cannot be removed keeps no other from it.
     """
     containers = await parts.engine.containers({"tagboat.managed": "true", "tagboat.installation": parts.installation})
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
-    active, left = await parts.store.read(_on_record)
+    active, drained, given_up = await parts.store.read(_on_record)
     known = {instance.container for instance in active}
     orphans = [container.name for container in containers if container.name not in known]
-    chores = [partial(_remove_orphan, parts, container) for container in orphans]
-    await _do_all([*chores, *(partial(retire, parts, instance) for instance in left)])
+    await _do_all(
+        [
+            *(partial(_remove_orphan, parts, container) for container in orphans),
+            *(partial(retire, parts, instance) for instance in drained),
+            *(partial(_give_up, parts, instance) for instance in given_up),
+        ]
+    )
 
 
 async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> None:
@@ -62,7 +68,19 @@ async def _remove_orphan(parts: Parts, container: str) -> None:
     log.info("orphan removed", action="sweep", container=container)
 
 
-def _on_record(reader: Reader) -> tuple[list[Instance], list[Instance]]:
+async def _give_up(parts: Parts, instance: Instance) -> None:
+    """Remove the container of an instance whose deploy was withdrawn before it was live."""
+    await parts.engine.remove(instance.container)
+    failed = replace(instance, state=InstanceState.FAILED, stopped_at=parts.clock())
+    await parts.store.write(lambda tx: tx.put_instance(failed))
+
+
+def _on_record(reader: Reader) -> tuple[list[Instance], list[Instance], list[Instance]]:
+    """All instances that may have a container; of these, what drains and what starts without a deploy to see to it."""
     active = reader.instances(states=ACTIVE_STATES)
-    draining = [instance for instance in active if instance.state is InstanceState.DRAINING]
-    return active, [instance for instance in draining if not reader.open_deploys(instance.stage_id)]
+    deploys = reader.all_open_deploys()
+    busy = {deploy.stage_id for deploy in deploys}
+    drained = [one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy]
+    at_work = {deploy.id for deploy in deploys}
+    given_up = [one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in at_work]
+    return active, drained, given_up

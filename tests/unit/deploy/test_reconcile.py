@@ -158,6 +158,18 @@ async def test_what_drains_under_a_deploy_that_is_open_is_left_to_it(world: Worl
     assert ended.step(StepName.RETIRE).detail == f"retired {old.container}"
 
 
+async def test_what_a_withdrawn_deploy_was_starting_is_removed(world: World) -> None:
+    """Deleting its stage withdrew it, and then could not remove the container."""
+    live = await world.ship("v1")
+    deploy = await cut_off_in_check(world, "v2")
+    await world.change_deploy(deploy, status=DeployStatus.CANCELLED)
+
+    await sweep(world.parts)
+
+    await assert_only(world, live)
+    assert (await world.instance_of(deploy)).state is InstanceState.FAILED
+
+
 async def test_a_sweep_with_nothing_to_do_changes_nothing(world: World) -> None:
     live = await world.ship("v1")
     before = (list(world.engine.journal), await world.instances())
