@@ -281,3 +281,28 @@ async def assert_only(world: World, live: Instance) -> None:
     assert live.state is InstanceState.LIVE
     assert await world.containers() == [live.container]
     assert await world.is_running(live.container)
+
+
+async def assert_fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:
+    """Deploy `tag` beside what is live, and show that it fails in that step and that nothing else came of it."""
+    before = await world.instances(InstanceState.LIVE)
+    began = len(world.engine.journal)
+
+    ended = await world.carry_out(await world.queue(tag))
+
+    assert ended.status is DeployStatus.FAILED
+    assert reason in (ended.reason or "")
+    assert ended.finished_at == world.clock.now()
+    assert (ended.claimed_by, ended.claimed_until) == (None, None)
+    assert world.tally.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
+    if step is not None:
+        assert ended.step(step).detail == ended.reason
+        at = list(StepName).index(step)
+        wanted = [StepStatus.DONE] * at + [StepStatus.FAILED] + [StepStatus.PENDING] * (len(StepName) - at - 1)
+        assert list(statuses(ended).values()) == wanted
+    assert await world.instances(InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING) == before
+    assert world.container_of(ended) not in await world.containers()
+    for live in before:
+        assert await world.is_running(live.container)
+        assert not [line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")]
+    return ended

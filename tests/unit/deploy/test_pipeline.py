@@ -1,60 +1,28 @@
-"""The steps of a deploy: what each does, how each fails, and what is taken back then."""
+"""The steps of a deploy: what each does, and how each fails."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus
 from tagboat.core.errors import (
     DiskFullError,
     EngineError,
     EngineUnavailableError,
-    NotFoundError,
     PortTakenError,
     RegistryDeniedError,
     RegistryRateLimitedError,
     RegistryUnreachableError,
-    StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.deploy.patience import delays
 from tagboat.deploy.pipeline import LOG_LINES
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import FIRST_PORT, IMAGE, INSTALLATION, REFUSED, World, assert_only, statuses
+from tests.unit.deploy.scene import FIRST_PORT, IMAGE, INSTALLATION, REFUSED, World, assert_fails, assert_only, statuses
 
 pytestmark = pytest.mark.anyio
-
-STEPS = list(StepName)
-Arrange = Callable[[World], Awaitable[None]]
-
-
-async def fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:
-    """Deploy `tag` beside what is live, and show that it fails in that step and that nothing else came of it."""
-    before = await world.instances(InstanceState.LIVE)
-    began = len(world.engine.journal)
-
-    ended = await world.carry_out(await world.queue(tag))
-
-    assert ended.status is DeployStatus.FAILED
-    assert reason in (ended.reason or "")
-    assert ended.finished_at == world.clock.now()
-    assert (ended.claimed_by, ended.claimed_until) == (None, None)
-    assert world.tally.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
-    if step is not None:
-        assert ended.step(step).detail == ended.reason
-        at = STEPS.index(step)
-        wanted = [StepStatus.DONE] * at + [StepStatus.FAILED] + [StepStatus.PENDING] * (len(STEPS) - at - 1)
-        assert list(statuses(ended).values()) == wanted
-    assert await world.instances(InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING) == before
-    assert world.container_of(ended) not in await world.containers()
-    for live in before:
-        assert await world.is_running(live.container)
-        assert not [line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")]
-    return ended
 
 
 # From nothing to live.
@@ -191,20 +159,20 @@ async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_agai
 
 async def test_a_tag_that_the_registry_does_not_have_fails_at_once(world: World) -> None:
     await world.ship("v1")
-    await fails(world, "v2", StepName.RESOLVE, "has no tag v2")
+    await assert_fails(world, "v2", StepName.RESOLVE, "has no tag v2")
     assert world.clock.slept == []
 
 
 async def test_a_login_that_is_refused_fails_at_once(world: World) -> None:
     world.tags.failures = [RegistryDeniedError("the registry refused the login")]
-    await fails(world, "v1", StepName.RESOLVE, "refused the login")
+    await assert_fails(world, "v1", StepName.RESOLVE, "refused the login")
     assert world.clock.slept == []
 
 
 async def test_a_registry_out_of_reach_is_asked_again_and_given_up_in_the_end(world: World) -> None:
     await world.ship("v1")
     world.tags.failures = [RegistryUnreachableError("no connection to the registry")] * 4
-    await fails(world, "v2", StepName.RESOLVE, "no connection to the registry")
+    await assert_fails(world, "v2", StepName.RESOLVE, "no connection to the registry")
     assert world.clock.slept == [1.0, 3.0, 9.0]
     assert world.tags.asked == ["v1", *["v2"] * 4]
 
@@ -308,7 +276,7 @@ async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_t
     away = EngineUnavailableError("the engine is away")
     for _ in (None, *delays(away, world.clock.now())):
         world.engine.fail("status", away)
-    await fails(world, "v1", StepName.RESOLVE, "the engine is away")
+    await assert_fails(world, "v1", StepName.RESOLVE, "the engine is away")
 
 
 # Pull.
@@ -354,13 +322,13 @@ async def test_a_pull_that_is_refused_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
     world.engine.fail("pull", EngineError("pull access denied"))
-    await fails(world, "v2", StepName.PULL, "pull access denied")
+    await assert_fails(world, "v2", StepName.PULL, "pull access denied")
 
 
 async def test_an_image_that_is_gone_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.tags.digests["v2"] = Digest("sha256:" + "2" * 64)
-    await fails(world, "v2", StepName.PULL, "no such image")
+    await assert_fails(world, "v2", StepName.PULL, "no such image")
 
 
 async def test_a_full_disk_is_waited_for_and_given_up_in_the_end(world: World) -> None:
@@ -368,7 +336,7 @@ async def test_a_full_disk_is_waited_for_and_given_up_in_the_end(world: World) -
     world.publish("v2")
     for _ in range(4):
         world.engine.fail("pull", DiskFullError("no space left on device"))
-    await fails(world, "v2", StepName.PULL, "no space left on device")
+    await assert_fails(world, "v2", StepName.PULL, "no space left on device")
     assert world.clock.slept == [5.0, 15.0, 30.0]
 
 
@@ -378,7 +346,7 @@ async def test_a_full_disk_is_waited_for_and_given_up_in_the_end(world: World) -
 async def test_a_container_that_cannot_be_started_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2", MemoryImage(start_error="exec: no such file"))
-    ended = await fails(world, "v2", StepName.START, "exec: no such file")
+    ended = await assert_fails(world, "v2", StepName.START, "exec: no such file")
     assert (await world.instance_of(ended)).state is InstanceState.FAILED
 
 
@@ -386,7 +354,7 @@ async def test_a_container_that_cannot_be_made_fails_the_deploy(world: World) ->
     await world.ship("v1")
     world.publish("v2")
     world.engine.fail("create", EngineError("invalid reference"))
-    await fails(world, "v2", StepName.START, "invalid reference")
+    await assert_fails(world, "v2", StepName.START, "invalid reference")
 
 
 @pytest.mark.parametrize("call", ["create", "start"])
@@ -476,7 +444,7 @@ async def test_ports_that_are_always_taken_fail_the_deploy(world: World) -> None
     world.publish("v2")
     for _ in range(20):
         world.engine.fail("start", PortTakenError("port is already allocated"))
-    await fails(world, "v2", StepName.START, "no free loopback port")
+    await assert_fails(world, "v2", StepName.START, "no free loopback port")
 
 
 async def test_a_project_without_a_port_gets_none(world: World) -> None:
@@ -520,7 +488,7 @@ async def test_an_app_that_never_answers_fails_the_deploy_after_the_stages_timeo
     world.publish("v2", MemoryImage(log=("starting", "cannot find the database")))
     world.probe.says = REFUSED
 
-    ended = await fails(world, "v2", StepName.CHECK, "not healthy within 10 s: connection refused")
+    ended = await assert_fails(world, "v2", StepName.CHECK, "not healthy within 10 s: connection refused")
 
     assert ended.log == "starting\ncannot find the database"
     assert 10 <= sum(world.clock.slept) <= 12
@@ -531,7 +499,7 @@ async def test_an_app_that_exits_fails_the_deploy_at_once_with_its_last_words(wo
     world.publish("v2", MemoryImage(log=tuple(f"line {n}" for n in range(150)), exit_code=3))
     world.probe.says = REFUSED
 
-    ended = await fails(world, "v2", StepName.CHECK, "exited with code 3")
+    ended = await assert_fails(world, "v2", StepName.CHECK, "exited with code 3")
 
     assert ended.log.splitlines() == [f"line {n}" for n in range(150 - LOG_LINES, 150)]
     assert world.clock.slept == []
@@ -569,130 +537,4 @@ async def test_the_images_own_healthcheck_decides_where_the_project_says_so(worl
 async def test_a_path_without_a_port_is_said_to_be_a_mistake(world: World) -> None:
     await world.change_project(port=0, healthcheck="/up")
     world.publish("v1")
-    await fails(world, "v1", StepName.CHECK, "set the port")
-
-
-# What is taken back, and what is not.
-
-
-async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(world: World) -> None:
-    live = await world.ship("v1")
-    world.publish("v2", MemoryImage(exit_code=1))
-    deploy = await world.queue("v2")
-    world.engine.fail("logs", EngineUnavailableError("the engine went away"))
-    world.engine.fail("remove", EngineUnavailableError("the engine went away"))
-
-    ended = await world.carry_out(deploy)
-
-    assert ended.status is DeployStatus.FAILED
-    assert "exited with code 1" in (ended.reason or "")
-    assert world.container_of(deploy) in await world.containers()
-    await sweep(world.parts)
-    await assert_only(world, live)
-
-
-async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> None:
-    old = await world.ship("v1")
-    world.publish("v2")
-    deploy = await world.queue("v2")
-    world.engine.fail("stop", EngineError("the container cannot be killed"))
-
-    ended = await world.carry_out(deploy)
-
-    assert ended.status is DeployStatus.FAILED
-    assert ended.reason == "v2 is live, but the old instance could not be retired: the container cannot be killed"
-    assert ended.step(StepName.RETIRE).status is StepStatus.FAILED
-    assert ended.log == ""
-    new = await world.instance_of(ended)
-    assert new.state is InstanceState.LIVE
-    assert await world.containers() == sorted([old.container, new.container])
-    await sweep(world.parts)
-    await assert_only(world, new)
-
-
-async def test_an_engine_that_is_away_for_a_moment_still_retires_the_old_one(world: World) -> None:
-    await world.ship("v1")
-    world.engine.fail("stop", EngineUnavailableError("away"))
-    world.engine.fail("remove", EngineUnavailableError("away"))
-    await assert_only(world, await world.ship("v2"))
-
-
-async def test_a_fault_of_our_own_fails_the_deploy_and_shows_nothing_of_itself(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await world.ship("v1")
-    world.publish("v2")
-
-    async def broken(_port: int) -> str | None:
-        raise ZeroDivisionError("a password: hunter2")
-
-    monkeypatch.setattr(world.probe, "tcp", broken)
-    ended = await fails(world, "v2", StepName.CHECK, "a fault inside Tagboat (ZeroDivisionError)")
-    assert "hunter2" not in (ended.reason or "")
-
-
-async def test_cancelled_it_leaves_everything_to_be_gone_on_with(world: World) -> None:
-    old = await world.ship("v1")
-    world.publish("v2")
-    deploy = await world.queue("v2")
-    world.probe.keep_waiting()
-    await world.probe.asked_once_more()  # of v1
-    carrying = asyncio.create_task(world.carry_out(deploy))
-    await world.probe.asked_once_more()
-    before = (await world.deploy(deploy.id), await world.instances(), await world.containers())
-
-    carrying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await carrying
-
-    assert (await world.deploy(deploy.id), await world.instances(), await world.containers()) == before
-    assert before[0].step(StepName.CHECK).status is StepStatus.RUNNING
-    assert await world.is_running(old.container)
-    world.probe.let_answer()
-    ended = await world.carry_out(deploy)
-    assert ended.status is DeployStatus.SUCCEEDED
-    await assert_only(world, await world.instance_of(ended))
-
-
-@pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])
-async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call: str) -> None:
-    world.publish("v1")
-    deploy = await world.queue("v1")
-    world.rim.after(call, world.delete_project)
-
-    with pytest.raises(NotFoundError):
-        await world.carry_out(deploy)
-
-    assert await world.containers() == []
-
-
-@pytest.mark.parametrize("call", ["start", "status"])
-async def test_a_deploy_deleted_while_it_fails_leaves_no_container(world: World, call: str) -> None:
-    world.publish("v1", MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"))
-    deploy = await world.queue("v1")
-    world.rim.before(call, world.delete_project)
-
-    with pytest.raises(NotFoundError):
-        await world.carry_out(deploy)
-
-    assert await world.containers() == []
-
-
-async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: World) -> None:
-    world.publish("v1")
-    deploy = await world.queue("v1")
-
-    async def unavailable() -> None:
-        raise StoreUnavailableError("the database is locked")
-
-    async def lock_the_database() -> None:
-        world.rim.before("write", unavailable)
-
-    world.rim.after("start", lock_the_database)
-    with pytest.raises(StoreUnavailableError):
-        await world.carry_out(deploy)
-
-    assert not (await world.deploy(deploy.id)).status.final
-    ended = await world.carry_out(deploy)
-    assert ended.status is DeployStatus.SUCCEEDED
-    await assert_only(world, await world.instance_of(ended))
+    await assert_fails(world, "v1", StepName.CHECK, "set the port")

@@ -1,0 +1,141 @@
+"""What a deploy takes back when it fails, is cancelled or deleted, and what it leaves alone."""
+
+import asyncio
+
+import pytest
+
+from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.errors import (
+    EngineError,
+    EngineUnavailableError,
+    NotFoundError,
+    StoreUnavailableError,
+)
+from tagboat.deploy.reconcile import sweep
+from tagboat.engine.memory import MemoryImage
+from tests.unit.deploy.scene import World, assert_fails, assert_only
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(world: World) -> None:
+    live = await world.ship("v1")
+    world.publish("v2", MemoryImage(exit_code=1))
+    deploy = await world.queue("v2")
+    world.engine.fail("logs", EngineUnavailableError("the engine went away"))
+    world.engine.fail("remove", EngineUnavailableError("the engine went away"))
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert "exited with code 1" in (ended.reason or "")
+    assert world.container_of(deploy) in await world.containers()
+    await sweep(world.parts)
+    await assert_only(world, live)
+
+
+async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> None:
+    old = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+    world.engine.fail("stop", EngineError("the container cannot be killed"))
+
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.FAILED
+    assert ended.reason == "v2 is live, but the old instance could not be retired: the container cannot be killed"
+    assert ended.step(StepName.RETIRE).status is StepStatus.FAILED
+    assert ended.log == ""
+    new = await world.instance_of(ended)
+    assert new.state is InstanceState.LIVE
+    assert await world.containers() == sorted([old.container, new.container])
+    await sweep(world.parts)
+    await assert_only(world, new)
+
+
+async def test_an_engine_that_is_away_for_a_moment_still_retires_the_old_one(world: World) -> None:
+    await world.ship("v1")
+    world.engine.fail("stop", EngineUnavailableError("away"))
+    world.engine.fail("remove", EngineUnavailableError("away"))
+    await assert_only(world, await world.ship("v2"))
+
+
+async def test_a_fault_of_our_own_fails_the_deploy_and_shows_nothing_of_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+
+    async def broken(_port: int) -> str | None:
+        raise ZeroDivisionError("a password: hunter2")
+
+    monkeypatch.setattr(world.probe, "tcp", broken)
+    ended = await assert_fails(world, "v2", StepName.CHECK, "a fault inside Tagboat (ZeroDivisionError)")
+    assert "hunter2" not in (ended.reason or "")
+
+
+async def test_cancelled_it_leaves_everything_to_be_gone_on_with(world: World) -> None:
+    old = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+    world.probe.keep_waiting()
+    await world.probe.asked_once_more()  # of v1
+    carrying = asyncio.create_task(world.carry_out(deploy))
+    await world.probe.asked_once_more()
+    before = (await world.deploy(deploy.id), await world.instances(), await world.containers())
+
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+
+    assert (await world.deploy(deploy.id), await world.instances(), await world.containers()) == before
+    assert before[0].step(StepName.CHECK).status is StepStatus.RUNNING
+    assert await world.is_running(old.container)
+    world.probe.let_answer()
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
+
+
+@pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])
+async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call: str) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    world.rim.after(call, world.delete_project)
+
+    with pytest.raises(NotFoundError):
+        await world.carry_out(deploy)
+
+    assert await world.containers() == []
+
+
+@pytest.mark.parametrize("call", ["start", "status"])
+async def test_a_deploy_deleted_while_it_fails_leaves_no_container(world: World, call: str) -> None:
+    world.publish("v1", MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"))
+    deploy = await world.queue("v1")
+    world.rim.before(call, world.delete_project)
+
+    with pytest.raises(NotFoundError):
+        await world.carry_out(deploy)
+
+    assert await world.containers() == []
+
+
+async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+
+    async def unavailable() -> None:
+        raise StoreUnavailableError("the database is locked")
+
+    async def lock_the_database() -> None:
+        world.rim.before("write", unavailable)
+
+    world.rim.after("start", lock_the_database)
+    with pytest.raises(StoreUnavailableError):
+        await world.carry_out(deploy)
+
+    assert not (await world.deploy(deploy.id)).status.final
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
