@@ -1,5 +1,6 @@
 """Polls of a real registry by the real process: what is news, what is not, and what happens when one of them goes away."""
 
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from demo.sample_image import build_index, push
 from tests.acceptance.test_push_to_running import containers, publish
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.images import listens_late
@@ -39,8 +41,9 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 
 
 def add_project(server: Server, image: str, *patterns: str) -> str:
-    """Make a project with a stage for each pattern."""
-    status, project = server.call("POST", "/api/projects", {"name": "polled", "image": image, "port": 8080})
+    """Make a project, named like no other on the engine, with a stage for each pattern."""
+    name = f"polled-{uuid.uuid4().hex[:8]}"
+    status, project = server.call("POST", "/api/projects", {"name": name, "image": image, "port": 8080})
     assert status == 201, project
     for number, pattern in enumerate(patterns):
         add_stage(server, project["id"], f"stage-{number}", pattern)
@@ -62,6 +65,11 @@ def poll_error(server: Server, project: str) -> str | None:
     """What the project shows of its last poll."""
     error: str | None = server.call("GET", f"/api/projects/{project}")[1]["poll"]["error"]
     return error
+
+
+def running(server: Server, project: str, engine_url: str) -> int:
+    """How many containers the project has."""
+    return len(containers(server.call("GET", f"/api/projects/{project}")[1]["name"], engine_url))
 
 
 def deployed(server: Server, project: str) -> list[str]:
@@ -128,7 +136,7 @@ def test_what_a_poll_brought_is_live_already_when_the_webhook_comes(server: Serv
         assert (push["outcome"], again["status"], again["reason"]) == ("queued", "succeeded", "already live")
     (instance,) = server.live()
     assert fetch(instance["url"]) == "built again"
-    assert len(containers("polled", engine_url)) == 1
+    assert running(server, project, engine_url) == 1
 
 
 def test_a_registry_that_goes_away_in_the_middle_of_a_poll(
@@ -200,7 +208,7 @@ def test_a_server_killed_right_after_a_poll_deploys_what_it_found_once(server: S
     assert poll(server, project) == NOTHING
     assert server.ended(deploy)["status"] == "succeeded"
     assert [fetch(instance["url"]) for instance in server.live()] == ["hello v2"]
-    assert (deployed(server, project), len(containers("polled", engine_url))) == (["v2"], 1)
+    assert (deployed(server, project), running(server, project, engine_url)) == (["v2"], 1)
 
 
 def test_a_server_killed_in_the_middle_of_a_poll_finds_the_news_at_the_next(
@@ -240,6 +248,39 @@ def test_to_a_stage_added_later_known_tags_are_no_news(server: Server, image: st
     assert (report["new_tags"], len(report["deploys"])) == ([], 1)
     assert server.ended(*report["deploys"])["status"] == "succeeded"
     assert deployed(server, project) == ["v1.2.0", "latest"]
+
+
+def test_a_new_tag_that_is_no_image_hides_no_other(server: Server, image: str) -> None:
+    publish(image, "one")
+    project = add_project(server, image, "*")
+    poll(server, project)
+    host, _, repository = image.partition("/")
+    for tag in ("a-cache", "z-cache"):  # before and after the image, in whatever order the registry lists them
+        push(host, repository, tag, build_index({}))
+    publish(image, "two", body="hello two")
+    report = poll(server, project)
+    assert (sorted(report["new_tags"]), report["error"]) == (["a-cache", "two", "z-cache"], None)
+    assert server.ended(*report["deploys"])["status"] == "succeeded"
+    assert [fetch(instance["url"]) for instance in server.live()] == ["hello two"]
+    push(host, repository, "alone", build_index({}))
+    failed = server.ended(*poll(server, project)["deploys"])
+    assert (failed["tag"], failed["status"]) == ("alone", "failed")
+
+
+def test_a_live_tag_that_the_registry_lists_but_lost_hides_no_other(server: Server, mortal: DockerRegistry) -> None:
+    image = f"{mortal.host}/acme/app"
+    publish(image, "v1")
+    project = server.push(f"{image}:v1")["project"]["id"]
+    server.until(lambda: len(server.live()) == 1, "v1 to be live")
+    poll(server, project)
+    mortal.stop()
+    shutil.rmtree(mortal._config.parent / "data/docker/registry/v2/blobs")
+    mortal.start()
+    publish(image, "v2", body="hello v2")
+    report = poll(server, project)
+    assert (report["new_tags"], report["error"]) == (["v2"], None)
+    assert server.ended(*report["deploys"])["status"] == "succeeded"
+    assert [fetch(instance["url"]) for instance in server.live()] == ["hello v2"]
 
 
 def test_an_image_changed_in_the_middle_of_a_poll_has_its_own_first_poll(

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,6 +15,8 @@ from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import (
     NotFoundError,
     RegistryError,
+    RegistryNotFoundError,
+    RegistryProtocolError,
     RegistryRateLimitedError,
     RegistryUnreachableError,
     StoreUnavailableError,
@@ -48,6 +50,19 @@ class _Situation:
     live: Sequence[Instance]
     known: Mapping[str, KnownTag]
     state: PollState
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was learnt of new tags: when the images of some were built, and which are no images."""
+
+    created: Mapping[str, datetime] = field(default_factory=dict)
+    imageless: frozenset[str] = frozenset()
+
+    def candidates(self, tags: Sequence[str]) -> list[Candidate]:
+        """What to choose from: a tag that is no image, such as a build's cache, only where nothing else is new."""
+        images = [tag for tag in tags if tag not in self.imageless] or tags
+        return [Candidate(tag, self.created.get(tag)) for tag in images]
 
 
 class Poller:
@@ -143,15 +158,21 @@ class Poller:
         situation = await self._store.read(lambda reader: _situation(reader, project_id))
         image, registry = situation.project.image, situation.registry
         listed = await self._tags.list_tags(image, registry)
-        digests = {
-            tag: await self._tags.resolve(image, tag, registry) for tag in watched(situation.stages, situation.live, listed)
-        }
+        digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
         news = find_news(listed, digests, situation.known, situation.live)
-        created = await self._created(situation, news) if situation.state.first_done else {}
-        return await self._store.write(lambda tx: self._admit(tx, situation.project, listed, digests, created))
+        looked = await self._look_at(situation, news) if situation.state.first_done else _Looked()
+        return await self._store.write(lambda tx: self._admit(tx, situation.project, listed, digests, looked))
 
-    async def _created(self, situation: _Situation, news: News) -> dict[str, datetime]:
-        """When the images of new tags were built, asked only where the tags' own order cannot say which is newest."""
+    async def _digests(self, situation: _Situation, tags: Sequence[str]) -> dict[str, Digest]:
+        """What `tags` point to, without those that the registry lists but does not have: they say nothing of the others."""
+        digests: dict[str, Digest] = {}
+        for tag in tags:
+            with contextlib.suppress(RegistryNotFoundError):
+                digests[tag] = await self._tags.resolve(situation.project.image, tag, situation.registry)
+        return digests
+
+    async def _look_at(self, situation: _Situation, news: News) -> _Looked:
+        """Look at the images of new tags, but only where the tags' own order cannot say which is newest."""
         matched: defaultdict[str, list[str]] = defaultdict(list)
         for tag in (*news.fresh, *(tag for tag, _ in news.changed)):
             decision = decide(situation.project, situation.stages, tag)
@@ -159,11 +180,16 @@ class Poller:
                 matched[decision.stage.id].append(tag)
         unsure = [tags for tags in matched.values() if len(tags) > 1 and not all(is_semver(tag) for tag in tags)]
         created: dict[str, datetime] = {}
+        imageless: set[str] = set()
         for tag in [tag for tags in unsure for tag in tags][-_MOST_INSPECTED:]:
-            info = await self._tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
+            try:
+                info = await self._tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
+            except (RegistryNotFoundError, RegistryProtocolError):  # of this tag alone: it must not hide the others
+                imageless.add(tag)
+                continue
             if info.created is not None:
                 created[tag] = info.created
-        return created
+        return _Looked(created, frozenset(imageless))
 
     def _admit(
         self,
@@ -171,7 +197,7 @@ class Poller:
         asked: Project,
         listed: Sequence[str],
         digests: Mapping[str, Digest],
-        created: Mapping[str, datetime],
+        looked: _Looked,
     ) -> PollReport:
         """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
         situation = _situation(tx, asked.id)
@@ -183,7 +209,7 @@ class Poller:
         pushes = _pushes(situation, news, digests, first=first)
         for push in pushes.values():
             admission.record(push, situation.project)
-        deploys = [] if first else _queue(admission, situation, news, pushes, created)
+        deploys = [] if first else _queue(admission, situation, news, pushes, looked)
         tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
         return PollReport(first_poll=first, new_tags=news.fresh, deploys=tuple(deploys))
@@ -240,7 +266,7 @@ def _queue(
     situation: _Situation,
     news: News,
     pushes: Mapping[str, Push],
-    created: Mapping[str, datetime],
+    looked: _Looked,
 ) -> list[str]:
     """Queue, for each stage, the newest of the tags that are due in it; the ids of the deploys."""
     due: defaultdict[str, list[tuple[str, Decision]]] = defaultdict(list)
@@ -252,8 +278,7 @@ def _queue(
     for stage_due in due.values():
         decisions = dict(stage_due)
         stage = stage_due[0][1].stage
-        candidates = [Candidate(tag, created.get(tag)) for tag in decisions]
-        for chosen in worth_deploying(candidates, stage.max_instances if stage else 1):
+        for chosen in worth_deploying(looked.candidates(list(decisions)), stage.max_instances if stage else 1):
             result = admission.carry_out(pushes[chosen.tag], situation.project, decisions[chosen.tag])
             deploys.extend([result.deploy] if result.deploy else [])
     return deploys
