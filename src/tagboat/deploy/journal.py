@@ -32,17 +32,30 @@ class Scene:
         return f"{self.project.image}@{self.deploy.digest}"
 
 
+class TakenOverError(Exception):
+    """Another server has claimed the deploy meanwhile, or it was withdrawn: nothing of it is this one's business any more."""
+
+
 class Journal:
-    """Writes down what happens to the deploy `deploy_id`. Raises NotFoundError once it was deleted."""
+    """Writes down what happens to the deploy `deploy_id`.
+
+    Raises NotFoundError once it was deleted, and TakenOverError once it is claimed otherwise than when it was resumed.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], deploy_id: str) -> None:
         self._store = store
         self._clock = clock
         self._id = deploy_id
+        self._claimed_by: str | None = None
 
     async def scene(self) -> Scene:
         """Read how things stand."""
-        return await self._store.read(self._scene)
+
+        def work(reader: Reader) -> Scene:
+            self._claimed(reader)
+            return self._scene(reader)
+
+        return await self._store.read(work)
 
     async def resume(self) -> Scene:
         """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched."""
@@ -56,7 +69,9 @@ class Journal:
                 tx.put_deploy(deploy)
             return self._scene(tx)
 
-        return await self._store.write(work)
+        scene = await self._store.write(work)
+        self._claimed_by = scene.deploy.claimed_by
+        return scene
 
     async def advance(
         self,
@@ -67,7 +82,7 @@ class Journal:
         """Note that one step is finished and the next begun, together with whatever else `change` writes."""
 
         def work(tx: Tx) -> Deploy:
-            deploy = change(tx, tx.deploy(self._id))
+            deploy = change(tx, self._claimed(tx))
             if finished is not None:
                 started = deploy.step(finished.name).started_at
                 deploy = deploy.with_step(replace(finished, started_at=started, finished_at=self._clock()))
@@ -82,7 +97,7 @@ class Journal:
         """Say how a running step is getting on."""
 
         def work(tx: Tx) -> None:
-            deploy = tx.deploy(self._id)
+            deploy = self._claimed(tx)
             tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=detail)))
 
         await self._store.write(work)
@@ -91,7 +106,7 @@ class Journal:
         """Write down what `seen.tag` resolved to, unless a push was merged in meanwhile and it must be resolved again."""
 
         def work(tx: Tx) -> bool:
-            deploy = tx.deploy(self._id)
+            deploy = self._claimed(tx)
             if deploy.merges != seen.merges:
                 return False
             tx.put_deploy(replace(deploy, digest=digest).with_step(_resolved(deploy, digest, self._clock())))
@@ -110,7 +125,12 @@ class Journal:
 
     async def put_instance(self, instance: Instance, *, new: bool) -> None:
         """Write down the instance, before its container is made."""
-        await self._store.write(lambda tx: tx.add_instance(instance) if new else tx.put_instance(instance))
+
+        def work(tx: Tx) -> None:
+            self._claimed(tx)
+            (tx.add_instance if new else tx.put_instance)(instance)
+
+        await self._store.write(work)
 
     async def ports_taken(self) -> frozenset[int]:
         """The loopback ports of every instance that has, or may have, a container."""
@@ -121,7 +141,7 @@ class Journal:
         """Complete the project with what its image said."""
 
         def work(tx: Tx) -> None:
-            project = tx.project(tx.deploy(self._id).project_id)
+            project = tx.project(self._claimed(tx).project_id)
             if not project.inspected:
                 tx.put_project(fill(project))
 
@@ -131,7 +151,7 @@ class Journal:
         """Write down how it ended; of a deploy that did not succeed, its instance failed."""
 
         def work(tx: Tx) -> None:
-            deploy = tx.deploy(self._id)
+            deploy = self._claimed(tx)
             now = self._clock()
             if failed is not None:
                 deploy = deploy.with_step(replace(failed, started_at=deploy.step(failed.name).started_at, finished_at=now))
@@ -145,6 +165,13 @@ class Journal:
             tx.announce(Topic.DEPLOYS)
 
         await self._store.write(work)
+
+    def _claimed(self, reader: Reader) -> Deploy:
+        """The deploy, if it is still claimed as it was; a server that slept past its claim must write nothing."""
+        deploy = reader.deploy(self._id)
+        if deploy.claimed_by != self._claimed_by:
+            raise TakenOverError
+        return deploy
 
     def _scene(self, reader: Reader) -> Scene:
         deploy = reader.deploy(self._id)

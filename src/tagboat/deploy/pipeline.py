@@ -43,7 +43,7 @@ from tagboat.core.naming import container_name
 from tagboat.core.ports import Engine, Probe, Store, TagSource
 from tagboat.core.tally import Tally
 from tagboat.deploy.gate import Judgement, Verdict, judge
-from tagboat.deploy.journal import Journal, Scene, switch_instances
+from tagboat.deploy.journal import Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
 
 T = TypeVar("T")
@@ -96,8 +96,8 @@ class Pipeline:
     async def carry_out(self) -> None:
         """Go on from wherever the record stands, to the end.
 
-        Raises NotFoundError once the deploy is deleted (its container is removed first), StoreUnavailableError when the
-        record cannot be written; cancelled, it leaves everything as it is, to be gone on with later.
+        Raises NotFoundError once the deploy is deleted; its container is removed first. Cancelled, and when it raises
+        StoreUnavailableError or TakenOverError, it leaves everything as it is, to be gone on with later or by others.
         """
         scene = await self._journal.resume()
         try:
@@ -117,7 +117,7 @@ class Pipeline:
             await self._end(DeployStatus.SUCCEEDED, "already live")
         except DeployFailedError as error:
             await self._fail(str(error))
-        except (NotFoundError, StoreUnavailableError):
+        except (NotFoundError, StoreUnavailableError, TakenOverError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")

@@ -11,6 +11,7 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Topic, Tx
+from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.pipeline import Parts, Pipeline
 
 MAX_PARALLEL = 8
@@ -115,6 +116,8 @@ class Worker:
                 await Pipeline(self._parts, deploy.id).carry_out()
             except NotFoundError:
                 log.info("the deploy was deleted", action="carry_out")
+            except TakenOverError:
+                log.info("the deploy was withdrawn, or another server is at it", action="carry_out")
             except StoreUnavailableError as error:
                 log.warning("the deploy waits for the database", action="carry_out", reason=str(error))
                 await asyncio.sleep(LOOK_EVERY_S)

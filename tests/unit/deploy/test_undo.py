@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus
 from tagboat.core.errors import (
     EngineError,
     EngineUnavailableError,
     NotFoundError,
     StoreUnavailableError,
 )
+from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
 from tests.unit.deploy.scene import World, assert_fails, assert_only
@@ -139,3 +140,54 @@ async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: Worl
     ended = await world.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     await assert_only(world, await world.instance_of(ended))
+
+
+@pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])
+async def test_a_deploy_that_another_server_took_over_is_left_to_it(world: World, call: str) -> None:
+    world.publish("v1")
+    deploy = await world.change_deploy(await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here")
+    there: list[Deploy] = []
+
+    async def take_over() -> None:
+        there.append(await world.change_deploy(deploy, claimed_by="there"))
+
+    world.rim.after(call, take_over)
+    with pytest.raises(TakenOverError):
+        await world.carry_out(deploy)
+
+    assert [await world.deploy(deploy.id)] == there
+    ended = await world.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    await assert_only(world, await world.instance_of(ended))
+
+
+async def test_a_failure_is_not_written_over_what_another_server_does(world: World) -> None:
+    world.publish("v1", MemoryImage(exit_code=1))
+    deploy = await world.change_deploy(await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here")
+
+    async def take_over() -> None:
+        await world.change_deploy(deploy, claimed_by="there")
+
+    world.rim.before("status", take_over)
+    with pytest.raises(TakenOverError):
+        await world.carry_out(deploy)
+
+    assert (await world.deploy(deploy.id)).status is DeployStatus.RUNNING
+    assert world.container_of(deploy) in await world.containers()
+
+
+async def test_a_deploy_that_was_withdrawn_stays_withdrawn(world: World) -> None:
+    live = await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.change_deploy(await world.queue("v2"), status=DeployStatus.RUNNING, claimed_by="here")
+
+    async def withdraw() -> None:
+        await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None)
+
+    world.rim.after("start", withdraw)
+    with pytest.raises(TakenOverError):
+        await world.carry_out(deploy)
+
+    assert (await world.deploy(deploy.id)).status is DeployStatus.CANCELLED
+    await sweep(world.parts)
+    await assert_only(world, live)

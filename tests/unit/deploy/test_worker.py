@@ -274,6 +274,17 @@ async def test_a_deploy_that_is_deleted_meanwhile_stops_nothing(world: World) ->
     assert worker._tasks == {}
 
 
+async def test_a_deploy_that_is_withdrawn_meanwhile_stops_nothing(world: World) -> None:
+    worker = Worker(world.parts, HERE)
+    deploy = await in_progress(world, worker)
+    (task,) = worker._tasks.values()
+    withdrawn = await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None, claimed_until=None)
+    world.probe.let_answer()
+    await asyncio.wait([task])
+    assert task.exception() is None
+    assert await world.deploy(deploy.id) == withdrawn
+
+
 async def test_one_that_fails_makes_way_for_the_next_of_its_stage(world: World) -> None:
     await world.change_stage(max_instances=2)
     await world.queue("no-such-tag")
