@@ -84,7 +84,8 @@ class Answers:
 
     async def asked_once_more(self) -> None:
         """Return when one more probe than at the last call has come in."""
-        await self._calls.acquire()
+        async with asyncio.timeout(_LONGEST_WAIT_S):
+            await self._calls.acquire()
 
     async def http(self, port: int, path: str) -> str | None:
         self.asked.append((port, path))

@@ -5,12 +5,7 @@ import asyncio
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus
-from tagboat.core.errors import (
-    EngineError,
-    EngineUnavailableError,
-    NotFoundError,
-    StoreUnavailableError,
-)
+from tagboat.core.errors import EngineError, EngineUnavailableError, NotFoundError, StoreUnavailableError
 from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
@@ -96,6 +91,30 @@ async def test_cancelled_it_leaves_everything_to_be_gone_on_with(world: World) -
     ended = await world.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     await assert_only(world, await world.instance_of(ended))
+
+
+async def test_cancelled_in_the_middle_of_a_pull_it_stops_the_pull(world: World) -> None:
+    world.publish("v1")
+    deploy = await world.queue("v1")
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def pull_for_ever() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    world.rim.before("pull", pull_for_ever)
+    carrying = asyncio.create_task(world.carry_out(deploy))
+    await begun.wait()
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    async with asyncio.timeout(5):
+        await stopped.wait()
+    assert (await world.deploy(deploy.id)).step(StepName.PULL).status is StepStatus.RUNNING
+    assert (await world.carry_out(deploy)).status is DeployStatus.SUCCEEDED
 
 
 @pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])

@@ -218,7 +218,7 @@ async def test_a_server_that_slept_too_long_lets_go_of_what_another_took_over(wo
     await here._look()
 
     assert (await world.deploy(deploy.id)).claimed_by == THERE
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=5)
     assert task.cancelled()
     world.probe.let_answer()
     (ended,) = await world.until_all_ended()
@@ -268,7 +268,7 @@ async def test_a_deploy_that_is_deleted_meanwhile_stops_nothing(world: World) ->
     world.rim.after("start", world.delete_project)
     await worker._look()
     (task,) = worker._tasks.values()
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=5)
     assert task.exception() is None
     assert world.container_of(deploy) not in await world.containers()
     assert worker._tasks == {}
@@ -280,7 +280,7 @@ async def test_a_deploy_that_is_withdrawn_meanwhile_stops_nothing(world: World) 
     (task,) = worker._tasks.values()
     withdrawn = await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None, claimed_until=None)
     world.probe.let_answer()
-    await asyncio.wait([task])
+    await asyncio.wait([task], timeout=5)
     assert task.exception() is None
     assert await world.deploy(deploy.id) == withdrawn
 
