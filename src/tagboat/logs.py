@@ -4,6 +4,7 @@ A line has `timestamp` (RFC 3339, UTC), `level`, `logger`, `event` and whatever 
 the masks in here are the last line of defence for the day somebody does.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -28,16 +29,17 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CONTROLS_BUT_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _MANY_LINES = ("exception", "stack")
+_GATHER_S = 0.05
 _encode = msgspec.json.Encoder().encode
 
 
-def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> None:
+def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "LogCall":
     """Send every line of at least `level` (a number of `logging`) to `stream`; calling it again replaces the earlier call.
 
-    Take loggers by `structlog.get_logger("tagboat.ROOM")`. A hot path may `bind()` its own once after this call: that saves a
-    third of the time, but such a logger keeps the stream and the format of its day.
+    Take loggers by `structlog.get_logger("tagboat.ROOM")`; what is returned writes the lines of the access log.
     """
-    write = _writer(stream)
+    lines = _Stream(stream)
+    write = lines.write
     shared: list[Processor] = [
         _add_timestamp,
         structlog.processors.format_exc_info,
@@ -51,6 +53,49 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> None
         cache_logger_on_first_use=False,
     )
     _take_over_stdlib(_StdlibLines(write, shared), level)
+    return _GatheredCalls(lines) if log_format is LogFormat.JSON else _log_call
+
+
+LogCall = Callable[[str, str, int, float], None]
+"""Writes the line of one call: its method, path without secrets, status (0: it hung up before the answer) and milliseconds."""
+
+
+def _log_call(method: str, path: str, status: int, ms: float) -> None:
+    structlog.get_logger("tagboat.access").info("call", method=method, path=path, status=status, ms=round(ms, 1))
+
+
+class _GatheredCalls:
+    """Lines of calls as JSON, made by hand and written together: they are on the way of every webhook call."""
+
+    def __init__(self, lines: "_Stream") -> None:
+        self._lines = lines
+        self._due = False
+
+    def __call__(self, method: str, path: str, status: int, ms: float) -> None:
+        self._lines.gather(
+            f'{{"timestamp":"{_now()}","level":"info","logger":"tagboat.access","event":"call","method":{_quoted(method)},'
+            f'"path":{_quoted(path)},"status":{status},"ms":{ms:.1f}}}'
+        )
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(_GATHER_S, self._flush)
+
+    def _flush(self) -> None:
+        self._due = False
+        self._lines.flush()
+
+
+@lru_cache(maxsize=256)
+def _quoted(text: str) -> str:
+    text = _WEBHOOK_SECRET.sub(f"/api/webhook/{MASK}", text)
+    try:
+        return _encode(text).decode()
+    except ValueError:  # a lone surrogate
+        return _encode(ascii(text)).decode()
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 class _Lines:
@@ -103,20 +148,34 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def _writer(stream: TextIO) -> Write:
-    lock = Lock()
+class _Stream:
+    """Where the lines go. A log that nobody can take (pipe closed, disk full) must not fail the work it tells of."""
 
-    def write(line: str) -> None:
-        # One write for line and end, so that lines of other processes on the same pipe do not come in between. A log that
-        # nobody can take (pipe closed, disk full) must not fail the work it tells of.
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = Lock()
+        self._gathered: list[str] = []
+
+    def gather(self, line: str) -> None:
+        """Keep `line` until the next `write` or `flush`."""
+        self._gathered.append(line)
+
+    def write(self, line: str) -> None:
+        """Write `line` now, after those gathered."""
+        self._gathered.append(line)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        # One write for lines and ends, so that lines of other processes on the same pipe do not come in between.
         try:
-            with lock:
-                stream.write(f"{line}\n")
-                stream.flush()
+            with self._lock:
+                lines, self._gathered = self._gathered, []
+                if lines:
+                    self._stream.write("\n".join(lines) + "\n")
+                    self._stream.flush()
         except (OSError, ValueError):
             pass
-
-    return write
 
 
 def _add_name(logger: _Lines, _method: str, event: EventDict) -> EventDict:
@@ -125,7 +184,7 @@ def _add_name(logger: _Lines, _method: str, event: EventDict) -> EventDict:
 
 
 def _add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    event["timestamp"] = _now()
     return event
 
 

@@ -8,15 +8,13 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
-import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from tagboat import __version__
 from tagboat.api.app import build_api
@@ -34,9 +32,10 @@ from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
+from tagboat.http_server import BACKLOG, HttpServer
 from tagboat.ingress.none import NoIngress
 from tagboat.intake.inspector import EngineThenRegistry
-from tagboat.logs import configure_logging
+from tagboat.logs import LogCall, configure_logging
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
 from tagboat.registry.poller import Poller
@@ -44,7 +43,6 @@ from tagboat.settings import IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
-REQUESTS_GRACE_S = 2
 DEPLOYS_GRACE_S = 5.0
 
 log = structlog.get_logger("tagboat.main")
@@ -52,19 +50,19 @@ log = structlog.get_logger("tagboat.main")
 
 def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
-    configure_logging(settings.log_format, logging.INFO, sys.stderr)
+    log_call = configure_logging(settings.log_format, logging.INFO, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
-            return uvloop.run(_serve(settings, data_dir, listener))
+            return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
         return 1
 
 
-async def _serve(settings: Settings, data_dir: DataDir, listener: socket.socket) -> int:
+async def _serve(settings: Settings, data_dir: DataDir, listener: socket.socket, log_call: LogCall) -> int:
     store = open_store(settings.database_url, settings.data_dir)
     try:
-        async with _building(settings, data_dir, store) as built:
+        async with _building(settings, data_dir, store, log_call) as built:
             return await _run(settings, data_dir, listener, built)
     finally:
         store.close()
@@ -74,7 +72,7 @@ async def _serve(settings: Settings, data_dir: DataDir, listener: socket.socket)
 class _Built:
     """What runs: the API answers, the others work beside it."""
 
-    server: "_Server"
+    server: HttpServer
     worker: Worker
     poller: Poller
     parts: Parts
@@ -82,7 +80,7 @@ class _Built:
 
 
 @contextlib.asynccontextmanager
-async def _building(settings: Settings, data_dir: DataDir, store: SqlStore) -> AsyncIterator[_Built]:
+async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall) -> AsyncIterator[_Built]:
     clock = partial(datetime.now, UTC)
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
@@ -112,10 +110,11 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore) -> A
             version=__version__,
             clock=clock,
             tally=tally,
+            log_call=log_call,
         )
     )
     try:
-        yield _Built(_Server(api), worker, poller, parts, token)
+        yield _Built(HttpServer(api), worker, poller, parts, token)
     finally:
         await registry.close()
         await engine.close()
@@ -166,55 +165,12 @@ def _first_launch(settings: Settings, tx: Tx) -> str:
     return str(installation)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, told when to stop by us and telling us when it answers."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="none",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=4096,
-                timeout_graceful_shutdown=REQUESTS_GRACE_S,
-            )
-        )
-        self.on_ready: Callable[[], None] = lambda: None
-        self.faulty = False
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `_run`: uvicorn would raise them again at the end, and the exit code would not be 0."""
-        yield
-
-    def stop(self) -> None:
-        """Stop taking requests."""
-        self.should_exit = True
-
-    def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
-        """Stop when a task that works beside the API ends by itself: half a server would deceive."""
-        if not task.cancelled():
-            log.critical("a part of the server broke down", action="stop", exc_info=task.exception())
-            self.faulty = True
-            self.stop()
-
-
 @contextlib.contextmanager
 def _listen(settings: Settings) -> Iterator[socket.socket]:
     """Bind before anything is built, so that a port in use is one clear line."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=4096)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise TagboatError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); set TAGBOAT_HOST or TAGBOAT_PORT"

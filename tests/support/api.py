@@ -114,6 +114,7 @@ def running_api(data_dir: Path) -> Iterator[Api]:
             version=VERSION,
             clock=lambda: datetime.now(UTC),
             tally=tally,
+            log_call=lambda _method, _path, _status, _ms: None,
         )
     )
     try:

@@ -1,8 +1,8 @@
 """One line for every call, without the secrets that addresses can hold."""
 
 import time
+from collections.abc import Callable
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOK_PATH = "/api/webhook/"
@@ -10,12 +10,14 @@ _MASKED = f"{WEBHOOK_PATH}***"
 
 
 class AccessLog:
-    """Logs method, path (never the query), status and milliseconds. Status 0: the caller hung up before the answer."""
+    """Has `log_call` write method, path (never the query), status and milliseconds of every call.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Status 0: the caller hung up before the answer.
+    """
+
+    def __init__(self, app: ASGIApp, log_call: Callable[[str, str, int, float], None]) -> None:
         self._app = app
-        # Bound once: it is on the way of every webhook call.
-        self._log = structlog.get_logger("tagboat.access").bind()
+        self._log_call = log_call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -31,14 +33,9 @@ class AccessLog:
                 status = message["status"]
             await send(message)
 
+        path = scope["path"]
+        shown = _MASKED if path.startswith(WEBHOOK_PATH) else path
         try:
             await self._app(scope, receive, watched)
         finally:
-            path = scope["path"]
-            self._log.info(
-                "call",
-                method=scope["method"],
-                path=_MASKED if path.startswith(WEBHOOK_PATH) else path,
-                status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+            self._log_call(scope["method"], shown, status, (time.perf_counter() - began) * 1000)

@@ -11,6 +11,7 @@ from tagboat.api.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.api.gate import Gate, TokenCheck
 from tagboat.api.parts import ApiParts
 
+_WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
@@ -39,7 +40,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     for router in _ROUTERS:
         app.include_router(router)
     gate = Gate(app, _methods(), TokenCheck(parts.tokens), {health.HEALTH_PATH})
-    return AccessLog(_Front(parts.webhook, gate, app))
+    return AccessLog(_Front(parts.webhook, gate, app), parts.log_call)
 
 
 class _Front:
@@ -56,7 +57,8 @@ class _Front:
         elif scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"].startswith(WEBHOOK_PATH):
-            await self._webhook({**scope, "root_path": WEBHOOK_PATH.rstrip("/")}, receive, send)
+            scope["root_path"] = _WEBHOOK_ROOT
+            await self._webhook(scope, receive, send)
         else:
             await self._gate(scope, receive, send)
 

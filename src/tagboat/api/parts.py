@@ -36,7 +36,8 @@ class ApiParts:
 
     `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests
     a registry, with the list of an image's tags where one is given; `abandon` makes the worker let go of the deploys of
-    stages. `tokens` are those that open the API; `public_url` has no trailing slash.
+    stages; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
+    `public_url` has no trailing slash.
     """
 
     store: Store
@@ -53,6 +54,7 @@ class ApiParts:
     version: str
     clock: Callable[[], datetime]
     tally: Tally
+    log_call: Callable[[str, str, int, float], None]
 
 
 async def _parts(request: Request) -> ApiParts:

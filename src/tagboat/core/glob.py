@@ -54,8 +54,12 @@ class Glob:
 
     def matches(self, text: str) -> bool:
         """Whether the pattern matches the whole of `text`."""
+        # A `*` at the end takes whatever is left, so that nothing of it need be looked at.
+        settled = 0 if "/" in text else self.stars & 1 << len(self.places)
         states = _START
         for char in text:
+            if states & settled:
+                return True
             states = self.step(states, char)
             if not states:
                 return False

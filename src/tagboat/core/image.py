@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import NewType
 
 from tagboat.core.errors import InvalidImageRefError
@@ -138,6 +139,7 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
     return head + slash + last, tag if colon else None, digest if at else None
 
 
+@lru_cache(maxsize=1024)
 def _parse_name(name: str) -> ImageName:
     first, slash, rest = name.partition("/")
     if slash and _looks_like_host(first):

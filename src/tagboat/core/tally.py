@@ -16,7 +16,7 @@ class Tally:
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to the counter `name` (Prometheus naming, ending in `_total`) with these labels; from any thread."""
-        key = (name, tuple(sorted(labels.items())))
+        key = (name, tuple(sorted(labels.items()) if len(labels) > 1 else labels.items()))
         with self._lock:
             self._counts[key] += 1
 

@@ -18,6 +18,8 @@ MAX_PARALLEL = 8
 CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
+BREATH_S = 0.02
+"""Seconds between two looks at least: thousands of pushes a second must not be thousands of looks."""
 
 log = structlog.get_logger("tagboat.worker")
 
@@ -40,10 +42,11 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stages: dict[str, str] = {}
         self._renewed_at = 0.0
+        self._looked_at = 0.0
 
     async def run(self) -> None:
         """Work until cancelled; deploys in progress go on until `close`."""
-        self._parts.store.listen(Topic.DEPLOYS, self._wake.set)
+        self._parts.store.listen(Topic.DEPLOYS, self._take_notice)
         while True:
             self._wake.clear()
             try:
@@ -68,9 +71,18 @@ class Worker:
         wanted = set(stage_ids)
         await _cancel([task for deploy_id, task in self._tasks.items() if self._stages[deploy_id] in wanted])
 
+    def _take_notice(self) -> None:
+        """Look at the queue, at once or when the last look is `BREATH_S` past."""
+        loop = asyncio.get_running_loop()
+        wait_s = self._looked_at + BREATH_S - loop.time()
+        if wait_s <= 0:
+            self._wake.set()
+        else:
+            loop.call_later(wait_s, self._wake.set)
+
     async def _look(self) -> None:
         """Claim what is due and begin it; renew the claims on what is in progress."""
-        loop_time = asyncio.get_running_loop().time()
+        self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
         claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost:

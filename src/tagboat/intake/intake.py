@@ -110,6 +110,8 @@ class Intake:
 
 def distinct(pushes: Sequence[Push]) -> tuple[Push, ...]:
     """One push for each image and tag, in their order; one that names a digest is preferred."""
+    if len(pushes) == 1:
+        return tuple(pushes)
     kept: dict[tuple[ImageName, str], Push] = {}
     for push in pushes:
         key = (push.image.name, push.image.tag)

@@ -1,11 +1,12 @@
 """The store: reads side by side in threads, writes through the one writer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
@@ -31,6 +32,7 @@ class SqlStore:
         self._reads = engine.execution_options(tagboat_write=False, **isolation)
         self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
         self._memory = Memory()
+        self._kept: Connection | None = None
         self._writer = GroupWriter(self._commit)
 
     @property
@@ -59,7 +61,25 @@ class SqlStore:
     def close(self) -> None:
         """Finish what is being written, then let go of the database."""
         self._writer.close()
+        if self._kept:
+            self._kept.close()
         self._engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A connection to write through: kept from one transaction to the next where nothing can cut it off in between."""
+        if not self.exclusive:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        kept = self._kept or self._engine.connect()
+        self._kept = None
+        try:
+            yield kept
+            self._kept = kept
+        finally:
+            if self._kept is None:
+                kept.close()
 
     def _read(self, work: Callable[[Reader], T]) -> T:
         try:
@@ -81,7 +101,7 @@ class SqlStore:
     def _transact(self, works: Sequence[Work]) -> list[Any]:
         if not self.exclusive:
             self._memory = Memory()
-        with self._engine.begin() as connection:
+        with self._writing() as connection, connection.begin():
             begin_write(connection)
             unit = UnitOfWork(connection, self._cipher, self._memory)
             results = [work(unit) for work in works]

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from tagboat.core.catalog import RegistryKind
-from tagboat.core.deploy import DeployStatus, InstanceState, Step, Trigger
+from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, Trigger
 from tagboat.core.image import ImageName
 from tagboat.core.tags import parse_tag_pattern
 
@@ -72,6 +72,14 @@ class Coded(TypeDecorator[object]):
 
 def _to_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+_PENDING = _to_json(PENDING_STEPS)
+
+
+def _steps_text(steps: object) -> str:
+    """As JSON. Those of a deploy that has not begun are the same for every one, and the webhook path writes no others."""
+    return _PENDING if steps is PENDING_STEPS else _to_json(steps)
 
 
 def _to_image_name(text: str) -> ImageName:
@@ -173,7 +181,7 @@ deploys = Table(
     Column("status", Coded(str, DeployStatus), nullable=False),
     Column("reason", Text),
     Column("force", Boolean, nullable=False),
-    Column("steps", Coded(_to_json, _decode_steps), nullable=False),
+    Column("steps", Coded(_steps_text, _decode_steps), nullable=False),
     Column("log", Text, nullable=False),
     Column("merges", Integer, nullable=False),
     Column("claimed_by", Text),

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
@@ -20,6 +20,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
 from tagboat.store import tables
+from tagboat.store.bulk import BulkInsert
 from tagboat.store.cipher import Cipher
 from tagboat.store.reader import SqlReader, to_row
 
@@ -31,6 +32,8 @@ _update_deploy = (
     .where(tables.deploys.c.id == bindparam("key"))
     .values({column.name: bindparam(column.name) for column in tables.deploys.c if not column.primary_key})
 )
+
+_KEEP_NEW_DIGEST = "ON CONFLICT (project_id, tag) DO UPDATE SET digest = excluded.digest WHERE excluded.digest IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,13 @@ class UnitOfWork(SqlReader):
 
     def flush(self) -> None:
         """Send everything gathered to the database."""
-        self._insert_all(tables.deploys, self._new_deploys.values())
+        if self._new_deploys:
+            self._bulk(tables.deploys).send(self._connection, list(self._new_deploys.values()))
         if self._changed_deploys:
             rows = [{**to_row(deploy), "key": deploy.id} for deploy in self._changed_deploys.values()]
             self._connection.execute(_update_deploy, rows)
-        self._insert_all(tables.deliveries, self._deliveries)
+        if self._deliveries:
+            self._bulk(tables.deliveries).send(self._connection, self._deliveries)
         self._send_tags()
         self._new_deploys.clear()
         self._changed_deploys.clear()
@@ -172,7 +177,7 @@ class UnitOfWork(SqlReader):
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
-        self._insert_all(tables.projects, [project])
+        self._insert(tables.projects, project)
         self._projects.pop(project.image, None)
 
     def put_project(self, project: Project) -> None:
@@ -186,7 +191,7 @@ class UnitOfWork(SqlReader):
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
-        self._insert_all(tables.stages, [stage])
+        self._insert(tables.stages, stage)
         self._stages.pop(stage.project_id, None)
 
     def put_stage(self, stage: Stage) -> None:
@@ -221,7 +226,7 @@ class UnitOfWork(SqlReader):
     def add_instance(self, instance: Instance) -> None:
         """Add an instance."""
         self.flush()
-        self._insert_all(tables.instances, [instance])
+        self._insert(tables.instances, instance)
 
     def put_instance(self, instance: Instance) -> None:
         """Replace an instance."""
@@ -258,8 +263,11 @@ class UnitOfWork(SqlReader):
 
     def _send_tags(self) -> None:
         if self._tags:
-            self._connection.execute(_upsert_tags(self._connection.dialect.name), [to_row(tag) for tag in self._tags.values()])
+            self._bulk(tables.tags, _KEEP_NEW_DIGEST).send(self._connection, list(self._tags.values()))
             self._tags.clear()
+
+    def _bulk(self, table: Table, clause: str = "") -> BulkInsert:
+        return _bulk_insert(table, self._connection.dialect, clause)
 
     def _from_registry(self, registry: Registry) -> dict[str, Any]:
         row = to_row(registry) | {"host": registry.host}
@@ -267,9 +275,8 @@ class UnitOfWork(SqlReader):
             row["password"] = self._cipher.seal(registry.password, f"registry/{registry.id}/password")
         return row
 
-    def _insert_all(self, table: Table, values: Collection[Any]) -> None:
-        if values:
-            self._connection.execute(_insert(table), [to_row(value) for value in values])
+    def _insert(self, table: Table, value: Any) -> None:  # noqa: ANN401 - any of the core's values
+        self._connection.execute(insert(table), to_row(value))
 
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         keys = [column.name for column in table.primary_key]
@@ -289,20 +296,7 @@ class UnitOfWork(SqlReader):
         self._open.clear()
 
 
-@cache
-def _insert(table: Table) -> Insert:
-    """Built once for each table: building costs more than inserting."""
-    return insert(table)
-
-
-@cache
-def _upsert_tags(dialect: str) -> "sqlite.Insert | postgresql.Insert":
-    statement = _insert_into(tables.tags, dialect)
-    return statement.on_conflict_do_update(
-        index_elements=["project_id", "tag"],
-        set_={"digest": statement.excluded.digest},
-        where=statement.excluded.digest.is_not(None),
-    )
+_bulk_insert = cache(BulkInsert)
 
 
 def _insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":

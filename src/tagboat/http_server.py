@@ -1,0 +1,104 @@
+"""Uvicorn as Tagboat runs it: told when to stop, telling when it answers, and sparing with system calls."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+REQUESTS_GRACE_S = 2
+BACKLOG = 4096
+
+log = structlog.get_logger("tagboat.http")
+
+
+class HttpServer(uvicorn.Server):
+    """Serves `app` until `stop`; `on_ready` is called once it answers. `faulty` is whether a fault stopped it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=REQUESTS_GRACE_S,
+            )
+        )
+        self.on_ready: Callable[[], None] = lambda: None
+        self.faulty = False
+
+    async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's signature
+        """Start, then say so."""
+        await super().startup(sockets)
+        self.on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to whoever runs this: raised again at the end, they would make the exit code other than 0."""
+        yield
+
+    def stop(self) -> None:
+        """Stop taking requests."""
+        self.should_exit = True
+
+    def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
+        """Stop when a task that works beside the API ends by itself: half a server would deceive."""
+        if not task.cancelled():
+            log.critical("a part of the server broke down", action="stop", exc_info=task.exception())
+            self.faulty = True
+            self.stop()
+
+
+class _Protocol(HttpToolsProtocol):
+    """Uvicorn's own, over a transport that gathers what it writes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop)))
+
+
+class _Gathering:
+    """A transport that sends what is written within one turn of the loop at once.
+
+    Uvicorn writes the head and the body of an answer one by one; a system call for each costs more than all else it does.
+    """
+
+    __slots__ = ("_loop", "_transport", "_waiting", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._send)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        """Send what waits, then close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._transport.write(b"".join(waiting))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a transport can
+        return getattr(self._transport, name)
