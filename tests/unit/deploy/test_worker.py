@@ -10,8 +10,9 @@ import pytest
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, StepName, StepStatus
 from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.ports import Topic
 from tagboat.deploy import worker as worker_module
-from tagboat.deploy.worker import CLAIM_S, MAX_PARALLEL, RENEW_S, Worker
+from tagboat.deploy.worker import BREATH_S, CLAIM_S, MAX_PARALLEL, RENEW_S, Worker
 from tests.unit.deploy.scene import World, assert_only
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +79,33 @@ async def test_news_of_a_deploy_wakes_it(world: World) -> None:
         await world.queue("v1")
         (ended,) = await world.until_all_ended()
     assert ended.status is DeployStatus.SUCCEEDED
+
+
+async def test_a_flood_of_news_is_no_flood_of_looks_and_the_last_is_not_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(world.parts, HERE)
+    look, looks = worker._look, 0
+    now = asyncio.get_running_loop().time
+
+    async def counted() -> None:
+        nonlocal looks
+        looks += 1
+        await look()
+
+    monkeypatch.setattr(worker, "_look", counted)
+    world.publish("v1")
+    async with at_work(worker):
+        began = now()
+        for _ in range(300):
+            await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
+        allowed = (now() - began) / BREATH_S
+        flood = looks
+        await world.queue("v1")
+        (ended,) = await world.until_all_ended()
+
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert flood <= 2 * allowed + 2  # news that come at the end of a pause may cost a second look
 
 
 async def test_a_claim_says_who_and_until_when(world: World) -> None:
