@@ -1,0 +1,185 @@
+"""The text of HAProxy's configuration and of the files beside it. Pure: the same settings give the same bytes.
+
+Which host leads where is no part of it: that stands in the map, which changes while HAProxy runs. So HAProxy is reloaded only
+when another release of Tagboat writes another text.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tagboat.core.errors import SettingsError
+from tagboat.ingress import pages
+
+CONFIG_FILE = "haproxy.cfg"
+MAP_FILE = "routes.map"
+PID_FILE = "haproxy.pid"
+MASTER_SOCKET = "master.sock"
+IN_FLIGHT_TABLE = "in_flight"
+
+TRUSTED_FRONTS = ("127.0.0.0/8", "::1")
+HOLD_S = 120
+
+_LUA_FILE = "hold.lua"
+_UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
+_FINGERPRINT = "@FINGERPRINT@"
+_MAX_TRACKED = 20480  # more than there are host ports for instances
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigInput:
+    """What the text depends on.
+
+    `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are believed; `run_as` is the
+    system user that HAProxy becomes, None to stay who it is; `lua` is whether HAProxy was built with it; `hold_s` is how many
+    seconds a held request waits at most.
+    """
+
+    listen: tuple[str, int]
+    trusted: tuple[str, ...] = TRUSTED_FRONTS
+    run_as: str | None = None
+    lua: bool = True
+    hold_s: int = HOLD_S
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedConfig:
+    """File names and texts, and the word by which a running HAProxy says that it has loaded exactly these."""
+
+    files: Mapping[str, str]
+    fingerprint: str
+
+
+def render(wanted: ConfigInput) -> RenderedConfig:
+    """Write the texts. Raises SettingsError for values that would break out of their line."""
+    for value in (wanted.listen[0], *wanted.trusted):
+        if not value or not set(value) <= set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:/-_"):
+            raise SettingsError(f"{value!r} is neither a host nor a network")
+    files = {
+        CONFIG_FILE: _config(wanted),
+        _UNKNOWN_FILE: pages.UNKNOWN_HOST,
+        _NOT_LIVE_FILE: pages.NOT_LIVE,
+        _RESTARTING_FILE: pages.RESTARTING,
+    }
+    if wanted.lua:
+        files[_LUA_FILE] = _lua(wanted.hold_s)
+    digest = hashlib.sha256("\0".join(part for item in sorted(files.items()) for part in item).encode())
+    fingerprint = f"tagboat-{digest.hexdigest()[:16]}"
+    return RenderedConfig({**files, CONFIG_FILE: files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)}, fingerprint)
+
+
+def _config(wanted: ConfigInput) -> str:
+    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), _BACKENDS))
+
+
+_HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
+
+
+def _global(wanted: ConfigInput) -> str:
+    lines = [
+        "global",
+        f"  description {_FINGERPRINT}",
+        "  # Without it HAProxy reserves memory for as many connections as the system allows files, which may be a billion.",
+        "  fd-hard-limit 65536",
+        "  hard-stop-after 24h",
+    ]
+    if wanted.run_as:
+        lines += [f"  user {wanted.run_as}", f"  group {wanted.run_as}"]
+    if wanted.lua:
+        lines.append(f"  lua-load-per-thread {_LUA_FILE}")
+    return "\n".join(lines)
+
+
+_DEFAULTS = """\
+defaults
+  mode http
+  timeout connect 5s
+  timeout http-request 15s
+  timeout http-keep-alive 60s
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 24h
+  # After a reload the old process answers one more request on an idle connection instead of closing it under the client.
+  option idle-close-on-response
+  option redispatch
+  retries 3
+  http-reuse safe"""
+
+
+def _frontend(wanted: ConfigInput) -> str:
+    html = 'content-type "text/html; charset=utf-8"'
+    no_store = "hdr Cache-Control no-store"
+    hold = "\n  http-request lua.hold if { var(txn.way) -m str held }" if wanted.lua else ""
+    return f"""\
+frontend web
+  bind {_address(wanted.listen)}
+
+  # Where to: the map says a port, `held` or `none`.
+  http-request set-var(txn.way) str(unknown)
+  http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
+  http-request set-var(txn.way) var(txn.host),map_str({MAP_FILE},unknown) if {{ var(txn.host) -m found }}{hold}
+  http-request return status 404 {html} file {_UNKNOWN_FILE} {no_store} if {{ var(txn.way) -m str unknown }}
+  http-request return status 503 {html} file {_NOT_LIVE_FILE} {no_store} hdr Retry-After 10 if {{ var(txn.way) -m str none }}
+  http-request return status 503 {html} file {_RESTARTING_FILE} {no_store} hdr Retry-After 2 if {{ var(txn.way) -m str held }}
+
+  # Who asks: only a trusted front is believed.
+  acl from_front src {" ".join(wanted.trusted) or "0.0.0.0/32"}
+  acl has_proto req.hdr(x-forwarded-proto) -m found
+  acl has_port req.hdr(x-forwarded-port) -m found
+  http-request del-header x-forwarded- -m beg unless from_front
+  http-request del-header forwarded unless from_front
+  http-request del-header x-real-ip unless from_front
+  http-request set-header X-Forwarded-Port %[dst_port] if !has_port !has_proto
+  http-request set-header X-Forwarded-Proto http unless has_proto
+  http-request set-header X-Forwarded-Host %[req.hdr(host)] unless {{ req.hdr(x-forwarded-host) -m found }}
+  # Appended to the line that is there: many apps read only the first of several.
+  http-request set-var(txn.for) req.fhdr(x-forwarded-for) if {{ req.fhdr_cnt(x-forwarded-for) eq 1 }}
+  http-request add-header X-Forwarded-For %[src] unless {{ var(txn.for) -m found }}
+  http-request set-header X-Forwarded-For "%[var(txn.for)], %[src]" if {{ var(txn.for) -m found }}
+
+  # Counted by port until the answer's last byte: this is how Tagboat knows when an instance has no more to do.
+  http-request track-sc0 var(txn.way) table {IN_FLIGHT_TABLE}
+  http-request set-dst-port var(txn.way)
+  use_backend repeatable if {{ method GET HEAD OPTIONS }}
+  default_backend once"""
+
+
+_BACKENDS = f"""\
+# An app may close an idle connection just as the next request comes over it. What can be repeated is sent again on a new one.
+backend repeatable
+  retry-on conn-failure empty-response
+  server app 127.0.0.1:+0
+
+# What must not happen twice gets a new connection each, on which that cannot happen.
+backend once
+  option http-server-close
+  http-reuse never
+  retry-on conn-failure
+  server app 127.0.0.1:+0
+
+backend {IN_FLIGHT_TABLE}
+  stick-table type string len 5 size {_MAX_TRACKED} expire 1m store conn_cur
+"""
+
+
+def _lua(hold_s: int) -> str:
+    return f"""\
+-- Written by Tagboat. Lets a request wait while the map says that its host is held.
+local routes = Map.new("{MAP_FILE}", Map._str)
+
+core.register_action("hold", {{"http-req"}}, function(txn)
+  local host = txn:get_var("txn.host")
+  local last = core.now().sec + {hold_s}
+  local way = "held"
+  while way == "held" and core.now().sec < last do
+    core.msleep(50)
+    way = routes:lookup(host) or "unknown"
+  end
+  txn:set_var("txn.way", way)
+end, 0)
+"""
+
+
+def _address(listen: tuple[str, int]) -> str:
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

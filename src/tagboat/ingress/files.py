@@ -1,0 +1,49 @@
+"""The ingress's files on disk: written whole or not at all, so that whoever starts HAProxy starts the truth."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tagboat.core.errors import IngressUnavailableError
+
+
+def make_directory(directory: Path) -> None:
+    """Make it, for our eyes only. Raises IngressUnavailableError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise IngressUnavailableError(f"{directory} cannot be made ({error.strerror})") from None
+
+
+def write_files(directory: Path, files: Mapping[str, str]) -> None:
+    """Write those that differ from what is there. Raises IngressUnavailableError."""
+    for name, text in files.items():
+        try:
+            if not _holds(directory / name, text):
+                _replace(directory / name, text)
+        except OSError as error:
+            raise IngressUnavailableError(
+                f"{directory / name} cannot be written ({error.strerror}); the routes in force stay as they are"
+            ) from None
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return False
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside it, make it durable, and put it in place."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)

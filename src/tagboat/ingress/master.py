@@ -1,0 +1,168 @@
+"""HAProxy's master socket: asking the master, and through it each of its workers.
+
+A worker that was told to stop by a reload finishes what it has begun, and may get one more request on a connection it kept. So
+what is said to the worker in charge is said to the old ones too. HAProxy's management guide describes the protocol ("9.4.
+Master CLI"): one connection a call, commands joined by `;`, each for a worker prefixed by `@!PID`.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.config import IN_FLIGHT_TABLE, MAP_FILE, MASTER_SOCKET
+from tagboat.ingress.routing import RoutingMap, changes, parse_shown_map
+
+CALL_S = 2.0
+_BATCH = 8000
+"""Bytes of one line of commands; HAProxy's own limit is its buffer of 16 KiB."""
+_LONGEST_ANSWER = 16 << 20
+
+_PROCESS = re.compile(r"(\d+)\s+(master|worker)\s")
+_CONNECTIONS = re.compile(r"\bconn_cur=(\d+)")
+_DESCRIPTION = re.compile(r"^description: ([^\s:]+)", re.MULTILINE)
+_NO_SUCH_PROCESS = "find the target"
+
+
+class WorkerGoneError(Exception):
+    """The worker asked ended meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Process ids: the master, the worker in charge (None while there is none), and those that finish what they began."""
+
+    master: int
+    current: int | None
+    old: tuple[int, ...]
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """All of them, the one in charge first."""
+        return (*([] if self.current is None else [self.current]), *self.old)
+
+
+def parse_processes(text: str) -> Processes | None:
+    """What `show proc` answers, None when it is no such answer."""
+    found: dict[str, list[int]] = {"#<PID>": [], "# workers": [], "# old workers": []}
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            section = "#<PID>" if line.startswith("#<PID>") else line.strip()
+        elif (match := _PROCESS.match(line.strip())) and section in found:
+            found[section].append(int(match[1]))
+    if not found["#<PID>"]:
+        return None
+    workers = found["# workers"]
+    return Processes(found["#<PID>"][0], workers[0] if workers else None, (*workers[1:], *found["# old workers"]))
+
+
+class Master:
+    """Speaks with the master whose socket is in `directory`. All calls raise IngressUnavailableError within seconds."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def processes(self) -> Processes:
+        """Who runs."""
+        text = await self._ask("show proc")
+        processes = parse_processes(text)
+        if processes is None:
+            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for its processes")
+        return processes
+
+    async def description(self, worker: int) -> str:
+        """The configuration's fingerprint that a worker has loaded, empty if it bears none."""
+        match = _DESCRIPTION.search(await self._ask_worker(worker, ["show info"]))
+        return match[1] if match else ""
+
+    async def shown_map(self, worker: int) -> dict[str, str]:
+        """The routes in force in a worker."""
+        text = await self._ask_worker(worker, [f"show map {MAP_FILE}"])
+        shown = parse_shown_map(text)
+        if shown is None:
+            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for its routes")
+        return shown
+
+    async def follow(self, worker: int, wanted: RoutingMap) -> int:
+        """Make a worker follow `wanted`, and have it confirm that it does; returns how many changes that took."""
+        commands = changes(await self.shown_map(worker), wanted)
+        if not commands:
+            return 0
+        said = ""
+        for batch in _batches(commands, len(f"@!{worker} ; ")):
+            said = said or (await self._ask_worker(worker, batch)).strip()
+        if await self.shown_map(worker) != wanted:
+            raise IngressUnavailableError(f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}")
+        return len(commands)
+
+    async def in_flight(self, worker: int, port: int) -> int:
+        """How many requests a worker is carrying to or from 127.0.0.1:`port`."""
+        text = await self._ask_worker(worker, [f"show table {IN_FLIGHT_TABLE} key {port}"])
+        if not text.strip():  # no request has gone there of late
+            return 0
+        if f"table: {IN_FLIGHT_TABLE}" not in text:
+            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked what is in flight")
+        match = _CONNECTIONS.search(text)
+        return int(match[1]) if match else 0
+
+    async def _ask_worker(self, worker: int, commands: Sequence[str]) -> str:
+        text = await self._ask(";".join(f"@!{worker} {command}" for command in commands))
+        if _NO_SUCH_PROCESS in text:
+            raise WorkerGoneError(worker)
+        return text
+
+    async def _ask(self, line: str) -> str:
+        try:
+            async with asyncio.timeout(CALL_S):
+                return await _exchange(self._directory, line)
+        except TimeoutError:
+            raise IngressUnavailableError(f"HAProxy's socket did not answer within {CALL_S:.0f} s") from None
+        except OSError as error:
+            raise IngressUnavailableError(
+                f"HAProxy cannot be reached at {self._directory / MASTER_SOCKET} ({error.strerror or error}); "
+                "Tagboat starts it again by itself, see its log if this lasts"
+            ) from None
+
+
+async def _exchange(directory: Path, line: str) -> str:
+    # A socket's path may have 107 bytes; through the open directory it is short wherever that is.
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{opened}/{MASTER_SOCKET}")
+    finally:
+        os.close(opened)
+    try:
+        writer.write(line.encode() + b"\n")
+        writer.write_eof()
+        answer = await _read_all(reader)
+    finally:
+        writer.close()
+    if not answer:
+        raise ConnectionResetError(0, "it hung up")
+    return answer.decode(errors="replace")
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    answer = bytearray()
+    while chunk := await reader.read(1 << 16):
+        answer += chunk
+        if len(answer) > _LONGEST_ANSWER:
+            raise ConnectionResetError(0, "an answer without end")
+    return bytes(answer)
+
+
+def _batches(commands: Iterable[str], overhead: int) -> Iterable[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for command in commands:
+        if batch and size + len(command) + overhead > _BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(command)
+        size += len(command) + overhead
+    if batch:
+        yield batch

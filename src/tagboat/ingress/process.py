@@ -1,0 +1,170 @@
+"""HAProxy as a program and as processes: what is installed, what runs for a directory, starting and ending it.
+
+A process counts as ours only if its command line says that it works in our directory. No other is ever signalled.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagboat.core.errors import IngressUnavailableError, SettingsError
+from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
+
+OLDEST = (2, 6)
+_RUN_S = 10.0
+_END_S = 5.0
+# Debian keeps it where the PATH of an ordinary user does not look.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_VERSION = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An installed HAProxy that can be used; `lua` is whether it can hold requests."""
+
+    path: str
+    version: str
+    lua: bool
+
+
+def parse_version_text(path: str, text: str) -> Program:
+    """Judge what `haproxy -vv` says. Raises SettingsError when it is none, or one too old."""
+    match = _VERSION.search(text)
+    if match is None:
+        raise SettingsError(f"{path} is no HAProxy: `{path} -vv` names no version")
+    if (int(match[2]), int(match[3])) < OLDEST:
+        raise SettingsError(f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it")
+    return Program(path, match[1], lua="Built with Lua" in text)
+
+
+async def find_program(name: str) -> Program:
+    """Find HAProxy by name or path, and look at its version. Raises SettingsError."""
+    path = shutil.which(name) or shutil.which(name, path=_PATH)
+    if path is None:
+        raise SettingsError(f"the program {name} is not found; install HAProxy {OLDEST[0]}.{OLDEST[1]} or newer")
+    _, text = await _run(path, "-vv")
+    return parse_version_text(path, text)
+
+
+async def check_config(program: Program, directory: Path) -> None:
+    """Let HAProxy read its configuration. Raises SettingsError with its own words when it refuses."""
+    status, text = await _run(program.path, "-c", "-C", str(directory), "-f", CONFIG_FILE)
+    if status != 0:
+        raise SettingsError(f"HAProxy refuses its configuration in {directory}: {_complaint(text)}")
+
+
+async def launch(program: Program, directory: Path) -> None:
+    """Start a master that outlives us; returns once it listens. Raises IngressUnavailableError with its own words."""
+    # Names are relative to the directory: a path of any length will do.
+    status, text = await _run(
+        program.path,
+        *("-W", "-D", "-C", str(directory), "-f", CONFIG_FILE, "-p", PID_FILE, "-S", f"unix@{MASTER_SOCKET}"),
+    )
+    if status != 0:
+        raise IngressUnavailableError(f"HAProxy does not start: {_complaint(text)}")
+
+
+def require_free_address(host: str, port: int) -> None:
+    """Raise IngressUnavailableError where somebody listens already.
+
+    HAProxy itself would not notice another HAProxy, since both share the address by SO_REUSEPORT.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        raise IngressUnavailableError(
+            f"the ingress cannot listen on {host}:{port} ({error.strerror}); "
+            "stop the program that does, or set TAGBOAT_INGRESS_LISTEN"
+        ) from None
+
+
+def running_master(directory: Path) -> int | None:
+    """The process id of our master as its file says, None when no such process of ours lives."""
+    try:
+        pid = int((directory / PID_FILE).read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if _is_ours(pid, directory) else None
+
+
+def our_processes(directory: Path) -> list[int]:
+    """All living HAProxy processes, masters and workers, that work in our directory."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in pids if _is_ours(pid, directory)]
+
+
+def tell(pid: int, signal_number: signal.Signals, directory: Path) -> None:
+    """Signal a process if it is ours."""
+    if _is_ours(pid, directory):
+        try:
+            os.kill(pid, signal_number)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise IngressUnavailableError(
+                f"HAProxy (process {pid}) was started by another user; end it, or run Tagboat as that user"
+            ) from None
+
+
+def end_haproxy(directory: Path) -> bool:
+    """End every HAProxy of `directory`, requests under way included; returns whether there was one. Blocks up to 10 s."""
+    directory = directory.resolve()
+    found = our_processes(directory)
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in our_processes(directory):
+            tell(pid, signal_number, directory)
+        end = time.monotonic() + _END_S
+        while our_processes(directory) and time.monotonic() < end:
+            time.sleep(0.02)
+    return bool(found)
+
+
+def _is_ours(pid: int, directory: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    wanted = [b"-C", os.fsencode(directory), b"-f", CONFIG_FILE.encode()]
+    return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
+
+
+async def _run(path: str, *words: str) -> tuple[int, str]:
+    """Run HAProxy until it exits or goes to the background; its status and all it said."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            path,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={"PATH": _PATH},  # our secrets are none of its business
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be run: {error.strerror}") from None
+    try:
+        async with asyncio.timeout(_RUN_S):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise IngressUnavailableError(f"`{path} {words[0]}` did not end within {_RUN_S:.0f} s") from None
+    return process.returncode or 0, said.decode(errors="replace")
+
+
+def _complaint(text: str) -> str:
+    """What is an alert in HAProxy's output, all of it where nothing is."""
+    lines = [line.partition(" : ")[2].strip() or line.strip() for line in text.splitlines() if "[ALERT]" in line]
+    return "; ".join(lines)[:1000] or text.strip()[-1000:] or "it does not say why"

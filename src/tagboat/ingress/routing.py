@@ -1,0 +1,67 @@
+"""Routes as HAProxy's map holds them, and the commands that lead from one map to another. Pure."""
+
+import re
+from collections.abc import Collection, Mapping
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.route import Route, Way
+from tagboat.ingress.config import MAP_FILE
+
+# What a host may be made of, so that no name can end its line or its command.
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
+_MAX_PORT = 65535
+
+RoutingMap = Mapping[str, str]
+"""Host to a port in digits, `held` or `none`."""
+
+
+def routing_map(routes: Collection[Route]) -> RoutingMap:
+    """The map for `routes`. Raises InvalidValueError for a host that is none or named twice, and for a port that is none."""
+    made: dict[str, str] = {}
+    for route in routes:
+        if not _HOST.fullmatch(route.host):
+            raise InvalidValueError(
+                f"{route.host[:80]!r} cannot be a host of a route: lower-case letters, digits, '.', '-', '_'"
+            )
+        if route.host in made:
+            raise InvalidValueError(f"two routes claim the host {route.host}")
+        made[route.host] = _value(route)
+    return made
+
+
+def _value(route: Route) -> str:
+    if route.way is not Way.OPEN:
+        return route.way.value
+    if not 0 < route.port <= _MAX_PORT:
+        raise InvalidValueError(
+            f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+        )
+    return str(route.port)
+
+
+def map_file(wanted: RoutingMap) -> str:
+    """The text of the map's file."""
+    return "".join(f"{host} {way}\n" for host, way in sorted(wanted.items()))
+
+
+def parse_shown_map(text: str) -> dict[str, str] | None:
+    """What `show map` answers (`REFERENCE KEY VALUE` a line), None when it is no such answer."""
+    shown: dict[str, str] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != 3 or not words[0].startswith("0x"):  # noqa: PLR2004 - as the docstring says
+            return None
+        shown[words[1]] = words[2]
+    return shown
+
+
+def changes(in_force: RoutingMap, wanted: RoutingMap) -> list[str]:
+    """The commands that make the one map the other, none when they are the same. Each changes one host and is atomic."""
+    put = [
+        f"{'set' if host in in_force else 'add'} map {MAP_FILE} {host} {way}"
+        for host, way in wanted.items()
+        if in_force.get(host) != way
+    ]
+    return put + [f"del map {MAP_FILE} {host}" for host in in_force if host not in wanted]
