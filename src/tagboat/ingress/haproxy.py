@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.errors import IngressUnavailableError, TagboatError
+from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput, RenderedConfig, render
@@ -34,6 +34,7 @@ from tagboat.ingress.process import (
     require_free_address,
     running_master,
     tell,
+    why_not_free,
 )
 from tagboat.ingress.routing import RoutingMap, map_file, routing_map
 
@@ -143,9 +144,12 @@ class HaproxyIngress:
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:
-        """Let the watch look at once when HAProxy fails."""
+        """Let the watch look at once when HAProxy fails; what stops a start is here a reason to try again later."""
         try:
             yield
+        except SettingsError as error:
+            self._look_now.set()
+            raise IngressUnavailableError(str(error)) from None
         except IngressUnavailableError:
             self._look_now.set()
             raise
@@ -163,6 +167,7 @@ class HaproxyIngress:
                 break
             with contextlib.suppress(WorkerGoneError):
                 return [await ask(worker) for worker in processes.workers]
+            await asyncio.sleep(_LOOK_AGAIN_S)
         raise IngressUnavailableError("HAProxy's worker has ended; Tagboat starts it again")
 
     async def _ensure_running(self) -> None:
@@ -210,13 +215,23 @@ class HaproxyIngress:
             return False
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
-        # The workers of a master that was killed may need a moment to go.
-        await _until(lambda: not our_processes(self._directory), _LEAVES_S)
-        require_free_address(*self._listen)
+        await self._clear_orphans()
+        require_free_address(self._listen)
         await launch(program, self._directory)
         if not await self._comes_up(config):
             raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
         log.info("HAProxy started", action="ingress", listen=f"{self._listen[0]}:{self._listen[1]}", version=program.version)
+
+    async def _clear_orphans(self) -> None:
+        """Let the workers of a master that was killed go: they do so by themselves, unless they hang."""
+        orphans = our_processes(self._directory)
+        if not orphans:
+            return
+        await _until(lambda: why_not_free(self._listen) is None, _LEAVES_S)
+        if why_not_free(self._listen):
+            for pid in orphans:
+                tell(pid, signal.SIGKILL, self._directory)
+            await _until(lambda: why_not_free(self._listen) is None, _LEAVES_S)
 
     async def _reload(self, config: RenderedConfig) -> bool:
         """Let the master take over the configuration: no request is lost, and a socket that was deleted is made anew."""

@@ -31,6 +31,10 @@ class WorkerGoneError(Exception):
     """The worker asked ended meanwhile."""
 
 
+class _HungUpError(IngressUnavailableError):
+    """The connection ended without an answer: so it is when a worker ends while it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
     """Process ids: the master, the worker in charge (None while there is none), and those that finish what they began."""
@@ -110,7 +114,10 @@ class Master:
         return int(match[1]) if match else 0
 
     async def _ask_worker(self, worker: int, commands: Sequence[str]) -> str:
-        text = await self._ask(";".join(f"@!{worker} {command}" for command in commands))
+        try:
+            text = await self._ask(";".join(f"@!{worker} {command}" for command in commands))
+        except _HungUpError:
+            raise WorkerGoneError(worker) from None
         if _NO_SUCH_PROCESS in text:
             raise WorkerGoneError(worker)
         return text
@@ -118,14 +125,19 @@ class Master:
     async def _ask(self, line: str) -> str:
         try:
             async with asyncio.timeout(CALL_S):
-                return await _exchange(self._directory, line)
+                answer = await _exchange(self._directory, line)
         except TimeoutError:
             raise IngressUnavailableError(f"HAProxy's socket did not answer within {CALL_S:.0f} s") from None
+        except ConnectionResetError:
+            answer = ""
         except OSError as error:
             raise IngressUnavailableError(
                 f"HAProxy cannot be reached at {self._directory / MASTER_SOCKET} ({error.strerror or error}); "
                 "Tagboat starts it again by itself, see its log if this lasts"
             ) from None
+        if not answer:
+            raise _HungUpError("HAProxy's master hung up when it was asked")
+        return answer
 
 
 async def _exchange(directory: Path, line: str) -> str:
@@ -141,8 +153,6 @@ async def _exchange(directory: Path, line: str) -> str:
         answer = await _read_all(reader)
     finally:
         writer.close()
-    if not answer:
-        raise ConnectionResetError(0, "it hung up")
     return answer.decode(errors="replace")
 
 
@@ -151,7 +161,7 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
     while chunk := await reader.read(1 << 16):
         answer += chunk
         if len(answer) > _LONGEST_ANSWER:
-            raise ConnectionResetError(0, "an answer without end")
+            raise IngressUnavailableError("HAProxy answers without end")
     return bytes(answer)
 
 

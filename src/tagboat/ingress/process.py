@@ -70,24 +70,31 @@ async def launch(program: Program, directory: Path) -> None:
         raise IngressUnavailableError(f"HAProxy does not start: {_complaint(text)}")
 
 
-def require_free_address(host: str, port: int) -> None:
-    """Raise IngressUnavailableError where somebody listens already.
+def why_not_free(listen: tuple[str, int]) -> str | None:
+    """Why nobody could listen on that host and port now, None if somebody could.
 
     HAProxy itself would not notice another HAProxy, since both share the address by SO_REUSEPORT.
     """
+    host, port = listen
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)
     except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def require_free_address(listen: tuple[str, int]) -> None:
+    """Raise IngressUnavailableError where we cannot listen."""
+    if why := why_not_free(listen):
         raise IngressUnavailableError(
-            f"the ingress cannot listen on {host}:{port} ({error.strerror}); "
-            "stop the program that does, or set TAGBOAT_INGRESS_LISTEN"
-        ) from None
+            f"the ingress cannot listen on {listen[0]}:{listen[1]} ({why}); end the program that does, "
+            "or set TAGBOAT_INGRESS_LISTEN to another address"
+        )
 
 
 def running_master(directory: Path) -> int | None:

@@ -20,9 +20,7 @@ def routing_map(routes: Collection[Route]) -> RoutingMap:
     made: dict[str, str] = {}
     for route in routes:
         if not _HOST.fullmatch(route.host):
-            raise InvalidValueError(
-                f"{route.host[:80]!r} cannot be a host of a route: lower-case letters, digits, '.', '-', '_'"
-            )
+            raise InvalidValueError(f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_'")
         if route.host in made:
             raise InvalidValueError(f"two routes claim the host {route.host}")
         made[route.host] = _value(route)

@@ -1,0 +1,71 @@
+"""An ingress that is only a memory: for tests, and for trying Tagboat without HAProxy.
+
+It behaves like the real one as far as the contract tests (tests/contract/test_ingress.py) say: requests are what a test begins
+and ends by hand.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.errors import IngressError
+from tagboat.core.route import Route, Way
+from tagboat.ingress.address import StageAddresses
+from tagboat.ingress.routing import RoutingMap, routing_map
+
+
+class MemoryIngress:
+    """Holds routes and requests. `journal` lists what was led, one mapping of host to port or way for each call, in order."""
+
+    def __init__(self, *, base_domain: str = "localhost", port: int = 80, public_url: str = "") -> None:
+        self.journal: list[RoutingMap] = []
+        self._addresses = StageAddresses(base_domain=base_domain, port=port, public_url=public_url)
+        self._routes: RoutingMap = {}
+        self._changed = asyncio.Condition()
+        self._in_flight: dict[int, int] = {}
+        self._failures: dict[str, list[IngressError]] = {}
+
+    @property
+    def routes(self) -> Mapping[str, str]:
+        """The routes in force: host to a port in digits, `held` or `none`."""
+        return self._routes
+
+    def fail(self, call: str, error: IngressError) -> None:
+        """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
+        self._failures.setdefault(call, []).append(error)
+
+    async def begin(self, host: str) -> int | None:
+        """Begin a request, waiting while the host is held; the port it is led to, None where there is nothing."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._routes.get(host) != Way.HELD)
+        way = self._routes.get(host, Way.NONE)
+        if way == Way.NONE:
+            return None
+        self._in_flight[int(way)] = self._in_flight.get(int(way), 0) + 1
+        return int(way)
+
+    def end(self, port: int) -> None:
+        """End a request that `begin` led to `port`."""
+        self._in_flight[port] -= 1
+
+    def address(self, project: Project, stage: Stage) -> str | None:
+        """The URL at which the stage would answer."""
+        return self._addresses.of(project.name, stage.name)
+
+    async def lead(self, routes: Collection[Route]) -> None:
+        """Take over the routes."""
+        self._fail_if_told("lead")
+        wanted = routing_map(routes)
+        self.journal.append(wanted)
+        async with self._changed:
+            self._routes = wanted
+            self._changed.notify_all()
+
+    async def in_flight(self, port: int) -> int:
+        """How many requests were begun and not ended there."""
+        self._fail_if_told("in_flight")
+        return self._in_flight.get(port, 0)
+
+    def _fail_if_told(self, call: str) -> None:
+        if failures := self._failures.get(call):
+            raise failures.pop(0)

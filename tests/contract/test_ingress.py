@@ -1,0 +1,240 @@
+"""What the rest of Tagboat relies on in an ingress: one suite, run on HAProxy and on the one in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import pytest
+
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import parse_image_name
+from tagboat.core.ports import Ingress
+from tagboat.core.route import Route, Way
+from tagboat.core.tags import parse_tag_pattern
+from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.memory import MemoryIngress
+from tests.support.haproxy import IngressWorld, haproxy_world
+from tests.support.http_load import App, Client
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HOST = "app-prod.localhost"
+
+
+class Request(Protocol):
+    """One that is under way."""
+
+    async def end(self) -> str: ...
+
+
+class World(Protocol):
+    """An ingress and what is behind it. Asking answers an app's name, `not live` or `unknown`."""
+
+    ingress: Ingress
+
+    async def serve(self, name: str) -> int: ...
+    async def ask(self, host: str) -> str: ...
+    async def begin(self, host: str) -> Request: ...
+
+
+class MemoryRequest:
+    def __init__(self, world: "MemoryWorld", port: int) -> None:
+        self._world = world
+        self._port = port
+
+    async def end(self) -> str:
+        self._world.memory.end(self._port)
+        return self._world.names[self._port]
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.memory = MemoryIngress()
+        self.ingress: Ingress = self.memory
+        self.names: dict[int, str] = {}
+
+    async def serve(self, name: str) -> int:
+        port = 20000 + len(self.names)
+        self.names[port] = name
+        return port
+
+    async def ask(self, host: str) -> str:
+        port = await self.memory.begin(host)
+        if port is None:
+            return "not live" if host in self.memory.routes else "unknown"
+        self.memory.end(port)
+        return self.names[port]
+
+    async def begin(self, host: str) -> Request:
+        port = await self.memory.begin(host)
+        assert port is not None
+        return MemoryRequest(self, port)
+
+
+class HaproxyRequest:
+    def __init__(self, client: Client, app: App) -> None:
+        self._client = client
+        self._app = app
+
+    async def end(self) -> str:
+        self._app.release()
+        answer = await self._client.receive()
+        await self._client.close()
+        return str(answer.json["app"])
+
+
+class HaproxyWorld:
+    def __init__(self, inner: IngressWorld) -> None:
+        self.ingress: Ingress = inner.ingress
+        self._inner = inner
+
+    async def serve(self, name: str) -> int:
+        return (await self._inner.app(name)).port
+
+    async def ask(self, host: str) -> str:
+        answer = await self._inner.ask(host)
+        return {404: "unknown", 503: "not live"}.get(answer.status) or str(answer.json["app"])
+
+    async def begin(self, host: str) -> Request:
+        client = Client(self._inner.port)
+        await client.send(host, "/wait")
+        arrived = {asyncio.create_task(app.waiting.acquire()): app for app in self._inner.apps}
+        done, pending = await asyncio.wait(arrived, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return HaproxyRequest(client, arrived[done.pop()])
+
+
+@pytest.fixture(params=["memory", "haproxy"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    async with haproxy_world(tmp_path / "ingress") as inner:
+        yield HaproxyWorld(inner)
+
+
+async def test_a_route_leads_to_its_port(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("shop.example.com", Way.OPEN, green)])
+    assert await world.ask(HOST) == "blue"
+    assert await world.ask("shop.example.com") == "green"
+
+
+async def test_who_asks_for_what_no_route_names_is_told_so(world: World) -> None:
+    assert await world.ask(HOST) == "unknown"
+    await world.ingress.lead([Route(HOST, Way.OPEN, await world.serve("blue"))])
+    assert await world.ask("other.localhost") == "unknown"
+
+
+async def test_a_stage_without_a_live_instance_says_so(world: World) -> None:
+    await world.ingress.lead([Route(HOST, Way.NONE)])
+    assert await world.ask(HOST) == "not live"
+
+
+async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("gone.localhost", Way.OPEN, blue)])
+    for _ in range(2):
+        await world.ingress.lead([Route(HOST, Way.OPEN, green), Route("new.localhost", Way.OPEN, blue)])
+        assert await world.ask(HOST) == "green"
+        assert await world.ask("new.localhost") == "blue"
+        assert await world.ask("gone.localhost") == "unknown"
+    await world.ingress.lead([])
+    assert await world.ask(HOST) == "unknown"
+
+
+async def test_many_routes_at_once(world: World) -> None:
+    blue = await world.serve("blue")
+    routes = [Route(f"app-{number}.a-rather-long-base-domain.example.com", Way.OPEN, blue) for number in range(500)]
+    await world.ingress.lead(routes)
+    assert {await world.ask(route.host) for route in routes[::50]} == {"blue"}
+    await world.ingress.lead(routes[:1])
+    assert await world.ask(routes[1].host) == "unknown"
+
+
+async def test_a_request_ends_where_it_began_and_is_counted_there(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    await world.ingress.lead([Route(HOST, Way.OPEN, blue)])
+    assert await world.ingress.in_flight(blue) == 0
+    request = await world.begin(HOST)
+    assert (await world.ingress.in_flight(blue), await world.ingress.in_flight(green)) == (1, 0)
+    await world.ingress.lead([Route(HOST, Way.OPEN, green)])
+    assert await world.ask(HOST) == "green"
+    assert await world.ingress.in_flight(blue) == 1
+    assert await request.end() == "blue"
+    await becomes_idle(world.ingress, blue)
+
+
+async def test_a_held_request_waits_for_the_way_to_open(world: World) -> None:
+    blue = await world.serve("blue")
+    await world.ingress.lead([Route(HOST, Way.HELD)])
+    held = asyncio.create_task(world.ask(HOST))
+    await anyio.sleep(0.2)  # long enough for an answer, if one came
+    assert not held.done()
+    await world.ingress.lead([Route(HOST, Way.OPEN, blue)])
+    assert await held == "blue"
+
+
+async def test_a_held_request_is_told_when_there_will_be_nothing(world: World) -> None:
+    await world.ingress.lead([Route(HOST, Way.HELD)])
+    held = asyncio.create_task(world.ask(HOST))
+    await anyio.sleep(0.2)
+    await world.ingress.lead([Route(HOST, Way.NONE)])
+    assert await held == "not live"
+
+
+@pytest.mark.parametrize(
+    ("routes", "said"),
+    [
+        ((Route(HOST, Way.OPEN, 80), Route(HOST, Way.NONE)), "two routes claim"),
+        ((Route("a b", Way.NONE),), "cannot be a route's host"),
+        ((Route("a\nb", Way.NONE),), "cannot be a route's host"),
+        ((Route("Upper", Way.NONE),), "cannot be a route's host"),
+        ((Route(HOST, Way.OPEN),), "leads to port 0"),
+    ],
+)
+async def test_routes_that_cannot_be_change_nothing(world: World, routes: tuple[Route, ...], said: str) -> None:
+    blue = await world.serve("blue")
+    await world.ingress.lead([Route(HOST, Way.OPEN, blue)])
+    with pytest.raises(InvalidValueError, match=said):
+        await world.ingress.lead(routes)
+    assert await world.ask(HOST) == "blue"
+
+
+Build = Callable[[str, int, str], Ingress]
+
+
+def _memory(base_domain: str, port: int, public_url: str) -> Ingress:
+    return MemoryIngress(base_domain=base_domain, port=port, public_url=public_url)
+
+
+def _haproxy(base_domain: str, port: int, public_url: str) -> Ingress:
+    return HaproxyIngress(Path("unused"), listen=("127.0.0.1", port), base_domain=base_domain, public_url=public_url)
+
+
+@pytest.mark.parametrize("build", [_memory, _haproxy])
+@pytest.mark.parametrize(
+    ("base_domain", "port", "public_url", "address"),
+    [
+        ("localhost", 7080, "http://127.0.0.1:7070", "http://app-prod.localhost:7080"),
+        ("example.com", 80, "http://tagboat.example.com", "http://app-prod.example.com"),
+        ("example.com", 7080, "https://tagboat.example.com", "https://app-prod.example.com"),
+        ("dev.localhost", 7080, "https://tagboat.example.com", "http://app-prod.dev.localhost:7080"),
+    ],
+)
+def test_the_address_of_a_stage(build: Build, base_domain: str, port: int, public_url: str, address: str) -> None:
+    project = Project(id="p", name="app", image=parse_image_name("registry.test/acme/app"), created_at=NOW)
+    stage = Stage(id="s", project_id="p", name="prod", pattern=parse_tag_pattern("*"), created_at=NOW)
+    assert build(base_domain, port, public_url).address(project, stage) == address
+
+
+async def becomes_idle(ingress: Ingress, port: int) -> None:
+    async with asyncio.timeout(5):
+        while await ingress.in_flight(port):  # noqa: ASYNC110 - the port has no events to wait for
+            await asyncio.sleep(0.01)

@@ -1,0 +1,230 @@
+"""HAProxy killed, cut off from us, or found running: traffic goes on, or is back within seconds, with all routes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.errors import IngressUnavailableError, SettingsError
+from tagboat.core.route import Route, Way
+from tagboat.ingress.process import end_haproxy, our_processes
+from tests.support.haproxy import IngressWorld, haproxy_world, to, until
+from tests.support.http_load import App, Client, under_load
+
+pytestmark = pytest.mark.anyio
+
+HOST = "app-prod.localhost"
+BACK_S = 5.0
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[IngressWorld]:
+    async with haproxy_world(tmp_path / "ingress") as world:
+        yield world
+
+
+@pytest.fixture
+async def blue(world: IngressWorld) -> App:
+    return await world.app("blue")
+
+
+@pytest.fixture
+async def watched(world: IngressWorld) -> AsyncIterator[None]:
+    """The watch is at work."""
+    watch = asyncio.create_task(world.ingress.run())
+    yield
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize("victim", ["master", "worker"])
+async def test_killed_it_is_back_with_all_routes(world: IngressWorld, blue: App, victim: str) -> None:
+    await world.ingress.lead([to(blue), Route("held.localhost", Way.HELD), Route("none.localhost", Way.NONE)])
+    master = world.master
+    assert master is not None
+    world.kill(master if victim == "master" else world.workers[0])
+    began = time.monotonic()
+    await comes_back(world)
+    assert time.monotonic() - began < BACK_S
+    assert (await world.ask("none.localhost")).status == 503
+    assert world.master != master
+
+
+async def test_killed_while_nobody_watches_the_next_call_starts_it(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    end_haproxy(world.directory)
+    with pytest.raises(IngressUnavailableError, match="cannot be reached at .*master.sock"):
+        await world.ingress.in_flight(blue.port)
+    await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+    assert (await world.ask("new.localhost")).status == 200
+
+
+async def test_whoever_starts_it_again_starts_the_routes_led_last(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    end_haproxy(world.directory)
+    await world.another().start()
+    assert (await world.ask(HOST)).status == 200
+
+
+async def test_a_restarted_tagboat_adopts_it(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    before = world.master, world.workers
+    async with under_load(world.port, HOST, kept=2, fresh=2) as load:
+        for _ in range(5):
+            world.ingress = world.another()
+            await world.ingress.start()
+            await world.ingress.lead([to(blue)])
+            await load.goes_on()
+    assert load.failures == []
+    assert (world.master, world.workers) == before
+
+
+@pytest.mark.usefixtures("watched")
+async def test_a_socket_that_was_deleted_is_made_anew_and_nobody_notices(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    master = world.master
+    path = world.directory / "master.sock"
+    async with under_load(world.port, HOST, kept=4, fresh=4) as load:
+        path.unlink()
+        await until(path.exists, "a new socket", BACK_S)
+        await load.goes_on()
+    assert load.failures == []
+    assert world.master == master
+
+
+async def test_a_switch_whose_socket_is_gone_still_succeeds(world: IngressWorld, blue: App) -> None:
+    green = await world.app("green")
+    await world.ingress.lead([to(blue)])
+    (world.directory / "master.sock").unlink()
+    await world.ingress.lead([to(green)])
+    assert (await world.ask(HOST)).json["app"] == "green"
+
+
+async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    master = world.master
+    assert master is not None
+    long = Client(world.port)
+    await long.send(HOST, "/wait")
+    await blue.waiting.acquire()
+    world.kill(master, signal.SIGSTOP)
+    try:
+        await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+        assert world.master != master
+        for _ in range(20):
+            assert (await world.ask("new.localhost")).status == 200
+        blue.release()
+        assert (await long.receive()).status == 200
+    finally:
+        world.kill(master)
+        await long.close()
+
+
+async def test_its_directory_may_be_deep(tmp_path: Path) -> None:
+    async with haproxy_world(tmp_path / ("deep" * 30) / ("deeper" * 20) / "ingress") as world:
+        blue = await world.app("blue")
+        await world.ingress.lead([to(blue)])
+        assert (await world.ask(HOST)).status == 200
+        (world.directory / "master.sock").unlink()
+        await world.ingress.lead([])
+        assert (await world.ask(HOST)).status == 404
+
+
+async def test_its_files_are_for_nobody_else(world: IngressWorld) -> None:
+    assert stat.S_IMODE(world.directory.stat().st_mode) == 0o700
+
+
+async def test_it_does_not_know_our_secrets(world: IngressWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_haproxy(world.directory)
+    monkeypatch.setenv("TAGBOAT_ADMIN_TOKEN", "a-secret-of-this-test")
+    await world.ingress.start()
+    assert len(environments(world.directory)) > 1
+    assert "a-secret-of-this-test" not in str(environments(world.directory))
+
+
+async def test_an_address_in_use_is_said_in_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        world = IngressWorld(tmp_path / "ingress", port=taken.getsockname()[1])
+        with pytest.raises(
+            IngressUnavailableError, match=rf"cannot listen on 127.0.0.1:{world.port} \(Address already in use"
+        ):
+            await world.ingress.start()
+    assert our_processes(world.directory) == []
+
+
+async def test_two_directories_do_not_share_an_address(world: IngressWorld, tmp_path: Path) -> None:
+    second = IngressWorld(tmp_path / "second", port=world.port)
+    with pytest.raises(IngressUnavailableError, match="set TAGBOAT_INGRESS_LISTEN to another address"):
+        await second.ingress.start()
+    assert our_processes(second.directory) == []
+    assert world.master is not None
+
+
+async def test_a_listen_address_that_haproxy_refuses_is_told_in_its_words(world: IngressWorld) -> None:
+    with pytest.raises(SettingsError, match="HAProxy refuses its configuration in .*no-such-host"):
+        await world.another(listen=("no-such-host.invalid", 7080)).start()
+    assert world.master is not None, "the one that runs is left alone"
+
+
+async def test_the_program_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no-such-haproxy is not found; install HAProxy 2.6 or newer"):
+        await IngressWorld(tmp_path / "x").another(program="no-such-haproxy").start()
+
+
+async def test_a_program_that_is_too_old(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"is HAProxy 2.4.22-0; Tagboat needs 2.6 or newer"):
+        await (
+            IngressWorld(tmp_path / "x").another(program=str(fake_haproxy(tmp_path, "HAProxy version 2.4.22-0 2023"))).start()
+        )
+
+
+async def test_ending_it_ends_only_our_own(world: IngressWorld, tmp_path: Path) -> None:
+    async with haproxy_world(tmp_path / "other") as other:
+        assert end_haproxy(world.directory)
+        assert our_processes(world.directory) == []
+        assert not end_haproxy(world.directory)
+        assert other.master is not None
+        assert (await other.ask(HOST)).status == 404
+
+
+async def test_a_process_id_that_became_somebody_elses_is_left_alone(world: IngressWorld, blue: App) -> None:
+    end_haproxy(world.directory)
+    stranger = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        (world.directory / "haproxy.pid").write_text(f"{stranger.pid}\n")
+        await world.ingress.lead([to(blue)])
+        end_haproxy(world.directory)
+        os.kill(stranger.pid, 0)
+        assert stranger.returncode is None
+    finally:
+        stranger.kill()
+        await stranger.wait()
+
+
+def environments(directory: Path) -> list[bytes]:
+    return [Path(f"/proc/{pid}/environ").read_bytes() for pid in our_processes(directory)]
+
+
+def fake_haproxy(directory: Path, says: str) -> Path:
+    program = directory / "haproxy"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(0o755)
+    return program
+
+
+async def comes_back(world: IngressWorld) -> None:
+    async with asyncio.timeout(BACK_S):
+        while True:
+            with contextlib.suppress(OSError, EOFError):
+                if (await world.ask(HOST)).status == 200:
+                    return
+            await asyncio.sleep(0.02)

@@ -1,0 +1,82 @@
+"""A real ingress in a directory of the test, and the apps behind it."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from tagboat.core.route import Route, Way
+from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.process import end_haproxy, our_processes, running_master
+from tests.support.http_load import Answer, App, ask
+from tests.support.ports import free_port
+
+_PATIENCE_S = 10.0
+
+
+@dataclass
+class IngressWorld:
+    """`another` builds a second object for the same HAProxy, as a restarted Tagboat does."""
+
+    directory: Path  # absolute
+    port: int = field(default_factory=free_port)
+    apps: list[App] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ingress = self.another()
+
+    def another(self, **options: object) -> HaproxyIngress:
+        known: dict[str, object] = {"listen": ("127.0.0.1", self.port), "base_domain": "localhost"}
+        return HaproxyIngress(self.directory, **{**known, **options})  # type: ignore[arg-type]  # the caller's to get right
+
+    async def app(self, name: str) -> App:
+        app = App(name)
+        await app.start()
+        self.apps.append(app)
+        return app
+
+    async def ask(self, host: str, path: str = "/", **headers: str) -> Answer:
+        return await ask(self.port, host, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    @property
+    def master(self) -> int | None:
+        return running_master(self.directory)
+
+    @property
+    def workers(self) -> list[int]:
+        return [pid for pid in our_processes(self.directory) if pid != self.master]
+
+    def kill(self, pid: int, signal_number: signal.Signals = signal.SIGKILL) -> None:
+        assert pid in our_processes(self.directory)
+        os.kill(pid, signal_number)
+
+
+def to(app: App, host: str = "app-prod.localhost") -> Route:
+    return Route(host, Way.OPEN, app.port)
+
+
+@contextlib.asynccontextmanager
+async def haproxy_world(directory: Path) -> AsyncIterator[IngressWorld]:
+    """Started, and ended with all that belongs to it."""
+    world = IngressWorld(directory)
+    try:
+        await world.ingress.start()
+        yield world
+    finally:
+        end_haproxy(directory)
+        for app in world.apps:
+            await app.stop()
+        assert our_processes(directory) == []
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = _PATIENCE_S) -> None:
+    """Look until `condition` holds; fail when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        await anyio.sleep(0.02)

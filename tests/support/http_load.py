@@ -1,0 +1,232 @@
+"""Apps on loopback, one HTTP connection at a time, and constant load over many of them. All in the test's own event loop."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_PATIENCE_S = 10.0
+_WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever the body is
+        return json.loads(self.body)
+
+
+@dataclass
+class App:
+    """Answers with what it was asked, as JSON. `/wait` is answered after `release`, an upgrade becomes an echo.
+
+    `/hang-up` closes without an answer the first time. `stop` closes the door and every connection.
+    """
+
+    name: str
+    port: int = 0
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: asyncio.Server | None = None
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while await self._serve(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the test's to notice, at the other end
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first, headers = await _read_head(reader)
+        method, path, _ = first.split(" ", 2)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.seen.append({"app": self.name, "method": method, "path": path, "headers": headers, "length": len(body)})
+        if headers.get("upgrade") == "websocket":
+            return await _echo(reader, writer, headers["sec-websocket-key"])
+        if path == "/hang-up" and sum(request["path"] == path for request in self.seen) == 1:
+            return False
+        if path == "/wait":
+            self.waiting.release()
+            await self._released.wait()
+        answer = json.dumps(self.seen[-1]).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+        await writer.drain()
+        return True
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:
+    accepted = base64.b64encode(hashlib.sha1(f"{key}{_WEBSOCKET_GUID}".encode(), usedforsecurity=False).digest()).decode()
+    lines = (
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accepted}",
+    )
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    while chunk := await reader.read(65536):
+        writer.write(chunk)
+        await writer.drain()
+    return False
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return first, {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+class Client:
+    """One connection to the ingress, kept as long as both sides like; `call` opens it (again) when needed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: Streams | None = None
+
+    async def call(
+        self, host: str, path: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send a request and read its whole answer. Raises OSError or EOFError when it is lost."""
+        await self.send(host, path, method=method, body=body, headers=headers)
+        return await self.receive(has_body=method != "HEAD")
+
+    async def send(
+        self, host: str, path: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
+        lines = [f"{name}: {value}" for name, value in ({"Host": host} | length | dict(headers or {})).items()]
+        writer = self._streams[1]
+        writer.write("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode() + body)
+        await writer.drain()
+
+    async def receive(self, *, has_body: bool = True) -> Answer:
+        assert self._streams is not None
+        reader = self._streams[0]
+        async with asyncio.timeout(_PATIENCE_S):
+            first, headers = await _read_head(reader)
+            body = await reader.readexactly(int(headers.get("content-length", "0")) if has_body else 0)
+        if headers.get("connection") == "close":
+            await self.close()
+        return Answer(int(first.split(" ")[1]), headers, body)
+
+    async def echo(self, text: bytes) -> bytes:
+        """What comes back over a connection that was upgraded; empty when it has ended."""
+        assert self._streams is not None
+        reader, writer = self._streams
+        writer.write(text)
+        async with asyncio.timeout(_PATIENCE_S):
+            return await reader.read(len(text))
+
+    async def close(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+            with contextlib.suppress(OSError):
+                await streams[1].wait_closed()
+
+
+async def ask(
+    port: int, host: str, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One request on a connection of its own."""
+    client = Client(port)
+    try:
+        return await client.call(host, path, method=method, headers=headers)
+    finally:
+        await client.close()
+
+
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+async def open_websocket(port: int, host: str) -> Client:
+    """A connection that the app has upgraded. The frames that follow are whatever bytes the test sends."""
+    client = Client(port)
+    await client.send(host, "/ws", headers=WEBSOCKET)
+    assert (await client.receive()).status == 101
+    return client
+
+
+@dataclass
+class Load:
+    """What came of constant requests: how often which app answered, and what went wrong."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    stopping: bool = False
+
+    async def goes_on(self, answers: int = 100) -> None:
+        """Wait for so many more answers."""
+        enough = self.answers.total() + answers
+        async with asyncio.timeout(_PATIENCE_S):
+            while self.answers.total() < enough:  # noqa: ASYNC110 - counting is all the askers do
+                await asyncio.sleep(0.01)
+
+    async def keep_asking(self, port: int, host: str, *, fresh: bool) -> None:
+        client = Client(port)
+        while not self.stopping:
+            try:
+                answer = await client.call(host)
+                if answer.status == 200:
+                    self.answers[answer.json["app"]] += 1
+                else:
+                    self.failures.append(f"status {answer.status}")
+            except (OSError, EOFError, TimeoutError) as error:
+                self.failures.append(repr(error))
+                await client.close()
+            if fresh:
+                await client.close()
+        await client.close()
+
+
+@contextlib.asynccontextmanager
+async def under_load(port: int, host: str, *, kept: int, fresh: int) -> AsyncIterator[Load]:
+    """Constant load over `kept` lasting connections and `fresh` askers that connect anew each time, until the block ends."""
+    load = Load()
+    askers = [asyncio.create_task(load.keep_asking(port, host, fresh=number >= kept)) for number in range(kept + fresh)]
+    try:
+        yield load
+    finally:
+        load.stopping = True
+        await asyncio.gather(*askers)
