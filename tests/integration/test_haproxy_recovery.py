@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.core.route import Route, Way
@@ -127,6 +128,20 @@ async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(wor
     finally:
         world.kill(master)
         await long.close()
+
+
+def test_it_works_on_the_servers_own_event_loop(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with haproxy_world(tmp_path / "ingress") as world:
+            blue = await world.app("blue")
+            await world.ingress.lead([to(blue)])
+            assert (await world.ask(HOST)).status == 200
+            assert await world.ingress.in_flight(blue.port) == 0
+            (world.directory / "master.sock").unlink()
+            await world.ingress.lead([])
+            assert (await world.ask(HOST)).status == 404
+
+    uvloop.run(scenario())
 
 
 async def test_its_directory_may_be_deep(tmp_path: Path) -> None:

@@ -4,14 +4,18 @@ A process counts as ours only if its command line says that it works in our dire
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import signal
 import socket
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
@@ -19,6 +23,7 @@ from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
 OLDEST = (2, 6)
 _RUN_S = 10.0
 _END_S = 5.0
+_LONGEST_OUTPUT = 64 * 1024
 # Debian keeps it where the PATH of an ordinary user does not look.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VERSION = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
@@ -149,13 +154,21 @@ def _is_ours(pid: int, directory: Path) -> bool:
 
 async def _run(path: str, *words: str) -> tuple[int, str]:
     """Run HAProxy until it exits or goes to the background; its status and all it said."""
+    # Into a file: a pipe may stay open in the process that goes to the background, and would never end.
+    with tempfile.TemporaryFile() as output:
+        status = await _wait_for(path, words, output)
+        output.seek(0)
+        return status, output.read(_LONGEST_OUTPUT).decode(errors="replace")
+
+
+async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
     try:
         process = await asyncio.create_subprocess_exec(
             path,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             env={"PATH": _PATH},  # our secrets are none of its business
             start_new_session=True,
         )
@@ -163,12 +176,12 @@ async def _run(path: str, *words: str) -> tuple[int, str]:
         raise SettingsError(f"{path} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(_RUN_S):
-            said, _ = await process.communicate()
+            return await process.wait()
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         raise IngressUnavailableError(f"`{path} {words[0]}` did not end within {_RUN_S:.0f} s") from None
-    return process.returncode or 0, said.decode(errors="replace")
 
 
 def _complaint(text: str) -> str:
