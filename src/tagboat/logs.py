@@ -7,6 +7,7 @@ the masks in here are the last line of defence for the day somebody does.
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -95,7 +96,13 @@ def _quoted(text: str) -> str:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_to_the_second(second)}.{nanosecond // 1000:06}Z"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Lines:

@@ -294,6 +294,15 @@ async def test_a_second_of_the_same_is_a_conflict_and_changes_nothing(store: Sql
     assert [registry.name for registry in await store.read(lambda reader: reader.registries())] == ["forge"]
 
 
+async def test_a_deploy_of_a_stage_that_went_meanwhile_is_a_conflict(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    await add(store, project, stage)
+    with pytest.raises(ConflictError):
+        await add(store, a_deploy(replace(stage, id="gone")))
+    await add(store, a_deploy(stage))  # and the store goes on
+
+
 async def test_stage_names_are_unique_within_their_project_only(store: SqlStore) -> None:
     one, two = a_project("one"), a_project("two")
     await add(store, one, two, a_stage(one), a_stage(two))

@@ -108,6 +108,7 @@ def parse_image_name(text: str) -> ImageName:
     return _parse_name(name)
 
 
+@lru_cache(maxsize=1024)
 def parse_image_ref(text: str) -> ImageRef:
     """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError naming what is wrong.
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
 
-_CHUNKS = (64, 16, 4, 1)
+_CHUNKS = (32, 16, 8, 4, 2, 1)
 """Rows of one statement. A few fixed numbers, so that the driver's cache of prepared statements holds them all."""
 
 
@@ -32,12 +33,16 @@ class BulkInsert:
         }
 
     def send(self, connection: Connection, values: Sequence[Any]) -> None:
-        """Insert `values`, in their order."""
+        """Insert `values`, in their order. Raises DBAPIError."""
+        driver: Any = connection.connection.driver_connection
         place = 0
         while place < len(values):
             size = next(size for size in _CHUNKS if size <= len(values) - place)
             rows = [part for value in values[place : place + size] for part in self._row(value)]
-            connection.exec_driver_sql(self._statements[size], tuple(rows))
+            try:
+                driver.execute(self._statements[size], rows)
+            except connection.dialect.loaded_dbapi.Error as error:
+                raise DBAPIError.instance(None, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True) from error
             place += size
 
     def _row(self, value: Any) -> list[Any]:  # noqa: ANN401 - any of the core's values
