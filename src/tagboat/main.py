@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -50,6 +51,7 @@ log = structlog.get_logger("tagboat.main")
 
 def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
+    os.umask(0o077)  # the data directory may have been made by somebody, for all to read
     log_call = configure_logging(settings.log_format, logging.INFO, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
@@ -173,7 +175,12 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise TagboatError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); set TAGBOAT_HOST or TAGBOAT_PORT"
+            f"cannot listen on {settings.host}:{settings.port} ({_why(error)}); set TAGBOAT_HOST or TAGBOAT_PORT"
         ) from None
     with listener:
         yield listener
+
+
+def _why(error: OSError) -> str:
+    # Of its own accord, the library repeats the address in the words for the error.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

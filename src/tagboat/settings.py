@@ -203,8 +203,10 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 def _suggest(name: str) -> str:
     import difflib  # noqa: PLC0415 - 5 ms that only a typing error pays
 
-    close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.7)
-    return f"; did you mean {close[0]}?" if close else "; README.md lists them all"
+    # Without the beginning that all share, which would make any two look alike.
+    known = {known.removeprefix(_PREFIX): known for known in _KNOWN}
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
+    return f"; did you mean {known[close[0]]}?" if close else "; README.md lists them all"
 
 
 def _read_secret(path: Path) -> str:

@@ -70,7 +70,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
             re.IGNORECASE,
         ),
         _retryable,
-        "the engine could not reach the registry {host}: {said}",
+        "the engine could not reach the registry {host}; is it up, and in reach of the engine? The engine said: {said}",
     ),
     (
         re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE),

@@ -42,7 +42,9 @@ class BulkInsert:
             try:
                 driver.execute(self._statements[size], rows)
             except connection.dialect.loaded_dbapi.Error as error:
-                raise DBAPIError.instance(None, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True) from error
+                raise DBAPIError.instance(
+                    None, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True
+                ) from error
             place += size
 
     def _row(self, value: Any) -> list[Any]:  # noqa: ANN401 - any of the core's values

@@ -126,7 +126,8 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
-            raise _translate(error) from error
+            hint = "; check TAGBOAT_DATABASE_URL" if url else ""
+            raise StoreUnavailableError(f"{_translate(error)}{hint}") from error
         raise
     return SqlStore(engine, cipher)
 
