@@ -23,7 +23,7 @@ from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput, RenderedConfig, render
 from tagboat.ingress.files import make_directory, write_files
-from tagboat.ingress.master import Master, Processes, WorkerGoneError
+from tagboat.ingress.master import WORKER_S, Master, WorkerSilentError
 from tagboat.ingress.process import (
     Program,
     check_config,
@@ -44,6 +44,7 @@ _SYSTEM_USER = "haproxy"
 _WATCH_S = 1.0
 _PAUSE_S = 0.2
 _ANSWERS_S = 5.0
+_READY_S = 0.3
 _LOOK_AGAIN_S = 0.02
 _LEAVES_S = 2.0
 _TRIES = 3
@@ -121,7 +122,7 @@ class HaproxyIngress:
 
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""
-        async with self._waking():
+        async with self._turn, self._waking():
             return sum(await self._of_each_worker(lambda worker: self._master.in_flight(worker, port)))
 
     async def stop(self) -> None:
@@ -160,27 +161,30 @@ class HaproxyIngress:
                 log.debug("routes changed", action="ingress", changes=changed)
 
     async def _of_each_worker(self, ask: Callable[[int], Awaitable[T]]) -> list[T]:
-        """Ask the worker in charge and the old ones. One that ends meanwhile has no say; then who runs is asked again."""
+        """Ask the worker in charge and the old ones. If one ends meanwhile, who runs is asked again."""
+        said = "HAProxy has no worker"
         for _ in range(_TRIES):
             processes = await self._master.processes()
             if processes.current is None:
                 break
-            with contextlib.suppress(WorkerGoneError):
+            try:
                 return [await ask(worker) for worker in processes.workers]
+            except WorkerSilentError as error:
+                said = f"{error}; if this lasts, end that process"
             await asyncio.sleep(_LOOK_AGAIN_S)
-        raise IngressUnavailableError("HAProxy's worker has ended; Tagboat starts it again")
+        raise IngressUnavailableError(said)
 
     async def _ensure_running(self) -> None:
-        processes = await self._answering()
-        if processes is not None and self._config is not None and await self._has_loaded(processes, self._config):
+        loaded = await self._loaded()
+        if loaded is not None and self._config is not None and loaded == self._config.fingerprint:
             return
         program = await find_program(self._program_name)
         self._config = config = self._rendered(program)
-        if processes is not None and await self._has_loaded(processes, config):
-            log.info("HAProxy runs already", action="ingress", pid=processes.master)
+        if loaded == config.fingerprint:
+            log.info("HAProxy runs already", action="ingress", pid=running_master(self._directory))
             return
         await self._put_config(program, config)
-        if processes is None and running_master(self._directory) is None:
+        if loaded is None and running_master(self._directory) is None:
             await self._start_fresh(program, config)
         elif not await self._reload(config):
             await self._start_beside(program, config)
@@ -201,18 +205,19 @@ class HaproxyIngress:
         await asyncio.to_thread(write_files, self._directory, {**config.files, **routes})
         await check_config(program, self._directory)
 
-    async def _answering(self) -> Processes | None:
-        try:
-            processes = await self._master.processes()
-        except IngressUnavailableError:
-            return None
-        return processes if processes.current is not None else None
-
-    async def _has_loaded(self, processes: Processes, config: RenderedConfig) -> bool:
-        try:
-            return processes.current is not None and await self._master.description(processes.current) == config.fingerprint
-        except (IngressUnavailableError, WorkerGoneError):
-            return False
+    async def _loaded(self, *, tries: int = _TRIES, limit_s: float = WORKER_S) -> str | None:
+        """The fingerprint of the configuration that the worker in charge has loaded, None where none answers."""
+        for _ in range(tries):
+            try:
+                processes = await self._master.processes()
+                if processes.current is not None:
+                    return await self._master.description(processes.current, limit_s)
+            except IngressUnavailableError:
+                return None
+            except WorkerSilentError:
+                pass
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return None
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
         await self._clear_orphans()
@@ -257,8 +262,8 @@ class HaproxyIngress:
     async def _comes_up(self, config: RenderedConfig) -> bool:
         end = time.monotonic() + _ANSWERS_S
         while time.monotonic() < end:
-            processes = await self._answering()
-            if processes is not None and await self._has_loaded(processes, config):
+            # HAProxy 3.2 lets who asks a worker that is not ready wait without end: better ask again soon.
+            if await self._loaded(tries=1, limit_s=_READY_S) == config.fingerprint:
                 return True
             await asyncio.sleep(_LOOK_AGAIN_S)
         return False

@@ -17,6 +17,7 @@ from tagboat.ingress.config import IN_FLIGHT_TABLE, MAP_FILE, MASTER_SOCKET
 from tagboat.ingress.routing import RoutingMap, changes, parse_shown_map
 
 CALL_S = 2.0
+WORKER_S = 1.0
 _BATCH = 8000
 """Bytes of one line of commands; HAProxy's own limit is its buffer of 16 KiB."""
 _LONGEST_ANSWER = 16 << 20
@@ -24,15 +25,19 @@ _LONGEST_ANSWER = 16 << 20
 _PROCESS = re.compile(r"(\d+)\s+(master|worker)\s")
 _CONNECTIONS = re.compile(r"\bconn_cur=(\d+)")
 _DESCRIPTION = re.compile(r"^description: ([^\s:]+)", re.MULTILINE)
-_NO_SUCH_PROCESS = "find the target"
+_GONE = ("Can't find the target PID", "Can't connect to the target CLI")
 
 
-class WorkerGoneError(Exception):
-    """The worker asked ended meanwhile."""
+class WorkerSilentError(Exception):
+    """The worker asked has ended, or does not answer: it is ending, or has only just begun. `worker` is its process id."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__(f"HAProxy's worker {worker} does not answer")
+        self.worker = worker
 
 
-class _HungUpError(IngressUnavailableError):
-    """The connection ended without an answer: so it is when a worker ends while it is asked."""
+class _NoAnswerError(IngressUnavailableError):
+    """The master was reached, but nothing came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,9 @@ class Master:
             raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for its processes")
         return processes
 
-    async def description(self, worker: int) -> str:
+    async def description(self, worker: int, limit_s: float = WORKER_S) -> str:
         """The configuration's fingerprint that a worker has loaded, empty if it bears none."""
-        match = _DESCRIPTION.search(await self._ask_worker(worker, ["show info"]))
+        match = _DESCRIPTION.search(await self._ask_worker(worker, ["show info"], limit_s))
         return match[1] if match else ""
 
     async def shown_map(self, worker: int) -> dict[str, str]:
@@ -113,21 +118,21 @@ class Master:
         match = _CONNECTIONS.search(text)
         return int(match[1]) if match else 0
 
-    async def _ask_worker(self, worker: int, commands: Sequence[str]) -> str:
+    async def _ask_worker(self, worker: int, commands: Sequence[str], limit_s: float = WORKER_S) -> str:
         try:
-            text = await self._ask(";".join(f"@!{worker} {command}" for command in commands))
-        except _HungUpError:
-            raise WorkerGoneError(worker) from None
-        if _NO_SUCH_PROCESS in text:
-            raise WorkerGoneError(worker)
+            text = await self._ask(";".join(f"@!{worker} {command}" for command in commands), limit_s)
+        except _NoAnswerError:
+            raise WorkerSilentError(worker) from None
+        if text.startswith(_GONE):
+            raise WorkerSilentError(worker)
         return text
 
-    async def _ask(self, line: str) -> str:
+    async def _ask(self, line: str, limit_s: float = CALL_S) -> str:
         try:
-            async with asyncio.timeout(CALL_S):
+            async with asyncio.timeout(limit_s):
                 answer = await _exchange(self._directory, line)
         except TimeoutError:
-            raise IngressUnavailableError(f"HAProxy's socket did not answer within {CALL_S:.0f} s") from None
+            raise _NoAnswerError(f"HAProxy did not answer within {limit_s:g} s") from None
         except ConnectionResetError:
             answer = ""
         except OSError as error:
@@ -136,7 +141,7 @@ class Master:
                 "Tagboat starts it again by itself, see its log if this lasts"
             ) from None
         if not answer:
-            raise _HungUpError("HAProxy's master hung up when it was asked")
+            raise _NoAnswerError("HAProxy's master hung up when it was asked")
         return answer
 
 
