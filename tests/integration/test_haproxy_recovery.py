@@ -17,7 +17,8 @@ from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.core.route import Route, Way
 from tagboat.ingress.process import end_haproxy, our_processes
 from tests.support.haproxy import IngressWorld, haproxy_world, to, until
-from tests.support.http_load import App, Client, under_load
+from tests.support.http_load import App, Client, ask, under_load
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -188,6 +189,18 @@ async def test_a_listen_address_that_haproxy_refuses_is_told_in_its_words(world:
     with pytest.raises(SettingsError, match="HAProxy refuses its configuration in .*no-such-host"):
         await world.another(listen=("no-such-host.invalid", 7080)).start()
     assert world.master is not None, "the one that runs is left alone"
+
+
+async def test_another_listen_address_is_taken_over_by_a_reload(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    master, before = world.master, world.port
+    world.port = free_port()
+    world.ingress = world.another()
+    await world.ingress.start()
+    assert (await world.ask(HOST)).status == 200
+    assert world.master == master
+    with pytest.raises(OSError, match="Connect call failed"):
+        await ask(before, HOST)
 
 
 async def test_the_program_is_missing(tmp_path: Path) -> None:

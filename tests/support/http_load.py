@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -113,8 +114,10 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]
 class Client:
     """One connection to the ingress, kept as long as both sides like; `call` opens it (again) when needed."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> None:
         self._port = port
+        self._tls = tls
+        self._server_name = server_name
         self._streams: Streams | None = None
 
     async def call(
@@ -128,7 +131,9 @@ class Client:
         self, host: str, path: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> None:
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection(
+                "127.0.0.1", self._port, ssl=self._tls, server_hostname=self._server_name
+            )
         length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
         lines = [f"{name}: {value}" for name, value in ({"Host": host} | length | dict(headers or {})).items()]
         writer = self._streams[1]
