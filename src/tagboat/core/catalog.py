@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
+from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
 
@@ -51,14 +52,26 @@ class Project:
     port: int = 0
     healthcheck: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    run: RunOptions = NO_OPTIONS
     registry_id: str | None = None
     inspected: bool = True
     created_at: datetime
 
 
+class Strategy(StrEnum):
+    """`rolling`: the new instance starts beside the old one. `recreate`: the old one stops first, for it cannot run twice."""
+
+    ROLLING = "rolling"
+    RECREATE = "recreate"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One lane of a project. `health_timeout_s` and `drain_timeout_s` are seconds."""
+    """One lane of a project.
+
+    `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an instance may live, None for
+    ever. A stage that is `held` gets no deploy by push or poll.
+    """
 
     id: str
     project_id: str
@@ -68,9 +81,13 @@ class Stage:
     auto_deploy: bool = True
     max_instances: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
+    run: RunOptions = NO_OPTIONS
     domains: tuple[str, ...] = ()
+    strategy: Strategy = Strategy.ROLLING
     health_timeout_s: int = 60
+    watch_s: int = 10
     drain_timeout_s: int = 30
+    ttl_h: int | None = None
     held: bool = False
     created_at: datetime
 
@@ -84,3 +101,24 @@ class KnownTag:
     digest: str | None
     first_seen: datetime
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A push that came while its stage was held: to be deployed when the stage is released. `digest` as for a tag."""
+
+    stage_id: str
+    tag: str
+    digest: str | None
+    source: str
+    seen_at: datetime
+
+
+def run_config(project: Project, stage: Stage) -> RunConfig:
+    """With what a deploy of `stage` would start its containers now."""
+    return RunConfig(
+        port=project.port,
+        healthcheck=project.healthcheck,
+        env={**project.env, **stage.env},
+        options=stage.run.over(project.run),
+    )

@@ -42,13 +42,14 @@ OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
 
 
 class StepName(StrEnum):
-    """The steps of a deploy, in their order. Nothing before `switch` touches the old instance."""
+    """The steps of a deploy, in their order. Nothing before `switch` touches the old instance, unless both cannot run at once."""
 
     RESOLVE = "resolve"
     PULL = "pull"
     START = "start"
     CHECK = "check"
     SWITCH = "switch"
+    WATCH = "watch"
     DRAIN = "drain"
     RETIRE = "retire"
 
@@ -83,6 +84,7 @@ class Deploy:
 
     `digest` is what the push named or what `resolve` found. `merges` counts the pushes merged into it, so that a
     resolution that raced with one is seen to be stale. `claimed_by` is the server at work on it until `claimed_until`.
+    `cancelling` is whether somebody asked to cancel it, `released` whether its release command has been run.
     """
 
     id: str
@@ -97,6 +99,8 @@ class Deploy:
     steps: tuple[Step, ...] = PENDING_STEPS
     log: str = ""
     merges: int = 0
+    cancelling: bool = False
+    released: bool = False
     claimed_by: str | None = None
     claimed_until: datetime | None = None
     created_at: datetime
@@ -184,14 +188,30 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """What the engine is asked to run. `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0."""
+    """What the engine is asked to run.
+
+    `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
+    container by the names of the engine's volumes, made where they are missing. `files` are contents by absolute path. The
+    rest is as in `RunOptions`: 0, empty and None leave the engine's or the image's own. Without `restarts` it is run once.
+    """
 
     name: str
     image: str
     labels: Mapping[str, str]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = 0
     host_port: int = 0
+    command: tuple[str, ...] = ()
+    user: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    memory: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+    networks: tuple[str, ...] = ()
+    stop_signal: str = ""
+    stop_timeout_s: int | None = None
+    restarts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
