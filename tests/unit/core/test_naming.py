@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_image_name
-from tagboat.core.naming import MAX_LENGTH, container_name, parse_name, unique_name
+from tagboat.core.naming import MAX_LENGTH, container_name, instance_host, parse_name, stage_host, unique_name
 
 PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) <= 200)
 
@@ -56,3 +56,48 @@ def test_whatever_an_image_is_called_its_projects_get_good_names_of_their_own(wa
 
 def test_the_name_of_a_container() -> None:
     assert container_name("app", "prod", "1a2b3c4d") == "app-prod-1a2b3c4d"
+
+
+def test_the_host_of_a_stage() -> None:
+    assert stage_host("app", "prod", "localhost") == "app-prod.localhost"
+    assert stage_host("my.app_1", "prod", "example.com") == "my.app_1-prod.example.com"
+
+
+@pytest.mark.parametrize(
+    ("tag", "slug"),
+    [
+        ("v1.2.3", "v1-2-3"),
+        ("PR-17", "pr-17"),
+        ("feature_X..y--z", "feature-x-y-z"),
+        ("-_a_-", "a"),
+        ("latest", "latest"),
+    ],
+)
+def test_the_host_of_an_instance(tag: str, slug: str) -> None:
+    assert instance_host("app", "prod", tag, "localhost") == f"app-prod-{slug}.localhost"
+
+
+def test_a_tag_without_letters_and_digits_has_a_host_too() -> None:
+    first, second = (instance_host("app", "prod", tag, "localhost") for tag in ("_", "__"))
+    assert first != second
+    assert first.startswith("app-prod-")
+
+
+def test_a_host_too_long_is_cut_and_stays_its_own() -> None:
+    first, second = (stage_host("a" * MAX_LENGTH, stage, "localhost") for stage in ("prod", "dev"))
+    assert first != second
+    for host in (first, second):
+        assert len(host.removesuffix(".localhost")) == MAX_LENGTH
+
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", fullmatch=True)
+TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True)
+
+
+@given(project=NAMES, stage=NAMES, tag=TAGS)
+def test_every_host_fits_into_dns(project: str, stage: str, tag: str) -> None:
+    for host in (stage_host(project, stage, "localhost"), instance_host(project, stage, tag, "localhost")):
+        assert host == host.lower()
+        assert max(len(label) for label in host.split(".")) <= MAX_LENGTH
+        assert host[0] not in "._-"
+        assert host.endswith(".localhost")

@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.route import Route, Way
+from tagboat.ingress.routing import changes, map_file, parse_shown_map, routing_map
+
+HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
+MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
+
+
+def test_a_map_says_where_each_host_leads() -> None:
+    routes = [Route("b.localhost", Way.OPEN, 20001), Route("a.localhost", Way.HELD), Route("c_1.localhost", Way.NONE)]
+    assert map_file(routing_map(routes)) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
+
+
+def test_no_routes_are_an_empty_file() -> None:
+    assert map_file(routing_map([])) == ""
+
+
+@pytest.mark.parametrize("host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"])
+def test_what_cannot_be_a_host(host: str) -> None:
+    with pytest.raises(InvalidValueError, match="cannot be a route's host"):
+        routing_map([Route(host, Way.NONE)])
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_what_cannot_be_a_port(port: int) -> None:
+    with pytest.raises(InvalidValueError, match=f"leads to port {port}"):
+        routing_map([Route("a", Way.OPEN, port)])
+
+
+def test_a_host_is_claimed_once() -> None:
+    with pytest.raises(InvalidValueError, match="two routes claim the host a"):
+        routing_map([Route("a", Way.NONE), Route("a", Way.NONE)])
+
+
+def test_haproxys_answer() -> None:
+    assert parse_shown_map("0x55aa a.localhost 20001\n0x55ab b.localhost held\n\n") == {
+        "a.localhost": "20001",
+        "b.localhost": "held",
+    }
+    assert parse_shown_map("\n") == {}
+
+
+@pytest.mark.parametrize("text", ["Unknown map identifier.\n", "0x55aa a.localhost\n", "a b c\n"])
+def test_what_is_no_answer(text: str) -> None:
+    assert parse_shown_map(text) is None
+
+
+@given(in_force=MAPS, wanted=MAPS)
+def test_the_changes_lead_from_any_map_to_any_other(in_force: dict[str, str], wanted: dict[str, str]) -> None:
+    obeyed = dict(in_force)
+    for command in changes(in_force, wanted):
+        verb, word, file, host, *way = command.split(" ")
+        assert (word, file) == ("map", "routes.map")
+        assert (host in obeyed) == (verb != "add"), "HAProxy would refuse it, or hold the host twice"
+        if verb == "del":
+            del obeyed[host]
+        else:
+            (obeyed[host],) = way
+    assert obeyed == wanted
+    assert len(changes(in_force, wanted)) <= len(in_force.keys() | wanted.keys())
+
+
+@given(wanted=MAPS)
+def test_what_is_in_force_needs_no_change(wanted: dict[str, str]) -> None:
+    assert changes(wanted, dict(wanted)) == []
