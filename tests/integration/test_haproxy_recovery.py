@@ -70,6 +70,23 @@ async def test_killed_while_nobody_watches_the_next_call_starts_it(world: Ingres
     assert (await world.ask("new.localhost")).status == 200
 
 
+async def test_a_call_that_cannot_be_obeyed_may_be_tried_again(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([])
+    end_haproxy(world.directory)
+    with socket.create_server(("127.0.0.1", world.port)):
+        with pytest.raises(IngressUnavailableError, match="Address already in use") as caught:
+            await world.ingress.lead([to(blue)])
+        assert caught.value.retryable
+    await world.ingress.lead([to(blue)])
+    assert (await world.ask(HOST)).status == 200
+
+
+async def test_a_program_that_vanished_is_no_reason_to_give_up(world: IngressWorld, blue: App) -> None:
+    end_haproxy(world.directory)
+    with pytest.raises(IngressUnavailableError, match="no-such-haproxy is not found"):
+        await world.another(program="no-such-haproxy").lead([to(blue)])
+
+
 async def test_whoever_starts_it_again_starts_the_routes_led_last(world: IngressWorld, blue: App) -> None:
     await world.ingress.lead([to(blue)])
     end_haproxy(world.directory)

@@ -46,6 +46,22 @@ async def test_two_hundred_switches_under_load_lose_nothing(world: IngressWorld,
     assert world.workers == worker, "a switch is no reload"
 
 
+async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    old = blue
+    async with under_load(world.port, HOST, kept=6, fresh=6) as load:
+        for number in range(30):
+            new = await world.app(f"app {number}")
+            await world.ingress.lead([to(new)])
+            await drained(world, old)
+            await old.stop()
+            world.apps.remove(old)
+            await load.goes_on(20)
+            old = new
+    assert load.failures == []
+    assert len(load.answers) > 30
+
+
 async def test_after_a_confirmed_switch_nobody_reaches_the_old_one(world: IngressWorld, blue: App, green: App) -> None:
     await world.ingress.lead([to(blue)])
     kept = Client(world.port)
@@ -240,6 +256,22 @@ async def test_nobody_else_is(world: IngressWorld, blue: App) -> None:
     assert headers["x-forwarded-host"] == HOST
     assert headers["x-forwarded-port"] == str(world.port)
     assert not {"x-real-ip", "forwarded", "x-forwarded-prefix"} & set(headers)
+
+
+async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -> None:
+    program = tmp_path / "haproxy"
+    program.write_text('#!/bin/sh\n[ "$1" = -vv ] && exec sh -c "haproxy -vv | grep -v Lua"\nexec haproxy "$@"\n')
+    program.chmod(0o755)
+    async with haproxy_world(tmp_path / "ingress", program=str(program)) as world:
+        await world.ingress.lead([Route(HOST, Way.HELD)])
+        answer = await world.ask(HOST)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+
+
+async def drained(world: IngressWorld, app: App) -> None:
+    async with asyncio.timeout(5):
+        while await world.ingress.in_flight(app.port):  # noqa: ASYNC110 - the port has no events to wait for
+            await asyncio.sleep(0.01)
 
 
 async def reload(world: IngressWorld) -> None:

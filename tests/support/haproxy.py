@@ -61,9 +61,10 @@ def to(app: App, host: str = "app-prod.localhost") -> Route:
 
 
 @contextlib.asynccontextmanager
-async def haproxy_world(directory: Path) -> AsyncIterator[IngressWorld]:
-    """Started, and ended with all that belongs to it."""
+async def haproxy_world(directory: Path, **options: object) -> AsyncIterator[IngressWorld]:
+    """Started, and ended with all that belongs to it. `options` are those of HaproxyIngress."""
     world = IngressWorld(directory)
+    world.ingress = world.another(**options)
     try:
         await world.ingress.start()
         yield world

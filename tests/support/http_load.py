@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import ssl
 from collections import Counter
@@ -195,7 +196,7 @@ async def open_websocket(port: int, host: str) -> Client:
 
 @dataclass
 class Load:
-    """What came of constant requests: how often which app answered, and what went wrong."""
+    """What came of constant requests, every third a POST: how often which app answered, and what went wrong."""
 
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -210,9 +211,10 @@ class Load:
 
     async def keep_asking(self, port: int, host: str, *, fresh: bool) -> None:
         client = Client(port)
+        methods = itertools.cycle(("GET", "GET", "POST"))
         while not self.stopping:
             try:
-                answer = await client.call(host)
+                answer = await client.call(host, method=next(methods))
                 if answer.status == 200:
                     self.answers[answer.json["app"]] += 1
                 else:
