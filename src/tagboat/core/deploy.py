@@ -42,7 +42,7 @@ OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
 
 
 class StepName(StrEnum):
-    """The steps of a deploy, in their order. Nothing before `switch` touches the old instance, unless both cannot run at once."""
+    """The steps of a deploy, in their order. Before `switch` the old instance is not touched, unless it cannot run beside."""
 
     RESOLVE = "resolve"
     PULL = "pull"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from tagboat.core.errors import SettingsError
 from tagboat.store.tables import metadata
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it against the migrations themselves."""
 
 WRITE_LOCK = 7_461_626_174

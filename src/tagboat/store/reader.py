@@ -3,17 +3,21 @@
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, select
+import msgspec
+from sqlalchemy import Connection, Row, Select, Table, select
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import NotFoundError
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store import tables
 from tagboat.store.cipher import Cipher
 
 V = TypeVar("V")
+_decode_run = msgspec.json.Decoder(RunOptions).decode
+_decode_config = msgspec.json.Decoder(RunConfig).decode
 
 
 class SqlReader:
@@ -29,28 +33,31 @@ class SqlReader:
 
     def project(self, project_id: str) -> Project:
         """The project of that id."""
-        return self._one(Project, tables.projects, project_id, "project")
+        return self._first_project(select(tables.projects).where(tables.projects.c.id == project_id)) or _missing(
+            "project", project_id
+        )
 
     def project_by_image(self, image: ImageName) -> Project | None:
         """The project that deploys `image`."""
-        return self._first(Project, select(tables.projects).where(tables.projects.c.image == image))
+        return self._first_project(select(tables.projects).where(tables.projects.c.image == image))
 
     def project_by_name(self, name: str) -> Project | None:
         """The project of that name."""
-        return self._first(Project, select(tables.projects).where(tables.projects.c.name == name))
+        return self._first_project(select(tables.projects).where(tables.projects.c.name == name))
 
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
         """Projects in order of name, from the first name beyond `after`."""
         table = tables.projects
-        return self._all(Project, select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+        return self._projects_of(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
 
     def stage(self, stage_id: str) -> Stage:
         """The stage of that id."""
-        return self._one(Stage, tables.stages, stage_id, "stage")
+        found = self._stages_of(select(tables.stages).where(tables.stages.c.id == stage_id))
+        return found[0] if found else _missing("stage", stage_id)
 
     def stages(self, project_id: str) -> list[Stage]:
         """The stages of a project in the order in which they are tried: by position, then by name."""
-        stages = self._all(Stage, select(tables.stages).where(tables.stages.c.project_id == project_id))
+        stages = self._stages_of(select(tables.stages).where(tables.stages.c.project_id == project_id))
         # Sorted here and not there: databases disagree on the order of text.
         return sorted(stages, key=lambda stage: (stage.position, stage.name))
 
@@ -90,6 +97,17 @@ class SqlReader:
     def deploy(self, deploy_id: str) -> Deploy:
         """The deploy of that id."""
         return self._one(Deploy, tables.deploys, deploy_id, "deploy")
+
+    def deploy_config(self, deploy_id: str) -> RunConfig | None:
+        """With what a deploy started, or is to start, its containers; None before that is known."""
+        table = tables.deploy_configs
+        sealed = self._connection.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
+        return None if sealed is None else _decode_config(self._cipher.open(sealed, f"deploy/{deploy_id}/config"))
+
+    def offers(self, stage_id: str) -> list[Offer]:
+        """What came while the stage was held, oldest first."""
+        table = tables.offers
+        return self._all(Offer, select(table).where(table.c.stage_id == stage_id).order_by(table.c.seen_at, table.c.tag))
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
@@ -143,6 +161,22 @@ class SqlReader:
         """How a registry host has been failing."""
         query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
         return self._first(RegistryBackoff, query) or RegistryBackoff(host=host)
+
+    def _first_project(self, query: Select[Any]) -> Project | None:
+        found = self._projects_of(query.limit(1))
+        return found[0] if found else None
+
+    def _projects_of(self, query: Select[Any]) -> list[Project]:
+        return [Project(**self._with_run(row, "project")) for row in self._connection.execute(query)]
+
+    def _stages_of(self, query: Select[Any]) -> list[Stage]:
+        return [Stage(**self._with_run(row, "stage")) for row in self._connection.execute(query)]
+
+    def _with_run(self, row: Row[Any], kind: str) -> dict[str, Any]:
+        values = dict(row._mapping)  # noqa: SLF001 - see above
+        sealed = values["run"]
+        values["run"] = _decode_run(self._cipher.open(sealed, f"{kind}/{values['id']}/run")) if sealed else NO_OPTIONS
+        return values
 
     def _registry(self, query: Select[Any]) -> Registry | None:
         row = self._connection.execute(query).first()

@@ -24,14 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from tagboat.core.catalog import RegistryKind
-from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, Trigger
+from tagboat.core.catalog import RegistryKind, Strategy
+from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
 from tagboat.core.image import ImageName
 from tagboat.core.tags import parse_tag_pattern
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
+_decode_known_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
 _parse_pattern = lru_cache(1024)(parse_tag_pattern)
 
 
@@ -80,6 +80,12 @@ _PENDING = _to_json(PENDING_STEPS)
 def _steps_text(steps: object) -> str:
     """As JSON. Those of a deploy that has not begun are the same for every one, and the webhook path writes no others."""
     return _PENDING if steps is PENDING_STEPS else _to_json(steps)
+
+
+def _decode_steps(text: str) -> tuple[Step, ...]:
+    """From JSON. A deploy of an older version lacks the steps that came later: they were skipped."""
+    steps = {step.name: step for step in _decode_known_steps(text)}
+    return tuple(steps.get(name) or Step(name, StepStatus.SKIPPED) for name in StepName)
 
 
 def _to_image_name(text: str) -> ImageName:
@@ -135,6 +141,7 @@ projects = Table(
     Column("port", Integer, nullable=False),
     Column("healthcheck", Text, nullable=False),
     Column("env", _json(), nullable=False),
+    Column("run", LargeBinary),  # sealed: there are secrets among it
     Column("registry_id", String, ForeignKey("registries.id")),
     Column("inspected", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -151,9 +158,13 @@ stages = Table(
     Column("auto_deploy", Boolean, nullable=False),
     Column("max_instances", Integer, nullable=False),
     Column("env", _json(), nullable=False),
+    Column("run", LargeBinary),
     Column("domains", _json_tuple(), nullable=False),
+    Column("strategy", Coded(str, Strategy), nullable=False, server_default=text("'rolling'")),
     Column("health_timeout_s", Integer, nullable=False),
+    Column("watch_s", Integer, nullable=False, server_default=text("10")),
     Column("drain_timeout_s", Integer, nullable=False),
+    Column("ttl_h", Integer),
     Column("held", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
@@ -184,6 +195,8 @@ deploys = Table(
     Column("steps", Coded(_steps_text, _decode_steps), nullable=False),
     Column("log", Text, nullable=False),
     Column("merges", Integer, nullable=False),
+    Column("cancelling", Boolean, nullable=False, server_default=text("false")),
+    Column("released", Boolean, nullable=False, server_default=text("false")),
     Column("claimed_by", Text),
     Column("claimed_until", Instant),
     Column("created_at", Instant, nullable=False),
@@ -193,6 +206,23 @@ deploys = Table(
     Index(None, "project_id", "id"),
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
+)
+
+deploy_configs = Table(
+    "deploy_configs",
+    metadata,
+    Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
+    Column("config", LargeBinary, nullable=False),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("digest", Text),
+    Column("source", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
 )
 
 instances = Table(

@@ -10,15 +10,17 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import sqlite
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
+from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert
 from tagboat.store.cipher import Cipher
@@ -34,6 +36,7 @@ _update_deploy = (
 )
 
 _KEEP_NEW_DIGEST = "ON CONFLICT (project_id, tag) DO UPDATE SET digest = excluded.digest WHERE excluded.digest IS NOT NULL"
+_KEEP_NEW_OFFER = "ON CONFLICT (stage_id, tag) DO UPDATE SET digest = excluded.digest, seen_at = excluded.seen_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class UnitOfWork(SqlReader):
         self._changed_deploys: dict[str, Deploy] = {}
         self._deliveries: list[Delivery] = []
         self._tags: dict[tuple[str, str], KnownTag] = {}
+        self._offers: dict[tuple[str, str], Offer] = {}
 
     def flush(self) -> None:
         """Send everything gathered to the database."""
@@ -71,6 +75,9 @@ class UnitOfWork(SqlReader):
         if self._deliveries:
             self._bulk(tables.deliveries).send(self._connection, self._deliveries)
         self._send_tags()
+        if self._offers:
+            self._bulk(tables.offers, _KEEP_NEW_OFFER).send(self._connection, list(self._offers.values()))
+        self._offers.clear()
         self._new_deploys.clear()
         self._changed_deploys.clear()
         self._deliveries.clear()
@@ -141,7 +148,16 @@ class UnitOfWork(SqlReader):
         self._send_tags()
         return super().known_tags(project_id, after, limit)
 
+    def offers(self, stage_id: str) -> list[Offer]:
+        """What came while the stage was held, oldest first."""
+        self.flush()
+        return super().offers(stage_id)
+
     # Gathered writes.
+
+    def add_offer(self, offer: Offer) -> None:
+        """Keep a push for when its stage is released; a later one of the tag takes its place."""
+        self._offers[offer.stage_id, offer.tag] = offer
 
     def record_tag(self, tag: KnownTag) -> None:
         """Make a tag known. Of one known already, only a new digest is taken; a digest of None changes nothing."""
@@ -177,12 +193,12 @@ class UnitOfWork(SqlReader):
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
-        self._insert(tables.projects, project)
+        self._connection.execute(insert(tables.projects), self._from_project(project))
         self._projects.pop(project.image, None)
 
     def put_project(self, project: Project) -> None:
         """Replace a project."""
-        self._replace(tables.projects, project.id, to_row(project))
+        self._replace(tables.projects, project.id, self._from_project(project))
         self._projects.clear()
 
     def delete_project(self, project_id: str) -> None:
@@ -191,12 +207,12 @@ class UnitOfWork(SqlReader):
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
-        self._insert(tables.stages, stage)
+        self._connection.execute(insert(tables.stages), self._from_stage(stage))
         self._stages.pop(stage.project_id, None)
 
     def put_stage(self, stage: Stage) -> None:
         """Replace a stage."""
-        self._replace(tables.stages, stage.id, to_row(stage))
+        self._replace(tables.stages, stage.id, self._from_stage(stage))
         self._stages.pop(stage.project_id, None)
 
     def delete_stage(self, stage_id: str) -> None:
@@ -216,6 +232,17 @@ class UnitOfWork(SqlReader):
     def delete_registry(self, registry_id: str) -> None:
         """Delete a registry."""
         self._delete(tables.registries, registry_id)
+
+    def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
+        """Keep with what a deploy starts its containers, sealed."""
+        self.flush()
+        sealed = self._cipher.seal(msgspec.json.encode(config).decode(), f"deploy/{deploy_id}/config")
+        self._upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": sealed})
+
+    def delete_offers(self, stage_id: str) -> None:
+        """Forget what came while the stage was held."""
+        self.flush()
+        self._connection.execute(delete(tables.offers).where(tables.offers.c.stage_id == stage_id))
 
     def forget_tags(self, project_id: str) -> None:
         """Forget the tags and polls of a project, as if its image had never been seen."""
@@ -268,6 +295,15 @@ class UnitOfWork(SqlReader):
 
     def _bulk(self, table: Table, clause: str = "") -> BulkInsert:
         return _bulk_insert(table, self._connection.dialect, clause)
+
+    def _from_project(self, project: Project) -> dict[str, Any]:
+        return to_row(project) | {"run": self._sealed_run(project.run, f"project/{project.id}/run")}
+
+    def _from_stage(self, stage: Stage) -> dict[str, Any]:
+        return to_row(stage) | {"run": self._sealed_run(stage.run, f"stage/{stage.id}/run")}
+
+    def _sealed_run(self, run: RunOptions, place: str) -> bytes | None:
+        return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
 
     def _from_registry(self, registry: Registry) -> dict[str, Any]:
         row = to_row(registry) | {"host": registry.host}
