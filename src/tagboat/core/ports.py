@@ -22,6 +22,7 @@ class Topic(StrEnum):
     """What a committed transaction can announce to those who listen."""
 
     DEPLOYS = "deploys"
+    ROUTES = "routes"
     SETTINGS = "settings"
 
 

@@ -30,7 +30,11 @@ class DeployQueue:
         force: bool = False,
     ) -> Queued:
         """Queue a deploy of `image_tag`, or merge into one that will bring it; raise NotFoundError for an unknown stage."""
-        waiting = [deploy for deploy in tx.open_deploys(stage_id) if merges_into(deploy, image_tag, digest, force=force)]
+        waiting = [
+            deploy
+            for deploy in tx.open_deploys(stage_id)
+            if trigger is not Trigger.ROLLBACK and merges_into(deploy, image_tag, digest, force=force)
+        ]
         if waiting:
             tx.put_deploy(merged(waiting[-1], digest))
             return Queued(Outcome.MERGED, waiting[-1].id)

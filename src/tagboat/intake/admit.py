@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import KnownTag, Project, RegistryKind
+from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage
 from tagboat.core.config import read_auto_create
 from tagboat.core.decision import Decision, decide, normal_tag, refuses
 from tagboat.core.deploy import Trigger
@@ -51,6 +51,8 @@ class Admission:
         """Do what was decided for the push."""
         queued = self._queue(push, project, decision)
         stage = decision.stage
+        if decision.outcome is Outcome.WAITING and stage and stage.held:
+            self._offer(push, stage)
         return PushResult(
             image=str(push.image.name),
             tag=push.image.tag,
@@ -62,6 +64,10 @@ class Admission:
             reason=decision.reason,
             deploy=queued.deploy_id if queued else None,
         )
+
+    def _offer(self, push: Push, stage: Stage) -> None:
+        image = push.image
+        self.tx.add_offer(Offer(stage_id=stage.id, tag=image.tag, digest=image.digest, source=push.source, seen_at=self.now))
 
     def _queue(self, push: Push, project: Project, decision: Decision) -> Queued | None:
         if decision.outcome is not Outcome.QUEUED or decision.stage is None:

@@ -199,25 +199,30 @@ class UnitOfWork(SqlReader):
     def put_project(self, project: Project) -> None:
         """Replace a project."""
         self._replace(tables.projects, project.id, self._from_project(project))
+        self.announce(Topic.ROUTES)
         self._projects.clear()
 
     def delete_project(self, project_id: str) -> None:
         """Delete a project with everything that hangs on it."""
         self._delete(tables.projects, project_id)
+        self.announce(Topic.ROUTES)
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
         self._connection.execute(insert(tables.stages), self._from_stage(stage))
+        self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
     def put_stage(self, stage: Stage) -> None:
         """Replace a stage."""
         self._replace(tables.stages, stage.id, self._from_stage(stage))
+        self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
     def delete_stage(self, stage_id: str) -> None:
         """Delete a stage with its deploys and instances."""
         self._delete(tables.stages, stage_id)
+        self.announce(Topic.ROUTES)
 
     def add_registry(self, registry: Registry) -> None:
         """Add a registry, its password sealed."""

@@ -1,0 +1,101 @@
+"""Where traffic is to go, by what is on record, and making it go there."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from tagboat.core.catalog import Project, Stage, Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.errors import TagboatError
+from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.ports import Ingress, Reader, Store, Topic
+from tagboat.core.route import Route, Way
+
+LEAD_EVERY_S = 60.0
+RETRY_S = 1.0
+
+log = structlog.get_logger("tagboat.traffic")
+
+
+class Traffic:
+    """Leads traffic through `ingress` as the store says; two calls never overtake each other."""
+
+    def __init__(self, store: Store, ingress: Ingress, base_domain: str) -> None:
+        self._store = store
+        self._ingress = ingress
+        self._base_domain = base_domain
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+
+    async def lead(self) -> None:
+        """Return once traffic goes where the records say now. Raises IngressUnavailableError, StoreUnavailableError."""
+        async with self._turn:
+            found = await self._store.read(lambda reader: routes(reader, self._base_domain))
+            await self._ingress.lead(found)
+
+    async def in_flight(self, instances: Sequence[Instance]) -> int:
+        """How many requests these instances are still answering. Raises IngressUnavailableError."""
+        counts = [await self._ingress.in_flight(instance.host_port) for instance in instances if instance.host_port]
+        return sum(counts)
+
+    async def run(self) -> None:
+        """Lead at once, whenever stages or their addresses change, and every minute; until cancelled."""
+        self._store.listen(Topic.ROUTES, self._news.set)
+        while True:
+            self._news.clear()
+            pause = LEAD_EVERY_S
+            try:
+                await self.lead()
+            except TagboatError as error:
+                log.warning("traffic not led", action="lead", reason=str(error))
+                pause = RETRY_S
+            try:
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+
+
+def routes(reader: Reader, base_domain: str) -> list[Route]:
+    """A route for every host of every stage. Of two that claim one host, the older stage has it."""
+    live: dict[str, list[Instance]] = defaultdict(list)
+    for instance in reader.instances(states=[InstanceState.LIVE]):  # newest first
+        if instance.host_port:
+            live[instance.stage_id].append(instance)
+    open_deploys = reader.all_open_deploys()
+    lanes = [(project, stage) for project in reader.projects() for stage in reader.stages(project.id)]
+    lanes.sort(key=lambda lane: lane[1].created_at)
+    found: dict[str, Route] = {}
+    for project, stage in lanes:
+        for route in _stage_routes(project, stage, live[stage.id], open_deploys, base_domain):
+            found.setdefault(route.host, route)
+    for project, stage in lanes:
+        for route in _instance_routes(project, stage, live[stage.id], base_domain):
+            found.setdefault(route.host, route)
+    return list(found.values())
+
+
+def _stage_routes(
+    project: Project, stage: Stage, live: Sequence[Instance], open_deploys: Sequence[Deploy], base_domain: str
+) -> Iterator[Route]:
+    if live:
+        way, port = Way.OPEN, live[0].host_port
+    else:
+        way, port = (Way.HELD if _restarts(stage, open_deploys) else Way.NONE), 0
+    for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
+        yield Route(host, way, port)
+
+
+def _instance_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str) -> Iterator[Route]:
+    if stage.max_instances > 1:
+        for instance in live:
+            yield Route(instance_host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)
+
+
+def _restarts(stage: Stage, open_deploys: Sequence[Deploy]) -> bool:
+    """Whether the stage is without an instance only until the deploy at work has started the next."""
+    return stage.strategy is Strategy.RECREATE and any(
+        deploy.stage_id == stage.id and deploy.status is DeployStatus.RUNNING for deploy in open_deploys
+    )
