@@ -226,6 +226,14 @@ async def test_a_request_that_must_not_happen_twice_is_never_repeated(world: Ing
     assert len(blue.seen) == 1
 
 
+async def test_an_app_that_is_quick_to_close_idle_connections_costs_nobody_a_request(world: IngressWorld) -> None:
+    hasty = await world.app("hasty", idle_s=0.002)
+    await world.ingress.lead([to(hasty)])
+    async with under_load(world.port, HOST, kept=12, fresh=2, pause_s=0.002) as load:
+        await load.goes_on(3000)
+    assert load.failures == []
+
+
 FORGED = {
     "X_Forwarded_For": "203.0.113.9",
     "X_Forwarded_Proto": "https",

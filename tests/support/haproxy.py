@@ -34,8 +34,8 @@ class IngressWorld:
         known: dict[str, object] = {"listen": ("127.0.0.1", self.port), "base_domain": "localhost"}
         return HaproxyIngress(self.directory, **{**known, **options})  # type: ignore[arg-type]  # the caller's to get right
 
-    async def app(self, name: str) -> App:
-        app = App(name)
+    async def app(self, name: str, *, idle_s: float | None = None) -> App:
+        app = App(name, idle_s=idle_s)
         await app.start()
         self.apps.append(app)
         return app

@@ -34,11 +34,13 @@ class Answer:
 class App:
     """Answers with what it was asked, as JSON. `/wait` is answered after `release`, an upgrade becomes an echo.
 
-    `/hang-up` closes without an answer the first time. `stop` closes the door and every connection.
+    `/hang-up` closes without an answer the first time. `stop` closes the door and every connection. A connection that is idle
+    for `idle_s` seconds after an answer is closed.
     """
 
     name: str
     port: int = 0
+    idle_s: float | None = None
     seen: list[dict[str, Any]] = field(default_factory=list)
     waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,16 +67,18 @@ class App:
         assert task is not None
         self._tasks.add(task)
         try:
-            while await self._serve(reader, writer):
-                pass
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            idle_s = None
+            while await self._serve(reader, writer, idle_s):
+                idle_s = self.idle_s
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the test's to notice, at the other end
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, headers = await _read_head(reader)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle_s: float | None) -> bool:
+        async with asyncio.timeout(idle_s):
+            first, headers = await _read_head(reader)
         method, path, _ = first.split(" ", 2)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.seen.append({"app": self.name, "method": method, "path": path, "headers": headers, "length": len(body)})
@@ -209,29 +213,37 @@ class Load:
             while self.answers.total() < enough:  # noqa: ASYNC110 - counting is all the askers do
                 await asyncio.sleep(0.01)
 
-    async def keep_asking(self, port: int, host: str, *, fresh: bool) -> None:
+    async def keep_asking(self, port: int, host: str, *, fresh: bool, pause_s: float) -> None:
         client = Client(port)
         methods = itertools.cycle(("GET", "GET", "POST"))
         while not self.stopping:
+            method = next(methods)
             try:
-                answer = await client.call(host, method=next(methods))
+                answer = await client.call(host, method=method)
                 if answer.status == 200:
                     self.answers[answer.json["app"]] += 1
                 else:
-                    self.failures.append(f"status {answer.status}")
+                    self.failures.append(f"{method}: status {answer.status}")
             except (OSError, EOFError, TimeoutError) as error:
-                self.failures.append(repr(error))
+                self.failures.append(f"{method}: {error!r}")
                 await client.close()
             if fresh:
                 await client.close()
+            await asyncio.sleep(pause_s)
         await client.close()
 
 
 @contextlib.asynccontextmanager
-async def under_load(port: int, host: str, *, kept: int, fresh: int) -> AsyncIterator[Load]:
-    """Constant load over `kept` lasting connections and `fresh` askers that connect anew each time, until the block ends."""
+async def under_load(port: int, host: str, *, kept: int, fresh: int, pause_s: float = 0.0) -> AsyncIterator[Load]:
+    """Constant load over `kept` lasting connections and `fresh` askers that connect anew each time, until the block ends.
+
+    Each asker rests `pause_s` seconds between its requests.
+    """
     load = Load()
-    askers = [asyncio.create_task(load.keep_asking(port, host, fresh=number >= kept)) for number in range(kept + fresh)]
+    askers = [
+        asyncio.create_task(load.keep_asking(port, host, fresh=number >= kept, pause_s=pause_s))
+        for number in range(kept + fresh)
+    ]
     try:
         yield load
     finally:

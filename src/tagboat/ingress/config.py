@@ -103,7 +103,8 @@ defaults
   option idle-close-on-response
   option redispatch
   retries 3
-  http-reuse safe"""
+  # A client's connection keeps its own to the app. Shared, each of the four tries could meet one that the app has just closed.
+  http-reuse never"""
 
 
 def _frontend(wanted: ConfigInput) -> str:
@@ -153,7 +154,6 @@ backend repeatable
 # What must not happen twice gets a new connection each, on which that cannot happen.
 backend once
   option http-server-close
-  http-reuse never
   retry-on conn-failure
   server app 127.0.0.1:+0
 
