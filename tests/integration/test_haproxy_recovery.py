@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -126,6 +127,18 @@ async def test_a_switch_whose_socket_is_gone_still_succeeds(world: IngressWorld,
     (world.directory / "master.sock").unlink()
     await world.ingress.lead([to(green)])
     assert (await world.ask(HOST)).json["app"] == "green"
+
+
+async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(world: IngressWorld, blue: App) -> None:
+    await world.ingress.lead([to(blue)])
+    master = world.master
+    async with under_load(world.port, HOST, kept=4, fresh=4) as load:
+        shutil.rmtree(world.directory)
+        await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+        await load.goes_on()
+    assert load.failures == []
+    assert (await world.ask("new.localhost")).status == 200
+    assert world.master == master
 
 
 async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(world: IngressWorld, blue: App) -> None:

@@ -6,11 +6,6 @@ changes one entry of it, without a reload. docs/decisions/0007-haproxy-by-map.md
 
 import asyncio
 import contextlib
-import grp
-import os
-import pwd
-import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TypeVar
@@ -21,32 +16,18 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
-from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput, RenderedConfig, render
+from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
 from tagboat.ingress.files import make_directory, write_files
-from tagboat.ingress.master import WORKER_S, Master, WorkerSilentError
-from tagboat.ingress.process import (
-    Program,
-    check_config,
-    end_haproxy,
-    find_program,
-    launch,
-    our_processes,
-    require_free_address,
-    running_master,
-    tell,
-    why_not_free,
-)
+from tagboat.ingress.keeper import Keeper
+from tagboat.ingress.master import Master, WorkerSilentError
+from tagboat.ingress.process import end_haproxy
 from tagboat.ingress.routing import RoutingMap, map_file, routing_map
 
 T = TypeVar("T")
 
-_SYSTEM_USER = "haproxy"
 _WATCH_S = 1.0
 _PAUSE_S = 0.2
-_ANSWERS_S = 5.0
-_READY_S = 0.3
 _LOOK_AGAIN_S = 0.02
-_LEAVES_S = 2.0
 _TRIES = 3
 
 log = structlog.get_logger("tagboat.ingress")
@@ -72,16 +53,12 @@ class HaproxyIngress:
         hold_s: int = HOLD_S,
     ) -> None:
         self._directory = directory.resolve()
-        self._listen = listen
         self._addresses = StageAddresses(base_domain=base_domain, port=listen[1], public_url=public_url)
-        self._trusted = trusted
-        self._program_name = program
-        self._hold_s = hold_s
+        self._keeper = Keeper(self._directory, program, ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s))
         self._master = Master(self._directory)
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
-        self._config: RenderedConfig | None = None
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -94,7 +71,7 @@ class HaproxyIngress:
         where it cannot listen.
         """
         async with self._turn:
-            await self._ensure_running()
+            await self._keeper.keep(self._wanted)
 
     async def run(self) -> None:
         """Keep HAProxy alive and on the routes wanted, until cancelled: look each second, and at once after a failed call."""
@@ -117,7 +94,7 @@ class HaproxyIngress:
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
             await asyncio.to_thread(write_files, self._directory, {MAP_FILE: map_file(wanted)})
             self._wanted = wanted
-            await self._ensure_running()
+            await self._keeper.keep(self._wanted)
             await self._follow(wanted)
 
     async def in_flight(self, port: int) -> int:
@@ -132,7 +109,7 @@ class HaproxyIngress:
 
     async def _look_after(self) -> None:
         async with self._turn:
-            await self._ensure_running()
+            await self._keeper.keep(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
 
@@ -173,115 +150,3 @@ class HaproxyIngress:
                 said = f"{error}; if this lasts, end that process"
             await asyncio.sleep(_LOOK_AGAIN_S)
         raise IngressUnavailableError(said)
-
-    async def _ensure_running(self) -> None:
-        loaded = await self._loaded()
-        if loaded is not None and self._config is not None and loaded == self._config.fingerprint:
-            return
-        program = await find_program(self._program_name)
-        self._config = config = self._rendered(program)
-        if loaded == config.fingerprint:
-            log.info("HAProxy runs already", action="ingress", pid=running_master(self._directory))
-            return
-        await self._put_config(program, config)
-        if loaded is None and running_master(self._directory) is None:
-            await self._start_fresh(program, config)
-        elif not await self._reload(config):
-            await self._start_beside(program, config)
-
-    def _rendered(self, program: Program) -> RenderedConfig:
-        return render(
-            ConfigInput(
-                listen=self._listen, trusted=self._trusted, run_as=_system_user(), lua=program.lua, hold_s=self._hold_s
-            )
-        )
-
-    async def _put_config(self, program: Program, config: RenderedConfig) -> None:
-        make_directory(self._directory)
-        known_map = self._directory / MAP_FILE
-        routes = {MAP_FILE: map_file(self._wanted)} if self._wanted is not None else {}
-        if not routes and not known_map.exists():
-            routes = {MAP_FILE: ""}
-        await asyncio.to_thread(write_files, self._directory, {**config.files, **routes})
-        await check_config(program, self._directory)
-
-    async def _loaded(self, *, tries: int = _TRIES, limit_s: float = WORKER_S) -> str | None:
-        """The fingerprint of the configuration that the worker in charge has loaded, None where none answers."""
-        for _ in range(tries):
-            try:
-                processes = await self._master.processes()
-                if processes.current is not None:
-                    return await self._master.description(processes.current, limit_s)
-            except IngressUnavailableError:
-                return None
-            except WorkerSilentError:
-                pass
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        return None
-
-    async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
-        await self._clear_orphans()
-        require_free_address(self._listen)
-        await launch(program, self._directory)
-        if not await self._comes_up(config):
-            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
-        log.info("HAProxy started", action="ingress", listen=f"{self._listen[0]}:{self._listen[1]}", version=program.version)
-
-    async def _clear_orphans(self) -> None:
-        """Let the workers of a master that was killed go: they do so by themselves, unless they hang."""
-        orphans = our_processes(self._directory)
-        if not orphans:
-            return
-        await _until(lambda: why_not_free(self._listen) is None, _LEAVES_S)
-        if why_not_free(self._listen):
-            for pid in orphans:
-                tell(pid, signal.SIGKILL, self._directory)
-            await _until(lambda: why_not_free(self._listen) is None, _LEAVES_S)
-
-    async def _reload(self, config: RenderedConfig) -> bool:
-        """Let the master take over the configuration: no request is lost, and a socket that was deleted is made anew."""
-        master = running_master(self._directory)
-        if master is None:
-            return False
-        tell(master, signal.SIGUSR2, self._directory)
-        if not await self._comes_up(config):
-            return False
-        log.info("HAProxy reloaded", action="ingress", pid=master)
-        return True
-
-    async def _start_beside(self, program: Program, config: RenderedConfig) -> None:
-        """Replace a HAProxy that does not listen to us: the new one shares its address until the old one has left."""
-        before = our_processes(self._directory)
-        await launch(program, self._directory)
-        if not await self._comes_up(config):
-            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
-        for pid in before:
-            tell(pid, signal.SIGUSR1, self._directory)
-        log.warning("HAProxy did not answer; a new one was started beside it", action="ingress", before=before)
-
-    async def _comes_up(self, config: RenderedConfig) -> bool:
-        end = time.monotonic() + _ANSWERS_S
-        while time.monotonic() < end:
-            # HAProxy 3.2 lets who asks a worker that is not ready wait without end: better ask again soon.
-            if await self._loaded(tries=1, limit_s=_READY_S) == config.fingerprint:
-                return True
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        return False
-
-
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:  # noqa: ASYNC110 - the system has no event for it
-        await asyncio.sleep(_LOOK_AGAIN_S)
-
-
-def _system_user() -> str | None:
-    """The user that HAProxy's package makes for it, where we may become others and it exists."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        pwd.getpwnam(_SYSTEM_USER)
-        grp.getgrnam(_SYSTEM_USER)
-    except KeyError:
-        return None
-    return _SYSTEM_USER

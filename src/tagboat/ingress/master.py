@@ -36,7 +36,7 @@ class WorkerSilentError(Exception):
         self.worker = worker
 
 
-class _NoAnswerError(IngressUnavailableError):
+class NoAnswerError(IngressUnavailableError):
     """The master was reached, but nothing came back."""
 
 
@@ -121,7 +121,7 @@ class Master:
     async def _ask_worker(self, worker: int, commands: Sequence[str], limit_s: float = WORKER_S) -> str:
         try:
             text = await self._ask(";".join(f"@!{worker} {command}" for command in commands), limit_s)
-        except _NoAnswerError:
+        except NoAnswerError:
             raise WorkerSilentError(worker) from None
         if text.startswith(_GONE):
             raise WorkerSilentError(worker)
@@ -132,7 +132,7 @@ class Master:
             async with asyncio.timeout(limit_s):
                 answer = await _exchange(self._directory, line)
         except TimeoutError:
-            raise _NoAnswerError(f"HAProxy did not answer within {limit_s:g} s") from None
+            raise NoAnswerError(f"HAProxy did not answer within {limit_s:g} s") from None
         except ConnectionResetError:
             answer = ""
         except OSError as error:
@@ -141,7 +141,7 @@ class Master:
                 "Tagboat starts it again by itself, see its log if this lasts"
             ) from None
         if not answer:
-            raise _NoAnswerError("HAProxy's master hung up when it was asked")
+            raise NoAnswerError("HAProxy's master hung up when it was asked")
         return answer
 
 

@@ -103,12 +103,15 @@ def require_free_address(listen: tuple[str, int]) -> None:
 
 
 def running_master(directory: Path) -> int | None:
-    """The process id of our master as its file says, None when no such process of ours lives."""
+    """The process id of our living master, None where there is none: what its file says, else the parent of our workers."""
     try:
         pid = int((directory / PID_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):
-        return None
-    return pid if _is_ours(pid, directory) else None
+        pid = 0
+    if _is_ours(pid, directory):
+        return pid
+    ours = our_processes(directory)
+    return next((parent for parent in map(_parent, ours) if parent in ours), None)
 
 
 def our_processes(directory: Path) -> list[int]:
@@ -150,6 +153,15 @@ def _is_ours(pid: int, directory: Path) -> bool:
         return False
     wanted = [b"-C", os.fsencode(directory), b"-f", CONFIG_FILE.encode()]
     return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
+
+
+def _parent(pid: int) -> int:
+    """Its parent's process id, 0 when it is gone."""
+    try:
+        # The name before it may hold blanks and brackets.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 async def _run(path: str, *words: str) -> tuple[int, str]:

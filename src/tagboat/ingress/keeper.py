@@ -1,0 +1,170 @@
+"""Keeps one HAProxy running for a directory: adopts it, starts it, reloads it, replaces it. It outlives us.
+
+HAProxy says which configuration it has loaded by the fingerprint in its `description`. A running one that says another is told
+to reload, which loses no request; so is one whose socket is gone, since a reload makes it anew.
+"""
+
+import asyncio
+import grp
+import os
+import pwd
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.config import MAP_FILE, ConfigInput, RenderedConfig, render
+from tagboat.ingress.files import make_directory, write_files
+from tagboat.ingress.master import WORKER_S, Master, NoAnswerError, WorkerSilentError
+from tagboat.ingress.process import (
+    Program,
+    check_config,
+    find_program,
+    launch,
+    our_processes,
+    require_free_address,
+    running_master,
+    tell,
+    why_not_free,
+)
+from tagboat.ingress.routing import RoutingMap, map_file
+
+_SYSTEM_USER = "haproxy"
+_ANSWERS_S = 5.0
+_READY_S = 0.3
+_LEAVES_S = 2.0
+_LOOK_AGAIN_S = 0.02
+_TRIES = 2
+
+log = structlog.get_logger("tagboat.ingress")
+
+
+class Keeper:
+    """Sees to it that HAProxy runs in `directory` as `wanted` says; user and Lua are found out here.
+
+    `program` is HAProxy's name or path. Calls must not overlap.
+    """
+
+    def __init__(self, directory: Path, program: str, wanted: ConfigInput) -> None:
+        self._directory = directory
+        self._program_name = program
+        self._input = wanted
+        self._master = Master(directory)
+        self._config: RenderedConfig | None = None
+
+    async def keep(self, routes: RoutingMap | None) -> None:
+        """Return once a HAProxy answers that has loaded our configuration; at once where one does already.
+
+        One that must be started or reloaded begins with `routes`, None for those on disk.
+        Raises SettingsError where HAProxy is missing, too old or refuses its configuration, and IngressUnavailableError
+        where it cannot listen or does not answer.
+        """
+        loaded = await self._loaded()
+        if loaded is not None and self._config is not None and loaded == self._config.fingerprint:
+            return
+        program = await find_program(self._program_name)
+        self._config = config = self._rendered(program)
+        if loaded == config.fingerprint:
+            log.info("HAProxy runs already", action="ingress", pid=running_master(self._directory))
+            return
+        await self._put_files(program, config, routes)
+        if loaded is None and running_master(self._directory) is None:
+            await self._start_fresh(program, config)
+        elif not await self._reload(config):
+            await self._start_beside(program, config)
+
+    def _rendered(self, program: Program) -> RenderedConfig:
+        return render(replace(self._input, run_as=_system_user(), lua=program.lua))
+
+    async def _put_files(self, program: Program, config: RenderedConfig, routes: RoutingMap | None) -> None:
+        make_directory(self._directory)
+        files = dict(config.files)
+        if routes is not None or not (self._directory / MAP_FILE).exists():
+            files[MAP_FILE] = map_file(routes or {})
+        await asyncio.to_thread(write_files, self._directory, files)
+        await check_config(program, self._directory)
+
+    async def _loaded(self, *, tries: int = _TRIES, limit_s: float = WORKER_S) -> str | None:
+        """The fingerprint of the configuration that the worker in charge has loaded, None where none answers."""
+        for _ in range(tries):
+            try:
+                processes = await self._master.processes()
+                if processes.current is not None:
+                    return await self._master.description(processes.current, limit_s)
+            except (NoAnswerError, WorkerSilentError):
+                pass  # it may be busy
+            except IngressUnavailableError:
+                return None
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return None
+
+    async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
+        await self._clear_orphans()
+        require_free_address(self._input.listen)
+        await launch(program, self._directory)
+        if not await self._comes_up(config):
+            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
+        log.info("HAProxy started", action="ingress", listen="{}:{}".format(*self._input.listen), version=program.version)
+
+    async def _clear_orphans(self) -> None:
+        """Let the workers of a master that was killed go: they do so by themselves, unless they hang."""
+        orphans = our_processes(self._directory)
+        if not orphans:
+            return
+        await _until(lambda: why_not_free(self._input.listen) is None, _LEAVES_S)
+        if why_not_free(self._input.listen):
+            for pid in orphans:
+                tell(pid, signal.SIGKILL, self._directory)
+            await _until(lambda: why_not_free(self._input.listen) is None, _LEAVES_S)
+
+    async def _reload(self, config: RenderedConfig) -> bool:
+        """Let the master take over the configuration: no request is lost, and a socket that was deleted is made anew."""
+        master = running_master(self._directory)
+        if master is None:
+            return False
+        tell(master, signal.SIGUSR2, self._directory)
+        if not await self._comes_up(config):
+            return False
+        log.info("HAProxy reloaded", action="ingress", pid=master)
+        return True
+
+    async def _start_beside(self, program: Program, config: RenderedConfig) -> None:
+        """Replace a HAProxy that does not listen to us: the new one shares its address until the old one has left."""
+        before = our_processes(self._directory)
+        await launch(program, self._directory)
+        if not await self._comes_up(config):
+            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
+        for pid in before:
+            tell(pid, signal.SIGUSR1, self._directory)
+        log.warning("HAProxy did not answer; a new one was started beside it", action="ingress", before=before)
+
+    async def _comes_up(self, config: RenderedConfig) -> bool:
+        end = time.monotonic() + _ANSWERS_S
+        while time.monotonic() < end:
+            # HAProxy 3.2 lets who asks a worker that is not ready wait without end: better ask again soon.
+            if await self._loaded(tries=1, limit_s=_READY_S) == config.fingerprint:
+                return True
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return False
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:  # noqa: ASYNC110 - the system has no event for it
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _system_user() -> str | None:
+    """The user that HAProxy's package makes for it, where we may become others and it exists."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(_SYSTEM_USER)
+        grp.getgrnam(_SYSTEM_USER)
+    except KeyError:
+        return None
+    return _SYSTEM_USER
