@@ -93,7 +93,7 @@ async def test_a_websocket_of_its_own_is_counted_and_lives_until_its_app_goes(
     world.apps.remove(blue)
     assert await socket.echo(b"and now?") == b""
     await socket.close()
-    assert await world.ingress.in_flight(blue.port) == 0
+    await drained(world, blue)
 
 
 async def test_the_websocket_of_another_app_notices_nothing(world: IngressWorld, blue: App, green: App) -> None:
@@ -126,7 +126,7 @@ async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own
     assert await world.ingress.in_flight(blue.port) == 1, "the old worker's request counts"
     blue.release()
     assert (await long.receive()).json["app"] == "blue"
-    assert await world.ingress.in_flight(blue.port) == 0
+    await drained(world, blue)
     await long.close()
 
 
@@ -138,6 +138,20 @@ async def test_a_connection_kept_over_a_reload_follows_the_next_switch(world: In
     await world.ingress.lead([to(green), to(blue, OTHER)])
     assert (await kept.call(HOST)).json["app"] == "green"
     await kept.close()
+
+
+async def test_an_upload_ends_where_it_began(world: IngressWorld, blue: App, green: App) -> None:
+    await world.ingress.lead([to(blue)])
+    uploader = Client(world.port)
+    await uploader.send(HOST, method="POST", headers={"Content-Length": "1000000"})
+    await uploader.send_more(b"x" * 400_000)
+    await until_in_flight(world, blue)
+    await world.ingress.lead([to(green)])
+    await reload(world)
+    await uploader.send_more(b"x" * 600_000)
+    answer = await uploader.receive()
+    assert (answer.json["app"], answer.json["length"]) == ("blue", 1_000_000)
+    await uploader.close()
 
 
 async def test_one_connection_to_two_hosts(world: IngressWorld, blue: App, green: App) -> None:
@@ -279,6 +293,12 @@ async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -
 async def drained(world: IngressWorld, app: App) -> None:
     async with asyncio.timeout(5):
         while await world.ingress.in_flight(app.port):  # noqa: ASYNC110 - the port has no events to wait for
+            await asyncio.sleep(0.01)
+
+
+async def until_in_flight(world: IngressWorld, app: App) -> None:
+    async with asyncio.timeout(5):
+        while not await world.ingress.in_flight(app.port):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 

@@ -140,10 +140,16 @@ class Client:
                 "127.0.0.1", self._port, ssl=self._tls, server_hostname=self._server_name
             )
         length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
-        lines = [f"{name}: {value}" for name, value in ({"Host": host} | length | dict(headers or {})).items()]
+        lines = [f"{name}: {value}" for name, value in {"Host": host, **length, **(headers or {})}.items()]
         writer = self._streams[1]
         writer.write("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode() + body)
         await writer.drain()
+
+    async def send_more(self, body: bytes) -> None:
+        """More of a body whose length `send` has given as a header."""
+        assert self._streams is not None
+        self._streams[1].write(body)
+        await self._streams[1].drain()
 
     async def receive(self, *, has_body: bool = True) -> Answer:
         assert self._streams is not None
