@@ -9,10 +9,11 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 import uvloop
@@ -26,14 +27,16 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
 from tagboat.core.tally import Tally
 from tagboat.data_dir import DataDir, open_data_dir
-from tagboat.deploy.pipeline import Parts
+from tagboat.deploy.containers import Parts
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
 from tagboat.http_server import BACKLOG, HttpServer
+from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.logs import LogCall, configure_logging
@@ -78,6 +81,7 @@ class _Built:
     worker: Worker
     poller: Poller
     parts: Parts
+    ingress: HaproxyIngress | NoIngress
     token: str
 
 
@@ -91,7 +95,9 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     registry = RegistryClient()
     tally = Tally()
     queue = DeployQueue(clock)
-    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally)
+    ingress = _ingress(settings)
+    traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
+    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally)
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
@@ -102,7 +108,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             deployer=queue,
             engine=engine,
             polls=poller,
-            ingress=NoIngress(),
+            ingress=ingress,
             examine=partial(examine, registry),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),
@@ -116,7 +122,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         )
     )
     try:
-        yield _Built(HttpServer(api), worker, poller, parts, token)
+        yield _Built(HttpServer(api), worker, poller, parts, ingress, token)
     finally:
         await registry.close()
         await engine.close()
@@ -124,15 +130,13 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
 
 async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built) -> int:
     """Answer and work until told to stop; then stop answering, let the deploys finish or park them, and go."""
-    if settings.ingress is IngressKind.HAPROXY:
-        log.info("no ingress in this version: every instance is reached at its own loopback port", action="start")
     server = built.server
+    if isinstance(built.ingress, HaproxyIngress):
+        await built.ingress.start()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
-    work = [
-        asyncio.create_task(coroutine) for coroutine in (built.worker.run(), built.poller.run(), keep_sweeping(built.parts))
-    ]
+    work = [asyncio.create_task(coroutine) for coroutine in _work(built)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
@@ -146,6 +150,28 @@ async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, b
         await built.worker.close(DEPLOYS_GRACE_S)
     log.info("stopped", action="stop")
     return 1 if server.faulty else 0
+
+
+def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
+    """What goes on beside the API."""
+    yield built.worker.run()
+    yield built.poller.run()
+    yield keep_sweeping(built.parts)
+    if built.parts.traffic is not None:
+        yield built.parts.traffic.run()
+    if isinstance(built.ingress, HaproxyIngress):
+        yield built.ingress.run()
+
+
+def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
+    if settings.ingress is IngressKind.NONE:
+        return NoIngress()
+    return HaproxyIngress(
+        settings.data_dir / "ingress",
+        listen=settings.ingress_listen,
+        base_domain=settings.base_domain,
+        public_url=settings.public_url,
+    )
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:

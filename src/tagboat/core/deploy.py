@@ -116,6 +116,11 @@ class Deploy:
         return replace(self, steps=tuple(step if old.name is step.name else old for old in self.steps))
 
     @property
+    def failed_step(self) -> Step | None:
+        """The step at which it failed: it is being taken back, or has been."""
+        return next((step for step in self.steps if step.status is StepStatus.FAILED), None)
+
+    @property
     def resolved(self) -> bool:
         """Whether `resolve` has settled on a digest."""
         return self.step(StepName.RESOLVE).status is StepStatus.DONE

@@ -1,23 +1,29 @@
 """The durable record of one deploy's progress: every change is read, made and written in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus
 from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.run import RunConfig
 
 T = TypeVar("T")
+_RECENT = 20
 _UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything a deploy concerns, as it stands at one moment. `own` is its instance, once there is one."""
+    """Everything a deploy concerns, as it stands at one moment.
+
+    `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
+    with what its containers are started; `newer` is whether another deploy of the stage waits.
+    """
 
     deploy: Deploy
     project: Project
@@ -25,11 +31,21 @@ class Scene:
     registry: Registry | None
     own: Instance | None
     others: tuple[Instance, ...]
+    config: RunConfig
+    newer: bool
+
+    def others_that(self, state: InstanceState) -> list[Instance]:
+        """The other instances in that state, newest first."""
+        return [instance for instance in self.others if instance.state is state]
 
     @property
     def image(self) -> str:
         """`NAME@DIGEST`, as the engine knows the image."""
         return f"{self.project.image}@{self.deploy.digest}"
+
+
+class CalledOffError(Exception):
+    """Somebody has asked to cancel the deploy."""
 
 
 class TakenOverError(Exception):
@@ -61,13 +77,16 @@ class Journal:
         """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched."""
 
         def work(tx: Tx) -> Scene:
-            deploy = tx.deploy(self._id)
+            scene = self._scene(tx)
+            deploy = scene.deploy
             unsure = [name for name in _UNDONE_BY_DEATH if deploy.step(name).status is not StepStatus.PENDING]
-            if unsure and deploy.step(StepName.SWITCH).status is not StepStatus.DONE:
-                for name in unsure:
-                    deploy = deploy.with_step(Step(name))
-                tx.put_deploy(deploy)
-            return self._scene(tx)
+            switched = scene.own is not None and scene.own.state is not InstanceState.STARTING
+            if not unsure or switched or deploy.failed_step is not None:
+                return scene
+            for name in unsure:
+                deploy = deploy.with_step(Step(name))
+            tx.put_deploy(deploy)
+            return replace(scene, deploy=deploy)
 
         scene = await self._store.write(work)
         self._claimed_by = scene.deploy.claimed_by
@@ -79,10 +98,16 @@ class Journal:
         begun: StepName | None,
         change: Callable[[Tx, Deploy], Deploy] = lambda _, deploy: deploy,
     ) -> Deploy:
-        """Note that one step is finished and the next begun, together with whatever else `change` writes."""
+        """Note that one step is finished and the next begun, together with whatever else `change` writes.
+
+        Raises CalledOffError in place of beginning a step of a deploy that is to be cancelled.
+        """
 
         def work(tx: Tx) -> Deploy:
-            deploy = change(tx, self._claimed(tx))
+            deploy = self._claimed(tx)
+            if begun is not None and deploy.cancelling:
+                raise CalledOffError
+            deploy = change(tx, deploy)
             if finished is not None:
                 started = deploy.step(finished.name).started_at
                 deploy = deploy.with_step(replace(finished, started_at=started, finished_at=self._clock()))
@@ -123,14 +148,50 @@ class Journal:
 
         return await self._store.write(work)
 
-    async def put_instance(self, instance: Instance, *, new: bool) -> None:
-        """Write down the instance, before its container is made."""
+    async def put_instance(self, instance: Instance, *, new: bool, config: RunConfig | None = None) -> None:
+        """Write down the instance, and the configuration where one is given, before its container is made."""
 
         def work(tx: Tx) -> None:
             self._claimed(tx)
             (tx.add_instance if new else tx.put_instance)(instance)
+            if config is not None:
+                tx.put_deploy_config(self._id, config)
 
         await self._store.write(work)
+
+    async def put_states(self, instances: Iterable[Instance], state: InstanceState) -> None:
+        """Write down that these instances are in another state now."""
+
+        def work(tx: Tx) -> None:
+            self._claimed(tx)
+            for instance in instances:
+                tx.put_instance(replace(tx.instance(instance.id), state=state))
+
+        await self._store.write(work)
+
+    async def note_release(self, log: str) -> None:
+        """Write down that the release command was run, and what it said."""
+        await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), released=True, log=log)))
+
+    async def give_up(self, at: StepName | None, reason: str, log: str = "") -> Scene:
+        """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
+
+        Those that were to be replaced serve again, unless they are about to be removed: then it is too late to go back.
+        """
+
+        def work(tx: Tx) -> Scene:
+            scene = self._scene(tx)
+            deploy = self._claimed(tx)
+            too_late = deploy.step(StepName.RETIRE).status is not StepStatus.PENDING
+            if at is not None:
+                started = deploy.step(at).started_at
+                deploy = deploy.with_step(Step(at, StepStatus.FAILED, started, self._clock(), reason))
+            tx.put_deploy(replace(deploy, log="\n".join(filter(None, (deploy.log, log)))))
+            if not too_late:
+                _revert_instances(tx, scene, self._clock())
+            return self._scene(tx)
+
+        return await self._store.write(work)
 
     async def ports_taken(self) -> frozenset[int]:
         """The loopback ports of every instance that has, or may have, a container."""
@@ -147,21 +208,40 @@ class Journal:
 
         await self._store.write(work)
 
-    async def end(self, status: DeployStatus, reason: str, *, failed: Step | None = None, log: str = "") -> None:
-        """Write down how it ended; of a deploy that did not succeed, its instance failed."""
+    async def made_live(self) -> Instance | None:
+        """The deploy's own instance, failed by now, if traffic may have been led to it."""
+
+        def work(reader: Reader) -> Instance | None:
+            deploy = self._claimed(reader)
+            if deploy.step(StepName.SWITCH).status is StepStatus.PENDING:
+                return None
+            failed = reader.instances(stage_id=deploy.stage_id, states=[InstanceState.FAILED], limit=_RECENT)
+            return next((instance for instance in failed if instance.deploy_id == self._id), None)
+
+        return await self._store.read(work)
+
+    async def config_of(self, instance: Instance) -> RunConfig | None:
+        """With what another instance was started, where that was kept."""
+        return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
+
+    async def end(self, status: DeployStatus, reason: str, *, log: str = "") -> None:
+        """Write down how it ended, and what its container last said."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
-            now = self._clock()
-            if failed is not None:
-                deploy = deploy.with_step(replace(failed, started_at=deploy.step(failed.name).started_at, finished_at=now))
-            elif status is DeployStatus.SUCCEEDED:
+            if status is DeployStatus.SUCCEEDED:
                 deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
             tx.put_deploy(
-                replace(deploy, status=status, reason=reason, log=log, claimed_by=None, claimed_until=None, finished_at=now)
+                replace(
+                    deploy,
+                    status=status,
+                    reason=reason,
+                    log="\n".join(filter(None, (deploy.log, log))),
+                    claimed_by=None,
+                    claimed_until=None,
+                    finished_at=self._clock(),
+                )
             )
-            if status is not DeployStatus.SUCCEEDED:
-                _fail_instance(tx, deploy, now)
             tx.announce(Topic.DEPLOYS)
 
         await self._store.write(work)
@@ -174,17 +254,24 @@ class Journal:
         return deploy
 
     def _scene(self, reader: Reader) -> Scene:
-        deploy = reader.deploy(self._id)
-        project = reader.project(deploy.project_id)
-        active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
-        return Scene(
-            deploy=deploy,
-            project=project,
-            stage=reader.stage(deploy.stage_id),
-            registry=reader.registry_of(project),
-            own=next((instance for instance in active if instance.deploy_id == self._id), None),
-            others=tuple(instance for instance in active if instance.deploy_id != self._id),
-        )
+        return read_scene(reader, self._id)
+
+
+def read_scene(reader: Reader, deploy_id: str) -> Scene:
+    """Everything the deploy concerns; raises NotFoundError when it is no longer there."""
+    deploy = reader.deploy(deploy_id)
+    project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
+    active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
+    return Scene(
+        deploy=deploy,
+        project=project,
+        stage=stage,
+        registry=reader.registry_of(project),
+        own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
+        others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
+        config=reader.deploy_config(deploy_id) or run_config(project, stage),
+        newer=any(other.id != deploy_id for other in reader.open_deploys(stage.id)),
+    )
 
 
 def switch_instances(tx: Tx, deploy: Deploy, max_instances: int) -> Deploy:
@@ -202,10 +289,13 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int) -> Deploy:
     return deploy
 
 
-def _fail_instance(tx: Tx, deploy: Deploy, now: datetime) -> None:
-    for instance in tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING]):
-        if instance.deploy_id == deploy.id:
-            tx.put_instance(replace(instance, state=InstanceState.FAILED, stopped_at=now))
+def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
+    """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
+    if scene.own is not None:
+        tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
+    if scene.stage.strategy is not Strategy.RECREATE:
+        for instance in scene.others_that(InstanceState.DRAINING):
+            tx.put_instance(replace(instance, state=InstanceState.LIVE))
 
 
 def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:

@@ -125,7 +125,8 @@ def _live(reader: Reader, stage: Stage) -> Instance | None:
 
 def _newest_offers(offers: Sequence[Offer], count: int) -> list[Offer]:
     """The newest `count` of `offers`, oldest first."""
-    left, chosen = list(offers), []
+    left = list(offers)
+    chosen: list[Offer] = []
     while left and len(chosen) < count:
         best = newest([Candidate(offer.tag, offer.seen_at) for offer in left])
         offer = next(offer for offer in left if offer.tag == best.tag)

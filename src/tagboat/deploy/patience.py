@@ -6,6 +6,7 @@ from datetime import datetime
 from tagboat.core.errors import (
     DiskFullError,
     EngineUnavailableError,
+    IngressUnavailableError,
     RegistryRateLimitedError,
     StoreUnavailableError,
     TagboatError,
@@ -25,6 +26,6 @@ def delays(error: TagboatError, now: datetime) -> Iterator[float]:
     if isinstance(error, RegistryRateLimitedError) and error.retry_at is not None:
         wait = (error.retry_at - now).total_seconds()
         return iter((max(wait, 0.0) + 0.5,) if wait <= LONGEST_RATE_LIMIT_S else ())
-    if isinstance(error, EngineUnavailableError | StoreUnavailableError):
+    if isinstance(error, EngineUnavailableError | IngressUnavailableError | StoreUnavailableError):
         return iter(_ENGINE)
     return iter(_DISK if isinstance(error, DiskFullError) else _REGISTRY)

@@ -1,73 +1,33 @@
 """The steps of a deploy and their undo.
 
-Whatever happens before `switch`, the old instance is not touched; a death of the process at any point leaves a record
-from which `carry_out`, called again, goes on.
+Whatever happens before `switch`, the old instance is not touched (but by `strategy: recreate`, whose app cannot run twice); a
+death of the process at any point leaves a record from which `carry_out`, called again, goes on. That holds for the undo too:
+why a deploy failed, and who serves from then on, is written down before anything is taken back.
 """
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Project
-from tagboat.core.deploy import (
-    ContainerSpec,
-    ContainerStatus,
-    Deploy,
-    DeployStatus,
-    Instance,
-    InstanceState,
-    Step,
-    StepName,
-    StepStatus,
-)
-from tagboat.core.errors import (
-    DeployFailedError,
-    EngineError,
-    NameTakenError,
-    NotFoundError,
-    PortTakenError,
-    StoreUnavailableError,
-    TagboatError,
-)
-from tagboat.core.ids import new_id, short_id
+from tagboat.core.catalog import Project, Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.errors import DeployFailedError, NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
-from tagboat.core.naming import container_name
-from tagboat.core.ports import Engine, Probe, Store, TagSource
-from tagboat.core.tally import Tally
-from tagboat.deploy.gate import Judgement, Verdict, judge
-from tagboat.deploy.journal import Journal, Scene, TakenOverError, switch_instances
+from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
+from tagboat.deploy.health import Health
+from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
 
 T = TypeVar("T")
-LOG_LINES = 100
-_PORT_TRIES = 20
-_FIRST_PAUSE_S = 0.01
-_LONGEST_PAUSE_S = 1.0
+CANCELLED = "cancelled"
 _PROGRESS_EVERY_S = 1.0
 
 log = structlog.get_logger("tagboat.deploy")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine."""
-
-    store: Store
-    engine: Engine
-    tag_source: TagSource
-    probe: Probe
-    free_port: Callable[[Collection[int]], int]
-    clock: Callable[[], datetime]
-    installation: str
-    tally: Tally
 
 
 class _AlreadyLiveError(Exception):
@@ -81,6 +41,7 @@ class Pipeline:
         self._parts = parts
         self._engine = parts.engine
         self._journal = Journal(parts.store, parts.clock, deploy_id)
+        self._containers = Containers(parts, self._journal)
         self._finished: Step | None = None
         self._at: StepName | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
@@ -89,6 +50,7 @@ class Pipeline:
             StepName.START: self._start,
             StepName.CHECK: self._check,
             StepName.SWITCH: self._switch,
+            StepName.WATCH: self._watch,
             StepName.DRAIN: self._drain,
             StepName.RETIRE: self._retire,
         }
@@ -100,10 +62,15 @@ class Pipeline:
         StoreUnavailableError or TakenOverError, it leaves everything as it is, to be gone on with later or by others.
         """
         scene = await self._journal.resume()
+        if scene.deploy.status.final:
+            return
         try:
-            await self._go_on(scene.deploy)
+            if failed := scene.deploy.failed_step:
+                await self._take_back(failed.detail)
+            else:
+                await self._go_on(scene.deploy)
         except NotFoundError:
-            await self._discard(scene)
+            await self._containers.discard(scene)
             raise
 
     async def _go_on(self, deploy: Deploy) -> None:
@@ -115,6 +82,10 @@ class Pipeline:
             await self._end(DeployStatus.SUCCEEDED, f"{deploy.tag} is live")
         except _AlreadyLiveError:
             await self._end(DeployStatus.SUCCEEDED, "already live")
+        except CalledOffError:
+            await self._fail(CANCELLED)
+        except ReleaseFailedError as error:
+            await self._fail(str(error), "\n".join(error.lines))
         except DeployFailedError as error:
             await self._fail(str(error))
         except (NotFoundError, StoreUnavailableError, TakenOverError):
@@ -137,7 +108,7 @@ class Pipeline:
         while True:
             try:
                 return await work()
-            except (NotFoundError, StoreUnavailableError):
+            except (NotFoundError, StoreUnavailableError, DeployFailedError):
                 raise
             except TagboatError as error:
                 waits = waits or delays(error, self._parts.clock())
@@ -164,12 +135,11 @@ class Pipeline:
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
-        for instance in scene.others:
+        for instance in scene.others_that(InstanceState.LIVE):
             if (
-                instance.state is InstanceState.LIVE
-                and instance.digest == scene.deploy.digest
+                instance.digest == scene.deploy.digest
                 and (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
-                and instance.fingerprint == fingerprint(scene)
+                and instance.fingerprint == scene.config.fingerprint
             ):
                 status = await self._engine.status(instance.container)
                 return instance if status is not None and status.running else None
@@ -208,126 +178,127 @@ class Pipeline:
 
     async def _start(self) -> Step:
         scene = await self._journal.scene()
-        if scene.own is not None:
-            await self._make_way(scene.own.container, scene.deploy.id)
-        instance, new = scene.own or _new_instance(scene, self._parts.clock()), scene.own is None
-        taken = await self._journal.ports_taken() if scene.project.port else frozenset()
-        for _ in range(_PORT_TRIES):
-            host_port = self._parts.free_port(taken) if scene.project.port else 0
-            instance = replace(instance, host_port=host_port, fingerprint=fingerprint(scene), started_at=self._parts.clock())
-            await self._journal.put_instance(instance, new=new)
-            new = False
-            try:
-                await self._run_container(_spec(scene, instance, self._parts.installation))
-            except PortTakenError:
-                await self._engine.remove(instance.container)
-                taken |= {host_port}
-            else:
-                return Step(StepName.START, StepStatus.DONE, detail=f"started {instance.container}")
-        raise DeployFailedError(f"found no free loopback port for the new container in {_PORT_TRIES} tries")
+        # What was rolled back to has been released in its day, and may know nothing of what came after it.
+        if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
+            await self._journal.note_release("\n".join(await self._containers.release(scene)))
+        if scene.stage.strategy is Strategy.RECREATE:
+            await self._stop_old(scene)
+        return Step(StepName.START, StepStatus.DONE, detail=f"started {await self._containers.start(scene)}")
 
-    async def _run_container(self, spec: ContainerSpec) -> None:
-        try:
-            await self._engine.create(spec)
-        except NameTakenError:
-            await self._make_way(spec.name, spec.labels["tagboat.deploy"])
-            await self._engine.create(spec)
-        await self._engine.start(spec.name)
-
-    async def _make_way(self, container: str, deploy_id: str) -> None:
-        """Remove the container that an earlier try has left; raise DeployFailedError if it is somebody else's."""
-        status = await self._engine.status(container)
-        if status is None:
-            return
-        if not _made_by(status, deploy_id):
-            raise DeployFailedError(
-                f"another container is named {container}; Tagboat does not touch it: rename or remove it, and deploy again"
-            )
-        await self._engine.remove(container)
+    async def _stop_old(self, scene: Scene) -> None:
+        """Make way for an app that cannot run twice; who asks for it waits meanwhile."""
+        await self._journal.put_states(scene.others_that(InstanceState.LIVE), InstanceState.DRAINING)
+        await self._lead()
+        await self._drain()
+        for instance in scene.others:
+            await self._engine.stop(instance.container)
 
     async def _check(self) -> Step:
         scene = await self._journal.scene()
-        clock = asyncio.get_running_loop().time
-        began, pause = clock(), _FIRST_PAUSE_S
-        while True:
-            judgement = await self._judge(scene, clock() - began)
-            if judgement.verdict is Verdict.HEALTHY:
-                return Step(StepName.CHECK, StepStatus.DONE, detail=judgement.reason)
-            if judgement.verdict is Verdict.FAILED:
-                raise DeployFailedError(judgement.reason)
-            if clock() - began > scene.stage.health_timeout_s:
-                raise DeployFailedError(f"not healthy within {scene.stage.health_timeout_s} s: {judgement.reason}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-
-    async def _judge(self, scene: Scene, running_s: float) -> Judgement:
-        port = scene.own.host_port if scene.own else 0
-        status, probed = await asyncio.gather(
-            self._engine.status(_container(scene)), self._probe(scene.project.healthcheck, port)
-        )
-        return judge(status, scene.project.healthcheck, port, probed, running_s)
-
-    async def _probe(self, healthcheck: str, port: int) -> str | None:
-        if healthcheck.startswith("/"):
-            if not port:
-                raise DeployFailedError("the healthcheck is a path, but the project has no port to ask it at; set the port")
-            return await self._parts.probe.http(port, healthcheck)
-        return await self._parts.probe.tcp(port) if port and healthcheck != "image" else None
+        reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
+        return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
 
     async def _switch(self) -> Step:
         scene = await self._journal.scene()
-        done = Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
-        await self._journal.advance(done, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances))
+        if scene.own is not None and scene.own.state is InstanceState.STARTING:
+            # On record first: whoever leads traffic from now on leads it to the new instance, and never back and forth.
+            await self._journal.advance(None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances))
+        await self._lead()
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
-        return done
+        return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
+
+    async def _watch(self) -> Step:
+        scene = await self._journal.scene()
+        if self._parts.traffic is None:
+            return Step(StepName.WATCH, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead back")
+        if not scene.stage.watch_s:
+            return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
+        reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
+        return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
+
+    async def _newer_waits(self) -> bool:
+        return (await self._journal.scene()).newer
 
     async def _drain(self) -> Step:
-        return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead away")
+        scene = await self._journal.scene()
+        old = scene.others_that(InstanceState.DRAINING)
+        if self._parts.traffic is None:
+            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead away")
+        if not old:
+            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="there is no older instance")
+        detail = await self._parts.traffic.drained(old, scene.stage.drain_timeout_s)
+        return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
 
     async def _retire(self) -> Step:
-        scene = await self._journal.scene()
-        old = [instance for instance in scene.others if instance.state is InstanceState.DRAINING]
+        old = (await self._journal.scene()).others_that(InstanceState.DRAINING)
         for instance in old:
             await retire(self._parts, instance)
         names = ", ".join(instance.container for instance in old)
         return Step(StepName.RETIRE, StepStatus.DONE, detail=f"retired {names}" if old else "there was nothing to retire")
 
-    async def _fail(self, reason: str) -> None:
-        """Take back what was begun and write down why. Once traffic was switched there is nothing to take back."""
-        scene = await self._journal.scene()
-        failed = Step(self._at, StepStatus.FAILED, detail=reason) if self._at else None
-        lines: Collection[str] = ()
-        if _switched(scene.deploy):
-            reason = f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}"
-        elif scene.own is not None:
-            lines = await self._discard(scene)
-        log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
-        await self._end(DeployStatus.FAILED, reason, failed=failed, lines=lines)
+    async def _fail(self, reason: str, lines: str = "") -> None:
+        """Write down why it failed and who serves from now on, then take back what was begun."""
+        if self._finished is not None:
+            await self._journal.advance(self._finished, None)
+        await self._journal.give_up(self._at, reason, lines)
+        await self._take_back(reason)
 
-    async def _end(
-        self, status: DeployStatus, reason: str, *, failed: Step | None = None, lines: Collection[str] = ()
-    ) -> None:
-        await self._journal.end(status, reason, failed=failed, log="\n".join(lines))
+    async def _take_back(self, reason: str) -> None:
+        scene = await self._journal.scene()
+        status = DeployStatus.CANCELLED if scene.deploy.cancelling else DeployStatus.FAILED
+        log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
+        if scene.own is not None and scene.own.state is InstanceState.LIVE:
+            await self._end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
+            return
+        trouble = [] if scene.stage.strategy is not Strategy.RECREATE else await self._restart_old(scene)
+        lines: list[str] = []
+        try:
+            await self._patiently(self._at or StepName.SWITCH, self._lead)
+        except DeployFailedError as error:
+            # What might still be sent requests is left running, for the sweep that comes once traffic is known to be led.
+            trouble.append(f"traffic could not be led: {error}")
+        else:
+            await self._leave_own(scene)
+            lines = [*await self._containers.discard(scene)]
+        await self._end(status, "; ".join((reason, *trouble)), "\n".join(lines))
+
+    async def _leave_own(self, scene: Scene) -> None:
+        """Let the new instance answer what it was sent while it was live."""
+        made = await self._journal.made_live()
+        if made is None or self._parts.traffic is None:
+            return
+        status = await self._engine.status(made.container)
+        if status is not None and status.running:
+            await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
+
+    async def _restart_old(self, scene: Scene) -> list[str]:
+        """Start again what was stopped to make way; what went wrong."""
+        trouble = []
+        await self._containers.discard(scene)  # the two cannot run at once
+        for instance in scene.others_that(InstanceState.DRAINING):
+            try:
+                config = await self._journal.config_of(instance) or scene.config
+                await self._engine.start(instance.container)
+                health = Health(self._engine, self._parts.probe, instance, config)
+                await health.until_healthy(scene.stage.health_timeout_s)
+            except TagboatError as error:
+                trouble.append(f"{instance.container} did not come back: {error}")
+            # Live all the same: it is what serves the stage, and whoever looks after live instances will go on trying.
+            await self._journal.put_states([instance], InstanceState.LIVE)
+        return trouble
+
+    async def _end(self, status: DeployStatus, reason: str, lines: str = "") -> None:
+        await self._journal.end(status, reason, log=lines)
         self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
-    async def _discard(self, scene: Scene) -> Collection[str]:
-        """Remove the new container, if one was made; what it last said. An engine that is away leaves it to the next sweep."""
-        container = _container(scene)
-        lines: Collection[str] = ()
-        try:
-            status = await self._engine.status(container)
-            if status is not None and _made_by(status, scene.deploy.id):
-                lines = await self._last_words(container)
-                await self._engine.remove(container)
-        except EngineError as error:
-            log.warning("container left to the next sweep", action="undo", container=container, reason=str(error))
-        return lines
+    async def _lead(self) -> None:
+        if self._parts.traffic is not None:
+            await self._parts.traffic.lead()
 
-    async def _last_words(self, container: str) -> Collection[str]:
-        try:
-            return await self._engine.logs(container, LOG_LINES)
-        except EngineError:
-            return ()
+    def _health(self, scene: Scene) -> Health:
+        if scene.own is None:
+            raise NotFoundError("the new instance is no longer on record")
+        return Health(self._engine, self._parts.probe, scene.own, scene.config)
 
 
 async def retire(parts: Parts, instance: Instance) -> None:
@@ -338,62 +309,6 @@ async def retire(parts: Parts, instance: Instance) -> None:
     await parts.store.write(lambda tx: tx.put_instance(stopped))
 
 
-def fingerprint(scene: Scene) -> str:
-    """16 hex digits that change when the configuration of the stage's containers does."""
-    configuration = {"port": scene.project.port, "env": {**scene.project.env, **scene.stage.env}}
-    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _container(scene: Scene) -> str:
-    if scene.own is not None:
-        return scene.own.container
-    return container_name(scene.project.name, scene.stage.name, short_id(scene.deploy.id))
-
-
-def _made_by(container: ContainerStatus, deploy_id: str) -> bool:
-    return container.labels.get("tagboat.deploy") == deploy_id
-
-
-def _new_instance(scene: Scene, now: datetime) -> Instance:
-    deploy = scene.deploy
-    if deploy.digest is None:
-        raise DeployFailedError("the deploy has no digest to start")
-    return Instance(
-        id=new_id(),
-        deploy_id=deploy.id,
-        project_id=deploy.project_id,
-        stage_id=deploy.stage_id,
-        tag=deploy.tag,
-        digest=deploy.digest,
-        state=InstanceState.STARTING,
-        container=_container(scene),
-        host_port=0,
-        fingerprint="",
-        started_at=now,
-    )
-
-
-def _spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
-    return ContainerSpec(
-        name=instance.container,
-        image=scene.image,
-        labels={
-            "tagboat.managed": "true",
-            "tagboat.project": scene.project.name,
-            "tagboat.stage": scene.stage.name,
-            "tagboat.deploy": scene.deploy.id,
-            "tagboat.installation": installation,
-        },
-        env={**scene.project.env, **scene.stage.env},
-        port=scene.project.port,
-        host_port=instance.host_port,
-    )
-
-
 def _filled(info: ImageInfo, project: Project) -> Project:
     """The project, completed with what its image says; a healthcheck that somebody gave stays."""
     return replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)
-
-
-def _switched(deploy: Deploy) -> bool:
-    return deploy.step(StepName.SWITCH).status is StepStatus.DONE

@@ -1,50 +1,85 @@
-"""What the database says, compared with what runs."""
+"""What the database says, compared with what runs: at the start, every minute, and when a container ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
-from tagboat.core.errors import TagboatError
-from tagboat.core.ports import Reader
-from tagboat.deploy.pipeline import Parts, retire
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.errors import EngineError, PortTakenError, TagboatError
+from tagboat.core.ports import Reader, Tx
+from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
+from tagboat.deploy.journal import Scene, read_scene
+from tagboat.deploy.pipeline import retire
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
+BREATH_S = 1.0
+"""Seconds between two sweeps at least: a deploy ends several containers."""
 
 log = structlog.get_logger("tagboat.reconcile")
 
 
 async def keep_sweeping(parts: Parts) -> None:
-    """Sweep at once and every minute, sooner again where the engine or the database could not be asked; until cancelled."""
+    """Sweep at once, every minute and when a container has ended, sooner again after a failure; until cancelled."""
+    ended = asyncio.Event()
+    listening = asyncio.create_task(_listen(parts, ended))
+    try:
+        while True:
+            ended.clear()
+            pause = SWEEP_EVERY_S
+            try:
+                await sweep(parts)
+            except TagboatError as error:
+                log.warning("not swept", action="sweep", reason=str(error))
+                pause = RETRY_S
+            await asyncio.sleep(BREATH_S)
+            try:
+                async with asyncio.timeout(pause):
+                    await ended.wait()
+            except TimeoutError:
+                pass
+    finally:
+        listening.cancel()
+
+
+async def _listen(parts: Parts, ended: asyncio.Event) -> None:
+    """Set `ended` for every container that ends, and after a time without the engine's news."""
     while True:
-        pause = SWEEP_EVERY_S
         try:
-            await sweep(parts)
-        except TagboatError as error:
-            log.warning("not swept", action="sweep", reason=str(error))
-            pause = RETRY_S
-        await asyncio.sleep(pause)
+            async for _ in parts.engine.endings(_own_labels(parts)):
+                ended.set()
+        except EngineError as error:
+            log.info("the engine tells no news", action="listen", reason=str(error))
+        ended.set()
+        await asyncio.sleep(RETRY_S)
 
 
 async def sweep(parts: Parts) -> None:
-    """Remove this installation's containers that no record knows, and what finished deploys left draining or starting.
+    """Make what runs what the records say.
 
-    Raises EngineError or StoreUnavailableError; one container that cannot be removed keeps no other from it.
+    What is live is started again where it does not run, and made again where it is gone; this installation's containers that
+    no record knows are removed, as is what finished deploys left draining or starting, and what has outlived its stage's
+    `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
-    containers = await parts.engine.containers({"tagboat.managed": "true", "tagboat.installation": parts.installation})
+    await parts.store.write(partial(_expire, parts))
+    if parts.traffic is not None:
+        # Nothing is removed before traffic is known to be led elsewhere.
+        await parts.traffic.lead()
+    containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
-    active, drained, given_up = await parts.store.read(_on_record)
-    known = {instance.container for instance in active}
-    orphans = [container.name for container in containers if container.name not in known]
+    records = await parts.store.read(_read_records)
+    running = {container.name for container in containers if container.running or container.restarting}
     await _do_all(
         [
-            *(partial(_remove_orphan, parts, container) for container in orphans),
-            *(partial(retire, parts, instance) for instance in drained),
-            *(partial(_give_up, parts, instance) for instance in given_up),
+            *(partial(_revive, parts, one) for one in records.live if one.container not in running),
+            *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
+            *(partial(_retire_drained, parts, records, one) for one in records.drained),
+            *(partial(_give_up, parts, one) for one in records.given_up),
         ]
     )
 
@@ -63,9 +98,49 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> None:
         raise failures[0]
 
 
+async def _revive(parts: Parts, instance: Instance) -> None:
+    """Start a live instance again, or make its container again as it was."""
+    status = await parts.engine.status(instance.container)
+    current = await parts.store.read(lambda reader: reader.instance(instance.id))
+    if current.state is not InstanceState.LIVE or (status is not None and (status.running or status.restarting)):
+        return  # it was otherwise when the containers were listed
+    log.warning("a live container does not run; starting it", action="revive", container=instance.container)
+    try:
+        if status is None:
+            await _make_again(parts, instance)
+        await parts.engine.start(instance.container)
+    except PortTakenError:
+        await parts.engine.remove(instance.container)
+        taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
+        instance = replace(instance, host_port=parts.free_port(taken))
+        await parts.store.write(lambda tx: tx.put_instance(instance))
+        await _make_again(parts, instance)
+        await parts.engine.start(instance.container)
+    if parts.traffic is not None:
+        await parts.traffic.lead()
+
+
+async def _make_again(parts: Parts, instance: Instance) -> None:
+    scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+    await pull_if_gone(parts, scene, instance)
+    await parts.engine.create(instance_spec(replace(scene, own=instance), instance, parts.installation))
+
+
+async def pull_if_gone(parts: Parts, scene: Scene, instance: Instance) -> None:
+    """Have the engine hold the instance's image, which somebody may have pruned."""
+    if await parts.engine.inspect_image(f"{scene.project.image}@{instance.digest}") is None:
+        await parts.engine.pull(scene.project.image, instance.digest, scene.registry, lambda _: None)
+
+
 async def _remove_orphan(parts: Parts, container: str) -> None:
     await parts.engine.remove(container)
     log.info("orphan removed", action="sweep", container=container)
+
+
+async def _retire_drained(parts: Parts, records: "_Records", instance: Instance) -> None:
+    if parts.traffic is not None:
+        await parts.traffic.drained([instance], records.stages[instance.stage_id].drain_timeout_s)
+    await retire(parts, instance)
 
 
 async def _give_up(parts: Parts, instance: Instance) -> None:
@@ -75,12 +150,49 @@ async def _give_up(parts: Parts, instance: Instance) -> None:
     await parts.store.write(lambda tx: tx.put_instance(failed))
 
 
-def _on_record(reader: Reader) -> tuple[list[Instance], list[Instance], list[Instance]]:
-    """All instances that may have a container; of these, what drains and what starts without a deploy to see to it."""
+def _expire(parts: Parts, tx: Tx) -> None:
+    """Lead traffic away from what has outlived its stage's `ttl_h`."""
+    now = parts.clock()
+    for project in tx.projects():
+        for stage in tx.stages(project.id):
+            if stage.ttl_h is None:
+                continue
+            for instance in tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
+                if instance.started_at + timedelta(hours=stage.ttl_h) <= now:
+                    tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What is on record: names of all containers that may be there; live instances to be kept running; those to be removed."""
+
+    known: frozenset[str]
+    live: list[Instance]
+    drained: list[Instance]
+    given_up: list[Instance]
+    stages: Mapping[str, Stage]
+
+
+def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    deploys = reader.all_open_deploys()
-    busy = {deploy.stage_id for deploy in deploys}
-    drained = [one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy]
-    at_work = {deploy.id for deploy in deploys}
-    given_up = [one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in at_work]
-    return active, drained, given_up
+    deploys = {deploy.id: deploy for deploy in reader.all_open_deploys()}
+    busy = {deploy.stage_id for deploy in deploys.values()}
+    known = {instance.container for instance in active}
+    return _Records(
+        known=frozenset(known | _release_containers(reader, deploys.values())),
+        # The deploy that made it looks after it until it has ended.
+        live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
+        drained=[one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy],
+        given_up=[one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in deploys],
+        stages={one.stage_id: reader.stage(one.stage_id) for one in active},
+    )
+
+
+def _release_containers(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
+    """Those of release commands, which run before there is an instance on record."""
+    at_work = [deploy for deploy in deploys if deploy.status is DeployStatus.RUNNING]
+    return {release_container(own_container(read_scene(reader, deploy.id))) for deploy in at_work}
+
+
+def _own_labels(parts: Parts) -> dict[str, str]:
+    return {"tagboat.managed": "true", "tagboat.installation": parts.installation}

@@ -8,13 +8,16 @@ import structlog
 
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import TagboatError
+from tagboat.core.errors import IngressUnavailableError, TagboatError
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
 
 LEAD_EVERY_S = 60.0
 RETRY_S = 1.0
+_DRAIN_PAUSE_S = 0.05
+_QUIET_LOOKS = 2
+"""So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
 
 log = structlog.get_logger("tagboat.traffic")
 
@@ -35,8 +38,25 @@ class Traffic:
             found = await self._store.read(lambda reader: routes(reader, self._base_domain))
             await self._ingress.lead(found)
 
-    async def in_flight(self, instances: Sequence[Instance]) -> int:
-        """How many requests these instances are still answering. Raises IngressUnavailableError."""
+    async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
+        """Wait until these answer no request any more, at most `limit_s` seconds; how that came out, in words."""
+        clock = asyncio.get_running_loop().time
+        began, quiet, left = clock(), 0, "it is not known how many requests were"
+        while clock() - began < limit_s:
+            try:
+                count = await self._in_flight(instances)
+            except IngressUnavailableError as error:
+                quiet = 0
+                log.warning("requests not counted", action="drain", reason=str(error))
+            else:
+                quiet = quiet + 1 if count == 0 else 0
+                left = f"{count} request{'s were' if count != 1 else ' was'}"
+                if quiet >= _QUIET_LOOKS:
+                    return f"no request was in flight any more after {clock() - began:.1f} s"
+            await asyncio.sleep(_DRAIN_PAUSE_S)
+        return f"{left} still in flight after {limit_s:g} s"
+
+    async def _in_flight(self, instances: Sequence[Instance]) -> int:
         counts = [await self._ingress.in_flight(instance.host_port) for instance in instances if instance.host_port]
         return sum(counts)
 

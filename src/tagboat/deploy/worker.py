@@ -11,8 +11,9 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Topic, Tx
+from tagboat.deploy.containers import Parts
 from tagboat.deploy.journal import TakenOverError
-from tagboat.deploy.pipeline import Parts, Pipeline
+from tagboat.deploy.pipeline import Pipeline
 
 MAX_PARALLEL = 8
 CLAIM_S = 15.0
@@ -26,10 +27,11 @@ log = structlog.get_logger("tagboat.worker")
 
 @dataclass(frozen=True, slots=True)
 class _Claims:
-    """What a look at the queue came to: deploys to begin, and ids of those in progress that another server has taken over."""
+    """What a look at the queue came to: deploys to begin; ids of those in progress that others took over, or called off."""
 
     begun: list[Deploy]
     lost: set[str]
+    called_off: set[str]
 
 
 class Worker:
@@ -41,6 +43,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stages: dict[str, str] = {}
+        self._works: dict[str, asyncio.Task[None]] = {}
+        self._called_off: set[str] = set()
         self._renewed_at = 0.0
         self._looked_at = 0.0
 
@@ -87,6 +91,8 @@ class Worker:
         claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost:
             self._let_go(deploy_id)
+        for deploy_id in claims.called_off - self._called_off:
+            self._call_off(deploy_id)
         for deploy in claims.begun:
             self._stages[deploy.id] = deploy.stage_id
             task = asyncio.create_task(self._carry_out(deploy))
@@ -98,12 +104,20 @@ class Worker:
     def _forget(self, deploy_id: str, _task: asyncio.Task[None]) -> None:
         self._tasks.pop(deploy_id, None)
         self._stages.pop(deploy_id, None)
+        self._works.pop(deploy_id, None)
+        self._called_off.discard(deploy_id)
         self._wake.set()
 
     def _let_go(self, deploy_id: str) -> None:
         if task := self._tasks.get(deploy_id):
             log.warning("another server has taken the deploy over", action="claim", deploy=deploy_id)
             task.cancel()
+
+    def _call_off(self, deploy_id: str) -> None:
+        """Break off whatever it is about; `_work` then takes it back."""
+        if work := self._works.get(deploy_id):
+            self._called_off.add(deploy_id)
+            work.cancel()
 
     def _claim(self, tx: Tx, *, renew: bool) -> _Claims:
         now = self._parts.clock()
@@ -120,12 +134,12 @@ class Worker:
         renewed = [claimed(deploy) for deploy in mine if renew and deploy.id not in lost]
         for deploy in (*begun, *renewed):
             tx.put_deploy(deploy)
-        return _Claims(begun, lost)
+        return _Claims(begun, lost, {deploy.id for deploy in mine if deploy.cancelling and deploy.id not in lost})
 
     async def _carry_out(self, deploy: Deploy) -> None:
         with structlog.contextvars.bound_contextvars(deploy=deploy.id):
             try:
-                await Pipeline(self._parts, deploy.id).carry_out()
+                await self._work(deploy.id)
             except NotFoundError:
                 log.info("the deploy was deleted", action="carry_out")
             except TakenOverError:
@@ -133,6 +147,16 @@ class Worker:
             except StoreUnavailableError as error:
                 log.warning("the deploy waits for the database", action="carry_out", reason=str(error))
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _work(self, deploy_id: str) -> None:
+        work = self._works[deploy_id] = asyncio.create_task(Pipeline(self._parts, deploy_id).carry_out())
+        try:
+            await work
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if deploy_id not in self._called_off or (this and this.cancelling()):
+                raise
+            await Pipeline(self._parts, deploy_id).carry_out()
 
 
 def claimable(open_deploys: Iterable[Deploy], mine: set[str], holder: str, now: datetime) -> list[Deploy]:

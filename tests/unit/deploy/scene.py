@@ -28,7 +28,8 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
-from tagboat.deploy.pipeline import Parts, Pipeline
+from tagboat.deploy.containers import Parts
+from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryEngine, MemoryImage
 from tagboat.store import SqlStore

@@ -17,7 +17,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.deploy.patience import delays
-from tagboat.deploy.pipeline import LOG_LINES
+from tagboat.deploy.containers import LOG_LINES
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryImage
 from tests.unit.deploy.scene import FIRST_PORT, IMAGE, INSTALLATION, REFUSED, World, assert_fails, assert_only, statuses
