@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tagboat.ingress.process import end_haproxy
 from tests.support.ports import free_port
 
 TOKEN = "an-admin-token-for-tests"
@@ -149,6 +150,7 @@ def running_server(directory: Path, engine_url: str, **environ: str) -> Iterator
         if server.process is not None and server.process.poll() is None:
             server.clear()
             server.kill()
+        end_haproxy(directory / "data" / "ingress")  # it outlives the server on purpose
 
 
 def fetch(url: str) -> str:
