@@ -171,6 +171,7 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         listen=settings.ingress_listen,
         base_domain=settings.base_domain,
         public_url=settings.public_url,
+        trusted=settings.ingress_trusted,
     )
 
 

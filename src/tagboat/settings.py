@@ -31,6 +31,7 @@ _KNOWN = (
     "TAGBOAT_PUBLIC_URL",
     "TAGBOAT_INGRESS",
     "TAGBOAT_INGRESS_LISTEN",
+    "TAGBOAT_INGRESS_TRUSTED",
     "TAGBOAT_BASE_DOMAIN",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
@@ -79,7 +80,8 @@ class Settings:
     """What the server runs with.
 
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
-    `public_url` has no trailing slash; `ingress_listen` is host and port; `base_domain` is in lower case; `poll_schedule` is
+    `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
+    whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
     the text of a valid schedule.
     """
 
@@ -92,6 +94,7 @@ class Settings:
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
     ingress_listen: tuple[str, int]
+    ingress_trusted: tuple[str, ...]
     base_domain: str
     poll_schedule: str
     log_format: LogFormat
@@ -125,6 +128,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
         ingress=_ingress(variables),
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
+        ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
@@ -268,6 +272,15 @@ def _parse_listen(text: str) -> tuple[str, int]:
         return _parse_host(host), _parse_port(port)
     except ValueError:
         raise ValueError("HOST:PORT is expected, such as 127.0.0.1:7080") from None
+
+
+def _parse_networks(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            "networks or addresses with commas between them are expected, such as 127.0.0.1,10.1.0.0/16"
+        ) from None
 
 
 def _parse_http_url(text: str) -> str:
