@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
+import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
+import aiodocker
 import pytest
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
@@ -18,7 +21,7 @@ from tagboat.engine.docker import DockerEngine
 from tagboat.engine.memory import MemoryEngine, MemoryImage
 from tests.support import ports
 from tests.support.docker_registry import DockerRegistry
-from tests.support.dockerd import remove_images_of, remove_labelled
+from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +62,9 @@ class World(Protocol):
 
     def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]: ...
     def becomes_healthy(self, container: str) -> None: ...
+    def prune(self, image: str) -> None: ...
+    def has_volume(self, name: str) -> bool: ...
+    async def add_network(self, name: str) -> None: ...
 
 
 class MemoryWorld:
@@ -81,10 +87,20 @@ class MemoryWorld:
     def becomes_healthy(self, container: str) -> None:
         self.memory.set_health(container, "healthy")
 
+    def prune(self, image: str) -> None:
+        self.memory.prune(image)
+
+    def has_volume(self, name: str) -> bool:
+        return name in self.memory.volumes
+
+    async def add_network(self, name: str) -> None:
+        self.memory.add_network(name)
+
 
 class DockerWorld:
-    def __init__(self, engine: DockerEngine, registry_host: str, run: str) -> None:
+    def __init__(self, url: str, engine: DockerEngine, registry_host: str, run: str) -> None:
         self.engine: Engine = engine
+        self._url = url
         self._host = registry_host
         self._run = run
 
@@ -106,6 +122,17 @@ class DockerWorld:
     def becomes_healthy(self, container: str) -> None:
         """Its HEALTHCHECK sees to that."""
 
+    def prune(self, image: str) -> None:
+        call(self._url, "DELETE", f"/images/{image}")
+
+    def has_volume(self, name: str) -> bool:
+        answer: dict[str, object] = json.loads(call(self._url, "GET", f"/volumes/{name}"))
+        return answer.get("Name") == name
+
+    async def add_network(self, name: str) -> None:
+        async with aiodocker.Docker(self._url) as docker:
+            await docker.networks.create({"Name": name, "CheckDuplicate": True})
+
 
 @pytest.fixture
 def run() -> str:
@@ -120,23 +147,25 @@ async def world(request: pytest.FixtureRequest, run: str) -> AsyncIterator[World
     url: str = request.getfixturevalue("engine_url")
     registry: DockerRegistry = request.getfixturevalue("docker_registry")
     engine = DockerEngine(url)
-    yield DockerWorld(engine, registry.host, run)
+    yield DockerWorld(url, engine, registry.host, run)
     await engine.close()
     remove_labelled(url, f"{TEST_LABEL}={run}")
     remove_images_of(url, registry.host)
+    call(url, "DELETE", f"/volumes/{run}-data")
+    call(url, "DELETE", f"/networks/{run}-net")
 
 
 Made = Callable[..., Awaitable[ContainerSpec]]
 
 
 @pytest.fixture
-def made(world: World, run: str) -> Made:
-    """Publishes and pulls an app and creates a container of it; returns its spec."""
+def meant(world: World, run: str) -> Made:
+    """Publishes and pulls an app; returns the spec of a container of it."""
 
-    async def make(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
+    async def mean(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
         image, digest = world.publish(f"acme/{name}", app)
         await world.engine.pull(image, digest, None, ignore)
-        spec = ContainerSpec(
+        return ContainerSpec(
             name=f"{run}-{name}",
             image=f"{image}@{digest}",
             labels={TEST_LABEL: run, **labels},
@@ -144,6 +173,16 @@ def made(world: World, run: str) -> Made:
             port=port,
             host_port=host_port,
         )
+
+    return mean
+
+
+@pytest.fixture
+def made(world: World, meant: Made) -> Made:
+    """Creates a container of a spec as `meant` makes it; returns the spec."""
+
+    async def make(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
+        spec = await meant(app, name=name, port=port, host_port=host_port, **labels)
         await world.engine.create(spec)
         return spec
 
@@ -170,6 +209,32 @@ async def eventually(read: Callable[[], Awaitable[T]], seen: Callable[[T], bool]
         while not seen(value := await read()):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.05)
     return value
+
+
+@asynccontextmanager
+async def listening(engine: Engine, labels: dict[str, str]) -> AsyncIterator["asyncio.Queue[str]"]:
+    """The names that `endings` tells."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def listen() -> None:
+        async for name in engine.endings(labels):
+            told.put_nowait(name)
+
+    task = asyncio.create_task(listen())
+    yield told
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def first_told(told: "asyncio.Queue[str]", end: Callable[[], Awaitable[None]]) -> str:
+    """The first name told while containers `end` again and again: nobody says when the engine has begun to listen."""
+    first = asyncio.ensure_future(told.get())
+    async with asyncio.timeout(PATIENCE_S):
+        while not first.done():
+            await end()
+            await asyncio.wait([first], timeout=0.1)
+    return await first
 
 
 async def test_names_its_version(world: World) -> None:
@@ -358,3 +423,118 @@ async def test_a_healthcheck_starts_and_becomes_healthy(world: World, made: Made
     assert (await status_of(world.engine, spec.name)).health == "starting"
     world.becomes_healthy(spec.name)
     await eventually(lambda: status_of(world.engine, spec.name), lambda seen: seen.health == "healthy")
+
+
+async def test_an_app_that_is_run_once_stays_ended(world: World, meant: Made) -> None:
+    spec = replace(await meant(EXITS), restarts=False)
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    status = await eventually(lambda: status_of(world.engine, spec.name), lambda seen: not seen.running)
+    assert (status.restarting, status.restarts, status.exit_code) == (False, 0, 3)
+    assert "no configuration found" in await world.engine.logs(spec.name, 100)
+
+
+async def test_a_named_volume_is_made_and_outlives_its_container(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(), volumes={f"{run}-data": "/data"})
+    assert not world.has_volume(f"{run}-data")
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    assert world.has_volume(f"{run}-data")
+    await world.engine.remove(spec.name)
+    assert world.has_volume(f"{run}-data")
+    await world.engine.create(spec)
+
+
+async def test_a_network_that_is_there_is_joined(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(), networks=(f"{run}-net",))
+    await world.add_network(f"{run}-net")
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).running
+    await world.engine.remove(spec.name)
+
+
+@pytest.mark.parametrize("network", ["no-such-net", "no such", "../containers/json"])
+async def test_a_network_that_is_missing_is_named_and_leaves_no_container(world: World, meant: Made, network: str) -> None:
+    spec = replace(await meant(), networks=(network,))
+    with pytest.raises(EngineNotFoundError, match=f"{spec.name} .* make it with: docker network create {network}"):
+        await world.engine.create(spec)
+    assert await world.engine.status(spec.name) is None
+    await world.engine.create(replace(spec, networks=()))
+
+
+async def test_a_container_may_have_everything_at_once(world: World, meant: Made, run: str) -> None:
+    full = ContainerSpec(
+        name="",
+        image="",
+        labels={},
+        user="1000:1000",
+        volumes={f"{run}-data": "/data"},
+        files={"/run/secrets/key": "hush", "/etc/app/app.conf": ""},
+        memory=64 << 20,
+        cpus=0.5,
+        pids=50,
+        networks=(f"{run}-net",),
+        stop_signal="SIGTERM",
+        stop_timeout_s=3,
+    )
+    plain = await meant()
+    await world.add_network(f"{run}-net")
+    await world.engine.create(replace(full, name=plain.name, image=plain.image, labels=plain.labels))
+    await world.engine.start(plain.name)
+    await world.engine.stop(plain.name)
+    assert not (await status_of(world.engine, plain.name)).running
+    await world.engine.remove(plain.name)
+
+
+async def test_an_image_that_was_pruned_is_gone_and_can_be_pulled_again(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    await world.engine.pull(image, digest, None, ignore)
+    world.prune(f"{image}@{digest}")
+    assert await world.engine.inspect_image(f"{image}@{digest}") is None
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.inspect_image(f"{image}@{digest}") is not None
+
+
+async def test_an_app_that_exits_is_told_of(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(EXITS), restarts=False)
+    await world.engine.create(spec)
+    async with listening(world.engine, {TEST_LABEL: run}) as told:
+        assert await first_told(told, lambda: world.engine.start(spec.name)) == spec.name
+
+
+async def test_a_container_that_is_stopped_is_told_of(world: World, made: Made, run: str) -> None:
+    spec = await made()
+
+    async def start_and_stop() -> None:
+        await world.engine.start(spec.name)
+        await world.engine.stop(spec.name)
+
+    async with listening(world.engine, {TEST_LABEL: run}) as told:
+        assert await first_told(told, start_and_stop) == spec.name
+
+
+async def test_a_container_that_is_removed_is_told_of(world: World, meant: Made, run: str) -> None:
+    spec = await meant()
+
+    async def create_and_remove() -> None:
+        await world.engine.create(spec)
+        await world.engine.remove(spec.name)
+
+    async with listening(world.engine, {TEST_LABEL: run}) as told:
+        assert await first_told(told, create_and_remove) == spec.name
+
+
+async def test_only_endings_of_containers_with_all_of_the_labels_are_told(world: World, meant: Made, run: str) -> None:
+    mine = await meant(name="mine", stage="prod")
+    others = await meant(name="others", stage="dev")
+
+    async def create_and_remove_both() -> None:
+        for spec in (others, mine):
+            await world.engine.create(spec)
+            await world.engine.remove(spec.name)
+
+    async with listening(world.engine, {TEST_LABEL: run, "stage": "prod"}) as told:
+        assert await first_told(told, create_and_remove_both) == mine.name
+        await create_and_remove_both()
+        assert await told.get() == mine.name

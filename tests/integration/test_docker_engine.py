@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import aiodocker
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.deploy import ContainerSpec
-from tagboat.core.errors import EngineError, EngineUnavailableError
+from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError
 from tagboat.core.image import parse_image_name
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.loglines import MAX_LINE_BYTES
 from tagboat.engine.probe import LoopbackProbe
+from tagboat.engine.wire import GENEROUS_PIDS
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
@@ -43,6 +45,8 @@ async def engine(engine_url: str, docker_registry: DockerRegistry, run: str) -> 
     await engine.close()
     remove_labelled(engine_url, f"tagboat.test={run}")
     remove_images_of(engine_url, docker_registry.host)
+    call(engine_url, "DELETE", f"/volumes/{run}-data")
+    call(engine_url, "DELETE", f"/networks/{run}-net")
 
 
 @pytest.fixture
@@ -53,15 +57,18 @@ def private_registry(engine_url: str) -> Iterator[DockerRegistry]:
 
 
 Started = Callable[..., Awaitable[ContainerSpec]]
+IDLE = "trap 'exit 0' TERM; sleep 86400 & wait"
 
 
 @pytest.fixture
-def started(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> Started:
-    async def start(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> ContainerSpec:
+def meant(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> Started:
+    """Pushes and pulls an image; returns the spec of a container of it."""
+
+    async def mean(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> ContainerSpec:
         digest = push_image(docker_registry.host, "acme/app", "v1", body=run, cmd=cmd)
         image = parse_image_name(f"{docker_registry.host}/acme/app")
         await engine.pull(image, digest, None, lambda _: None)
-        spec = ContainerSpec(
+        return ContainerSpec(
             name=f"{run}-web",
             image=f"{image}@{digest}",
             labels={"tagboat.test": run},
@@ -69,11 +76,35 @@ def started(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> 
             port=8080 if publish else 0,
             host_port=free_port() if publish else 0,
         )
-        await engine.create(spec)
-        await engine.start(spec.name)
-        return spec
+
+    return mean
+
+
+@pytest.fixture
+def started(engine: DockerEngine, meant: Started) -> Started:
+    """Runs a container as `meant` would have it; returns its spec."""
+
+    async def start(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> ContainerSpec:
+        return await run_of(engine, await meant(cmd, publish=publish))
 
     return start
+
+
+@pytest.fixture
+def script(engine: DockerEngine, meant: Started) -> Started:
+    """Runs a container whose app is a shell script, with whatever else its spec is to say; returns the spec."""
+
+    async def start(text: str, **said: Any) -> ContainerSpec:  # noqa: ANN401 - any field of the spec
+        spec = await meant(publish=False)
+        return await run_of(engine, replace(spec, command=("/bin/sh", "-c", text), **said))
+
+    return start
+
+
+async def run_of(engine: DockerEngine, spec: ContainerSpec) -> ContainerSpec:
+    await engine.create(spec)
+    await engine.start(spec.name)
+    return spec
 
 
 def inspected(engine_url: str, container: str) -> dict[str, Any]:
@@ -109,6 +140,188 @@ async def test_a_container_is_confined_and_bounded(engine_url: str, started: Sta
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
     assert "GREETING=hello you" in answer["Config"]["Env"]
+
+
+async def status_once(engine: DockerEngine, container: str, seen: Callable[[ContainerStatus], bool]) -> ContainerStatus:
+    async with asyncio.timeout(PATIENCE_S):
+        while (status := await engine.status(container)) is None or not seen(status):  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.05)
+    return status
+
+
+async def ended(engine: DockerEngine, container: str) -> ContainerStatus:
+    """Its status, once it has ended."""
+    return await status_once(engine, container, lambda status: not status.running)
+
+
+async def test_every_limit_is_the_engines(engine_url: str, engine: DockerEngine, meant: Started) -> None:
+    spec = replace(await meant(publish=False), memory=64 << 20, cpus=0.25, pids=20, stop_signal="SIGQUIT", stop_timeout_s=7)
+    await engine.create(spec)
+    answer = inspected(engine_url, spec.name)
+    host, config = answer["HostConfig"], answer["Config"]
+    assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 64 << 20)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (250_000_000, 20)
+    assert (config["StopSignal"], config["StopTimeout"]) == ("SIGQUIT", 7)
+
+
+async def test_an_app_that_takes_more_memory_than_it_may_is_ended(engine: DockerEngine, script: Started) -> None:
+    greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo had it all"
+    spec = await script(greedy, memory=16 << 20, restarts=False)
+    # The engine may hear of the end before it hears why.
+    status = await status_once(engine, spec.name, lambda seen: seen.oom_killed and not seen.running)
+    assert status.exit_code == 137
+    assert "had it all" not in await engine.logs(spec.name, 10)
+
+
+async def test_an_app_cannot_fork_without_end(engine: DockerEngine, script: Started) -> None:
+    spec = await script("for _ in $(seq 100); do sleep 86400 & done; echo all of them", pids=20, restarts=False)
+    status = await ended(engine, spec.name)
+    assert status.exit_code != 0
+    assert "can't fork" in "\n".join(await engine.logs(spec.name, 10))
+
+
+async def test_an_app_without_a_limit_has_one_nevertheless(engine_url: str, started: Started) -> None:
+    spec = await started(publish=False)
+    assert inspected(engine_url, spec.name)["HostConfig"]["PidsLimit"] == GENEROUS_PIDS
+
+
+async def test_command_and_user_are_those_asked_for(engine: DockerEngine, script: Started) -> None:
+    spec = await script("echo I am $(/bin/busybox id -u):$(/bin/busybox id -g)", user="1000:100", restarts=False)
+    await ended(engine, spec.name)
+    assert await engine.logs(spec.name, 10) == ["I am 1000:100"]
+
+
+LIST = "/bin/busybox stat -c '%a %u:%g %n'"
+
+
+async def test_files_are_there_at_the_start_and_at_every_later_one(engine: DockerEngine, script: Started) -> None:
+    look = f"{LIST} /run/secrets /run/secrets/key; cat /run/secrets/key; {IDLE}"
+    spec = await script(look, user="1000", files={"/run/secrets/key": "schlüssel\n", "/etc/app/conf": ""})
+    once = ["755 0:0 /run/secrets", "444 0:0 /run/secrets/key", "schlüssel"]
+    await logged(engine, spec.name, once[-1])
+    await engine.stop(spec.name)
+    await engine.start(spec.name)
+    async with asyncio.timeout(PATIENCE_S):
+        while len(lines := list(await engine.logs(spec.name, 100))) < 2 * len(once):  # noqa: ASYNC110 - as in `logged`
+            await asyncio.sleep(0.05)
+    assert lines == once * 2
+
+
+async def test_files_leave_the_directories_of_the_image_as_they_were(engine: DockerEngine, script: Started) -> None:
+    files = {"/tmp/a": "", "/etc/b": ""}  # noqa: S108 - in the container
+    spec = await script(f"{LIST} /tmp /etc /www; cat /etc/passwd", files=files, restarts=False)
+    await ended(engine, spec.name)
+    assert await engine.logs(spec.name, 10) == ["1777 0:0 /tmp", "755 0:0 /etc", "755 0:0 /www", "root:x:0:0:root:/:/bin/sh"]
+
+
+async def test_a_file_that_cannot_be_put_leaves_no_container(engine: DockerEngine, meant: Started) -> None:
+    spec = replace(await meant(publish=False), files={"/etc/passwd/key": "hush"})
+    with pytest.raises(EngineError, match=f"could not put files into the container {spec.name}") as caught:
+        await engine.create(spec)
+    assert "hush" not in str(caught.value)
+    assert await engine.status(spec.name) is None
+
+
+async def test_a_file_takes_no_place_of_a_volume(engine: DockerEngine, script: Started, meant: Started, run: str) -> None:
+    volumes = {f"{run}-data": "/data"}
+    spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
+    await ended(engine, spec.name)
+    await engine.remove(spec.name)
+    with pytest.raises(EngineError, match="cannot overwrite directory"):
+        await engine.create(replace(await meant(publish=False), volumes=volumes, files={"/data": "hush"}))
+    await script("cat /data/file", volumes=volumes, restarts=False)
+    await ended(engine, spec.name)
+    assert await engine.logs(spec.name, 10) == ["precious"]
+
+
+async def test_what_is_in_a_named_volume_outlives_the_container(engine: DockerEngine, script: Started, run: str) -> None:
+    volumes = {f"{run}-data": "/data"}
+    spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
+    await ended(engine, spec.name)
+    await engine.remove(spec.name)
+    await script("cat /data/file", volumes=volumes, restarts=False)
+    await ended(engine, spec.name)
+    assert await engine.logs(spec.name, 10) == ["precious"]
+
+
+async def test_an_anonymous_volume_goes_with_its_container(engine_url: str, engine: DockerEngine, meant: Started) -> None:
+    spec = await meant(publish=False)
+    async with aiodocker.Docker(engine_url) as docker:
+        config: dict[str, Any] = {"Image": spec.image, "Labels": dict(spec.labels), "Volumes": {"/cache": {}}}
+        await docker.containers.create(config, name=spec.name)
+    (mount,) = inspected(engine_url, spec.name)["Mounts"]
+    assert json.loads(call(engine_url, "GET", f"/volumes/{mount['Name']}"))["Name"] == mount["Name"]
+    await engine.remove(spec.name)
+    assert "no such volume" in json.loads(call(engine_url, "GET", f"/volumes/{mount['Name']}"))["message"]
+
+
+async def test_a_container_in_another_network_keeps_its_port(
+    engine_url: str, engine: DockerEngine, meant: Started, run: str
+) -> None:
+    spec = replace(await meant(), networks=(f"{run}-net",))
+    async with aiodocker.Docker(engine_url) as docker:
+        await docker.networks.create({"Name": f"{run}-net", "Internal": True})
+    await run_of(engine, spec)
+    assert inspected(engine_url, spec.name)["NetworkSettings"]["Networks"].keys() == {"bridge", f"{run}-net"}
+    assert (await eventually(lambda: LoopbackProbe().http(spec.host_port, "/health")))[-1] is None
+    await engine.remove(spec.name)
+
+
+async def test_a_network_is_not_found_by_the_beginning_of_its_id(
+    engine_url: str, engine: DockerEngine, meant: Started, run: str
+) -> None:
+    async with aiodocker.Docker(engine_url) as docker:
+        network = await docker.networks.create({"Name": f"{run}-net"})
+    spec = replace(await meant(publish=False), networks=(network.id[:12],))
+    with pytest.raises(EngineNotFoundError, match=f"it has no network {network.id[:12]}"):
+        await engine.create(spec)
+
+
+async def test_a_network_that_went_away_is_missed_at_the_start(
+    engine_url: str, engine: DockerEngine, meant: Started, run: str
+) -> None:
+    spec = replace(await meant(publish=False), networks=(f"{run}-net",))
+    async with aiodocker.Docker(engine_url) as docker:
+        network = await docker.networks.create({"Name": f"{run}-net"})
+        await engine.create(spec)
+        await network.delete()
+    with pytest.raises(EngineNotFoundError, match=r"could not start .* make it with: docker network create"):
+        await engine.start(spec.name)
+
+
+async def test_stopping_is_done_with_the_signal_asked_for(engine: DockerEngine, script: Started) -> None:
+    spec = await script("trap 'exit 7' USR1; trap '' TERM; echo ready; sleep 86400 & wait", stop_signal="SIGUSR1")
+    await logged(engine, spec.name, "ready")
+    await engine.stop(spec.name)
+    assert (await ended(engine, spec.name)).exit_code == 7
+
+
+async def test_stopping_takes_no_longer_than_asked_for(engine: DockerEngine, script: Started) -> None:
+    spec = await script("trap '' TERM; echo ready; while :; do sleep 1; done", stop_timeout_s=1)
+    await logged(engine, spec.name, "ready")
+    began = asyncio.get_running_loop().time()
+    await engine.stop(spec.name)
+    assert 1 <= asyncio.get_running_loop().time() - began < 8
+    assert (await ended(engine, spec.name)).exit_code == 137
+
+
+@pytest.mark.parametrize(
+    "by_hand", ["POST /containers/{}/kill", "POST /containers/{}/stop?t=0", "DELETE /containers/{}?force=1"]
+)
+async def test_what_somebody_ends_by_hand_is_told_of(
+    engine_url: str, engine: DockerEngine, meant: Started, by_hand: str
+) -> None:
+    spec = await meant(publish=False)
+    names = engine.endings(spec.labels)
+    told = asyncio.ensure_future(anext(names))
+    method, path = by_hand.format(spec.name).split()
+    async with asyncio.timeout(PATIENCE_S):
+        while not told.done():
+            await run_of(engine, spec)
+            await asyncio.to_thread(call, engine_url, method, path)
+            await asyncio.wait([told], timeout=0.1)
+            await engine.remove(spec.name)
+    assert await told == spec.name
 
 
 async def test_the_probe_sees_an_app_answer(started: Started) -> None:
@@ -250,7 +463,7 @@ async def test_ssh_leads_to_the_far_engine(
     assert statuses == [None] * 5
     await engine.close()
     remove_images_of(engine_url, docker_registry.host)
-    options = "-T -o BatchMode=yes -o ConnectTimeout=15"
+    options = "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
     assert set(noted.read_text().splitlines()) == {f"{options} -l me -p 2222 -- far.example.com docker system dial-stdio"}
 
 

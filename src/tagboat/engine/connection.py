@@ -1,11 +1,14 @@
 """The connection to a Docker engine: made when first needed, every use of it limited in time, every failure one of ours."""
 
 import asyncio
+import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # aiodocker lets aiohttp's own errors and types through, so whoever maps them all must know both.
 import aiohttp
@@ -19,15 +22,23 @@ from tagboat.engine.ssh import SshTunnel
 Explain = Callable[[DockerError], EngineError]
 
 _CONNECT_S = 20
+_LONGEST_MESSAGE = 1 << 20
+
+_KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+"""A connection on which nothing is said is known to be dead after a minute: Linux asks after 30 s, and thrice 10 s later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRequest:
-    """A call whose answer is read as it comes: in all at most `limit_s` seconds (None: any time), `idle_s` for each chunk."""
+    """A call whose answer is read as it comes: in all at most `limit_s` seconds (None: any time), `idle_s` for each chunk.
+
+    Without `idle_s` the engine may be silent for as long as the connection lives. That it has died is then for the transport
+    to say: a Unix socket closes with its engine, TCP keeps asking, and so does ssh.
+    """
 
     path: str
     doing: str
-    idle_s: float
+    idle_s: float | None
     limit_s: float | None = None
     method: str = "GET"
     params: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +78,7 @@ class DockerConnection:
     async def stream(self, request: StreamRequest, explain: Explain | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         """Lend the chunks of an answer's body; see `use` for what is raised."""
         async with self.use(request.doing, request.limit_s, explain) as docker:
-            async with asyncio.timeout(request.idle_s):
+            async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
                 # aiodocker's public streams read a dropped connection as the end, never close the response when the reader
                 # stops, and keep all of a log in memory.
                 response = await docker._do_query(  # noqa: SLF001
@@ -106,9 +117,9 @@ class DockerConnection:
                 self._tunnel = SshTunnel(self._address)
                 return aiohttp.UnixConnector(str(self._tunnel.path))
             case Transport.TLS:
-                return aiohttp.TCPConnector(ssl=_tls(self._address.certificates))
+                return aiohttp.TCPConnector(ssl=_tls(self._address.certificates), socket_factory=_kept_alive)
             case Transport.PLAIN:
-                return aiohttp.TCPConnector()
+                return aiohttp.TCPConnector(socket_factory=_kept_alive)
 
     async def _refused(self, error: DockerError, doing: str, explain: Explain | None) -> EngineError:
         if error.status == NO_CONNECTION:
@@ -131,13 +142,34 @@ class DockerConnection:
         return f"ssh said: {clean(said)}" if said else _words(error)
 
 
-async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncIterator[bytes]:
+async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+    """The JSON objects of a stream, one a line. Raises ValueError when it is none; one that was cut short is left out."""
+    pending = b""
+    async for chunk in chunks:
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield dict(json.loads(line))
+        if len(pending) > _LONGEST_MESSAGE:
+            raise ValueError("a message without end")
+
+
+async def _chunks(response: aiohttp.ClientResponse, idle_s: float | None) -> AsyncIterator[bytes]:
     while True:
         async with asyncio.timeout(idle_s):
             chunk = await response.content.readany()
         if not chunk:
             return
         yield chunk
+
+
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE:
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 def _words(error: BaseException) -> str:

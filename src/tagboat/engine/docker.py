@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,14 +13,15 @@ from aiodocker.containers import DockerContainer
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.engine import wire
 from tagboat.engine.address import parse_engine_address
-from tagboat.engine.connection import DockerConnection, StreamRequest
+from tagboat.engine.archive import files_archive
+from tagboat.engine.connection import DockerConnection, StreamRequest, messages
 from tagboat.engine.loglines import LogTail
 from tagboat.engine.progress import PullProgress
-from tagboat.engine.refusal import pull_refusal
+from tagboat.engine.refusal import no_network, pull_refusal
 
 T = TypeVar("T")
 
@@ -27,7 +29,6 @@ _ASK_S = 20.0
 _CHANGE_S = 60.0
 _PULL_IDLE_S = 60.0
 _STOP_MARGIN_S = 20.0
-_LONGEST_MESSAGE = 1 << 20
 _LOG_PIECES = 256
 """The engine stores a line of over 16 KiB in pieces and counts each as a line; so many more are asked for than are kept."""
 
@@ -89,22 +90,29 @@ class DockerEngine:
             raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
 
     async def create(self, spec: ContainerSpec) -> str:
-        """Create the container, not yet running, and return its id. Raises NameTakenError, EngineNotFoundError (no image)."""
-        async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
-            try:
-                return await _create(docker, spec.name, wire.create_body(spec))
-            except DockerError as error:
-                if not _refuses_log(error):
-                    raise
-                return await _create(docker, spec.name, wire.create_body(spec, bounded_log=False))
+        """Create the container, whole but not yet running, and return its id.
+
+        Raises NameTakenError, and EngineNotFoundError when there is no such image or network; then there is no container.
+        """
+        container = await self._create(spec)
+        try:
+            await self._put_files(container, spec)
+            for network in spec.networks:
+                await self._connect(container, spec.name, network)
+        except EngineError:
+            # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
+            with suppress(EngineError):
+                await self.remove(container)
+            raise
+        return container
 
     async def start(self, container: str) -> None:
-        """Start it; does nothing if it runs. Raises PortTakenError, DiskFullError, EngineNotFoundError."""
+        """Start it; does nothing if it runs. Raises PortTakenError, DiskFullError, EngineNotFoundError (also: no network)."""
         async with self._connection.use(f"start the container {container}", _CHANGE_S) as docker:
             await docker.containers.container(container).start()
 
     async def stop(self, container: str) -> None:
-        """Send SIGTERM (or the image's stop signal), and SIGKILL after the container's own stop time-out, 10 s by default."""
+        """Send its stop signal (its own, else the image's, else SIGTERM), and SIGKILL after its stop time-out, else 10 s."""
         timeout_s = await self._inspect(container, wire.stop_timeout_s)
         if timeout_s is None:
             return
@@ -116,7 +124,7 @@ class DockerEngine:
                 _unless_gone(error)
 
     async def remove(self, container: str) -> None:
-        """Remove it with its anonymous volumes, running or not; returns when it is gone."""
+        """Remove it with its anonymous volumes, not those that have a name, running or not; returns when it is gone."""
         async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
             try:
                 await _delete(docker.containers.container(container))
@@ -154,19 +162,69 @@ class DockerEngine:
         statuses = await asyncio.gather(*(self.status(container.id) for container in found))
         return [status for status in statuses if status is not None]
 
+    async def endings(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
+        """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.
+
+        What ends before the engine has answered is missed, so look once after it was asked for. Quiet is no fault: there may
+        be none for days. See StreamRequest for how a dead connection shows.
+        """
+        request = StreamRequest(
+            path="events",
+            params={"filters": wire.endings_filter(labels)},
+            doing="tell which containers end",
+            idle_s=None,
+        )
+        async with self._connection.stream(request) as chunks:
+            async for event in messages(chunks):
+                yield wire.ended_container(event)
+            # An engine that stops ends its stream in good manners.
+            raise ConnectionError("it went away")
+
+    async def _create(self, spec: ContainerSpec) -> str:
+        async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
+            try:
+                return await _create(docker, spec.name, wire.create_body(spec))
+            except DockerError as error:
+                if not _refuses_log(error):
+                    raise
+                return await _create(docker, spec.name, wire.create_body(spec, bounded_log=False))
+
+    async def _put_files(self, container: str, spec: ContainerSpec) -> None:
+        """Write the files into the container's own layer: they are there again when it, or the engine, is restarted."""
+        if not spec.files:
+            return
+        async with (
+            self._connection.use(f"put files into the container {spec.name}", _CHANGE_S) as docker,
+            # aiodocker's own call cannot forbid that a file takes the place of a directory and all that is in it: a volume's.
+            docker._query(  # noqa: SLF001
+                f"containers/{container}/archive",
+                method="PUT",
+                params={"path": "/", "noOverwriteDirNonDir": "1"},
+                data=files_archive(spec.files),
+                headers={"Content-Type": "application/x-tar"},
+            ),
+        ):
+            pass
+
+    async def _connect(self, container: str, name: str, network: str) -> None:
+        doing = f"connect the container {name} to the network {network}"
+        async with self._connection.use(doing, _CHANGE_S) as docker:
+            # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it
+            # takes `db` for the beginning of an id where nothing has that name.
+            ids = [found["Id"] for found in await docker.networks.list() if found["Name"] == network]
+            if not ids:
+                raise no_network(network, doing)
+            await (await docker.networks.get(ids[0])).connect({"Container": container})
+
     async def _follow_pull(
         self, request: StreamRequest, image: ImageName, secret: str | None, progress: Callable[[str], None]
     ) -> None:
         clock = asyncio.get_running_loop().time
         summary = PullProgress()
         async with self._connection.stream(request, lambda error: pull_refusal(error, image, secret)) as chunks:
-            pending = b""
-            async for chunk in chunks:
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in lines:
-                    summary.feed(_pull_message(line))
-                if len(pending) > _LONGEST_MESSAGE:
-                    raise ValueError("a message without end")
+            async for message in messages(chunks):
+                _unless_failed(message)
+                summary.feed(message)
                 if words := summary.news(clock()):
                     progress(words)
         if words := summary.last_news(clock()):
@@ -201,15 +259,11 @@ def _unless_gone(error: DockerError) -> None:
         raise error
 
 
-def _pull_message(line: bytes) -> Mapping[str, object]:
-    """One message of a pull; raises DockerError when it tells of the pull's failure."""
-    if not line.strip():
-        return {}
-    message = json.loads(line)
+def _unless_failed(message: wire.Json) -> None:
+    """Raise DockerError when a message of a pull tells of its failure."""
     if "error" in message or "errorDetail" in message:
         detail = message.get("errorDetail") or {}
         raise DockerError(0, str(detail.get("message") or message.get("error")))
-    return dict(message)
 
 
 def _refuses_log(error: DockerError) -> bool:

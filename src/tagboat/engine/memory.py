@@ -4,13 +4,14 @@ It behaves like the real one as far as the contract tests (tests/contract/test_e
 clock, and does nothing on its own: what an app does is said by its `MemoryImage`, or by `exit` and `set_health`.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
+from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, NameTakenError, PortTakenError
 from tagboat.core.image import Digest, ImageInfo, ImageName
 
 
@@ -36,14 +37,28 @@ class _Container:
     log: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listener:
+    """Who asked for endings; None stands for the end of the engine."""
+
+    labels: Mapping[str, str]
+    names: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+
+
 class MemoryEngine:
-    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order."""
+    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order.
+
+    `volumes` are the names of those that containers have asked for; they stay when the containers go.
+    """
 
     def __init__(self) -> None:
         self.journal: list[str] = []
+        self.volumes: set[str] = set()
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._containers: dict[str, _Container] = {}
+        self._networks: set[str] = set()
+        self._listeners: list[_Listener] = []
         self._failures: dict[str, list[EngineError]] = {}
         self._made = 0
 
@@ -51,6 +66,23 @@ class MemoryEngine:
         """Put an image where `pull` finds it."""
         held = content or MemoryImage()
         self._registry[f"{image}@{digest}"] = replace(held, info=replace(held.info, digest=digest))
+
+    def prune(self, image: str) -> None:
+        """Forget the pulled image `NAME@DIGEST`; `pull` finds it again. Containers of it live on."""
+        self._images.pop(image, None)
+
+    def add_network(self, name: str) -> None:
+        """Let there be a network that containers can be connected to."""
+        self._networks.add(name)
+
+    def spec(self, container: str) -> ContainerSpec:
+        """What a container was created with: its files, limits, volumes and networks. Raises EngineNotFoundError."""
+        return self._held(container).spec
+
+    def go_away(self) -> None:
+        """Break off every `endings`, as an engine does that is restarted. Calls after it are answered again."""
+        for listener in self._listeners:
+            listener.names.put_nowait(None)
 
     def fail(self, call: str, error: EngineError) -> None:
         """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
@@ -62,11 +94,12 @@ class MemoryEngine:
         found.status = replace(found.status, health=health)
 
     def exit(self, container: str, code: int) -> None:
-        """Let the app exit. The engine waits to restart it (`start` does), since it was not asked to stop."""
+        """Let the app exit. The engine waits to restart it (`start` does), unless the container is run only once."""
         found = self._held(container)
-        found.status = replace(
-            found.status, running=False, restarting=True, restarts=found.status.restarts + 1, exit_code=code
-        )
+        again = found.spec.restarts
+        restarts = found.status.restarts + int(again)
+        found.status = replace(found.status, running=False, restarting=again, restarts=restarts, exit_code=code)
+        self._tell(found)
 
     def say(self, container: str, line: str) -> None:
         """Let the app write a line."""
@@ -102,12 +135,14 @@ class MemoryEngine:
         progress("1 of 1 layers")
 
     async def create(self, spec: ContainerSpec) -> str:
-        """Create the container, not yet running, and return its id. Raises NameTakenError, EngineNotFoundError (no image)."""
+        """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""
         self._record("create", spec.name)
         if spec.image not in self._images:
             raise EngineNotFoundError(f"the engine could not create the container {spec.name}: No such image: {spec.image}")
         if self._find(spec.name):
             raise NameTakenError(f"the engine could not create the container {spec.name}: the name is already in use")
+        self.volumes |= spec.volumes.keys()
+        self._need_networks(spec)
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
@@ -134,13 +169,17 @@ class MemoryEngine:
         """Stop it; does nothing if it is gone."""
         self._record("stop", container)
         if found := self._find(container):
+            ends = found.status.running or found.status.restarting
             found.status = replace(found.status, running=False, restarting=False)
+            if ends:
+                self._tell(found)
 
     async def remove(self, container: str) -> None:
         """Remove it, running or not; does nothing if it is gone."""
         self._record("remove", container)
         if found := self._find(container):
             del self._containers[found.status.id]
+            self._tell(found)
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What is known of the container of that name or id, None when it is gone."""
@@ -159,6 +198,31 @@ class MemoryEngine:
         self._fail_if_told("containers")
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
+
+    async def endings(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
+        """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""
+        self._fail_if_told("endings")
+        listener = _Listener(labels)
+        self._listeners.append(listener)
+        try:
+            while name := await listener.names.get():
+                yield name
+        finally:
+            self._listeners.remove(listener)
+        raise EngineUnavailableError("the engine could not tell which containers end: it went away")
+
+    def _tell(self, ended: _Container) -> None:
+        for listener in self._listeners:
+            if listener.labels.items() <= dict(ended.status.labels).items():
+                listener.names.put_nowait(ended.spec.name)
+
+    def _need_networks(self, spec: ContainerSpec) -> None:
+        for network in spec.networks:
+            if network not in self._networks:
+                raise EngineNotFoundError(
+                    f"the engine could not connect the container {spec.name} to the network {network}: it has no network"
+                    f" {network}; make it with: docker network create {network}"
+                )
 
     def _record(self, call: str, what: str) -> None:
         self.journal.append(f"{call} {what}")

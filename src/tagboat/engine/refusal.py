@@ -26,10 +26,11 @@ _LONGEST = 500
 _DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
+_NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
 _BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
-_RUNTIME_PREAMBLE = re.compile(r"^.*?(?=exec: \"|error mounting |Bind for |listen tcp)", re.DOTALL)
+_RUNTIME_PREAMBLE = re.compile(r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL)
 _ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
 _USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
 _QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
@@ -92,10 +93,18 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
         return NameTakenError(text)
     if error.status == HTTPStatus.NOT_FOUND:
-        return EngineNotFoundError(text)
+        gone = _NO_NETWORK.search(said)
+        return no_network(gone[1], doing) if gone else EngineNotFoundError(text)
     if error.status in _BAD_GATEWAY or other_version(error):
         return EngineUnavailableError(text)
     return EngineError(text)
+
+
+def no_network(network: str, doing: str) -> EngineNotFoundError:
+    """Return the error for a network that was needed while `doing`, and is not there."""
+    return EngineNotFoundError(
+        f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
+    )
 
 
 def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None) -> EngineError:

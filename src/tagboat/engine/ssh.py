@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tagboat.engine.address import EngineAddress
 
-_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15")
+_ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+"""ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""
+
+_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", *_ALIVE)
 _SAID_LIMIT = 2000
 _LAST_WORDS_S = 1.0
 

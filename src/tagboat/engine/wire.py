@@ -13,28 +13,41 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, is_docker_hub, pars
 
 DEFAULT_STOP_TIMEOUT_S = 10
 
+GENEROUS_PIDS = 4096
+"""The most processes and threads of a container that names no limit: more than apps need, but an app that forks without end
+stops there, and not where the machine has no more (Linux has 32,768 by default)."""
+
 _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
+
+_ENDINGS = ("die", "stop", "destroy")
+"""Of a container that is stopped while it waits to be restarted comes a `stop` only; of any other, a `die` as well."""
 
 Json = Mapping[str, Any]
 
 
 def create_body(spec: ContainerSpec, *, bounded_log: bool = True) -> dict[str, Any]:
-    """The body of ContainerCreate for `spec`. Without `bounded_log` the engine's own default for logs is left alone."""
-    port = f"{spec.port}/tcp"
-    host: dict[str, Any] = {"RestartPolicy": {"Name": "unless-stopped"}, "SecurityOpt": ["no-new-privileges"]}
+    """The body of ContainerCreate for `spec`, without its files and networks, which have calls of their own.
+
+    Without `bounded_log` the engine's own default for logs is left alone.
+    """
     body: dict[str, Any] = {
         "Image": spec.image,
         "Labels": dict(spec.labels),
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "HostConfig": host,
+        "HostConfig": _host_config(spec, bounded_log=bounded_log),
     }
-    if bounded_log:
-        host["LogConfig"] = _BOUNDED_LOG
     if spec.port:
-        body["ExposedPorts"] = {port: {}}
-        host["PortBindings"] = {port: [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]}
+        body["ExposedPorts"] = {f"{spec.port}/tcp": {}}
+    if spec.command:
+        body["Cmd"] = list(spec.command)
+    if spec.user:
+        body["User"] = spec.user
+    if spec.stop_signal:
+        body["StopSignal"] = spec.stop_signal
+    if spec.stop_timeout_s is not None:
+        body["StopTimeout"] = spec.stop_timeout_s
     return body
 
 
@@ -56,6 +69,17 @@ def container_status(answer: Json) -> ContainerStatus:
         labels=(answer.get("Config") or {}).get("Labels") or {},
         host_port=_host_port(answer),
     )
+
+
+def endings_filter(labels: Mapping[str, str]) -> str:
+    """The filter of SystemEvents for the endings of containers that bear every one of `labels`."""
+    wanted = [f"{name}={value}" for name, value in labels.items()]
+    return json.dumps({"type": ["container"], "event": _ENDINGS, "label": wanted})
+
+
+def ended_container(event: Json) -> str:
+    """The name of the container that a message of SystemEvents is about."""
+    return str(event["Actor"]["Attributes"]["name"])
 
 
 def has_terminal(answer: Json) -> bool:
@@ -108,6 +132,26 @@ def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
         "serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(image.host) else image.host,
     }
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode("ascii")
+
+
+def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": spec.pids or GENEROUS_PIDS,
+    }
+    if bounded_log:
+        host["LogConfig"] = _BOUNDED_LOG
+    if spec.port:
+        host["PortBindings"] = {f"{spec.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]}
+    if spec.volumes:
+        host["Mounts"] = [{"Type": "volume", "Source": name, "Target": path} for name, path in spec.volumes.items()]
+    if spec.memory:
+        # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its limit would swap, not end.
+        host["Memory"] = host["MemorySwap"] = spec.memory
+    if spec.cpus:
+        host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
+    return host
 
 
 def _host_port(answer: Json) -> int:

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tagboat.core.deploy import ContainerSpec
-from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError
+from tagboat.core.errors import DiskFullError, EngineError, EngineNotFoundError, EngineUnavailableError
 from tagboat.core.image import Digest, parse_image_name
+from tagboat.engine import connection as connection_module
 from tagboat.engine import docker as docker_module
 from tagboat.engine.address import parse_engine_address
 from tagboat.engine.connection import DockerConnection
@@ -48,18 +49,23 @@ class FakeEngine:
         self.bodies: list[bytes] = []
         self._runner: web.AppRunner | None = None
 
-    async def start(self, tls: ssl.SSLContext | None = None) -> int:
-        """Listen on the socket, and with `tls` on a port of loopback, which is returned."""
+    async def start(self) -> None:
+        """Listen on the socket."""
+        await web.UnixSite(await self._ready(), str(self.socket)).start()
+
+    async def start_tcp(self, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on a port of loopback, which is returned."""
+        runner = await self._ready()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        port: int = runner.addresses[0][1]
+        return port
+
+    async def _ready(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        if tls is None:
-            await web.UnixSite(self._runner, str(self.socket)).start()
-            return 0
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        return self._runner
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -251,6 +257,120 @@ async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
         await engine.stop("web")
 
 
+CREATE, PUT, REMOVE = "POST /containers/create", "PUT /containers/abc/archive", "DELETE /containers/abc"
+WITH_FILE = ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"})
+
+
+async def test_a_container_that_cannot_get_its_files_is_removed(fake: FakeEngine, engine: DockerEngine) -> None:
+    fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
+    fake.routes[PUT] = answer({"message": "write /run/secrets/key: no space left on device"}, status=500)
+    fake.routes[REMOVE] = answer({})
+    with pytest.raises(DiskFullError, match="could not put files into the container web"):
+        await engine.create(WITH_FILE)
+    assert fake.seen[-1] == "DELETE /v1.41/containers/abc?force=1&v=1"
+
+
+async def test_why_a_container_could_not_be_made_is_told_even_if_it_cannot_be_removed(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
+    fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
+    fake.routes[PUT] = answer({"message": "the root is read-only"}, status=400)
+    fake.routes[REMOVE] = answer({"message": "device or resource busy"}, status=500)
+    with pytest.raises(EngineError, match="the root is read-only"):
+        await engine.create(WITH_FILE)
+    assert "DELETE" in fake.seen[-1]
+
+
+def events(*parts: bytes, end: bool = True) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+            await asyncio.sleep(0.01)
+        return response if end else await never(request)
+
+    return handler
+
+
+def ending(name: str) -> bytes:
+    return json.dumps({"Type": "container", "Action": "die", "Actor": {"ID": "1", "Attributes": {"name": name}}}).encode()
+
+
+async def told_until(engine: DockerEngine, error: type[EngineError], words: str) -> list[str]:
+    """The names that `endings` tells until it raises `error`."""
+    told: list[str] = []
+
+    async def listen() -> None:
+        async for name in engine.endings({"tagboat.stage": "1"}):
+            told.append(name)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(error, match=words):
+        await listen()
+    return told
+
+
+async def test_endings_come_in_pieces_and_an_engine_that_stops_is_missed(fake: FakeEngine, engine: DockerEngine) -> None:
+    one, two = ending("web-1"), ending("web-2")
+    fake.routes["GET /events"] = events(one + b"\n" + two[:20], two[20:], b"\n\n")
+    told = await told_until(engine, EngineUnavailableError, "could not tell which containers end: it went away")
+    assert told == ["web-1", "web-2"]
+    assert "label" in fake.seen[-1]
+    assert "tagboat.stage" in fake.seen[-1]
+
+
+async def test_endings_from_what_is_no_engine(fake: FakeEngine, engine: DockerEngine) -> None:
+    fake.routes["GET /events"] = events(b"<html>\n")
+    assert await told_until(engine, EngineError, "does not answer like a Docker engine") == []
+    fake.routes["GET /events"] = events(b"{}\n")
+    assert await told_until(engine, EngineError, "does not answer like a Docker engine") == []
+
+
+async def test_an_engine_that_does_not_begin_to_tell_is_waited_for_only_so_long(
+    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_CONNECT_S", 0.2)
+    fake.routes["GET /events"] = never
+    assert await told_until(engine, EngineUnavailableError, "no answer in time") == []
+
+
+async def test_an_engine_may_be_quiet_but_not_die_unnoticed(
+    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_CONNECT_S", 0.2)
+    fake.routes["GET /events"] = events(ending("web") + b"\n", end=False)
+    names = engine.endings({})
+    assert await anext(names) == "web"
+    quiet = asyncio.ensure_future(anext(names))
+    assert await asyncio.wait([quiet], timeout=0.5) == (set(), {quiet})
+    await fake.stop()
+    with pytest.raises(EngineUnavailableError, match="could not tell which containers end"):
+        await quiet
+
+
+def keep_alive_timers(port: int) -> set[str]:
+    """What Linux waits for on the connections to `port` of loopback; `02` is the time to ask whether the peer is alive."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[5].partition(":")[0] for row in rows if row[2] == f"0100007F:{port:04X}" and row[3] == "01"}
+
+
+async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) -> None:
+    fake = FakeEngine(tmp_path / "unused")
+    port = await fake.start_tcp()
+    engine = DockerEngine(f"tcp://127.0.0.1:{port}")
+    fake.routes["GET /events"] = events(ending("web") + b"\n", end=False)
+    names = engine.endings({})
+    assert await anext(names) == "web"
+    quiet = asyncio.ensure_future(anext(names))
+    async with asyncio.timeout(10):
+        while keep_alive_timers(port) != {"02"}:  # noqa: ASYNC110 - first it waits for an acknowledgement
+            await asyncio.sleep(0.02)
+    quiet.cancel()
+    await asyncio.wait([quiet])
+    await engine.close()
+    await fake.stop()
+
+
 async def test_whoever_gives_up_is_not_told_of_an_error(fake: FakeEngine, engine: DockerEngine) -> None:
     fake.routes["GET /containers/web/json"] = never
     call = asyncio.create_task(engine.status("web"))
@@ -294,7 +414,7 @@ async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> Non
     tls.load_cert_chain(mine / "cert.pem", mine / "key.pem")
     tls.verify_mode = ssl.CERT_REQUIRED
     fake = FakeEngine(tmp_path / "unused")
-    port = await fake.start(tls)
+    port = await fake.start_tcp(tls)
     engine = DockerEngine(f"tcp://127.0.0.1:{port}", cert_path=mine)
     assert await engine.version() == "9.9"
     stranger = DockerEngine(f"tcp://127.0.0.1:{port}", cert_path=other)

@@ -97,6 +97,10 @@ def test_what_an_error_says_of_retrying_is_its_own_affair() -> None:
     ("message", "words"),
     [
         (f"OCI runtime create failed: starting container process caused: {NOT_FOUND}: unknown", NOT_FOUND),
+        (
+            "OCI runtime create failed: error setting cgroup config for procHooks process: invalid argument: unknown",
+            "error setting cgroup config for procHooks process: invalid argument",
+        ),
         ("one\n  two\x1b[31m\x00three", "one two [31m three"),
         ("invalid environment variable: =hunter2", "invalid environment variable"),
         ("Get https://me:hunter2@git.example.com/v2/: EOF", "Get https://git.example.com/v2/: EOF"),
@@ -111,3 +115,11 @@ def test_words_are_cleaned(message: str, words: str) -> None:
 def test_a_password_the_engine_repeats_is_not_passed_on() -> None:
     error = pull_refusal(DockerError(500, "login with hunter2 was refused: unauthorized"), APP, "hunter2")
     assert "hunter2" not in str(error)
+
+
+def test_a_network_that_has_gone_is_missed_at_the_start() -> None:
+    error = refusal(DockerError(404, "network db not found"), "start the container web")
+    assert isinstance(error, EngineNotFoundError)
+    assert str(error) == (
+        "the engine could not start the container web: it has no network db; make it with: docker network create db"
+    )

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -34,8 +35,48 @@ def test_a_container_is_confined_restarted_and_bounded() -> None:
         "RestartPolicy": {"Name": "unless-stopped"},
         "SecurityOpt": ["no-new-privileges"],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+        "PidsLimit": wire.GENEROUS_PIDS,
     }
     assert "LogConfig" not in wire.create_body(SPEC, bounded_log=False)["HostConfig"]
+
+
+def test_what_is_not_said_is_left_to_the_image() -> None:
+    assert wire.create_body(SPEC).keys() == {"Image", "Labels", "Env", "HostConfig"}
+
+
+def test_what_is_said_is_passed_on() -> None:
+    body = wire.create_body(
+        replace(SPEC, command=("serve", "--port", "1"), user="1000:100", stop_signal="SIGQUIT", stop_timeout_s=0)
+    )
+    assert (body["Cmd"], body["User"]) == (["serve", "--port", "1"], "1000:100")
+    assert (body["StopSignal"], body["StopTimeout"]) == ("SIGQUIT", 0)
+
+
+def test_volumes_are_the_engines_own_and_have_names() -> None:
+    body = wire.create_body(replace(SPEC, volumes={"shop-data": "/data"}))
+    assert body["HostConfig"]["Mounts"] == [{"Type": "volume", "Source": "shop-data", "Target": "/data"}]
+
+
+def test_limits() -> None:
+    host = wire.create_body(replace(SPEC, memory=64 << 20, cpus=0.29, pids=20))["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 64 << 20)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (290_000_000, 20)
+
+
+def test_a_container_run_once_is_not_started_again() -> None:
+    assert wire.create_body(replace(SPEC, restarts=False))["HostConfig"]["RestartPolicy"] == {"Name": "no"}
+
+
+def test_files_and_networks_are_no_part_of_it() -> None:
+    assert wire.create_body(replace(SPEC, files={"/run/secrets/key": "k"}, networks=("db",))) == wire.create_body(SPEC)
+
+
+def test_endings_are_asked_for_by_label() -> None:
+    assert json.loads(wire.endings_filter({"a": "b", "c": ""})) == {
+        "type": ["container"],
+        "event": ["die", "stop", "destroy"],
+        "label": ["a=b", "c="],
+    }
 
 
 def test_a_restarting_container_is_not_running() -> None:
