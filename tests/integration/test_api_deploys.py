@@ -42,6 +42,7 @@ async def test_a_deploy_is_queued_whole(api: Api) -> None:
         "trigger": "manual",
         "status": "queued",
         "reason": None,
+        "cancelling": False,
         "steps": [
             {"name": name, "status": "pending", "started_at": None, "finished_at": None, "detail": ""} for name in StepName
         ],
@@ -142,6 +143,7 @@ async def test_instances_are_shown_with_their_address(api: Api) -> None:
         "digest": DIGEST,
         "state": "live",
         "url": "http://127.0.0.1:40001",
+        "address": None,
         "container": live,
         "started_at": "",
         "stopped_at": None,

@@ -11,7 +11,7 @@ from tagboat.core.catalog import KnownTag
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.polling import PollReport, PollState
-from tests.support.api import Api, running_api
+from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import put_instance
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +45,7 @@ async def test_a_project_is_made_and_shown_as_the_contract_says(api: Api) -> Non
         "registry": None,
         "poll": {"last_at": None, "next_at": "2026-05-01T12:00:00Z", "error": None},
         "created_at": "",
+        **UNSAID,
     }
     assert made["created_at"].endswith("Z")
     assert (await api.caller.get(f"/api/projects/{made['id']}")).json == made

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tagboat.core.deploy import DeployStatus, InstanceState
-from tests.support.api import Api, running_api
+from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import deploy_record, put_deploy, put_instance
 
 pytestmark = pytest.mark.anyio
@@ -47,12 +47,16 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "max_instances": 1,
         "env": {},
         "domains": [],
+        "strategy": "rolling",
         "health_timeout_s": 60,
+        "watch_s": 10,
         "drain_timeout_s": 30,
+        "ttl_h": None,
         "held": False,
         "address": None,
         "created_at": "",
         "warnings": [],
+        **UNSAID,
     }
     del made["warnings"]
     assert (await api.caller.get(f"/api/stages/{made['id']}")).json == made
@@ -117,6 +121,14 @@ async def test_a_stage_that_never_gets_a_tag_is_warned_of(api: Api) -> None:
         ("health_timeout_s", 0),
         ("health_timeout_s", 3601),
         ("drain_timeout_s", -1),
+        ("strategy", "blue-green"),
+        ("strategy", None),
+        ("watch_s", -1),
+        ("watch_s", 3601),
+        ("watch_s", None),
+        ("ttl_h", 0),
+        ("ttl_h", 87_601),
+        ("ttl_h", "24"),
         ("held", None),
         ("env", {"1A": "x"}),
         ("env", {"A": 1}),
@@ -156,8 +168,11 @@ async def test_everything_can_be_changed(api: Api) -> None:
         "max_instances": 3,
         "env": {"A": "b"},
         "domains": ["app.example.com"],
+        "strategy": "rolling",
         "health_timeout_s": 5,
+        "watch_s": 0,
         "drain_timeout_s": 0,
+        "ttl_h": 24,
         "held": True,
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from starlette.types import ASGIApp
 
 from tagboat.api.app import build_api
@@ -14,6 +15,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
+from tagboat.core.ports import Ingress
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryEngine
@@ -25,6 +27,23 @@ from tests.support.asgi import Caller
 TOKEN = "the-token"
 OTHER_TOKEN = "the-other-token"
 VERSION = "1.2.3"
+BASE_DOMAIN = "apps.example.com"
+UNSAID = {
+    "secrets": [],
+    "secret_files": [],
+    "volumes": {},
+    "memory": 0,
+    "cpus": 0.0,
+    "pids": 0,
+    "command": [],
+    "user": "",
+    "networks": [],
+    "labels": {},
+    "stop_signal": "",
+    "stop_timeout_s": None,
+    "release_command": [],
+}
+"""How an app is run where nobody has said how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +101,8 @@ class Api:
 
 
 @contextmanager
-def running_api(data_dir: Path) -> Iterator[Api]:
-    """Build everything in `data_dir`."""
+def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]:
+    """Build everything in `data_dir`; without an `ingress` there is none."""
     store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
     abandoned: list[str] = []
     checks = [Looked("url", ok=True, detail="fine"), Looked("login", ok=False, detail="the password was refused")]
@@ -104,20 +123,25 @@ def running_api(data_dir: Path) -> Iterator[Api]:
             deployer=deployer,
             engine=engine,
             polls=polls,
-            ingress=NoIngress(),
+            ingress=ingress or NoIngress(),
             examine=examine,
             webhook=WebhookHandler(store, deployer, NoInspector()).router(),
             new_secret=new_secret,
             abandon=abandon,
             tokens=(TOKEN, OTHER_TOKEN),
             public_url="https://tagboat.example.com",
+            base_domain=BASE_DOMAIN,
             version=VERSION,
             clock=lambda: datetime.now(UTC),
             tally=tally,
-            log_call=lambda _method, _path, _status, _ms: None,
+            log_call=_log_call,
         )
     )
     try:
         yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks)
     finally:
         store.close()
+
+
+def _log_call(method: str, path: str, status: int, milliseconds: float) -> None:
+    structlog.get_logger("tagboat.http").info("call", method=method, path=path, status=status, ms=milliseconds)

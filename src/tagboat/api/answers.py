@@ -22,6 +22,7 @@ from tagboat.core.problem import MEDIA_TYPE, problem
 
 _MAX_ERRORS = 20
 _SHOWN = 80
+_WRITE_ONLY = frozenset({"secrets", "secret_files"})
 _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
 _EVERYWHERE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -132,6 +133,9 @@ def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
 def _field(place: Sequence[int | str]) -> str:
     """The dotted name of a place in the body, or of a parameter."""
     where = place[1:] if len(place) > 1 else place
+    if where[0] in _WRITE_ONLY and where[-1] == "[key]":
+        # Somebody may have sent NAME=SECRET where a name belongs.
+        where = where[:1]
     return ".".join(str(part)[:_SHOWN] for part in where)
 
 

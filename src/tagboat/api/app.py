@@ -6,7 +6,21 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tagboat.api import answers, deploys, explain, health, instances, metrics, openapi, projects, registries, settings, stages
+from tagboat.api import (
+    answers,
+    ask,
+    deploys,
+    explain,
+    health,
+    instances,
+    metrics,
+    openapi,
+    orders,
+    projects,
+    registries,
+    settings,
+    stages,
+)
 from tagboat.api.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.api.gate import Gate, TokenCheck
 from tagboat.api.parts import ApiParts
@@ -17,10 +31,12 @@ _ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     stages.router,
     deploys.router,
+    orders.router,
     instances.router,
     registries.router,
     explain.router,
     settings.router,
+    ask.router,
     metrics.router,
     openapi.router,
 )
@@ -39,7 +55,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
-    gate = Gate(app, _methods(), TokenCheck(parts.tokens), {health.HEALTH_PATH})
+    gate = Gate(app, _methods(), TokenCheck(parts.tokens), openapi.OPEN_PATHS)
     return AccessLog(_Front(parts.webhook, gate, app), parts.log_call)
 
 

@@ -30,7 +30,7 @@ async def create_deploy(parts: Parts, stage_id: StageId, body: schemas.DeployAsk
         tag = normal_tag(body.tag, registry_kind(tx, project))
         tx.record_tag(KnownTag(project_id=project.id, tag=tag, digest=None, first_seen=parts.clock(), source=Source.MANUAL))
         queued = parts.deployer.trigger_deploy(project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force)
-        return Views(tx, parts.ingress).deploy(tx.deploy(queued.deploy_id))
+        return Views(tx, parts).deploy(tx.deploy(queued.deploy_id))
 
     return await parts.store.write(queue)
 
@@ -47,7 +47,7 @@ async def list_deploys(
 
     def read(reader: Reader) -> schemas.Page[schemas.Deploy]:
         found = reader.deploys(project_id=project, stage_id=stage, statuses=statuses, before=page.after, limit=page.with_next)
-        views = Views(reader, parts.ingress)
+        views = Views(reader, parts)
         shown, cursor = page.cut(found, lambda deploy: deploy.id)
         return schemas.Page(items=[views.deploy(deploy) for deploy in shown], next=cursor)
 
@@ -57,4 +57,4 @@ async def list_deploys(
 @router.get("/deploys/{deploy_id}", responses=problems(404))
 async def get_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
     """One deploy."""
-    return await parts.store.read(lambda reader: Views(reader, parts.ingress).deploy(reader.deploy(deploy_id)))
+    return await parts.store.read(lambda reader: Views(reader, parts).deploy(reader.deploy(deploy_id)))

@@ -33,7 +33,7 @@ async def list_instances(
 
     def read(reader: Reader) -> schemas.Page[schemas.Instance]:
         found = reader.instances(project_id=project, stage_id=stage, states=states, before=page.after, limit=page.with_next)
-        views = Views(reader, parts.ingress)
+        views = Views(reader, parts)
         shown, cursor = page.cut(found, lambda instance: instance.id)
         return schemas.Page(items=[views.instance(instance) for instance in shown], next=cursor)
 

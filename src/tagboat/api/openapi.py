@@ -7,8 +7,11 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from tagboat.api import schemas
+from tagboat.api.ask import ASK_PATH
 from tagboat.api.health import HEALTH_PATH
 
+OPEN_PATHS = frozenset({HEALTH_PATH, ASK_PATH})
+"""What nobody needs a token for."""
 _SUMMARY = "Push an image, and it is live, or the old one still is."
 
 router = APIRouter(include_in_schema=False)
@@ -24,16 +27,17 @@ async def get_description(request: Request) -> Response:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The description of `app`'s routes: each with its problems, and the token that all but one want."""
+    """The description of `app`'s routes: each with its problems, and the token that nearly all want."""
     document = get_openapi(title=app.title, version=app.version, summary=_SUMMARY, routes=app.routes)
     document["security"] = [{"token": []}]
     components = document["components"]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     components["schemas"]["Problem"] = schemas.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"]["FieldProblem"] = components["schemas"]["Problem"].pop("$defs")["FieldProblem"]
-    document["paths"][HEALTH_PATH]["get"]["security"] = []
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path in OPEN_PATHS:
+                operation["security"] = []
             _drop_unused(operation["responses"])
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)

@@ -12,6 +12,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.image import ImageName
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
+from tagboat.deploy.orders import Orders
 
 
 class Check(Protocol):
@@ -37,7 +38,7 @@ class ApiParts:
     `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests
     a registry, with the list of an image's tags where one is given; `abandon` makes the worker let go of the deploys of
     stages; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
-    `public_url` has no trailing slash.
+    `public_url` has no trailing slash; `base_domain` is what the stages' own addresses end with, in lower case.
     """
 
     store: Store
@@ -51,10 +52,16 @@ class ApiParts:
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     tokens: tuple[str, ...] = field(repr=False)
     public_url: str
+    base_domain: str = "localhost"
     version: str
     clock: Callable[[], datetime]
     tally: Tally
     log_call: Callable[[str, str, int, float], None]
+
+    @property
+    def orders(self) -> Orders:
+        """What carries out orders other than to deploy a tag."""
+        return Orders(self.deployer, self.clock)
 
 
 async def _parts(request: Request) -> ApiParts:

@@ -12,6 +12,17 @@ NO_CONTROLS_NO_COLON = r"^[^\x00-\x1f\x7f:]*$"
 LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 HEALTHCHECK = r"^(?:image|/[!-~]*)?$"
+FILE_NAME = r"^\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$"
+VOLUME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+VOLUME_PATH = (
+    r"^(?!/(?:proc|sys|dev|run/secrets)(?:/|$))(?!/run$)"
+    r"(?:/(?:[A-Za-z0-9_@+-]|\.[A-Za-z0-9_@+-]|\.\.[A-Za-z0-9_.@+-])[A-Za-z0-9_.@+-]*)+$"
+)
+MEMORY = r"^(?:[1-9][0-9]{1,5}(?:\.[0-9]{1,3})?[mM]|[1-9][0-9]{0,4}(?:\.[0-9]{1,3})?[gG])[bB]?$"
+USER = r"^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?)?$"
+NETWORK = r"^(?!(?:host|none|bridge|default)$)[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+LABEL = r"^(?!tagboat\.)[!-<>-~]{1,128}$"
+SIGNAL = r"^(?:(?:SIG)?(?:HUP|INT|QUIT|ABRT|KILL|USR1|USR2|ALRM|TERM|CONT|WINCH)|[1-9]|[1-5][0-9]|6[0-4])?$"
 IMAGE_GLOB = r"^[a-zA-Z0-9._:/*?\[\]-]+$"
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

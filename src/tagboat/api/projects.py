@@ -7,14 +7,18 @@ from fastapi import APIRouter
 
 from tagboat.api import schemas
 from tagboat.api.answers import FieldError, problems
+from tagboat.api.claims import Claims, Lane
 from tagboat.api.pages import Page
 from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.rules import check_project
+from tagboat.api.run_schemas import split_run
 from tagboat.api.values import ProjectId
 from tagboat.api.views import Views, tag_view
 from tagboat.core.catalog import Project
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
@@ -26,7 +30,7 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
     next_at = parts.polls.next_at()
 
     def read(reader: Reader) -> schemas.Page[schemas.Project]:
-        views = Views(reader, parts.ingress)
+        views = Views(reader, parts)
         shown, cursor = page.cut(reader.projects(page.after, page.with_next), lambda project: project.name)
         return schemas.Page(items=[views.project(project, next_at) for project in shown], next=cursor)
 
@@ -36,12 +40,12 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Project:
     """Make a project, which has no stage yet."""
-    values = body.given(registry="registry_id")
+    values = split_run(body.given(registry="registry_id"), NO_OPTIONS)
     values["inspected"] = "port" in values
     project = Project(id=new_id(), created_at=parts.clock(), **values)
 
     def create(tx: Tx) -> schemas.Project:
-        _check(tx, project)
+        _check(tx, parts, project)
         tx.add_project(project)
         return _view(tx, parts, project)
 
@@ -63,8 +67,8 @@ async def change_project(parts: Parts, project_id: ProjectId, body: schemas.Proj
 
     def change(tx: Tx) -> schemas.Project:
         old = tx.project(project_id)
-        project = replace(old, **values)
-        _check(tx, project)
+        project = replace(old, **split_run(values, old.run))
+        _check(tx, parts, project)
         tx.put_project(project)
         if project.image != old.image:
             tx.forget_tags(project_id)
@@ -102,10 +106,10 @@ async def poll_project(parts: Parts, project_id: ProjectId) -> schemas.PollOutco
 
 
 def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:
-    return Views(reader, parts.ingress).project(project, parts.polls.next_at())
+    return Views(reader, parts).project(project, parts.polls.next_at())
 
 
-def _check(reader: Reader, project: Project) -> None:
+def _check(reader: Reader, parts: ApiParts, project: Project) -> None:
     """Raise ConflictError or FieldError unless `project` can be saved."""
     namesake = reader.project_by_name(project.name)
     if namesake and namesake.id != project.id:
@@ -115,8 +119,10 @@ def _check(reader: Reader, project: Project) -> None:
         raise ConflictError(f"the project {twin.name} has the image {project.image} already")
     if project.registry_id is not None:
         _check_registry(reader, project.registry_id)
-    if project.healthcheck.startswith("/") and project.inspected and not project.port:
-        raise FieldError("healthcheck", "a path needs a port to be asked at; give the port as well")
+    stages = reader.stages(project.id)
+    check_project(project, stages)
+    if stages:
+        Claims(reader, parts.base_domain).check([Lane(project, stage) for stage in stages])
 
 
 def _check_registry(reader: Reader, registry_id: str) -> None:

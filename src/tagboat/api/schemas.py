@@ -2,37 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tagboat.api import values
-from tagboat.core.catalog import RegistryKind
+from tagboat.api import run_values, values
+from tagboat.api.bodies import Answer, Asked, unset
+from tagboat.api.run_schemas import RunAsked, RunShown
+from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
-
-
-class Asked(BaseModel):
-    """A body that is sent to us: nothing is converted, and no unknown field accepted."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    def given(self, **renamed: str) -> dict[str, Any]:
-        """The fields that were sent, under the names of the core's values where those differ."""
-        return {renamed.get(name, name): getattr(self, name) for name in sorted(self.model_fields_set)}
-
-
-class Answer(BaseModel):
-    """A body that we send."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-def _unset() -> Any:  # noqa: ANN401 - stands where a value of any type was not sent
-    """A field that may be left out, though null is no value for it. `given` does not show it then."""
-    return Field(default_factory=lambda: None)
 
 
 class Page(Answer, Generic[T]):
@@ -74,25 +55,25 @@ class Health(Answer):
     checks: dict[str, str]
 
 
-class ProjectAsked(Asked):
+class ProjectAsked(RunAsked):
     """A project to be made. Where `port` is left out, the image says it at the first deploy."""
 
     name: values.Name
     image: values.Image
-    port: values.Port = _unset()
-    healthcheck: values.Healthcheck = _unset()
-    env: values.Env = _unset()
+    port: values.Port = unset()
+    healthcheck: values.Healthcheck = unset()
+    env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
 
-class ProjectChange(Asked):
+class ProjectChange(RunAsked):
     """What to change of a project. Another `image` makes its tags unknown again."""
 
-    name: values.Name = _unset()
-    image: values.Image = _unset()
-    port: values.Port = _unset()
-    healthcheck: values.Healthcheck = _unset()
-    env: values.Env = _unset()
+    name: values.Name = unset()
+    image: values.Image = unset()
+    port: values.Port = unset()
+    healthcheck: values.Healthcheck = unset()
+    env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
 
@@ -104,7 +85,7 @@ class Poll(Answer):
     error: str | None
 
 
-class Project(Answer):
+class Project(RunShown):
     """One image that is deployed. `registry` is an id; null: it is found by the image's host."""
 
     id: str
@@ -136,7 +117,7 @@ class KnownTag(Answer):
     source: str
 
 
-class StageAsked(Asked):
+class StageAsked(RunAsked):
     """A stage to be made."""
 
     name: values.Name
@@ -146,27 +127,33 @@ class StageAsked(Asked):
     max_instances: values.MaxInstances = 1
     env: values.Env = Field(default_factory=dict)
     domains: values.Domains = Field(default_factory=list)
+    strategy: run_values.StageStrategy = Strategy.ROLLING
     health_timeout_s: values.HealthTimeout = 60
+    watch_s: run_values.WatchTime = 10
     drain_timeout_s: values.DrainTimeout = 30
+    ttl_h: run_values.TimeToLive | None = None
     held: bool = False
 
 
-class StageChange(Asked):
+class StageChange(RunAsked):
     """What to change of a stage."""
 
-    name: values.Name = _unset()
-    tag_pattern: values.Pattern = _unset()
-    position: values.Position = _unset()
-    auto_deploy: bool = _unset()
-    max_instances: values.MaxInstances = _unset()
-    env: values.Env = _unset()
-    domains: values.Domains = _unset()
-    health_timeout_s: values.HealthTimeout = _unset()
-    drain_timeout_s: values.DrainTimeout = _unset()
-    held: bool = _unset()
+    name: values.Name = unset()
+    tag_pattern: values.Pattern = unset()
+    position: values.Position = unset()
+    auto_deploy: bool = unset()
+    max_instances: values.MaxInstances = unset()
+    env: values.Env = unset()
+    domains: values.Domains = unset()
+    strategy: run_values.StageStrategy = unset()
+    health_timeout_s: values.HealthTimeout = unset()
+    watch_s: run_values.WatchTime = unset()
+    drain_timeout_s: values.DrainTimeout = unset()
+    ttl_h: run_values.TimeToLive | None = None
+    held: bool = unset()
 
 
-class Stage(Answer):
+class Stage(RunShown):
     """One lane of a project. `address` is its URL through the ingress, null without one."""
 
     id: str
@@ -178,8 +165,11 @@ class Stage(Answer):
     max_instances: int
     env: Mapping[str, str]
     domains: list[str]
+    strategy: Strategy
     health_timeout_s: int
+    watch_s: int
     drain_timeout_s: int
+    ttl_h: int | None
     held: bool
     address: str | None
     created_at: datetime
@@ -191,11 +181,29 @@ class SavedStage(Stage):
     warnings: list[str]
 
 
+class ReleasedStage(Stage):
+    """A stage just released. `deploys` are the ids of those queued for what came while it was held."""
+
+    deploys: list[str]
+
+
 class DeployAsked(Asked):
     """What to deploy. `force`: even if it is live already."""
 
     tag: values.Tag
     force: bool = False
+
+
+class RollbackAsked(Asked):
+    """What to go back to: the id of a deploy; left out or null: what was live before."""
+
+    to: values.DeployId | None = None
+
+
+class PromoteAsked(Asked):
+    """The id of the stage whose live digest to deploy."""
+
+    source: values.StageId = Field(alias="from")
 
 
 class Step(Answer):
@@ -209,7 +217,7 @@ class Step(Answer):
 
 
 class Deploy(Answer):
-    """One attempt to make a tag live in a stage."""
+    """One attempt to make a tag live in a stage. `cancelling`: somebody asked to cancel it, which is not done yet."""
 
     id: str
     project: Named
@@ -219,6 +227,7 @@ class Deploy(Answer):
     trigger: Trigger
     status: DeployStatus
     reason: str | None
+    cancelling: bool
     steps: list[Step]
     log: str
     created_at: datetime
@@ -227,7 +236,10 @@ class Deploy(Answer):
 
 
 class Instance(Answer):
-    """One container. `url` is its own loopback address; `deploy` the id of the deploy that made it."""
+    """One container. `url` is its own loopback address; `deploy` the id of the deploy that made it.
+
+    `address` is its own URL through the ingress, while it is live and its stage may have several; else null.
+    """
 
     id: str
     project: Named
@@ -237,6 +249,7 @@ class Instance(Answer):
     digest: str
     state: InstanceState
     url: str | None
+    address: str | None
     container: str
     started_at: datetime
     stopped_at: datetime | None
@@ -246,6 +259,12 @@ class Logs(Answer):
     """The last lines that a container wrote, oldest first."""
 
     lines: list[str]
+
+
+class Served(Answer):
+    """A domain at which a stage, or one of its instances, answers."""
+
+    domain: str
 
 
 class RegistryAsked(Asked):
@@ -261,10 +280,10 @@ class RegistryAsked(Asked):
 class RegistryChange(Asked):
     """What to change of a registry. A password of null clears it."""
 
-    name: values.Title = _unset()
-    url: values.RegistryUrl = _unset()
-    kind: values.Kind = _unset()
-    username: values.Username = _unset()
+    name: values.Title = unset()
+    url: values.RegistryUrl = unset()
+    kind: values.Kind = unset()
+    username: values.Username = unset()
     password: values.Password | None = None
 
 
@@ -325,9 +344,9 @@ class Settings(Answer):
 class SettingsChange(Asked):
     """What to change of the settings."""
 
-    poll_schedule: values.Schedule = _unset()
-    auto_create: bool = _unset()
-    auto_create_images: values.ImageGlobs = _unset()
+    poll_schedule: values.Schedule = unset()
+    auto_create: bool = unset()
+    auto_create_images: values.ImageGlobs = unset()
 
 
 class WebhookUrl(Answer):

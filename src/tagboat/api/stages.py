@@ -8,14 +8,18 @@ from fastapi import APIRouter
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
+from tagboat.api.claims import Claims, Lane
 from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.rules import check_stage
+from tagboat.api.run_schemas import split_run
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import Views
 from tagboat.core.catalog import Stage
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 
 router = APIRouter(prefix="/api", tags=["stages"])
@@ -27,7 +31,7 @@ async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schema
 
     def read(reader: Reader) -> schemas.Page[schemas.Stage]:
         stages = reader.stages(reader.project(project_id).id)
-        views = Views(reader, parts.ingress)
+        views = Views(reader, parts)
         shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
         return schemas.Page(items=[views.stage(stage) for stage in shown], next=cursor)
 
@@ -37,14 +41,13 @@ async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schema
 @router.post("/projects/{project_id}/stages", status_code=HTTPStatus.CREATED, responses=problems(404, 409, 413, 422))
 async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageAsked) -> schemas.SavedStage:
     """Make a stage. Tags known by then are not news to it."""
-    values = _values(body)
+    values = split_run(_values(body), NO_OPTIONS)
     stage = Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
 
     def create(tx: Tx) -> schemas.SavedStage:
-        tx.project(project_id)
-        _check(tx, stage)
+        _check(tx, parts, stage)
         tx.add_stage(stage)
-        return Views(tx, parts.ingress).saved_stage(stage)
+        return Views(tx, parts).saved_stage(stage)
 
     return await parts.store.write(create)
 
@@ -52,19 +55,22 @@ async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageA
 @router.get("/stages/{stage_id}", responses=problems(404))
 async def get_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
     """One stage."""
-    return await parts.store.read(lambda reader: Views(reader, parts.ingress).stage(reader.stage(stage_id)))
+    return await parts.store.read(lambda reader: Views(reader, parts).stage(reader.stage(stage_id)))
 
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
 async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChange) -> schemas.SavedStage:
-    """Change what is given; instances take it over at their next deploy."""
+    """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
     values = _values(body)
 
     def change(tx: Tx) -> schemas.SavedStage:
-        stage = replace(tx.stage(stage_id), **values)
-        _check(tx, stage)
+        old = tx.stage(stage_id)
+        stage = replace(old, **split_run(values, old.run))
+        _check(tx, parts, stage)
         tx.put_stage(stage)
-        return Views(tx, parts.ingress).saved_stage(stage)
+        if old.held and not stage.held:
+            parts.orders.release(tx, stage_id)
+        return Views(tx, parts).saved_stage(stage)
 
     return await parts.store.write(change)
 
@@ -82,15 +88,13 @@ def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
     return values
 
 
-def _check(reader: Reader, stage: Stage) -> None:
-    """Raise ConflictError unless `stage` can be saved."""
-    if any(other.name == stage.name and other.id != stage.id for other in reader.stages(stage.project_id)):
+def _check(reader: Reader, parts: ApiParts, stage: Stage) -> None:
+    """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
+    project = reader.project(stage.project_id)
+    if any(other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)):
         raise ConflictError(f"the project has a stage named {stage.name} already")
-    for project in reader.projects() if stage.domains else ():
-        for other in reader.stages(project.id):
-            taken = set(stage.domains) & set(other.domains)
-            if other.id != stage.id and taken:
-                raise ConflictError(f"the stage {other.name} of {project.name} has the domain {min(taken)} already")
+    check_stage(project, stage)
+    Claims(reader, parts.base_domain).check([Lane(project, stage)])
 
 
 def _place(stage: Stage) -> str:

@@ -50,13 +50,13 @@ class Parsed:
         return self.parse(text)
 
 
-def _text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
+def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
     """A text that fits `pattern` and has `shortest` to `longest` characters; `what` says so to a person."""
 
-    def parse(text: str) -> str:
-        if not shortest <= len(text) <= longest or not re.fullmatch(pattern, text):
+    def parse(given: str) -> str:
+        if not shortest <= len(given) <= longest or not re.fullmatch(pattern, given):
             raise InvalidValueError(f"must be {what}, at most {longest} characters")
-        return text
+        return given
 
     return Parsed(parse, {"pattern": pattern, "minLength": shortest, "maxLength": longest})
 
@@ -71,12 +71,12 @@ def _either(with_host: str, without_host: str, longest: int) -> dict[str, Any]:
     }
 
 
-def _to_int(value: object) -> object:
+def whole(value: object) -> object:
     """JSON has one kind of number: 5.0 is 5 there, whoever wrote it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_WHOLE = BeforeValidator(_to_int)
+_WHOLE = BeforeValidator(whole)
 
 
 def _parse_healthcheck(text: str) -> str:
@@ -173,8 +173,8 @@ Schedule = Annotated[
 ]
 Healthcheck = Annotated[str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": _MAX_HEALTHCHECK})]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
-EnvName = Annotated[str, _text(patterns.ENV_NAME, 255, "letters, digits and _, not beginning with a digit", 1)]
-EnvValue = Annotated[str, _text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
+EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "letters, digits and _, not beginning with a digit", 1)]
+EnvValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
 Env = Annotated[
     dict[EnvName, EnvValue],
     Field(max_length=MAX_ENV),
@@ -211,7 +211,7 @@ ImageGlobs = Annotated[
     Field(max_length=100),
 ]
 Kind = Annotated[RegistryKind, Strict(strict=False)]
-Title = Annotated[str, _text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)]
+Title = Annotated[str, text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)]
 RegistryUrl = Annotated[str, Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH})]
-Username = Annotated[str, _text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")]
-Password = Annotated[str, _text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]
+Username = Annotated[str, text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")]
+Password = Annotated[str, text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]

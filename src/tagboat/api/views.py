@@ -1,20 +1,25 @@
 """The core's values as the API shows them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from tagboat.api import schemas
+from tagboat.api.parts import ApiParts
+from tagboat.api.run_schemas import run_view
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.decision import shadowed
-from tagboat.core.deploy import Deploy, Instance
-from tagboat.core.ports import Ingress, Reader
+from tagboat.core.deploy import Deploy, Instance, InstanceState
+from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.ports import Reader
 
 
 class Views:
     """Shows values together with the names of what they belong to; each name is read once."""
 
-    def __init__(self, reader: Reader, ingress: Ingress) -> None:
+    def __init__(self, reader: Reader, parts: ApiParts) -> None:
         self._reader = reader
-        self._ingress = ingress
+        self._ingress = parts.ingress
+        self._base_domain = parts.base_domain
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
 
@@ -31,6 +36,7 @@ class Views:
             registry=project.registry_id,
             poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),
             created_at=project.created_at,
+            **run_view(project.run),
         )
 
     def stage(self, stage: Stage) -> schemas.Stage:
@@ -46,17 +52,25 @@ class Views:
             max_instances=stage.max_instances,
             env=stage.env,
             domains=list(stage.domains),
+            strategy=stage.strategy,
             health_timeout_s=stage.health_timeout_s,
+            watch_s=stage.watch_s,
             drain_timeout_s=stage.drain_timeout_s,
+            ttl_h=stage.ttl_h,
             held=stage.held,
             address=self._ingress.address(project, stage),
             created_at=stage.created_at,
+            **run_view(stage.run),
         )
 
     def saved_stage(self, stage: Stage) -> schemas.SavedStage:
         """A stage, with what its neighbours make of it."""
         warnings = shadowed(stage, self._reader.stages(stage.project_id))
         return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
+
+    def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStage:
+        """A stage, with the ids of the deploys that its release has queued."""
+        return schemas.ReleasedStage(**dict(self.stage(stage)), deploys=list(deploys))
 
     def deploy(self, deploy: Deploy) -> schemas.Deploy:
         """A deploy."""
@@ -69,6 +83,7 @@ class Views:
             trigger=deploy.trigger,
             status=deploy.status,
             reason=deploy.reason,
+            cancelling=deploy.cancelling and not deploy.status.final,
             steps=[
                 schemas.Step(
                     name=step.name,
@@ -96,10 +111,21 @@ class Views:
             digest=instance.digest,
             state=instance.state,
             url=instance.url,
+            address=self._address(instance),
             container=instance.container,
             started_at=instance.started_at,
             stopped_at=instance.stopped_at,
         )
+
+    def _address(self, instance: Instance) -> str | None:
+        """That of its stage with the instance's own host in it; the ingress has the same scheme and port for all."""
+        stage = self._stage_of(instance.stage_id)
+        if stage.max_instances == 1 or instance.state is not InstanceState.LIVE or not instance.host_port:
+            return None
+        project = self._project_of(instance.project_id)
+        address = self._ingress.address(project, stage)
+        host = instance_host(project.name, stage.name, instance.tag, self._base_domain)
+        return address and address.replace(stage_host(project.name, stage.name, self._base_domain), host, 1)
 
     def _project(self, project_id: str) -> schemas.Named:
         project = self._project_of(project_id)
@@ -111,9 +137,12 @@ class Views:
         return self._projects[project_id]
 
     def _stage(self, stage_id: str) -> schemas.Named:
+        return schemas.Named(id=stage_id, name=self._stage_of(stage_id).name)
+
+    def _stage_of(self, stage_id: str) -> Stage:
         if stage_id not in self._stages:
             self._stages[stage_id] = self._reader.stage(stage_id)
-        return schemas.Named(id=stage_id, name=self._stages[stage_id].name)
+        return self._stages[stage_id]
 
 
 def tag_view(tag: KnownTag) -> schemas.KnownTag:

@@ -1,0 +1,83 @@
+"""How an app is run, as projects and stages show it and are told."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tagboat.api import run_values
+from tagboat.api.answers import FieldError
+from tagboat.api.bodies import Answer, Asked, unset, write_only
+from tagboat.api.values import MAX_ENV
+from tagboat.core.run import RunOptions
+
+_MERGED = ("secrets", "secret_files")
+_LISTS = ("command", "networks", "release_command")
+
+
+class RunAsked(Asked):
+    """How to run the app. `secrets` and `secret_files` are merged into those there are, name by name; null removes one."""
+
+    secrets: run_values.Secrets = write_only()
+    secret_files: run_values.SecretFiles = write_only()
+    volumes: run_values.Volumes = unset()
+    memory: run_values.Memory = unset()
+    cpus: run_values.Cpus = unset()
+    pids: run_values.Pids = unset()
+    command: run_values.Words = unset()
+    user: run_values.User = unset()
+    networks: run_values.Networks = unset()
+    labels: run_values.Labels = unset()
+    stop_signal: run_values.StopSignal = unset()
+    stop_timeout_s: run_values.StopTimeout | None = None
+    release_command: run_values.Words = unset()
+
+
+class RunShown(Answer):
+    """How the app is run. `secrets` and `secret_files` are names only; `memory` is in bytes; 0, empty and null: not said."""
+
+    secrets: list[str]
+    secret_files: list[str]
+    volumes: Mapping[str, str]
+    memory: int
+    cpus: float
+    pids: int
+    command: list[str]
+    user: str
+    networks: list[str]
+    labels: Mapping[str, str]
+    stop_signal: str
+    stop_timeout_s: int | None
+    release_command: list[str]
+
+
+def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:
+    """`values` with those that say how the app is run made into the one value `run`, on top of those `before`.
+
+    Raises FieldError where it would be too many secrets.
+    """
+    said = {name: value for name, value in values.items() if name in RunAsked.model_fields}
+    rest = {name: value for name, value in values.items() if name not in said}
+    for name in _MERGED:
+        if name in said:
+            said[name] = _merged(name, getattr(before, name), said[name])
+    for name in _LISTS:
+        if name in said:
+            said[name] = tuple(said[name])
+    return {**rest, "run": replace(before, **said)}
+
+
+def _merged(field: str, before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    merged = {name: value for name, value in {**before, **changes}.items() if value is not None}
+    if len(merged) > MAX_ENV:
+        raise FieldError(field, f"would be {len(merged)} with those there are; at most {MAX_ENV}")
+    return merged
+
+
+def run_view(run: RunOptions) -> dict[str, Any]:
+    """The fields of `RunShown`."""
+    shown: dict[str, object] = {name: getattr(run, name) for name in RunShown.model_fields}
+    return {
+        **shown,
+        **{name: sorted(getattr(run, name)) for name in _MERGED},
+        **{name: list(getattr(run, name)) for name in _LISTS},
+    }

@@ -1,0 +1,365 @@
+"""How apps are run, as projects and stages are told over HTTP: what is taken, what is shown, what is refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tagboat.core.catalog import run_config
+from tagboat.core.run import RunConfig
+from tests.support.api import UNSAID, Api, running_api
+
+pytestmark = pytest.mark.anyio
+
+SAID: dict[str, object] = {
+    "volumes": {"data": "/var/lib/data", "up.loads": "/srv/uploads"},
+    "memory": 512 << 20,
+    "cpus": 1.5,
+    "pids": 200,
+    "command": ["serve", "--port", "80", ""],
+    "user": "1000:www-data",
+    "networks": ["backend", "db_1"],
+    "labels": {"traefik.http.routers.app.rule": "Host(`a`)", "x": ""},
+    "stop_signal": "SIGINT",
+    "stop_timeout_s": 0,
+    "release_command": ["migrate", "--all"],
+}
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with running_api(tmp_path) as api:
+        yield api
+
+
+async def project(api: Api, name: str = "app", /, **more: object) -> Any:  # noqa: ANN401 - JSON
+    answer = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more})
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+async def stage(api: Api, owner: Any, name: str = "dev", /, **more: object) -> Any:  # noqa: ANN401 - JSON
+    body = {"name": name, "tag_pattern": f"{name}*", **more}
+    answer = await api.caller.post(f"/api/projects/{owner['id']}/stages", body)
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+def path_of(thing: Any) -> str:  # noqa: ANN401 - JSON
+    return f"/api/stages/{thing['id']}" if "tag_pattern" in thing else f"/api/projects/{thing['id']}"
+
+
+async def config(api: Api, owner: Any, lane: Any) -> RunConfig:  # noqa: ANN401 - JSON
+    return await api.store.read(lambda reader: run_config(reader.project(owner["id"]), reader.stage(lane["id"])))
+
+
+@pytest.mark.parametrize("kind", ["project", "stage"])
+async def test_everything_is_taken_and_shown_on_both_ways_in(api: Api, kind: str) -> None:
+    made = await project(api, **SAID) if kind == "project" else await stage(api, await project(api), **SAID)
+    cleared = await api.caller.patch(path_of(made), {name: UNSAID[name] for name in SAID})
+    changed = await api.caller.patch(path_of(made), SAID)
+
+    assert made | SAID == made
+    assert cleared.json | UNSAID == cleared.json
+    assert changed.json == made
+    assert changed.json.items() >= (await api.caller.get(path_of(made))).json.items()
+
+
+async def test_what_is_not_named_stays(api: Api) -> None:
+    made = await project(api, **SAID, secrets={"A": "a"})
+
+    changed = (await api.caller.patch(path_of(made), {"pids": 7})).json
+
+    assert changed == made | {"pids": 7}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (6 << 20, 6291456),
+        ("6m", 6291456),
+        ("512m", 536870912),
+        ("512M", 536870912),
+        ("512MiB", 536870912),
+        ("1.5g", 1610612736),
+        ("1.5 GB", 1610612736),
+        ("8388608", 8388608),
+        ("8192k", 8388608),
+        (8388608.0, 8388608),
+        ("1024t", 1 << 50),
+        (0, 0),
+        ("0", 0),
+    ],
+)
+async def test_memory_may_be_written_as_people_do(api: Api, given: object, shown: int) -> None:
+    assert (await project(api, memory=given))["memory"] == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("SIGTERM", "SIGTERM"),
+        ("INT", "SIGINT"),
+        ("sigquit", "SIGQUIT"),
+        ("15", "SIGTERM"),
+        (9, "SIGKILL"),
+        (40, "40"),
+        ("", ""),
+    ],
+)
+async def test_signals_may_be_named_or_numbered(api: Api, given: object, shown: str) -> None:
+    assert (await project(api, stop_signal=given))["stop_signal"] == shown
+
+
+async def test_a_path_loses_its_last_slash_and_networks_their_repeats(api: Api) -> None:
+    made = await project(api, volumes={"data": "/data/"}, networks=["db", "db"])
+
+    assert (made["volumes"], made["networks"]) == ({"data": "/data"}, ["db"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("secrets", {"1A": "x"}),
+        ("secrets", {"A-B": "x"}),
+        ("secrets", {"": "x"}),
+        ("secrets", {"A": 1}),
+        ("secrets", {"A": "x\u0000"}),
+        ("secrets", {"A": "x" * 32769}),
+        ("secrets", ["A"]),
+        ("secrets", None),
+        ("secrets", {f"A{number}": "" for number in range(201)}),
+        ("secret_files", {"../x": "x"}),
+        ("secret_files", {"..": "x"}),
+        ("secret_files", {".": "x"}),
+        ("secret_files", {"a/b": "x"}),
+        ("secret_files", {"": "x"}),
+        ("secret_files", {"a..b": "x"}),
+        ("secret_files", {"a" * 256: "x"}),
+        ("secret_files", {"a": "x" * (512 * 1024 + 1)}),
+        ("volumes", {"data": "data"}),
+        ("volumes", {"data": ""}),
+        ("volumes", {"data": "/"}),
+        ("volumes", {"data": "/a/../b"}),
+        ("volumes", {"data": "/.."}),
+        ("volumes", {"data": "/a/./b"}),
+        ("volumes", {"data": "//a"}),
+        ("volumes", {"data": "/a:ro"}),
+        ("volumes", {"data": "/a,b"}),
+        ("volumes", {"data": "/proc"}),
+        ("volumes", {"data": "/sys/fs"}),
+        ("volumes", {"data": "/dev/"}),
+        ("volumes", {"data": "/run/secrets"}),
+        ("volumes", {"data": "/run/secrets/x"}),
+        ("volumes", {"data": "/run"}),
+        ("volumes", {"data": "/" + "a" * 255}),
+        ("volumes", {"a": "/data", "b": "/data"}),
+        ("volumes", {"a": "/data", "b": "/data/"}),
+        ("volumes", {"a/b": "/data"}),
+        ("volumes", {"": "/data"}),
+        ("volumes", {"a": None}),
+        ("memory", 1),
+        ("memory", (6 << 20) - 1),
+        ("memory", "5m"),
+        ("memory", "2048t"),
+        ("memory", -1),
+        ("memory", "a lot"),
+        ("memory", "1..5g"),
+        ("memory", "-1g"),
+        ("memory", True),
+        ("memory", None),
+        ("memory", 2**70),
+        ("cpus", -1),
+        ("cpus", 0.001),
+        ("cpus", 1024.5),
+        ("cpus", "2"),
+        ("cpus", True),
+        ("cpus", None),
+        ("pids", -1),
+        ("pids", 2**22 + 1),
+        ("pids", 1.5),
+        ("command", "serve"),
+        ("command", ["", "x"]),
+        ("command", [1]),
+        ("command", ["x\u0000"]),
+        ("command", ["x"] * 201),
+        ("command", ["x" * 4097]),
+        ("release_command", ["", "x"]),
+        ("release_command", None),
+        ("user", "a b"),
+        ("user", ":1"),
+        ("user", "a:b:c"),
+        ("networks", ["host"]),
+        ("networks", ["none"]),
+        ("networks", ["bridge"]),
+        ("networks", ["container:x"]),
+        ("networks", ["n"] * 21),
+        ("networks", "db"),
+        ("labels", {"tagboat.managed": "false"}),
+        ("labels", {"tagboat.anything": "x"}),
+        ("labels", {"a b": "x"}),
+        ("labels", {"a=b": "x"}),
+        ("labels", {"a": 1}),
+        ("stop_signal", "SIGNAL"),
+        ("stop_signal", "0"),
+        ("stop_signal", 65),
+        ("stop_signal", "15x"),
+        ("stop_signal", True),
+        ("stop_signal", None),
+        ("stop_timeout_s", -1),
+        ("stop_timeout_s", 3601),
+        ("stop_timeout_s", "30"),
+    ],
+)
+async def test_what_cannot_work_is_refused_and_named(api: Api, field: str, value: object) -> None:
+    owner = await project(api)
+    lane = await stage(api, owner)
+
+    answers = [
+        await api.caller.post("/api/projects", {"name": "x", "image": "git.example.com/acme/x", field: value}),
+        await api.caller.patch(path_of(owner), {field: value}),
+        await api.caller.post(f"/api/projects/{owner['id']}/stages", {"name": "x", "tag_pattern": "x", field: value}),
+        await api.caller.patch(path_of(lane), {field: value}),
+    ]
+
+    for answer in answers:
+        assert answer.status == 422, answer.body
+        assert answer.json["errors"][0]["field"].partition(".")[0] == field
+        assert answer.json["errors"][0]["message"]
+    assert (await api.caller.get(path_of(owner))).json == owner
+    assert {**(await api.caller.get(path_of(lane))).json, "warnings": []} == lane
+
+
+async def test_numbers_that_are_none_are_refused(api: Api) -> None:
+    body = b'{"name": "x", "image": "git.example.com/acme/x", "cpus": NaN}'
+
+    answer = await api.caller.post("/api/projects", body)
+
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "cpus")
+
+
+# Secrets go in and never come out.
+
+
+async def test_secrets_are_merged_by_name_and_shown_by_name_only(api: Api) -> None:
+    owner = await project(
+        api, secrets={"TOKEN": "s3cr3t-1", "KEY": "s3cr3t-2", "GONE": None}, secret_files={"tls.key": "s3cr3t-3"}
+    )
+    lane = await stage(api, owner, secrets={"TOKEN": "s3cr3t-4"})
+
+    changed = await api.caller.patch(
+        path_of(owner), {"secrets": {"KEY": None, "NEW": "s3cr3t-5"}, "secret_files": {".env": "s3cr3t-6"}}
+    )
+
+    assert (owner["secrets"], owner["secret_files"], lane["secrets"]) == (["KEY", "TOKEN"], ["tls.key"], ["TOKEN"])
+    assert (changed.json["secrets"], changed.json["secret_files"]) == (["NEW", "TOKEN"], [".env", "tls.key"])
+    options = (await config(api, owner, lane)).options
+    assert options.secrets == {"TOKEN": "s3cr3t-4", "NEW": "s3cr3t-5"}
+    assert options.secret_files == {"tls.key": "s3cr3t-3", ".env": "s3cr3t-6"}
+    for path in ("/api/projects", path_of(owner), f"{path_of(owner)}/stages", path_of(lane)):
+        assert b"s3cr3t" not in (await api.caller.get(path)).body
+
+
+async def test_the_merged_secrets_have_a_limit_too(api: Api) -> None:
+    owner = await project(api, secrets={f"A{number}": "" for number in range(200)})
+
+    refused = await api.caller.patch(path_of(owner), {"secrets": {"B": ""}})
+    swapped = await api.caller.patch(path_of(owner), {"secrets": {"B": "", "A0": None}})
+
+    assert (refused.status, refused.json["detail"]) == (422, "secrets: would be 201 with those there are; at most 200")
+    assert (swapped.status, len(swapped.json["secrets"])) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"secrets": {"TOKEN=not-to-be-seen": "x"}},
+        {"secrets": {"TOKEN": "not-to-be-seen\u0000"}},
+        {"secrets": {"TOKEN": {"value": "not-to-be-seen"}}},
+        {"secrets": "not-to-be-seen"},
+        {"secret_files": {"/not-to-be-seen": "x"}},
+        {"secret_files": {"key": ["not-to-be-seen"]}},
+        {"secrets": {"TOKEN": "not-to-be-seen"}, "env": {"TOKEN": ""}},
+        {"secrets": {"TOKEN": "not-to-be-seen"}, "memory": 1},
+        {"secrets": {"TOKEN": "not-to-be-seen"}},
+    ],
+)
+async def test_no_answer_and_no_log_shows_a_secret(tmp_path: Path, body: dict[str, object]) -> None:
+    with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
+        owner = await project(api)
+        made = await api.caller.post("/api/projects", {"name": "x", "image": "git.example.com/acme/x", **body})
+        changed = await api.caller.patch(path_of(owner), body)
+
+    assert len(lines) == 3
+    assert b"not-to-be-seen" not in made.body + changed.body
+    assert "not-to-be-seen" not in json.dumps(lines, default=str)
+
+
+async def test_a_secret_that_is_in_env_too_is_refused_wherever_the_two_meet(api: Api) -> None:
+    both = {"env": {"A": "1"}, "secrets": {"A": "2"}}
+    owner = await project(api, env={"OPEN": "1"}, secrets={"CLOSED": "2"})
+    lane = await stage(api, owner, env={"LANE": "1"})
+
+    within = await api.caller.patch(path_of(owner), both)
+    below = await api.caller.patch(path_of(lane), {"env": {"CLOSED": "3"}})
+    above = await api.caller.patch(path_of(owner), {"secrets": {"LANE": "3"}})
+    new = await api.caller.post(f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "secrets": {"OPEN": "3"}})
+
+    said = [answer.json["detail"] for answer in (within, below, above, new)]
+    assert said == [
+        "secrets: A is a secret of the project and in env of the project; leave one of the two out",
+        "secrets: CLOSED is a secret of the project and in env of the stage dev; leave one of the two out",
+        "secrets: LANE is a secret of the project and in env of the stage dev; leave one of the two out",
+        "secrets: OPEN is a secret of the stage x and in env of the project; leave one of the two out",
+    ]
+    moved = await api.caller.patch(path_of(owner), {"env": {}, "secrets": {"OPEN": "1"}})
+    assert moved.status == 200
+
+
+# What cannot work together.
+
+
+async def test_two_volumes_of_project_and_stage_cannot_have_one_path(api: Api) -> None:
+    owner = await project(api, volumes={"a": "/data"})
+
+    refused = await api.caller.post(f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*", "volumes": {"b": "/data"}})
+    lane = await stage(api, owner, volumes={"a": "/data", "b": "/more"})
+    later = await api.caller.patch(path_of(owner), {"volumes": {"c": "/more"}})
+
+    assert refused.json["detail"] == "volumes: a and b, of the project and the stage dev, both have the path /data"
+    assert (later.status, later.json["errors"][0]["field"]) == (422, "volumes")
+    assert (await config(api, owner, lane)).options.volumes == {"a": "/data", "b": "/more"}
+
+
+async def test_what_cannot_run_twice_has_one_instance(api: Api) -> None:
+    owner = await project(api)
+    lane = await stage(api, owner, strategy="recreate")
+    several = await stage(api, owner, "pr", max_instances=5)
+
+    answers = [
+        await api.caller.patch(path_of(lane), {"max_instances": 2}),
+        await api.caller.patch(path_of(several), {"strategy": "recreate"}),
+        await api.caller.post(
+            f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "strategy": "recreate", "max_instances": 2}
+        ),
+    ]
+
+    for answer in answers:
+        assert answer.status == 422
+        assert answer.json["detail"] == "strategy: recreate is for an app that cannot run twice; it needs max_instances 1"
+
+
+async def test_the_only_instance_is_not_taken_away_by_its_age(api: Api) -> None:
+    owner = await project(api)
+    lane = await stage(api, owner, max_instances=2, ttl_h=48)
+
+    refused = await api.caller.patch(path_of(lane), {"max_instances": 1})
+    new = await api.caller.post(f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "ttl_h": 1})
+    cleared = await api.caller.patch(path_of(lane), {"max_instances": 1, "ttl_h": None})
+
+    assert (refused.status, new.status, cleared.status) == (422, 422, 200)
+    assert refused.json["errors"][0]["field"] == "ttl_h"
+    assert (lane["ttl_h"], cleared.json["ttl_h"]) == (48, None)
