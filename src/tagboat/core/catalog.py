@@ -21,7 +21,8 @@ class RegistryKind(StrEnum):
 class Registry:
     """Where images live.
 
-    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server.
+    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server; `ca_cert` is the PEM text
+    of the certificate authorities that are trusted beside the system's, empty for none.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Registry:
     kind: RegistryKind
     username: str = ""
     password: str | None = field(default=None, repr=False)
+    ca_cert: str = ""
 
     @property
     def host(self) -> str:

@@ -130,6 +130,7 @@ registries = Table(
     Column("kind", Coded(str, RegistryKind), nullable=False),
     Column("username", Text, nullable=False),
     Column("password", LargeBinary),
+    Column("ca_cert", Text, nullable=False, server_default=text("''")),
 )
 
 projects = Table(

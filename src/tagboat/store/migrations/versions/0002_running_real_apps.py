@@ -1,4 +1,4 @@
-"""What real apps need, watching, cancelling, and what came while a stage was held.
+"""What real apps need, watching, cancelling, what came while a stage was held, and registries' own authorities.
 
 Revision ID: 0002
 Revises: 0001
@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.add_column("stages", sa.Column("ttl_h", sa.Integer))
     _add_filled("stages", sa.Column("strategy", sa.Text, nullable=False), "'rolling'")
     _add_filled("stages", sa.Column("watch_s", sa.Integer, nullable=False), "10")
+    _add_filled("registries", sa.Column("ca_cert", sa.Text, nullable=False), "''")
     _add_filled("deploys", sa.Column("cancelling", sa.Boolean, nullable=False), "false")
     _add_filled("deploys", sa.Column("released", sa.Boolean, nullable=False), "false")
     _make_tables()
