@@ -21,8 +21,8 @@ class RegistryKind(StrEnum):
 class Registry:
     """Where images live.
 
-    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server; `ca_cert` is the PEM text
-    of the certificate authorities that are trusted beside the system's, empty for none.
+    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server; `ca_cert` is the PEM
+    text of the certificate authorities that are trusted beside the system's, empty for none.
     """
 
     id: str
