@@ -60,6 +60,19 @@ async def test_open_deploys_are_withdrawn_before_the_worker_lets_go(api: Api) ->
     assert worker.statuses == [DeployStatus.CANCELLED, DeployStatus.CANCELLED]
 
 
+async def test_a_stage_is_not_deleted_under_a_deploy(api: Api) -> None:
+    project_id, stage_id = await project_with_stage(api)
+    await put_deploy(api, deploy_record(project_id, stage_id, "v2", DeployStatus.RUNNING))
+    worker = Worker(api, project_id)
+
+    with pytest.raises(ConflictError, match=r"the deploy of v2 is at work in the stage"):
+        await removal(api, worker).remove_stage(stage_id)
+
+    assert worker.statuses == []
+    (deploy,) = await api.store.read(lambda reader: reader.deploys(stage_id=stage_id))
+    assert deploy.status is DeployStatus.RUNNING
+
+
 async def test_a_container_that_was_just_being_started_is_removed_too(api: Api) -> None:
     project_id, stage_id = await project_with_stage(api)
     await put_instance(api, project_id, stage_id, InstanceState.DRAINING)

@@ -39,7 +39,11 @@ class Removal:
         )
 
     async def remove_stage(self, stage_id: str) -> None:
-        """Delete a stage with its deploys and containers; raises as `remove_project` does."""
+        """Delete a stage with its deploys and containers.
+
+        Raises as `remove_project` does, and ConflictError while a deploy is at work in it: nothing is changed then.
+        """
+        await self.store.read(lambda reader: _refuse_at_work(reader, stage_id))
         await self._remove(lambda reader: [reader.stage(stage_id).id], lambda tx: tx.delete_stage(stage_id))
 
     async def _remove(self, stages: Callable[[Reader], list[str]], delete: Callable[[Tx], None]) -> None:
@@ -78,6 +82,15 @@ class Removal:
         stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock())
         await self.store.write(lambda tx: tx.put_instance(stopped))
         log.info("container removed", action="remove", container=instance.container)
+
+
+def _refuse_at_work(reader: Reader, stage_id: str) -> None:
+    name = reader.stage(stage_id).name
+    for deploy in reader.open_deploys(stage_id):
+        if deploy.status is DeployStatus.RUNNING:
+            raise ConflictError(
+                f"the deploy of {deploy.tag} is at work in the stage {name}; cancel it or wait for its end first"
+            )
 
 
 def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
