@@ -14,6 +14,8 @@ from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
 
 LEAD_EVERY_S = 60.0
+FOLLOW_S = 1.0
+"""Seconds after which a replica leads its own ingress by what others have written down."""
 RETRY_S = 1.0
 _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
@@ -40,6 +42,8 @@ class Traffic:
 
     async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
         """Wait until these answer no request any more, at most `limit_s` seconds; how that came out, in words."""
+        if not self._store.exclusive:
+            await asyncio.sleep(2 * FOLLOW_S)  # until every other replica's ingress has followed
         clock = asyncio.get_running_loop().time
         began, quiet, left = clock(), 0, "it is not known how many requests were"
         while clock() - began < limit_s:
@@ -61,11 +65,11 @@ class Traffic:
         return sum(counts)
 
     async def run(self) -> None:
-        """Lead at once, whenever stages or their addresses change, and every minute; until cancelled."""
+        """Lead at once, whenever stages or their addresses change, and every minute (where others write too: every second)."""
         self._store.listen(Topic.ROUTES, self._news.set)
         while True:
             self._news.clear()
-            pause = LEAD_EVERY_S
+            pause = LEAD_EVERY_S if self._store.exclusive else FOLLOW_S
             try:
                 await self.lead()
             except TagboatError as error:
