@@ -18,17 +18,23 @@ from tests.support.api import TOKEN, Api, running_api
 from tests.support.records import put_instance
 
 # A value can be well formed and yet name what does not exist (`registry`), or fit no other one (a healthcheck's path without
-# a port): no schema can say that, so only there a 422 to what the schema allows is no failure. The ids are of things that no
-# call can make without a worker, or that are hard to come by.
+# a port, a name that is a secret and in env, two volumes at one path): no schema can say that, so only there a 422 to what the
+# schema allows is no failure. The ids are of things that no call can make without a worker, or that are hard to come by.
 _CONFIG = """
 parameters = {{ deploy_id = "{deploy}", instance_id = "{instance}" }}
 
 [[operations]]
-include-name = ["POST /api/projects", "PATCH /api/projects/{{project_id}}"]
+include-name = [
+    "POST /api/projects", "PATCH /api/projects/{{project_id}}",
+    "POST /api/projects/{{project_id}}/stages", "PATCH /api/stages/{{stage_id}}",
+]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
 
 [[operations]]
-include-name = "POST /api/stages/{{stage_id}}/deploys"
+include-name = [
+    "POST /api/stages/{{stage_id}}/deploys", "POST /api/stages/{{stage_id}}/rollback",
+    "POST /api/stages/{{stage_id}}/promote", "POST /api/stages/{{stage_id}}/hold", "POST /api/stages/{{stage_id}}/release",
+]
 parameters = {{ stage_id = "{stage}" }}
 """
 
@@ -77,4 +83,4 @@ def test_the_api_is_as_its_description_says(tmp_path: Path, phases: str) -> None
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 30" in done.stdout or phases == "stateful", done.stdout
+    assert "Tested: 36" in done.stdout or phases == "stateful", done.stdout

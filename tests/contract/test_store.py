@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
+from tagboat.core.catalog import KnownTag, Offer, Project, Registry, RegistryKind, Stage, Strategy
 from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import (
     ACTIVE_STATES,
@@ -28,6 +29,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
 from tests.support.postgres import Postgres, running_postgres
@@ -38,6 +40,22 @@ NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC)
 ONE = Digest("sha256:" + "1" * 64)
 TWO = Digest("sha256:" + "2" * 64)
 Open = Callable[[], SqlStore]
+OPTIONS = RunOptions(
+    secrets={"TOKEN": "correct horse", "EMPTY": "", "ü": "\u2028"},
+    secret_files={"tls.key": "battery\nstaple"},
+    volumes={"data": "/var/lib/data"},
+    memory=1 << 50,
+    cpus=0.25,
+    pids=100,
+    command=("serve", ""),
+    user="1000:1000",
+    networks=("backend", "db"),
+    labels={"a.b": "c"},
+    stop_signal="SIGINT",
+    stop_timeout_s=0,
+    release_command=("migrate",),
+)
+CONFIG = RunConfig(port=8080, healthcheck="/up", env={"A": "plain"}, options=OPTIONS)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -166,6 +184,103 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
     assert await store.read(lambda reader: reader.stage(stage.id)) == stage
 
 
+async def test_how_apps_are_run_comes_back_as_it_was(store: SqlStore) -> None:
+    project = a_project(run=OPTIONS)
+    stage = a_stage(project, run=OPTIONS, strategy=Strategy.RECREATE, watch_s=0, ttl_h=87_600)
+    await add(store, project, stage, a_project("bare"))
+    assert await store.read(lambda reader: reader.project(project.id)) == project
+    assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
+    assert await store.read(lambda reader: reader.stages(project.id)) == [stage]
+    bare = await store.read(lambda reader: reader.project_by_name("bare"))
+    assert bare is not None
+    assert bare.run == NO_OPTIONS
+
+
+async def test_how_apps_are_run_is_changed_and_unsaid(store: SqlStore) -> None:
+    project = a_project(run=OPTIONS)
+    stage = a_stage(project, run=OPTIONS)
+    await add(store, project, stage)
+    changed = replace(OPTIONS, secrets={"TOKEN": "another"}, memory=0)
+    for run in (changed, NO_OPTIONS):
+        await store.write(lambda tx, run=run: tx.put_project(replace(project, run=run)))  # type: ignore[misc]
+        await store.write(lambda tx, run=run: tx.put_stage(replace(stage, run=run)))  # type: ignore[misc]
+        assert (await store.read(lambda reader: reader.project(project.id))).run == run
+        assert (await store.read(lambda reader: reader.stage(stage.id))).run == run
+
+
+async def test_the_configuration_of_a_deploy_is_kept_with_it(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy, other = a_deploy(stage), a_deploy(stage, "v2")
+    await add(store, project, stage, deploy, other)
+    assert await store.read(lambda reader: reader.deploy_config(deploy.id)) is None
+
+    def work(tx: Tx) -> RunConfig | None:
+        tx.put_deploy_config(deploy.id, CONFIG)
+        return tx.deploy_config(deploy.id)
+
+    assert await store.write(work) == CONFIG
+    assert await store.read(lambda reader: reader.deploy_config(deploy.id)) == CONFIG
+    assert await store.read(lambda reader: reader.deploy_config(other.id)) is None
+    second = replace(CONFIG, port=0, options=NO_OPTIONS)
+    await store.write(lambda tx: tx.put_deploy_config(deploy.id, second))
+    assert await store.read(lambda reader: reader.deploy_config(deploy.id)) == second
+
+
+async def test_a_deploy_keeps_that_it_is_to_be_cancelled_and_has_been_released(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    await add(store, project, stage, deploy)
+    changed = replace(deploy, cancelling=True, released=True)
+    await store.write(lambda tx: tx.put_deploy(changed))
+    assert await store.read(lambda reader: reader.deploy(deploy.id)) == changed
+
+
+def an_offer(stage: Stage, tag: str, minute: int = 0, digest: Digest | None = None) -> Offer:
+    return Offer(stage_id=stage.id, tag=tag, digest=digest, source="poll", seen_at=NOW + timedelta(minutes=minute))
+
+
+def add_offer(offer: Offer, tx: Tx) -> None:
+    tx.add_offer(offer)
+
+
+async def test_offers_come_oldest_first_and_a_later_one_of_a_tag_takes_its_place(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    await add(store, project, stage, other)
+    foreign = an_offer(other, "v1")
+    first = [an_offer(stage, "v1", 1), an_offer(stage, "v3", 3), an_offer(stage, "v2", 2), foreign]
+    for offer in first:
+        await store.write(partial(add_offer, offer))
+    assert [offer.tag for offer in await store.read(lambda reader: reader.offers(stage.id))] == ["v1", "v2", "v3"]
+
+    def work(tx: Tx) -> list[Offer]:
+        tx.add_offer(an_offer(stage, "v1", 4, ONE))
+        return tx.offers(stage.id)
+
+    seen = await store.write(work)
+    assert seen == [an_offer(stage, "v2", 2), an_offer(stage, "v3", 3), an_offer(stage, "v1", 4, ONE)]
+    assert await store.read(lambda reader: reader.offers(stage.id)) == seen
+    assert await store.read(lambda reader: reader.offers(other.id)) == [foreign]
+
+
+async def test_offers_are_deleted_by_stage(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    await add(store, project, stage, other)
+
+    def work(tx: Tx) -> list[Offer]:
+        for lane in (stage, other):
+            tx.add_offer(an_offer(lane, "v1"))
+        tx.delete_offers(stage.id)
+        return tx.offers(stage.id)
+
+    assert await store.write(work) == []
+    assert await store.read(lambda reader: reader.offers(stage.id)) == []
+    assert await store.read(lambda reader: reader.offers(other.id)) == [an_offer(other, "v1")]
+
+
 async def test_a_deploy_comes_back_as_it_was(store: SqlStore) -> None:
     project = a_project()
     stage = a_stage(project)
@@ -264,6 +379,27 @@ async def test_a_password_is_changed_and_cleared(store: SqlStore) -> None:
     for password in ("new", None, ""):
         await store.write(lambda tx, password=password: tx.put_registry(replace(registry, password=password)))  # type: ignore[misc]
         assert (await store.read(lambda reader: reader.registry(registry.id))).password == password
+
+
+def database_files(folder: Path) -> bytes:
+    """What is in SQLite's files; nothing where the database is elsewhere."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("tagboat.db*")))
+
+
+async def test_how_apps_are_run_is_nowhere_in_the_clear(store: SqlStore, tmp_path: Path) -> None:
+    project = a_project(run=OPTIONS)
+    stage = a_stage(project, run=OPTIONS)
+    deploy = a_deploy(stage)
+    await add(store, project, stage, deploy)
+    await store.write(lambda tx: tx.put_deploy_config(deploy.id, CONFIG))
+    with store._engine.connect() as connection:
+        cells = [cell for table in tables.metadata.sorted_tables for row in connection.execute(select(table)) for cell in row]
+    sealed = [cell for cell in cells if isinstance(cell, bytes)]
+    everything = b"".join([*sealed, *(str(cell).encode() for cell in cells if not isinstance(cell, bytes))])
+    everything += database_files(tmp_path)
+    assert project.name.encode() in everything
+    assert len(sealed) == 3
+    assert [word for word in (b"correct horse", b"battery", b"staple", b"TOKEN", b"tls.key") if word in everything] == []
 
 
 async def test_another_key_is_refused_at_the_start(open_again: Open, tmp_path: Path) -> None:
@@ -474,6 +610,28 @@ async def test_a_deleted_stage_takes_its_deploys_along_even_those_just_added(sto
     await store.write(work)
     assert await store.read(lambda reader: reader.deploys()) == []
     assert await store.write(lambda tx: tx.stages(project.id)) == []
+
+
+async def test_what_came_while_a_stage_was_held_and_what_its_deploys_ran_with_goes_with_it(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    deploys = [a_deploy(stage), a_deploy(other)]
+    await add(store, project, stage, other, *deploys)
+
+    def fill(tx: Tx) -> None:
+        for lane, deploy in zip((stage, other), deploys, strict=True):
+            tx.put_deploy_config(deploy.id, CONFIG)
+            tx.add_offer(an_offer(lane, "v1"))
+
+    await store.write(fill)
+    await store.write(lambda tx: tx.delete_stage(stage.id))
+    assert await store.read(lambda reader: reader.offers(stage.id)) == []
+    assert await store.read(lambda reader: reader.deploy_config(deploys[0].id)) is None
+    assert await store.read(lambda reader: reader.deploy_config(deploys[1].id)) == CONFIG
+    await store.write(lambda tx: tx.delete_project(project.id))
+    with store._engine.connect() as connection:
+        left = [list(connection.execute(select(table))) for table in (tables.offers, tables.deploy_configs)]
+    assert left == [[], []]
 
 
 # Inside one transaction, everything written is seen.

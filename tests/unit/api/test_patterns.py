@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from tagboat.api import patterns
+from tagboat.api import patterns, run_values
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import MAX_NAME_LENGTH, parse_image_name, parse_image_ref, parse_tag
 from tagboat.core.image_glob import parse_image_glob
@@ -22,6 +24,29 @@ _SHORT_FORM = MAX_NAME_LENGTH - len("docker.io/library/")
 def _healthcheck(text: str) -> None:
     if not is_healthcheck(text):
         raise InvalidValueError(text)
+
+
+def _run_value(kind: Any, around: Callable[[str], object] = str) -> Callable[[str], object]:  # noqa: ANN401 - an annotated type is no class
+    """A parser of one kind of value; `around` makes the text into what holds it."""
+    adapter = TypeAdapter[Any](kind)
+
+    def parse(text: str) -> object:
+        try:
+            return adapter.validate_python(around(text), strict=True)
+        except ValidationError as error:
+            raise InvalidValueError(str(error)) from None
+
+    return parse
+
+
+MEMORY = _run_value(run_values.Memory)
+SIGNAL = _run_value(run_values.StopSignal)
+USER = _run_value(run_values.User)
+VOLUME_PATH = _run_value(run_values.Volumes, lambda text: {"data": text})
+VOLUME = _run_value(run_values.Volumes, lambda text: {text: "/data"})
+FILE_NAME = _run_value(run_values.SecretFiles, lambda text: {text: ""})
+NETWORK = _run_value(run_values.Networks, lambda text: [text])
+LABEL = _run_value(run_values.Labels, lambda text: {text: ""})
 
 
 def _python(pattern: str) -> str:
@@ -41,6 +66,14 @@ GRAMMARS: list[tuple[str, Callable[[str], object], int]] = [
     (patterns.HEALTHCHECK, _healthcheck, 1024),
     (patterns.SCHEDULE, parse_schedule, 255),
     (patterns.TAG_PATTERN, parse_tag_pattern, MAX_PATTERN_LENGTH),
+    (patterns.MEMORY, MEMORY, 32),
+    (patterns.SIGNAL, SIGNAL, 32),
+    (patterns.USER, USER, 128),
+    (patterns.VOLUME_PATH, VOLUME_PATH, 255),
+    (patterns.VOLUME, VOLUME, 64),
+    (patterns.FILE_NAME, FILE_NAME, 255),
+    (patterns.NETWORK, NETWORK, 128),
+    (patterns.LABEL, LABEL, 128),
 ]
 
 
@@ -61,6 +94,14 @@ def test_what_fits_is_accepted(pattern: str, parse: Callable[[str], object], lon
         (patterns.IMAGE_WITH_HOST, ["git.example.com/acme/app", "localhost:5000/app", "[::1]:5000/app"]),
         (patterns.IMAGE_WITHOUT_HOST, ["nginx", "acme/app", "a.b"]),
         (patterns.REGISTRY_URL, ["https://git.example.com", "http://127.0.0.1:5000/", "http://[::1]:5000"]),
+        (patterns.MEMORY, ["512m", "1.5g", "64MB", "2G"]),
+        (patterns.SIGNAL, ["SIGTERM", "INT", "15", ""]),
+        (patterns.USER, ["root", "1000", "1000:1000", "www-data:www-data", ""]),
+        (patterns.VOLUME_PATH, ["/data", "/var/lib/postgresql/data", "/srv/.cache", "/a..b", "/runs", "/processes"]),
+        (patterns.VOLUME, ["data", "pg_data-1", "a.b"]),
+        (patterns.FILE_NAME, ["tls.key", ".env", "id_ed25519", "a-b.c"]),
+        (patterns.NETWORK, ["backend", "db_1", "hosts"]),
+        (patterns.LABEL, ["traefik.enable", "com.example/x", "tagboat"]),
     ],
 )
 def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
@@ -82,6 +123,18 @@ def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
             parse_image_name,
             ["git.example.com/Acme", "git.example.com/a:v1", "a.b:0/x", "https://a.b/x"],
         ),
+        (patterns.MEMORY, MEMORY, ["5m", "0.001g", "x", "1g1", "-1g", "99999999999999999g"]),
+        (patterns.SIGNAL, SIGNAL, ["SIGNAL", "0", "65", "TERM ", "-9"]),
+        (patterns.USER, USER, ["a b", ":1", "a:", "a:b:c", "-x"]),
+        (
+            patterns.VOLUME_PATH,
+            VOLUME_PATH,
+            ["", "/", "data", "/..", "/a/../b", "/a/.", "//a", "/a//b", "/proc", "/dev/x", "/run", "/run/secrets/a", "/a:b"],
+        ),
+        (patterns.VOLUME, VOLUME, ["", "-a", "a/b", "a b"]),
+        (patterns.FILE_NAME, FILE_NAME, ["", ".", "..", "../a", "a/b", "a..b", "a.", "..a"]),
+        (patterns.NETWORK, NETWORK, ["host", "none", "bridge", "default", "-a", "container:a"]),
+        (patterns.LABEL, LABEL, ["tagboat.managed", "a b", "a=b", "", "ü"]),
         (patterns.IMAGE_WITHOUT_HOST, parse_image_name, ["Nginx", "a//b", "", "a/b@sha256:0", "_a"]),
     ],
 )
