@@ -12,7 +12,7 @@ from typing import Any
 import aiodocker
 from aiodocker.types import JSONValue
 
-from bench.rig import BenchError, Server, await_page, await_value, free_port, show, tagboat
+from bench.rig import BenchError, Server, await_page, await_value, free_port, remove_images, show, tagboat
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 
@@ -27,7 +27,7 @@ def measure(folder: Path) -> None:
             _by_turns(server, registry.host)
         finally:
             server.remove_projects()
-            asyncio.run(_remove_images(f"{registry.host}/"))
+            asyncio.run(remove_images(f"{registry.host}/"))
 
 
 def _by_turns(server: Server, host: str) -> None:
@@ -106,14 +106,6 @@ async def _floor(reference: str) -> Mapping[str, float]:
         finally:
             await container.delete(force=True)
     return done
-
-
-async def _remove_images(prefix: str) -> None:
-    async with aiodocker.Docker() as docker:
-        for image in await docker.images.list():
-            for reference in image["RepoDigests"] or ():
-                if reference.startswith(prefix):
-                    await docker.images.delete(reference, force=True)
 
 
 def _steps(deploy: Mapping[str, Any]) -> Mapping[str, float]:

@@ -16,6 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiodocker
+
+from tagboat.ingress.process import end_haproxy
+
 T = TypeVar("T")
 READY = "tagboat ready on "
 _SERVE = (
@@ -79,8 +83,8 @@ class Server:
 
 
 @contextmanager
-def tagboat(data_dir: Path) -> Iterator[Server]:
-    """Run a server on `data_dir` until the block ends; stderr goes to `DATA_DIR.log`."""
+def tagboat(data_dir: Path, ingress_port: int | None = None) -> Iterator[Server]:
+    """Run a server on `data_dir` until the block ends, HAProxy at `ingress_port` if given; stderr goes to `DATA_DIR.log`."""
     port, token = free_port(), secrets.token_urlsafe(24)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
     environ |= {
@@ -91,12 +95,15 @@ def tagboat(data_dir: Path) -> Iterator[Server]:
         "TAGBOAT_POLL_SCHEDULE": "@every 1h",
         "TAGBOAT_LOG_FORMAT": "json",
     }
+    if ingress_port is not None:
+        environ |= {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}"}
     with data_dir.with_suffix(".log").open("ab") as log:
         process, ready_s = start_until(_command(), READY, environ, log.fileno())
     try:
         yield Server(process, port, token, ready_s)
     finally:
         end(process)
+        end_haproxy(data_dir / "ingress")  # it outlives the server on purpose
 
 
 def _command() -> Sequence[str]:
@@ -163,6 +170,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def remove_images(prefix: str) -> None:
+    """Remove the images whose names begin with `prefix` from the engine."""
+    async with aiodocker.Docker() as docker:
+        for image in await docker.images.list():
+            for reference in image["RepoDigests"] or ():
+                if reference.startswith(prefix):
+                    await docker.images.delete(reference, force=True)
 
 
 def rss_mb(pid: int) -> float:

@@ -37,7 +37,10 @@ EXITS_AT_ONCE = ("/bin/sh", "-c", "echo 'reading the configuration'; echo 'no co
 NEVER_LISTENS = ("/bin/sh", "-c", "echo 'waiting for nothing'; trap 'exit 0' TERM; sleep 86400 & wait")
 FAILS_HEALTH = ("/bin/sh", "-c", "echo \"failing on port $PORT\"; trap 'exit 0' TERM; nc -ll -p $PORT -e /www/fail & wait")
 
-_APPLETS = ("sh", "cat", "date", "echo", "env", "head", "httpd", "nc", "printf", "seq", "sleep", "tr", "wget", "yes")
+_APPLETS = (
+    *("sh", "base64", "cat", "cut", "date", "echo", "env", "head", "httpd", "nc", "printf", "seq", "sha1sum", "sleep", "tail"),
+    *("tr", "wc", "wget", "xxd", "yes"),
+)
 _FAIL = """#!/bin/sh
 while read -r line && [ "${#line}" -gt 1 ]; do :; done
 printf 'HTTP/1.1 500 Internal Server Error\\r\\nContent-Length: 7\\r\\nConnection: close\\r\\n\\r\\nbroken\\n'
@@ -59,7 +62,8 @@ class PushError(Exception):
 class SampleApp:
     """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
 
-    `healthcheck` is the command line of a HEALTHCHECK that runs every second, None for none; `created` the image's date.
+    `healthcheck` is the command line of a HEALTHCHECK that runs every second, None for none; `created` the image's date;
+    `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
     """
 
     body: str = "hello"
@@ -70,6 +74,7 @@ class SampleApp:
     healthcheck: str | None = None
     created: datetime | None = None
     extra_ports: Sequence[str] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def listens_late(seconds: int) -> tuple[str, ...]:
 
 def build_image(app: SampleApp, busybox: Path = Path("/bin/busybox")) -> Image:
     """Build the image of `app`. Raises FileNotFoundError or ValueError when `busybox` is missing or not a static program."""
-    layers = (_busybox_layer(busybox), _app_layer(app.body))
+    layers = (_busybox_layer(busybox), _app_layer(app.body, app.programs))
     packed = [_gzip(layer) for layer in layers]
     config = _json(_config(app, [_digest(layer) for layer in layers]))
     manifest = {
@@ -223,9 +228,13 @@ def _busybox_layer(busybox: Path) -> bytes:
     return tar.close()
 
 
-def _app_layer(body: str) -> bytes:
+def _app_layer(body: str, programs: Mapping[str, str]) -> bytes:
     tar = _Tar()
     tar.directory("www", 0o755)
+    if programs:
+        tar.directory("www/cgi-bin", 0o755)
+    for name, text in programs.items():
+        tar.file(name, text.encode(), 0o755)
     tar.file("www/fail", _FAIL.encode(), 0o755)
     tar.file("www/health", b"ok", 0o644)
     # httpd's ETag is made of date and length: a date that follows from the text keeps browsers from showing the last version.

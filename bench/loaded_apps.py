@@ -1,0 +1,41 @@
+"""The apps that are loaded: one that is deployed again and again, and one whose WebSocket is to notice nothing of it."""
+
+from demo.sample_image import SampleApp, build_image, push
+
+_SLOW = """#!/bin/sh
+sleep "$QUERY_STRING"
+printf 'Content-Type: text/plain\\r\\nContent-Length: 5\\r\\n\\r\\nslept'
+"""
+_UPLOAD = """#!/bin/sh
+length=$(head -c "$CONTENT_LENGTH" | wc -c)
+printf 'Content-Type: text/plain\\r\\nContent-Length: %d\\r\\n\\r\\n%s' "${#length}" "$length"
+"""
+# The handshake of RFC 6455, then an echo of text messages of four bytes, which reach it masked: ten bytes each.
+_WEBSOCKET = """#!/bin/sh
+while read -r name value && [ "${#name}" -gt 1 ]; do
+  case "$name" in [Ss]ec-[Ww]eb[Ss]ocket-[Kk]ey:) key=${value%?} ;; esac
+done
+[ -n "$key" ] || exit
+hash=$(printf '%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11' "$key" | sha1sum | cut -c1-40)
+printf 'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n'
+printf 'Sec-WebSocket-Accept: %s\\r\\n\\r\\n' "$(printf '%s' "$hash" | xxd -r -p | base64)"
+while text=$(head -c 10 | tail -c 4) && [ -n "$text" ]; do printf '\\201\\004%s' "$text"; done
+"""
+_LISTEN = ("/bin/sh", "-c", "trap 'exit 0' TERM; nc -ll -p $PORT -e /www/websocket & wait")
+PAGE = "hello"
+
+
+def push_loaded(registry_host: str, repository: str, tag: str) -> None:
+    """Push an app that answers `/` with `PAGE`, `/cgi-bin/slow?S` after S seconds, `/cgi-bin/upload` with how many bytes came.
+
+    On SIGTERM it ends at once, as most apps do that nobody has taught better.
+    """
+    programs = {"www/cgi-bin/slow": _SLOW, "www/cgi-bin/upload": _UPLOAD}
+    app = SampleApp(body=PAGE, labels={"tagboat.healthcheck": "/health", "bench.tag": tag}, programs=programs)
+    push(registry_host, repository, tag, build_image(app))
+
+
+def push_websocket(registry_host: str, repository: str, tag: str) -> None:
+    """Push an app that takes nothing but WebSockets and sends back each message of four bytes."""
+    app = SampleApp(cmd=_LISTEN, programs={"www/websocket": _WEBSOCKET})
+    push(registry_host, repository, tag, build_image(app))
