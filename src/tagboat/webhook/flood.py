@@ -1,0 +1,54 @@
+"""How many calls a webhook takes: so many from each address and so many in all, by token buckets."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+MAX_ADDRESSES = 10_000
+"""Addresses that are remembered; the one silent longest is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`burst` calls at once, and `per_s` a second in the long run."""
+
+    per_s: float
+    burst: int
+
+
+class Limiter:
+    """Counts calls against a rate for each address and one for all together."""
+
+    def __init__(self, each: Rate, together: Rate) -> None:
+        self._each = each
+        self._together = together
+        self._all = _Bucket(together.burst)
+        self._by_address: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, address: str, now: float) -> float:
+        """Count one call at `now` (seconds of a steady clock). 0 if it is within the rates, else seconds until one will be."""
+        bucket = self._by_address.get(address)
+        if bucket is None:
+            bucket = self._by_address[address] = _Bucket(self._each.burst, now)
+            if len(self._by_address) > MAX_ADDRESSES:
+                self._by_address.popitem(last=False)
+        else:
+            self._by_address.move_to_end(address)
+        wait = max(bucket.wait(self._each, now), self._all.wait(self._together, now))
+        if not wait:
+            bucket.tokens -= 1
+            self._all.tokens -= 1
+        return wait
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What is left of a burst, as of `at`."""
+
+    tokens: float
+    at: float = 0.0
+
+    def wait(self, rate: Rate, now: float) -> float:
+        """Fill up, and say how long until there is a whole token."""
+        self.tokens = min(rate.burst, self.tokens + max(now - self.at, 0.0) * rate.per_s)
+        self.at = now
+        return 0.0 if self.tokens >= 1 else (1 - self.tokens) / rate.per_s
