@@ -115,6 +115,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
             public_url=settings.public_url,
+            base_domain=settings.base_domain,
             version=__version__,
             clock=clock,
             tally=tally,
