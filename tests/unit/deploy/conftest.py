@@ -36,3 +36,9 @@ def new_store(tmp_path: Path) -> Iterator[Callable[[], SqlStore]]:
 async def world(new_store: Callable[[], SqlStore], clock: Clock, anyio_backend: str) -> World:  # noqa: ARG001 - it runs this
     """A project with a stage, nothing deployed."""
     return await build_world(new_store(), clock)
+
+
+@pytest.fixture
+async def led(new_store: Callable[[], SqlStore], clock: Clock, anyio_backend: str) -> World:  # noqa: ARG001 - it runs this
+    """A project with a stage and an ingress, nothing deployed."""
+    return await build_world(new_store(), clock, ingress=True)

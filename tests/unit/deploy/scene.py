@@ -6,8 +6,9 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from tagboat.core.catalog import Project, Registry, Stage
@@ -31,7 +32,9 @@ from tagboat.core.tally import Tally
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.traffic import Traffic
 from tagboat.engine.memory import MemoryEngine, MemoryImage
+from tagboat.ingress.memory import MemoryIngress
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import START, Clock, Rim
 
@@ -39,6 +42,8 @@ IMAGE = ImageName("git.example.com", "acme/app")
 INSTALLATION = "this-installation"
 FIRST_PORT = 40000
 REFUSED = "connection refused"
+BASE_DOMAIN = "apps.test"
+HOST = f"app-dev.{BASE_DOMAIN}"
 _LONGEST_WAIT_S = 20.0
 
 
@@ -66,10 +71,14 @@ class Tags:
 
 
 class Answers:
-    """What apps answer on their ports: `says` (None: yes). `closed` keeps them from answering until `let_answer`."""
+    """What apps answer on their ports: `says` (None: yes), or what `of_port` makes of the port asked.
+
+    After `keep_waiting` nobody is answered until `let_answer`.
+    """
 
     def __init__(self) -> None:
         self.says: str | None = None
+        self.of_port: Callable[[int], Awaitable[str | None]] | None = None
         self.asked: list[tuple[int, str]] = []
         self._calls = asyncio.Semaphore(0)
         self._open = asyncio.Event()
@@ -92,7 +101,7 @@ class Answers:
         self.asked.append((port, path))
         self._calls.release()
         await self._open.wait()
-        return self.says
+        return self.says if self.of_port is None else await self.of_port(port)
 
     async def tcp(self, port: int) -> str | None:
         return await self.http(port, "")
@@ -112,7 +121,10 @@ class Ports:
 
 @dataclass(slots=True)
 class World:
-    """One project with one stage (or several), ready for deploys."""
+    """One project with one stage (or several), ready for deploys.
+
+    `cut` are the containers that were stopped or removed while they ran and traffic was led to them.
+    """
 
     store: SqlStore
     clock: Clock
@@ -124,6 +136,8 @@ class World:
     ports: Ports = field(default_factory=Ports)
     tally: Tally = field(default_factory=Tally)
     rim: Rim = field(default_factory=Rim)
+    ingress: MemoryIngress | None = None
+    cut: list[str] = field(default_factory=list)
     _news: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -138,7 +152,14 @@ class World:
             clock=self.clock.now,
             installation=INSTALLATION,
             tally=self.tally,
+            traffic=Traffic(self.store, self.ingress, BASE_DOMAIN) if self.ingress is not None else None,
         )
+
+    @property
+    def routes(self) -> Mapping[str, str]:
+        """Where the ingress leads requests."""
+        assert self.ingress is not None, "this world has no ingress"
+        return self.ingress.routes
 
     def publish(self, tag: str, content: MemoryImage | None = None) -> Digest:
         """Push an image: the registry has it under that tag, and the engine can pull it."""
@@ -252,11 +273,22 @@ class World:
         """Look up whenever a change to deploys is announced."""
         self.store.listen(Topic.DEPLOYS, self._news.set)
 
+    def see_what_is_cut(self) -> None:
+        """Note every running container that is stopped or removed while traffic is led to it."""
+        for call in ("stop", "remove"):
+            setattr(self.engine, call, partial(self._end_container, getattr(self.engine, call)))
 
-async def build_world(store: SqlStore, clock: Clock) -> World:
+    async def _end_container(self, end: Callable[[str], Awaitable[None]], container: str) -> None:
+        held = self.engine._find(container)
+        if held and held.status.running and str(held.status.host_port) in self.routes.values():
+            self.cut.append(container)
+        await end(container)
+
+
+async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -> World:
     """Put a project and its stage into a new database."""
     project = Project(id=new_id(), name="app", image=IMAGE, port=8080, created_at=START)
-    world = World(store, clock, project, a_stage(project, "dev"))
+    world = World(store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None)
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
     world.hear_of_changes()
@@ -264,6 +296,9 @@ async def build_world(store: SqlStore, clock: Clock) -> World:
     world.rim.lead_through(world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs")
     world.rim.lead_through(world.engine, "containers")
     world.rim.lead_through(world.tags, "resolve")
+    if world.ingress is not None:
+        world.see_what_is_cut()
+        world.rim.lead_through(world.ingress, "lead", "in_flight")
     return world
 
 
@@ -283,6 +318,9 @@ async def assert_only(world: World, live: Instance) -> None:
     assert live.state is InstanceState.LIVE
     assert await world.containers() == [live.container]
     assert await world.is_running(live.container)
+    if world.ingress is not None:
+        assert world.routes == {HOST: str(live.host_port)}
+        assert world.cut == []
 
 
 async def assert_fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.errors import EngineError, EngineUnavailableError, StoreUnavailableError
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.reconcile import RETRY_S, SWEEP_EVERY_S, keep_sweeping, sweep
+from tagboat.deploy.reconcile import BREATH_S, RETRY_S, SWEEP_EVERY_S, keep_sweeping, sweep
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import INSTALLATION, World, assert_only
 
@@ -76,8 +78,17 @@ async def test_the_container_of_a_failed_instance_is_removed(world: World) -> No
     deploy = await cut_off_in_check(world, "v2")
     failed = replace(await world.instance_of(deploy), state=InstanceState.FAILED)
     await world.store.write(lambda tx: tx.put_instance(failed))
+    await world.change_deploy(deploy, status=DeployStatus.FAILED)
     await sweep(world.parts)
     await assert_only(world, live)
+
+
+async def test_the_container_of_a_failed_instance_stays_for_the_deploy_that_will_ask_for_its_last_words(world: World) -> None:
+    deploy = await cut_off_in_check(world, "v1")
+    failed = replace(await world.instance_of(deploy), state=InstanceState.FAILED)
+    await world.store.write(lambda tx: tx.put_instance(failed))
+    await sweep(world.parts)
+    assert await world.is_running(world.container_of(deploy))
 
 
 async def test_a_container_that_is_just_being_started_stays(world: World) -> None:
@@ -181,20 +192,35 @@ async def test_a_sweep_with_nothing_to_do_changes_nothing(world: World) -> None:
 # Again and again.
 
 
-async def swept_for_a_while(world: World, sleeps: int) -> None:
-    """Keep sweeping until it has slept so often."""
+async def seconds_between_sweeps(world: World, sweeps: int) -> list[float]:
+    """Keep sweeping for so many sweeps, with the clock going on in the meantime; how long after the last each one began."""
+    began: list[datetime] = []
+
+    async def note() -> None:
+        began.append(world.clock.now())
+        world.rim.before("containers", note)
+
+    world.rim.before("containers", note)
     sweeping = asyncio.create_task(keep_sweeping(world.parts))
-    while len(world.clock.slept) < sleeps and not sweeping.done():
+    while len(began) < sweeps and not sweeping.done():
+        world.clock.move(0.25)
         await world.instances()
     sweeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sweeping
+    return [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
 
 
 async def test_it_sweeps_at_once_and_every_minute(world: World) -> None:
+    for pause in await seconds_between_sweeps(world, 3):
+        assert SWEEP_EVERY_S <= pause < SWEEP_EVERY_S + 15  # what the sweep itself takes goes on top
+
+
+async def test_it_looks_again_soon_when_a_container_has_ended(world: World) -> None:
     await world.foreign_container("orphan", **OURS)
-    await swept_for_a_while(world, 2)
-    assert world.clock.slept[:2] == [SWEEP_EVERY_S] * 2
+    to_second, to_third = await seconds_between_sweeps(world, 3)  # the first removes it, which is an ending
+    assert BREATH_S <= to_second < BREATH_S + 15
+    assert to_third >= SWEEP_EVERY_S
     assert await world.containers() == []
 
 
@@ -209,11 +235,10 @@ async def test_it_comes_back_sooner_after_a_failure(world: World, away: str) -> 
     async def let_the_next_read_fail() -> None:
         world.rim.before("read", database_fails)
 
-    await world.foreign_container("orphan", **OURS)
     if away == "engine":
-        world.rim.before("containers", engine_fails)
+        world.rim.after("containers", engine_fails)
     else:
         world.rim.after("containers", let_the_next_read_fail)
-    await swept_for_a_while(world, 2)
-    assert world.clock.slept[:2] == [RETRY_S, SWEEP_EVERY_S]
-    assert await world.containers() == []
+    after_failure, after_success = await seconds_between_sweeps(world, 3)
+    assert RETRY_S <= after_failure < RETRY_S + 15
+    assert after_success >= SWEEP_EVERY_S

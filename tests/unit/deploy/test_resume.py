@@ -109,6 +109,7 @@ async def test_started_again_it_can_still_fail_and_be_taken_back(world: World, n
         StepName.START: StepStatus.DONE,
         StepName.CHECK: StepStatus.FAILED,
         StepName.SWITCH: StepStatus.PENDING,
+        StepName.WATCH: StepStatus.PENDING,
         StepName.DRAIN: StepStatus.PENDING,
         StepName.RETIRE: StepStatus.PENDING,
     }
