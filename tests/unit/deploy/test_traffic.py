@@ -1,0 +1,441 @@
+"""Where traffic goes by what is on record, making it go there, and waiting until it has gone."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from tagboat.core.catalog import Project, Stage, Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.errors import IngressUnavailableError, StoreUnavailableError
+from tagboat.core.ids import new_id
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.route import Route, Way
+from tagboat.deploy.traffic import FOLLOW_S, LEAD_EVERY_S, RETRY_S, Traffic, routes
+from tests.unit.deploy.rim import START
+from tests.unit.deploy.scene import BASE_DOMAIN, HOST, World, a_stage
+
+pytestmark = pytest.mark.anyio
+
+AWAY = IngressUnavailableError("HAProxy does not answer")
+
+
+async def an_instance(
+    world: World,
+    tag: str,
+    port: int,
+    *,
+    stage: Stage | None = None,
+    state: InstanceState = InstanceState.LIVE,
+    status: DeployStatus = DeployStatus.SUCCEEDED,
+) -> Instance:
+    """An instance on record, newer than those before, with the deploy that made it."""
+    where = stage or world.stage
+    deploy = Deploy(
+        id=new_id(),
+        project_id=where.project_id,
+        stage_id=where.id,
+        tag=tag,
+        digest=Digest("sha256:" + "a" * 64),
+        trigger=Trigger.MANUAL,
+        status=status,
+        created_at=START,
+    )
+    instance = Instance(
+        id=new_id(),
+        deploy_id=deploy.id,
+        project_id=deploy.project_id,
+        stage_id=deploy.stage_id,
+        tag=tag,
+        digest=Digest("sha256:" + "a" * 64),
+        state=state,
+        container=f"app-{deploy.id}",
+        host_port=port,
+        fingerprint="0",
+        started_at=START,
+    )
+    await world.store.write(lambda tx: tx.add_deploy(deploy))
+    await world.store.write(lambda tx: tx.add_instance(instance))
+    return instance
+
+
+async def another_project(world: World, name: str, stage: str, *, age_h: int, **fields: object) -> Stage:
+    """A stage of another project, so many hours older than the scene's (or younger, below 0)."""
+    project = Project(
+        id=new_id(), name=name, image=ImageName("git.example.com", f"acme/{new_id()}"), port=80, created_at=START
+    )
+    made = replace(a_stage(project, stage), created_at=START - timedelta(hours=age_h), **fields)  # type: ignore[arg-type]
+    await world.store.write(lambda tx: tx.add_project(project))
+    await world.store.write(lambda tx: tx.add_stage(made))
+    return made
+
+
+async def found(world: World) -> dict[str, tuple[Way, int]]:
+    listed = await world.store.read(lambda reader: routes(reader, BASE_DOMAIN))
+    by_host = {route.host: (route.way, route.port) for route in listed}
+    assert len(by_host) == len(listed)  # no host twice
+    return by_host
+
+
+# One stage.
+
+
+async def test_a_stage_leads_to_what_is_live(world: World) -> None:
+    await an_instance(world, "v1", 40001)
+    assert await found(world) == {HOST: (Way.OPEN, 40001)}
+
+
+async def test_a_stage_with_nothing_says_so(world: World) -> None:
+    assert await found(world) == {HOST: (Way.NONE, 0)}
+
+
+@pytest.mark.parametrize("state", [state for state in InstanceState if state is not InstanceState.LIVE])
+async def test_only_what_is_live_is_led_to(world: World, state: InstanceState) -> None:
+    await an_instance(world, "v1", 40001, state=state)
+    assert await found(world) == {HOST: (Way.NONE, 0)}
+
+
+async def test_what_has_no_port_cannot_be_led_to(world: World) -> None:
+    await an_instance(world, "v1", 0)
+    assert await found(world) == {HOST: (Way.NONE, 0)}
+
+
+async def test_of_several_the_newest_serves_the_stage(world: World) -> None:
+    await an_instance(world, "v1", 40001)
+    await an_instance(world, "v2", 40002)
+    assert await found(world) == {HOST: (Way.OPEN, 40002)}
+
+
+async def test_the_newest_without_a_port_leaves_the_stage_to_the_one_before(world: World) -> None:
+    await an_instance(world, "v1", 40001)
+    await an_instance(world, "v2", 0)
+    assert await found(world) == {HOST: (Way.OPEN, 40001)}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "status", "way"),
+    [
+        (Strategy.RECREATE, DeployStatus.RUNNING, Way.HELD),
+        (Strategy.RECREATE, DeployStatus.QUEUED, Way.NONE),
+        (Strategy.RECREATE, DeployStatus.FAILED, Way.NONE),
+        (Strategy.ROLLING, DeployStatus.RUNNING, Way.NONE),
+    ],
+)
+async def test_requests_are_held_while_an_app_that_cannot_run_twice_restarts(
+    world: World, strategy: Strategy, status: DeployStatus, way: Way
+) -> None:
+    await world.change_stage(strategy=strategy, domains=("app.example.com",))
+    await an_instance(world, "v1", 40001, state=InstanceState.DRAINING)
+    await an_instance(world, "v2", 40002, state=InstanceState.STARTING, status=status)
+    assert await found(world) == {HOST: (way, 0), "app.example.com": (way, 0)}
+
+
+async def test_the_deploy_of_another_stage_holds_nothing_here(world: World) -> None:
+    await world.change_stage(strategy=Strategy.RECREATE)
+    other = await world.another_stage("prod")
+    await an_instance(world, "v1", 40001, stage=other, status=DeployStatus.RUNNING)
+    assert (await found(world))[HOST] == (Way.NONE, 0)
+
+
+async def test_domains_lead_where_the_stage_does(world: World) -> None:
+    await world.change_stage(domains=("app.example.com", "www.example.com"))
+    await an_instance(world, "v1", 40001)
+    assert await found(world) == dict.fromkeys((HOST, "app.example.com", "www.example.com"), (Way.OPEN, 40001))
+
+
+# Side by side.
+
+
+async def test_previews_have_an_address_each(world: World) -> None:
+    await world.change_stage(max_instances=3)
+    await an_instance(world, "PR-1", 40001)
+    await an_instance(world, "pr_2", 40002)
+    await an_instance(world, "pr-3", 40003, state=InstanceState.DRAINING)
+    assert await found(world) == {
+        HOST: (Way.OPEN, 40002),
+        f"app-dev-pr-1.{BASE_DOMAIN}": (Way.OPEN, 40001),
+        f"app-dev-pr-2.{BASE_DOMAIN}": (Way.OPEN, 40002),
+    }
+
+
+async def test_of_two_previews_that_would_share_an_address_the_newer_has_it(world: World) -> None:
+    await world.change_stage(max_instances=2)
+    await an_instance(world, "pr.1", 40001)
+    await an_instance(world, "pr-1", 40002)
+    assert (await found(world))[f"app-dev-pr-1.{BASE_DOMAIN}"] == (Way.OPEN, 40002)
+
+
+async def test_a_preview_does_not_take_the_address_of_a_stage(world: World) -> None:
+    await world.change_stage(max_instances=2)
+    await an_instance(world, "eu", 40001)
+    stage = await another_project(world, "app-dev", "eu", age_h=-1)
+    await an_instance(world, "v1", 40002, stage=stage)
+    assert await found(world) == {HOST: (Way.OPEN, 40001), f"app-dev-eu.{BASE_DOMAIN}": (Way.OPEN, 40002)}
+
+
+# Of several that claim one host, the older stage has it.
+
+
+@pytest.mark.parametrize(("age_h", "port"), [(1, 40002), (-1, 40001)])
+async def test_a_domain_that_two_stages_claim_is_the_older_ones(world: World, age_h: int, port: int) -> None:
+    await world.change_stage(domains=("shop.example.com",))
+    await an_instance(world, "v1", 40001)
+    other = await another_project(world, "shop", "prod", age_h=age_h, domains=("shop.example.com",))
+    await an_instance(world, "v1", 40002, stage=other)
+    assert (await found(world))["shop.example.com"] == (Way.OPEN, port)
+
+
+@pytest.mark.parametrize(("age_h", "port"), [(1, 40002), (-1, 40001)])
+async def test_two_stages_whose_names_make_one_host(world: World, age_h: int, port: int) -> None:
+    await world.change_project(name="app-eu")  # app-eu-dev, of app-eu and dev
+    await an_instance(world, "v1", 40001)
+    other = await another_project(world, "app", "eu-dev", age_h=age_h)
+    await an_instance(world, "v1", 40002, stage=other)
+    assert await found(world) == {f"app-eu-dev.{BASE_DOMAIN}": (Way.OPEN, port)}
+
+
+async def test_an_older_stage_keeps_its_host_even_with_nothing_live(world: World) -> None:
+    other = await another_project(world, "shop", "prod", age_h=-1, domains=(HOST,))
+    await an_instance(world, "v1", 40002, stage=other)
+    assert (await found(world))[HOST] == (Way.NONE, 0)
+
+
+# Leading.
+
+
+async def test_two_leads_never_overtake_each_other(led: World) -> None:
+    """The second reads only once the first has been obeyed, so that what is older on record never comes last."""
+    traffic = led.parts.traffic
+    assert traffic is not None
+    assert led.ingress is not None
+    led_to = led.ingress.lead
+    entered, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(wanted: list[Route]) -> None:
+        if not entered.is_set():
+            entered.set()
+            await let_go.wait()
+        await led_to(wanted)
+
+    led.ingress.lead = slowly  # type: ignore[method-assign, assignment]
+    first = asyncio.create_task(traffic.lead())
+    await entered.wait()
+    second = asyncio.create_task(traffic.lead())
+    await an_instance(led, "v1", 40001)
+    let_go.set()
+    await asyncio.gather(first, second)
+    assert led.ingress.journal == [{HOST: "none"}, {HOST: "40001"}]
+
+
+async def leading(world: World, leads: int) -> list[float]:
+    """Keep leading for so many times, with the clock going on; how long after the last one each began."""
+    traffic = world.parts.traffic
+    assert traffic is not None
+    began: list[float] = []
+
+    async def note() -> None:
+        began.append(world.clock.now().timestamp())
+        world.rim.before("lead", note)
+
+    world.rim.before("lead", note)
+    running = asyncio.create_task(traffic.run())
+    await asyncio.sleep(0)  # it reads before anybody else does
+    while len(began) < leads and not running.done():
+        world.clock.move(0.25)
+        await world.instances()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    return [later - earlier for earlier, later in pairwise(began)]
+
+
+async def test_traffic_is_led_at_once_and_every_minute(led: World) -> None:
+    for pause in await leading(led, 3):
+        assert LEAD_EVERY_S <= pause < LEAD_EVERY_S + 15
+
+
+async def test_where_others_write_too_it_follows_every_second(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(led.store), "exclusive", False)
+    for pause in await leading(led, 3):
+        assert FOLLOW_S <= pause < FOLLOW_S + 15
+
+
+async def test_an_ingress_that_is_away_is_led_again_soon(led: World) -> None:
+    assert led.ingress is not None
+    led.ingress.fail("lead", AWAY)
+    after_failure, after_success = await leading(led, 3)
+    assert RETRY_S <= after_failure < RETRY_S + 15
+    assert after_success >= LEAD_EVERY_S
+    assert led.routes == {HOST: "none"}
+
+
+async def test_a_database_that_is_away_is_no_end_of_it(led: World) -> None:
+    async def fails() -> None:
+        raise StoreUnavailableError("the database is locked")
+
+    led.rim.before("read", fails)
+    await leading(led, 1)
+    assert led.routes == {HOST: "none"}
+
+
+async def test_a_new_domain_is_led_at_once(led: World) -> None:
+    traffic = led.parts.traffic
+    assert traffic is not None
+    led_once = asyncio.Event()
+
+    async def note() -> None:
+        led_once.set()
+        led.rim.after("lead", note)
+
+    led.rim.after("lead", note)
+    running = asyncio.create_task(traffic.run())
+    await led_once.wait()
+    led_once.clear()
+    await led.change_stage(domains=("new.example.com",))
+    async with asyncio.timeout(LEAD_EVERY_S / 2):
+        await led_once.wait()
+    running.cancel()
+    assert led.routes == {HOST: "none", "new.example.com": "none"}
+
+
+# Draining.
+
+
+def traffic_of(world: World) -> Traffic:
+    traffic = world.parts.traffic
+    assert traffic is not None
+    return traffic
+
+
+async def requests_in_flight(world: World, instance: Instance, *ends_after: float) -> None:
+    """Begin requests to it, each of which ends once the clock has gone on so many seconds from now."""
+    assert world.ingress is not None
+    await traffic_of(world).lead()
+    due = []
+    for seconds in ends_after:
+        assert await world.ingress.begin(HOST) == instance.host_port
+        due.append(world.clock.now() + timedelta(seconds=seconds))
+
+    async def end_what_is_due() -> None:
+        for moment in [moment for moment in due if moment <= world.clock.now()]:
+            due.remove(moment)
+            world.ingress.end(instance.host_port)  # type: ignore[union-attr] # seen above
+        world.rim.before("in_flight", end_what_is_due)
+
+    world.rim.before("in_flight", end_what_is_due)
+
+
+def asked(world: World) -> int:
+    return world.rim.calls.count("in_flight")
+
+
+async def test_what_answers_nothing_has_drained_once_two_looks_agree(led: World) -> None:
+    instance = await an_instance(led, "v1", 40001)
+    said = await traffic_of(led).drained([instance], 30)
+    assert said.startswith("no request was in flight any more after 0.")
+    assert asked(led) == 2
+
+
+async def test_a_request_between_two_looks_is_not_overlooked(led: World) -> None:
+    instance = await an_instance(led, "v1", 40001)
+    await traffic_of(led).lead()
+
+    async def begin() -> None:
+        assert led.ingress is not None
+        await led.ingress.begin(HOST)
+        led.rim.before("in_flight", nothing)
+        led.rim.before("in_flight", end)
+
+    async def end() -> None:
+        assert led.ingress is not None
+        led.ingress.end(instance.host_port)
+
+    led.rim.after("in_flight", begin)  # the first look has found nothing
+    await traffic_of(led).drained([instance], 30)
+    assert asked(led) == 4  # none, one, none, none
+
+
+async def nothing() -> None:
+    """Let it pass."""
+
+
+async def test_requests_in_flight_are_waited_for(led: World) -> None:
+    instance = await an_instance(led, "v1", 40001)
+    await requests_in_flight(led, instance, 2, 5)
+    began = led.clock.now()
+    said = await traffic_of(led).drained([instance], 30)
+    assert 5 <= (led.clock.now() - began).total_seconds() < 6
+    assert said.startswith("no request was in flight any more after 5.")
+
+
+@pytest.mark.parametrize(
+    ("ends_after", "said"),
+    [
+        ((100,), "1 request was still in flight after 10 s"),
+        ((1, 100, 100), "2 requests were still in flight after 10 s"),
+    ],
+)
+async def test_but_no_longer_than_is_allowed(led: World, ends_after: tuple[float, ...], said: str) -> None:
+    instance = await an_instance(led, "v1", 40001)
+    await requests_in_flight(led, instance, *ends_after)
+    began = led.clock.now()
+    assert await traffic_of(led).drained([instance], 10) == said
+    assert 10 <= (led.clock.now() - began).total_seconds() < 11
+
+
+async def test_an_ingress_that_is_silent_for_a_while_is_asked_on(led: World) -> None:
+    assert led.ingress is not None
+    instance = await an_instance(led, "v1", 40001)
+    for _ in range(3):
+        led.ingress.fail("in_flight", AWAY)
+    assert (await traffic_of(led).drained([instance], 30)).startswith("no request was in flight any more")
+    assert asked(led) == 5
+
+
+async def test_what_it_said_before_it_fell_silent_does_not_count(led: World) -> None:
+    assert led.ingress is not None
+    instance = await an_instance(led, "v1", 40001)
+
+    async def fall_silent() -> None:
+        assert led.ingress is not None
+        led.ingress.fail("in_flight", AWAY)
+
+    led.rim.after("in_flight", fall_silent)
+    await traffic_of(led).drained([instance], 30)
+    assert asked(led) == 4  # none, silence, none, none
+
+
+async def test_an_ingress_that_stays_silent_is_waited_for_no_longer_than_for_requests(led: World) -> None:
+    assert led.ingress is not None
+    instance = await an_instance(led, "v1", 40001)
+    for _ in range(1000):
+        led.ingress.fail("in_flight", AWAY)
+    began = led.clock.now()
+    said = await traffic_of(led).drained([instance], 10)
+    assert said == "it is not known how many requests were still in flight after 10 s"
+    assert 10 <= (led.clock.now() - began).total_seconds() < 11
+
+
+async def test_what_has_no_port_has_nothing_to_drain(led: World) -> None:
+    instance = await an_instance(led, "v1", 0)
+    await traffic_of(led).drained([instance], 30)
+    assert asked(led) == 0
+
+
+async def test_all_of_several_are_waited_for(led: World) -> None:
+    first, second = await an_instance(led, "v1", 40001), await an_instance(led, "v2", 40002)
+    await requests_in_flight(led, second, 3)
+    began = led.clock.now()
+    await traffic_of(led).drained([first, second], 30)
+    assert 3 <= (led.clock.now() - began).total_seconds() < 4
+
+
+async def test_where_others_write_too_their_ingresses_are_given_time_to_follow(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(led.store), "exclusive", False)
+    instance = await an_instance(led, "v1", 40001)
+    await traffic_of(led).drained([instance], 30)
+    assert led.clock.slept[0] == 2 * FOLLOW_S
