@@ -179,7 +179,7 @@ def _read_records(reader: Reader) -> _Records:
     busy = {deploy.stage_id for deploy in deploys.values()}
     known = {instance.container for instance in active}
     return _Records(
-        known=frozenset(known | _release_containers(reader, deploys.values())),
+        known=frozenset(known | _containers_at_work(reader, deploys.values())),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
         drained=[one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy],
@@ -188,10 +188,10 @@ def _read_records(reader: Reader) -> _Records:
     )
 
 
-def _release_containers(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
-    """Those of release commands, which run before there is an instance on record."""
-    at_work = [deploy for deploy in deploys if deploy.status is DeployStatus.RUNNING]
-    return {release_container(own_container(read_scene(reader, deploy.id))) for deploy in at_work}
+def _containers_at_work(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
+    """Those of deploys at work: a release command runs before there is an instance, a failed one is asked for its last words."""
+    own = {own_container(read_scene(reader, one.id)) for one in deploys if one.status is DeployStatus.RUNNING}
+    return own | {release_container(container) for container in own}
 
 
 def _own_labels(parts: Parts) -> dict[str, str]:
