@@ -1,0 +1,198 @@
+"""The points at which the server is killed, by the course of the deploy: before and after each call named here.
+
+A call's name says what it is, and which of its name since the deploy was ordered. `store.write` is a durable write, by the
+function that makes it; `ingress.` calls lead traffic, and ask HAProxy what `haproxy.` calls say.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+CLAIM = "claim after"
+"""The worker has written down that the deploy is its own."""
+
+_REPLACE = (
+    "beside: store.write Intake.accept#1",
+    "store.write Journal.resume#1",
+    "store.write Journal.advance to resolve#1",
+    "store.write Journal.settle_digest#1",
+    "store.write Journal.advance to pull#1",
+    "engine.inspect_image#1",
+    "engine.pull#1",
+    "engine.inspect_image#2",  # within the pull, before it and after
+    "engine.inspect_image#3",
+    "engine.inspect_image#4",
+    "store.write Journal.advance to start#1",
+    "store.write Journal.put_instance#1",
+    "engine.create#1",
+    "engine.start#1",
+    "store.write Journal.advance to check#1",
+    "engine.status#1",
+    "store.write Journal.advance to switch#1",
+    "store.write Journal.advance#1",  # who is live is switched on record
+    "ingress.lead#1",
+    "ingress.write_files#1",
+    "haproxy.show proc#1",
+    "haproxy.show info#1",
+    "haproxy.show proc#2",
+    "haproxy.show map#1",
+    "haproxy.set map#1",
+    "haproxy.show map#2",
+    "store.write Journal.advance to watch#1",
+    "engine.status#2",
+    "store.write Journal.advance to drain#1",
+    "ingress.in_flight#1",
+    "haproxy.show proc#3",
+    "haproxy.show table#1",
+    "ingress.in_flight#2",
+    "haproxy.show proc#4",
+    "haproxy.show table#2",
+    "store.write Journal.advance to retire#1",
+    "engine.stop#1",
+    "engine.remove#1",
+    "store.write retire#1",
+    "store.write Journal.advance#2",  # the last step is done
+    "store.write Journal.end#1",
+)
+_FIRST = (
+    "store.write Journal.fill_project#1",
+    "store.write Journal.advance to start#1",
+    "store.write Journal.put_instance#1",
+    "engine.create#1",
+    "engine.start#1",
+    "store.write Journal.advance to check#1",
+    "store.write Journal.advance#1",
+    "ingress.lead#1",
+    "haproxy.set map#1",
+    "store.write Journal.advance to watch#1",
+    "store.write Journal.advance to drain#1",
+    "store.write Journal.advance to retire#1",
+    "store.write Journal.advance#2",
+    "store.write Journal.end#1",
+)
+_RECREATE = (
+    "store.write Journal.put_states#1",
+    "ingress.lead#1",
+    "ingress.write_files#1",
+    "haproxy.show proc#1",
+    "haproxy.show info#1",
+    "haproxy.show proc#2",
+    "haproxy.show map#1",
+    "haproxy.set map#1",
+    "haproxy.show map#2",
+    "ingress.in_flight#1",
+    "haproxy.show proc#3",
+    "haproxy.show table#1",
+    "ingress.in_flight#2",
+    "haproxy.show proc#4",
+    "haproxy.show table#2",
+    "engine.stop#1",
+    "store.write Journal.put_instance#1",
+    "engine.create#1",
+    "engine.start#1",
+    "store.write Journal.advance to check#1",
+    "engine.status#1",
+    "store.write Journal.advance to switch#1",
+    "store.write Journal.advance#1",
+    "ingress.lead#2",
+    "ingress.write_files#2",
+    "haproxy.show info#2",
+    "haproxy.show map#3",
+    "haproxy.set map#2",
+    "haproxy.show map#4",
+    "store.write Journal.advance to watch#1",
+    "engine.status#2",
+    "store.write Journal.advance to drain#1",
+    "store.write Journal.advance to retire#1",
+    "engine.stop#2",
+    "engine.remove#1",
+    "store.write retire#1",
+    "store.write Journal.advance#2",
+    "store.write Journal.end#1",
+)
+_ROLL_BACK = (
+    "beside: store.write roll_back#1",
+    "store.write Journal.resume#1",
+    "store.write Journal.advance to resolve#1",
+    "store.write Journal.put_instance#1",
+    "engine.create#1",
+    "engine.start#1",
+    "store.write Journal.advance#1",
+    "ingress.lead#1",
+    "haproxy.set map#1",
+    "store.write Journal.advance to drain#1",
+    "engine.stop#1",
+    "engine.remove#1",
+    "store.write retire#1",
+    "store.write Journal.end#1",
+)
+_FAIL = (
+    "engine.status#1",
+    "store.write Journal.give_up#1",
+    "ingress.lead#1",
+    "ingress.write_files#1",
+    "haproxy.show map#1",
+    "engine.status#2",
+    "engine.logs#1",
+    "engine.remove#1",
+    "store.write Journal.end#1",
+)
+_FAIL_WHEN_LIVE = (
+    "engine.status#2",
+    "store.write Journal.give_up#1",
+    "ingress.lead#2",
+    "ingress.write_files#2",
+    "haproxy.show info#2",
+    "haproxy.show map#3",
+    "haproxy.set map#2",
+    "haproxy.show map#4",
+    "ingress.in_flight#1",
+    "ingress.in_flight#2",
+    "engine.logs#1",
+    "engine.remove#1",
+    "store.write Journal.end#1",
+)
+
+
+def _around(calls: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{call} {edge}" for call in calls for edge in ("before", "after"))
+
+
+POINTS: Mapping[str, Sequence[str]] = {
+    "replace": (*_around(_REPLACE), CLAIM),
+    "first": (*_around(_FIRST), CLAIM),
+    "recreate": _around(_RECREATE),
+    "roll back": (*_around(_ROLL_BACK), CLAIM),
+    "fail": _around(_FAIL),
+    "fail when live": _around(_FAIL_WHEN_LIVE),
+}
+"""What a course has in common with `replace`, in the same situation, is tried there alone."""
+
+QUICK = frozenset(
+    {
+        ("replace", "store.write Journal.put_instance#1 after"),
+        ("replace", "engine.start#1 after"),
+        ("replace", "store.write Journal.advance#1 after"),
+        ("replace", "haproxy.set map#1 after"),
+        ("replace", "engine.stop#1 after"),
+        ("recreate", "engine.stop#1 after"),
+        ("fail", "store.write Journal.give_up#1 after"),
+        ("fail when live", "ingress.lead#2 after"),
+    }
+)
+
+_NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
+_REPEATED = {"engine.status": 2, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
+"""What is called until something comes about: after so many, the next may be of another phase, or never come."""
+_ORDERS = ("Intake.accept", "roll_back")
+
+
+def stable(passed: Iterable[str]) -> list[str]:
+    """Of the points passed, those that every deploy of its course passes."""
+    return [point for point in passed if _is_stable(point)]
+
+
+def _is_stable(point: str) -> bool:
+    if point.startswith("beside: "):  # of all that is not the deploy's own, only the order that caused it
+        return any(order in point for order in _ORDERS)
+    match = _NUMBERED.fullmatch(point)
+    return point == CLAIM or (match is not None and int(match[2]) <= _REPEATED.get(match[1], 1 << 30))

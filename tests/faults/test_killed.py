@@ -1,0 +1,101 @@
+"""The server killed, by SIGKILL, at every durable write, every call of the engine and every call of HAProxy of a deploy.
+
+For each of the courses that a deploy can take there is a list of points in `points.py`, which a test holds against what
+such a deploy passes. At each point the server dies once, with people using the stage, and is started again.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults.courses import COURSES, Course, Ran
+from tests.faults.points import POINTS, QUICK, stable
+from tests.faults.world import Lane, World, world
+from tests.support.docker_registry import DockerRegistry
+
+CASES = [
+    pytest.param(course, point, id=f"{course}: {point}", marks=[pytest.mark.quick] if (course, point) in QUICK else [])
+    for course, points in POINTS.items()
+    for point in points
+]
+
+
+@pytest.fixture(scope="module")
+def stricken(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("killed"), engine_url, docker_registry.host) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lanes() -> dict[str, Lane]:
+    """The stages in use, by course."""
+    return {}
+
+
+def lane_for(course: Course, stricken: World, lanes: dict[str, Lane]) -> Lane:
+    """A stage where the course can be run: a new one where there may be no instance yet, else the one of the last case."""
+    if course.fresh or course.name not in lanes:
+        lanes[course.name] = stricken.lane(**course.stage)
+        for _ in range(course.lives):
+            stricken.live_from(lanes[course.name])
+    return lanes[course.name]
+
+
+def leave(course: Course, stricken: World, lane: Lane) -> None:
+    if course.fresh:
+        stricken.called("DELETE", f"/api/projects/{lane.project_id}")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.quick] if name == "replace" else []) for name in COURSES]
+)
+def test_the_points_listed_are_those_that_are_passed(name: str, stricken: World, lanes: dict[str, Lane]) -> None:
+    course = COURSES[name]
+    lane = lane_for(course, stricken, lanes)
+    with course.users(stricken, lane) as users:
+        stricken.server.order()
+        ran = course.run(stricken, lane)
+        stricken.rest(lane)
+        users.goes_on()
+    passed = stable(stricken.server.passed())
+    assert_well(stricken, lane, course, ran, users.failures)
+    leave(course, stricken, lane)
+    assert set(POINTS[name]) <= set(passed), "it no longer passes some of the points"
+    assert set(passed) <= {*POINTS[name], *POINTS["replace"], *POINTS["recreate"]}, "it passes points that are not listed"
+
+
+@pytest.mark.parametrize(("name", "point"), CASES)
+def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+    course, server = COURSES[name], stricken.server
+    lane = lane_for(course, stricken, lanes)
+    with course.users(stricken, lane) as users:
+        server.order(die_at=point)
+        ran = course.run(stricken, lane)
+        assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
+        if course.served_by_the_old_one:
+            users.goes_on(5)
+        server.order()
+        server.start()
+        stricken.rest(lane)
+        users.goes_on()
+    assert_well(stricken, lane, course, ran, users.failures)
+    before = stricken.memory(lane)
+    server.restart()
+    stricken.rest(lane)
+    assert stricken.memory(lane) == before, "a second restart changed something"
+    leave(course, stricken, lane)
+
+
+def assert_well(stricken: World, lane: Lane, course: Course, ran: Ran, failures: list[Any]) -> None:
+    assert failures == [] or not course.always_served
+    new = [deploy for deploy in stricken.deploys(lane) if deploy["id"] not in ran.known]
+    if not new:  # it died before it had taken the order; who gave it was told so
+        assert not ran.accepted
+        stricken.assert_serves(lane, ran.before) if ran.before else None
+        return
+    (deploy,) = new
+    assert deploy["tag"] == ran.tag
+    assert (deploy["status"], course.words in deploy["reason"]) == (course.status, True), deploy
+    stricken.assert_serves(lane, ran.tag if course.status == "succeeded" else ran.before)
+    stricken.assert_true_of(deploy, lane)
