@@ -9,10 +9,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tagboat.core.errors import SettingsError
+from tagboat.store.bulk import MOST_ROWS
 from tagboat.store.tables import metadata
 
 HEAD = "0002"
 """The newest migration; a test holds it against the migrations themselves."""
+
+CACHED_STATEMENTS = 8 * MOST_ROWS
+"""Statements that a connection to SQLite keeps prepared: the bulk inserts of every size into a few tables, and all others."""
 
 WRITE_LOCK = 7_461_626_174
 """PostgreSQL advisory lock that makes the writers of all replicas take turns, as SQLite's do by nature."""
@@ -81,7 +85,8 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _open_sqlite(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8, max_overflow=8)
+    kept = {"cached_statements": CACHED_STATEMENTS}
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record

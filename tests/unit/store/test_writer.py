@@ -81,6 +81,30 @@ async def test_what_comes_during_a_commit_shares_the_next(writer: GroupWriter, d
     assert disk.batches == [1, 7]
 
 
+async def test_who_was_just_answered_is_waited_for(writer: GroupWriter, disk: Disk) -> None:
+    async def calls_again() -> None:
+        await writer.submit(lambda _: None)
+        await asyncio.sleep(0)  # a turn of the loop, as between an answer and the caller's next call
+        await writer.submit(lambda _: None)
+
+    disk.may_commit.clear()
+    first = asyncio.create_task(calls_again())
+    await asyncio.to_thread(disk.committing.wait, 10)
+    rest = [asyncio.create_task(calls_again()) for _ in range(3)]
+    await asyncio.sleep(0)
+    disk.may_commit.set()
+    await asyncio.gather(first, *rest)
+    assert disk.batches == [1, 4, 3]
+
+
+async def test_who_does_not_come_again_is_not_waited_for_long(writer: GroupWriter, disk: Disk) -> None:
+    await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(5)))
+    async with asyncio.timeout(5):
+        assert await writer.submit(lambda _: "alone") == "alone"
+        assert await writer.submit(lambda _: "again") == "again"
+    assert disk.batches == [5, 1, 1]
+
+
 async def test_a_batch_has_a_largest_size(writer: GroupWriter, disk: Disk) -> None:
     await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(MAX_BATCH + 1)))
     assert disk.batches == [MAX_BATCH, 1]
@@ -129,3 +153,15 @@ async def test_closing_finishes_the_batch_in_hand(disk: Disk) -> None:
     await asyncio.to_thread(disk.committing.wait, 10)
     await asyncio.to_thread(writer.close)
     assert await future == "written"
+
+
+async def test_closing_finishes_what_was_not_begun_yet(disk: Disk) -> None:
+    writer = GroupWriter(disk.commit)
+    disk.may_commit.clear()
+    futures = [writer.submit(lambda _: "first")]
+    await asyncio.to_thread(disk.committing.wait, 10)
+    futures += [writer.submit(lambda _: "later") for _ in range(MAX_BATCH + 1)]
+    closing = asyncio.create_task(asyncio.to_thread(writer.close))
+    disk.may_commit.set()
+    await closing
+    assert await asyncio.gather(*futures) == ["first"] + ["later"] * (MAX_BATCH + 1)
