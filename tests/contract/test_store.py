@@ -25,6 +25,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
+from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -808,3 +809,58 @@ async def test_a_read_sees_one_moment(store: SqlStore) -> None:
     changed.set()
     assert await reading == ("@hourly", "@hourly")
     assert await store.read(lambda reader: reader.setting("poll_schedule")) == "@daily"
+
+
+async def test_hooks_keep_their_signature_and_go_with_their_project(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project)
+    signature = Signature(kind=SignatureKind.HMAC_SHA256, secret="shared")
+    hook = Hook(id=new_id(), project_id=project.id, name="ci", secret_hash=hash_secret("uuid"), created_at=NOW)
+    await store.write(lambda tx: tx.add_hook(hook))
+    assert await store.read(lambda reader: reader.hooks()) == [hook]
+    signed = replace(hook, signature=signature, secret_hash=hash_secret("another"))
+    await store.write(lambda tx: tx.put_hook(signed))
+    assert await store.read(lambda reader: reader.hook(hook.id)) == signed
+    with pytest.raises(ConflictError):
+        await store.write(lambda tx: tx.add_hook(replace(hook, id=new_id())))
+    await store.write(lambda tx: tx.delete_project(project.id))
+    assert await store.read(lambda reader: reader.hooks(project.id)) == []
+
+
+async def test_the_signature_of_the_global_url(store: SqlStore) -> None:
+    signature = Signature(kind=SignatureKind.HEADER, secret="shared", header="authorization")
+    assert await store.read(lambda reader: reader.webhook_signature()) is None
+    await store.write(lambda tx: tx.put_webhook_signature(signature))
+    assert await store.read(lambda reader: reader.webhook_signature()) == signature
+    await store.write(lambda tx: tx.put_webhook_signature(None))
+    assert await store.read(lambda reader: reader.webhook_signature()) is None
+
+
+async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlStore) -> None:
+    kept = [
+        Delivery(
+            id=f"{number:024d}",
+            sender="native",
+            status=202,
+            result="{}",
+            received_at=NOW + timedelta(days=number),
+            headers={"user-agent": "ci"},
+            body="{}",
+            took_ms=1.5,
+        )
+        for number in range(6)
+    ]
+    for delivery in kept:
+        await store.write(partial(_add_delivery, delivery))
+    assert await store.read(lambda reader: reader.deliveries()) == kept[::-1]
+    assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [kept[2], kept[1]]
+    assert await store.read(lambda reader: reader.delivery(kept[2].id)) == kept[2]
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW + timedelta(days=1), 100)) == 1
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3)) == 2
+    assert await store.read(lambda reader: reader.deliveries()) == kept[:2:-1]
+    with pytest.raises(NotFoundError):
+        await store.read(lambda reader: reader.delivery(kept[0].id))
+
+
+def _add_delivery(delivery: Delivery, tx: Tx) -> None:
+    tx.add_delivery(delivery)

@@ -1,15 +1,29 @@
 """One call of the webhook URL, kept with what came of each of its pushes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """`status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it."""
+    """`status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it.
+
+    `headers` are those of the call without credentials, names in lower case; `body` is its text, cut at `MAX_BODY` bytes
+    (`truncated`). `took_ms` is how many milliseconds it took to decide; `hook_id` is None for the global URL.
+    """
 
     id: str
     sender: str
     status: int
     result: str
     received_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    truncated: bool = False
+    took_ms: float = 0.0
+    hook_id: str | None = None
+
+
+MAX_BODY = 64 * 1024
+"""Bytes of a call's body that are kept."""

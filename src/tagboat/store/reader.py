@@ -1,5 +1,6 @@
 """One consistent view of the database: the `Reader` of the ports."""
 
+import base64
 from collections.abc import Collection
 from typing import Any, TypeVar
 
@@ -7,8 +8,10 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, Table, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
+from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import NotFoundError
+from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
@@ -18,6 +21,8 @@ from tagboat.store.cipher import Cipher
 V = TypeVar("V")
 _decode_run = msgspec.json.Decoder(RunOptions).decode
 _decode_config = msgspec.json.Decoder(RunConfig).decode
+_decode_signature = msgspec.json.Decoder(Signature).decode
+SIGNATURE_SETTING = "webhook_signature"
 
 
 class SqlReader:
@@ -152,6 +157,29 @@ class SqlReader:
         query = _newest_first(table, project_id, stage_id, before, limit)
         return self._all(Instance, query.where(table.c.state.in_(states)) if states else query)
 
+    def hook(self, hook_id: str) -> Hook:
+        """The hook of that id, its signature in the clear."""
+        found = self._hooks_of(select(tables.hooks).where(tables.hooks.c.id == hook_id))
+        return found[0] if found else _missing("webhook", hook_id)
+
+    def hooks(self, project_id: str | None = None) -> list[Hook]:
+        """The hooks of a project, or all, in order of name."""
+        query = select(tables.hooks).order_by(tables.hooks.c.name, tables.hooks.c.id)
+        return self._hooks_of(query if project_id is None else query.where(tables.hooks.c.project_id == project_id))
+
+    def webhook_signature(self) -> Signature | None:
+        """What calls of the global URL must be signed with, None for nothing."""
+        sealed = self.setting(SIGNATURE_SETTING)
+        return self._signature(base64.b64decode(sealed), SIGNATURE_SETTING) if isinstance(sealed, str) else None
+
+    def delivery(self, delivery_id: str) -> Delivery:
+        """The delivery of that id."""
+        return self._one(Delivery, tables.deliveries, delivery_id, "delivery")
+
+    def deliveries(self, before: str = "", limit: int | None = None) -> list[Delivery]:
+        """Deliveries, newest first, from the first older than the id `before`."""
+        return self._all(Delivery, _newest_first(tables.deliveries, None, None, before, limit))
+
     def poll_state(self, project_id: str) -> PollState:
         """What the polls of a project left behind; that of a project never polled where there is nothing."""
         query = select(tables.polls).where(tables.polls.c.project_id == project_id)
@@ -177,6 +205,13 @@ class SqlReader:
         sealed = values["run"]
         values["run"] = _decode_run(self._cipher.open(sealed, f"{kind}/{values['id']}/run")) if sealed else NO_OPTIONS
         return values
+
+    def _hooks_of(self, query: Select[Any]) -> list[Hook]:
+        rows = [dict(row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - see above
+        return [Hook(**{**row, "signature": self._signature(row["signature"], f"hook/{row['id']}/signature")}) for row in rows]
+
+    def _signature(self, sealed: bytes | None, place: str) -> Signature | None:
+        return None if sealed is None else _decode_signature(self._cipher.open(sealed, place))
 
     def _registry(self, query: Select[Any]) -> Registry | None:
         row = self._connection.execute(query).first()

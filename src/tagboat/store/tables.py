@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -254,6 +255,23 @@ deliveries = Table(
     Column("status", Integer, nullable=False),
     Column("result", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("headers", _json(), nullable=False, server_default=text("'{}'")),
+    Column("body", Text, nullable=False, server_default=text("''")),
+    Column("truncated", Boolean, nullable=False, server_default=text("false")),
+    Column("took_ms", Float, nullable=False, server_default=text("0")),
+    Column("hook_id", String),
+)
+
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", String, nullable=False, unique=True),
+    Column("signature", LargeBinary),  # sealed: its secret is among it
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("project_id", "name"),
 )
 
 polls = Table(

@@ -4,6 +4,7 @@ The webhook path shares one transaction among many calls, so what that path writ
 database in few statements at the end; everything else is written at once. Reads see what was gathered.
 """
 
+import base64
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,12 +12,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
+from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
@@ -24,7 +26,7 @@ from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert
 from tagboat.store.cipher import Cipher
-from tagboat.store.reader import SqlReader, to_row
+from tagboat.store.reader import SIGNATURE_SETTING, SqlReader, to_row
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -244,6 +246,42 @@ class UnitOfWork(SqlReader):
         sealed = self._cipher.seal(msgspec.json.encode(config).decode(), f"deploy/{deploy_id}/config")
         self._upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": sealed})
 
+    def delivery(self, delivery_id: str) -> Delivery:
+        """The delivery of that id."""
+        self.flush()
+        return super().delivery(delivery_id)
+
+    def prune_deliveries(self, before: datetime, keep: int) -> int:
+        """Delete the deliveries received before `before`, and all but the newest `keep`; how many went."""
+        self.flush()
+        table = tables.deliveries
+        oldest_kept = select(table.c.id).order_by(table.c.id.desc()).offset(keep - 1).limit(1).scalar_subquery()
+        gone = self._connection.execute(delete(table).where((table.c.received_at < before) | (table.c.id < oldest_kept)))
+        return gone.rowcount
+
+    def add_hook(self, hook: Hook) -> None:
+        """Add a hook, its signature sealed."""
+        self._connection.execute(insert(tables.hooks), self._from_hook(hook))
+        self.announce(Topic.SETTINGS)
+
+    def put_hook(self, hook: Hook) -> None:
+        """Replace a hook, its signature sealed."""
+        self._replace(tables.hooks, hook.id, self._from_hook(hook))
+        self.announce(Topic.SETTINGS)
+
+    def delete_hook(self, hook_id: str) -> None:
+        """Delete a hook."""
+        self._delete(tables.hooks, hook_id)
+        self.announce(Topic.SETTINGS)
+
+    def put_webhook_signature(self, signature: Signature | None) -> None:
+        """Set, or with None take away, what calls of the global URL must be signed with."""
+        if signature is None:
+            self._connection.execute(delete(tables.settings).where(tables.settings.c.name == SIGNATURE_SETTING))
+        else:
+            self.put_setting(SIGNATURE_SETTING, base64.b64encode(self._seal_signature(signature, SIGNATURE_SETTING)).decode())
+        self.announce(Topic.SETTINGS)
+
     def delete_offers(self, stage_id: str) -> None:
         """Forget what came while the stage was held."""
         self.flush()
@@ -309,6 +347,13 @@ class UnitOfWork(SqlReader):
 
     def _sealed_run(self, run: RunOptions, place: str) -> bytes | None:
         return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
+
+    def _from_hook(self, hook: Hook) -> dict[str, Any]:
+        place = f"hook/{hook.id}/signature"
+        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, place)}
+
+    def _seal_signature(self, signature: Signature, place: str) -> bytes:
+        return self._cipher.seal(msgspec.json.encode(signature).decode(), place)
 
     def _from_registry(self, registry: Registry) -> dict[str, Any]:
         row = to_row(registry) | {"host": registry.host}
