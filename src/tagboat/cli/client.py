@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -21,6 +21,7 @@ LONG_TIMEOUT_S = 120.0
 
 _PAGE = 200
 _MOST_BYTES = 64 << 20
+_NOT_NOW = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 class Answer(dict[str, Any]):
@@ -32,12 +33,34 @@ class Answer(dict[str, Any]):
         )
 
 
-class Client:
-    """Calls of the API. All raise NotFoundError for a 404, TagboatError for every other failure."""
+class ServerAwayError(TagboatError):
+    """The server does not answer, or not now: it may be starting."""
 
-    def __init__(self, server: Server) -> None:
+
+class TokenRefusedError(TagboatError):
+    """The server does not know the token, or wants one."""
+
+
+class Client:
+    """Calls of the API. All raise NotFoundError for a 404, TagboatError for every other failure.
+
+    `find` says where the server is by now; without it, it stays where it was.
+    """
+
+    def __init__(self, server: Server, find: Callable[[], Server] | None = None) -> None:
         self._server = server
+        self._find = find or (lambda: server)
         self._opener = _opener(server.url)
+
+    def find_again(self) -> bool:
+        """Look where the server is by now, and return whether that is news. Raises ServerAwayError where it is nowhere."""
+        try:
+            server = self._find()
+        except TagboatError as error:
+            raise ServerAwayError(str(error)) from None
+        news = server != self._server
+        self._server, self._opener = server, _opener(server.url)
+        return news
 
     def get(self, path: str, **query: object) -> Answer:
         """GET `path` with `query`."""
@@ -111,7 +134,7 @@ class Client:
     def _refusal(self, error: "HTTPError", body: bytes) -> TagboatError:
         if error.code == HTTPStatus.UNAUTHORIZED:
             does = "does not accept the token" if self._server.token else "wants a token"
-            return TagboatError(f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN")
+            return TokenRefusedError(f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN")
         if location := error.headers.get("location"):
             return TagboatError(f"{self._server.url} sends on to {location}; set TAGBOAT_URL to the server itself")
         detail = _detail(body)
@@ -121,16 +144,16 @@ class Client:
             )
         if error.code == HTTPStatus.NOT_FOUND:
             return NotFoundError(f"{detail.rstrip('.')} ({error.url.partition('?')[0]})")
-        return TagboatError(detail)
+        return ServerAwayError(detail) if error.code in _NOT_NOW else TagboatError(detail)
 
-    def _unreachable(self, error: OSError, timeout_s: float) -> TagboatError:
+    def _unreachable(self, error: OSError, timeout_s: float) -> ServerAwayError:
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
-            return TagboatError(
+            return ServerAwayError(
                 f"the server at {self._server.url} did not answer within {timeout_s:.0f} s; its log may say why"
             )
         why = (reason.strerror if isinstance(reason, OSError) else None) or reason
-        return TagboatError(
+        return ServerAwayError(
             f"the server at {self._server.url} cannot be reached ({why}); "
             f"does it run ('tagboat serve'), and is {self._server.named_by} right?"
         )

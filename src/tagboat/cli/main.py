@@ -24,6 +24,7 @@ Examples:
   tagboat webhook url                           the secret URL to give to your forge, registry or CI
   tagboat explain git.example.com/acme/app:v1   what a push of that would do, and why
   tagboat deploy app prod v1.2.3 --wait         deploy, and see how it goes
+  tagboat rollback app prod                     back to what was live before; the stage is held then
   tagboat status --json                         what is live where, for programs
   tagboat doctor                                what is wrong, and what to do about it
 """
@@ -35,6 +36,7 @@ app.add_typer(webhook, name="webhook")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
 StageName = Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")]
 
 
 def run() -> None:
@@ -83,7 +85,8 @@ def _place() -> Place:
 
 def _ask(command: Callable[[Client], int]) -> NoReturn:
     """Run a command against the server and end with its exit code."""
-    raise typer.Exit(command(Client(_place().server())))
+    place = _place()
+    raise typer.Exit(command(Client(place.server(), place.server)))
 
 
 def _version(*, wanted: bool) -> None:
@@ -117,7 +120,8 @@ def serve() -> None:
 def status(*, json: Json = False) -> None:
     """Show what is live where, and the server's health.
 
-    For every stage: the tags that are live, where they answer, since when, and how the last deploy went.
+    For every stage: the tags that are live, where they answer, since when, and how the last deploy went. Of previews side by
+    side, each has a line.
     """
     from tagboat.cli.status import status as command
 
@@ -138,17 +142,91 @@ def deploy(
     stage: StageName,
     tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag to deploy.")],
     *,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")] = False,
+    wait: Wait = False,
     force: Annotated[bool, typer.Option("--force", help="Also if that very digest is live already.")] = False,
     json: Json = False,
 ) -> None:
     """Deploy a tag to a stage, whatever its pattern says.
 
-    The old instance serves until the new one is healthy; without --wait the command only queues the deploy.
+    The old instance serves until the new one is healthy; without --wait the command only queues the deploy. With it, it
+    goes on through a restart of the server.
     """
     from tagboat.cli.deploy import deploy as command
 
     _ask(lambda client: command(client, project, stage, tag, force=force, wait=wait, as_json=json))
+
+
+@app.command()
+def rollback(
+    project: Project,
+    stage: StageName,
+    *,
+    to: Annotated[str | None, typer.Option("--to", metavar="DEPLOY", help="What the deploy of that id brought.")] = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Go back to what was live before in a stage, and hold it.
+
+    The very digest comes back, with the configuration it had. No push undoes that until the stage is released.
+    """
+    from tagboat.cli.deploy import rollback as command
+
+    _ask(lambda client: command(client, project, stage, to=to, wait=wait, as_json=json))
+
+
+@app.command()
+def promote(
+    project: Project,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The stage that it is live in.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The stage to deploy it to.")],
+    *,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Deploy to a stage the very digest that is live in another."""
+    from tagboat.cli.deploy import promote as command
+
+    _ask(lambda client: command(client, project, source, target, wait=wait, as_json=json))
+
+
+@app.command()
+def cancel(
+    deploy: Annotated[str, typer.Argument(metavar="DEPLOY|PROJECT", help="The deploy's id, or a project.")],
+    stage: Annotated[str | None, typer.Argument(metavar="STAGE", help="With a project: all that is on its way there.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Cancel a deploy that is queued or running, or all of a stage.
+
+    What was live before keeps serving. With a stage, --json gives a list.
+    """
+    from tagboat.cli import orders
+
+    if stage is None:
+        _ask(lambda client: orders.cancel(client, deploy, as_json=json))
+    _ask(lambda client: orders.cancel_all(client, deploy, stage, as_json=json))
+
+
+@app.command()
+def hold(project: Project, stage: StageName, *, json: Json = False) -> None:
+    """Let pushes and polls deploy nothing in a stage.
+
+    What comes is kept for its release; deploys by hand go on.
+    """
+    from tagboat.cli.orders import hold as command
+
+    _ask(lambda client: command(client, project, stage, as_json=json))
+
+
+@app.command()
+def release(project: Project, stage: StageName, *, json: Json = False) -> None:
+    """Let pushes and polls deploy again in a stage.
+
+    The newest that came while it was held is deployed.
+    """
+    from tagboat.cli.orders import release as command
+
+    _ask(lambda client: command(client, project, stage, as_json=json))
 
 
 @app.command()

@@ -1,5 +1,8 @@
 """`tagboat status`."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
 from tagboat.cli.projects import NONE_YET
@@ -18,7 +21,7 @@ def status(client: Client, *, as_json: bool) -> int:
     checks = ", ".join(f"{name} {state}" for name, state in health["checks"].items())
     show.line(f"Tagboat {health['version']}: {health['status']} ({checks})")
     if stages:
-        show.table(_COLUMNS, map(_row, stages))
+        show.table(_COLUMNS, chain.from_iterable(map(_rows, stages)))
     elif well:
         show.line(NONE_YET)
     return 0 if well else 1
@@ -39,17 +42,27 @@ def _stages(client: Client) -> list[Answer]:
     ]
 
 
-def _row(row: Answer) -> tuple[object, ...]:
+def _rows(row: Answer) -> Iterator[tuple[object, ...]]:
+    """One for a stage; where several instances may be side by side, one for each, the newest first."""
     stage, live = row["stage"], row["live"]
-    return (
-        row["project"],
-        stage["name"],
-        ", ".join(instance["tag"] for instance in live),
-        ", ".join(show.short(instance["digest"]) for instance in live),
-        stage["address"] or ", ".join(instance["url"] for instance in live if instance["url"]),
-        ", ".join(show.when(instance["started_at"]) for instance in live),
-        _told(row["last_deploy"]),
-    )
+    name = f"{stage['name']} (held)" if stage["held"] else stage["name"]
+    several = stage["max_instances"] > 1 and live
+    for number, shown in enumerate([[instance] for instance in live] if several else [live]):
+        yield (
+            row["project"],
+            name,
+            ", ".join(instance["tag"] for instance in shown),
+            ", ".join(show.short(instance["digest"]) for instance in shown),
+            ", ".join(_addresses(stage if number == 0 else None, shown)),
+            ", ".join(show.when(instance["started_at"]) for instance in shown),
+            _told(row["last_deploy"]) if number == 0 else "",
+        )
+
+
+def _addresses(stage: Answer | None, live: list[Answer]) -> list[str]:
+    """Those through the ingress, where there are any; else every instance's own."""
+    led = [stage["address"] if stage else None, *(instance["address"] for instance in live)]
+    return list(filter(None, led)) or [instance["url"] for instance in live if instance["url"]]
 
 
 def _told(deploy: Answer | None) -> str:

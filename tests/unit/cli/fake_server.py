@@ -18,7 +18,7 @@ PROJECT = {
     "id": "p1", "name": "app", "image": "git.example.com/acme/app", "port": 8080,
     "poll": {"last_at": "2026-11-24T10:00:00.123456Z", "next_at": None, "error": None},
 }  # fmt: skip
-STAGE = {"id": "s1", "name": "dev", "tag_pattern": "*", "address": None}
+STAGE = {"id": "s1", "name": "dev", "tag_pattern": "*", "max_instances": 1, "held": False, "address": None}
 STEPS: list[dict[str, object]] = [
     {
         "name": "pull", "status": "done", "detail": "3 layers",
@@ -32,7 +32,8 @@ DEPLOY = {
 }  # fmt: skip
 INSTANCE = {
     "id": "i1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
-    "digest": DIGEST, "state": "live", "url": "http://127.0.0.1:20001", "started_at": "2026-11-24T10:00:02Z",
+    "digest": DIGEST, "state": "live", "url": "http://127.0.0.1:20001", "address": None,
+    "started_at": "2026-11-24T10:00:02Z",
 }  # fmt: skip
 EXPLANATION: dict[str, object] = {
     "image": "git.example.com/acme/app", "tag": "v1", "project": {"id": "p1", "name": "app"},
@@ -82,6 +83,11 @@ def usual_answers() -> dict[str, Any]:
         "GET /api/deploys/d1": DEPLOY,
         "GET /api/registries": page(),
         "POST /api/stages/s1/deploys": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
+        "POST /api/stages/s1/rollback": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
+        "POST /api/stages/s1/promote": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
+        "POST /api/stages/s1/hold": STAGE | {"held": True},
+        "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
+        "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
         "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "error": None},
         "GET /api/settings/webhook": {"url": SECRET_URL},
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},

@@ -34,6 +34,14 @@ NOTHING_YET = "There is no project yet"
         (["projects"], "git.example.com/acme/app"),
         (["deploy", "app", "dev", "v1"], "d1"),
         (["deploy", "app", "dev", "v1", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["rollback", "app", "dev"], "deploy d1 of v1 is queued"),
+        (["rollback", "app", "dev", "--to", "d0", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["promote", "app", "dev", "dev"], "deploy d1 of v1 is queued"),
+        (["promote", "app", "dev", "dev", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["cancel", "d1"], "deploy d1 of v1 to app dev is cancelled"),
+        (["cancel", "app", "dev"], "deploy d1 of v1 to app dev is cancelled"),
+        (["hold", "app", "dev"], "app dev is held: pushes deploy nothing there until 'tagboat release app dev'"),
+        (["release", "app", "dev"], "app dev is released; queued for what came meanwhile: deploy d1"),
         (["logs", "app", "dev"], "hello\nworld"),
         (["explain", "git.example.com/acme/app:v1"], "would be queued in app prod: tag v1 matches v*"),
         (["poll"], "first poll"),
@@ -63,6 +71,14 @@ def test_what_each_command_says(tagboat: Tagboat, words: list[str], said: str) -
         "explain a:b",
         "deploy app dev v1",
         "deploy app dev v1 --wait",
+        "rollback app dev",
+        "rollback app dev --wait",
+        "promote app dev dev",
+        "promote app dev dev --wait",
+        "cancel d1",
+        "cancel app dev",
+        "hold app dev",
+        "release app dev",
     ],
 )
 def test_json_is_one_document_on_stdout(tagboat: Tagboat, words: str) -> None:
@@ -109,6 +125,37 @@ def test_status_tells_what_is_live_and_why_the_last_deploy_failed(tagboat: Tagbo
     assert {asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"} == {"live"}
 
 
+def test_status_tells_of_a_stage_that_is_held_and_where_it_answers(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"held": True, "address": "http://app-dev.localhost"})
+    *_, row = tagboat("status").stdout.splitlines()
+    cells = re.split(" {2,}", row)
+    assert (cells[1], cells[4]) == ("dev (held)", "http://app-dev.localhost")
+
+
+def test_status_has_a_line_for_each_of_several_instances(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(
+        STAGE | {"name": "pr", "max_instances": 3, "address": "http://app-pr.localhost"}
+    )
+    previews = [
+        INSTANCE | {"id": f"i{number}", "tag": f"pr-{number}", "address": f"http://app-pr-pr-{number}.localhost"}
+        for number in (2, 1)
+    ]
+    server.answers["GET /api/instances"] = page(*previews)
+    rows = [re.split(" {2,}", line) for line in tagboat("status").stdout.splitlines()[-2:]]
+    assert [(row[1], row[2], row[4], row[-1]) for row in rows] == [
+        ("pr", "pr-2", "http://app-pr.localhost, http://app-pr-pr-2.localhost", "v1 succeeded"),
+        ("pr", "pr-1", "http://app-pr-pr-1.localhost", "-"),
+    ]
+    assert json.loads(tagboat("status", "--json").stdout)["stages"][0]["live"] == previews
+
+
+def test_status_of_several_without_an_ingress_and_of_none(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"max_instances": 3})
+    assert re.split(" {2,}", tagboat("status").stdout.splitlines()[-1])[4] == "http://127.0.0.1:20001"
+    server.answers["GET /api/instances"] = page()
+    assert re.split(" {2,}", tagboat("status").stdout.splitlines()[-1])[2:6] == ["-"] * 4
+
+
 def test_status_of_a_server_without_its_database(tagboat: Tagboat, server: FakeServer) -> None:
     health = {"status": "unavailable", "version": "0", "checks": {"database": "out of reach", "engine": "ok"}}
     server.answers["GET /api/health"] = Said(health, 503)
@@ -151,10 +198,10 @@ def test_a_deploy_that_comes_to_nothing(tagboat: Tagboat, server: FakeServer, st
     assert (done.returncode, json.loads(done.stdout)) == (1, ended)
 
 
-def test_a_server_that_goes_away_while_a_deploy_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/deploys/d1"] = [DEPLOY | {"status": "running"}, problem(503, "The database is out of reach.")]
+def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1"] = [DEPLOY | {"status": "running"}, problem(404, "there is no deploy 'd1'")]
     said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")
-    assert said == "lost sight of deploy d1, which may go on: The database is out of reach."
+    assert said.startswith("lost sight of deploy d1, which may go on: there is no deploy 'd1' (")
 
 
 def test_ctrl_c_is_quiet(tagboat: Tagboat, server: FakeServer) -> None:
@@ -167,6 +214,68 @@ def test_ctrl_c_is_quiet(tagboat: Tagboat, server: FakeServer) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "body"),
+    [
+        ("rollback app dev", "POST /api/stages/s1/rollback", {"to": None}),
+        ("rollback app dev --to d0", "POST /api/stages/s1/rollback", {"to": "d0"}),
+        ("promote app qa dev", "POST /api/stages/s1/promote", {"from": "s0"}),
+        ("cancel d1", "POST /api/deploys/d1/cancel", None),
+        ("hold app dev", "POST /api/stages/s1/hold", None),
+        ("release app dev", "POST /api/stages/s1/release", None),
+    ],
+)
+def test_orders_ask_for_what_was_said(tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(STAGE, STAGE | {"id": "s0", "name": "qa"})
+    assert tagboat(*words.split()).returncode == 0
+    assert [(asked.call, asked.body) for asked in server.asked if asked.call.startswith("POST")] == [(call, body)]
+
+
+def test_rollback_says_that_the_stage_is_held(tagboat: Tagboat) -> None:
+    said = "app dev is held: pushes deploy nothing there until 'tagboat release app dev'\n"
+    assert tagboat("rollback", "app", "dev").stderr == said
+
+
+@pytest.mark.parametrize("words", ["rollback app dev", "promote app dev dev", "cancel d1"])
+def test_what_the_server_refuses_is_told_and_fails(tagboat: Tagboat, server: FakeServer, words: str) -> None:
+    refused = problem(409, "that cannot be")
+    server.answers |= {
+        "POST /api/stages/s1/rollback": refused,
+        "POST /api/stages/s1/promote": refused,
+        "POST /api/deploys/d1/cancel": refused,
+    }
+    done = tagboat(*words.split())
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "tagboat: that cannot be\n")
+
+
+def test_a_running_deploy_is_being_taken_back(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/deploys/d1/cancel"] = DEPLOY | {"status": "running", "cancelling": True}
+    assert tagboat("cancel", "d1").stdout == "deploy d1 of v1 to app dev is being taken back; what was live stays\n"
+
+
+def test_cancel_of_a_stage_takes_what_is_queued_first(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys"] = [page(DEPLOY | {"id": "d2"}), page(DEPLOY)]
+    server.answers["POST /api/deploys/d2/cancel"] = DEPLOY | {"id": "d2", "status": "cancelled"}
+    done = tagboat("cancel", "app", "dev", "--json")
+    assert [deploy["id"] for deploy in json.loads(done.stdout)] == ["d2", "d1"]
+    assert [asked.query["status"] for asked in server.asked if asked.call == "GET /api/deploys"] == ["queued", "running"]
+    assert server.calls("POST") == ["POST /api/deploys/d2/cancel", "POST /api/deploys/d1/cancel"]
+
+
+def test_cancel_of_a_stage_where_nothing_is_on_its_way(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys"] = page()
+    assert tagboat.fails("cancel", "app", "dev") == "nothing is queued or running in app dev"
+
+
+def test_cancel_of_what_is_no_id(tagboat: Tagboat) -> None:
+    assert "nothing at POST /api/deploys/a%2F..%20b/cancel" in tagboat.fails("cancel", "a/.. b")
+
+
+def test_release_where_nothing_came(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/stages/s1/release"] = STAGE | {"deploys": []}
+    assert tagboat("release", "app", "dev").stdout == "app dev is released; nothing came meanwhile to be deployed\n"
 
 
 def test_logs_ask_the_live_instance_for_as_many_lines_as_were_said(tagboat: Tagboat, server: FakeServer) -> None:
