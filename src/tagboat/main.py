@@ -38,6 +38,7 @@ from tagboat.engine.probe import LoopbackProbe
 from tagboat.http_server import BACKLOG, HttpServer
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
+from tagboat.ingress.process import why_not_free
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.logs import LogCall, configure_logging
 from tagboat.registry.client import RegistryClient
@@ -167,8 +168,13 @@ def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
     if settings.ingress is IngressKind.NONE:
         return NoIngress()
+    directory = settings.data_dir / "ingress"
+    if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
+        # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
+        log.warning("no ingress: set TAGBOAT_INGRESS_LISTEN to a free address", action="start", reason=why)
+        return NoIngress()
     return HaproxyIngress(
-        settings.data_dir / "ingress",
+        directory,
         listen=settings.ingress_listen,
         base_domain=settings.base_domain,
         public_url=settings.public_url,

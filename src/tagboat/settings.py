@@ -82,7 +82,7 @@ class Settings:
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
-    the text of a valid schedule.
+    the text of a valid schedule. `ingress_is_default`: nobody has said which ingress, or where it listens.
     """
 
     host: str
@@ -93,6 +93,7 @@ class Settings:
     public_url: str
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
+    ingress_is_default: bool
     ingress_listen: tuple[str, int]
     ingress_trusted: tuple[str, ...]
     base_domain: str
@@ -127,6 +128,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
         ingress=_ingress(variables),
+        ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),

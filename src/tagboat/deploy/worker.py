@@ -15,7 +15,7 @@ from tagboat.deploy.containers import Parts
 from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.pipeline import Pipeline
 
-MAX_PARALLEL = 8
+MAX_PARALLEL = 16
 CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
