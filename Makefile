@@ -13,7 +13,7 @@ help: ## Show this help
 		printf '  make %-9s %s\n' "$$name" "$$what"; done
 	@printf '\nEverything goes into .venv; the first call takes a minute to make it. CONTRIBUTING.md tells more.\n'
 
-demo: $(STAMP) ## See an image pushed, deployed, replaced, and a broken one refused (three minutes)
+demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad ones taken back (a minute)
 	@tools/install-demo
 	@$(BIN)/python -m demo
 

@@ -20,6 +20,7 @@ from demo.waiting import free_port
 
 FOLDER = Path(__file__).resolve().parent.parent / ".demo"
 _TAGBOAT_PORT = 7070
+_INGRESS_PORT = 7080
 _USAGE = "usage: python -m demo [stop]"
 
 
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
 def run() -> None:
     """Set the stage, tell the story, and say where to look."""
     began = time.monotonic()
-    print("Tagboat demo: from a push to a running container, all on 127.0.0.1")
+    print("Tagboat demo: from a push to a running container, without losing a request; all on 127.0.0.1")
     title("Setting the stage")
     engine = find_engine()
     _clear(engine)
@@ -59,12 +60,13 @@ def run() -> None:
     server, registry = Server(FOLDER, processes), Registry(FOLDER, processes, free_port())
     (FOLDER / "registry-host").write_text(registry.host)
     with doing("") as line:
-        server.start(free_port(_TAGBOAT_PORT), engine.url)
-        line.text = f"Tagboat is ready on {server.url}"
+        ingress_port = free_port(_INGRESS_PORT)
+        server.start(free_port(_TAGBOAT_PORT), ingress_port, engine.url)
+        line.text = f"Tagboat is ready on {server.url}, its HAProxy on 127.0.0.1:{ingress_port}"
     with doing(f"a registry runs on {registry.host} and notifies Tagboat of every push"):
         registry.start(server.webhook_url())
-    live = Story(server, registry).tell()
-    _say_where(server, registry, live["url"], time.monotonic() - began)
+    address = Story(server, registry).tell()
+    _say_where(server, registry, address, time.monotonic() - began)
 
 
 def stop() -> None:
@@ -82,6 +84,7 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
     processes = Processes(FOLDER)
     with doing("") as line:
         names = [name for name in (SERVER, REGISTRY) if processes.end(name)]
+        names += ["haproxy"] if Server(FOLDER, processes).end_ingress() else []
         containers = _clear_engine(engine)
         which = "the demo" if with_dockerd else "the earlier demo"
         line.text = f"{which} is ended ({', '.join(names) or 'nothing ran'}), its containers removed ({containers})"
@@ -140,12 +143,15 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     for command in (
         "status",
         "logs hello dev",
-        "deploy hello dev v1 --wait",
-        f"explain {registry.host}/{REPOSITORY}:v5",
+        f"explain {registry.host}/{REPOSITORY}:v6",
         "webhook url",
     ):
         say(f"tagboat {command}")
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
+    title("Go back by hand, while you reload the page:")
+    say("tagboat rollback hello dev     to the very image and configuration before; the stage is then held: no push or")
+    say("                               poll undoes what you decided")
+    say("tagboat release hello dev      lets pushes and polls deploy again")
     title("Stop it: make demo-stop")
 
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 from demo.processes import Processes, Running
 from demo.show import DemoError
 from demo.waiting import await_value
+from tagboat.ingress.process import end_haproxy
 
 SERVER = "tagboat"
 READY = "tagboat ready on "
 _START_TIMEOUT_S = 30.0
 _CALL_TIMEOUT_S = 30.0
 _DEPLOY_TIMEOUT_S = 60.0
+_PAGE_TIMEOUT_S = 10.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """A proxy of the environment has no business with loopback."""
 
@@ -32,11 +35,11 @@ class Server:
         self._processes = processes
         self._token = secrets.token_urlsafe(24)
 
-    def start(self, port: int, engine_url: str) -> None:
-        """Start it on 127.0.0.1:`port` and wait until it says that it is ready. Raises DemoError."""
+    def start(self, port: int, ingress_port: int, engine_url: str) -> None:
+        """Start it and its HAProxy on these ports of 127.0.0.1, and wait until it says that it is ready. Raises DemoError."""
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(self._token + "\n")
-        running = self._processes.start(SERVER, [str(program()), "serve"], self._environ(port, engine_url))
+        running = self._processes.start(SERVER, [str(program()), "serve"], self._environ(port, ingress_port, engine_url))
         log = self._processes.log(SERVER)
         self.url = await_value(
             lambda: self._look(running), _START_TIMEOUT_S, "the start of Tagboat", f"what it wrote is in {log}"
@@ -68,19 +71,24 @@ class Server:
             raise DemoError(f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n{deploy['log']}".rstrip())
         return self.live(deploy["stage"]["id"])
 
+    def end_ingress(self) -> bool:
+        """End the HAProxy that Tagboat has started and that outlives it; whether there was one."""
+        return end_haproxy(self.data_dir / "ingress")
+
     def live(self, stage_id: str) -> Any:  # noqa: ANN401 - JSON
         """The stage's live instance."""
         instances = self.call("GET", f"/api/instances?stage={stage_id}")["items"]
         return next(instance for instance in instances if instance["state"] == "live")
 
-    def _environ(self, port: int, engine_url: str) -> dict[str, str]:
+    def _environ(self, port: int, ingress_port: int, engine_url: str) -> dict[str, str]:
         others = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
         return others | {
             "TAGBOAT_HOST": "127.0.0.1",
             "TAGBOAT_PORT": str(port),
             "TAGBOAT_DATA_DIR": str(self.data_dir),
             "TAGBOAT_DOCKER_HOST": engine_url,
-            "TAGBOAT_INGRESS": "none",
+            "TAGBOAT_INGRESS": "haproxy",
+            "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}",
             "TAGBOAT_ADMIN_TOKEN_FILE": str(self.token_file),
             "TAGBOAT_LOG_FORMAT": "console",
         }
@@ -116,6 +124,9 @@ def ask(method: str, url: str, headers: dict[str, str], body: object | None = No
 
 
 def page(url: str) -> str:
-    """The page that an instance serves. Raises OSError when it does not answer with one."""
-    with _OPENER.open(url, timeout=5) as response:
+    """The page at a URL of this machine. Raises OSError when it does not answer with one."""
+    parts = urllib.parse.urlsplit(url)
+    # Every name below localhost is this machine, but not every system's resolver knows (RFC 6761, section 6.3).
+    here = parts._replace(netloc=f"127.0.0.1:{parts.port}").geturl()
+    with _OPENER.open(urllib.request.Request(here, headers={"Host": parts.netloc}), timeout=_PAGE_TIMEOUT_S) as response:
         return str(response.read().decode()).strip()

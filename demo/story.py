@@ -1,19 +1,31 @@
-"""What the demo shows: three ways in which a push is heard of, and one push that is refused."""
+"""What the demo shows: three ways in which a push is heard of, and two pushes that come to nothing."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from demo.registry import Registry
-from demo.sample_image import SampleApp, build_image, push
+from demo.sample_image import DEFAULT_CMD, SampleApp, build_image, push
 from demo.server import Server, ask, page
 from demo.show import DemoError, doing, done, say, title
 from demo.waiting import await_value
-from demo.witness import Witness
+from demo.witness import Seen, Witness
 
 REPOSITORY = "demo/hello"
 _NEWS_TIMEOUT_S = 20.0
+_WATCH_S = 5
+_DIES_AFTER_S = 4
+_MOST_LOST = 10
+"""Of the client's requests, sent one at a time, until the engine has noticed the death: one or two are usual."""
 # Both lines on one stream: of two, the engine does not keep the order.
 _BROKEN = ("/bin/sh", "-c", "echo 'reading the configuration'; echo 'error: DATABASE_URL is not set'; exit 3")
+_DIES_LINE = f"""
+trap 'exit 0' TERM
+httpd -f -p $PORT -h /www &
+sleep {_DIES_AFTER_S} & wait $!
+echo 'error: the connection to the database is lost'; exit 1
+"""
+_DIES = ("/bin/sh", "-c", _DIES_LINE)
 _LABELS = {"tagboat.healthcheck": "/health"}
 
 
@@ -29,13 +41,25 @@ class Story:
         """The image's name, without a tag."""
         return f"{self.registry.host}/{REPOSITORY}"
 
-    def tell(self) -> Any:  # noqa: ANN401 - JSON
-        """Tell all of it and return the instance that is live at the end. Raises DemoError where it does not go as told."""
+    def tell(self) -> str:
+        """Tell all of it and return the address of the stage. Raises DemoError where it does not go as told."""
         project, stage = self._by_notification()
         self._take_stock(project)
-        self._by_webhook()
-        live = self._by_poll(project)
-        return self._refuse_broken(stage, live)
+        title("From here on a client asks for the page all the time, on a new connection each time")
+        say(f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, whatever runs.")
+        with Witness(stage["address"]) as witness:
+            self._by_webhook(stage)
+            self._by_poll(project, stage)
+            switched = self._report(witness, "v1 → v2 → v3", {"v1", "v2", "v3"})
+            self._refuse_broken(stage)
+            refused = self._report(witness, "while v4 was tried", {"v3"})
+            self._roll_back_dying(stage)
+            died = self._report(witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST)
+        if died.lost:
+            say("What is lost here was in v5's hands when it died; that v3 was still warm kept it to that.")
+        sent = sum(seen.asked for seen in (switched, refused, died))
+        title(f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 died")
+        return str(stage["address"])
 
     def _by_notification(self) -> tuple[Any, Any]:
         title("v1: the registry tells of the push by itself")
@@ -43,19 +67,20 @@ class Story:
         with doing("") as line:
             self._push("v1")
             project = await_value(self._find_project, _NEWS_TIMEOUT_S, "the registry's notification")
+            (stage,) = self.server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
+            stage = self.server.call("PATCH", f"/api/stages/{stage['id']}", {"watch_s": _WATCH_S})
             (first,) = self.server.call("GET", f"/api/deploys?project={project['id']}")["items"]
-            instance = self.server.await_live(first["id"])
-            self._expect(instance, "v1")
+            self._expect(self.server.await_live(first["id"]), stage, "v1")
             if first["trigger"] != "webhook":
                 raise DemoError(f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}")
-            line.text = f"v1 is live: {instance['url']} says “{page(instance['url'])}”"
-        (stage,) = self.server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
+            line.text = f"v1 is live: {stage['address']} says “{page(stage['address'])}”"
         project = self.server.call("GET", f"/api/projects/{project['id']}")
         done(
             f"the project {project['name']} made itself: port {project['port']} from the image's EXPOSE, healthcheck "
             f"{project['healthcheck']} from its label,"
         )
         say(f"and a stage {stage['name']} that takes every tag ({stage['tag_pattern']})")
+        say(f"After the switch a new version is watched before the old one goes: for 10 s, here for {_WATCH_S}.")
         return project, stage
 
     def _take_stock(self, project: Any) -> None:  # noqa: ANN401 - JSON
@@ -70,18 +95,15 @@ class Story:
             if not report["first_poll"] or report["deploys"]:
                 raise DemoError(f"the first poll was to deploy nothing, but it came to {report}")
 
-    def _by_webhook(self) -> None:
+    def _by_webhook(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v2: a CI job calls the webhook")
         say('One call, {"image": "' + f"{self.image}:v2" + '"}, to a URL that is the secret.')
         with doing("") as line:
             self._push("v2")
-            instance = self.server.await_live(self._call_webhook("v2"))
-            self._expect(instance, "v2")
-            line.text = f"v2 is live, and v1 is gone: {instance['url']} says “{page(instance['url'])}”"
-        say("Each container has a loopback port of its own. One lasting address for the stage comes with the ingress, which")
-        say("is not there yet.")
+            self._expect(self.server.await_live(self._call_webhook("v2")), stage, "v2")
+            line.text = "v2 is live; v1 has answered what it had begun, and is gone"
 
-    def _by_poll(self, project: Any) -> Any:  # noqa: ANN401 - JSON
+    def _by_poll(self, project: Any, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v3: nobody tells, and the poller finds it")
         say("Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a poll now.")
         with doing("") as line:
@@ -89,30 +111,49 @@ class Story:
             report = self._poll(project)
             if report["new_tags"] != ["v3"] or len(report["deploys"]) != 1:
                 raise DemoError(f"the poll was to find v3 alone, but it came to {report}")
-            instance = self.server.await_live(report["deploys"][0])
-            self._expect(instance, "v3")
-            line.text = f"v3 is live: {instance['url']} says “{page(instance['url'])}”"
+            self._expect(self.server.await_live(report["deploys"][0]), stage, "v3")
+            line.text = f"v3 is live: {stage['address']} says “{page(stage['address'])}”"
         done("v2, which the webhook had brought already, was no news to the poll")
-        return instance
 
-    def _refuse_broken(self, stage: Any, live: Any) -> Any:  # noqa: ANN401 - JSON
+    def _refuse_broken(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v4 is broken: it exits as soon as it starts")
-        say("Somebody asks for the page of v3 all the time while Tagboat tries v4.")
-        with Witness(live["url"], _body("v3")) as witness, doing("") as line:
-            self._push("v4", broken=True)
-            deploy = self.server.await_end(self._call_webhook("v4"))
-            if deploy["status"] != "failed":
-                raise DemoError(f"v4 was to be refused, but its deploy {deploy['status']}")
-            line.text = "v4 was refused, and its container removed"
+        with doing("") as line:
+            self._push("v4", _BROKEN)
+            deploy = self._await_failure("v4")
+            line.text = "v4 never got a request: it was refused, and its container removed"
+        self._explain(deploy)
+        self._expect(self.server.live(stage["id"]), stage, "v3")
+
+    def _roll_back_dying(self, stage: Any) -> None:  # noqa: ANN401 - JSON
+        title(f"v5 is worse: it is healthy, gets the traffic, and dies after {_DIES_AFTER_S} s")
+        with doing("") as line:
+            self._push("v5", _DIES)
+            deploy = self._await_failure("v5")
+            line.text = "v5 was watched, so v3 was still there: traffic went back to it by itself"
+        self._explain(deploy)
+        self._expect(self.server.live(stage["id"]), stage, "v3")
+
+    def _await_failure(self, tag: str) -> Any:  # noqa: ANN401 - JSON
+        deploy = self.server.await_end(self._call_webhook(tag))
+        if deploy["status"] != "failed":
+            raise DemoError(f"{tag} was to come to nothing, but its deploy {deploy['status']}")
+        return deploy
+
+    def _explain(self, deploy: Any) -> None:  # noqa: ANN401 - JSON
         say(f"reason: {deploy['reason']}")
         for number, text in enumerate(deploy["log"].splitlines()[-3:]):
             say(f"{'' if number else 'its last words:':15} {text}")
-        if witness.missed or not witness.seen:
-            raise DemoError(f"v3 was to answer all along, but {witness.missed} of its answers were missing")
-        done(f"v3 answered all along: {witness.seen} requests, none missed")
-        still = self.server.live(stage["id"])
-        self._expect(still, "v3")
-        return still
+
+    def _report(self, witness: Witness, when: str, tags: set[str], may_lose: int = 0) -> Seen:
+        """Print what the client has seen. Raises DemoError when it lost more than it may, or others answered than `tags`."""
+        seen = witness.seen()
+        if seen.lost > may_lose or set(seen.answers) != {_body(tag) for tag in tags}:
+            raise DemoError(
+                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} {dict(seen.answers)}"
+            )
+        counts = ", ".join(f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items()))
+        done(f"the client, {when}: {seen.asked} requests, {seen.lost} lost (answered {counts})")
+        return seen
 
     def _find_project(self) -> Any:  # noqa: ANN401 - JSON
         projects = self.server.call("GET", "/api/projects")["items"]
@@ -133,16 +174,13 @@ class Story:
             raise DemoError(f"the push of {tag} was to be queued, but it was {answer['outcome']}: {answer['reason']}")
         return str(answer["deploy"])
 
-    def _push(self, tag: str, *, broken: bool = False) -> None:
-        app = SampleApp(body=_body(tag) + "\n", labels=_LABELS)
-        if broken:
-            app = replace(app, cmd=_BROKEN)
-        push(self.registry.host, REPOSITORY, tag, build_image(app))
+    def _push(self, tag: str, cmd: Sequence[str] = DEFAULT_CMD) -> None:
+        push(self.registry.host, REPOSITORY, tag, build_image(SampleApp(body=_body(tag) + "\n", labels=_LABELS, cmd=cmd)))
 
-    def _expect(self, instance: Any, tag: str) -> None:  # noqa: ANN401 - JSON
-        """Raise DemoError unless the instance is `tag` and serves its page."""
+    def _expect(self, instance: Any, stage: Any, tag: str) -> None:  # noqa: ANN401 - JSON
+        """Raise DemoError unless the instance is `tag` and the stage's address shows its page."""
         try:
-            said = page(instance["url"])
+            said = page(stage["address"])
         except OSError as error:
             said = f"no page at all ({error})"
         if instance["tag"] != tag or said != _body(tag):

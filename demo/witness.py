@@ -1,7 +1,10 @@
-"""Somebody who looks at a page all the time and counts how often it was there."""
+"""Somebody who looks at a page all the time and counts whose answers came, and which were lost."""
 
 import threading
 import time
+from collections import Counter
+from dataclasses import dataclass, field
+from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
@@ -10,14 +13,31 @@ from demo.server import page
 _EVERY_S = 0.02
 
 
-class Witness:
-    """Asks for the page at `url` from entering the block to leaving it. `seen` and `missed` count the answers."""
+@dataclass(slots=True)
+class Seen:
+    """What came of a time: `answers` counts the requests by the page that came, `losses` by what went wrong."""
 
-    def __init__(self, url: str, expected: str) -> None:
-        self.seen = 0
-        self.missed = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    losses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lost(self) -> int:
+        """How many requests had no answer."""
+        return self.losses.total()
+
+    @property
+    def asked(self) -> int:
+        """How many requests were sent."""
+        return self.answers.total() + self.lost
+
+
+class Witness:
+    """Asks for the page at `url`, each time on a new connection, from entering the block to leaving it."""
+
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._expected = expected
+        self._seen = Seen()
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -29,12 +49,22 @@ class Witness:
         self._stop.set()
         self._thread.join()
 
+    def seen(self) -> Seen:
+        """What was seen since the last time that this was asked."""
+        with self._lock:
+            seen, self._seen = self._seen, Seen()
+            return seen
+
     def _watch(self) -> None:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                is_there = page(self._url) == self._expected
-            except OSError:
-                is_there = False
-            self.seen, self.missed = self.seen + is_there, self.missed + (not is_there)
+                said, why = page(self._url), ""
+            except (OSError, HTTPException) as error:
+                said, why = "", str(error)
+            with self._lock:
+                if why:
+                    self._seen.losses[why] += 1
+                else:
+                    self._seen.answers[said] += 1
             self._stop.wait(max(0.0, _EVERY_S - (time.monotonic() - began)))

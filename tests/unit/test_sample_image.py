@@ -1,3 +1,5 @@
+import io
+import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,14 @@ def test_another_page_shares_the_layer_with_the_programs() -> None:
     (shared,) = one.blobs.keys() & two.blobs.keys()
     assert len(one.blobs[shared]) == max(len(blob) for blob in one.blobs.values())
     assert sum(len(blob) for digest, blob in two.blobs.items() if digest != shared) < 2000
+
+
+def test_programs_are_part_of_the_image_and_can_be_run() -> None:
+    image = build_image(SampleApp(programs={"www/cgi-bin/slow": "#!/bin/sh\n"}))
+    layer = min((blob for blob in image.blobs.values() if blob[:2] == b"\x1f\x8b"), key=len)
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        assert tar.getmember("www/cgi-bin/slow").mode == 0o755
+        assert tar.getmember("www/cgi-bin").isdir()
 
 
 def test_an_index_names_its_images_and_brings_no_blobs() -> None:
