@@ -52,7 +52,7 @@ class ApiParts:
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     tokens: tuple[str, ...] = field(repr=False)
     public_url: str
-    base_domain: str = "localhost"
+    base_domain: str
     version: str
     clock: Callable[[], datetime]
     tally: Tally
