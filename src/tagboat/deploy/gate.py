@@ -47,9 +47,9 @@ def _died(status: ContainerStatus | None) -> str | None:
     if status.oom_killed:
         return "the new container ran out of memory"
     if status.running and status.restarts:  # the engine has forgotten the exit code by then
-        return "the new container exited before it was healthy, and was restarted"
+        return "the new container exited, and was restarted"
     if not status.running:
-        return f"the new container exited with code {status.exit_code} before it was healthy"
+        return f"the new container exited with code {status.exit_code}"
     return None
 
 

@@ -36,7 +36,7 @@ class Health:
             if judgement.verdict is Verdict.FAILED:
                 raise DeployFailedError(judgement.reason)
             if clock() - began > limit_s:
-                raise DeployFailedError(f"not healthy within {limit_s:g} s: {judgement.reason}")
+                raise DeployFailedError(f"not healthy within {limit_s:g} s: {judgement.reason}{self._port_meant()}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -55,6 +55,9 @@ class Health:
             if not silences and await enough():
                 return f"it stayed healthy for {clock() - began:.0f} s; a newer deploy waits"
             await asyncio.sleep(_WATCH_PAUSE_S)
+
+    def _port_meant(self) -> str:
+        return f" (the project's port is {self._config.port})" if self._config.port else ""
 
     async def _look(self, running_s: float) -> Judgement:
         port = self._instance.host_port
