@@ -3,29 +3,88 @@
 from typing import Protocol
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats import distribution, gitea, native
+from tagboat.webhook.formats import (
+    acr,
+    acr_event_grid,
+    aliyun,
+    cloudevents,
+    distribution,
+    dockerhub,
+    ecr,
+    ecr_cloudevents,
+    gcr,
+    ghcr,
+    gitea,
+    harbor,
+    jfrog,
+    keel,
+    native,
+    nexus,
+    quay,
+    zot,
+)
+from tagboat.webhook.formats.batch import Batch
 from tagboat.webhook.formats.call import Call, News
 
 
 class Format(Protocol):
-    """What each module of a sender has."""
+    """What each module of a sender has. `MARK` is the header or field by which it is known, for a person to read."""
 
     NAME: str
+    MARK: str
 
     def recognises(self, call: Call) -> bool: ...  # noqa: D102 - see the modules
     def read(self, call: Call) -> News: ...  # noqa: D102 - see the modules
 
 
-FORMATS: tuple[Format, ...] = (gitea, distribution, native)
-"""In the order in which they are tried. Gitea before any other that looks at GitHub's header, which it sends too."""
+EVENTS: tuple[Format, ...] = (zot, harbor, acr_event_grid, ecr_cloudevents, cloudevents)
+"""CloudEvents and Event Grid's, which may come as an array. The one that takes every CloudEvent is last."""
+
+FORMATS: tuple[Format, ...] = (
+    # Known by a header of their own. Gitea sends GitHub's as well.
+    gitea,
+    ghcr,
+    nexus,
+    native,  # may have any field beside its own
+    *EVENTS,
+    # Known by their fields, the more telling first.
+    distribution,
+    acr,
+    quay,
+    ecr,
+    jfrog,
+    aliyun,
+    dockerhub,
+    gcr,
+    keel,  # `name` and `tag` are in much that others send
+)
+"""In the order in which they are tried. Each looks at a few keys and no further, and hardly any stands before a plain call."""
 
 
-def recognise(call: Call) -> Format:
+def recognise(call: Call) -> Format | Batch:
     """The format of a call; raise InvalidValueError naming what was looked for when no sender's shape fits."""
+    if isinstance(call.body, list):
+        return _batch(call)
     for candidate in FORMATS:
         if candidate.recognises(call):
             return candidate
+    marks = ", ".join(dict.fromkeys(form.MARK for form in FORMATS))
     raise InvalidValueError(
-        'no known sender has this shape: looked for "image" (native), "events" (Distribution) and the header X-Gitea-Event; '
-        'the simplest call is {"image": "registry/org/app:tag"}'
+        f'no known sender has this shape; looked for: {marks}. The simplest call is {{"image": "registry/org/app:tag"}}'
     )
+
+
+def _batch(call: Call) -> Batch:
+    items = call.body if "ce-type" not in call.headers else [{}]  # there it is the data of one event, of no use to anybody
+    parts = []
+    for place, item in enumerate(items):
+        part = Call(call.headers, item)
+        form = next((form for form in EVENTS if isinstance(item, dict) and form.recognises(part)), None)
+        if form is None:
+            raise InvalidValueError(
+                f"the body is an array, and item {place} is no event: looked for eventType and specversion"
+            )
+        parts.append((form.NAME, form.read, part))
+    if not parts:
+        raise InvalidValueError("the body is an array of nothing")
+    return Batch(parts[0][0], tuple((read, part) for _, read, part in parts))

@@ -3,10 +3,11 @@
 They announce every child manifest of a multi-arch image too, with its digest as the version; the tag follows.
 """
 
-from tagboat.core.image import ImageRef, parse_image_name, parse_tag
-from tagboat.webhook.formats.call import Call, News, host_of, shown, text_at
+from tagboat.core.image import ImageRef, parse_tag
+from tagboat.webhook.formats.call import Call, News, host_of, repository_at, shown, text_at, why_no_image
 
 NAME = "gitea"
+MARK = "X-Gitea-Event"
 
 
 def recognises(call: Call) -> bool:
@@ -26,9 +27,9 @@ def read(call: Call) -> News:
     if kind is not None and kind != "container":
         return News((), f"the package is of type {shown(kind)}, not 'container'")
     version = text_at(call.body, "package", "version")
-    if version.startswith("sha256:"):
-        return News((), "the package version is a digest: part of an image whose tag comes with a call of its own")
+    if reason := why_no_image(version):
+        return News((), reason)
     owner = text_at(call.body, "package", "owner", "login")
     name = text_at(call.body, "package", "name")
     host = host_of(text_at(call.body, "package", "html_url"))
-    return News((ImageRef(parse_image_name(f"{host}/{owner}/{name}".lower()), parse_tag(version)),))
+    return News((ImageRef(repository_at(host, f"{owner}/{name}".lower()), parse_tag(version)),))

@@ -5,13 +5,15 @@ from dataclasses import replace
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_digest, parse_image_ref
 from tagboat.webhook.formats.call import Call, News, text_at
+from tagboat.webhook.formats.cloud_event import is_cloud_event
 
 NAME = "native"
+MARK = "image"
 
 
 def recognises(call: Call) -> bool:
-    """Whether there is an `image`."""
-    return "image" in call.body
+    """Whether there is an `image`, in nobody else's drawing: Quay's security events have one, and any CloudEvent may."""
+    return "image" in call.body and "docker_url" not in call.body and not is_cloud_event(call)
 
 
 def read(call: Call) -> News:

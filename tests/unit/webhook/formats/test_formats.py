@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_image_ref
-from tagboat.webhook.formats import FORMATS, distribution, gitea, native, recognise
+from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 GITEA = {"x-gitea-event": "package", "x-github-event": "package", "content-type": "application/json"}
 EVENTS = {"content-type": "application/vnd.docker.distribution.events.v2+json"}
 A = "sha256:" + "a" * 64
@@ -41,35 +41,6 @@ def container(**changes: object) -> dict[str, Any]:
 def event(action: object = "push", host: object = "r.example.org", **target: object) -> dict[str, Any]:
     whole = {"repository": "shop/web", "tag": "v1", "digest": A, "url": "https://u.example.org/v2/x"} | target
     return {"action": action, "target": whole, "request": {"host": host}}
-
-
-# Who is asked.
-
-
-def test_the_order_of_the_senders() -> None:
-    assert (gitea, distribution, native) == FORMATS
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "name"),
-    [
-        ({}, {"image": "a:b"}, "native"),
-        ({}, {"image": "a:b", "events": []}, "native"),
-        (EVENTS, {"image": "a:b", "events": []}, "distribution"),
-        ({"content-type": "application/vnd.docker.distribution.events.v1+json; charset=utf-8"}, {}, "distribution"),
-        ({}, {"events": []}, "distribution"),
-        (GITEA, {"image": "a:b", "events": []}, "gitea"),
-        ({"x-forgejo-event": "package"}, {}, "gitea"),
-    ],
-)
-def test_a_sender_is_recognised(headers: dict[str, str], body: object, name: str) -> None:
-    assert name == recognise(Call(headers, body)).NAME
-
-
-@pytest.mark.parametrize("body", [{}, {"events": "no list"}, {"Image": "a:b"}, {"ref": "refs/heads/main"}])
-def test_a_shape_that_nobody_sends_is_refused_with_the_simplest_call(body: object) -> None:
-    with pytest.raises(InvalidValueError, match='"image": "registry/org/app:tag"'):
-        recognise(Call({}, body))
 
 
 # Native.

@@ -1,0 +1,21 @@
+"""Azure Container Registry's own webhook: one event of the Distribution registry's drawing, without an envelope."""
+
+from tagboat.webhook.formats.call import Call, News, read_one
+from tagboat.webhook.formats.manifest_event import read_event
+
+NAME = "acr"
+MARK = "action with target and request"
+_AGENT = "AzureContainerRegistry/"
+
+
+def recognises(call: Call) -> bool:
+    """Whether it has an event's three parts, or comes from Azure's agent, whose ping has an action only."""
+    body = call.body
+    if "action" not in body:
+        return False
+    return ("target" in body and "request" in body) or call.headers.get("user-agent", "").startswith(_AGENT)
+
+
+def read(call: Call) -> News:
+    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
+    return read_one(call.body, read_event)

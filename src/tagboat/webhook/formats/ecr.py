@@ -1,0 +1,49 @@
+"""Amazon's Elastic Container Registry through EventBridge, in EventBridge's own drawing."""
+
+import re
+from typing import Any
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageRef, parse_tag
+from tagboat.webhook.formats.call import Call, News, at, read_one, repository_at, shown, text_at, usable_digest, why_no_image
+
+NAME = "ecr"
+MARK = "detail-type"
+_ACCOUNT = re.compile(r"[0-9]+", re.ASCII)
+_REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+
+
+def recognises(call: Call) -> bool:
+    """Whether its source is the registry, in EventBridge's envelope."""
+    return call.body.get("source") == "aws.ecr" and "detail-type" in call.body
+
+
+def read(call: Call) -> News:
+    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
+    return read_one(call.body, _image)
+
+
+def registry_host(account: str, region: str) -> str:
+    """The host of an account's registry; raise InvalidValueError when one of the two cannot be what it should be."""
+    if not _ACCOUNT.fullmatch(account):
+        raise InvalidValueError(f"the account {shown(account)} is not a number")
+    if not _REGION.fullmatch(region):
+        raise InvalidValueError(f"the region {shown(region)} is not a region such as 'eu-central-1'")
+    country = ".cn" if region.startswith("cn-") else ""  # the regions in China are a cloud, and a domain, of their own
+    return f"{account}.dkr.ecr.{region}.amazonaws.com{country}"
+
+
+def _image(body: dict[str, Any]) -> ImageRef | str:
+    kind, detail = body["detail-type"], body.get("detail")
+    if kind != "ECR Image Action":
+        return f"the event {shown(kind)} is no 'ECR Image Action'"
+    action, result = at(detail, "action-type"), at(detail, "result")
+    if action != "PUSH":
+        return f"the action is {shown(action)}, not 'PUSH'"
+    if result == "FAILURE":
+        return "the push failed"
+    if reason := why_no_image(at(detail, "image-tag")):
+        return reason
+    host = registry_host(text_at(body, "account"), text_at(body, "region"))
+    name = repository_at(host, text_at(body, "detail", "repository-name"))
+    return ImageRef(name, parse_tag(text_at(body, "detail", "image-tag")), usable_digest(at(detail, "image-digest")))

@@ -1,0 +1,50 @@
+"""Harbor 1 and 2 in their own drawing, and Harbor 2 as CloudEvents. An event of one artifact may name several tags."""
+
+from typing import Any
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageRef, parse_tag
+from tagboat.webhook.formats.call import (
+    Call,
+    News,
+    read_each,
+    repository_at,
+    shown,
+    split_repository,
+    text_at,
+    usable_digest,
+    why_no_image,
+)
+from tagboat.webhook.formats.cloud_event import data_of, event_type, is_cloud_event
+
+NAME = "harbor"
+MARK = "event_data"
+_PUSHES = ("PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed")
+
+
+def recognises(call: Call) -> bool:
+    """Whether it has a type and event data, or is a CloudEvent of Harbor's."""
+    return ("event_data" in call.body and "type" in call.body) or event_type(call).startswith("harbor.")
+
+
+def read(call: Call) -> News:
+    """Read the call; raise InvalidValueError when it names tags but no usable image among them."""
+    cloud = is_cloud_event(call)
+    kind = event_type(call) if cloud else call.body.get("type")
+    if kind not in _PUSHES:
+        return News((), f"the Harbor event {shown(kind)} is no push of an artifact")
+    data, place = (data_of(call), "data") if cloud else (call.body.get("event_data"), "event_data")
+    resources = data.get("resources") if isinstance(data, dict) else None
+    if not isinstance(resources, list):
+        raise InvalidValueError(f"{place}.resources must be a list, and is missing or something else")
+    entries = ((f"{place}.resources[{index}]", resource) for index, resource in enumerate(resources))
+    return read_each(entries, _image, "no resource has a tag")
+
+
+def _image(resource: Any) -> ImageRef | str:  # noqa: ANN401 - decoded JSON
+    if not isinstance(resource, dict):
+        raise InvalidValueError("an object is expected")
+    if reason := why_no_image(resource.get("tag")):
+        return reason
+    name = repository_at(*split_repository(text_at(resource, "resource_url")))
+    return ImageRef(name, parse_tag(text_at(resource, "tag")), usable_digest(resource.get("digest")))

@@ -1,0 +1,33 @@
+"""Quay: an event of a repository. Of all its kinds only a push has `updated_tags`; in 2013 they were an object's keys."""
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageRef, parse_tag
+from tagboat.webhook.formats.call import Call, News, read_each, repository_at, split_repository, text_at, why_no_image
+
+NAME = "quay"
+MARK = "docker_url"
+
+
+def recognises(call: Call) -> bool:
+    """Whether it has Quay's `docker_url`. Its security events have an `image` too, which is none."""
+    return "docker_url" in call.body
+
+
+def read(call: Call) -> News:
+    """Read the call; raise InvalidValueError when there are tags but no usable image among them."""
+    if "updated_tags" not in call.body:
+        return News((), "it has no updated_tags: an event of Quay's that is no push")
+    tags = call.body["updated_tags"]
+    if not isinstance(tags, list | dict):
+        raise InvalidValueError("updated_tags must be a list or an object")
+    host, path = split_repository(text_at(call.body, "docker_url"))
+
+    def image(tag: object) -> ImageRef | str:
+        if reason := why_no_image(tag):
+            return reason
+        if not isinstance(tag, str):
+            raise InvalidValueError("a tag must be a text")
+        return ImageRef(repository_at(host, path), parse_tag(tag))
+
+    entries = ((f"updated_tags[{place}]", tag) for place, tag in enumerate(tags))
+    return read_each(entries, image, "updated_tags names no tag")
