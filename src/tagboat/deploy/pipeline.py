@@ -15,7 +15,7 @@ import structlog
 
 from tagboat.core.catalog import Project, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
-from tagboat.core.errors import DeployFailedError, NotFoundError, StoreUnavailableError, TagboatError
+from tagboat.core.errors import DeployFailedError, IngressError, NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
@@ -250,17 +250,19 @@ class Pipeline:
         if scene.own is not None and scene.own.state is InstanceState.LIVE:
             await self._end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
             return
-        trouble = [] if scene.stage.strategy is not Strategy.RECREATE else await self._restart_old(scene)
-        lines: list[str] = []
+        trouble, lines = ([], []) if scene.stage.strategy is not Strategy.RECREATE else await self._swap_back(scene)
         try:
             await self._patiently(self._at or StepName.SWITCH, self._lead)
         except DeployFailedError as error:
             # What might still be sent requests is left running, for the sweep that comes once traffic is known to be led.
             trouble.append(f"traffic could not be led: {error}")
         else:
-            await self._leave_own(scene)
-            lines = [*await self._containers.discard(scene)]
+            lines += await self._remove_own(scene)
         await self._end(status, "; ".join((reason, *trouble)), "\n".join(lines))
+
+    async def _remove_own(self, scene: Scene) -> list[str]:
+        await self._leave_own(scene)
+        return [*await self._containers.discard(scene)]
 
     async def _leave_own(self, scene: Scene) -> None:
         """Let the new instance answer what it was sent while it was live."""
@@ -271,10 +273,18 @@ class Pipeline:
         if status is not None and status.running:
             await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
 
+    async def _swap_back(self, scene: Scene) -> tuple[list[str], list[str]]:
+        """Put an app that cannot run twice back in the place of the new one; what went wrong, and the new one's last words."""
+        try:
+            await self._lead()  # who asks waits until the old one is back
+        except IngressError as error:
+            log.warning("traffic not held", action="undo", reason=str(error))
+        lines = await self._remove_own(scene)
+        return await self._restart_old(scene), lines
+
     async def _restart_old(self, scene: Scene) -> list[str]:
         """Start again what was stopped to make way; what went wrong."""
         trouble = []
-        await self._containers.discard(scene)  # the two cannot run at once
         for instance in scene.others_that(InstanceState.DRAINING):
             try:
                 config = await self._journal.config_of(instance) or scene.config

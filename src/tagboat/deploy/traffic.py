@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from tagboat.core.catalog import Project, Stage, Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, TagboatError
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
@@ -85,15 +85,19 @@ class Traffic:
 def routes(reader: Reader, base_domain: str) -> list[Route]:
     """A route for every host of every stage. Of two that claim one host, the older stage has it."""
     live: dict[str, list[Instance]] = defaultdict(list)
-    for instance in reader.instances(states=[InstanceState.LIVE]):  # newest first
-        if instance.host_port:
+    changing: set[str] = set()
+    for instance in reader.instances(states=ACTIVE_STATES):  # newest first
+        if instance.state is not InstanceState.LIVE:
+            changing.add(instance.stage_id)
+        elif instance.host_port:
             live[instance.stage_id].append(instance)
-    open_deploys = reader.all_open_deploys()
+    # Without an instance only until the deploy at work has started one, or has started the old one again.
+    restarting = changing & {one.stage_id for one in reader.all_open_deploys() if one.status is DeployStatus.RUNNING}
     lanes = [(project, stage) for project in reader.projects() for stage in reader.stages(project.id)]
     lanes.sort(key=lambda lane: lane[1].created_at)
     found: dict[str, Route] = {}
     for project, stage in lanes:
-        for route in _stage_routes(project, stage, live[stage.id], open_deploys, base_domain):
+        for route in _stage_routes(project, stage, live[stage.id], base_domain, restarts=stage.id in restarting):
             found.setdefault(route.host, route)
     for project, stage in lanes:
         for route in _instance_routes(project, stage, live[stage.id], base_domain):
@@ -102,12 +106,12 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
 
 
 def _stage_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], open_deploys: Sequence[Deploy], base_domain: str
+    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, *, restarts: bool
 ) -> Iterator[Route]:
     if live:
         way, port = Way.OPEN, live[0].host_port
     else:
-        way, port = (Way.HELD if _restarts(stage, open_deploys) else Way.NONE), 0
+        way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
     for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
         yield Route(host, way, port)
 
@@ -116,10 +120,3 @@ def _instance_routes(project: Project, stage: Stage, live: Sequence[Instance], b
     if stage.max_instances > 1:
         for instance in live:
             yield Route(instance_host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)
-
-
-def _restarts(stage: Stage, open_deploys: Sequence[Deploy]) -> bool:
-    """Whether the stage is without an instance only until the deploy at work has started the next."""
-    return stage.strategy is Strategy.RECREATE and any(
-        deploy.stage_id == stage.id and deploy.status is DeployStatus.RUNNING for deploy in open_deploys
-    )

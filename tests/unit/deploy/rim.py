@@ -39,6 +39,10 @@ class Clock:
         await _sleep(0)
 
 
+CHANGES = frozenset({"write", "pull", "create", "start", "stop", "remove", "lead"})
+"""The calls that change something outside: between two of them one moment to die is as good as another."""
+
+
 class Died(BaseException):
     """The process is no more: nobody catches this, nothing is tidied up."""
 
@@ -50,6 +54,7 @@ class Rim:
         self.calls: list[str] = []
         self._plans: dict[tuple[str, str], list[Callable[[], Awaitable[None]]]] = {}
         self._last: tuple[int, str] | None = None
+        self._changes_left: int | None = None
         self._doom: tuple[str, Callable[[], Awaitable[bool]]] | None = None
 
     def lead_through(self, thing: object, *calls: str) -> None:
@@ -69,13 +74,17 @@ class Rim:
         """Die `before` or `after` the call that comes after so many others."""
         self._last = (len(self.calls) + after_calls, when)
 
+    def die_after_changes(self, changes: int) -> None:
+        """Die after so many more calls that change something; 0: before the next of them."""
+        self._changes_left = changes
+
     def die_when(self, call: str, holds: Callable[[], Awaitable[bool]]) -> None:
         """Die after the first call of that name after which that holds; finding out must not make such a call."""
         self._doom = (call, holds)
 
     def live_on(self) -> None:
         """Do not die any more."""
-        self._last = self._doom = None
+        self._last = self._doom = self._changes_left = None
 
     async def _cross(self, call: str, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:  # noqa: ANN401 - any call
         number = len(self.calls)
@@ -86,9 +95,17 @@ class Rim:
         return result
 
     async def _reach(self, when: str, call: str, number: int) -> None:
-        if self._last == (number, when):
+        if self._last == (number, when) or self._comes_to_its_last_change(when, call):
             raise Died(f"{when} {call}, call {number}")
         if when == "after" and self._doom and self._doom[0] == call and await self._doom[1]():
             raise Died(f"after {call}, as was wished")
         if plans := self._plans.get((when, call)):
             await plans.pop(0)()
+
+    def _comes_to_its_last_change(self, when: str, call: str) -> bool:
+        if self._changes_left is None or call not in CHANGES:
+            return False
+        if when == "before":
+            return self._changes_left <= 0
+        self._changes_left -= 1
+        return self._changes_left <= 0

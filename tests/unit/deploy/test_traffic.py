@@ -132,10 +132,17 @@ async def test_requests_are_held_while_an_app_that_cannot_run_twice_restarts(
     assert await found(world) == {HOST: (way, 0), "app.example.com": (way, 0)}
 
 
+async def test_a_first_instance_that_failed_is_not_waited_for(world: World) -> None:
+    """Nor one that a deploy has yet to pull: requests are held for as long as a restart takes, no longer."""
+    await world.change_stage(strategy=Strategy.RECREATE)
+    await an_instance(world, "v1", 40001, state=InstanceState.FAILED, status=DeployStatus.RUNNING)
+    assert await found(world) == {HOST: (Way.NONE, 0)}
+
+
 async def test_the_deploy_of_another_stage_holds_nothing_here(world: World) -> None:
     await world.change_stage(strategy=Strategy.RECREATE)
     other = await world.another_stage("prod")
-    await an_instance(world, "v1", 40001, stage=other, status=DeployStatus.RUNNING)
+    await an_instance(world, "v1", 40001, stage=other, state=InstanceState.STARTING, status=DeployStatus.RUNNING)
     assert (await found(world))[HOST] == (Way.NONE, 0)
 
 

@@ -1,0 +1,193 @@
+"""A death of the process after every single change that a deploy makes outside, with traffic led by an ingress.
+
+Each journey is made once for every such moment, in a world of its own: the process dies, the next one sweeps (as at every
+start) and goes on with the deploy. What must be true then does not depend on the moment.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tagboat.core.catalog import Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus
+from tagboat.deploy.orders import Orders
+from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import sweep
+from tagboat.engine.memory import MemoryImage
+from tagboat.store import SqlStore
+from tests.unit.deploy.rim import Clock, Died
+from tests.unit.deploy.scene import REFUSED, World, assert_only, build_world
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A deploy in a stage where `v1` has been deployed, and what comes of it.
+
+    `prepare` makes the deploy; `ends` is its status, `reason` what its reason contains; `live` is the tag that is live then,
+    in a container as old as the deploy of that tag unless `anew`. At least so many `changes` it takes.
+    """
+
+    prepare: Callable[[World], Awaitable[Deploy]]
+    ends: DeployStatus
+    reason: str
+    live: str
+    changes: int
+    anew: bool = False
+
+
+async def succeeding(world: World) -> Deploy:
+    await world.ship("v1")
+    world.publish("v2")
+    return await world.queue("v2")
+
+
+async def failing_in_check(world: World) -> Deploy:
+    await world.ship("v1")
+    world.publish("v2", MemoryImage(exit_code=1, log=("out of luck",)))
+    return await world.queue("v2")
+
+
+async def failing_in_watch(world: World) -> Deploy:
+    deploy = await succeeding(world)
+    old = await live_instance(world)
+
+    async def answers_until_it_is_led_to(port: int) -> str | None:
+        return REFUSED if port != old.host_port and str(port) in world.routes.values() else None
+
+    world.probe.of_port = answers_until_it_is_led_to
+    return deploy
+
+
+async def cancelled_in_watch(world: World) -> Deploy:
+    deploy = await succeeding(world)
+    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+
+    async def cancels_once_it_is_watched(_port: int) -> str | None:
+        current = await world.deploy(deploy.id)
+        if current.step(StepName.WATCH).status is StepStatus.RUNNING and not current.cancelling:
+            # By somebody else: not one of the changes that this process makes.
+            await SqlStore.write(world.store, lambda tx: orders.cancel(tx, deploy.id))
+        return None
+
+    world.probe.of_port = cancels_once_it_is_watched
+    return deploy
+
+
+async def rolling_back(world: World) -> Deploy:
+    await world.change_stage(env={"COLOUR": "blue"})
+    await world.ship("v1")
+    await world.change_stage(env={"COLOUR": "green"})
+    await world.ship("v2")
+    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    queued = await world.store.write(lambda tx: orders.rollback(tx, world.stage.id))
+    return await world.deploy(queued.deploy_id)
+
+
+async def recreating(world: World) -> Deploy:
+    await world.change_stage(strategy=Strategy.RECREATE)
+    return await succeeding(world)
+
+
+async def recreating_and_failing(world: World) -> Deploy:
+    await world.change_stage(strategy=Strategy.RECREATE)
+    return await failing_in_check(world)
+
+
+async def recreating_and_failing_in_watch(world: World) -> Deploy:
+    await world.change_stage(strategy=Strategy.RECREATE)
+    return await failing_in_watch(world)
+
+
+JOURNEYS = {
+    "succeeds": Journey(succeeding, DeployStatus.SUCCEEDED, "v2 is live", "v2", 16),
+    "fails in check": Journey(failing_in_check, DeployStatus.FAILED, "exited with code 1", "v1", 11),
+    "fails in watch": Journey(failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 14),
+    "is cancelled in watch": Journey(cancelled_in_watch, DeployStatus.CANCELLED, "cancelled", "v1", 14),
+    "rolls back": Journey(rolling_back, DeployStatus.SUCCEEDED, "v1 is live", "v1", 14, anew=True),
+    "recreates": Journey(recreating, DeployStatus.SUCCEEDED, "v2 is live", "v2", 18),
+    "recreates and fails": Journey(recreating_and_failing, DeployStatus.FAILED, "exited with code 1", "v1", 15),
+    "recreates and fails in watch": Journey(recreating_and_failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 18),
+}
+
+
+async def live_instance(world: World) -> Instance:
+    (live,) = await world.instances(InstanceState.LIVE)
+    return live
+
+
+async def dies(world: World, deploy: Deploy, changes: int) -> bool:
+    """Carry the deploy out in a process that dies after so many changes; whether it comes to that."""
+    world.rim.die_after_changes(changes)
+    try:
+        await Pipeline(world.parts, deploy.id).carry_out()
+    except Died:
+        return True
+    finally:
+        world.rim.live_on()
+    return False
+
+
+async def assert_ended_well(world: World, journey: Journey, deploy: Deploy, before: Instance) -> None:
+    """That the record is true, that one instance is live and led to, and that a second sweep finds nothing to do."""
+    ended = await world.deploy(deploy.id)
+    assert (ended.status, ended.claimed_by) == (journey.ends, None)
+    assert journey.reason in (ended.reason or "")
+    if journey.ends is DeployStatus.SUCCEEDED:
+        assert {step.status for step in ended.steps} <= {StepStatus.DONE, StepStatus.SKIPPED}
+    else:
+        assert [step.status for step in ended.steps].count(StepStatus.FAILED) == 1
+        assert ended.failed_step is not None
+        assert ended.failed_step.detail in (ended.reason or "")
+        assert (await world.instance_of(ended)).state is InstanceState.FAILED
+    live = await live_instance(world)
+    assert live.tag == journey.live
+    if journey.ends is not DeployStatus.SUCCEEDED:
+        assert replace(live, started_at=before.started_at) == before
+    elif journey.anew:
+        assert live.deploy_id == deploy.id
+        assert dict(world.engine.spec(live.container).env) == {"COLOUR": "blue"}
+    await assert_only(world, live)
+    done, known = list(world.engine.journal), await world.instances()
+    await sweep(world.parts)
+    assert (world.engine.journal, await world.instances()) == (done, known)
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_a_death_after_any_change(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
+    journey, changes = JOURNEYS[name], 0
+    while True:
+        world = await build_world(new_store(), clock, ingress=True)
+        deploy = await journey.prepare(world)
+        before = await live_instance(world)
+        deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
+        died = await dies(world, deploy, changes)
+        await sweep(world.parts)
+        if not (await world.deploy(deploy.id)).status.final:
+            await world.carry_out(deploy)
+        try:
+            await assert_ended_well(world, journey, deploy, before)
+        except AssertionError as error:
+            error.add_note(f"it died after {changes} changes: {world.rim.calls}")
+            raise
+        if not died:
+            break
+        changes += 1
+    assert changes >= journey.changes
+
+
+@pytest.mark.parametrize("name", JOURNEYS)
+async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
+    """Every life is one change longer than the last, so that each comes a little further."""
+    journey, changes = JOURNEYS[name], 0
+    world = await build_world(new_store(), clock, ingress=True)
+    deploy = await journey.prepare(world)
+    before = await live_instance(world)
+    deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
+    while await dies(world, deploy, changes):
+        await sweep(world.parts)
+        changes += 1
+    await assert_ended_well(world, journey, deploy, before)
