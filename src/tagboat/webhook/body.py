@@ -1,4 +1,4 @@
-"""Reading the body of a call: capped, decoded, an object."""
+"""Reading the body of a call: capped, decoded, an object or an array."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -41,8 +41,11 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
             return body
 
 
-def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """Decode a JSON object, sent as it is or as the form field `payload`; raise InvalidValueError if it is anything else."""
+def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | list[Any]:
+    """Decode a JSON object or array, sent as it is or as the form field `payload`; raise InvalidValueError for anything else.
+
+    An array is some senders' way to send events; which, the formats know.
+    """
     if _is_form(headers, body):
         body = _form_payload(body)
     try:
@@ -51,7 +54,7 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         raise InvalidValueError(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise InvalidValueError("the body is nested too deeply") from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict | list):
         raise InvalidValueError(f"the body is JSON, but not an object: {_kind(value)}")
     return value
 
@@ -73,5 +76,5 @@ def _form_payload(body: bytes) -> bytes:
 
 
 def _kind(value: object) -> str:
-    names = {list: "an array", str: "a text", bool: "a truth value", type(None): "null"}
+    names = {str: "a text", bool: "a truth value", type(None): "null"}
     return names.get(type(value), "a number")
