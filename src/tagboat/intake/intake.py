@@ -65,8 +65,8 @@ class Intake:
                 return answer
             inspected.update(await self._inspect(answer.images))
 
-    async def refuse(self, sender: str, status: int, reason: str) -> None:
-        """Keep a delivery that could not be read, with why."""
+    async def keep(self, sender: str, status: int, reason: str) -> None:
+        """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which."""
         delivery = Delivery(
             id=new_id(), sender=sender, status=status, result=encode({"reason": reason}).decode(), received_at=self._clock()
         )

@@ -1,11 +1,13 @@
 """The webhook's HTTP side: authenticate, decode, delegate."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError, StoreUnavailableError
+from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
 from tagboat.core.problem import Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
@@ -13,7 +15,8 @@ from tagboat.core.tally import Tally
 from tagboat.intake.intake import Intake
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, read_body
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call
+from tagboat.webhook.formats.call import Call, HostlessImage
+from tagboat.webhook.hosts import with_host
 from tagboat.webhook.secret import SecretCheck
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +38,7 @@ class WebhookHandler:
         tally: Tally | None = None,
     ) -> None:
         self._tally = tally or Tally()
+        self._store = store
         self._secret = SecretCheck(store)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
@@ -64,16 +68,27 @@ class WebhookHandler:
             shape = recognise(call)
             sender = shape.NAME
             news = shape.read(call)
+            images = news.images + await self._found(news.hostless)
         except TooLargeError:
             await self._refuse(send, sender, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes")
         except InvalidValueError as error:
             await self._refuse(send, sender, HTTPStatus.BAD_REQUEST, str(error))
         else:
-            pushes = [Push(image, Source.WEBHOOK) for image in news.images]
+            pushes = [Push(image, Source.WEBHOOK) for image in images]
             self._tally.count(_CALLS, status="2xx")
-            await send_json(send, HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason))
+            if news.answer is not None and not pushes:
+                await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own")
+                await send_json(send, HTTPStatus.OK, json.dumps(news.answer).encode())
+            else:
+                await send_json(send, HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason))
+
+    async def _found(self, images: Sequence[HostlessImage]) -> tuple[ImageRef, ...]:
+        """The images with the host that their sender left out."""
+        if not images:
+            return ()
+        return await self._store.read(lambda reader: tuple(with_host(reader, image) for image in images))
 
     async def _refuse(self, send: Send, sender: str, status: HTTPStatus, detail: str) -> None:
-        await self._intake.refuse(sender, status, detail)
+        await self._intake.keep(sender, status, detail)
         self._tally.count(_CALLS, status="4xx")
         await send_problem(send, status, problem(status, detail))

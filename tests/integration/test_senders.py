@@ -1,0 +1,192 @@
+"""What senders ask of the whole webhook beside the reading of their calls: a host to be found, an answer of their own, forms."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tagboat.core.catalog import Project, Registry, RegistryKind
+from tagboat.core.errors import RegistryNotFoundError
+from tagboat.core.image import ImageInfo, ImageRef, parse_image_name
+from tagboat.deploy.queue import DeployQueue
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tests.support.asgi import Answer, Caller
+
+pytestmark = pytest.mark.anyio
+
+NEXUS = {"x-nexus-webhook-id": "rm:repository:component"}
+COMPONENT = {"action": "CREATED", "component": {"format": "docker", "name": "shop/web", "version": "v2.0.1"}}
+ZOT = {"ce-type": "zotregistry.image.updated", "ce-specversion": "1.0", "ce-source": "zot", "ce-id": "1"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+PUSHED = {"action": "push", "target": {"repository": "shop/web", "tag": "v2"}, "request": {"host": "shop.example.org"}}
+
+
+class NoInspector:
+    """Knows no image."""
+
+    async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
+        raise RegistryNotFoundError(f"there is no {image_ref}")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """The webhook over a store of its own."""
+
+    store: SqlStore
+    caller: Caller
+    secret: str
+    database: Path
+
+    async def send(self, body: object, headers: Mapping[str, str] | None = None) -> Answer:
+        return await self.caller.call("POST", f"/{self.secret}", body, headers)
+
+    async def configure(self, *registries: Registry) -> None:
+        def add(tx: Any) -> None:  # noqa: ANN401 - a transaction
+            for registry in registries:
+                tx.add_registry(registry)
+
+        await self.store.write(add)
+
+    def deliveries(self) -> list[tuple[str, int, dict[str, Any]]]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            rows = connection.execute("SELECT sender, status, result FROM deliveries ORDER BY id").fetchall()
+        return [(sender, status, json.loads(result)) for sender, status, result in rows]
+
+
+@pytest.fixture
+async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
+    store = open_store(None, tmp_path)
+    secret = await ensure_webhook_secret(store)
+    handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
+    yield Hook(store, Caller(handler.router()), secret, tmp_path / "tagboat.db")
+    store.close()
+
+
+def registry(host: str, kind: RegistryKind = RegistryKind.OCI) -> Registry:
+    return Registry(id=host, name=host, url=f"https://{host}", kind=kind)
+
+
+def project(image: str) -> Project:
+    return Project(id="p", name="web", image=parse_image_name(image), created_at=datetime.now(UTC))
+
+
+def images(answer: Answer) -> list[str]:
+    assert answer.status == 202, answer.body
+    return [f"{push['image']}:{push['tag']}" for push in answer.json["pushes"]]
+
+
+# Images without a host.
+
+
+async def test_the_host_is_that_of_the_one_registry_that_can_be_meant(hook: Hook) -> None:
+    await hook.configure(
+        registry("images.example.org:5000"), registry("git.example.org", RegistryKind.GITEA), registry("docker.io")
+    )
+    assert images(await hook.send(COMPONENT, NEXUS)) == ["images.example.org:5000/shop/web:v2.0.1"]
+    assert images(await hook.send({"name": "web", "reference": "v3", "digest": "sha256:no"}, ZOT)) == [
+        "images.example.org:5000/web:v3"
+    ]
+
+
+async def test_of_several_registries_the_one_with_the_project_is_meant(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    answer = await hook.send(COMPONENT, NEXUS)
+    assert answer.status == 400
+    assert "several registries can be meant (one.example.org, two.example.org)" in answer.json["detail"]
+    await hook.store.write(lambda tx: tx.add_project(project("two.example.org/shop/web")))
+    assert images(await hook.send(COMPONENT, NEXUS)) == ["two.example.org/shop/web:v2.0.1"]
+    assert [(sender, status) for sender, status, _ in hook.deliveries()] == [("nexus", 400), ("nexus", 202)]
+
+
+@pytest.mark.parametrize("registries", [[], [registry("git.example.org", RegistryKind.GITEA)], [registry("docker.io")]])
+async def test_without_a_registry_that_can_be_meant_it_says_so(hook: Hook, registries: list[Registry]) -> None:
+    await hook.configure(*registries)
+    answer = await hook.send(COMPONENT, NEXUS)
+    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "'shop/web'" in answer.json["detail"]
+    assert "no registry is configured that could be meant" in answer.json["detail"]
+    assert [(sender, status) for sender, status, _ in hook.deliveries()] == [("nexus", 400)]
+
+
+async def test_a_name_that_is_none_is_refused_whatever_the_registry(hook: Hook) -> None:
+    await hook.configure(registry("images.example.org"))
+    for name in ("Shop", "shop:v1", "../shop", "x" * 300):
+        answer = await hook.send({**COMPONENT, "component": {"format": "docker", "name": name, "version": "v1"}}, NEXUS)
+        assert answer.status == 400, name
+
+
+# Event Grid.
+
+
+async def test_event_grids_handshake_is_answered_with_its_code(hook: Hook) -> None:
+    answer = await hook.send(
+        [{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "a-1"}}]
+    )
+    assert (answer.status, answer.headers["content-type"], answer.json) == (
+        200, "application/json", {"validationResponse": "a-1"},
+    )  # fmt: skip
+    reason = "the handshake of a new Event Grid subscription"
+    assert hook.deliveries() == [("acr-event-grid", 200, {"reason": reason})]
+
+
+async def test_a_handshake_without_a_code_is_refused(hook: Hook) -> None:
+    answer = await hook.send([{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {}}])
+    assert (answer.status, "data.validationCode" in answer.json["detail"]) == (400, True)
+
+
+async def test_an_array_of_events_is_one_delivery(hook: Hook) -> None:
+    event = {"eventType": "Microsoft.ContainerRegistry.ImagePushed", "data": PUSHED}
+    other = {"specversion": "1.0", "type": "Microsoft.ContainerRegistry.ImagePushed", "data": PUSHED}
+    unusable = {"eventType": "Microsoft.ContainerRegistry.ImagePushed", "data": {**PUSHED, "request": {"host": "shop"}}}
+    deleted = {"eventType": "Microsoft.ContainerRegistry.ImageDeleted", "data": {}}
+    assert images(await hook.send([deleted, unusable, event, other])) == ["shop.example.org/shop/web:v2"]
+    answer = await hook.send([deleted, unusable])
+    assert (answer.status, "item 1: data: 'shop' cannot be a registry's host" in answer.json["detail"]) == (400, True)
+    assert [status for _, status, _ in hook.deliveries()] == [202, 400]
+
+
+# Forms.
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "image"),
+    [
+        (
+            {"x-gitea-event": "package", "x-github-event": "package"},
+            {
+                "action": "created",
+                "package": {
+                    "type": "container",
+                    "owner": {"login": "shop"},
+                    "name": "web",
+                    "version": "v2",
+                    "html_url": "https://git.example.org/x",
+                },
+            },
+            "git.example.org/shop/web:v2",
+        ),
+        (
+            {"x-github-event": "registry_package"},
+            {
+                "action": "published",
+                "registry_package": {
+                    "name": "Web",
+                    "namespace": "Shop",
+                    "package_version": {"container_metadata": {"tag": {"name": "v2"}}},
+                },
+            },
+            "ghcr.io/shop/web:v2",
+        ),
+    ],
+    ids=["gitea", "github"],
+)
+async def test_a_call_sent_as_a_form(hook: Hook, headers: dict[str, str], body: object, image: str) -> None:
+    assert images(await hook.send(urlencode({"payload": json.dumps(body)}).encode(), {**FORM, **headers})) == [image]
