@@ -6,11 +6,11 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 from urllib.parse import urlsplit
 
 import structlog
@@ -23,16 +23,19 @@ from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy
 from tests.support.docker_registry import docker_registry
 
-CHANGES = 20
-REST_S = 10.0
+P = ParamSpec("P")
+ROUNDS = 4
+_IN_A_ROUND = 5
+CHANGES = ROUNDS * _IN_A_ROUND
 _WITH_LONG_REQUESTS = (5, 15)
 """Before these changes, requests of ten seconds are sent: each such deploy has to wait for their end."""
 _LONG_REQUESTS = 3
-_PAUSE_S = 1.5
-"""Between two replacements by hand: about as long as a deploy watches and drains."""
+_REST_S = 5.0
+_PAUSE_S = 1.2
+"""Between two changes by hand: about as long as a deploy watches and drains."""
 _STAGE = {"watch_s": 1, "drain_timeout_s": 15}
 _UPLOAD = 1_000_000
-_LOADED, _WEBSOCKET = "bench/loaded", "bench/websocket"
+_LOADED, _NEIGHBOUR, _WEBSOCKET = "bench/loaded", "bench/neighbour", "bench/websocket"
 
 PAGES = Kind("page", "/", PAGE, every_s=0.04)
 SLOW = Kind("200 ms", "/cgi-bin/slow?0.2", "slept", every_s=0.25)
@@ -40,6 +43,17 @@ LONG = Kind("10 s", "/cgi-bin/slow?10", "slept", every_s=10)
 UPLOADS = Kind("upload", "/cgi-bin/upload", str(_UPLOAD), every_s=1, upload=_UPLOAD)
 _EACH = ((PAGES, 2), (SLOW, 3), (UPLOADS, 1))
 ASKERS = [Asker(kind, fresh) for kind, count in _EACH for fresh in (False, True) for _ in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where it is measured: the stage deployed to, at `host` behind `port`; `neighbour` is an image that is run beside it."""
+
+    server: Server
+    stage: str
+    port: int
+    host: str
+    neighbour: str
 
 
 @dataclass(slots=True)
@@ -61,6 +75,12 @@ class Phase:
             yield load
         finally:
             await load.end()
+
+    async def change(self, work: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
+        """Do `work` beside the load, and note how long it took."""
+        began = time.perf_counter()
+        await asyncio.to_thread(work, *args, **named)
+        self.changes_s.append(time.perf_counter() - began)
 
     def p99_ms(self, kind: Kind) -> float:
         """The 99th percentile of the answers of one kind."""
@@ -90,9 +110,11 @@ def measure(folder: Path) -> None:
         try:
             for number in range(CHANGES + 1):
                 push_loaded(registry.host, _LOADED, f"v{number}")
+                push_loaded(registry.host, _NEIGHBOUR, f"v{number}")
             push_websocket(registry.host, _WEBSOCKET, "v1")
             stage, other = (_set_up(server, f"{registry.host}/{name}") for name in (f"{_LOADED}:v0", f"{_WEBSOCKET}:v1"))
-            asyncio.run(_measure(server, port, stage, urlsplit(other["address"]).netloc))
+            site = Site(server, stage["id"], port, urlsplit(stage["address"]).netloc, f"{registry.host}/{_NEIGHBOUR}")
+            asyncio.run(_measure(site, urlsplit(other["address"]).netloc))
             asyncio.run(_measure_peer(folder / "peer", f"{registry.host}/{_LOADED}"))
         except LostError as error:
             raise BenchError(str(error)) from error
@@ -109,22 +131,26 @@ def _set_up(server: Server, image: str) -> Mapping[str, Any]:
     return changed
 
 
-async def _measure(server: Server, port: int, stage: Mapping[str, Any], websocket_host: str) -> None:
-    host = urlsplit(stage["address"]).netloc
-    rest, deploys = Phase(port, host), Phase(port, host)
-    async with Talk(port, websocket_host) as talk:
-        await _rest(rest)
-        async with deploys.loaded() as load:
-            for number in _changes(load):
-                began = time.perf_counter()
-                await asyncio.to_thread(_deploy, server, stage["id"], f"v{number}")
-                deploys.changes_s.append(time.perf_counter() - began)
-        await _rest(rest)
+async def _measure(site: Site, websocket_host: str) -> None:
+    rest, deploys, neighbour = (Phase(site.port, site.host) for _ in range(3))
+    async with Talk(site.port, websocket_host) as talk:
+        for first in range(1, CHANGES + 1, _IN_A_ROUND):  # by turns, so that a busy minute of the machine befalls all alike
+            numbers = range(first, first + _IN_A_ROUND)
+            await _rest(rest)
+            async with deploys.loaded() as load:
+                for number in numbers:
+                    _send_long(load, number)
+                    await deploys.change(_deploy, site.server, site.stage, f"v{number}")
+            async with neighbour.loaded():
+                for number in numbers:
+                    await neighbour.change(_run_and_stop, site.neighbour, number)
+                    await asyncio.sleep(_PAUSE_S)
     deploys.say_lost("deploys (target 0 lost)")
     print(f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ", end="")
     print(f"slowest {talk.longest_s * 1000:.0f} ms")
     for kind in (PAGES, SLOW):
         show(f"p99 during deploys, {kind.name}", [deploys.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms", "<= 1.5")
+        show("  beside the engine's own part", [deploys.p99_ms(kind)], "run, stop another app", [neighbour.p99_ms(kind)], "ms")
 
 
 async def _measure_peer(directory: Path, image: str) -> None:
@@ -132,21 +158,25 @@ async def _measure_peer(directory: Path, image: str) -> None:
     port, app_port, host = free_port(), free_port(), "peer.localhost"
     rest, replaced = Phase(port, host), Phase(port, host)
     ingress = HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost")
-    container = await asyncio.to_thread(_run, image, 0, app_port)
+    running = [_run(f"{image}:v0", app_port)]
+
+    def replace(tag: str) -> None:
+        _docker("stop", running.pop())
+        running.append(_run(f"{image}:{tag}", app_port))
+
     try:
         await ingress.start()
         await ingress.lead([Route(host, Way.OPEN, app_port)])
         await _rest(rest)
         async with replaced.loaded() as load:
-            for number in _changes(load):
-                began = time.perf_counter()
-                await asyncio.to_thread(_docker, "stop", container)
-                container = await asyncio.to_thread(_run, image, number, app_port)
-                replaced.changes_s.append(time.perf_counter() - began)
+            for number in range(1, CHANGES + 1):
+                _send_long(load, number)
+                await replaced.change(replace, f"v{number}")
                 await asyncio.sleep(_PAUSE_S)
     finally:
         end_haproxy(directory)
-        await asyncio.to_thread(_docker, "rm", "--force", container)
+        for container in running:
+            _docker("rm", "--force", container)
     replaced.say_lost("times docker stop && docker run")
     for kind in (PAGES, SLOW):
         show(f"p99 while replaced, {kind.name}", [replaced.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms")
@@ -154,15 +184,13 @@ async def _measure_peer(directory: Path, image: str) -> None:
 
 async def _rest(phase: Phase) -> None:
     async with phase.loaded():
-        await asyncio.sleep(REST_S)
+        await asyncio.sleep(_REST_S)
 
 
-def _changes(load: Load) -> Iterator[int]:
-    """The numbers of the changes, with long requests under way where that is wanted."""
-    for number in range(1, CHANGES + 1):
-        if number in _WITH_LONG_REQUESTS:
-            load.ask_once(LONG, _LONG_REQUESTS)
-        yield number
+def _send_long(load: Load, number: int) -> None:
+    """Have long requests under way in some of the changes."""
+    if number in _WITH_LONG_REQUESTS:
+        load.ask_once(LONG, _LONG_REQUESTS)
 
 
 def _deploy(server: Server, stage: str, tag: str) -> None:
@@ -178,14 +206,18 @@ def _deploy(server: Server, stage: str, tag: str) -> None:
         raise BenchError(f"the deploy of {tag} {found['status']}: {found['reason']}")
 
 
-def _run(image: str, number: int, port: int) -> str:
-    """Start the app as a person would; its container's name."""
-    name = f"bench-peer-{port}-{number}"
-    _docker("run", "--detach", "--rm", "--name", name, "--publish", f"127.0.0.1:{port}:8080", f"{image}:v{number}")
-    return name
+def _run_and_stop(image: str, number: int) -> None:
+    """What the engine has to do in a deploy as well, but to an app that nobody asks for anything."""
+    _docker("stop", _run(f"{image}:v{number}", free_port()))
 
 
-def _docker(*words: str) -> None:
+def _run(image: str, port: int) -> str:
+    """Start an app as a person would, pulling it if need be; its container's id."""
+    return _docker("run", "--detach", "--rm", "--publish", f"127.0.0.1:{port}:8080", image)
+
+
+def _docker(*words: str) -> str:
     done = subprocess.run(["docker", *words], check=False, capture_output=True, text=True)
     if done.returncode:
         raise BenchError(f"docker {words[0]} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
