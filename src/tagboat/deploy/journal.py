@@ -119,11 +119,12 @@ class Journal:
         return await self._store.write(work)
 
     async def note(self, name: StepName, detail: str) -> None:
-        """Say how a running step is getting on."""
+        """Say how a running step is getting on; one that has failed keeps its reason while it is taken back."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
-            tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=detail)))
+            if deploy.step(name).status is StepStatus.RUNNING:
+                tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=detail)))
 
         await self._store.write(work)
 

@@ -288,7 +288,7 @@ class Pipeline:
         for instance in scene.others_that(InstanceState.DRAINING):
             try:
                 config = await self._journal.config_of(instance) or scene.config
-                await self._engine.start(instance.container)
+                await self._patiently(StepName.START, partial(self._engine.start, instance.container))
                 health = Health(self._engine, self._parts.probe, instance, config)
                 await health.until_healthy(scene.stage.health_timeout_s)
             except TagboatError as error:
