@@ -236,3 +236,18 @@ async def test_a_deleted_stage_takes_its_containers_and_deploys_along(api: Api) 
     assert await api.engine.status(kept) is not None
     assert (await api.caller.get(f"/api/deploys/{queued.id}")).status == 404
     assert (await api.caller.get(f"/api/stages/{other['id']}")).status == 200
+
+
+async def test_a_stage_is_not_deleted_in_mid_deploy(api: Api) -> None:
+    project_id = await project(api)
+    stage = await make(api, project_id)
+    container = await put_instance(api, project_id, stage["id"], InstanceState.LIVE)
+    running = await put_deploy(api, deploy_record(project_id, stage["id"], "v2", DeployStatus.RUNNING))
+
+    answer = await api.caller.delete(f"/api/stages/{stage['id']}")
+
+    assert answer.status == 409
+    assert "v2" in answer.json["detail"]
+    assert await api.engine.status(container) is not None
+    assert (await api.caller.get(f"/api/deploys/{running.id}")).json["status"] == "running"
+    assert api.abandoned == []

@@ -28,4 +28,4 @@ def unset() -> Any:  # noqa: ANN401 - stands where a value of any type was not s
 
 def write_only() -> Any:  # noqa: ANN401 - as above
     """The same for a field whose value must not be seen, not even where the body is printed."""
-    return Field(default_factory=lambda: None, repr=False)
+    return Field(default_factory=lambda: None, repr=False, json_schema_extra={"writeOnly": True})

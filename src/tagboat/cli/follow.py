@@ -98,7 +98,10 @@ def _duration(step: Answer) -> str:
 
 
 def _tell_success(client: Client, stage: Answer, ended: Answer) -> None:
-    live = [one for one in client.items("/api/instances", stage=stage["id"], state="live") if one["tag"] == ended["tag"]]
+    try:
+        live = [one for one in client.items("/api/instances", stage=stage["id"], state="live") if one["tag"] == ended["tag"]]
+    except ServerAwayError:
+        live = []  # it went away again; that the deploy has succeeded is known all the same
     urls = [*(one["address"] for one in live), stage["address"], *(one["url"] for one in live)]
     url = next(filter(None, urls), None)
     show.line(f"{ended['tag']}: {ended['reason'] or ended['status']}" + (f" at {url}" if url else ""))
@@ -106,4 +109,4 @@ def _tell_success(client: Client, stage: Answer, ended: Answer) -> None:
 
 def _ending(ended: Answer) -> str:
     how = ended["status"] if ended["status"] == "failed" else f"was {ended['status']}"
-    return f"{how}: {ended['reason']}" if ended["reason"] else how
+    return f"{how}: {ended['reason']}" if ended["reason"] not in {None, "", ended["status"]} else how

@@ -69,4 +69,5 @@ def _told(deploy: Answer | None) -> str:
     if deploy is None:
         return ""
     told = f"{deploy['tag']} {deploy['status']}"
-    return f"{told}: {deploy['reason']}" if deploy["reason"] and deploy["status"] != "succeeded" else told
+    why = deploy["reason"] if deploy["status"] != "succeeded" else None
+    return f"{told}: {why}" if why not in {None, "", deploy["status"]} else told

@@ -198,6 +198,13 @@ def test_a_deploy_that_comes_to_nothing(tagboat: Tagboat, server: FakeServer, st
     assert (done.returncode, json.loads(done.stdout)) == (1, ended)
 
 
+def test_a_reason_that_says_no_more_than_the_status_is_not_told(tagboat: Tagboat, server: FakeServer) -> None:
+    cancelled = DEPLOY | {"status": "cancelled", "reason": "cancelled"}
+    server.answers |= {"GET /api/deploys/d1": cancelled, "GET /api/deploys": page(cancelled)}
+    assert tagboat.fails("deploy", "app", "dev", "v1", "--wait") == "the deploy of v1 to app dev was cancelled"
+    assert tagboat("status").stdout.endswith("v1 cancelled\n")
+
+
 def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/deploys/d1"] = [DEPLOY | {"status": "running"}, problem(404, "there is no deploy 'd1'")]
     said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")

@@ -107,6 +107,14 @@ def test_a_front_without_its_server_is_waited_for(tagboat: Tagboat, server: Fake
     assert (done.returncode, done.stderr.count(AWAY)) == (0, 1)
 
 
+def test_a_success_is_told_even_if_the_server_goes_away_right_after(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/instances"] = problem(503, "The database is out of reach.")
+
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+
+    assert (done.returncode, done.stdout) == (0, "v1: v1 is live\n")
+
+
 def test_patience_ends(server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(follow, "PATIENCE_S", 0.3)
     server.answers["GET /api/deploys/d1"] = [RUNNING, problem(503, "The database is out of reach.")]
