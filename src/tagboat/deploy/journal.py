@@ -39,6 +39,12 @@ class Scene:
         return [instance for instance in self.others if instance.state is state]
 
     @property
+    def replaced(self) -> list[Instance]:
+        """Those to serve again if the deploy fails: the newest that drain, and not what an earlier deploy has left behind."""
+        room = self.stage.max_instances - len(self.others_that(InstanceState.LIVE))
+        return self.others_that(InstanceState.DRAINING)[: max(room, 0)]
+
+    @property
     def image(self) -> str:
         """`NAME@DIGEST`, as the engine knows the image."""
         return f"{self.project.image}@{self.deploy.digest}"
@@ -292,10 +298,11 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int) -> Deploy:
 
 def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
     """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
-    if scene.own is not None:
-        tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
-    if scene.stage.strategy is not Strategy.RECREATE:
-        for instance in scene.others_that(InstanceState.DRAINING):
+    if scene.own is None:
+        return
+    tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
+    if scene.own.state is InstanceState.LIVE and scene.stage.strategy is not Strategy.RECREATE:
+        for instance in scene.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))
 
 

@@ -267,10 +267,7 @@ class Pipeline:
     async def _leave_own(self, scene: Scene) -> None:
         """Let the new instance answer what it was sent while it was live."""
         made = await self._journal.made_live()
-        if made is None or self._parts.traffic is None:
-            return
-        status = await self._engine.status(made.container)
-        if status is not None and status.running:
+        if made is not None and self._parts.traffic is not None:
             await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
 
     async def _swap_back(self, scene: Scene) -> tuple[list[str], list[str]]:
@@ -285,7 +282,7 @@ class Pipeline:
     async def _restart_old(self, scene: Scene) -> list[str]:
         """Start again what was stopped to make way; what went wrong."""
         trouble = []
-        for instance in scene.others_that(InstanceState.DRAINING):
+        for instance in scene.replaced:
             try:
                 config = await self._journal.config_of(instance) or scene.config
                 await self._patiently(StepName.START, partial(self._engine.start, instance.container))
