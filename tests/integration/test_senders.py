@@ -1,4 +1,4 @@
-"""What senders ask of the whole webhook beside the reading of their calls: a host to be found, an answer of their own, forms."""
+"""What senders ask of the whole webhook: to find a host, to answer in their own words, to take forms."""
 
 import json
 import sqlite3

@@ -15,7 +15,6 @@ from tagboat.webhook.formats.call import (
     read_one,
     repository_at,
     shown,
-    split_repository,
     text_at,
     usable_digest,
     why_no_image,
@@ -56,11 +55,13 @@ def _image(message: dict[str, Any]) -> ImageRef | str:
         return f"the action is {shown(action)}, not 'INSERT'"
     if reason := why_no_image(message.get("tag")):
         return reason
-    text = text_at(message, "tag")
-    head, colon, tag = text.rpartition(":")
-    if not colon or "/" in tag:
-        raise InvalidValueError(f"tag must be HOST/PATH:TAG, and is {shown(text)}")
-    return ImageRef(repository_at(*split_repository(head)), parse_tag(tag), _digest(message.get("digest")))
+    repository, _, tag = text_at(message, "tag").rpartition(":")
+    host, slash, path = repository.partition("/")
+    if not slash or "/" in tag:
+        raise InvalidValueError(f"tag must be HOST/PATH:TAG, and is {shown(message.get('tag'))}")
+    if reason := why_no_image(tag):
+        return reason
+    return ImageRef(repository_at(host, path), parse_tag(tag), _digest(message.get("digest")))
 
 
 def _digest(reference: object) -> Digest | None:

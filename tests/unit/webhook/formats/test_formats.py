@@ -13,7 +13,7 @@ from tagboat.core.image import parse_image_ref
 from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 
-FIXTURES = Path(__file__).parents[3] / "fixtures"
+FIXTURES = Path(__file__).parent / "fixtures"
 GITEA = {"x-gitea-event": "package", "x-github-event": "package", "content-type": "application/json"}
 EVENTS = {"content-type": "application/vnd.docker.distribution.events.v2+json"}
 A = "sha256:" + "a" * 64
