@@ -1,6 +1,7 @@
 """Logging in: which of the offered ways to take, and tokens kept for as long as they last.
 
-Follows the token authentication of the distribution project (its documents "token" and "scope") and RFC 7617.
+Follows the token authentication of the distribution project (its documents "token", "scope" and, for identity tokens,
+"oauth") and RFC 7617.
 """
 
 import asyncio
@@ -166,14 +167,24 @@ class Logins:
         return await self._ask(site, realms[-1], scope, way)
 
     async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta]:
-        url = usable_realm(realm, site)
-        query = {"service": way.service, "scope": scope}
-        url = url.extend_query({name: value for name, value in query.items() if value})
-        header = site.credentials.header if site.credentials else None
-        answer = await self._transport.send(Request("GET", url, _MAX_TOKEN_BODY, authorization=header))
+        answer = await self._transport.send(_token_request(site, usable_realm(realm, site), scope, way))
         _expect_token(answer, site)
         default = gitea.TOKEN_LIFETIME if gitea.is_gitea(site) else DEFAULT_LIFETIME
         return parse_token(answer.body, default, answer.host)
+
+
+def _token_request(site: Site, realm: URL, scope: str, way: Bearer) -> Request:
+    wanted = {name: value for name, value in {"service": way.service, "scope": scope}.items() if value}
+    credentials = site.credentials
+    if credentials and credentials.is_identity_token:
+        form = wanted | {
+            "grant_type": "refresh_token",
+            "client_id": "tagboat",
+            "refresh_token": credentials.password,
+        }
+        return Request("POST", realm, _MAX_TOKEN_BODY, form=form, ca_cert=site.ca_cert)
+    header = credentials.header if credentials else None
+    return Request("GET", realm.extend_query(wanted), _MAX_TOKEN_BODY, authorization=header, ca_cert=site.ca_cert)
 
 
 def usable_realm(realm: str, site: Site) -> URL:
@@ -219,7 +230,8 @@ def _options(site: Site, challenges: Sequence[Challenge]) -> list[Login]:
         for challenge in challenges
         if challenge.scheme == "bearer" and challenge.params.get("realm")
     ]
-    basic: list[Login] = [Basic()] if site.credentials and any(c.scheme == "basic" for c in challenges) else []
+    usable = site.credentials is not None and not site.credentials.is_identity_token
+    basic: list[Login] = [Basic()] if usable and any(challenge.scheme == "basic" for challenge in challenges) else []
     return bearers[:1] + basic
 
 
@@ -235,6 +247,10 @@ def _expect_token(answer: Answer, site: Site) -> None:
 
 def _refusal(answer: Answer, site: Site) -> str:
     detail = excerpt(answer.body, site.credentials.password if site.credentials else "")
+    if site.credentials and site.credentials.is_identity_token:
+        return (
+            f"the login service {answer.host} of {site.host} refused the identity token: log in again to get another{detail}"
+        )
     if site.credentials:
         return f"the login service {answer.host} of {site.host} refused the username or the password{detail}"
     return (

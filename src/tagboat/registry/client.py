@@ -3,27 +3,24 @@
 import asyncio
 import platform
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from yarl import URL
 
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import (
-    RegistryDeniedError,
-    RegistryError,
-    RegistryNotFoundError,
-    RegistryProtocolError,
-    RegistryUnreachableError,
-)
+from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.registry import gitea, manifests
+from tagboat.registry.asking import NOT_OFFERED, Asker, deadline, denied, expect_ok
 from tagboat.registry.auth import Logins
+from tagboat.registry.budget import POLL_SHARE, Budgets
 from tagboat.registry.challenges import parse_challenges
-from tagboat.registry.failures import excerpt, registry_errors
+from tagboat.registry.failures import parse_json
 from tagboat.registry.pages import Listing, next_page, parse_page
+from tagboat.registry.repositories import MAX_IMAGES, Found, Repositories
 from tagboat.registry.site import Site, site_of
 from tagboat.registry.transport import Answer, Clock, Request, Sleep, Timeouts, Transport, utc_now
 
@@ -62,7 +59,8 @@ class RegistryClient:
     """Implements `core.ports.TagSource` over HTTP. Safe for many calls at a time; call `close` once at the end.
 
     `clock` tells the time for tokens and `Retry-After`, `sleep` waits between attempts, `machine` is this machine's
-    architecture as `platform.machine()` says it, `ssl_context` replaces the system's trusted certificates.
+    architecture as `platform.machine()` says it, `ssl_context` replaces the system's trusted certificates, `poll_share` is
+    the part of a registry's limit that `sparing` may see used up (0 to 1).
     """
 
     def __init__(
@@ -73,11 +71,23 @@ class RegistryClient:
         timeouts: Timeouts | None = None,
         machine: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        poll_share: float = POLL_SHARE,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._transport = Transport(clock=clock, sleep=sleep, timeouts=self._timeouts, ssl_context=ssl_context)
         self._logins = Logins(self._transport, clock)
+        self._asker = Asker(self._transport, self._logins, Budgets(poll_share), clock)
         self._architecture = manifests.architecture_of(platform.machine() if machine is None else machine)
+        self._sparing = False
+
+    def sparing(self) -> "RegistryClient":
+        """This client for work that nobody waits for: it raises BudgetSpentError rather than use up a registry's limit.
+
+        That concerns what registries count: reading manifests. Lists, and looking where a tag points to, go on.
+        """
+        made = copy(self)
+        made._sparing = True  # noqa: SLF001 - its own
+        return made
 
     async def close(self) -> None:
         """Close all connections; calls made later fail with RegistryUnreachableError."""
@@ -89,8 +99,17 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(site_of(image.host, registry), image.path)
-        async with self._deadline(repository.site):
+        async with deadline(repository.site, self._timeouts.listing):
             return await self._list(repository)
+
+    async def list_images(self, registry: Registry, limit: int = MAX_IMAGES) -> Found:
+        """The images of `registry` that its credentials may see, `limit` at most, to choose from.
+
+        Raises RegistryError; most public registries do not tell, and the text says what to do instead.
+        """
+        site = site_of("", registry)
+        async with deadline(site, self._timeouts.listing):
+            return await Repositories(self._asker, site, registry, limit).find()
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:
         """The digest that `tag` (or a digest) names now.
@@ -98,7 +117,7 @@ class RegistryClient:
         Raises RegistryNotFoundError if it names nothing, else RegistryError.
         """
         repository = _Repository(site_of(image.host, registry), image.path)
-        async with self._deadline(repository.site):
+        async with deadline(repository.site, self._timeouts.total):
             return await self._resolve(repository, _reference(repository.site, tag))
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
@@ -107,7 +126,7 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(site_of(image.name.host, registry), image.name.path)
-        async with self._deadline(repository.site):
+        async with deadline(repository.site, self._timeouts.total):
             return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
 
     async def knock(self, registry: Registry) -> bool:
@@ -116,7 +135,7 @@ class RegistryClient:
         Raises RegistryError if nothing does.
         """
         site = site_of("", registry)
-        async with self._deadline(site):
+        async with deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
         return answer.status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -124,50 +143,72 @@ class RegistryClient:
         """Log in from the start, whatever is kept from earlier. Raises RegistryDeniedError if refused, else RegistryError."""
         site = site_of("", registry)
         self._logins.forget(site)
-        async with self._deadline(site):
+        async with deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
             if answer.status == HTTPStatus.OK:
                 return LoginResult(needed=False)
             challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
             grant = await self._logins.renew(site, "", challenges, None)
             if grant is None:
-                raise _denied(site, answer, "the registry")
+                raise denied(site, answer, "the registry")
             scheme = grant.header.partition(" ")[0].lower()
             if scheme == "basic" or site.credentials:
                 again = await self._transport.send(_root(site, grant.header))
                 if again.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                    raise _denied(site, again, "the registry")
+                    raise denied(site, again, "the registry")
             return LoginResult(needed=True, scheme=scheme)
 
     async def gitea_version(self, registry: Registry) -> str:
         """The version of the Gitea or Forgejo at the registry's URL. Raises RegistryError if there is none."""
         site = site_of("", registry)
-        async with self._deadline(site):
-            answer = await self._transport.send(Request("GET", gitea.version_url(registry.url), MAX_SMALL))
-        _expect(answer, site, "Gitea's version")
+        async with deadline(site, self._timeouts.total):
+            answer = await self._transport.send(_get(site, gitea.api_url(registry.url, "version"), MAX_SMALL))
+        expect_ok(answer, site, "Gitea's version")
         return gitea.parse_version(answer.body, site.host)
 
     async def _list(self, repository: _Repository) -> list[str]:
         listing = Listing(str(repository), lower_case=gitea.is_gitea(repository.site))
-        url: URL | None = repository.url("tags/list")
+        start = repository.url("tags/list")
         # No `n`: most registries then give the whole list at once, and no number is small enough for each of them.
+        url: URL | None = start
         while url is not None:
-            answer = await self._ask(repository, Request("GET", url, MAX_PAGE), str(repository))
-            following = next_page(answer.headers.getall("Link", []), url)
-            if gitea.is_gitea(repository.site) and gitea.is_last_page(following):
-                following = None
-            url = listing.add(parse_page(answer.body, str(repository)), following)
+            url = listing.add(*await self._page(repository, url))
+        while listing.in_doubt:
+            await self._widen(repository, listing, start)
         return listing.tags
 
+    async def _page(self, repository: _Repository, url: URL) -> tuple[list[str], URL | None]:
+        """A page of tags, and where the next one is."""
+        answer = await self._ask(repository, _get(repository.site, url, MAX_PAGE), str(repository))
+        following = next_page(answer.headers.getall("Link", []), url)
+        if gitea.is_gitea(repository.site) and gitea.is_last_page(following):
+            following = None
+        return parse_page(answer.body, str(repository)), following
+
+    async def _widen(self, repository: _Repository, listing: Listing, start: URL) -> None:
+        """Where pages repeat, ask for one page that is wider than all that is known."""
+        try:
+            page, following = await self._page(repository, start.with_query(n=listing.wider))
+        except (RegistryProtocolError, RegistryDeniedError):  # it refuses the number
+            listing.give_up_widening()
+            return
+        listing.widen(page, following)
+
     async def _resolve(self, repository: _Repository, reference: str) -> Digest:
-        url = repository.url(f"manifests/{reference}")
         what = _named(repository, reference)
-        head = Request("HEAD", url, 0, manifests.ACCEPT)
-        answer = await self._ask(repository, head, what, accept_status=HTTPStatus.METHOD_NOT_ALLOWED)
+        answer = await self._head(repository, reference)
         digest = manifests.read_digest(answer.headers.get("Docker-Content-Digest"))
         if answer.status == HTTPStatus.OK and digest:
             return digest
-        return manifests.digest_of(await self._manifest(repository, reference))
+        body = await self._manifest(repository, reference)
+        parse_json(body, what)  # Without a digest to hold against it, this is what tells a body that was cut short.
+        return manifests.digest_of(body)
+
+    async def _head(self, repository: _Repository, reference: str) -> Answer:
+        request = Request(
+            "HEAD", repository.url(f"manifests/{reference}"), 0, manifests.ACCEPT, ca_cert=repository.site.ca_cert
+        )
+        return await self._ask(repository, request, _named(repository, reference), accept=NOT_OFFERED)
 
     async def _inspect(self, repository: _Repository, reference: str) -> ImageInfo:
         body = await self._manifest(repository, reference)
@@ -184,47 +225,38 @@ class RegistryClient:
 
     async def _manifest(self, repository: _Repository, reference: str) -> bytes:
         """A manifest's bytes, checked against the digest they were asked by or the one that the registry states."""
-        url = repository.url(f"manifests/{reference}")
+        if self._sparing:
+            await self._expect_budget(repository, reference)
         what = _named(repository, reference)
-        answer = await self._ask(repository, Request("GET", url, MAX_MANIFEST, manifests.ACCEPT), what)
+        request = _get(repository.site, repository.url(f"manifests/{reference}"), MAX_MANIFEST, manifests.ACCEPT)
+        answer = await self._ask(repository, request, what)
         stated = manifests.read_digest(reference) or manifests.read_digest(answer.headers.get("Docker-Content-Digest"))
         return _verified(answer.body, stated, what)
 
+    async def _expect_budget(self, repository: _Repository, reference: str) -> None:
+        """Raise BudgetSpentError if the registry, asked again in the way that it does not count, says that it is spent."""
+        if self._asker.is_budget_spent(repository.site):
+            await self._head(repository, reference)
+            self._asker.expect_budget(repository.site)
+
     async def _blob(self, repository: _Repository, digest: Digest) -> bytes:
         what = f"{repository}@{digest}"
-        request = Request("GET", repository.url(f"blobs/{digest}"), MAX_MANIFEST, _ANY_TYPE)
+        request = _get(repository.site, repository.url(f"blobs/{digest}"), MAX_MANIFEST, _ANY_TYPE)
         answer = await self._ask(repository, request, what)
         return _verified(answer.body, digest, what)
 
     async def _ask(
-        self, repository: _Repository, request: Request, what: str, *, accept_status: int = HTTPStatus.OK
+        self, repository: _Repository, request: Request, what: str, *, accept: Collection[int] = (HTTPStatus.OK,)
     ) -> Answer:
-        """Send `request` with whatever login it takes; return a 200 (or `accept_status`). `what` is asked for, in words."""
-        site = repository.site
-        grant = await self._logins.grant(site, repository.scope)
-        answer = await self._transport.send(request.with_login(grant.header if grant else None))
-        if answer.status == HTTPStatus.UNAUTHORIZED and answer.url.origin() == request.url.origin():
-            challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
-            renewed = await self._logins.renew(site, repository.scope, challenges, grant)
-            if renewed is not None:
-                answer = await self._transport.send(request.with_login(renewed.header))
-        if answer.status != accept_status:
-            _expect(answer, site, what)
-        return answer
-
-    @asynccontextmanager
-    async def _deadline(self, site: Site) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeouts.total):
-                yield
-        except TimeoutError:
-            raise RegistryUnreachableError(
-                f"{site.host} did not finish answering within {self._timeouts.total:g} seconds"
-            ) from None
+        return await self._asker.ask(repository.site, repository.scope, request, what, accept=accept)
 
 
 def _root(site: Site, authorization: str | None = None) -> Request:
-    return Request("GET", site.url("/v2/"), MAX_SMALL, authorization=authorization)
+    return Request("GET", site.url("/v2/"), MAX_SMALL, authorization=authorization, ca_cert=site.ca_cert)
+
+
+def _get(site: Site, url: URL, max_body: int, accept: str = "application/json") -> Request:
+    return Request("GET", url, max_body, accept, ca_cert=site.ca_cert)
 
 
 def _reference(site: Site, tag: str) -> str:
@@ -239,39 +271,3 @@ def _verified(body: bytes, digest: Digest | None, what: str) -> bytes:
     if digest is not None and manifests.digest_of(body) != digest:
         raise RegistryProtocolError(f"the content of {what} does not match its digest; it was damaged or changed on the way")
     return body
-
-
-def _expect(answer: Answer, site: Site, what: str) -> None:
-    """Raise what a status other than 200 means for `what`."""
-    if answer.status != HTTPStatus.OK:
-        raise _refusal(answer, site, what)
-
-
-def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
-    codes = {code for code, _ in registry_errors(answer.body)}
-    if answer.status == HTTPStatus.NOT_FOUND or "NAME_UNKNOWN" in codes:
-        return RegistryNotFoundError(f"{site.host} has no {what.removeprefix(site.host + '/')}{_detail(answer, site)}")
-    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return _denied(site, answer, what)
-    return RegistryProtocolError(f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}")
-
-
-def _denied(site: Site, answer: Answer, what: str) -> RegistryDeniedError:
-    detail = _detail(answer, site)
-    if answer.url.origin() != site.base.origin():
-        return RegistryDeniedError(
-            f"{site.host} redirects to {answer.host}, which denied access to {what}; no credentials were sent there{detail}"
-        )
-    if site.credentials:
-        return RegistryDeniedError(
-            f"{site.host} denied access to {what} although credentials were sent; "
-            f"either they are wrong, or their owner may not read it, or it does not exist{detail}"
-        )
-    return RegistryDeniedError(
-        f"{site.host} denied access to {what}, and no credentials were sent; "
-        f"either it does not exist, or it is private: enter a username and a password for this registry{detail}"
-    )
-
-
-def _detail(answer: Answer, site: Site) -> str:
-    return excerpt(answer.body, site.credentials.password if site.credentials else "")

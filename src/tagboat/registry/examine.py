@@ -3,11 +3,20 @@
 from dataclasses import dataclass
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryNotFoundError
-from tagboat.core.image import ImageName
+from tagboat.core.errors import (
+    RegistryDeniedError,
+    RegistryError,
+    RegistryNotFoundError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
+from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry.client import LoginResult, RegistryClient
 from tagboat.registry.failures import TlsFailureError
-from tagboat.registry.site import Site, site_of
+from tagboat.registry.site import IDENTITY_TOKEN, Site, site_of
+
+_MANY_IMAGES = 100
+_TAGS_TRIED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +29,11 @@ class Check:
 
 
 async def examine(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
-    """Try a registry from its URL to, where an `image` is given, the list of its tags. Never raises RegistryError.
+    """Try a registry from its URL to an image of it: `image`, else the first it tells of. Never raises RegistryError.
 
-    The checks are `url`, `reachable`, `tls` (https only), `login`, `gitea api` (kind gitea only) and `list` (with an
-    image), in this order; it ends early where the rest could only fail for the same reason.
+    The checks are `url`, `reachable`, `tls` (https only), `login`, `gitea api` (kind gitea only), `images` (whether it tells
+    which it has: a convenience, never a failure), `list` (an image's tags) and `pull` (an image's manifest and
+    configuration), in this order; it ends early where the rest could only fail for the same reason, or has no image.
     """
     try:
         site = site_of("", registry)
@@ -36,22 +46,22 @@ async def examine(client: RegistryClient, registry: Registry, image: ImageName |
     checks.append(login)
     if registry.kind is RegistryKind.GITEA:
         checks.append(await _gitea_api(client, registry))
-    if image is not None and login.ok:
-        checks.append(await _list(client, registry, image))
+    if login.ok:
+        checks.extend(await _use(client, registry, image))
     return checks
 
 
 async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list[Check]:
-    trusted = [Check("tls", ok=True, detail="the certificate is trusted")] if site.base.scheme == "https" else []
+    trusted = [Check("tls", ok=True, detail=_trusted(registry))] if site.base.scheme == "https" else []
     try:
         is_registry = await client.knock(registry)
     except TlsFailureError as error:
         return [
             Check("reachable", ok=True, detail=f"{site.host} accepts connections"),
-            Check("tls", ok=False, detail=_tls(error)),
+            Check("tls", ok=False, detail=_tls(error, registry)),
         ]
     except RegistryError as error:
-        return [Check("reachable", ok=False, detail=str(error))]
+        return [Check("reachable", ok=False, detail=_unreached(error))]
     if not is_registry:
         detail = (
             f"{site.host} answers, but not as a registry: is the URL the root of the registry, and its port the right one?"
@@ -60,11 +70,25 @@ async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list
     return [Check("reachable", ok=True, detail=f"{site.host} answers as a registry"), *trusted]
 
 
-def _tls(error: TlsFailureError) -> str:
-    return (
-        f"{error}; give the registry a certificate from a known authority, or add its authority to those "
-        "that this machine trusts"
-    )
+def _unreached(error: RegistryError) -> str:
+    if isinstance(error, RegistryUnreachableError):
+        return f"{error}; Tagboat asks from the machine it runs on, where that address must lead to the registry"
+    return str(error)
+
+
+def _trusted(registry: Registry) -> str:
+    return "the certificate is trusted" + (", with the CA certificate of this registry" if registry.ca_cert.strip() else "")
+
+
+def _tls(error: TlsFailureError, registry: Registry) -> str:
+    if error.untrusted and registry.ca_cert.strip():
+        return f"{error}; the CA certificate stored for this registry did not sign it, or the name or the dates do not fit"
+    if error.untrusted:
+        return (
+            f"{error}; give the registry a certificate from a known authority, or store the certificate of its authority with "
+            "this registry (ca_cert, PEM)"
+        )
+    return str(error)
 
 
 async def _login(client: RegistryClient, registry: Registry) -> Check:
@@ -72,6 +96,11 @@ async def _login(client: RegistryClient, registry: Registry) -> Check:
         result = await client.log_in(registry)
     except RegistryDeniedError as error:
         return Check("login", ok=False, detail=f"{_refused(registry)} ({error})")
+    except TlsFailureError as error:
+        return Check("login", ok=False, detail=f"the login service: {_tls(error, registry)}")
+    except RegistryUnreachableError as error:
+        detail = f"{error}; the registry sends there for tokens, so that address must be reachable from here too"
+        return Check("login", ok=False, detail=detail)
     except RegistryError as error:
         return Check("login", ok=False, detail=str(error))
     return Check("login", ok=True, detail=_logged_in(registry, result))
@@ -79,7 +108,9 @@ async def _login(client: RegistryClient, registry: Registry) -> Check:
 
 def _refused(registry: Registry) -> str:
     gitea = registry.kind is RegistryKind.GITEA
-    where = "make a token with the scope package:read in Gitea (Settings, Applications) and use it as the password"
+    where = "make a token with the scope read:package in Gitea (Settings, Applications) and use it as the password"
+    if registry.username == IDENTITY_TOKEN:
+        return "the identity token was refused: log in anew with docker, or enter a username and a password"
     if registry.password is not None:
         remedy = where if gitea else "check both, or make a new access token and use it as the password"
         return f"the username or the password was refused: {remedy}"
@@ -112,9 +143,60 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
     return Check("gitea api", ok=True, detail=f"version {version}")
 
 
-async def _list(client: RegistryClient, registry: Registry, image: ImageName) -> Check:
+async def _use(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
+    images, first = await _images(client, registry)
+    looked_at = image or first
+    if looked_at is None:
+        return [images]
+    return [images, *await _read(client, registry, looked_at)]
+
+
+async def _images(client: RegistryClient, registry: Registry) -> tuple[Check, ImageName | None]:
+    try:
+        found = await client.list_images(registry, _MANY_IMAGES)
+    except RegistryError as error:
+        return Check("images", ok=True, detail=f"cannot be chosen from a list, which hinders nothing else: {error}"), None
+    if not found.images:
+        detail = "the registry tells of no images: it is empty, or this login may see none"
+        return Check("images", ok=True, detail=detail), None
+    count = f"{_counted(len(found.images), 'image')} can be chosen from"
+    return Check("images", ok=True, detail=count if found.whole else f"at least {count}"), found.images[0]
+
+
+async def _read(client: RegistryClient, registry: Registry, image: ImageName) -> list[Check]:
     try:
         tags = await client.list_tags(image, registry)
     except RegistryError as error:
-        return Check("list", ok=False, detail=str(error))
-    return Check("list", ok=True, detail=f"{image} has {len(tags)} {'tag' if len(tags) == 1 else 'tags'}")
+        return [Check("list", ok=False, detail=_unreadable(error, registry, "list the tags of its images"))]
+    listed = Check("list", ok=True, detail=f"{image} has {_counted(len(tags), 'tag')}")
+    for tag in tags[: -_TAGS_TRIED - 1 : -1]:
+        pulled, is_about_the_tag = await _pull(client, registry, ImageRef(image, tag))
+        if not is_about_the_tag:
+            break
+    return [listed, pulled] if tags else [listed]
+
+
+async def _pull(client: RegistryClient, registry: Registry, image: ImageRef) -> tuple[Check, bool]:
+    """The check, and whether it says nothing of other tags: some are listed but gone, and some are no images."""
+    try:
+        await client.inspect(image, registry)
+    except (RegistryNotFoundError, RegistryProtocolError) as error:
+        return Check("pull", ok=False, detail=str(error)), True
+    except RegistryError as error:
+        return Check("pull", ok=False, detail=_unreadable(error, registry, "pull its images")), False
+    return Check("pull", ok=True, detail=f"the manifest and the configuration of {image} can be read"), False
+
+
+def _unreadable(error: RegistryError, registry: Registry, what: str) -> str:
+    """The error, and where it is one of rights, how to get them."""
+    if not isinstance(error, RegistryDeniedError):
+        return str(error)
+    if registry.kind is RegistryKind.GITEA:
+        remedy = "in Gitea the token needs the scope read:package, and its owner the right to read the image's packages"
+    else:
+        remedy = f"in the registry, give the login the right to {what}"
+    return f"{error}; {remedy}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

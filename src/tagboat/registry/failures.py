@@ -14,9 +14,10 @@ from typing import TypeVar
 
 import aiohttp
 
-from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
 
 _MAX_WAIT_S = 24 * 60 * 60
+_EARLIEST_UNIX_TIME = 1_000_000_000
 _MAX_EXCERPT = 200
 _E = TypeVar("_E", bound=RegistryError)
 
@@ -52,9 +53,17 @@ _SENTENCES: tuple[tuple[tuple[type[Exception], ...], type[RegistryError], str], 
 
 
 class TlsFailureError(RegistryUnreachableError):
-    """The connection stands, but TLS does not: an untrusted certificate, or no TLS at all. Trying again does not help."""
+    """The connection stands, but TLS does not: a certificate that is not trusted (`untrusted`), or no TLS at all.
+
+    Trying again does not help.
+    """
 
     retryable = False
+    untrusted = False
+
+
+class BudgetSpentError(RegistryRateLimitedError):
+    """What polls on schedule may use of the registry's limit is used up. Nothing was asked, and people still may ask."""
 
 
 def for_good(error: _E) -> _E:
@@ -78,14 +87,15 @@ def from_library(error: Exception, host: str) -> RegistryError:
 def wait_until(retry_after: str | None, now: datetime) -> datetime | None:
     """Read a `Retry-After` header (RFC 9110: seconds or a date): never before `now`, at most 24 hours after it.
 
-    None where there is no such header, or none that can be read.
+    Docker Hub has put the Unix time there, which is no number of seconds that anybody would wait. None where there is no
+    such header, or none that can be read.
     """
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         digits = text.lstrip("0") or "0"
         # Compared by length first: thousands of digits are no number worth reading.
-        far = len(digits) > len(str(_MAX_WAIT_S))
-        return now + timedelta(seconds=_MAX_WAIT_S if far else min(int(digits), _MAX_WAIT_S))
+        far = len(digits) > len(str(_EARLIEST_UNIX_TIME))
+        return now + timedelta(seconds=_MAX_WAIT_S if far else min(_seconds(int(digits), now), _MAX_WAIT_S))
     try:
         named = parsedate_to_datetime(text)
     except (ValueError, IndexError, TypeError, OverflowError):
@@ -93,6 +103,10 @@ def wait_until(retry_after: str | None, now: datetime) -> datetime | None:
     if named.tzinfo is None:
         named = named.replace(tzinfo=UTC)
     return min(max(named, now), now + timedelta(seconds=_MAX_WAIT_S)).astimezone(UTC)
+
+
+def _seconds(number: int, now: datetime) -> int:
+    return number if number < _EARLIEST_UNIX_TIME else max(number - int(now.timestamp()), 0)
 
 
 def parse_json(body: bytes, source: str) -> object:
@@ -129,13 +143,16 @@ def excerpt(body: bytes, secret: str = "") -> str:
 def _tls_failure(error: Exception, host: str) -> TlsFailureError:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     reason = getattr(cause, "reason", None) or ""
+    untrusted = isinstance(cause, ssl.SSLCertVerificationError)
     if isinstance(cause, ssl.SSLCertVerificationError):
         text = f"the TLS certificate of {host} is not trusted: {cause.verify_message.rstrip('.')}"
     elif reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         text = f"{host} does not speak TLS on this port; if it is meant to be plain HTTP, its URL must begin with http://"
     else:
         text = f"no TLS connection to {host} could be made" + (f": {reason.replace('_', ' ').lower()}" if reason else "")
-    return TlsFailureError(text)
+    failure = TlsFailureError(text)
+    failure.untrusted = untrusted
+    return failure
 
 
 def _os_failure(error: OSError) -> str:

@@ -46,10 +46,13 @@ def is_last_page(following: URL | None) -> bool:
     return following is None or "n" not in following.query
 
 
-def version_url(registry_url: str) -> URL:
-    """The address of Gitea's version: below the configured URL, sub-path included, unlike the registry."""
+def api_url(registry_url: str, call: str) -> URL:
+    """The address of a call of Gitea's API, such as `version`: below the configured URL, sub-path included.
+
+    That is unlike the registry, which sits at the host's root.
+    """
     base = URL(registry_url)
-    return URL(str(base.origin()).rstrip("/") + base.raw_path.rstrip("/") + "/api/v1/version", encoded=True)
+    return URL(f"{str(base.origin()).rstrip('/')}{base.raw_path.rstrip('/')}/api/v1/{call}", encoded=True)
 
 
 def parse_version(body: bytes, source: str) -> str:

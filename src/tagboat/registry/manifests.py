@@ -14,6 +14,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_REFERENCE_TYPE = "vnd.docker.reference.type"
 # All four, always: a registry answers 404 for a manifest whose type was not asked for.
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 
@@ -84,7 +85,7 @@ def parse_manifest(body: bytes, source: str) -> Index | Manifest:
     """Tell by its shape which of the two a body is; raise RegistryProtocolError naming `source` if it is neither."""
     decoded = parse_json(body, source)
     if isinstance(decoded, dict) and isinstance(decoded.get("manifests"), list):
-        return Index(tuple(_entry(entry, source) for entry in decoded["manifests"]))
+        return Index(tuple(_entry(entry, source) for entry in decoded["manifests"] if not _is_attachment(entry)))
     if isinstance(decoded, dict) and isinstance(decoded.get("config"), dict):
         return Manifest(_digest(decoded["config"], source))
     raise RegistryProtocolError(f"{source} answered with a manifest of a kind that is no image (schema 1 is not supported)")
@@ -122,6 +123,13 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         has_healthcheck=_has_healthcheck(_mapping(config.get("Healthcheck")).get("Test")),
         created=_created(decoded.get("created")),
     )
+
+
+def _is_attachment(value: object) -> bool:
+    """Whether a line of an index is no image: an attestation as buildx makes it, or some artifact of OCI 1.1."""
+    entry = _mapping(value)
+    artifact = bool(entry.get("artifactType")) and not entry.get("platform")
+    return artifact or _REFERENCE_TYPE in _mapping(entry.get("annotations"))
 
 
 def _entry(value: object, source: str) -> Entry:

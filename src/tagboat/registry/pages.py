@@ -1,7 +1,7 @@
 """A listing of tags, gathered page by page, and the rules for when it is whole."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urljoin
 
 from yarl import URL
@@ -17,7 +17,9 @@ MAX_PAGES = 5_000
 _LINK = re.compile(r'<([^>]*)>((?:[ \t]*;[ \t]*[^\s;,="]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?)*)')
 _REL = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
 # Signatures, attestations and referrers that hang on a digest: no images to run.
-_ATTACHMENT = re.compile(r"sha256[-:](?:[0-9a-f]{64}(?:[.-].*)?|[0-9a-f]+\.(?:sig|att|sbom))", re.IGNORECASE)
+_ATTACHMENT = re.compile(
+    r"sha(?:256|384|512)[-:](?:[0-9a-f]{64}[0-9a-f]*(?:[.-].*)?|[0-9a-f]+\.(?:sig|att|sbom))", re.IGNORECASE
+)
 
 
 class Listing:
@@ -29,29 +31,68 @@ class Listing:
         self._seen: set[str] = set()
         self._links: set[URL] = set()
         self._tags: dict[str, None] = {}
+        self._followed = 0
+        self._widened = False
+        self._page_is_full = False
+        self.in_doubt = False
+        """Whether the list ended with a page seen before, although a link led on: part of it may be missing."""
 
     @property
     def tags(self) -> list[str]:
         """What has been gathered, without attachments and without what is no tag."""
         return list(self._tags)
 
-    def add(self, page: list[str], following: URL | None) -> URL | None:
-        """Take a page in and return where to go on, or None at the end: an empty page, a repeated one, or no link.
+    @property
+    def wider(self) -> int:
+        """How many tags to ask for to see whether there are more than were gathered."""
+        return 2 * len(self._seen) if self._widened else len(self._seen) + 1
 
-        Raises RegistryProtocolError when there is no end to it, since part of a list is no list to choose from.
+    def add(self, page: Sequence[str], following: URL | None) -> URL | None:
+        """Take a page in and return where to go on, or None at the end: an empty page, no link, or a page seen before.
+
+        The last leaves the list `in_doubt`. Raises RegistryProtocolError when there is no end to it, since part of a list
+        is no list to choose from.
         """
+        fresh = self._gather(page, following)
+        self._followed += fresh
+        if not page or following is None:
+            return None
+        if not fresh or following in self._links:
+            self.in_doubt = True
+            return None
+        self._links.add(following)
+        if len(self._links) >= MAX_PAGES:
+            raise RegistryProtocolError(f"the list of tags of {self._source} has more than {MAX_PAGES} pages")
+        return following
+
+    def widen(self, page: Sequence[str], following: URL | None) -> None:
+        """Take in the answer to `wider`. The list is whole if that brought nothing new, or was less than asked for."""
+        may_be_cut = following is not None or len(page) >= self.wider
+        self._widened = True
+        self.in_doubt = self._gather(page, following) and may_be_cut
+
+    def give_up_widening(self) -> None:
+        """End the doubt when the registry refuses `wider`: if its pages went on before, the list is whole.
+
+        Raises RegistryProtocolError if every page was the same, and full.
+        """
+        if self._followed == 1 and (self._page_is_full or self._widened):
+            raise RegistryProtocolError(
+                f"{self._source} cannot be listed: the registry answers every page with the same {len(self._seen)} tags and "
+                "says that there are more; nothing is chosen from a part of them"
+            )
+        self.in_doubt = False
+
+    def _gather(self, page: Sequence[str], following: URL | None) -> bool:
+        """Take the tags of a page; whether any is new. `following` tells whether it was cut to the page's size."""
         fresh = [tag for tag in page if tag not in self._seen]
         self._seen.update(fresh)
         for tag in fresh:
             self._take(tag.lower() if self._lower_case else tag)
         if len(self._seen) > MAX_TAGS:
             raise RegistryProtocolError(f"{self._source} has more than {MAX_TAGS} tags; that is more than can be watched")
-        if not fresh or following is None or following in self._links:
-            return None
-        self._links.add(following)
-        if len(self._links) >= MAX_PAGES:
-            raise RegistryProtocolError(f"the list of tags of {self._source} has more than {MAX_PAGES} pages")
-        return following
+        self._page_is_full = following is not None and following.query.get("n") == str(len(page))
+        return bool(fresh)
 
     def _take(self, tag: str) -> None:
         if _ATTACHMENT.fullmatch(tag):
@@ -62,23 +103,24 @@ class Listing:
             return
 
 
-def parse_page(body: bytes, source: str) -> list[str]:
-    """Read the body of a `tags/list` answer; raise RegistryProtocolError if it is none. `tags` may be null."""
+def parse_page(body: bytes, source: str, name: str = "tags") -> list[str]:
+    """Read the list called `name` of an answer; raise RegistryProtocolError if it has none. The list may be null."""
     decoded = parse_json(body, source)
-    if not isinstance(decoded, dict) or "tags" not in decoded:
-        raise RegistryProtocolError(f"{source} answered with JSON that is no list of tags")
-    tags = [] if decoded["tags"] is None else decoded["tags"]
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RegistryProtocolError(f"{source} answered with a list of tags that are not all text")
-    return tags
+    if not isinstance(decoded, dict) or name not in decoded:
+        raise RegistryProtocolError(f"{source} answered with JSON that is no list of {name}")
+    listed = [] if decoded[name] is None else decoded[name]
+    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+        raise RegistryProtocolError(f"{source} answered with a list of {name} that are not all text")
+    return listed
 
 
 def next_page(links: Iterable[str], current: URL) -> URL | None:
     """Return the `rel="next"` target of the `Link` headers of the page at `current` (RFC 8288), None if there is none.
 
     Only path and query are taken from the link: it may be relative, may have lost its port or its angle brackets, and
-    must not lead to another host than the one that was asked. Raises RegistryProtocolError if it cannot be read: the
-    list would end early.
+    must not lead to another host than the one that was asked. Of a path with the same ending only the query is taken: behind
+    a proxy, and from Artifactory, the rest is often not what was asked for. Raises RegistryProtocolError if it cannot be
+    read: the list would end early.
     """
     for header in links:
         for target, rel in _targets(header):
@@ -92,8 +134,12 @@ def _resolve(target: str, current: URL) -> URL:
         resolved = URL(urljoin(str(current), target))
     except ValueError:
         raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is no URL") from None
+    path = resolved.raw_path
+    if path.rpartition("/")[2] == current.raw_path.rpartition("/")[2]:
+        path = current.raw_path
+    query = f"?{resolved.raw_query_string}" if resolved.raw_query_string else ""
     # The slash must stand: without it, a path such as `.evil.com` or `0` would become part of the host or the port.
-    return URL(f"{str(current.origin()).rstrip('/')}/{resolved.raw_path_qs.removeprefix('/')}", encoded=True)
+    return URL(f"{str(current.origin()).rstrip('/')}/{path.removeprefix('/')}{query}", encoded=True)
 
 
 def _targets(header: str) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.tags import Candidate, is_semver
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
+from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.timetable import Timetable
 
 PER_REGISTRY = 4
@@ -50,6 +51,7 @@ class _Situation:
     live: Sequence[Instance]
     known: Mapping[str, KnownTag]
     state: PollState
+    tags: TagSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ class _Looked:
 
 
 class Poller:
-    """Implements `Polls`. `holder` names this server among replicas, of which one at a time polls on schedule."""
+    """Implements `Polls`. `holder` names this server among replicas, of which one at a time polls on schedule.
+
+    Polls on schedule ask `sparing`, which leaves a part of what a registry allows to people; without one, `tag_source`.
+    """
 
     def __init__(
         self,
@@ -77,10 +82,12 @@ class Poller:
         clock: Callable[[], datetime],
         holder: str,
         tally: Tally,
+        sparing: TagSource | None = None,
     ) -> None:
         self._store = store
         self._deployer = deployer
         self._tags = tag_source
+        self._sparing = sparing or tag_source
         self._clock = clock
         self._holder = holder
         self._tally = tally
@@ -131,33 +138,34 @@ class Poller:
                 if backoff.retry_at and backoff.retry_at > self._clock():
                     await self._note_error(project.id, backoff.error)
                 else:
-                    await self._poll(project)
+                    await self._poll(project, sparing=True)
 
         await asyncio.gather(*(poll(project) for project in projects))
 
     async def _backoff(self, host: str) -> RegistryBackoff:
         return await self._store.read(lambda reader: reader.registry_backoff(host))
 
-    async def _poll(self, project: Project) -> PollReport:
+    async def _poll(self, project: Project, *, sparing: bool = False) -> PollReport:
+        tags = self._sparing if sparing else self._tags
         async with self._locks[project.id]:
             try:
-                report = await self._ask_or_note(project)
+                report = await self._ask_or_note(project, tags)
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
         self._tally.count("tagboat_polls_total", outcome="failed" if report.error else "done")
         return report
 
-    async def _ask_or_note(self, project: Project) -> PollReport:
+    async def _ask_or_note(self, project: Project, tags: TagSource) -> PollReport:
         try:
-            return await self._ask(project.id)
+            return await self._ask(project.id, tags)
         except RegistryError as error:
             return await self._failed(project, error)
 
-    async def _ask(self, project_id: str) -> PollReport:
+    async def _ask(self, project_id: str, tags: TagSource) -> PollReport:
         """One listing, one HEAD for each watched tag, then everything written at once."""
-        situation = await self._store.read(lambda reader: _situation(reader, project_id))
+        situation = await self._store.read(lambda reader: _situation(reader, project_id, tags))
         image, registry = situation.project.image, situation.registry
-        listed = await self._tags.list_tags(image, registry)
+        listed = await tags.list_tags(image, registry)
         digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
         news = find_news(listed, digests, situation.known, situation.live)
         looked = await self._look_at(situation, news) if situation.state.first_done else _Looked()
@@ -168,7 +176,7 @@ class Poller:
         digests: dict[str, Digest] = {}
         for tag in tags:
             with contextlib.suppress(RegistryNotFoundError):
-                digests[tag] = await self._tags.resolve(situation.project.image, tag, situation.registry)
+                digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
         return digests
 
     async def _look_at(self, situation: _Situation, news: News) -> _Looked:
@@ -183,7 +191,7 @@ class Poller:
         imageless: set[str] = set()
         for tag in [tag for tags in unsure for tag in tags][-_MOST_INSPECTED:]:
             try:
-                info = await self._tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
+                info = await situation.tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
             except (RegistryNotFoundError, RegistryProtocolError):  # of this tag alone: it must not hide the others
                 imageless.add(tag)
                 continue
@@ -200,7 +208,7 @@ class Poller:
         looked: _Looked,
     ) -> PollReport:
         """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
-        situation = _situation(tx, asked.id)
+        situation = _situation(tx, asked.id, self._tags)
         first = not situation.state.first_done
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
@@ -222,7 +230,9 @@ class Poller:
             state = tx.poll_state(project.id)
             tx.project(project.id)
             tx.put_poll_state(replace(state, last_at=now, error=str(error)))
-            if isinstance(error, RegistryUnreachableError | RegistryRateLimitedError):
+            outage = isinstance(error, RegistryUnreachableError | RegistryRateLimitedError)
+            # A spent budget stops what counts; lists and looks at digests cost nothing, and may go on.
+            if outage and not isinstance(error, BudgetSpentError):
                 tx.put_registry_backoff(_next_backoff(tx.registry_backoff(project.image.host), error, now))
             return PollReport(first_poll=not state.first_done, error=str(error))
 
@@ -238,7 +248,7 @@ class Poller:
             await self._store.write(work)
 
 
-def _situation(reader: Reader, project_id: str) -> _Situation:
+def _situation(reader: Reader, project_id: str, tags: TagSource) -> _Situation:
     project = reader.project(project_id)
     return _Situation(
         project=project,
@@ -247,6 +257,7 @@ def _situation(reader: Reader, project_id: str) -> _Situation:
         live=reader.instances(project_id=project_id, states=[InstanceState.LIVE]),
         known={known.tag: known for known in reader.known_tags(project_id)},
         state=reader.poll_state(project_id),
+        tags=tags,
     )
 
 

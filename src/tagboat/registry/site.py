@@ -11,15 +11,24 @@ from tagboat.core.errors import RegistryUnreachableError
 from tagboat.core.image import is_docker_hub
 from tagboat.registry.failures import for_good
 
+IDENTITY_TOKEN = "<token>"  # noqa: S105 - a user name that says what the password is
 _DOCKER_HUB = URL("https://registry-1.docker.io")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A username (may be empty) and a password or token."""
+    """A username (may be empty) and a password or token.
+
+    The username `<token>` says that the password is an identity token: one that only buys others. (Docker's convention.)
+    """
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def is_identity_token(self) -> bool:
+        """Whether the password is to be exchanged (OAuth 2, `refresh_token`), and is good for nothing else."""
+        return self.username == IDENTITY_TOKEN
 
     @property
     def header(self) -> str:
@@ -30,11 +39,15 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One registry as one caller sees it. `base` has no trailing slash; the API is below `base` + `/v2/`."""
+    """One registry as one caller sees it. `base` has no trailing slash; the API is below `base` + `/v2/`.
+
+    `ca_cert` as in core.catalog.Registry.
+    """
 
     base: URL
     kind: RegistryKind = RegistryKind.OCI
     credentials: Credentials | None = None
+    ca_cert: str = field(default="", repr=False)
 
     @property
     def host(self) -> str:
@@ -53,7 +66,7 @@ def site_of(host: str, registry: Registry | None) -> Site:
     """
     if registry is None:
         return Site(_default_base(host))
-    return Site(_configured_base(registry), registry.kind, _credentials(registry))
+    return Site(_configured_base(registry), registry.kind, _credentials(registry), registry.ca_cert)
 
 
 def shown_host(url: URL) -> str:

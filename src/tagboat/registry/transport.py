@@ -12,9 +12,10 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from tagboat import __version__
-from tagboat.core.errors import RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.core.errors import InvalidValueError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
 from tagboat.registry.failures import for_good, from_library, wait_until
 from tagboat.registry.site import shown_host
+from tagboat.registry.trust import Contexts
 
 USER_AGENT = f"tagboat/{__version__}"
 MAX_REDIRECTS = 5
@@ -36,22 +37,31 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests."""
+    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests.
+
+    `listing` is for a call that may take hundreds of pages.
+    """
 
     connect: float = 5
     read: float = 15
     total: float = 60
+    listing: float = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask. `max_body` caps the body of a successful answer, in bytes; GET and HEAD only, so always repeatable."""
+    """What to ask; it may always be repeated. `max_body` caps the body of a successful answer, in bytes.
+
+    `form` is sent as the body of a POST; `ca_cert` (PEM) is trusted beside the system's authorities.
+    """
 
     method: str
     url: URL
     max_body: int
     accept: str = "application/json"
     authorization: str | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    ca_cert: str = field(default="", repr=False)
 
     def with_login(self, authorization: str | None) -> "Request":
         """The same request with another `Authorization`."""
@@ -60,7 +70,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole. `url` is where from, after redirects; `status` is never 429, 5xx or a redirect."""
+    """What came back, whole. `url` is where from, after redirects; `status` is never 429, a redirect or, 501 aside, 5xx."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -80,7 +90,7 @@ class Transport:
         self._clock = clock
         self._sleep = sleep
         self._timeouts = timeouts
-        self._ssl_context = ssl_context
+        self._contexts = Contexts(ssl_context)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -92,7 +102,7 @@ class Transport:
             await session.close()
 
     async def send(self, request: Request) -> Answer:
-        """Ask, again after lost connections and 5xx answers, and return any answer that is not one of these.
+        """Ask, again after lost connections and 5xx answers (not 501), and return any answer that is not one of these.
 
         Raises RegistryUnreachableError, RegistryRateLimitedError (429, or a 503 that says when to come back) or
         RegistryProtocolError.
@@ -111,6 +121,8 @@ class Transport:
             answer = await self._exchange(request)
             if answer.status not in _REDIRECTS:
                 return answer
+            if request.form is not None:  # whose secret is meant for nobody else
+                raise RegistryProtocolError(f"{answer.host} redirects a login elsewhere; nothing was sent there")
             target = _redirect_target(answer)
             # Object storage is somebody else: it gets a signed URL, and never the registry's login.
             stays = target.origin() == request.url.origin()
@@ -120,9 +132,15 @@ class Transport:
     async def _exchange(self, request: Request) -> Answer:
         """One request and its answer, with every error of the libraries below translated."""
         host = shown_host(request.url)
+        context = self._context(request, host)
         try:
             async with self._open().request(
-                request.method, request.url, headers=_headers(request), allow_redirects=False
+                request.method,
+                request.url,
+                headers=_headers(request),
+                data=request.form,
+                ssl=context or True,
+                allow_redirects=False,
             ) as response:
                 self._refuse_overload(response, host)
                 body = await _read(response, request.max_body, host)
@@ -135,13 +153,17 @@ class Transport:
                 raise
             raise self._translated(error, host) from None
 
+    def _context(self, request: Request, host: str) -> ssl.SSLContext | None:
+        try:
+            return self._contexts.get(request.ca_cert)
+        except InvalidValueError as error:
+            raise for_good(RegistryUnreachableError(f"{host} was not asked: {error}")) from None
+
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise for_good(RegistryUnreachableError("the registry client is closed"))
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, ssl=self._ssl_context or True
-            )
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -156,7 +178,8 @@ class Transport:
             raise RegistryRateLimitedError(f"{host} has had too many requests from here{when}", retry_at)
         if response.status == HTTPStatus.SERVICE_UNAVAILABLE and retry_at:
             raise RegistryRateLimitedError(f"{host} is not available{when}", retry_at)
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # 501 is no failure: it says that this will never be answered.
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.NOT_IMPLEMENTED:
             raise RegistryUnreachableError(f"{host} failed with status {response.status}; its own log says why")
 
     def _translated(self, error: Exception, host: str) -> Exception:

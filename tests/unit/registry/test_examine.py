@@ -26,10 +26,15 @@ def detail(checks: list[Check], name: str) -> str:
 @pytest.mark.anyio
 async def test_an_open_registry(client: RegistryClient) -> None:
     async with fake_registry() as fake:
-        fake.tags["acme/app"] = ["v1", "v2"]
-        checks = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
-        assert verdicts(checks) == {"url": True, "reachable": True, "login": True, "list": True}
+        fake.add_image("acme/app", "v1", {})
+        fake.add_image("acme/app", "v2", {})
+        for image in (ImageName(fake.host, "acme/app"), None):
+            checks = await examine(client, registry(fake.url), image)
+            names = ["url", "reachable", "login", "images", "list", "pull"]
+            assert verdicts(checks) == dict.fromkeys(names, True)
         assert detail(checks, "login") == "no login needed"
+        assert detail(checks, "images") == "1 image can be chosen from"
+        assert detail(checks, "pull").endswith("/acme/app:v2 can be read")
         assert detail(checks, "list").endswith("/acme/app has 2 tags")
 
 
@@ -93,9 +98,17 @@ async def test_a_password_that_is_right_no_more_is_found_out_although_a_token_is
 async def test_an_anonymous_token_proves_nothing(client: RegistryClient) -> None:
     async with fake_registry(GITEA, denied=frozenset({"acme/app"})) as fake:
         checks = await examine(client, gitea(fake), ImageName(fake.host, "acme/app"))
-        assert verdicts(checks) == {"url": True, "reachable": True, "login": True, "gitea api": True, "list": False}
+        assert verdicts(checks) == {
+            "url": True,
+            "reachable": True,
+            "login": True,
+            "gitea api": True,
+            "images": True,
+            "list": False,
+        }
         assert "proves nothing" in detail(checks, "login")
         assert "no credentials were sent" in detail(checks, "list")
+        assert "needs the scope read:package" in detail(checks, "list")
 
 
 @pytest.mark.anyio
@@ -103,7 +116,7 @@ async def test_gitea_with_a_wrong_password_says_how_to_make_a_token(client: Regi
     async with fake_registry(GITEA) as fake:
         checks = await examine(client, gitea(fake, "wrong"), None)
         assert verdicts(checks) == {"url": True, "reachable": True, "login": False, "gitea api": True}
-        assert "make a token with the scope package:read in Gitea" in detail(checks, "login")
+        assert "make a token with the scope read:package in Gitea" in detail(checks, "login")
         assert verdicts(await examine(client, gitea(fake, "secret"), None))["login"] is True
 
 
@@ -119,7 +132,7 @@ async def test_gitea_that_is_none(client: RegistryClient) -> None:
 async def test_gitea_that_hides_its_version(client: RegistryClient) -> None:
     async with fake_registry(GITEA) as fake:
         await examine(client, gitea(fake, "secret"), None)
-        usual = [lambda _: None] * (len(fake.asked) - 1)
+        usual = [lambda _: None] * fake.paths().index("GET /api/v1/version")
         fake.answer_next(*usual, status(403))
         checks = await examine(client, gitea(fake, "secret"), None)
         assert verdicts(checks)["gitea api"] is True

@@ -30,7 +30,11 @@ HEX = "0123456789abcdef" * 4
         ("/v2/acme/app/tags/list?n=2&last=b", THERE),
         (
             '</v2/a/tags/list?last=x%2By%3D&t=a,b>; rel="next"',
-            "https://registry.example.com:5000/v2/a/tags/list?last=x%2By%3D&t=a,b",
+            "https://registry.example.com:5000/v2/acme/app/tags/list?last=x%2By%3D&t=a,b",
+        ),
+        (
+            '</v2/acme/app/tags/page/2?t=x%2By%3D>; rel="next"',
+            "https://registry.example.com:5000/v2/acme/app/tags/page/2?t=x%2By%3D",
         ),
         ('</v2/acme/app/tags/list?n=2&last=b>; rel="prev"', None),
         ("</v2/acme/app/tags/list?n=2&last=b>", None),
@@ -145,3 +149,47 @@ def test_a_list_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     listing.add(["a"], URL("/2"))
     with pytest.raises(RegistryProtocolError, match="more than 2 pages"):
         listing.add(["b"], URL("/3"))
+
+
+def widened(*pages: tuple[list[str], str | None]) -> Listing:
+    """A list whose first page came again, then widened."""
+    listing = Listing("r/x")
+    listing.add(["a", "b"], URL("/x?n=2&last=b"))
+    listing.add(["a", "b"], URL("/x?n=2&last=b"))
+    assert (listing.in_doubt, listing.wider) == (True, 3)
+    for page, following in pages:
+        listing.widen(page, URL(following) if following else None)
+    return listing
+
+
+def test_a_page_that_came_again_leaves_a_doubt_until_a_wider_one_brings_nothing_new() -> None:
+    assert not widened((["a", "b"], None)).in_doubt
+    assert not widened((["a", "b"], "/x?n=2&last=b")).in_doubt
+    more = widened((["a", "b", "c"], None))
+    assert (more.in_doubt, more.wider) == (True, 6)
+    more.widen(["a", "b", "c", "d"], None)
+    assert (more.in_doubt, more.tags) == (False, ["a", "b", "c", "d"])
+
+
+def test_a_wider_page_that_still_links_on_is_no_end() -> None:
+    assert widened((["a", "b", "c"], "/x?n=3&last=c")).in_doubt
+
+
+def test_where_no_wider_page_is_to_be_had_the_doubt_stays_if_the_pages_were_all_one() -> None:
+    with pytest.raises(RegistryProtocolError, match="every page with the same 2 tags"):
+        widened().give_up_widening()
+    with pytest.raises(RegistryProtocolError, match="every page with the same 3 tags"):
+        widened((["a", "b", "c"], None)).give_up_widening()
+    went_on = Listing("r/x")
+    for page in (["a", "b"], ["c"], ["c"]):
+        went_on.add(page, URL(f"/x?n=2&last={page[-1]}"))
+    went_on.give_up_widening()
+    assert (went_on.in_doubt, went_on.tags) == (False, ["a", "b", "c"])
+
+
+def test_the_last_tag_once_more_is_no_full_page() -> None:
+    listing = Listing("r/x")
+    listing.add(["a", "b"], URL("/x?n=2&last=b"))
+    listing.add(["b"], URL("/x?n=2&last=b"))
+    listing.give_up_widening()
+    assert not listing.in_doubt

@@ -151,9 +151,11 @@ async def test_silence(clock: Clock, sleeps: Sleeps) -> None:
 
 @pytest.mark.anyio
 async def test_a_call_ends_after_its_whole_time(clock: Clock, sleeps: Sleeps) -> None:
-    client = RegistryClient(clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=5, total=0.1))
-    async with raw_server(None) as server:
+    client = RegistryClient(clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=5, total=0.1, listing=0.2))
+    async with raw_server(None, None) as server:
         with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.1 seconds"):
+            await client.resolve(image(server.port), "v1", None)
+        with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.2 seconds"):
             await client.list_tags(image(server.port), None)
         await client.close()
 

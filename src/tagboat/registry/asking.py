@@ -1,0 +1,114 @@
+"""One question to a registry: the login it takes, what its answer means, and what the question may cost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from tagboat.core.errors import (
+    RegistryDeniedError,
+    RegistryError,
+    RegistryNotFoundError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
+from tagboat.registry.auth import Logins
+from tagboat.registry.budget import Budgets
+from tagboat.registry.challenges import parse_challenges
+from tagboat.registry.failures import excerpt, parse_json, registry_errors
+from tagboat.registry.site import Site
+from tagboat.registry.transport import Answer, Clock, Request, Transport
+
+NOT_OFFERED = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""Statuses that refuse a method, whatever it is asked of."""
+
+
+class Asker:
+    """Asks registries. `budgets` knows what they allow."""
+
+    def __init__(self, transport: Transport, logins: Logins, budgets: Budgets, clock: Clock) -> None:
+        self._transport = transport
+        self._logins = logins
+        self._clock = clock
+        self.budgets = budgets
+
+    async def ask(
+        self, site: Site, scope: str, request: Request, what: str, *, accept: Collection[int] = (HTTPStatus.OK,)
+    ) -> Answer:
+        """Send `request` with whatever login it takes; return an answer of 200 or a status in `accept`.
+
+        `what` is asked for, in words. Raises RegistryError for what any other status means.
+        """
+        grant = await self._logins.grant(site, scope)
+        answer = await self._transport.send(request.with_login(grant.header if grant else None))
+        if answer.status == HTTPStatus.UNAUTHORIZED and answer.url.origin() == request.url.origin():
+            challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+            renewed = await self._logins.renew(site, scope, challenges, grant)
+            if renewed is not None:
+                answer = await self._transport.send(request.with_login(renewed.header))
+        if answer.url.origin() == request.url.origin():
+            self.budgets.note(site, answer.headers, self._clock())
+        if answer.status not in accept:
+            expect_ok(answer, site, what)
+        return answer
+
+    async def fetch_json(self, site: Site, request: Request, what: str) -> object:
+        """Send `request` as it is and decode the body of its 200. Raises RegistryError like `ask`."""
+        answer = await self._transport.send(request)
+        expect_ok(answer, site, what)
+        return parse_json(answer.body, answer.host)
+
+    def expect_budget(self, site: Site) -> None:
+        """Raise BudgetSpentError if the registry's limit is used up as far as polls on schedule may use it."""
+        self.budgets.expect_left(site, self._clock())
+
+    def is_budget_spent(self, site: Site) -> bool:
+        """Whether `expect_budget` would raise."""
+        return self.budgets.is_spent(site, self._clock())
+
+
+@asynccontextmanager
+async def deadline(site: Site, seconds: float) -> AsyncIterator[None]:
+    """Let the block take so long at most, else raise RegistryUnreachableError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise RegistryUnreachableError(f"{site.host} did not finish answering within {seconds:g} seconds") from None
+
+
+def expect_ok(answer: Answer, site: Site, what: str) -> None:
+    """Raise what a status other than 200 means for `what`."""
+    if answer.status != HTTPStatus.OK:
+        raise _refusal(answer, site, what)
+
+
+def denied(site: Site, answer: Answer, what: str) -> RegistryDeniedError:
+    """The error that says why `what` could not be had with the login there is."""
+    detail = _detail(answer, site)
+    if answer.url.origin() != site.base.origin():
+        return RegistryDeniedError(
+            f"{site.host} redirects to {answer.host}, which denied access to {what}; no credentials were sent there{detail}"
+        )
+    if site.credentials:
+        return RegistryDeniedError(
+            f"{site.host} denied access to {what} although credentials were sent; "
+            f"either they are wrong, or their owner may not read it, or it does not exist{detail}"
+        )
+    return RegistryDeniedError(
+        f"{site.host} denied access to {what}, and no credentials were sent; "
+        f"either it does not exist, or it is private: enter a username and a password for this registry{detail}"
+    )
+
+
+def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
+    codes = {code for code, _ in registry_errors(answer.body)}
+    if answer.status == HTTPStatus.NOT_FOUND or "NAME_UNKNOWN" in codes:
+        return RegistryNotFoundError(f"{site.host} has no {what.removeprefix(site.host + '/')}{_detail(answer, site)}")
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return denied(site, answer, what)
+    return RegistryProtocolError(f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}")
+
+
+def _detail(answer: Answer, site: Site) -> str:
+    return excerpt(answer.body, site.credentials.password if site.credentials else "")
