@@ -10,7 +10,7 @@ import structlog
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import EngineError, PortTakenError, TagboatError
+from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.journal import Scene, read_scene
@@ -67,35 +67,36 @@ async def sweep(parts: Parts) -> None:
     `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
     await parts.store.write(partial(_expire, parts))
-    if parts.traffic is not None:
-        # Nothing is removed before traffic is known to be led elsewhere.
-        await parts.traffic.lead()
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
     running = {container.name for container in containers if container.running or container.restarting}
-    await _do_all(
+    failures = await _do_all(partial(_revive, parts, one) for one in records.live if one.container not in running)
+    if parts.traffic is not None:
+        # Nothing is removed before traffic is known to be led elsewhere.
+        await parts.traffic.lead()
+    failures += await _do_all(
         [
-            *(partial(_revive, parts, one) for one in records.live if one.container not in running),
             *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
             *(partial(_retire_drained, parts, records, one) for one in records.drained),
             *(partial(_give_up, parts, one) for one in records.given_up),
         ]
     )
+    if failures:
+        raise failures[0]
 
 
-async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Do one after the other; a failure is raised after the last, or at once where it would befall the next ones too."""
-    failures = []
+async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[TagboatError]:
+    """Do one after the other; what failed. A failure that would befall the next ones too is raised at once."""
+    failures: list[TagboatError] = []
     for chore in chores:
         try:
             await chore()
+        except (EngineUnavailableError, StoreUnavailableError):
+            raise
         except TagboatError as error:
-            if error.retryable:
-                raise
             failures.append(error)
-    if failures:
-        raise failures[0]
+    return failures
 
 
 async def _revive(parts: Parts, instance: Instance) -> None:
@@ -111,13 +112,16 @@ async def _revive(parts: Parts, instance: Instance) -> None:
         await parts.engine.start(instance.container)
     except PortTakenError:
         await parts.engine.remove(instance.container)
-        taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
-        instance = replace(instance, host_port=parts.free_port(taken))
-        await parts.store.write(lambda tx: tx.put_instance(instance))
+        instance = await _with_another_port(parts, instance)
         await _make_again(parts, instance)
         await parts.engine.start(instance.container)
-    if parts.traffic is not None:
-        await parts.traffic.lead()
+
+
+async def _with_another_port(parts: Parts, instance: Instance) -> Instance:
+    taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
+    port = parts.free_port(taken)
+    await parts.store.write(lambda tx: tx.put_instance(replace(tx.instance(instance.id), host_port=port)))
+    return replace(instance, host_port=port)
 
 
 async def _make_again(parts: Parts, instance: Instance) -> None:
@@ -189,7 +193,7 @@ def _read_records(reader: Reader) -> _Records:
 
 
 def _containers_at_work(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
-    """Those of deploys at work: a release command runs before there is an instance, a failed one is asked for its last words."""
+    """Those of deploys at work: a release command has no instance on record, and one that failed may still answer."""
     own = {own_container(read_scene(reader, one.id)) for one in deploys if one.status is DeployStatus.RUNNING}
     return own | {release_container(container) for container in own}
 

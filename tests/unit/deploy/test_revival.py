@@ -1,0 +1,342 @@
+"""Sweeping with live instances: what has stopped comes back as it was, what has outlived its time goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tagboat.core.catalog import Strategy
+from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName
+from tagboat.core.errors import DiskFullError, EngineError, EngineUnavailableError, IngressUnavailableError
+from tagboat.core.run import RunOptions
+from tagboat.deploy.reconcile import SWEEP_EVERY_S, keep_sweeping, sweep
+from tests.unit.deploy.scene import HOST, INSTALLATION, World, assert_only
+
+pytestmark = pytest.mark.anyio
+
+OURS = {"tagboat.managed": "true", "tagboat.installation": INSTALLATION}
+AWAY = IngressUnavailableError("HAProxy does not answer")
+
+
+def image_of(world: World, instance: Instance) -> str:
+    return f"{world.project.image}@{instance.digest}"
+
+
+async def stopped(world: World, instance: Instance) -> None:
+    await world.engine.stop(instance.container)
+
+
+async def removed(world: World, instance: Instance) -> None:
+    await world.engine.remove(instance.container)
+
+
+async def pruned(world: World, instance: Instance) -> None:
+    await world.engine.remove(instance.container)
+    world.engine.prune(image_of(world, instance))
+
+
+HARMS = [stopped, removed, pruned]
+
+
+async def harmed(world: World, harm: Callable[..., object], instance: Instance) -> None:
+    """Do that to it, as somebody with a shell on the machine."""
+    await harm(world, instance)  # type: ignore[misc] # all of them are coroutines
+    world.cut.clear()
+
+
+# What has stopped comes back.
+
+
+@pytest.mark.parametrize("harm", HARMS)
+async def test_a_live_instance_comes_back_as_it_was(led: World, harm: Callable[..., object]) -> None:
+    await led.change_stage(env={"COLOUR": "blue"}, run=RunOptions(secrets={"PASSWORD": "hunter2"}, volumes={"data": "/data"}))
+    live = await led.ship("v1")
+    was = led.engine.spec(live.container)
+    # A changed configuration is deployed only when somebody asks for it.
+    await led.change_stage(env={"COLOUR": "green"}, run=RunOptions())
+    await led.change_project(port=9090)
+    await harmed(led, harm, live)
+
+    await sweep(led.parts)
+
+    assert led.engine.spec(live.container) == was
+    assert was.env == {"COLOUR": "blue", "PASSWORD": "hunter2"}
+    assert (was.port, was.host_port) == (8080, live.host_port)
+    assert await led.instances(InstanceState.LIVE) == [live]
+    await assert_only(led, live)
+
+
+async def test_an_image_that_is_still_there_is_not_pulled(led: World) -> None:
+    live = await led.ship("v1")
+    await harmed(led, removed, live)
+    began = len(led.engine.journal)
+    await sweep(led.parts)
+    assert led.engine.journal[began:] == [f"create {live.container}", f"start {live.container}"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+async def test_where_its_port_was_taken_it_gets_another(led: World, harm: Callable[..., object]) -> None:
+    live = await led.ship("v1")
+    await harmed(led, harm, live)
+    await led.foreign_container("squatter")
+    squatter = led.engine._find("squatter")
+    assert squatter is not None
+    squatter.status = replace(squatter.status, host_port=live.host_port)
+
+    await sweep(led.parts)
+
+    (back,) = await led.instances(InstanceState.LIVE)
+    assert back == replace(live, host_port=back.host_port)
+    assert back.host_port not in {0, live.host_port}
+    assert led.engine.spec(back.container).host_port == back.host_port
+    assert await led.is_running(back.container)
+    assert led.routes == {HOST: str(back.host_port)}
+    began = len(led.engine.journal)
+    await sweep(led.parts)
+    assert led.engine.journal[began:] == []
+
+
+async def test_without_an_ingress_it_comes_back_too(world: World) -> None:
+    live = await world.ship("v1")
+    await world.engine.stop(live.container)
+    await sweep(world.parts)
+    await assert_only(world, live)
+
+
+async def test_all_of_several_come_back(led: World) -> None:
+    await led.change_stage(max_instances=2)
+    lives = [await led.ship("v1"), await led.ship("v2")]
+    for live in lives:
+        await harmed(led, pruned, live)
+    await sweep(led.parts)
+    assert [await led.is_running(live.container) for live in lives] == [True, True]
+    assert await led.instances(InstanceState.LIVE) == lives[::-1]
+
+
+async def test_one_that_the_engine_restarts_by_itself_is_left_to_it(led: World) -> None:
+    live = await led.ship("v1")
+    led.engine.exit(live.container, 1)
+    began = len(led.engine.journal)
+    await sweep(led.parts)
+    assert led.engine.journal[began:] == []
+
+
+async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alone(led: World) -> None:
+    live = await led.ship("v1")
+    await harmed(led, stopped, live)
+    led.rim.after("containers", lambda: led.engine.start(live.container))
+    began = len(led.engine.journal)
+    await sweep(led.parts)
+    assert led.engine.journal[began:] == [f"start {live.container}"]  # by the engine
+
+
+@pytest.mark.parametrize("state", [InstanceState.DRAINING, InstanceState.STOPPED])
+async def test_one_that_was_replaced_since_it_was_listed_is_left_alone(led: World, state: InstanceState) -> None:
+    live = await led.ship("v1")
+    await harmed(led, stopped, live)
+
+    async def replaced() -> None:
+        await led.store.write(lambda tx: tx.put_instance(replace(live, state=state)))
+
+    led.rim.after("status", replaced)
+    began = len(led.engine.journal)
+    await sweep(led.parts)
+    assert led.engine.journal[began:] == []
+
+
+async def test_a_deploy_looks_after_its_own_instance_until_it_has_ended(led: World) -> None:
+    """Else one that sickens in the watch would be started again over and over."""
+    await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.change_deploy(await led.queue("v2"), status=DeployStatus.RUNNING)
+
+    async def dies_and_is_swept() -> None:
+        container = led.container_of(deploy)
+        await led.engine.stop(container)
+        led.cut.clear()
+        await sweep(led.parts)
+        assert not await led.is_running(container)
+
+    led.rim.after("lead", dies_and_is_swept)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.FAILED
+    assert ended.step(StepName.WATCH).detail == ended.reason
+
+
+async def test_the_live_one_is_looked_after_while_the_next_is_deployed(led: World) -> None:
+    live = await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.change_deploy(await led.queue("v2"), status=DeployStatus.RUNNING)
+
+    async def dies_and_is_swept() -> None:
+        await harmed(led, stopped, live)
+        await sweep(led.parts)
+        assert await led.is_running(live.container)
+
+    led.rim.after("pull", dies_and_is_swept)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+
+
+async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_new_one(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.change_deploy(await led.queue("v2"), status=DeployStatus.RUNNING)
+
+    async def swept() -> None:
+        await sweep(led.parts)
+        assert not await led.is_running(old.container)
+
+    led.rim.before("create", swept)
+    led.rim.after("start", swept)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("error", [EngineError("no such file"), DiskFullError("no space left on device")])
+async def test_one_that_cannot_come_back_does_not_keep_the_others(led: World, error: EngineError) -> None:
+    await led.change_stage(max_instances=2)
+    first, second = await led.ship("v1"), await led.ship("v2")
+    await led.foreign_container("orphan", **OURS)
+    for live in (first, second):
+        await harmed(led, stopped, live)
+    led.engine.fail("start", error)
+    with pytest.raises(type(error)):
+        await sweep(led.parts)
+    assert sorted([await led.is_running(first.container), await led.is_running(second.container)]) == [False, True]
+    assert "orphan" not in await led.containers()
+    await sweep(led.parts)
+    assert await led.is_running(first.container)
+    assert await led.is_running(second.container)
+
+
+# Traffic is led before anything is removed, and what serves comes back whatever the ingress does.
+
+
+async def test_what_traffic_may_still_be_led_to_is_not_removed(led: World) -> None:
+    assert led.ingress is not None
+    live = await led.ship("v1")
+    await led.foreign_container("orphan", **OURS)
+    led.ingress.fail("lead", AWAY)
+    with pytest.raises(IngressUnavailableError):
+        await sweep(led.parts)
+    assert await led.is_running("orphan")
+    await sweep(led.parts)
+    await assert_only(led, live)
+
+
+async def test_a_live_instance_comes_back_while_the_ingress_is_away(led: World) -> None:
+    assert led.ingress is not None
+    await led.change_stage(max_instances=2)
+    lives = [await led.ship("v1"), await led.ship("v2")]
+    for live in lives:
+        await harmed(led, stopped, live)
+    led.ingress.fail("lead", AWAY)
+    with pytest.raises(IngressUnavailableError):
+        await sweep(led.parts)
+    assert [await led.is_running(live.container) for live in lives] == [True, True]
+
+
+# What has outlived its time goes.
+
+
+async def test_an_instance_goes_once_its_hours_are_over(led: World) -> None:
+    assert led.ingress is not None
+    await led.change_stage(max_instances=2, ttl_h=2)
+    first = await led.ship("v1")
+    led.clock.move(3600)
+    second = await led.ship("v2")
+    led.clock.move((first.started_at + timedelta(hours=2) - led.clock.now()).total_seconds() - 60)
+    await sweep(led.parts)
+    assert len(await led.instances(InstanceState.LIVE)) == 2
+
+    led.clock.move(61)
+    await sweep(led.parts)
+
+    (left,) = await led.instances(InstanceState.LIVE)
+    assert left == second
+    gone = await led.store.read(lambda reader: reader.instance(first.id))
+    assert gone.state is InstanceState.STOPPED
+    assert await led.containers() == [second.container]
+    assert set(led.routes.values()) == {str(second.host_port)}
+    assert led.cut == []
+
+
+async def test_what_it_still_answers_it_may_answer(led: World) -> None:
+    assert led.ingress is not None
+    await led.change_stage(ttl_h=1)
+    live = await led.ship("v1")
+    assert await led.ingress.begin(HOST) == live.host_port
+    led.clock.move(3601)
+    began = led.clock.now()
+
+    async def end() -> None:
+        assert led.ingress is not None
+        assert led.routes[HOST] == "none"
+        assert await led.is_running(live.container)
+        led.ingress.end(live.host_port)
+
+    led.rim.before("in_flight", end)
+    await sweep(led.parts)
+    assert await led.containers() == []
+    assert (led.clock.now() - began).total_seconds() < led.stage.drain_timeout_s
+
+
+async def test_without_a_limit_it_stays_for_ever(led: World) -> None:
+    live = await led.ship("v1")
+    led.clock.move(10 * 365 * 24 * 3600)
+    await sweep(led.parts)
+    await assert_only(led, live)
+
+
+# The engine's news.
+
+
+@asynccontextmanager
+async def sweeping(world: World) -> AsyncIterator[None]:
+    """Keep sweeping, with the clock standing still but for what others sleep."""
+    task = asyncio.create_task(keep_sweeping(world.parts))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def comes_back(world: World, instance: Instance, within_s: float) -> None:
+    began = world.clock.now()
+    while not await world.is_running(instance.container):
+        await world.instances()  # a round of the loop, and of the database's thread
+        assert (world.clock.now() - began).total_seconds() < within_s, "it did not come back"
+
+
+async def listening(world: World) -> None:
+    while not world.engine._listeners:
+        await world.instances()
+
+
+async def test_one_that_ends_comes_back_at_once(led: World) -> None:
+    live = await led.ship("v1")
+    async with sweeping(led):
+        await listening(led)
+        for harm in HARMS:
+            await harmed(led, harm, live)
+            await comes_back(led, live, SWEEP_EVERY_S / 2)
+
+
+async def test_after_an_engine_that_went_away_its_news_are_heard_again(led: World) -> None:
+    live = await led.ship("v1")
+    async with sweeping(led):
+        await listening(led)
+        led.engine.fail("endings", EngineUnavailableError("the engine is away"))
+        led.engine.fail("containers", EngineUnavailableError("the engine is away"))
+        led.engine.go_away()
+        await harmed(led, stopped, live)  # as an engine that is killed does, and nobody hears of it
+        await comes_back(led, live, SWEEP_EVERY_S / 2)
+        await listening(led)
+        await harmed(led, removed, live)
+        await comes_back(led, live, SWEEP_EVERY_S / 2)
