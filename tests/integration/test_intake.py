@@ -323,6 +323,15 @@ async def test_several_unknown_images_in_one_call(desk: Desk) -> None:
     assert [result["project"]["name"] for result in results] == ["one", "two", "one"]
 
 
+async def test_an_address_that_is_taken_makes_the_name_unique_too(desk: Desk) -> None:
+    taken = Project(id=new_id(), name="shop", image=parse_image_name("git.example.com/acme/shop"), created_at=NOW)
+    stage = Stage(id=new_id(), project_id=taken.id, name="app-dev", pattern=parse_tag_pattern("*"), created_at=NOW)
+    await desk.store.write(lambda tx: tx.add_project(taken))
+    await desk.store.write(lambda tx: tx.add_stage(stage))
+    push = await desk.push_one("git.example.com/other/shop-app:v1")
+    assert push["project"]["name"] == "shop-app-2"
+
+
 async def test_a_name_that_is_taken_is_made_unique(desk: Desk) -> None:
     names = [(await desk.push_one(f"git.example.com/{org}/app:v1"))["project"]["name"] for org in ("a", "b", "c")]
     assert names == ["app", "app-2", "app-3"]

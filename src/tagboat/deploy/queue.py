@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from tagboat.core.deploy import Deploy, DeployStatus, Trigger, merged, merges_into
+from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, Trigger, merged, merges_into
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
@@ -33,7 +33,7 @@ class DeployQueue:
         waiting = [
             deploy
             for deploy in tx.open_deploys(stage_id)
-            if trigger is not Trigger.ROLLBACK and merges_into(deploy, image_tag, digest, force=force)
+            if trigger not in EXACT_TRIGGERS and merges_into(deploy, image_tag, digest, force=force)
         ]
         if waiting:
             tx.put_deploy(merged(waiting[-1], digest))
