@@ -73,10 +73,7 @@ class _GatheredCalls:
         self._due = False
 
     def __call__(self, method: str, path: str, status: int, ms: float) -> None:
-        self._lines.gather(
-            f'{{"timestamp":"{_now()}","level":"info","logger":"tagboat.access","event":"call","method":{_quoted(method)},'
-            f'"path":{_quoted(path)},"status":{status},"ms":{ms:.1f}}}'
-        )
+        self._lines.gather(f'{{"timestamp":"{_now()}",{_call(method, path, status)},"ms":{ms:.1f}}}')
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_later(_GATHER_S, self._flush)
@@ -87,6 +84,11 @@ class _GatheredCalls:
 
 
 @lru_cache(maxsize=256)
+def _call(method: str, path: str, status: int) -> str:
+    fields = f'"method":{_quoted(method)},"path":{_quoted(path)},"status":{status}'
+    return f'"level":"info","logger":"tagboat.access","event":"call",{fields}'
+
+
 def _quoted(text: str) -> str:
     text = _WEBHOOK_SECRET.sub(f"/api/webhook/{MASK}", text)
     try:

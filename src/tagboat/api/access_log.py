@@ -1,7 +1,7 @@
 """One line for every call, without the secrets that addresses can hold."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,11 +27,11 @@ class AccessLog:
         status = 0
         began = time.perf_counter()
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         path = scope["path"]
         shown = _MASKED if path.startswith(WEBHOOK_PATH) else path

@@ -20,12 +20,20 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`queued` here means that a deploy is due; queueing may still find it merged. `stage` is None when none matches."""
+    """`queued` here means that a deploy is due; queueing may still find it merged.
+
+    `stage` is the one that matches, None when none does; `tried` are the stages in their order, up to that one.
+    """
 
     outcome: Outcome
     reason: str
     stage: Stage | None = None
-    considered: tuple[Considered, ...] = ()
+    tried: Sequence[Stage] = ()
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """The account of it: every stage that was tried, and whether it matches."""
+        return tuple(Considered(stage.name, stage.pattern.text, matches=stage is self.stage) for stage in self.tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +46,11 @@ class AutoCreate:
 
 def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
     """Choose the first stage, in the order given, whose pattern matches `tag`, and say what follows."""
-    considered: list[Considered] = []
-    for stage in stages:
-        matches = stage.pattern.matches(tag)
-        considered.append(Considered(stage.name, stage.pattern.text, matches))
-        if matches:
+    for place, stage in enumerate(stages, 1):
+        if stage.pattern.matches(tag):
             outcome, reason = _in_stage(stage, tag)
-            return Decision(outcome, reason, stage, tuple(considered))
-    return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, tuple(considered))
+            return Decision(outcome, reason, stage, stages[:place])
+    return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, stages)
 
 
 def refuses(policy: AutoCreate, image: ImageName) -> str | None:

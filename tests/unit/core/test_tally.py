@@ -17,6 +17,16 @@ def test_counts_by_name_and_labels_whatever_their_order() -> None:
     }
 
 
+def test_a_counter_made_ready_counts_the_same() -> None:
+    tally = Tally()
+    count = tally.counter("calls_total", status="2xx", kind="a")
+    count()
+    count()
+    tally.count("calls_total", kind="a", status="2xx")
+
+    assert tally.read() == {("calls_total", (("kind", "a"), ("status", "2xx"))): 3}
+
+
 def test_what_was_read_does_not_change() -> None:
     tally = Tally()
     tally.count("calls_total")
