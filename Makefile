@@ -1,6 +1,6 @@
 # What a person can ask of this repository. `make` alone explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop run test check format bench lock clean install
+.PHONY: help demo demo-stop run test faults check format bench lock clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -26,6 +26,10 @@ run: $(STAMP) ## Run the server here; settings come from the environment and .en
 test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="tests/unit -x"
 	@tools/install-test-tools
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+faults: $(STAMP) ## Kill, starve and mislead the server in every way we know; `make test` tries a few of these (half an hour)
+	@tools/install-test-tools
+	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types, the walls between rooms, and the lock file
 	@$(BIN)/ruff format --check --quiet

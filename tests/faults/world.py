@@ -130,10 +130,21 @@ class World:
     def push(self, lane: Lane, tag: str) -> str:
         return str(self.server.push(f"{lane.image}:{tag}")["deploy"])
 
+    def ended(self, deploy: str, seconds: float = 120) -> Json:
+        """The deploy, once it has ended."""
+        seen: Json = {}
+
+        def over() -> bool:
+            seen.update(self.called("GET", f"/api/deploys/{deploy}"))
+            return seen["status"] not in {"queued", "running"}
+
+        self.server.until(over, f"the end of the deploy {deploy}", seconds)
+        return seen
+
     def live_from(self, lane: Lane, **app: Any) -> str:  # noqa: ANN401 - as above
         """Deploy a fresh tag and wait until it is live."""
         tag = self.publish(lane, **app)
-        ended = self.server.ended(self.push(lane, tag))
+        ended = self.ended(self.push(lane, tag))
         assert ended["status"] == "succeeded", ended
         return tag
 
