@@ -83,7 +83,7 @@ class Intake:
         if unknown := _unknown(tx, pushes, inspected):
             return _Unknown(unknown)
         admission = Admission(tx, self._deployer, inspected, self._clock())
-        results = tuple(admission.admit(push) for push in _distinct_as_stored(tx, pushes))
+        results = tuple([admission.admit(push) for push in _distinct_as_stored(tx, pushes)])
         return _keep(tx, results, sender, reason, admission.now)
 
     async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
@@ -138,8 +138,8 @@ def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageNam
     found: dict[ImageName, ImageRef] = {}
     for push in pushes:
         name = push.image.name
-        if name not in inspected and name not in found and reader.project_by_image(name) is None:
-            found[name] = push.image
+        if reader.project_by_image(name) is None and name not in inspected:
+            found.setdefault(name, push.image)
     if not found:
         return ()
     policy = read_auto_create(reader)

@@ -37,7 +37,9 @@ class WebhookHandler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tally: Tally | None = None,
     ) -> None:
-        self._tally = tally or Tally()
+        tally = tally or Tally()
+        self._count_accepted = tally.counter(_CALLS, status="2xx")
+        self._count_refused = tally.counter(_CALLS, status="4xx")
         self._store = store
         self._secret = SecretCheck(store)
         self._intake = Intake(store, deployer, inspector, clock=clock)
@@ -75,7 +77,7 @@ class WebhookHandler:
             await self._refuse(send, sender, HTTPStatus.BAD_REQUEST, str(error))
         else:
             pushes = [Push(image, Source.WEBHOOK) for image in images]
-            self._tally.count(_CALLS, status="2xx")
+            self._count_accepted()
             if news.answer is not None and not pushes:
                 await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own")
                 await send_json(send, HTTPStatus.OK, json.dumps(news.answer).encode())
@@ -90,5 +92,5 @@ class WebhookHandler:
 
     async def _refuse(self, send: Send, sender: str, status: HTTPStatus, detail: str) -> None:
         await self._intake.keep(sender, status, detail)
-        self._tally.count(_CALLS, status="4xx")
+        self._count_refused()
         await send_problem(send, status, problem(status, detail))
