@@ -2,47 +2,49 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import parse_digest
-from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call
+from tagboat.webhook.body import decode_body
+from tests.support.mutations import made_up, mutated
+from tests.support.payloads import Payload, hear, payloads
 
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "payloads"
-SENDERS = ("native", "gitea", "distribution")
-OTHER_SENDERS = {"keel-native"}  # a sender of its own, though it lies in the folder `native`
+FOLDER = Path(__file__).parents[2].parent / "shared" / "payloads"
+SAMPLES = payloads(FOLDER)
+# Folders that hold the samples of several senders.
+SENDERS = {"native": {"keel"}, "ecr": {"ecr", "ecr-cloudevents"}}
 
-
-def samples() -> list[Path]:
-    found = [
-        path.with_name(path.name.replace(".meta.json", ".json")) for s in SENDERS for path in (SAMPLES / s).glob("*.meta.json")
-    ]
-    return sorted(path for path in found if path.stem not in OTHER_SENDERS)
+beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="there are no senders' samples beside the repository")
 
 
-def usable(digest: str | None) -> str | None:
-    """The digest, unless it is malformed, which a sample's may be: then the tag alone is the news."""
-    try:
-        return parse_digest(digest) if digest else None
-    except InvalidValueError:
-        return None
-
-
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="there are no senders' samples beside the repository")
+@beside
 def test_there_are_samples_of_the_senders() -> None:
-    assert {path.parent.name for path in samples()} == {"gitea", "distribution"}
+    assert len(SAMPLES) >= 65
+    assert len({payload.folder for payload in SAMPLES}) >= 15
 
 
-@pytest.mark.parametrize("sample", samples(), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_sample_says_what_it_is_said_to_say(sample: Path) -> None:
-    meta = json.loads(sample.with_name(f"{sample.stem}.meta.json").read_text())
-    headers = {name.lower(): value for name, value in meta["headers"].items()}
-    call = Call(headers, json.loads(sample.read_text()))
-    form = recognise(call)
-    news = form.read(call)
-    expected = [(push["image"], push["tag"], usable(push["digest"])) for push in meta["expect"]]
-    assert sample.parent.name == form.NAME
-    assert [(str(image.name), image.tag, image.digest) for image in news.images] == expected
-    assert expected or news.reason
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.folder}-{sample.path.stem}")
+def test_a_sample_says_what_it_is_said_to_say(sample: Payload) -> None:
+    heard = hear(sample.headers, sample.body, sample.meta.get("default_host", "default.example.org"))
+    assert heard.sender in SENDERS.get(sample.folder, {sample.folder})
+    assert [(str(image.name), image.tag, image.digest) for image in heard.images] == sample.expected
+    assert sample.expected or heard.news.reason
+
+
+@beside
+@settings(max_examples=600, deadline=None)
+@given(mutated(SAMPLES))
+def test_a_changed_sample_is_news_or_refused_and_names_no_image_of_its_own(case: tuple[dict[str, str], Any]) -> None:
+    headers, changed = case
+    try:
+        body = decode_body(headers, json.dumps(changed).encode())
+        heard = hear(headers, body)
+    except InvalidValueError as error:
+        said = str(error)
+    else:
+        said = heard.news.reason or "images"
+        assert made_up(headers, body, heard) == []
+    assert 0 < len(said) < 1000

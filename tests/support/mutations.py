@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,59 +19,96 @@ JSON = st.recursive(
 )
 FRAGMENTS = st.sampled_from(
     ["", "/", ":", "@", "//", "://", ".", "..", "-", ":v9", "@sha256:" + "d" * 64, "elsewhere.example.net/", "elsewhere",
-     "evil/x", "localhost", "docker.io/", "%2F", "\x00", " ", "A", "ß", "K", "sha256:",
+     "evil/x", "elsewhere.example.net/x?", "localhost", "docker.io/", "%2F", "\x00", " ", "A", "ß", "K", "sha256:",
      "https://elsewhere.example.net", "[::1]:5000"]
 )  # fmt: skip
+_BASE64 = "in base64"  # the key under which what was hidden in base64 lies open
+_GONE = object()
+
+Path = tuple[str | int, ...]
 
 
 @st.composite
-def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[Payload, dict[str, str], Any]:
-    """One of `originals` with its headers and body, in which up to four things were changed."""
-    payload = draw(st.sampled_from(originals))
-    headers, body = dict(payload.headers), copy.deepcopy(payload.body)
-    for _ in range(draw(st.integers(1, 4))):
-        if draw(st.integers(0, 9)) == 0:
+def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[dict[str, str], Any]:
+    """Headers and body of one of `originals`, in which one to three things were changed, by choice what names an image."""
+    pushes = [payload for payload in originals if payload.expected]
+    payload = draw(st.sampled_from(pushes) | st.sampled_from(pushes) | st.sampled_from(originals))
+    headers, body = dict(payload.headers), _opened(payload.body)
+    for _ in range(draw(st.integers(1, 3))):
+        target = draw(st.integers(0, 9))
+        if target == 0:
             name = draw(st.sampled_from(sorted(headers)))
             headers[name] = draw(_changed_text(headers[name]))
         else:
-            changed = draw(_changed(body))
-            body = None if changed is _GONE else changed
-    return payload, headers, body
+            leaves = dict(_leaves(body))
+            telling = [path for path, text in leaves.items() if target > 3 and _tells(text, payload.expected)]
+            path = draw(st.sampled_from(telling or sorted(leaves, key=repr) or [()]))
+            body = draw(_changed(body, path))
+    return headers, _closed(body)
 
 
 @st.composite
-def _changed(draw: st.DrawFn, value: Any) -> Any:  # noqa: ANN401 - JSON
-    """`value` with one thing in it changed. What is hidden in base64 is changed there."""
-    if isinstance(value, dict) and value and draw(st.integers(0, 19)):
-        key = draw(st.sampled_from(sorted(value)))
-        changed = draw(_changed(value[key]))
-        rest = {name: kept for name, kept in value.items() if name != key}
-        return rest if changed is _GONE else {**rest, draw(st.sampled_from([key] * 9 + [key.upper()])): changed}
-    if isinstance(value, list) and value and draw(st.integers(0, 19)):
-        place = draw(st.integers(0, len(value) - 1))
-        changed = draw(_changed(value[place]))
-        return value[:place] + ([] if changed is _GONE else [changed]) + value[place + 1 :]
-    if isinstance(value, str):
-        hidden = _hidden(value)
-        if hidden is not None and draw(st.booleans()):
-            inner = draw(_changed(hidden))
-            return value if inner is _GONE else base64.b64encode(json.dumps(inner).encode()).decode()
-        if draw(st.integers(0, 4)):
-            return draw(_changed_text(value))
-    return _GONE if draw(st.booleans()) else draw(JSON | FRAGMENTS)
-
-
-_GONE = object()
+def _changed(draw: st.DrawFn, value: Any, path: Path) -> Any:  # noqa: ANN401 - JSON
+    """`value` with what lies at `path` in it, or rarely something on the way there, changed or taken out."""
+    if not path or draw(st.integers(0, 19)) == 0:
+        return (
+            draw(_changed_text(value)) if isinstance(value, str) and draw(st.integers(0, 9)) else draw(st.just(_GONE) | JSON)
+        )
+    inner = draw(_changed(value[path[0]], path[1:]))
+    if isinstance(value, list):
+        place = int(path[0])
+        return value[:place] + ([] if inner is _GONE else [inner]) + value[place + 1 :]
+    return {key: inner if key == path[0] else kept for key, kept in value.items() if key != path[0] or inner is not _GONE}
 
 
 @st.composite
 def _changed_text(draw: st.DrawFn, text: str) -> str:
     place = draw(st.integers(0, len(text)))
+    pieces = [text[:place], text[place:], text.upper(), text * 2, text.replace("/", ""), text.partition(".")[0]]
     return draw(
-        st.sampled_from([text[:place], text[place:], text.upper(), text * 2, text.replace(".", ""), text.replace("/", "")])
+        st.sampled_from(pieces)
+        | FRAGMENTS
         | FRAGMENTS.map(lambda more: text[:place] + more + text[place:])
         | FRAGMENTS.map(lambda more: more + text)
+        | FRAGMENTS.map(lambda more: text + more)
     )
+
+
+def _tells(text: str, expected: Sequence[tuple[str, str, str | None]]) -> bool:
+    """Whether one of the images, or a part of its name, is in `text`."""
+    parts = {part for image, tag, _ in expected for part in (*re.split(r"[/:]", image), tag)}
+    parts |= {
+        word for image, _, _ in expected for word in image.partition("/")[0].split(".") if "-" in word or word.isdecimal()
+    }
+    return any(part in text.lower() for part in parts if len(part) > 1)
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 - JSON
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in entries:
+        yield from _leaves(inner, (*path, key))
+    if not isinstance(value, dict | list):
+        yield path, value if isinstance(value, str) else ""
+
+
+def _opened(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """`value` with what is hidden in base64 lying open."""
+    if isinstance(value, dict):
+        return {key: _opened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_opened(inner) for inner in value]
+    hidden = _hidden(value) if isinstance(value, str) else None
+    return value if hidden is None else {_BASE64: hidden}
+
+
+def _closed(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        if _BASE64 in value:
+            return base64.b64encode(json.dumps(_closed(value[_BASE64])).encode()).decode()
+        return {key: _closed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_closed(inner) for inner in value]
+    return None if value is _GONE else value
 
 
 def made_up(headers: Mapping[str, str], body: object, heard: Heard) -> list[str]:
