@@ -2,28 +2,27 @@
 
 import asyncio
 import logging
-import statistics
 import subprocess
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 
 from bench.load import Asker, Kind, Load, LostError, Talk
 from bench.loaded_apps import PAGE, push_loaded, push_websocket
+from bench.phase import Phase, Span
 from bench.rig import BenchError, Server, await_value, free_port, remove_images, show, tagboat
 from tagboat.core.route import Route, Way
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy
 from tests.support.docker_registry import docker_registry
 
-P = ParamSpec("P")
 ROUNDS = 4
 _IN_A_ROUND = 5
 CHANGES = ROUNDS * _IN_A_ROUND
@@ -42,6 +41,7 @@ SLOW = Kind("200 ms", "/cgi-bin/slow?0.2", "slept", every_s=0.25)
 LONG = Kind("10 s", "/cgi-bin/slow?10", "slept", every_s=10)
 UPLOADS = Kind("upload", "/cgi-bin/upload", str(_UPLOAD), every_s=1, upload=_UPLOAD)
 _EACH = ((PAGES, 2), (SLOW, 3), (UPLOADS, 1))
+KINDS = (PAGES, SLOW, LONG, UPLOADS)
 ASKERS = [Asker(kind, fresh) for kind, count in _EACH for fresh in (False, True) for _ in range(count)]
 
 
@@ -56,55 +56,10 @@ class Site:
     neighbour: str
 
 
-@dataclass(slots=True)
-class Phase:
-    """What was seen while the app was left alone, or changed in one way. `changes_s`: how long each change took."""
-
-    port: int
-    host: str
-    loads: list[Load] = field(default_factory=list)
-    changes_s: list[float] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def loaded(self) -> AsyncIterator[Load]:
-        """Load the host until the block ends."""
-        load = Load(self.port, self.host)
-        self.loads.append(load)
-        load.begin(ASKERS)
-        try:
-            yield load
-        finally:
-            await load.end()
-
-    async def change(self, work: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
-        """Do `work` beside the load, and note how long it took."""
-        began = time.perf_counter()
-        await asyncio.to_thread(work, *args, **named)
-        self.changes_s.append(time.perf_counter() - began)
-
-    def p99_ms(self, kind: Kind) -> float:
-        """The 99th percentile of the answers of one kind."""
-        seconds = [took for load in self.loads for took in load.seconds[kind.name]]
-        return statistics.quantiles(seconds, n=100)[-1] * 1000
-
-    def say_lost(self, what: str) -> None:
-        """Print how many requests were sent and lost, and why."""
-        lost = sum((load.lost for load in self.loads), Counter[str]())
-        kinds = ", ".join(f"{kind.name} {lost[kind.name]}" for kind in (PAGES, SLOW, LONG, UPLOADS))
-        took = statistics.median(self.changes_s)
-        sent = sum(load.sent for load in self.loads)
-        print(
-            f"  {len(self.changes_s)} {what}, {took:.2f} s each: lost {lost.total()} of {sent} requests ({kinds})", flush=True
-        )
-        for reason, count in sum((load.reasons for load in self.loads), Counter[str]()).most_common(4):
-            print(f"      {count:5} times: {reason}")
-
-
 def measure(folder: Path) -> None:
     """Print what was lost, and the 99th percentiles beside those at rest. Raises BenchError where a deploy fails."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
-    )  # the peer's ingress runs in here
+    # The peer's ingress runs in this process, and has its news to tell.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     port = free_port()
     with docker_registry() as registry, tagboat(folder / "loaded", port) as server:
         try:
@@ -132,59 +87,58 @@ def _set_up(server: Server, image: str) -> Mapping[str, Any]:
 
 
 async def _measure(site: Site, websocket_host: str) -> None:
-    rest, deploys, neighbour = (Phase(site.port, site.host) for _ in range(3))
+    rest, deploys, neighbour = (Phase(site.port, site.host, ASKERS) for _ in range(3))
     async with Talk(site.port, websocket_host) as talk:
         for first in range(1, CHANGES + 1, _IN_A_ROUND):  # by turns, so that a busy minute of the machine befalls all alike
             numbers = range(first, first + _IN_A_ROUND)
-            await _rest(rest)
+            await rest.rest(_REST_S)
             async with deploys.loaded() as load:
                 for number in numbers:
                     _send_long(load, number)
-                    await deploys.change(_deploy, site.server, site.stage, f"v{number}")
+                    await deploys.change(partial(_deploy, site.server, site.stage, f"v{number}"))
             async with neighbour.loaded():
                 for number in numbers:
-                    await neighbour.change(_run_and_stop, site.neighbour, number)
+                    await neighbour.change(partial(_run_and_stop, site.neighbour, number))
                     await asyncio.sleep(_PAUSE_S)
-    deploys.say_lost("deploys (target 0 lost)")
+    deploys.say_lost("deploys (target 0 lost)", KINDS)
     print(f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ", end="")
     print(f"slowest {talk.longest_s * 1000:.0f} ms")
     for kind in (PAGES, SLOW):
         show(f"p99 during deploys, {kind.name}", [deploys.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms", "<= 1.5")
         show("  beside the engine's own part", [deploys.p99_ms(kind)], "run, stop another app", [neighbour.p99_ms(kind)], "ms")
+    print("  where the time goes, deploys and then the engine's own part:")
+    deploys.say_parts(PAGES)
+    neighbour.say_parts(PAGES)
 
 
 async def _measure_peer(directory: Path, image: str) -> None:
     """The same app and load behind an HAProxy of the same configuration, but replaced by hand at a port of its own."""
     port, app_port, host = free_port(), free_port(), "peer.localhost"
-    rest, replaced = Phase(port, host), Phase(port, host)
+    rest, replaced = Phase(port, host, ASKERS), Phase(port, host, ASKERS)
     ingress = HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost")
     running = [_run(f"{image}:v0", app_port)]
 
-    def replace(tag: str) -> None:
+    def replace(tag: str) -> Sequence[Span]:
         _docker("stop", running.pop())
         running.append(_run(f"{image}:{tag}", app_port))
+        return ()
 
     try:
         await ingress.start()
         await ingress.lead([Route(host, Way.OPEN, app_port)])
-        await _rest(rest)
+        await rest.rest(_REST_S)
         async with replaced.loaded() as load:
             for number in range(1, CHANGES + 1):
                 _send_long(load, number)
-                await replaced.change(replace, f"v{number}")
+                await replaced.change(partial(replace, f"v{number}"))
                 await asyncio.sleep(_PAUSE_S)
     finally:
         end_haproxy(directory)
         for container in running:
             _docker("rm", "--force", container)
-    replaced.say_lost("times docker stop && docker run")
+    replaced.say_lost("times docker stop && docker run", KINDS)
     for kind in (PAGES, SLOW):
         show(f"p99 while replaced, {kind.name}", [replaced.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms")
-
-
-async def _rest(phase: Phase) -> None:
-    async with phase.loaded():
-        await asyncio.sleep(_REST_S)
 
 
 def _send_long(load: Load, number: int) -> None:
@@ -193,8 +147,8 @@ def _send_long(load: Load, number: int) -> None:
         load.ask_once(LONG, _LONG_REQUESTS)
 
 
-def _deploy(server: Server, stage: str, tag: str) -> None:
-    """Deploy and return once that has succeeded."""
+def _deploy(server: Server, stage: str, tag: str) -> Sequence[Span]:
+    """Deploy and return the steps once that has succeeded."""
     deploy = server.call("POST", f"/api/stages/{stage}/deploys", {"tag": tag})["id"]
 
     def ended() -> Mapping[str, Any] | None:
@@ -204,11 +158,19 @@ def _deploy(server: Server, stage: str, tag: str) -> None:
     found = await_value(ended, f"the deploy of {tag}", pause_s=0.1)
     if found["status"] != "succeeded":
         raise BenchError(f"the deploy of {tag} {found['status']}: {found['reason']}")
+    moments = ((step["name"], step["started_at"], step["finished_at"]) for step in found["steps"])
+    return [
+        Span(name, *(datetime.fromisoformat(text).timestamp() for text in (began, ended))) for name, began, ended in moments
+    ]
 
 
-def _run_and_stop(image: str, number: int) -> None:
+def _run_and_stop(image: str, number: int) -> Sequence[Span]:
     """What the engine has to do in a deploy as well, but to an app that nobody asks for anything."""
-    _docker("stop", _run(f"{image}:v{number}", free_port()))
+    began = time.time()
+    container = _run(f"{image}:v{number}", free_port())
+    started = time.time()
+    _docker("stop", container)
+    return [Span("docker run", began, started), Span("docker stop", started, time.time())]
 
 
 def _run(image: str, port: int) -> str:

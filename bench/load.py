@@ -47,11 +47,19 @@ class Asker:
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A right answer: when it was `due` to be asked for, in seconds of the epoch, and how long it took from then."""
+
+    due: float
+    took_s: float
+
+
 class Load:
-    """What came of it. `seconds` are those of every answer, by kind; `lost` counts by kind; `reasons` says why, in words."""
+    """What came of it. `answers` are by kind; `lost` counts by kind; `reasons` says why, in words."""
 
     def __init__(self, port: int, host: str) -> None:
-        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.answers: dict[str, list[Answer]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self._port, self._host = port, host
@@ -61,7 +69,7 @@ class Load:
     @property
     def sent(self) -> int:
         """How many requests have had their answer or lost it."""
-        return sum(map(len, self.seconds.values())) + self.lost.total()
+        return sum(map(len, self.answers.values())) + self.lost.total()
 
     def begin(self, askers: Sequence[Asker]) -> None:
         """Let them ask until `end`, each beginning at another moment of its timetable."""
@@ -108,7 +116,8 @@ class Load:
             self.reasons[f"{kind.name}: {_why(error)}"] += 1
             keeps = False
         else:
-            self.seconds[kind.name].append(time.perf_counter() - due)
+            took_s = time.perf_counter() - due
+            self.answers[kind.name].append(Answer(time.time() - took_s, took_s))
         if kept and keeps:
             return streams
         if streams is not None:
