@@ -157,9 +157,11 @@ def verdicts(checks: list[Check]) -> dict[str, bool]:
 @pytest.mark.anyio
 async def test_examine_tells_right_from_wrong(client: RegistryClient, plain: DockerRegistry, locked: DockerRegistry) -> None:
     image = ImageName(locked.host, "acme/app")
+    push_image(plain.host, "acme/app", "v1")
     good = {"url": True, "reachable": True, "login": True}
-    assert verdicts(await examine(client, configured(plain, None), None)) == good
-    assert verdicts(await examine(client, configured(locked, LOGIN), image)) == good | {"list": True}
+    use = {"images": True, "list": True, "pull": True}
+    assert verdicts(await examine(client, configured(plain, None), None)) == good | use
+    assert verdicts(await examine(client, configured(locked, LOGIN), image)) == good | use
     assert verdicts(await examine(client, configured(locked, None), image)) == good | {"login": False}
     wrong = await examine(client, configured(locked, ("ci", "hunter2")), image)
     assert verdicts(wrong) == good | {"login": False}

@@ -1,8 +1,9 @@
-"""Debian's `docker-registry` on a free loopback port: plain, with a password, or notifying a webhook."""
+"""Debian's `docker-registry` on a free loopback port: plain, with a login, over TLS, or notifying a webhook."""
 
 import json
 import secrets
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.ports import free_port
+from tests.support.private_ca import Certificate
 
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 10.0
@@ -33,17 +35,27 @@ class Endpoint:
 class DockerRegistry:
     """A registry whose content outlives `stop` and is there again, on the same port, after `start`."""
 
-    def __init__(self, folder: Path, *, login: tuple[str, str] | None, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        login: tuple[str, str] | None,
+        endpoints: Sequence[Endpoint],
+        tls: Certificate | None,
+        token: Mapping[str, str] | None,
+        data: Path | None,
+    ) -> None:
         self.host = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{self.host}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
         self.login = login
+        self.data = data or folder / "data"
         self._config = folder / "config.yml"
         self._log = folder / "registry.log"
         self._process: subprocess.Popen[bytes] | None = None
         if login:
             (folder / "htpasswd").write_text(_htpasswd(*login))
         # JSON is YAML, and needs no writer for it.
-        self._config.write_text(json.dumps(_config(self.host, folder, endpoints, with_login=login is not None)))
+        self._config.write_text(json.dumps(_config(self.host, self.data, endpoints, tls, _auth(folder, login, token))))
 
     @property
     def log(self) -> str:
@@ -80,15 +92,29 @@ class DockerRegistry:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code == 401
+        except urllib.error.URLError as error:
+            # A certificate that nobody trusts has come from somewhere.
+            return isinstance(error.reason, ssl.SSLCertVerificationError)
         except OSError:
             return False
 
 
 @contextmanager
-def docker_registry(*, login: tuple[str, str] | None = None, endpoints: Sequence[Endpoint] = ()) -> Iterator[DockerRegistry]:
-    """Run a registry until the block ends. `login` makes it ask for that username and password (htpasswd, bcrypt)."""
+def docker_registry(
+    *,
+    login: tuple[str, str] | None = None,
+    endpoints: Sequence[Endpoint] = (),
+    tls: Certificate | None = None,
+    token: Mapping[str, str] | None = None,
+    data: Path | None = None,
+) -> Iterator[DockerRegistry]:
+    """Run a registry until the block ends. `login` makes it ask for that username and password (htpasswd, bcrypt).
+
+    `token` is its configuration for a login service (see token_server), `data` a folder that another registry's content is
+    in already.
+    """
     with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
-        registry = DockerRegistry(Path(folder), login=login, endpoints=endpoints)
+        registry = DockerRegistry(Path(folder), login=login, endpoints=endpoints, tls=tls, token=token, data=data)
         registry.start()
         try:
             yield registry
@@ -101,16 +127,29 @@ def _htpasswd(username: str, password: str) -> str:
     return made.stdout.strip() + "\n"
 
 
-def _config(host: str, folder: Path, endpoints: Sequence[Endpoint], *, with_login: bool) -> Mapping[str, object]:
+def _auth(
+    folder: Path, login: tuple[str, str] | None, token: Mapping[str, str] | None
+) -> Mapping[str, Mapping[str, str]] | None:
+    if token:
+        return {"token": token}
+    return {"htpasswd": {"realm": "tagboat tests", "path": str(folder / "htpasswd")}} if login else None
+
+
+def _config(
+    host: str, data: Path, endpoints: Sequence[Endpoint], tls: Certificate | None, auth: Mapping[str, Mapping[str, str]] | None
+) -> Mapping[str, object]:
+    http: dict[str, object] = {"addr": host, "secret": secrets.token_hex(16)}
+    if tls:
+        http["tls"] = {"certificate": str(tls.chain), "key": str(tls.key)}
     config: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "info"},
         "storage": {
-            "filesystem": {"rootdirectory": str(folder / "data")},
+            "filesystem": {"rootdirectory": str(data)},
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": True},
         },
-        "http": {"addr": host, "secret": secrets.token_hex(16)},
+        "http": http,
         "notifications": {
             "endpoints": [
                 {"name": e.name, "url": e.url, "timeout": e.timeout, "threshold": e.threshold, "backoff": e.backoff}
@@ -118,6 +157,6 @@ def _config(host: str, folder: Path, endpoints: Sequence[Endpoint], *, with_logi
             ]
         },
     }
-    if with_login:
-        config["auth"] = {"htpasswd": {"realm": "tagboat tests", "path": str(folder / "htpasswd")}}
+    if auth:
+        config["auth"] = auth
     return config

@@ -1,10 +1,12 @@
 """Whose certificates are trusted: the system's authorities, and for one registry those that somebody named for it."""
 
+import re
 import ssl
 
 from tagboat.core.errors import InvalidValueError
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
+_BLOCK = re.compile(rf"{_BEGIN}[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----", re.ASCII)
 _MAX_PEM = 256 * 1024
 _MAX_KEPT = 64
 
@@ -24,12 +26,20 @@ def trusting(ca_cert: str) -> ssl.SSLContext:
     # Lets somebody name an intermediate authority, or the registry's own certificate, without the root above it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        context.load_verify_locations(cadata=ca_cert)
+        # Bundles have comments around their blocks, in any language; the library takes none that is not ASCII.
+        context.load_verify_locations(cadata="\n".join(_blocks(ca_cert)))
     except (ssl.SSLError, ValueError):
         raise InvalidValueError(
             f"the CA certificate cannot be read: whole PEM blocks are expected, from {_BEGIN} to its END"
         ) from None
     return context
+
+
+def _blocks(ca_cert: str) -> list[str]:
+    blocks = _BLOCK.findall(ca_cert)
+    if len(blocks) != ca_cert.count(_BEGIN):
+        raise ValueError(_BEGIN)
+    return blocks
 
 
 class Contexts:

@@ -270,3 +270,40 @@ async def test_a_challenge_from_where_a_redirect_led_gets_no_password(client: Re
             with pytest.raises(RegistryDeniedError, match=f"redirects to {thief.host}, which denied access"):
                 await client.list_tags(app(fake), registry(fake))
             assert [(asked.path, asked.authorization) for asked in thief.asked] == [("/v2/", "")]
+
+
+def identified(fake: FakeRegistry, token: str) -> Registry:
+    return Registry(id="r1", name="fake", url=fake.url, kind=RegistryKind.OCI, username="<token>", password=token)
+
+
+@pytest.mark.anyio
+async def test_an_identity_token_buys_tokens_and_goes_nowhere_else(client: RegistryClient) -> None:
+    challenges = ('Basic realm="x"', 'Bearer realm="{url}/token",service="fake"')
+    async with fake_registry(
+        auth="bearer", login=("ci", "id-token"), challenges=challenges, token_field="access_token"
+    ) as fake:
+        fake.add_image("acme/app", "v1", {})
+        assert await client.list_tags(app(fake), identified(fake, "id-token")) == ["v1"]
+        assert fake.paths() == [LIST, "POST /token", LIST]
+        assert [asked.authorization for asked in fake.asked[:2]] == ["", ""]
+        with pytest.raises(RegistryDeniedError, match="refused the identity token: log in again"):
+            await client.list_tags(app(fake), identified(fake, "another"))
+
+
+@pytest.mark.anyio
+async def test_an_identity_token_is_no_password(client: RegistryClient) -> None:
+    async with fake_registry(auth="basic", login=("<token>", "id-token")) as fake:
+        fake.add_image("acme/app", "v1", {})
+        with pytest.raises(RegistryDeniedError):
+            await client.list_tags(app(fake), identified(fake, "id-token"))
+        assert [asked.authorization for asked in fake.asked] == [""]
+
+
+@pytest.mark.anyio
+async def test_an_identity_token_does_not_follow_redirects(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer", login=("ci", "id-token")) as fake, fake_registry() as thief:
+        fake.add_image("acme/app", "v1", {})
+        fake.answer_next(lambda _: None, status(307, {"Location": f"{thief.url}/token"}))
+        with pytest.raises(RegistryProtocolError, match="redirects a login elsewhere"):
+            await client.list_tags(app(fake), identified(fake, "id-token"))
+        assert thief.asked == []

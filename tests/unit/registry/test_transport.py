@@ -169,6 +169,16 @@ async def test_a_failure_that_passes_is_not_noticed(client: RegistryClient, firs
 
 
 @pytest.mark.anyio
+async def test_what_is_not_implemented_is_not_asked_again(client: RegistryClient, sleeps: Sleeps) -> None:
+    async with fake_registry() as fake:
+        digest = fake.add_image("acme/app", "v1", {})
+        fake.answer_next(status(501))
+        assert await client.resolve(ImageName(fake.host, "acme/app"), "v1", None) == digest
+        assert [asked.method for asked in fake.asked] == ["HEAD", "GET"]
+        assert sleeps == []
+
+
+@pytest.mark.anyio
 async def test_a_server_error_is_tried_three_times(client: RegistryClient, sleeps: Sleeps) -> None:
     async with fake_registry() as fake:
         fake.answer_next(*[status(500, body=b"secret stack trace")] * 3)
