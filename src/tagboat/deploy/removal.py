@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import ConflictError
+from tagboat.core.errors import ConflictError, EngineError
 from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
 
 _ROUNDS = 5
@@ -77,11 +77,19 @@ class Removal:
         return stage_ids
 
     async def _remove_container(self, instance: Instance) -> None:
-        await self.engine.stop(instance.container)
-        await self.engine.remove(instance.container)
-        stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock())
-        await self.store.write(lambda tx: tx.put_instance(stopped))
+        # On record first: else the sweep, woken by its end, would start it again.
+        await self._put(replace(instance, state=InstanceState.DRAINING))
+        try:
+            await self.engine.stop(instance.container)
+            await self.engine.remove(instance.container)
+        except EngineError:
+            await self._put(instance)
+            raise
+        await self._put(replace(instance, state=InstanceState.STOPPED, stopped_at=self.clock()))
         log.info("container removed", action="remove", container=instance.container)
+
+    async def _put(self, instance: Instance) -> None:
+        await self.store.write(lambda tx: tx.put_instance(instance))
 
 
 def _refuse_at_work(reader: Reader, stage_id: str) -> None:
