@@ -1,10 +1,14 @@
 """Who is asked, and in which order."""
 
+import pkgutil
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.webhook import formats
 from tagboat.webhook.formats import EVENTS, FORMATS, recognise
 from tagboat.webhook.formats.call import Call
 
@@ -112,6 +116,17 @@ def test_a_plain_call_is_the_cheapest_to_recognise_but_for_those_known_by_a_head
 
     recognise(Call(Watched(), Watched(image="a.b/c:d")))
     assert len(asked) < 10
+
+
+def test_every_module_of_a_sender_is_asked() -> None:
+    modules = [import_module(f"{formats.__name__}.{found.name}") for found in pkgutil.iter_modules(formats.__path__)]
+    assert {module.NAME for module in modules if hasattr(module, "NAME")} == {form.NAME for form in FORMATS}
+
+
+def test_the_readme_says_by_what_each_sender_is_known() -> None:
+    table = (Path(__file__).parents[4] / "README.md").read_text().partition("| sender |")[2].partition("\n\n")[0]
+    assert [form.NAME for form in FORMATS if form.MARK not in table.replace("`", "")] == []
+    assert table.count("\n") - 1 == len(FORMATS)
 
 
 # Arrays.
