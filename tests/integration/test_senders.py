@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import given, settings
 
 from tagboat.core.catalog import Project, Registry, RegistryKind
 from tagboat.core.errors import RegistryNotFoundError
@@ -19,9 +21,12 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tests.support.asgi import Answer, Caller
+from tests.support.mutations import mutated
+from tests.support.payloads import Payload, payloads
 
 pytestmark = pytest.mark.anyio
 
+FIXTURES = payloads(Path(__file__).parents[1] / "unit/webhook/formats/fixtures")
 NEXUS = {"x-nexus-webhook-id": "rm:repository:component"}
 COMPONENT = {"action": "CREATED", "component": {"format": "docker", "name": "shop/web", "version": "v2.0.1"}}
 ZOT = {"ce-type": "zotregistry.image.updated", "ce-specversion": "1.0", "ce-source": "zot", "ce-id": "1"}
@@ -61,13 +66,18 @@ class Hook:
         return [(sender, status, json.loads(result)) for sender, status, result in rows]
 
 
-@pytest.fixture
-async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
-    store = open_store(None, tmp_path)
+async def opened(folder: Path) -> Hook:
+    store = open_store(None, folder)
     secret = await ensure_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
-    yield Hook(store, Caller(handler.router()), secret, tmp_path / "tagboat.db")
-    store.close()
+    return Hook(store, Caller(handler.router()), secret, folder / "tagboat.db")
+
+
+@pytest.fixture
+async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
+    hook = await opened(tmp_path)
+    yield hook
+    hook.store.close()
 
 
 def registry(host: str, kind: RegistryKind = RegistryKind.OCI) -> Registry:
@@ -81,6 +91,47 @@ def project(image: str) -> Project:
 def images(answer: Answer) -> list[str]:
     assert answer.status == 202, answer.body
     return [f"{push['image']}:{push['tag']}" for push in answer.json["pushes"]]
+
+
+# Every sender.
+
+
+async def test_every_senders_calls_over_http(hook: Hook) -> None:
+    await hook.configure(registry("images.example.org"))
+    for payload in FIXTURES:
+        answer = await hook.send(payload.body, payload.headers)
+        if "answer" in payload.meta:
+            assert (answer.status, answer.json) == (200, payload.meta["answer"]), payload.path
+        else:
+            assert images(answer) == [on_the_host(payload, push) for push in payload.meta["expect"]], payload.path
+            assert answer.json["pushes"] or payload.meta["reason"] in answer.json["reason"], payload.path
+    assert [sender for sender, _, _ in hook.deliveries()] == [payload.folder for payload in FIXTURES]
+
+
+def on_the_host(payload: Payload, push: Mapping[str, str]) -> str:
+    return f"{push['image']}:{push['tag']}".replace(
+        payload.meta.get("default_host", "images.example.org"), "images.example.org"
+    )
+
+
+def test_no_change_to_a_call_brings_the_server_down(tmp_path: Path) -> None:
+    with start_blocking_portal() as portal:
+        hook = portal.call(opened, tmp_path)
+        portal.call(hook.configure, registry("images.example.org"))
+
+        @settings(max_examples=200, deadline=None)
+        @given(mutated(FIXTURES))
+        def send(case: tuple[dict[str, str], Any]) -> None:
+            headers, body = case
+            sendable = {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
+            answer = portal.call(hook.send, json.dumps(body).encode(), sendable)
+            assert answer.status in {200, 202, 400}, answer.body
+
+        try:
+            send()
+            assert len(hook.deliveries()) >= 100
+        finally:
+            portal.call(hook.store.close)
 
 
 # Images without a host.
