@@ -174,6 +174,7 @@ class Talk:
         async with asyncio.timeout(_LIMIT_S):
             head = await self._reader.readuntil(b"\r\n\r\n")
         if _ACCEPTED not in head:
+            self._writer.close()
             raise LostError(f"no WebSocket was opened: {head[:100]!r}")
         self._task = asyncio.create_task(self._keep_talking())
         return self
