@@ -1,6 +1,7 @@
 """Registries as they are: each quirk of `registry_quirks` alone, in a test of its name, against a server that has it."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -195,10 +196,16 @@ async def test_fifty_thousand_tags(client: RegistryClient, fake: FakeRegistry) -
 # Logins
 
 
-async def test_realm_unreachable(client: RegistryClient, fake: FakeRegistry) -> None:
+async def test_realm_unreachable(client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, clock: Clock) -> None:
     assert await client.list_tags(app(fake), gitea(fake)) == TAGS
+    assert sleeps == []
+    for pauses in (2, 2):  # Not known to be a Gitea, it is asked where it says; but once only.
+        assert await listed(client, fake) == TAGS
+        assert len(sleeps) == pauses
+        clock.advance(3600)
+    fake.quirks = replace(fake.quirks, token_path="/none")
     with pytest.raises(RegistryUnreachableError, match=r"127\.0\.0\.1:1 refused the connection"):
-        await client.list_tags(app(fake), Registry(id="r2", name="fake", url=fake.url, kind=RegistryKind.OCI))
+        await client.list_tags(app(fake), None)
 
 
 async def test_realm_with_upper_case(client: RegistryClient, fake: FakeRegistry) -> None:

@@ -1,7 +1,7 @@
 """The registry client against Debian's docker-registry over TLS with a private authority, and with a login service."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,12 @@ async def test_without_it_nothing_is_asked_and_the_remedy_is_named(client: Regis
     wrong = failed(await examine(client, entry(https), None))
     assert list(wrong) == ["tls"]
     assert wrong["tls"].endswith("store the certificate of its authority with this registry (ca_cert, PEM)")
+
+
+async def test_plain_http_to_a_registry_with_tls_is_found_out(client: RegistryClient, https: DockerRegistry) -> None:
+    plain = replace(entry(https), url=https.url.replace("https:", "http:"))
+    wrong = failed(await examine(client, plain, None))
+    assert wrong["reachable"].endswith("if it speaks TLS, its URL must begin with https://")
 
 
 async def test_trust_is_one_registry_s_and_no_other_s(client: RegistryClient, https: DockerRegistry, ca: PrivateCa) -> None:

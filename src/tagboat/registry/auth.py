@@ -16,6 +16,7 @@ from yarl import URL
 
 from tagboat.core.errors import (
     RegistryDeniedError,
+    RegistryError,
     RegistryProtocolError,
     RegistryUnreachableError,
 )
@@ -77,6 +78,7 @@ class Logins:
         self._transport = transport
         self._clock = clock
         self._ways: dict[Site, Login] = {}
+        self._realms: dict[Site, str] = {}  # that answered when the first did not: each time costs a time-out
         self._tokens: dict[_Purpose, Grant] = {}
         self._locks: WeakValueDictionary[_Purpose, asyncio.Lock] = WeakValueDictionary()
 
@@ -111,6 +113,7 @@ class Logins:
     def forget(self, site: Site) -> None:
         """Drop what is known of a registry, so that the next call logs in from the start."""
         self._ways.pop(site, None)
+        self._realms.pop(site, None)
         for purpose in [purpose for purpose in self._tokens if purpose.site == site]:
             del self._tokens[purpose]
 
@@ -158,13 +161,20 @@ class Logins:
         return grant
 
     async def _ask_realms(self, site: Site, scope: str, way: Bearer) -> tuple[str, timedelta]:
-        realms = gitea.token_realms(site, way.realm) if gitea.is_gitea(site) else [way.realm]
-        for realm in realms[:-1]:
-            try:
-                return await self._ask(site, realm, scope, way)
-            except (RegistryUnreachableError, RegistryProtocolError):
-                continue
-        return await self._ask(site, realms[-1], scope, way)
+        first, *others = sorted(gitea.token_realms(site, way.realm), key=lambda realm: realm != self._realms.get(site))
+        try:
+            return await self._ask(site, first, scope, way)
+        except (RegistryUnreachableError, RegistryProtocolError) as error:
+            for realm in others:
+                try:
+                    token = await self._ask(site, realm, scope, way)
+                except RegistryError:
+                    if gitea.is_gitea(site):
+                        raise
+                    continue  # Elsewhere it is a guess, and its failure means nothing.
+                _keep(self._realms, site, realm)
+                return token
+            raise error from None
 
     async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta]:
         answer = await self._transport.send(_token_request(site, usable_realm(realm, site), scope, way))

@@ -55,6 +55,14 @@ class LoginResult:
     scheme: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Who answers at a registry's URL: whether it is one, and the URL elsewhere that was led to, if any."""
+
+    is_registry: bool
+    elsewhere: str = ""
+
+
 class RegistryClient:
     """Implements `core.ports.TagSource` over HTTP. Safe for many calls at a time; call `close` once at the end.
 
@@ -129,15 +137,13 @@ class RegistryClient:
         async with deadline(repository.site, self._timeouts.total):
             return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
 
-    async def knock(self, registry: Registry) -> bool:
-        """Ask for the API's root without a login: whether an OCI registry answers there.
-
-        Raises RegistryError if nothing does.
-        """
+    async def knock(self, registry: Registry) -> Knock:
+        """Ask for the API's root without a login. Raises RegistryError if nothing answers."""
         site = site_of("", registry)
         async with deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
-        return answer.status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        is_registry = answer.status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        return Knock(is_registry, "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
 
     async def log_in(self, registry: Registry) -> LoginResult:
         """Log in from the start, whatever is kept from earlier. Raises RegistryDeniedError if refused, else RegistryError."""
@@ -147,6 +153,8 @@ class RegistryClient:
             answer = await self._transport.send(_root(site))
             if answer.status == HTTPStatus.OK:
                 return LoginResult(needed=False)
+            if answer.url.origin() != site.base.origin():
+                raise denied(site, answer, "the registry")
             challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
             grant = await self._logins.renew(site, "", challenges, None)
             if grant is None:

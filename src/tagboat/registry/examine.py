@@ -54,7 +54,7 @@ async def examine(client: RegistryClient, registry: Registry, image: ImageName |
 async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list[Check]:
     trusted = [Check("tls", ok=True, detail=_trusted(registry))] if site.base.scheme == "https" else []
     try:
-        is_registry = await client.knock(registry)
+        knock = await client.knock(registry)
     except TlsFailureError as error:
         return [
             Check("reachable", ok=True, detail=f"{site.host} accepts connections"),
@@ -62,12 +62,17 @@ async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list
         ]
     except RegistryError as error:
         return [Check("reachable", ok=False, detail=_unreached(error))]
-    if not is_registry:
-        detail = (
-            f"{site.host} answers, but not as a registry: is the URL the root of the registry, and its port the right one?"
-        )
+    if not knock.is_registry:
+        return [Check("reachable", ok=False, detail=_no_registry(site)), *trusted]
+    if knock.elsewhere:
+        detail = f"{site.base} leads to {knock.elsewhere}, where no credentials are sent: give that as the registry's URL"
         return [Check("reachable", ok=False, detail=detail), *trusted]
     return [Check("reachable", ok=True, detail=f"{site.host} answers as a registry"), *trusted]
+
+
+def _no_registry(site: Site) -> str:
+    tls = "; if it speaks TLS, its URL must begin with https://" if site.base.scheme == "http" else ""
+    return f"{site.host} answers, but not as a registry: is the URL the root of the registry, and its port the right one?{tls}"
 
 
 def _unreached(error: RegistryError) -> str:

@@ -20,14 +20,17 @@ def is_gitea(site: Site) -> bool:
     return site.kind is RegistryKind.GITEA
 
 
-def token_realms(site: Site, realm: str | None) -> list[str]:
-    """Where to ask for a token, best first: at the URL that was configured, then where Gitea says.
+def token_realms(site: Site, realm: str) -> list[str]:
+    """Where to ask for a token, best first: of a Gitea at the URL that was configured, then where it says.
 
     The realm it names comes from its ROOT_URL, which need not be reachable from here; the registry has just answered at
-    the configured URL, its token endpoint is a part of it, and so the credentials stay where somebody sent them.
+    the configured URL, its token endpoint is a part of it, and so the credentials stay where somebody sent them. What is
+    not known to be a Gitea, but names a realm as one, is asked at home last.
     """
     own = str(site.url("/v2/token"))
-    return [own] if realm in {None, own} else [own, str(realm)]
+    if realm == own or not (is_gitea(site) or realm.endswith("/v2/token")):
+        return [realm]
+    return [own, realm] if is_gitea(site) else [realm, own]
 
 
 def is_denied_read(challenges: Sequence[Challenge]) -> bool:

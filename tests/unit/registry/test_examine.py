@@ -1,6 +1,7 @@
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.errors import RegistryDeniedError
 from tagboat.core.image import ImageName
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
@@ -137,3 +138,57 @@ async def test_gitea_that_hides_its_version(client: RegistryClient) -> None:
         checks = await examine(client, gitea(fake, "secret"), None)
         assert verdicts(checks)["gitea api"] is True
         assert "signed in" in detail(checks, "gitea api")
+
+
+@pytest.mark.anyio
+async def test_a_url_that_leads_elsewhere_gets_no_password_and_the_right_url_is_named(client: RegistryClient) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="/token"'}
+    async with fake_registry() as fake, fake_registry() as other:
+        fake.answer_next(*[status(301, {"Location": f"{other.url}/v2/"})] * 2)
+        other.answer_next(status(401, challenge), status(401, challenge))
+        checks = await examine(client, registry(fake.url, password="secret"), None)
+        assert verdicts(checks) == {"url": True, "reachable": False}
+        assert f"leads to {other.url}, where no credentials are sent: give that" in detail(checks, "reachable")
+        with pytest.raises(RegistryDeniedError, match="redirects to"):
+            await client.log_in(registry(fake.url, password="secret"))
+        assert [(asked.path, asked.authorization) for asked in other.asked] == [("/v2/", "")] * 2
+
+
+@pytest.mark.anyio
+async def test_a_tag_that_is_gone_hides_no_other(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.add_image("acme/app", "v1", {})
+        fake.tags["acme/app"] += ["gone"]
+        checks = await examine(client, registry(fake.url), None)
+        assert detail(checks, "pull").endswith("acme/app:v1 can be read")
+        fake.tags["acme/app"] += ["gone2", "gone3"]
+        assert "has no acme/app:gone" in detail(await examine(client, registry(fake.url), None), "pull")
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_chosen_from_a_list_can_be_used_all_the_same(client: RegistryClient) -> None:
+    async with fake_registry(catalogue=False) as fake:
+        fake.add_image("acme/app", "v1", {})
+        checks = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
+        assert verdicts(checks) == dict.fromkeys(("url", "reachable", "login", "images", "list", "pull"), True)
+        assert "cannot be chosen from a list, which hinders nothing else" in detail(checks, "images")
+        assert list(verdicts(await examine(client, registry(fake.url), None))) == ["url", "reachable", "login", "images"]
+
+
+@pytest.mark.anyio
+async def test_more_images_than_are_counted_and_none(client: RegistryClient) -> None:
+    async with fake_registry(page_size=60) as fake:
+        assert "tells of no images" in detail(await examine(client, registry(fake.url), None), "images")
+        fake.tags.update({f"app{number}": ["v1"] for number in range(150)})
+        assert "at least 100 images" in detail(await examine(client, registry(fake.url), None), "images")
+
+
+@pytest.mark.anyio
+async def test_who_may_list_but_not_pull(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.add_image("acme/app", "v1", {})
+        fake.answer_next(*[lambda _: None] * 4, status(403))
+        checks = await examine(client, registry(fake.url), None)
+        assert verdicts(checks)["list"] is True
+        assert verdicts(checks)["pull"] is False
+        assert "give the login the right to pull its images" in detail(checks, "pull")
