@@ -1,7 +1,7 @@
 """The containers of a deploy: what they are made from, making them, and taking them away."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -91,18 +91,19 @@ class Containers:
             raise ReleaseFailedError(f"{reason}; nothing was changed", lines)
         return lines
 
-    async def discard(self, scene: Scene) -> Collection[str]:
-        """Remove the new container, if one was made; what it last said. An engine that is away leaves it to the next sweep."""
-        lines: Collection[str] = ()
+    async def discard(self, scene: Scene, keep: Callable[[str], Awaitable[None]]) -> None:
+        """Remove the new container, if one was made, once `keep` has what it last said, which may be more than once.
+
+        An engine that is away leaves it to the next sweep.
+        """
         try:
             for container in (own_container(scene), release_container(own_container(scene))):
                 status = await self._engine.status(container)
                 if status is not None and _made_by(status, scene.deploy.id):
-                    lines = [*lines, *await self._last_words(container)]
+                    await keep("\n".join(await self._last_words(container)))
                     await self._engine.remove(container)
         except EngineError as error:
             log.warning("container left to the next sweep", action="undo", container=own_container(scene), reason=str(error))
-        return lines
 
     async def _run(self, spec: ContainerSpec) -> None:
         try:

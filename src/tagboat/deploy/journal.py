@@ -180,6 +180,16 @@ class Journal:
         """Write down that the release command was run, and what it said."""
         await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), released=True, log=log)))
 
+    async def keep_log(self, log: str) -> None:
+        """Write down what a container last said, before it is removed; after a death in between it says the same again."""
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            if not deploy.log.endswith(log):
+                tx.put_deploy(replace(deploy, log="\n".join(filter(None, (deploy.log, log)))))
+
+        await self._store.write(work)
+
     async def give_up(self, at: StepName | None, reason: str, log: str = "") -> Scene:
         """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
 
@@ -231,8 +241,8 @@ class Journal:
         """With what another instance was started, where that was kept."""
         return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
 
-    async def end(self, status: DeployStatus, reason: str, *, log: str = "") -> None:
-        """Write down how it ended, and what its container last said."""
+    async def end(self, status: DeployStatus, reason: str) -> None:
+        """Write down how it ended."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
@@ -243,7 +253,6 @@ class Journal:
                     deploy,
                     status=status,
                     reason=reason,
-                    log="\n".join(filter(None, (deploy.log, log))),
                     claimed_by=None,
                     claimed_until=None,
                     finished_at=self._clock(),

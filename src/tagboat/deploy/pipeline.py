@@ -70,7 +70,7 @@ class Pipeline:
             else:
                 await self._go_on(scene.deploy)
         except NotFoundError:
-            await self._containers.discard(scene)
+            await self._containers.discard(scene, _forget)
             raise
 
     async def _go_on(self, deploy: Deploy) -> None:
@@ -250,34 +250,31 @@ class Pipeline:
         if scene.own is not None and scene.own.state is InstanceState.LIVE:
             await self._end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
             return
-        trouble, lines = ([], []) if scene.stage.strategy is not Strategy.RECREATE else await self._swap_back(scene)
+        trouble = [] if scene.stage.strategy is not Strategy.RECREATE else await self._swap_back(scene)
         try:
             await self._patiently(self._at or StepName.SWITCH, self._lead)
         except DeployFailedError as error:
             # What might still be sent requests is left running, for the sweep that comes once traffic is known to be led.
             trouble.append(f"traffic could not be led: {error}")
         else:
-            lines += await self._remove_own(scene)
-        await self._end(status, "; ".join((reason, *trouble)), "\n".join(lines))
+            await self._remove_own(scene)
+        await self._end(status, "; ".join((reason, *trouble)))
 
-    async def _remove_own(self, scene: Scene) -> list[str]:
-        await self._leave_own(scene)
-        return [*await self._containers.discard(scene)]
-
-    async def _leave_own(self, scene: Scene) -> None:
-        """Let the new instance answer what it was sent while it was live."""
+    async def _remove_own(self, scene: Scene) -> None:
+        """Remove the new instance, once it has answered what it was sent while it was live."""
         made = await self._journal.made_live()
         if made is not None and self._parts.traffic is not None:
             await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
+        await self._containers.discard(scene, self._journal.keep_log)
 
-    async def _swap_back(self, scene: Scene) -> tuple[list[str], list[str]]:
-        """Put an app that cannot run twice back in the place of the new one; what went wrong, and the new one's last words."""
+    async def _swap_back(self, scene: Scene) -> list[str]:
+        """Put the old instance of an app that cannot run twice back in the place of the new one; what went wrong."""
         try:
             await self._lead()  # who asks waits until the old one is back
         except IngressError as error:
             log.warning("traffic not held", action="undo", reason=str(error))
-        lines = await self._remove_own(scene)
-        return await self._restart_old(scene), lines
+        await self._remove_own(scene)
+        return await self._restart_old(scene)
 
     async def _restart_old(self, scene: Scene) -> list[str]:
         """Start again what was stopped to make way; what went wrong."""
@@ -294,8 +291,8 @@ class Pipeline:
             await self._journal.put_states([instance], InstanceState.LIVE)
         return trouble
 
-    async def _end(self, status: DeployStatus, reason: str, lines: str = "") -> None:
-        await self._journal.end(status, reason, log=lines)
+    async def _end(self, status: DeployStatus, reason: str) -> None:
+        await self._journal.end(status, reason)
         self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
     async def _lead(self) -> None:
@@ -314,6 +311,10 @@ async def retire(parts: Parts, instance: Instance) -> None:
     await parts.engine.remove(instance.container)
     stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=parts.clock())
     await parts.store.write(lambda tx: tx.put_instance(stopped))
+
+
+async def _forget(_last_words: str) -> None:
+    """There is no deploy any more to write them down on."""
 
 
 def _filled(info: ImageInfo, project: Project) -> Project:

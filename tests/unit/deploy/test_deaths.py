@@ -28,7 +28,8 @@ class Journey:
     """A deploy in a stage where `v1` has been deployed, and what comes of it.
 
     `prepare` makes the deploy; `ends` is its status, `reason` what its reason contains; `live` is the tag that is live then,
-    in a container as old as the deploy of that tag unless `anew`. At least so many `changes` it takes.
+    in the container of the first deploy of that tag unless `anew`. `log` is what is kept of a new instance that failed. At
+    least so many `changes` it takes.
     """
 
     prepare: Callable[[World], Awaitable[Deploy]]
@@ -36,6 +37,7 @@ class Journey:
     reason: str
     live: str
     changes: int
+    log: str = ""
     anew: bool = False
 
 
@@ -104,12 +106,12 @@ async def recreating_and_failing_in_watch(world: World) -> Deploy:
 
 JOURNEYS = {
     "succeeds": Journey(succeeding, DeployStatus.SUCCEEDED, "v2 is live", "v2", 16),
-    "fails in check": Journey(failing_in_check, DeployStatus.FAILED, "exited with code 1", "v1", 11),
+    "fails in check": Journey(failing_in_check, DeployStatus.FAILED, "exited with code 1", "v1", 11, "out of luck"),
     "fails in watch": Journey(failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 14),
     "is cancelled in watch": Journey(cancelled_in_watch, DeployStatus.CANCELLED, "cancelled", "v1", 14),
     "rolls back": Journey(rolling_back, DeployStatus.SUCCEEDED, "v1 is live", "v1", 14, anew=True),
     "recreates": Journey(recreating, DeployStatus.SUCCEEDED, "v2 is live", "v2", 18),
-    "recreates and fails": Journey(recreating_and_failing, DeployStatus.FAILED, "exited with code 1", "v1", 15),
+    "recreates and fails": Journey(recreating_and_failing, DeployStatus.FAILED, "exited with code 1", "v1", 15, "out of luck"),
     "recreates and fails in watch": Journey(recreating_and_failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 18),
 }
 
@@ -143,6 +145,7 @@ async def assert_ended_well(world: World, journey: Journey, deploy: Deploy, befo
         assert ended.failed_step is not None
         assert ended.failed_step.detail in (ended.reason or "")
         assert (await world.instance_of(ended)).state is InstanceState.FAILED
+        assert ended.log == journey.log
     live = await live_instance(world)
     assert live.tag == journey.live
     if journey.ends is not DeployStatus.SUCCEEDED:
