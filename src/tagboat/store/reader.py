@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery
@@ -116,14 +116,11 @@ class SqlReader:
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
-        table = tables.deploys
-        query = select(table).where(table.c.stage_id == stage_id, tables.OPEN).order_by(table.c.id)
-        return self._all(Deploy, query)
+        return self._open_deploys(tables.deploys.c.stage_id == stage_id)
 
     def all_open_deploys(self) -> list[Deploy]:
         """The queued and running deploys of all stages, oldest first."""
-        table = tables.deploys
-        return self._all(Deploy, select(table).where(tables.OPEN).order_by(table.c.id))
+        return self._open_deploys()
 
     def deploys(
         self,
@@ -222,6 +219,11 @@ class SqlReader:
         if row["password"] is not None:
             row["password"] = self._cipher.open(row["password"], f"registry/{row['id']}/password")
         return Registry(**row)
+
+    def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
+        # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead of the few open ones.
+        found = self._all(Deploy, select(tables.deploys).where(tables.OPEN, *conditions))
+        return sorted(found, key=lambda deploy: deploy.id)
 
     def _one(self, kind: type[V], table: Table, key: str, noun: str) -> V:
         return self._first(kind, select(table).where(table.c.id == key)) or _missing(noun, key)
