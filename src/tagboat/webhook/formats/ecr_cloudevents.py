@@ -1,5 +1,7 @@
 """Amazon's Elastic Container Registry as CloudEvents, as an input transformer of EventBridge draws them."""
 
+from typing import Any
+
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import ImageRef, parse_tag
 from tagboat.webhook.formats.call import (
@@ -19,7 +21,7 @@ from tagboat.webhook.formats.ecr import registry_host
 NAME = "ecr-cloudevents"
 MARK = "Ce-Type"
 _PUSHED = "com.amazon.ecr.image.push"
-_URN_PARTS = 6  # urn:aws:ecr:REGION:ACCOUNT:repository/NAME
+_URN_PARTS = 5  # urn:aws:ecr:REGION:ACCOUNT:repository/NAME, or arn:…; the repository is in the data
 
 
 def recognises(call: Call) -> bool:
@@ -41,17 +43,16 @@ def _image(call: Call) -> ImageRef | str:
         return reason
     if not isinstance(tag, str):
         raise InvalidValueError("imageTag must be a text")
-    host = registry_host(text_at(data, "registryId"), _region(attribute(call, "source")))
-    return ImageRef(
-        repository_at(host, text_at(data, "repositoryName")), parse_tag(tag), usable_digest(at(data, "imageDigest"))
-    )
+    name = repository_at(_host(data, attribute(call, "source")), text_at(data, "repositoryName"))
+    return ImageRef(name, parse_tag(tag), usable_digest(at(data, "imageDigest")))
 
 
-def _region(source: str) -> str:
+def _host(data: Any, source: str) -> str:  # noqa: ANN401 - decoded JSON
     parts = source.split(":")
-    if len(parts) < _URN_PARTS:
+    if len(parts) < _URN_PARTS or parts[2] != "ecr":
         raise InvalidValueError(f"the source {shown(source)} is no urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
-    return parts[3]
+    region, account = parts[3:5]
+    return registry_host(account if at(data, "registryId") is None else text_at(data, "registryId"), region)
 
 
 def _tag_of_subject(call: Call, repository: object) -> str | None:

@@ -1,4 +1,4 @@
-"""The senders' formats: what each reads out of a call, what it passes over, and who is asked first."""
+"""Native, Gitea and Distribution in detail, and any object at all from whomever."""
 
 import json
 from pathlib import Path
@@ -175,12 +175,20 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-KEYS = st.sampled_from(["action", "package", "type", "version", "events", "image", "digest", "target", "request", "tag"])
+KEYS = st.sampled_from(
+    ["action", "package", "type", "version", "events", "image", "digest", "target", "request", "tag", "name", "data", "detail",
+     "specversion", "source", "event_data", "resources", "eventType", "docker_url", "updated_tags", "push_data", "repository",
+     "region", "repo_name", "message", "domain", "event_type", "detail-type", "component", "reference"]
+)  # fmt: skip
+HEADERS = st.sampled_from(
+    [{}, GITEA, EVENTS, {"x-github-event": "package"}, {"x-nexus-webhook-id": "rm:repository:component"},
+     {"ce-type": "container.push"}, {"ce-type": "zotregistry.image.updated"}, {"ce-type": "harbor.artifact.pushed"}]
+)  # fmt: skip
 
 
 @given(
     body=st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON) | st.lists(st.dictionaries(KEYS, JSON))),
-    headers=st.sampled_from([{}, GITEA, EVENTS]),
+    headers=HEADERS,
 )
 def test_any_object_is_news_or_refused_in_words(body: object, headers: dict[str, str]) -> None:
     try:

@@ -68,7 +68,8 @@ HUB = ("repository", "repo_name")
         (changed("ecr/push", "region", to="a.b"), "the region 'a.b' is not a region"),
         (changed("ecr/push", "detail", "repository-name"), "detail.repository-name must be a text"),
         (changed("ecr-cloudevents/push", "source", to="aws.ecr"), "'aws.ecr' is no urn:aws:ecr:REGION:ACCOUNT"),
-        (changed("ecr-cloudevents/push", "data", "registryId"), "registryId must be a text"),
+        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), "is no urn:aws:ecr:REGION:ACCOUNT"),
+        (changed("ecr-cloudevents/push", "data", "registryId", to=7), "registryId must be a text"),
         (changed("ecr-cloudevents/push", "data", "imageTag", to=7), "imageTag must be a text"),
         (wrapped("%%%"), "message.data is not a JSON text in base64"),
         (wrapped("é"), "message.data is not a JSON text in base64"),
@@ -126,6 +127,10 @@ def test_a_call_that_cannot_be_used_is_refused_by_the_name_of_its_field(payload:
         (changed("jfrog/pushed", "jpd_origin", to="shop.example.org:8082"), [
             f"shop.example.org:8082/docker-local/shop/web:v2.0.1@{A}"
         ]),
+        (
+            changed("ecr-cloudevents/push", "data", "registryId"),
+            [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"],
+        ),
         (changed("ecr/push", "detail", "result"), [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"]),
     ],
 )  # fmt: skip
