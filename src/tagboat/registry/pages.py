@@ -66,17 +66,24 @@ class Listing:
         return following
 
     def widen(self, page: Sequence[str], following: URL | None) -> None:
-        """Take in the answer to `wider`. The list is whole if that brought nothing new, or was less than asked for."""
+        """Take in the answer to `wider`. The list is whole if that brought nothing new, or was less than asked for.
+
+        Raises RegistryProtocolError if every page was the same, and this one is full as well.
+        """
         may_be_cut = following is not None or len(page) >= self.wider
         self._widened = True
-        self.in_doubt = self._gather(page, following) and may_be_cut
+        if self._gather(page, following):
+            self.in_doubt = may_be_cut
+        else:
+            self._settle(is_cut=self._page_is_full)
 
     def give_up_widening(self) -> None:
-        """End the doubt when the registry refuses `wider`: if its pages went on before, the list is whole.
+        """End the doubt when the registry refuses `wider`. Raises RegistryProtocolError like `widen`."""
+        self._settle(is_cut=self._page_is_full or self._widened)
 
-        Raises RegistryProtocolError if every page was the same, and full.
-        """
-        if self._followed == 1 and (self._page_is_full or self._widened):
+    def _settle(self, *, is_cut: bool) -> None:
+        """Call the list whole if its pages went on before they repeated, or what came last is not cut to a page's size."""
+        if is_cut and self._followed == 1:
             raise RegistryProtocolError(
                 f"{self._source} cannot be listed: the registry answers every page with the same {len(self._seen)} tags and "
                 "says that there are more; nothing is chosen from a part of them"

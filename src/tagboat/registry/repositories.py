@@ -31,7 +31,7 @@ _REFUSALS = (RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The images of a registry, in order of name. `whole` is False if there are more than are listed."""
+    """The images of a registry, in order of name. `whole` is False if there may be more than are listed."""
 
     images: tuple[ImageName, ...]
     whole: bool
@@ -68,15 +68,16 @@ class Repositories:
     async def _catalogue(self) -> bool:
         url: URL | None = self._site.url("/v2/_catalog")
         links: set[URL] = set()
-        while url is not None and url not in links:
+        while url is not None:
             links.add(url)
             request = self._request(url)
             answer = await self._asker.ask(self._site, _SCOPE, request, "a list of its images")
             following = next_page(answer.headers.getall("Link", []), url)
             fresh = self._take(parse_page(answer.body, self._site.host, "repositories"))
-            if self._is_enough():
-                return not (fresh and following)
-            url = following if fresh else None
+            url = following
+            # A page that comes again ends it as well as too many: to choose from, a part is better than none.
+            if url is not None and (not fresh or url in links or self._is_enough()):
+                return False
         return True
 
     async def _packages(self) -> bool:

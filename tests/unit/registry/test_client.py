@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
@@ -54,9 +55,42 @@ async def test_every_page_is_read_from_the_registry_itself(client: RegistryClien
 @pytest.mark.anyio
 async def test_a_registry_that_links_in_a_circle_is_left(client: RegistryClient) -> None:
     async with fake_registry() as fake:
-        fake.answer_next(*[json_body({"tags": ["a"]}, {"Link": "</v2/acme/app/tags/list?n=1>; rel=next"}) for _ in range(9)])
+        fake.answer_next(*[json_body({"tags": ["a"]}, {"Link": "</v2/acme/app/tags/list?n=9>; rel=next"}) for _ in range(9)])
         assert await client.list_tags(app(fake), None) == ["a"]
-        assert fake.paths() == [LIST, f"{LIST}?n=1", f"{LIST}?n=2"]
+        assert fake.paths() == [LIST, f"{LIST}?n=9", f"{LIST}?n=2"]
+
+
+LINKS = [
+    Quirks().link,
+    "{path}?n={n}&last={last}",
+    '<http://127.0.0.1/v2/tags/list?last={last}&n={n}>; rel="next"',
+    "<{path}?n={n}>; rel=next",
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("link", LINKS)
+async def test_whatever_a_registry_ignores_or_refuses_a_list_is_whole_or_none(client: RegistryClient, link: str) -> None:
+    whole = ["v1", "v2", "v3", "v4", "v5"]
+    outcomes = set()
+    async with fake_registry() as fake:
+        fake.tags["acme/app"] = whole
+        flags = product((False, True), (False, True), (False, True), (None, 1, 3, 6), (None, 1, 2, 4, 5, 6))
+        for ignores_last, ignores_n, every, refused, size in flags:
+            fake.quirks = Quirks(
+                link=link,
+                ignores_last=ignores_last,
+                ignores_n=ignores_n,
+                link_on_every_page=every,
+                refuses_n_from=refused,
+                page_size=size,
+            )
+            try:
+                assert await client.list_tags(app(fake), None) == whole, fake.quirks
+                outcomes.add("whole")
+            except RegistryProtocolError:
+                outcomes.add("none")
+    assert outcomes == {"whole", "none"}
 
 
 @pytest.mark.anyio

@@ -164,7 +164,7 @@ def widened(*pages: tuple[list[str], str | None]) -> Listing:
 
 def test_a_page_that_came_again_leaves_a_doubt_until_a_wider_one_brings_nothing_new() -> None:
     assert not widened((["a", "b"], None)).in_doubt
-    assert not widened((["a", "b"], "/x?n=2&last=b")).in_doubt
+    assert not widened((["a", "b"], "/x?n=3&last=b")).in_doubt
     more = widened((["a", "b", "c"], None))
     assert (more.in_doubt, more.wider) == (True, 6)
     more.widen(["a", "b", "c", "d"], None)
@@ -173,6 +173,11 @@ def test_a_page_that_came_again_leaves_a_doubt_until_a_wider_one_brings_nothing_
 
 def test_a_wider_page_that_still_links_on_is_no_end() -> None:
     assert widened((["a", "b", "c"], "/x?n=3&last=c")).in_doubt
+
+
+def test_a_page_that_is_full_and_always_the_same_is_no_list() -> None:
+    with pytest.raises(RegistryProtocolError, match="every page with the same 2 tags"):
+        widened((["a", "b"], "/x?n=2&last=b"))
 
 
 def test_where_no_wider_page_is_to_be_had_the_doubt_stays_if_the_pages_were_all_one() -> None:

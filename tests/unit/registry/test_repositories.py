@@ -50,7 +50,9 @@ async def test_the_catalogue_page_by_page(client: RegistryClient) -> None:
 async def test_a_catalogue_that_goes_in_circles_ends(client: RegistryClient) -> None:
     async with fake_registry(link='<{path}?n={n}>; rel="next"', link_on_every_page=True, page_size=1) as fake:
         fake.tags["acme/app"] = ["v1"]
-        assert await names(client, registry(fake)) == ["acme/app"]
+        found = await client.list_images(registry(fake))
+        assert ([image.path for image in found.images], found.whole) == (["acme/app"], False)
+        assert fake.paths() == [CATALOGUE, f"{CATALOGUE}?n=1"]
 
 
 @pytest.mark.anyio
