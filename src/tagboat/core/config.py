@@ -9,17 +9,25 @@ from tagboat.core.ports import Reader
 POLL_SCHEDULE = "poll_schedule"
 AUTO_CREATE = "auto_create"
 AUTO_CREATE_IMAGES = "auto_create_images"
+DELIVERIES_KEEP_DAYS = "deliveries_keep_days"
+DELIVERIES_KEEP = "deliveries_keep"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
 INSTALLATION_ID = "installation_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What `GET /api/settings` shows. `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts."""
+    """What `GET /api/settings` shows.
+
+    `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts; deliveries are kept for
+    `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them (100 to 1,000,000).
+    """
 
     poll_schedule: str
     auto_create: bool
     auto_create_images: tuple[str, ...]
+    deliveries_keep_days: int
+    deliveries_keep: int
 
 
 def read_config(reader: Reader) -> Config:
@@ -29,7 +37,14 @@ def read_config(reader: Reader) -> Config:
         poll_schedule=str(reader.setting(POLL_SCHEDULE) or "@every 5m"),
         auto_create=reader.setting(AUTO_CREATE) is not False,
         auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else ("**",),
+        deliveries_keep_days=_number(reader, DELIVERIES_KEEP_DAYS, 30),
+        deliveries_keep=_number(reader, DELIVERIES_KEEP, 10_000),
     )
+
+
+def _number(reader: Reader, name: str, default: int) -> int:
+    value = reader.setting(name)
+    return value if isinstance(value, int) else default
 
 
 def read_auto_create(reader: Reader) -> AutoCreate:

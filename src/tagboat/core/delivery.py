@@ -27,3 +27,16 @@ class Delivery:
 
 MAX_BODY = 64 * 1024
 """Bytes of a call's body that are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What is to be kept of a call, field by field as `Delivery` has it."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    truncated: bool = False
+    hook_id: str | None = None
+
+
+NOTHING_KEPT = Account()

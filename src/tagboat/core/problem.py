@@ -16,14 +16,16 @@ def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None
     return json.dumps(body).encode()
 
 
-async def send_problem(send: "Send", status: int, body: bytes) -> None:
-    """Answer an ASGI request with the problem `body`."""
-    await send_json(send, status, body, media_type=MEDIA_TYPE)
+async def send_problem(send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Answer an ASGI request with the problem `body`, with `headers` beside its own."""
+    await send_json(send, status, body, *headers, media_type=MEDIA_TYPE)
 
 
-async def send_json(send: "Send", status: int, body: bytes, *, media_type: str = "application/json") -> None:
-    """Answer an ASGI request with the JSON text `body`."""
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
+async def send_json(
+    send: "Send", status: int, body: bytes, *more: tuple[bytes, bytes], media_type: str = "application/json"
+) -> None:
+    """Answer an ASGI request with the JSON text `body`, with the headers `more` beside its own."""
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -1,6 +1,7 @@
 """The intake: every source's pushes become deploys here, in one transaction."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,14 +11,14 @@ import structlog
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
 from tagboat.core.decision import refuses
-from tagboat.core.delivery import Delivery
+from tagboat.core.delivery import NOTHING_KEPT, Account, Delivery
 from tagboat.core.errors import TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
 from tagboat.core.push import Push
 from tagboat.intake.admit import Admission, as_stored
-from tagboat.intake.receipt import PushResult, Receipt, encode
+from tagboat.intake.receipt import Receipt, encode
 
 INSPECTION_LIMIT_S = 4.0
 """Seconds an unknown image's inspection may take before its project is made without: senders wait for the answer."""
@@ -52,24 +53,26 @@ class Intake:
         self._clock = clock
         self._inspections: dict[ImageName, asyncio.Task[ImageInfo | None]] = {}
 
-    async def accept(self, pushes: Sequence[Push], sender: str, reason: str | None = None) -> bytes:
+    async def accept(
+        self, pushes: Sequence[Push], sender: str, reason: str | None = None, account: Account = NOTHING_KEPT
+    ) -> bytes:
         """Carry the pushes of one delivery through and return the JSON of its `Receipt`, once committed.
 
         Raises StoreUnavailableError when nothing could be written.
         """
+        began = time.perf_counter()
         pushes = distinct(pushes)
         inspected: dict[ImageName, ImageInfo | None] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
-            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected))
+            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected, account, began))
             if isinstance(answer, bytes):
                 return answer
             inspected.update(await self._inspect(answer.images))
 
-    async def keep(self, sender: str, status: int, reason: str) -> None:
+    async def keep(self, sender: str, status: int, reason: str, account: Account = NOTHING_KEPT) -> None:
         """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which."""
-        delivery = Delivery(
-            id=new_id(), sender=sender, status=status, result=encode({"reason": reason}).decode(), received_at=self._clock()
-        )
+        result = encode({"reason": reason}).decode()
+        delivery = _delivery(new_id(), sender, status, result, self._clock(), account, 0.0)
         await self._store.write(lambda tx: tx.add_delivery(delivery))
 
     def _admit(
@@ -79,12 +82,18 @@ class Intake:
         sender: str,
         reason: str | None,
         inspected: Mapping[ImageName, ImageInfo | None],
+        account: Account,
+        began: float,
     ) -> bytes | _Unknown:
         if unknown := _unknown(tx, pushes, inspected):
             return _Unknown(unknown)
         admission = Admission(tx, self._deployer, inspected, self._clock())
         results = tuple([admission.admit(push) for push in _distinct_as_stored(tx, pushes)])
-        return _keep(tx, results, sender, reason, admission.now)
+        delivery = new_id()
+        body = encode(Receipt(delivery, results, reason))
+        took_ms = (time.perf_counter() - began) * 1000
+        tx.add_delivery(_delivery(delivery, sender, ACCEPTED, body.decode(), admission.now, account, took_ms))
+        return body
 
     async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
         infos = await asyncio.gather(*(self._inspect_once(image) for image in images))
@@ -146,8 +155,18 @@ def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageNam
     return tuple(image for name, image in found.items() if refuses(policy, name) is None)
 
 
-def _keep(tx: Tx, results: tuple[PushResult, ...], sender: str, reason: str | None, now: datetime) -> bytes:
-    delivery = new_id()
-    body = encode(Receipt(delivery, results, reason))
-    tx.add_delivery(Delivery(id=delivery, sender=sender, status=ACCEPTED, result=body.decode(), received_at=now))
-    return body
+def _delivery(
+    delivery_id: str, sender: str, status: int, result: str, now: datetime, account: Account, took_ms: float
+) -> Delivery:
+    return Delivery(
+        id=delivery_id,
+        sender=sender,
+        status=status,
+        result=result,
+        received_at=now,
+        headers=account.headers,
+        body=account.body,
+        truncated=account.truncated,
+        took_ms=took_ms,
+        hook_id=account.hook_id,
+    )

@@ -59,6 +59,14 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | lis
     return value
 
 
+def payload_of(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The JSON text in a form's field `payload`; the body itself where it is no such form."""
+    try:
+        return _form_payload(body) if _is_form(headers, body) else body
+    except InvalidValueError:
+        return body
+
+
 def _is_form(headers: Mapping[str, str], body: bytes) -> bool:
     """Whether it is a form, and not JSON under the content type that curl gives whatever it sends."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,28 +1,54 @@
 """The webhook's HTTP side: authenticate, decode, delegate."""
 
 import json
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from tagboat.core.errors import InvalidValueError, StoreUnavailableError
+from tagboat.core.delivery import Account, Delivery
+from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
+from tagboat.core.hook import Hook
 from tagboat.core.image import ImageRef
-from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
-from tagboat.core.problem import Send, not_found, problem, send_json, send_problem
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
+from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import Intake
-from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, read_body
+from tagboat.webhook.access import Access, AccessCheck
+from tagboat.webhook.account import account
+from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
+from tagboat.webhook.flood import Limiter, Rate
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, HostlessImage
+from tagboat.webhook.formats.call import Call, News
 from tagboat.webhook.hosts import with_host
-from tagboat.webhook.secret import SecretCheck
+from tagboat.webhook.signature import is_signed
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNREADABLE = "unknown"
 _CALLS = "tagboat_webhook_calls_total"
+
+
+_JSON = "application/json"
+
+RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
+RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
+"""For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
+WRONG_EACH = Rate(per_s=10, burst=1_000)
+WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a call is answered with."""
+
+    status: int
+    body: bytes
+    media_type: str = _JSON
 
 
 class WebhookHandler:
@@ -41,56 +67,119 @@ class WebhookHandler:
         self._count_accepted = tally.counter(_CALLS, status="2xx")
         self._count_refused = tally.counter(_CALLS, status="4xx")
         self._store = store
-        self._secret = SecretCheck(store)
+        self._access = AccessCheck(store)
+        self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
+        self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
         """Return the ASGI application, to be mounted at `/api/webhook`."""
         return self._route
 
+    async def redeliver(self, delivery_id: str) -> bytes:
+        """Take in again what an earlier delivery brought; the JSON of the new receipt.
+
+        Raises NotFoundError, ConflictError where not all of its body was kept, InvalidValueError where it cannot be read.
+        """
+        old, hook = await self._store.read(lambda reader: _delivered(reader, delivery_id))
+        if old.truncated or not old.body:
+            raise ConflictError("the body of that delivery was not kept whole; have its sender send it again")
+        body = old.body.encode()
+        answer = await self._take(old.headers, body, hook, account(old.headers, body, old.hook_id))
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise InvalidValueError(json.loads(answer.body)["detail"])
+        return answer.body
+
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         secret = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
-        if scope["method"] != "POST" or not await self._secret.accepts(secret):
+        access = await self._access.find(secret) if scope["method"] == "POST" else None
+        limiter = self._wrong if access is None else self._right
+        if wait_s := limiter.take(scope["client"][0] if scope.get("client") else "", time.monotonic()):
+            await _refuse_flood(send, wait_s)
+        elif access is None:
+            await not_found(scope, receive, send)
+        else:
+            try:
+                await self._answer(access, scope, receive, send)
+            except HungUpError:
+                return
+            except StoreUnavailableError as error:
+                unavailable = HTTPStatus.SERVICE_UNAVAILABLE
+                await send_problem(send, unavailable, problem(unavailable, str(error)))
+
+    async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        hook_id = access.hook.id if access.hook else None
+        signature = access.signature
+        try:
+            body = await read_body(headers, receive)
+        except TooLargeError:
+            if signature is None:
+                answer = await self._refuse(
+                    _UNREADABLE,
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the body is over {MAX_BYTES} bytes",
+                    account(headers, b"", hook_id),
+                )
+                await send_json(send, answer.status, answer.body, media_type=answer.media_type)
+            else:
+                await not_found(scope, receive, send)
+            return
+        if signature is not None and not is_signed(signature, headers, body, payload_of(headers, body)):
             await not_found(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        try:
-            await self._answer(headers, receive, send)
-        except HungUpError:
-            return
-        except StoreUnavailableError as error:
-            await send_problem(send, HTTPStatus.SERVICE_UNAVAILABLE, problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+        kept = account(headers, body, hook_id, signature.header if signature else "")
+        answer = await self._take(headers, body, access.hook, kept)
+        await send_json(send, answer.status, answer.body, media_type=answer.media_type)
 
-    async def _answer(self, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
+    async def _take(self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account) -> _Answer:
+        """Decode, and hand on what is news."""
         sender = _UNREADABLE
         try:
-            call = Call(headers, decode_body(headers, await read_body(headers, receive)))
+            call = Call(headers, decode_body(headers, body))
             shape = recognise(call)
             sender = shape.NAME
             news = shape.read(call)
-            images = news.images + await self._found(news.hostless)
-        except TooLargeError:
-            await self._refuse(send, sender, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes")
+            images = await self._images(news, hook)
         except InvalidValueError as error:
-            await self._refuse(send, sender, HTTPStatus.BAD_REQUEST, str(error))
-        else:
-            pushes = [Push(image, Source.WEBHOOK) for image in images]
-            self._count_accepted()
-            if news.answer is not None and not pushes:
-                await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own")
-                await send_json(send, HTTPStatus.OK, json.dumps(news.answer).encode())
-            else:
-                await send_json(send, HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason))
+            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept)
+        self._count_accepted()
+        if news.answer is not None and not images:
+            await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own", kept)
+            return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
+        pushes = [Push(image, Source.WEBHOOK) for image in images]
+        return _Answer(HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept))
 
-    async def _found(self, images: Sequence[HostlessImage]) -> tuple[ImageRef, ...]:
-        """The images with the host that their sender left out."""
-        if not images:
-            return ()
-        return await self._store.read(lambda reader: tuple(with_host(reader, image) for image in images))
+    async def _images(self, news: News, hook: Hook | None) -> Sequence[ImageRef]:
+        """The images, with the host that a sender may leave out; raises InvalidValueError for one that is not the hook's."""
+        images = news.images
+        if news.hostless:
+            images += await self._store.read(lambda reader: tuple(with_host(reader, image) for image in news.hostless))
+        if hook is not None:
+            wanted = (await self._store.read(lambda reader: reader.project(hook.project_id))).image
+            for image in images:
+                if image.name != wanted:
+                    raise InvalidValueError(f"this webhook takes news of {wanted} only, and the call names {image.name}")
+        return images
 
-    async def _refuse(self, send: Send, sender: str, status: HTTPStatus, detail: str) -> None:
-        await self._intake.keep(sender, status, detail)
+    async def _refuse(self, sender: str, status: HTTPStatus, detail: str, kept: Account) -> _Answer:
+        await self._intake.keep(sender, status, detail, kept)
         self._count_refused()
-        await send_problem(send, status, problem(status, detail))
+        return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+async def _refuse_flood(send: Send, wait_s: float) -> None:
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    detail = f"too many calls; come back in {math.ceil(wait_s)} s"
+    await send_problem(send, status, problem(status, detail), (b"retry-after", b"%d" % math.ceil(wait_s)))
+
+
+def _delivered(reader: Reader, delivery_id: str) -> tuple[Delivery, Hook | None]:
+    """The delivery, and the hook it came by where that is still there."""
+    delivery = reader.delivery(delivery_id)
+    try:
+        return delivery, reader.hook(delivery.hook_id) if delivery.hook_id else None
+    except NotFoundError:
+        raise ConflictError("the webhook by which it came is revoked") from None

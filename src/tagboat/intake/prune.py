@@ -1,0 +1,33 @@
+"""Forgetting old deliveries."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from tagboat.core.config import read_config
+from tagboat.core.errors import TagboatError
+from tagboat.core.ports import Store, Tx
+
+EVERY_S = 3600.0
+
+log = structlog.get_logger("tagboat.intake")
+
+
+async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
+    """Forget at once, and each hour, the deliveries that the settings say are too old or too many; until cancelled."""
+    while True:
+        try:
+            gone = await store.write(lambda tx: prune(tx, clock()))
+            if gone:
+                log.info("old deliveries are forgotten", action="prune", deliveries=gone)
+        except TagboatError as error:
+            log.warning("old deliveries stay for now", action="prune", reason=str(error))
+        await asyncio.sleep(EVERY_S)
+
+
+def prune(tx: Tx, now: datetime) -> int:
+    """Forget what the settings say is too old at `now`, or too much; how many deliveries that were."""
+    config = read_config(tx)
+    return tx.prune_deliveries(now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep)

@@ -1,0 +1,23 @@
+"""What is kept of a call, so that people can see what was sent, and have it taken in again."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from tagboat.core.delivery import MAX_BODY, Account
+
+_CREDENTIALS = ("auth", "cookie", "token", "secret", "password", "signature", "api-key", "apikey")
+
+
+def account(headers: Mapping[str, str], body: bytes, hook_id: str | None, signature_header: str = "") -> Account:
+    """What is kept of a call with `headers` (names in lower case) and `body`; `signature_header` holds a secret."""
+    return Account(
+        headers={name: value for name, value in headers.items() if _is_harmless(name) and name != signature_header},
+        body=body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd"),
+        truncated=len(body) > MAX_BODY,
+        hook_id=hook_id,
+    )
+
+
+@lru_cache(maxsize=512)
+def _is_harmless(name: str) -> bool:
+    return not any(word in name for word in _CREDENTIALS)

@@ -1,0 +1,175 @@
+"""Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real store."""
+
+import hmac
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.delivery import MAX_BODY, Delivery
+from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError
+from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
+from tagboat.core.ids import new_id
+from tagboat.core.problem import not_found
+from tagboat.deploy.queue import DeployQueue
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook.handler import WRONG_EACH
+from tests.integration.test_webhook import NoInspector
+from tests.support.asgi import Answer, Caller
+
+pytestmark = pytest.mark.anyio
+
+PUSH = {"image": "git.example.com/acme/app:v1"}
+OTHER = {"image": "git.example.com/acme/other:v1"}
+OWN_SECRET = "5f0c9e0e-3f0e-4a55-9a1e-0d2f3a4b5c6d"
+SHARED = "a shared secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    store: SqlStore
+    handler: WebhookHandler
+    caller: Caller
+    secret: str
+
+    async def send(self, body: object = PUSH, headers: Mapping[str, str] | None = None, secret: str = "") -> Answer:
+        return await self.caller.call("POST", f"/{secret or self.secret}", body, headers)
+
+    async def deliveries(self) -> list[Delivery]:
+        return await self.store.read(lambda reader: reader.deliveries())
+
+    async def add_hook(self, signature: Signature | None = None) -> Hook:
+        """A hook of the project that `PUSH` has made."""
+        (project,) = await self.store.read(lambda reader: reader.projects())
+        hook = Hook(
+            id=new_id(),
+            project_id=project.id,
+            name="ci",
+            secret_hash=hash_secret(OWN_SECRET),
+            signature=signature,
+            created_at=datetime.now(UTC),
+        )
+        await self.store.write(lambda tx: tx.add_hook(hook))
+        return hook
+
+
+@pytest.fixture
+async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
+    store = open_store(None, tmp_path)
+    secret = await ensure_webhook_secret(store)
+    handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
+    yield Gate(store, handler, Caller(handler.router()), secret)
+    store.close()
+
+
+async def nothing_there() -> Answer:
+    return await Caller(not_found).post("/whatever", PUSH)
+
+
+def signed(body: object, algorithm: str = "sha256") -> str:
+    return hmac.new(SHARED.encode(), json.dumps(body).encode(), algorithm).hexdigest()
+
+
+async def test_a_signature_that_is_asked_for_is_needed(gate: Gate) -> None:
+    signature = Signature(kind=SignatureKind.HMAC_SHA256, secret=SHARED)
+    assert (await gate.send()).status == 202
+    await gate.store.write(lambda tx: tx.put_webhook_signature(signature))
+    assert await gate.send() == await nothing_there()
+    assert await gate.send(headers={"x-gitea-signature": signed(OTHER)}) == await nothing_there()
+    assert await gate.send(b"not even JSON") == await nothing_there()
+    assert await gate.send(b"x" * ((1 << 20) + 1)) == await nothing_there()
+    assert (await gate.send(headers={"x-hub-signature-256": f"sha256={signed(PUSH)}"})).status == 202
+    assert len(await gate.deliveries()) == 2  # what nobody signed is not kept
+    await gate.store.write(lambda tx: tx.put_webhook_signature(None))
+    assert (await gate.send()).status == 202
+
+
+async def test_a_projects_own_url_takes_its_own_image_only(gate: Gate) -> None:
+    assert await gate.send(secret=OWN_SECRET) == await nothing_there()
+    await gate.send()
+    hook = await gate.add_hook()
+    accepted = await gate.send(secret=OWN_SECRET)
+    assert accepted.status == 202
+    refused = await gate.send(OTHER, secret=OWN_SECRET)
+    assert refused.status == 400
+    assert "takes news of git.example.com/acme/app only" in refused.json["detail"]
+    newest, older, _ = await gate.deliveries()
+    assert (newest.hook_id, newest.status, older.hook_id, older.status) == (hook.id, 400, hook.id, 202)
+    assert (await gate.send(OTHER)).status == 202  # the global URL stays as it was
+
+
+async def test_a_revoked_or_rotated_url_is_dead_at_once(gate: Gate) -> None:
+    await gate.send()
+    hook = await gate.add_hook()
+    assert (await gate.send(secret=OWN_SECRET)).status == 202
+    rotated = replace(hook, secret_hash=hash_secret("11111111-2222-4333-8444-555555555555"))
+    await gate.store.write(lambda tx: tx.put_hook(rotated))
+    assert await gate.send(secret=OWN_SECRET) == await nothing_there()
+    assert (await gate.send(secret="11111111-2222-4333-8444-555555555555")).status == 202
+    await gate.store.write(lambda tx: tx.delete_hook(hook.id))
+    assert await gate.send(secret="11111111-2222-4333-8444-555555555555") == await nothing_there()
+
+
+async def test_a_hooks_signature_is_its_own(gate: Gate) -> None:
+    await gate.send()
+    await gate.add_hook(Signature(kind=SignatureKind.HEADER, secret=SHARED, header="x-ci-key"))
+    assert await gate.send(secret=OWN_SECRET) == await nothing_there()
+    assert (await gate.send(headers={"x-ci-key": SHARED}, secret=OWN_SECRET)).status == 202
+    assert SHARED not in str(await gate.deliveries())
+    assert (await gate.send()).status == 202
+
+
+async def test_what_is_kept_of_a_call(gate: Gate) -> None:
+    headers = {
+        "user-agent": "ci/1.0",
+        "authorization": "Basic c2VjcmV0",
+        "cookie": "session=secret",
+        "x-jfrog-event-auth": "secret",
+        "x-hub-signature-256": "sha256=00",
+    }
+    await gate.send(headers=headers)
+    (kept,) = await gate.deliveries()
+    assert kept.headers["user-agent"] == "ci/1.0"
+    assert not set(headers) - {"user-agent"} & kept.headers.keys()
+    assert "secret" not in str(kept)
+    assert (json.loads(kept.body), kept.truncated, kept.sender) == (PUSH, False, "native")
+    assert kept.took_ms > 0
+    await gate.send({**PUSH, "padding": "x" * MAX_BODY})
+    (long, _) = await gate.deliveries()
+    assert (len(long.body), long.truncated) == (MAX_BODY, True)
+
+
+async def test_redelivering(gate: Gate) -> None:
+    await gate.send()
+    (first,) = await gate.deliveries()
+    receipt = json.loads(await gate.handler.redeliver(first.id))
+    assert receipt["delivery"] != first.id
+    assert receipt["pushes"][0]["outcome"] == "merged"
+    with pytest.raises(NotFoundError):
+        await gate.handler.redeliver("nothing")
+
+
+async def test_what_cannot_be_redelivered(gate: Gate) -> None:
+    await gate.send({**PUSH, "padding": "x" * MAX_BODY})
+    await gate.send({"image": ""})
+    bad, long = await gate.deliveries()
+    with pytest.raises(ConflictError, match="not kept whole"):
+        await gate.handler.redeliver(long.id)
+    with pytest.raises(InvalidValueError, match="image"):
+        await gate.handler.redeliver(bad.id)
+
+
+async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> None:
+    statuses = [(await gate.send(secret="wrong")).status for _ in range(WRONG_EACH.burst + 200)]
+    assert statuses[: WRONG_EACH.burst] == [404] * WRONG_EACH.burst
+    assert 429 in statuses[WRONG_EACH.burst :]
+    refused = await gate.send(secret="wrong")
+    while refused.status != 429:
+        refused = await gate.send(secret="wrong")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "too many calls" in refused.json["detail"]
+    assert (await gate.send()).status == 202
