@@ -379,8 +379,8 @@ async def _a_poll_waits_for_its_budget(client: RegistryClient, fake: FakeRegistr
     fake.pulls = 5
     await client.resolve(app(fake), "blue", None)
     subject = _poller(store, client, clock)
-    project = await store.read(lambda reader: reader.project("p1"))
-    waiting = await subject._poll(project, sparing=True)
+    await subject._cycle()
+    waiting = await store.read(lambda reader: reader.poll_state("p1"))
     assert "polls on schedule leave the last 50% to people" in str(waiting.error)
     assert await _known(store) == ["v1"]
     assert (await store.read(lambda reader: reader.registry_backoff(fake.host))).failures == 0

@@ -213,3 +213,16 @@ async def test_no_password_goes_from_tls_to_a_login_service_without(
         wrong = failed(await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None))
         assert "names a login service without TLS" in wrong["login"]
         assert service.asked == []
+
+
+async def test_the_login_service_s_certificate_counts_too(
+    client: RegistryClient, ca: PrivateCa, content: Path, tmp_path: Path
+) -> None:
+    logins = Logins(PASSWORDS, pullers=frozenset({"ci"}))
+    with (
+        token_server(logins, ca.issue("signs"), PrivateCa(tmp_path, "Another").issue("service")) as service,
+        docker_registry(tls=ca.issue("trusted"), token=service.config, data=content) as registry,
+    ):
+        wrong = failed(await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None))
+        assert wrong["login"].startswith("the login service: the TLS certificate of 127.0.0.1")
+        assert service.asked == []

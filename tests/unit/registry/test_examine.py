@@ -5,7 +5,7 @@ from tagboat.core.errors import RegistryDeniedError
 from tagboat.core.image import ImageName
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
-from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, status
+from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
 
 def registry(url: str, kind: RegistryKind = RegistryKind.OCI, password: str | None = None) -> Registry:
@@ -192,3 +192,27 @@ async def test_who_may_list_but_not_pull(client: RegistryClient) -> None:
         assert verdicts(checks)["list"] is True
         assert verdicts(checks)["pull"] is False
         assert "give the login the right to pull its images" in detail(checks, "pull")
+
+
+@pytest.mark.anyio
+async def test_a_registry_that_is_asked_too_often_says_so(client: RegistryClient) -> None:
+    async with fake_registry(retry_after="60") as fake:
+        checks = await examine(client, registry(fake.url), None)
+        assert verdicts(checks) == {"url": True, "reachable": False}
+        assert "has had too many requests from here; it may be asked again at" in detail(checks, "reachable")
+
+
+@pytest.mark.anyio
+async def test_something_else_where_gitea_should_be(client: RegistryClient) -> None:
+    async with fake_registry(GITEA) as fake:
+        for answer in (json_body({"version": 5}), json_body([]), status(400)):
+            fake.answer_next(*[lambda _: None] * 4, answer)
+            checks = await examine(client, gitea(fake, "secret"), None)
+            assert "if this is no Gitea or Forgejo, set the kind to oci" in detail(checks, "gitea api")
+
+
+@pytest.mark.anyio
+async def test_who_may_not_read_an_image_of_an_oci_registry_is_told_what_to_change(client: RegistryClient) -> None:
+    async with fake_registry(denied=frozenset({"acme/app"})) as fake:
+        checks = await examine(client, registry(fake.url, password="secret"), ImageName(fake.host, "acme/app"))
+        assert "in the registry, give the login the right to list the tags of its images" in detail(checks, "list")

@@ -2,7 +2,7 @@ import pytest
 from yarl import URL
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError
+from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryUnreachableError
 from tagboat.core.image import ImageName
 from tagboat.registry import gitea
 from tagboat.registry.client import RegistryClient
@@ -146,3 +146,12 @@ async def test_a_link_without_n_ends_the_list(client: RegistryClient) -> None:
         assert fake.paths() == [LIST]
     assert gitea.is_last_page(None)
     assert not gitea.is_last_page(URL("/x?n=50&last=a"))
+
+
+@pytest.mark.anyio
+async def test_a_gitea_whose_login_is_out_of_order_everywhere_says_so_of_what_it_named(client: RegistryClient) -> None:
+    async with fake_registry(GITEA, challenges=UNREACHABLE) as fake:
+        fake.add_image("acme/app", "v1", {})
+        fake.answer_next(lambda _: None, *[status(500)] * 3)
+        with pytest.raises(RegistryUnreachableError, match=r"127\.0\.0\.1:1 refused the connection"):
+            await client.list_tags(app(fake), registry(fake, None))

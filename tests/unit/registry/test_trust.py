@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import InvalidValueError
+from tagboat.registry import trust
 from tagboat.registry.trust import Contexts, trusting
 from tests.support.private_ca import PrivateCa
 
@@ -48,3 +49,11 @@ def test_one_context_for_one_text_so_that_connections_are_used_again(pem: str) -
     assert contexts.get("") is contexts.get(" \n") is default
     assert contexts.get(pem) is contexts.get(pem)
     assert contexts.get(pem) is not contexts.get(pem + "\n")
+
+
+def test_no_more_contexts_are_kept_than_are_of_use(monkeypatch: pytest.MonkeyPatch, pem: str) -> None:
+    monkeypatch.setattr(trust, "_MAX_KEPT", 1)
+    contexts = Contexts(None)
+    first = contexts.get(pem)
+    contexts.get(pem + "\n")
+    assert contexts.get(pem) is not first
