@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUESTS_GRACE_S = 2
 BACKLOG = 4096
+REQUEST_LIMIT_S = 20.0
+"""Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
 
 log = structlog.get_logger("tagboat.http")
 
@@ -61,10 +63,40 @@ class HttpServer(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's own, over a transport that gathers what it writes."""
+    """Uvicorn's own, over a transport that gathers what it writes, and with no patience for half a request."""
+
+    _whole = False
+    """Whether everything received so far belongs to whole requests."""
+    _slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop)))
+        self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._be_patient()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._whole = False
+        super().data_received(data)
+        if self._whole:
+            self._be_patient()
+        elif self._slow is None:
+            self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._whole = True
+
+    def _be_patient(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _hang_up(self) -> None:
+        self._slow = None
+        self.transport.close()
 
 
 class _Gathering:

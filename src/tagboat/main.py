@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -56,6 +57,9 @@ log = structlog.get_logger("tagboat.main")
 def serve(settings: Settings) -> int:
     """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
     os.umask(0o077)  # the data directory may have been made by somebody, for all to read
+    # As many connections as the system allows, not as many as it thinks that programs of old can take.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log_call = configure_logging(settings.log_format, logging.INFO, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
