@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
 from tagboat.core.ports import Reader, Topic, Tx
@@ -92,6 +92,10 @@ class SqlStore:
         """Carry out a batch. When one piece spoils the shared transaction, each is done again in its own."""
         try:
             return [(result, None) for result in self._transact(works)]
+        except OperationalError as error:
+            # The database's trouble, not that of a piece. Each by itself would wait as long for a lock, one after the other.
+            self._memory = Memory()
+            return [(None, _translate(error)) for _ in works]
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the work
             self._memory = Memory()
             if len(works) > 1:
