@@ -15,7 +15,14 @@ import structlog
 
 from tagboat.core.catalog import Project, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
-from tagboat.core.errors import DeployFailedError, IngressError, NotFoundError, StoreUnavailableError, TagboatError
+from tagboat.core.errors import (
+    DeployFailedError,
+    IngressError,
+    InvalidValueError,
+    NotFoundError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
@@ -271,7 +278,7 @@ class Pipeline:
         """Put the old instance of an app that cannot run twice back in the place of the new one; what went wrong."""
         try:
             await self._lead()  # who asks waits until the old one is back
-        except IngressError as error:
+        except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
         await self._remove_own(scene)
         return await self._restart_old(scene)

@@ -147,6 +147,10 @@ class Worker:
             except StoreUnavailableError as error:
                 log.warning("the deploy waits for the database", action="carry_out", reason=str(error))
                 await asyncio.sleep(LOOK_EVERY_S)
+            except Exception:
+                # It is gone on with at the next look, as after a death: not in a frenzy, and not without a word.
+                log.exception("a fault inside Tagboat", action="carry_out")
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def _work(self, deploy_id: str) -> None:
         work = self._works[deploy_id] = asyncio.create_task(Pipeline(self._parts, deploy_id).carry_out())

@@ -116,6 +116,12 @@ JOURNEYS = {
 }
 
 
+async def a_world(store: SqlStore, clock: Clock) -> World:
+    world = await build_world(store, clock, ingress=True)
+    await world.change_stage(watch_s=1)
+    return world
+
+
 async def live_instance(world: World) -> Instance:
     (live,) = await world.instances(InstanceState.LIVE)
     return live
@@ -163,7 +169,7 @@ async def assert_ended_well(world: World, journey: Journey, deploy: Deploy, befo
 async def test_a_death_after_any_change(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
     journey, changes = JOURNEYS[name], 0
     while True:
-        world = await build_world(new_store(), clock, ingress=True)
+        world = await a_world(new_store(), clock)
         deploy = await journey.prepare(world)
         before = await live_instance(world)
         deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
@@ -186,7 +192,7 @@ async def test_a_death_after_any_change(new_store: Callable[[], SqlStore], clock
 async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
     """Every life is one change longer than the last, so that each comes a little further."""
     journey, changes = JOURNEYS[name], 0
-    world = await build_world(new_store(), clock, ingress=True)
+    world = await a_world(new_store(), clock)
     deploy = await journey.prepare(world)
     before = await live_instance(world)
     deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)

@@ -386,6 +386,23 @@ async def test_what_the_new_one_was_sent_it_may_answer(led: World) -> None:
     await old_is_back(led, old)
 
 
+async def test_it_is_not_swept_away_meanwhile(led: World) -> None:
+    old, deploy = await a_newer_one_beside_a_live_one(led)
+    await led.change_deploy(deploy, status=DeployStatus.RUNNING)
+    await silent_for(led, old, 3)
+    swept: list[bool] = []
+
+    async def sweep_now() -> None:
+        await sweep(led.parts)
+        swept.append(await led.is_running(led.container_of(deploy)))
+
+    led.rim.before("in_flight", sweep_now)  # while it is drained
+    ended = await led.carry_out(deploy)
+    assert swept == [True]
+    assert ended.status is DeployStatus.FAILED
+    await old_is_back(led, old)
+
+
 async def note_removal(seen: list[str]) -> None:
     seen.append("removed")
 

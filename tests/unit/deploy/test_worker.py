@@ -13,6 +13,7 @@ from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.ports import Topic
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.worker import BREATH_S, CLAIM_S, MAX_PARALLEL, RENEW_S, Worker
+from tagboat.engine.memory import MemoryImage
 from tests.unit.deploy.scene import World, assert_only
 
 pytestmark = pytest.mark.anyio
@@ -287,6 +288,23 @@ async def test_a_deploy_that_the_database_stopped_is_taken_up_again(world: World
     assert times(world, "create") == 2  # it was started again
     assert world.clock.slept == [worker_module.LOOK_EVERY_S]  # but not in a frenzy
     await assert_only(world, await world.instance_of(ended))
+
+
+async def test_a_fault_of_our_own_while_it_is_taken_back_is_no_frenzy(world: World) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    world.publish("v1", MemoryImage(exit_code=1))
+    await world.queue("v1")
+    for _ in range(3):
+        world.rim.before("logs", broken)
+    async with at_work(Worker(world.parts, HERE)):
+        (ended,) = await world.until_all_ended()
+
+    assert ended.status is DeployStatus.FAILED
+    assert "exited with code 1" in (ended.reason or "")
+    assert world.clock.slept == [worker_module.LOOK_EVERY_S] * 3
+    assert await world.containers() == []
 
 
 async def test_a_deploy_that_is_deleted_meanwhile_stops_nothing(world: World) -> None:
