@@ -75,7 +75,7 @@ def measure(folder: Path) -> None:
             raise BenchError(str(error)) from error
         finally:
             server.remove_projects()
-            asyncio.run(remove_images(f"{registry.host}/"))
+            remove_images(f"{registry.host}/")
 
 
 def _set_up(server: Server, image: str) -> Mapping[str, Any]:

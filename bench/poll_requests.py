@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bench.rig import BenchError, show, tagboat
+from bench.rig import BenchError, remove_images, show, tagboat
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 
@@ -29,5 +29,6 @@ def measure(folder: Path) -> None:
             asked = _REQUEST.findall(registry.log)[before:]
         finally:
             server.remove_projects()
+            remove_images(f"{registry.host}/")
     show(f"requests a cycle, {TAGS} tags, 1 live", [len(asked) / CYCLES], "listing + HEAD", [2], "", "2")
     print(f"  of which listings {asked.count('GET') / CYCLES:.1f}, HEADs {asked.count('HEAD') / CYCLES:.1f}")

@@ -27,7 +27,7 @@ def measure(folder: Path) -> None:
             _by_turns(server, registry.host)
         finally:
             server.remove_projects()
-            asyncio.run(remove_images(f"{registry.host}/"))
+            remove_images(f"{registry.host}/")
 
 
 def _by_turns(server: Server, host: str) -> None:

@@ -1,5 +1,7 @@
 """What every measurement stands on: a Tagboat server in a process of its own, its API, and how figures are shown."""
 
+import asyncio
+import http
 import http.client
 import importlib.util
 import json
@@ -172,13 +174,25 @@ def free_port() -> int:
         return port
 
 
-async def remove_images(prefix: str) -> None:
+def remove_images(prefix: str) -> None:
     """Remove the images whose names begin with `prefix` from the engine."""
+    asyncio.run(_remove_images(prefix))
+
+
+async def _remove_images(prefix: str) -> None:
     async with aiodocker.Docker() as docker:
         for image in await docker.images.list():
-            for reference in image["RepoDigests"] or ():
-                if reference.startswith(prefix):
-                    await docker.images.delete(reference, force=True)
+            for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
+                if name.startswith(prefix):
+                    await _remove_image(docker, name)
+
+
+async def _remove_image(docker: aiodocker.Docker, name: str) -> None:
+    try:
+        await docker.images.delete(name, force=True)
+    except aiodocker.DockerError as error:
+        if error.status != http.HTTPStatus.NOT_FOUND:  # an image's last tag takes its digest along
+            raise
 
 
 def rss_mb(pid: int) -> float:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig import BenchError, Server, await_value, end, free_port, show, tagboat
+from bench.rig import BenchError, Server, await_value, end, free_port, remove_images, show, tagboat
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 
@@ -52,6 +52,7 @@ def measure(folder: Path, data_dir: Path) -> None:
             _by_turns(server, stage, script, image, peer_url)
         finally:
             server.remove_projects()
+            remove_images(f"{registry.host}/")
 
 
 def _by_turns(server: Server, stage: str, script: Path, image: str, peer_url: str) -> None:
