@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus
+from tagboat.core.errors import EngineError
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
@@ -18,7 +19,7 @@ from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import Clock, Died
-from tests.unit.deploy.scene import REFUSED, World, assert_only, build_world
+from tests.unit.deploy.scene import HOST, INSTALLATION, REFUSED, World, assert_only, build_world
 
 pytestmark = pytest.mark.anyio
 
@@ -200,3 +201,60 @@ async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: C
         await sweep(world.parts)
         changes += 1
     await assert_ended_well(world, journey, deploy, before)
+
+
+# The sweep.
+
+
+async def much_to_sweep(world: World) -> Instance:
+    """A live instance that was removed and whose port is taken, one left draining, one given up, and an orphan."""
+    await world.ship("v1")
+    world.engine.fail("stop", EngineError("it cannot be killed"))
+    world.publish("v2")
+    await world.carry_out(await world.queue("v2"))
+    live = await live_instance(world)
+    world.publish("v3")
+    begun = await world.queue("v3")
+    world.rim.die_when("start", at_once)
+    with pytest.raises(Died):
+        await Pipeline(world.parts, begun.id).carry_out()
+    world.rim.live_on()
+    await world.change_deploy(begun, status=DeployStatus.CANCELLED)
+    await world.engine.remove(live.container)
+    world.cut.clear()
+    await world.foreign_container("orphan", **{"tagboat.managed": "true", "tagboat.installation": INSTALLATION})
+    await world.foreign_container("squatter")
+    squatter = world.engine._find("squatter")
+    assert squatter is not None
+    squatter.status = replace(squatter.status, host_port=live.host_port)
+    return live
+
+
+async def at_once() -> bool:
+    return True
+
+
+async def test_a_death_after_any_change_of_a_sweep(new_store: Callable[[], SqlStore], clock: Clock) -> None:
+    changes, died = 0, True
+    while died:
+        world = await a_world(new_store(), clock)
+        live = await much_to_sweep(world)
+        world.rim.die_after_changes(changes)
+        try:
+            await sweep(world.parts)
+            died = False
+        except Died:
+            pass
+        world.rim.live_on()
+        await sweep(world.parts)
+        (left,) = await world.instances(*ACTIVE_STATES)
+        assert left == replace(live, host_port=left.host_port), changes
+        assert await world.containers() == sorted([live.container, "squatter"])
+        assert await world.is_running(live.container)
+        assert world.routes == {HOST: str(left.host_port)}
+        assert world.cut == []
+        done = list(world.engine.journal)
+        await sweep(world.parts)
+        assert world.engine.journal == done
+        changes += 1
+    assert changes > 12

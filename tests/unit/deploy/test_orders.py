@@ -283,11 +283,10 @@ AT: dict[StepName, str] = {
 """During which call a step is halted."""
 
 
-def halt_in(world: World, step: StepName, old: Instance) -> Halt:
-    """Let the next deploy halt in that step."""
+def halt_in(world: World, step: StepName, old: Instance, call: str = "") -> Halt:
+    """Let the next deploy halt in that step, during that call where one is named."""
     halt = Halt()
-    if step in AT:
-        call = AT[step]
+    if call := call or AT.get(step, ""):
 
         async def once_it_is_there() -> None:
             (deploy,) = [one for one in await world.deploys() if not one.status.final]
@@ -338,6 +337,23 @@ async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(led: World, s
     began = len(led.engine.journal)
     await sweep(led.parts)
     assert led.engine.journal[began:] == []
+
+
+@pytest.mark.usefixtures("only_news_wake_it")
+@pytest.mark.parametrize("call", ["lead", "in_flight", "stop", "create"])
+async def test_cancelled_while_it_makes_way_the_old_one_serves_again(led: World, call: str) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.queue("v2")
+    halt = halt_in(led, StepName.START, old, call)
+    async with at_work(led):
+        await halt.reached()
+        await cancel(led, deploy)
+        *_, ended = await led.until_all_ended()
+    assert (ended.status, ended.reason) == (DeployStatus.CANCELLED, "cancelled")
+    assert await led.instances(InstanceState.LIVE) == [old]
+    await assert_only(led, old)
 
 
 @pytest.mark.usefixtures("only_news_wake_it")
