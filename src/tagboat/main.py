@@ -104,7 +104,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
     parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic)
     worker = Worker(parts, data_dir.replica)
-    poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally)
+    poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
     token = secrets.token_urlsafe(32)
     api = build_api(

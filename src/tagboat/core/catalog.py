@@ -36,7 +36,7 @@ class Registry:
     @property
     def host(self) -> str:
         """The host (with port as written) that images of this registry begin with, in lower case."""
-        host = self.url.partition("://")[2].rstrip("/").lower()
+        host = self.url.partition("://")[2].partition("/")[0].lower()
         return DOCKER_HUB if is_docker_hub(host) else host
 
 

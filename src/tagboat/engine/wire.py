@@ -17,6 +17,7 @@ GENEROUS_PIDS = 4096
 """The most processes and threads of a container that names no limit: more than apps need, but an app that forks without end
 stops there, and not where the machine has no more (Linux has 32,768 by default)."""
 
+IDENTITY_TOKEN = "<token>"  # noqa: S105 - the name by which Docker marks a password that is one
 _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
@@ -126,11 +127,11 @@ def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
     """
     if registry is None or registry.password is None:
         return None
-    login = {
-        "username": registry.username,
-        "password": registry.password,
-        "serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(image.host) else image.host,
-    }
+    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(image.host) else image.host}
+    if registry.username == IDENTITY_TOKEN:
+        login["identitytoken"] = registry.password
+    else:
+        login |= {"username": registry.username, "password": registry.password}
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode("ascii")
 
 

@@ -196,3 +196,12 @@ def test_docker_hub_wants_its_historic_address() -> None:
 def test_without_password_the_pull_is_anonymous() -> None:
     assert wire.registry_auth(parse_image_name("nginx"), None) is None
     assert wire.registry_auth(parse_image_name("nginx"), registry("me")) is None
+
+
+def test_an_identity_token_goes_as_one() -> None:
+    registry = Registry(
+        id="1", name="hub", url="https://git.example.com", kind=RegistryKind.OCI, username="<token>", password="t"
+    )
+    auth = wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry)
+    assert auth is not None
+    assert json.loads(base64.urlsafe_b64decode(auth)) == {"identitytoken": "t", "serveraddress": "git.example.com"}
