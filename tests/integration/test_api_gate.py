@@ -10,6 +10,7 @@ import structlog
 
 from tagboat.api.openapi import OPEN_PATHS
 from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
+from tagboat.ingress.memory import MemoryIngress
 from tests.support.api import OTHER_TOKEN, VERSION, Api, running_api
 from tests.support.asgi import Caller
 
@@ -27,7 +28,7 @@ async def test_health_needs_no_token(api: Api) -> None:
     answer = await api.anonymous.get("/api/health")
 
     assert answer.status == 200
-    assert answer.json == {"status": "ok", "version": VERSION, "checks": {"database": "ok", "engine": "ok"}}
+    assert answer.json == {"status": "ok", "version": VERSION, "checks": {"database": "ok", "engine": "ok", "ingress": "none"}}
 
 
 async def test_health_tells_of_an_engine_that_is_away_but_not_where_it_is(api: Api) -> None:
@@ -37,6 +38,17 @@ async def test_health_tells_of_an_engine_that_is_away_but_not_where_it_is(api: A
 
     assert (answer.status, answer.json["status"]) == (200, "ok")
     assert answer.json["checks"]["engine"] == "out of reach; the server's log says why"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"), [(None, "ok"), ("no answer at /run/hidden.sock", "out of reach; the server's log says why")]
+)
+async def test_health_tells_of_an_ingress_in_trouble_and_stays_well(tmp_path: Path, trouble: str | None, said: str) -> None:
+    with running_api(tmp_path, MemoryIngress()) as api:
+        api.ways.trouble = trouble
+        answer = await api.anonymous.get("/api/health")
+
+    assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (200, "ok", said)
 
 
 async def test_health_is_503_without_the_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +266,7 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
     operations = {
         (method.upper(), path): operation for path, item in document["paths"].items() for method, operation in item.items()
     }
-    assert len(operations) == 36
+    assert len(operations) == 50
     for (method, path), operation in operations.items():
         if path not in OPEN_PATHS:
             assert {"401", "500", "503"} <= set(operation["responses"]), (method, path)

@@ -1,12 +1,16 @@
 """Registries, over HTTP."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tagboat.core.catalog import Registry
 from tests.support.api import Api, running_api
+from tests.support.private_ca import PrivateCa
 
 pytestmark = pytest.mark.anyio
 SECRET = "not-to-be-seen"
@@ -46,6 +50,7 @@ async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
         "kind": "gitea",
         "username": "ci",
         "has_password": True,
+        "ca_cert": "",
     }
     assert all(SECRET not in answer.body.decode() for answer in answers)
     assert await stored_password(api, made["id"]) == SECRET
@@ -104,6 +109,14 @@ async def test_urls_are_kept_in_one_form(api: Api, given: str, kept: str) -> Non
         ("password", "a\u0000"),
         ("password", 1),
         ("has_password", True),
+        ("ca_cert", "not PEM"),
+        ("ca_cert", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        ("ca_cert", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        ("ca_cert", None),
+        ("docker_config", ""),
+        ("docker_config", "not JSON"),
+        ("docker_config", None),
+        ("docker_config", "{}"),
     ],
 )
 async def test_unusable_values_are_refused(api: Api, field: str, value: object) -> None:
@@ -116,6 +129,71 @@ async def test_unusable_values_are_refused(api: Api, field: str, value: object) 
         assert answer.status == 422
         assert answer.json["errors"][0]["field"] == field
     assert (await api.caller.get(f"/api/registries/{made['id']}")).json == made
+
+
+async def stored(api: Api, registry_id: str) -> Registry:
+    return await api.store.read(lambda reader: reader.registry(registry_id))
+
+
+def docker_config(**logins: str) -> str:
+    """The text of a config.json; names of hosts with _ for dots, each with its `username:password`."""
+    encoded = {host: base64.b64encode(login.encode()).decode() for host, login in logins.items()}
+    return json.dumps({"auths": {host.replace("_", "."): {"auth": auth} for host, auth in encoded.items()}})
+
+
+async def test_a_private_authority_is_kept_shown_and_taken_away(api: Api, tmp_path: Path) -> None:
+    ours, other = PrivateCa(tmp_path), PrivateCa(tmp_path)
+    made = await make(api, ca_cert=ours.pem)
+    path = f"/api/registries/{made['id']}"
+
+    renamed = (await api.caller.patch(path, {"name": "Renamed"})).json
+    both = (await api.caller.patch(path, {"ca_cert": f"# ours\n{ours.pem}\n{other.pem}"})).json
+    assert (await stored(api, made["id"])).ca_cert == both["ca_cert"]
+    none = (await api.caller.patch(path, {"ca_cert": ""})).json
+
+    assert made["ca_cert"] == renamed["ca_cert"] == ours.pem
+    assert (other.pem in both["ca_cert"], none["ca_cert"]) == (True, "")
+
+
+async def test_a_private_key_is_not_taken_for_a_certificate(api: Api, tmp_path: Path) -> None:
+    issued = PrivateCa(tmp_path).issue("registry")
+    text = issued.chain.read_text() + issued.key.read_text()
+
+    answer = await api.caller.post("/api/registries", {"name": "x", "url": "https://x.example.com", "ca_cert": text})
+
+    assert answer.status == 422
+    assert "leave the key out" in answer.json["detail"]
+
+
+async def test_a_docker_config_brings_the_login_of_the_urls_host(api: Api) -> None:
+    config = docker_config(git_example_com=f"ci:{SECRET}", hub_example_com="other:word")
+    made = await make(api, docker_config=config)
+    path = f"/api/registries/{made['id']}"
+
+    assert (made["username"], made["has_password"]) == ("ci", True)
+    assert (await stored(api, made["id"])).password == SECRET
+    moved = await api.caller.patch(path, {"url": "https://hub.example.com", "docker_config": config})
+    assert (moved.json["username"], (await stored(api, made["id"])).password) == ("other", "word")
+    assert SECRET not in moved.body.decode()
+
+
+async def test_a_docker_config_without_that_host_is_refused_with_those_it_has(api: Api) -> None:
+    made = await make(api, username="before")
+    config = docker_config(hub_example_com=f"ci:{SECRET}")
+
+    created = await api.caller.post("/api/registries", {"name": "x", "url": "https://x.example.com", "docker_config": config})
+    changed = await api.caller.patch(f"/api/registries/{made['id']}", {"docker_config": config})
+    twice = await api.caller.patch(f"/api/registries/{made['id']}", {"docker_config": config, "username": "me"})
+
+    assert created.json["errors"] == [
+        {
+            "field": "docker_config",
+            "message": "the Docker config has no login for x.example.com; it has logins for hub.example.com",
+        }
+    ]
+    assert (changed.status, twice.status, twice.json["errors"][0]["field"]) == (422, 422, "docker_config")
+    assert (await stored(api, made["id"])).username == "before"
+    assert SECRET not in created.body.decode() + changed.body.decode() + twice.body.decode()
 
 
 async def test_names_and_hosts_are_unique(api: Api) -> None:

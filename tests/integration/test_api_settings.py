@@ -30,13 +30,22 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
 
     changed = await api.caller.patch("/api/settings", {"auto_create": False})
     await api.caller.patch("/api/settings", {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]})
+    await api.caller.patch("/api/settings", {"deliveries_keep_days": 3650.0, "deliveries_keep": 100})
 
-    assert before == {"poll_schedule": "@every 5m", "auto_create": True, "auto_create_images": ["**"]}
+    assert before == {
+        "poll_schedule": "@every 5m",
+        "auto_create": True,
+        "auto_create_images": ["**"],
+        "deliveries_keep_days": 30,
+        "deliveries_keep": 10_000,
+    }
     assert (changed.status, changed.json) == (200, before | {"auto_create": False})
     assert (await api.caller.get("/api/settings")).json == {
         "poll_schedule": "*/5 * * * *",
         "auto_create": False,
         "auto_create_images": ["git.example.com/**"],
+        "deliveries_keep_days": 3650,
+        "deliveries_keep": 100,
     }
     async with asyncio.timeout(5):
         await heard.wait()
@@ -55,6 +64,13 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         ("auto_create_images", [""]),
         ("auto_create_images", ["a b"]),
         ("auto_create_images", ["*"] * 101),
+        ("deliveries_keep_days", 0),
+        ("deliveries_keep_days", 3651),
+        ("deliveries_keep_days", True),
+        ("deliveries_keep_days", "30"),
+        ("deliveries_keep", 99),
+        ("deliveries_keep", 1_000_001),
+        ("deliveries_keep", None),
         ("webhook_secret", "mine"),
     ],
 )

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import RegistryNotFoundError
+from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
@@ -73,6 +73,42 @@ class Polled:
         return self.due
 
 
+@dataclass(slots=True)
+class Registries:
+    """What registries have, whichever is asked; `error` is raised instead where there is one. `asked` is what for."""
+
+    images: tuple[ImageName, ...] = (ImageName("git.example.com", "acme/app"),)
+    whole: bool = True
+    tags: tuple[str, ...] = ("v1", "v2")
+    error: RegistryError | None = None
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    async def list_images(self, registry: Registry) -> "Registries":
+        """The images, as they stand."""
+        self.asked.append(("images", registry.name))
+        if self.error:
+            raise self.error
+        return self
+
+    async def list_tags(self, image: ImageName, registry: Registry | None) -> Sequence[str]:
+        """The tags of every image."""
+        self.asked.append((str(image), registry.name if registry else None))
+        if self.error:
+            raise self.error
+        return self.tags
+
+
+@dataclass(slots=True)
+class Ways:
+    """An ingress that says what is wrong with it. A real one need not run for that."""
+
+    trouble: str | None = None
+
+    async def ask(self) -> str | None:
+        """What is wrong."""
+        return self.trouble
+
+
 class NoInspector:
     """Knows no image."""
 
@@ -93,6 +129,8 @@ class Api:
     caller: Caller
     abandoned: list[str]
     checks: list[Looked]
+    registries: Registries
+    ways: Ways
 
     @property
     def anonymous(self) -> Caller:
@@ -102,9 +140,10 @@ class Api:
 
 @contextmanager
 def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]:
-    """Build everything in `data_dir`; without an `ingress` there is none."""
+    """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
     store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
     abandoned: list[str] = []
+    registries, ways = Registries(), Ways()
     checks = [Looked("url", ok=True, detail="fine"), Looked("login", ok=False, detail="the password was refused")]
 
     async def abandon(stages: Iterable[str]) -> None:
@@ -115,6 +154,12 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
 
     async def new_secret() -> str:
         return await regenerate_webhook_secret(store)
+
+    async def redeliver(delivery_id: str) -> bytes:
+        delivery = await store.read(lambda reader: reader.delivery(delivery_id))
+        if delivery.truncated:
+            raise ConflictError("of that call's body only the beginning is kept, so it cannot be delivered once more")
+        return delivery.result.encode()
 
     deployer = DeployQueue(lambda: datetime.now(UTC))
     app = build_api(
@@ -127,6 +172,10 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             examine=examine,
             webhook=WebhookHandler(store, deployer, NoInspector()).router(),
             new_secret=new_secret,
+            redeliver=redeliver,
+            list_images=registries.list_images,
+            list_tags=registries.list_tags,
+            ingress_trouble=ways.ask if ingress else None,
             abandon=abandon,
             tokens=(TOKEN, OTHER_TOKEN),
             public_url="https://tagboat.example.com",
@@ -138,7 +187,7 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
         )
     )
     try:
-        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks)
+        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks, registries, ways)
     finally:
         store.close()
 

@@ -6,15 +6,16 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from tagboat.api import schemas
-from tagboat.api.answers import problems
+from tagboat.api.answers import FieldError, problems
 from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import RegistryId
 from tagboat.api.views import registry_view
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import ConflictError
+from tagboat.core.errors import ConflictError, InvalidValueError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
+from tagboat.registry.docker_config import login_for
 
 router = APIRouter(prefix="/api/registries", tags=["registries"])
 
@@ -33,14 +34,7 @@ async def list_registries(parts: Parts, page: Page) -> schemas.Page[schemas.Regi
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_registry(parts: Parts, body: schemas.RegistryAsked) -> schemas.Registry:
     """Make a registry known. Nothing is asked of it yet."""
-    registry = Registry(
-        id=new_id(),
-        name=body.name,
-        url=body.url,
-        kind=body.kind,
-        username=body.username,
-        password=body.password or None,
-    )
+    registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
 
     def create(tx: Tx) -> schemas.Registry:
         _check(tx, registry)
@@ -59,12 +53,9 @@ async def get_registry(parts: Parts, registry_id: RegistryId) -> schemas.Registr
 @router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
 async def change_registry(parts: Parts, registry_id: RegistryId, body: schemas.RegistryChange) -> schemas.Registry:
     """Change what is given."""
-    values = body.given()
-    if "password" in values:
-        values["password"] = values["password"] or None
 
     def change(tx: Tx) -> schemas.Registry:
-        registry = replace(tx.registry(registry_id), **values)
+        registry = _changed(tx.registry(registry_id), body)
         _check(tx, registry)
         tx.put_registry(registry)
         return registry_view(registry)
@@ -95,6 +86,24 @@ async def check_registry(parts: Parts, registry_id: RegistryId) -> schemas.TestR
         ok=all(check.ok for check in checks),
         checks=[schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
     )
+
+
+def _changed(registry: Registry, body: schemas.RegistryAsked | schemas.RegistryChange) -> Registry:
+    """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
+    values = body.given()
+    docker_config = values.pop("docker_config", None)
+    if "password" in values:
+        values["password"] = values["password"] or None
+    changed = replace(registry, **values)
+    if docker_config is None:
+        return changed
+    if values.get("username") or values.get("password"):
+        raise FieldError("docker_config", "brings username and password itself: give either it or those")
+    try:
+        login = login_for(docker_config, changed.host)
+    except InvalidValueError as error:
+        raise FieldError("docker_config", str(error)) from None
+    return replace(changed, username=login.username, password=login.password)
 
 
 def _check(reader: Reader, registry: Registry) -> None:

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field
 
 from tagboat.api import run_values, values
-from tagboat.api.bodies import Answer, Asked, unset
+from tagboat.api.bodies import Answer, Asked, unset, write_only
 from tagboat.api.run_schemas import RunAsked, RunShown
 from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
@@ -48,7 +48,7 @@ class Named(Answer):
 
 
 class Health(Answer):
-    """How the server is. What a check says is `ok` or why not."""
+    """How the server is. What a check says is `ok` or why not; `none` of the ingress that there is to be none."""
 
     status: Literal["ok", "unavailable"]
     version: str
@@ -268,23 +268,31 @@ class Served(Answer):
 
 
 class RegistryAsked(Asked):
-    """A registry to be known. It is not asked whether the password is right: that is what `test` is for."""
+    """A registry to be known. It is not asked whether the password is right: that is what `test` is for.
+
+    `docker_config` is the text of a Docker `config.json`, from which username and password for the URL's host are taken.
+    `ca_cert` are certificate authorities (PEM) that are trusted beside the system's.
+    """
 
     name: values.Title
     url: values.RegistryUrl
     kind: values.Kind = RegistryKind.OCI
     username: values.Username = ""
     password: values.Password | None = None
+    docker_config: values.DockerConfig = write_only()
+    ca_cert: values.CaCert = ""
 
 
 class RegistryChange(Asked):
-    """What to change of a registry. A password of null clears it."""
+    """What to change of a registry. A password of null clears it, an empty `ca_cert` the certificate authorities."""
 
     name: values.Title = unset()
     url: values.RegistryUrl = unset()
     kind: values.Kind = unset()
     username: values.Username = unset()
     password: values.Password | None = None
+    docker_config: values.DockerConfig = write_only()
+    ca_cert: values.CaCert = unset()
 
 
 class Registry(Answer):
@@ -296,6 +304,7 @@ class Registry(Answer):
     kind: RegistryKind
     username: str
     has_password: bool
+    ca_cert: str
 
 
 class CheckResult(Answer):
@@ -339,6 +348,8 @@ class Settings(Answer):
     poll_schedule: str
     auto_create: bool
     auto_create_images: list[str]
+    deliveries_keep_days: int
+    deliveries_keep: int
 
 
 class SettingsChange(Asked):
@@ -347,6 +358,8 @@ class SettingsChange(Asked):
     poll_schedule: values.Schedule = unset()
     auto_create: bool = unset()
     auto_create_images: values.ImageGlobs = unset()
+    deliveries_keep_days: values.KeepDays = unset()
+    deliveries_keep: values.KeepNumber = unset()
 
 
 class WebhookUrl(Answer):

@@ -1,9 +1,12 @@
 """The settings that change while the server runs, and the webhook's URL."""
 
+from http import HTTPStatus
+
 from fastapi import APIRouter
 
-from tagboat.api import schemas
+from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
+from tagboat.api.hook_schemas import signature_set
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.core.config import WEBHOOK_SECRET, read_config
 from tagboat.core.ports import Reader, Topic, Tx
@@ -37,6 +40,30 @@ async def get_webhook(parts: Parts) -> schemas.WebhookUrl:
     return _url(parts, secret if isinstance(secret, str) else await parts.new_secret())
 
 
+@router.get("/webhook/signature", responses=problems())
+async def get_webhook_signature(parts: Parts) -> hook_schemas.SignatureSet:
+    """How calls of that URL must be signed. `kind` is null where they need not be."""
+    return await parts.store.read(lambda reader: signature_set(reader.webhook_signature()))
+
+
+@router.put("/webhook/signature", responses=problems(413, 422))
+async def set_webhook_signature(parts: Parts, body: hook_schemas.SignatureAsked) -> hook_schemas.SignatureSet:
+    """Demand that calls of that URL be signed; those that are not are answered like a wrong secret from now on."""
+    signature = body.to_signature()
+
+    def change(tx: Tx) -> hook_schemas.SignatureSet:
+        tx.put_webhook_signature(signature)
+        return signature_set(signature)
+
+    return await parts.store.write(change)
+
+
+@router.delete("/webhook/signature", status_code=HTTPStatus.NO_CONTENT, responses=problems())
+async def delete_webhook_signature(parts: Parts) -> None:
+    """Demand no signature any more."""
+    await parts.store.write(lambda tx: tx.put_webhook_signature(None))
+
+
 @router.post("/webhook/regenerate", responses=problems())
 async def regenerate_webhook(parts: Parts) -> schemas.WebhookUrl:
     """Make a new URL; the old one is unknown from the next call on."""
@@ -49,8 +76,10 @@ def _view(reader: Reader) -> schemas.Settings:
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
         auto_create_images=list(config.auto_create_images),
+        deliveries_keep_days=config.deliveries_keep_days,
+        deliveries_keep=config.deliveries_keep,
     )
 
 
 def _url(parts: ApiParts, secret: str) -> schemas.WebhookUrl:
-    return schemas.WebhookUrl(url=f"{parts.public_url}/api/webhook/{secret}")
+    return schemas.WebhookUrl(url=parts.webhook_url(secret))

@@ -18,11 +18,14 @@ from tagboat.core.inspection import MAX_PORT, is_healthcheck
 from tagboat.core.naming import parse_name
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
+from tagboat.registry.trust import trusting
 
 MAX_ENV = 200
 MAX_ENV_VALUE = 32 * 1024  # characters
 MAX_DOMAINS = 100
 MAX_POSITION = 1_000_000
+MAX_FILE = 256 * 1024
+"""Characters of a file's text: of certificates, or of a Docker `config.json`."""
 _MAX_DOMAIN = 253
 _MAX_HEALTHCHECK = 1024
 _ID = re.compile(r"[0-9a-f]{24}")
@@ -50,11 +53,16 @@ class Parsed:
         return self.parse(text)
 
 
+def fits(pattern: str, given: str) -> bool:
+    """Whether the whole of `given` fits a pattern of `patterns`."""
+    return re.fullmatch(pattern, given) is not None
+
+
 def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
     """A text that fits `pattern` and has `shortest` to `longest` characters; `what` says so to a person."""
 
     def parse(given: str) -> str:
-        if not shortest <= len(given) <= longest or not re.fullmatch(pattern, given):
+        if not shortest <= len(given) <= longest or not fits(pattern, given):
             raise InvalidValueError(f"must be {what}, at most {longest} characters")
         return given
 
@@ -101,6 +109,12 @@ def _parse_registry_url(text: str) -> str:
     return text.removesuffix("/").lower()
 
 
+def _parse_ca_cert(text: str) -> str:
+    if text:
+        trusting(text)
+    return text
+
+
 def _refuse_repeats(values: object) -> object:
     if isinstance(values, list) and any(value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])):
         raise InvalidValueError("names one twice")
@@ -135,14 +149,16 @@ StageId = Annotated[str, AfterValidator(partial(_known_form, "stage"))]
 DeployId = Annotated[str, AfterValidator(partial(_known_form, "deploy"))]
 InstanceId = Annotated[str, AfterValidator(partial(_known_form, "instance"))]
 RegistryId = Annotated[str, AfterValidator(partial(_known_form, "registry"))]
+HookId = Annotated[str, AfterValidator(partial(_known_form, "webhook"))]
+DeliveryId = Annotated[str, AfterValidator(partial(_known_form, "delivery"))]
 IdFilter = Annotated[str, AfterValidator(_or_nothing)]
 
 RegistryReference = Annotated[str, Parsed(_parse_reference, {})]
 
 Name = Annotated[str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})]
-Image = Annotated[
-    ImageName, Parsed(parse_image_name, _either(patterns.IMAGE_WITH_HOST, patterns.IMAGE_WITHOUT_HOST, MAX_NAME_LENGTH))
-]
+IMAGE_SCHEMA = _either(patterns.IMAGE_WITH_HOST, patterns.IMAGE_WITHOUT_HOST, MAX_NAME_LENGTH)
+"""Of an image without tag and digest."""
+Image = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
 REF_SCHEMA = _either(patterns.REF_WITH_HOST, patterns.REF_WITHOUT_HOST, MAX_NAME_LENGTH)
 """Of an image with or without tag and digest; somewhat stricter than need be on the length."""
 Tag = Annotated[str, Parsed(parse_tag, {"pattern": patterns.TAG})]
@@ -214,4 +230,20 @@ Kind = Annotated[RegistryKind, Strict(strict=False)]
 Title = Annotated[str, text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)]
 RegistryUrl = Annotated[str, Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH})]
 Username = Annotated[str, text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")]
+CaCert = Annotated[
+    str,
+    Parsed(
+        _parse_ca_cert,
+        {
+            "pattern": patterns.PEM,
+            "maxLength": MAX_FILE,
+            "description": "Certificates in PEM, one or more; empty for none. Private keys are refused.",
+        },
+    ),
+]
+DockerConfig = Annotated[str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)]
+KeepDays = Annotated[int, Field(ge=1, le=3650), _WHOLE]
+KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), _WHOLE]
+HeaderName = Annotated[str, text(patterns.HEADER_NAME, 100, "the name of an HTTP header", 1)]
+SignatureSecret = Annotated[str, text(patterns.NO_NUL, 1024, "a text without NUL", 1)]
 Password = Annotated[str, text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]

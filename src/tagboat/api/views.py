@@ -159,4 +159,5 @@ def registry_view(registry: Registry) -> schemas.Registry:
         kind=registry.kind,
         username=registry.username,
         has_password=registry.password is not None,
+        ca_cert=registry.ca_cert,
     )

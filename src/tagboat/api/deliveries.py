@@ -1,0 +1,120 @@
+"""The webhook's log: what was called, what came of it and why, and once more."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import TypeAdapter, ValidationError
+
+from tagboat.api import schemas
+from tagboat.api.answers import Responses, problems
+from tagboat.api.delivery_schemas import Delivery, DeliveryShown, HookNamed, PushResult, Receipt
+from tagboat.api.pages import Page
+from tagboat.api.parts import Parts
+from tagboat.api.values import DeliveryId
+from tagboat.core import delivery as kept
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ports import Reader
+
+router = APIRouter(prefix="/api/deliveries", tags=["deliveries"])
+_pushes = TypeAdapter(list[PushResult])
+_redelivered: Responses = {
+    202: {"model": Receipt, "description": "What came of it this time."},
+    **problems(404, 409, 422),
+}
+
+
+@router.get("", responses=problems(422))
+async def list_deliveries(parts: Parts, page: Page) -> schemas.Page[Delivery]:
+    """The calls of the webhook URLs, newest first."""
+
+    def read(reader: Reader) -> schemas.Page[Delivery]:
+        shown, cursor = page.cut(reader.deliveries(page.after, page.with_next), lambda delivery: delivery.id)
+        hooks = {hook.id: hook.name for hook in reader.hooks()}
+        return schemas.Page(items=[Delivery(**_fields(delivery, hooks)) for delivery in shown], next=cursor)
+
+    return await parts.store.read(read)
+
+
+@router.get("/{delivery_id}", responses=problems(404))
+async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
+    """One call, with its headers and its body."""
+
+    def read(reader: Reader) -> DeliveryShown:
+        delivery = reader.delivery(delivery_id)
+        return DeliveryShown(
+            **_fields(delivery, _hook_of(reader, delivery)),
+            headers=delivery.headers,
+            body=delivery.body,
+            truncated=delivery.truncated,
+            result=_decoded(delivery.result),
+        )
+
+    return await parts.store.read(read)
+
+
+@router.post("/{delivery_id}/redeliver", status_code=HTTPStatus.ACCEPTED, response_class=Response, responses=_redelivered)
+async def redeliver(parts: Parts, delivery_id: DeliveryId) -> Response:
+    """Take the call in once more, as if it came now. A call whose body was cut short cannot be: 409."""
+    return Response(await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json")
+
+
+def _hook_of(reader: Reader, delivery: kept.Delivery) -> dict[str, str]:
+    try:
+        return {delivery.hook_id: reader.hook(delivery.hook_id).name} if delivery.hook_id else {}
+    except NotFoundError:
+        return {}
+
+
+def _fields(delivery: kept.Delivery, hooks: Mapping[str, str]) -> dict[str, Any]:
+    result = _decoded(delivery.result)
+    answer: Mapping[str, object] = result if isinstance(result, dict) else {}
+    pushes = _pushes_of(answer)
+    return {
+        "id": delivery.id,
+        "sender": delivery.sender,
+        "status": delivery.status,
+        "received_at": delivery.received_at,
+        "took_ms": delivery.took_ms,
+        "hook": HookNamed(id=delivery.hook_id, name=hooks.get(delivery.hook_id)) if delivery.hook_id else None,
+        "outcome": _outcome(delivery.status, pushes),
+        "reason": _reason(answer, pushes),
+        "pushes": pushes,
+    }
+
+
+def _decoded(result: str) -> object:
+    try:
+        return json.loads(result)
+    except ValueError:
+        return None
+
+
+def _pushes_of(answer: Mapping[str, object]) -> list[PushResult]:
+    """The pushes of an answer; an answer without any, or of another shape, has none."""
+    try:
+        return _pushes.validate_python(answer.get("pushes", []))
+    except ValidationError:
+        return []
+
+
+def _outcome(status: int, pushes: list[PushResult]) -> str:
+    if status >= HTTPStatus.BAD_REQUEST:
+        return "failed"
+    if not pushes:
+        return "nothing to push"
+    counts = Counter(push.outcome.value for push in pushes)
+    return next(iter(counts)) if len(pushes) == 1 else ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _reason(answer: Mapping[str, object], pushes: list[PushResult]) -> str:
+    """One sentence: the first push's rule, and of how many others there is more to read; or why there is none."""
+    if not pushes:
+        return str(answer.get("reason") or answer.get("detail") or "")
+    first = pushes[0]
+    where = f" in {first.project.name} {first.stage.name}" if first.project and first.stage else ""
+    more = f" (and {len(pushes) - 1} more)" if len(pushes) > 1 else ""
+    return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}"

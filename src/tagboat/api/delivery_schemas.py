@@ -1,0 +1,71 @@
+"""The webhook's log, field by field."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from tagboat.api.bodies import Answer
+from tagboat.api.schemas import Named
+from tagboat.core.push import Outcome
+
+
+class HookNamed(Answer):
+    """The webhook URL that was called. `name` is null once it is revoked."""
+
+    id: str
+    name: str | None
+
+
+class PushResult(Answer):
+    """What became of one push. `deploy` is the id of the deploy that was queued or merged into."""
+
+    image: str
+    tag: str
+    digest: str | None
+    project: Named | None
+    stage: Named | None
+    project_created: bool
+    outcome: Outcome
+    reason: str
+    deploy: str | None
+
+
+class Receipt(Answer):
+    """What came of a delivery, as its sender is told. `reason` is there where there is nothing to push."""
+
+    delivery: str
+    pushes: list[PushResult]
+    reason: str | None = Field(default_factory=lambda: None)
+
+
+class Delivery(Answer):
+    """One call of a webhook URL.
+
+    `status` is the HTTP status it was answered with; `took_ms` how many milliseconds it took to decide; `hook` is null for
+    the global URL. `outcome` is a word or two (`queued`, `2 queued, 1 unmatched`, `nothing to push`, `failed`), `reason` the
+    sentence that says why.
+    """
+
+    id: str
+    sender: str
+    status: int
+    received_at: datetime
+    took_ms: float
+    hook: HookNamed | None
+    outcome: str
+    reason: str
+    pushes: list[PushResult]
+
+
+class DeliveryShown(Delivery):
+    """A call with all that is kept of it.
+
+    `headers` are without credentials; `body` is cut at 64 KiB, and then `truncated`; `result` is the JSON of the answer.
+    """
+
+    headers: Mapping[str, str]
+    body: str
+    truncated: bool
+    result: Any

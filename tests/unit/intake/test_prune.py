@@ -1,0 +1,87 @@
+"""Forgetting old deliveries, in a real store."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.config import DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
+from tagboat.core.delivery import Delivery
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.ports import Tx
+from tagboat.intake import prune
+from tagboat.store import SqlStore, open_store
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    store = open_store(None, tmp_path)
+    yield store
+    store.close()
+
+
+def clock() -> datetime:
+    return NOW
+
+
+async def keep(store: SqlStore, *ages: timedelta) -> None:
+    """Deliveries, the oldest first."""
+    for number, age in enumerate(ages):
+        delivery = Delivery(id=f"{number:024}", sender="native", status=202, result="{}", received_at=NOW - age)
+        await store.write(partial(_add, delivery))
+
+
+def _add(delivery: Delivery, tx: Tx) -> None:
+    tx.add_delivery(delivery)
+
+
+async def left(store: SqlStore) -> list[timedelta]:
+    return [NOW - delivery.received_at for delivery in await store.read(lambda reader: reader.deliveries())]
+
+
+async def test_after_30_days_a_delivery_is_forgotten(store: SqlStore) -> None:
+    await keep(store, timedelta(days=30, seconds=1), timedelta(days=30), timedelta(0))
+
+    assert await store.write(lambda tx: prune.prune(tx, NOW)) == 1
+    assert await left(store) == [timedelta(0), timedelta(days=30)]
+
+
+async def test_the_settings_say_how_long_and_how_many(store: SqlStore) -> None:
+    await store.write(lambda tx: tx.put_setting(DELIVERIES_KEEP_DAYS, 2))
+    await store.write(lambda tx: tx.put_setting(DELIVERIES_KEEP, 3))
+    await keep(store, *(timedelta(hours=hours) for hours in (49, 47, 3, 2, 1)))
+
+    assert await store.write(lambda tx: prune.prune(tx, NOW)) == 2
+    assert await left(store) == [timedelta(hours=1), timedelta(hours=2), timedelta(hours=3)]
+
+
+async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await keep(store, timedelta(days=31), timedelta(0))
+    write, failed, pruned = store.write, asyncio.Event(), asyncio.Event()
+
+    async def fails_once(work):  # type: ignore[no-untyped-def] # noqa: ANN001 - any work
+        if not failed.is_set():
+            failed.set()
+            raise StoreUnavailableError("the disk is full")
+        found = await write(work)
+        pruned.set()
+        return found
+
+    monkeypatch.setattr(store, "write", fails_once)
+    monkeypatch.setattr(prune, "EVERY_S", 0)
+    task = asyncio.create_task(prune.keep_pruning(store, clock))
+    try:
+        async with asyncio.timeout(10):
+            await pruned.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert failed.is_set()
+    assert await left(store) == [timedelta(0)]
