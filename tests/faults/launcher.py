@@ -3,9 +3,9 @@
 A point is a call of the store, the engine or HAProxy, before it is made or after it came back: `engine.start#1 before`. They
 are numbered by name from the last order on, and those of a deploy apart from those of everything else (`beside: …`).
 
-FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names the point at which to die, by SIGKILL;
-`ahead_s` is how far the clock is ahead. `passed` is the list of the points passed. FAULTS_READ_S, where it is set, is how long
-the registry client waits for the next byte, in seconds.
+FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names the point at which to die, by SIGKILL,
+`wait_at` one at which to stand still until it is ordered otherwise; `ahead_s` is how far the clock is ahead. `passed` is the
+list of the points passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next byte.
 """
 
 import inspect
@@ -71,6 +71,8 @@ class Orders:
         if order.get("die_at") == point:
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)  # a signal to oneself may take a moment to arrive
+        while self.read().get("wait_at") == point:
+            time.sleep(0.02)
 
 
 def with_points(call: Call, name: Callable[..., str], orders: Orders) -> Call:

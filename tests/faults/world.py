@@ -261,9 +261,17 @@ class World:
 
 
 @contextmanager
-def world(directory: Path, engine_url: str, registry: str, shown: str | None = None, **server: Any) -> Iterator[World]:  # noqa: ANN401 - fields of FaultyServer
-    """A running one. At the end what it made is removed, and no container of it may be left."""
-    faulty = FaultyServer(directory, engine_url, **server)
+def world(
+    directory: Path,
+    engine_url: str,
+    registry: str,
+    shown: str | None = None,
+    *,
+    server_engine: str | None = None,
+    **server: Any,  # noqa: ANN401 - fields of FaultyServer
+) -> Iterator[World]:
+    """A running one; at the end what it made is removed. `server_engine` is where the server finds the engine, if elsewhere."""
+    faulty = FaultyServer(directory, server_engine or engine_url, **server)
     faulty.order()
     made = World(faulty, engine_url, registry, shown or registry)
     try:
