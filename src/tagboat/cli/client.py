@@ -44,11 +44,13 @@ class TokenRefusedError(TagboatError):
 class Client:
     """Calls of the API. All raise NotFoundError for a 404, TagboatError for every other failure.
 
-    `find` says where the server is by now; without it, it stays where it was.
+    `find` says where the server is by now; without it, it stays where it was. `timeout_s` is how many seconds a call may
+    take that says nothing else.
     """
 
-    def __init__(self, server: Server, find: Callable[[], Server] | None = None) -> None:
+    def __init__(self, server: Server, find: Callable[[], Server] | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._server = server
+        self._timeout_s = timeout_s
         self._find = find or (lambda: server)
         self._opener = _opener(server.url)
 
@@ -64,11 +66,19 @@ class Client:
 
     def get(self, path: str, **query: object) -> Answer:
         """GET `path` with `query`."""
-        return self._call("GET", path + (f"?{urlencode(query, errors='replace')}" if query else ""))
+        return self._call("GET", _with_query(path, query))
 
-    def post(self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float = TIMEOUT_S) -> Answer:
+    def get_long(self, path: str, **query: object) -> Answer:
+        """The same for what makes the server ask a registry first."""
+        return self._call("GET", _with_query(path, query), timeout_s=LONG_TIMEOUT_S)
+
+    def post(self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None) -> Answer:
         """POST `body`, or nothing, to `path`."""
         return self._call("POST", path, body, timeout_s=timeout_s)
+
+    def delete(self, path: str) -> None:
+        """DELETE `path`."""
+        self._call("DELETE", path)
 
     def items(self, path: str, **query: object) -> list[Answer]:
         """All items of a list, page by page."""
@@ -90,16 +100,17 @@ class Client:
         path: str,
         body: Mapping[str, object] | None = None,
         *,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float | None = None,
         sound: tuple[int, ...] = (),
     ) -> Answer:
-        """Call the API; an answer with a status in `sound` is taken like a 2xx."""
+        """Call the API; an answer with a status in `sound` is taken like a 2xx, and one with no content is empty."""
         from http.client import HTTPException
         from urllib.error import HTTPError
 
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             with self._opener.open(self._request(method, path, body), timeout=timeout_s) as answer:
-                return self._decode(answer.read(_MOST_BYTES))
+                return Answer() if answer.status == HTTPStatus.NO_CONTENT else self._decode(answer.read(_MOST_BYTES))
         except HTTPError as error:
             with error:
                 said = _read(error)
@@ -185,6 +196,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _with_query(path: str, query: Mapping[str, object]) -> str:
+    return path + (f"?{urlencode(query, errors='replace')}" if query else "")
 
 
 def _read(error: "HTTPError") -> bytes:

@@ -16,7 +16,9 @@ LEAST_FREE_BYTES = 1 << 30
 _MENDS = {
     "engine": "is Docker running there, and is TAGBOAT_DOCKER_HOST right?",
     "database": "is its disk full, or PostgreSQL down?",
+    "ingress": "is TAGBOAT_INGRESS_LISTEN free, and HAProxy installed? Until it is mended no deploy can switch",
 }
+_WITHOUT = {"ingress": "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ def _server(health: Answer) -> Iterator[Finding]:
     detail = f"Tagboat {health['version']} answers"
     yield Finding("server", ok=well, detail=detail if well else f"{detail}, but is {health['status']}; see below")
     for name, state in health["checks"].items():
+        if state == "none" and name in _WITHOUT:
+            yield Finding(name, ok=True, detail=_WITHOUT[name])
+            continue
         mend = _MENDS.get(name, "look at the server's log")
         yield Finding(name, ok=state == "ok", detail="answers" if state == "ok" else f"{state}; {mend}")
 

@@ -2,15 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
 
 import typer
 
 from tagboat import __version__
-from tagboat.cli.client import Client
-from tagboat.cli.place import Place
+from tagboat.cli import complete, deliveries_app, webhook_app
+from tagboat.cli.asking import Json, OneProject, Project, StageName, Wait, ask
+from tagboat.cli.place import this_place
 from tagboat.core.errors import TagboatError
 
 HELP = """Push an image, and it is live, or the old one still is.
@@ -22,6 +22,7 @@ EXAMPLES = """\b
 Examples:
   tagboat serve                                 run the server
   tagboat webhook url                           the secret URL to give to your forge, registry or CI
+  tagboat deliveries                            who called it, what came of it, and why
   tagboat explain git.example.com/acme/app:v1   what a push of that would do, and why
   tagboat deploy app prod v1.2.3 --wait         deploy, and see how it goes
   tagboat rollback app prod                     back to what was live before; the stage is held then
@@ -30,13 +31,8 @@ Examples:
 """
 
 app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-webhook = typer.Typer(help="Show the webhook's secret URL, or make a new one.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(webhook, name="webhook")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
-Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
-StageName = Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")]
+projects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(projects, name="projects")
 
 
 def run() -> None:
@@ -76,19 +72,6 @@ def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _place() -> Place:
-    try:
-        return Place(os.environ, Path.cwd(), sys.stderr.isatty())
-    except FileNotFoundError:
-        raise TagboatError("the working directory is gone; change to another one") from None
-
-
-def _ask(command: Callable[[Client], int]) -> NoReturn:
-    """Run a command against the server and end with its exit code."""
-    place = _place()
-    raise typer.Exit(command(Client(place.server(), place.server)))
-
-
 def _version(*, wanted: bool) -> None:
     if wanted:
         typer.echo(f"tagboat {__version__}")
@@ -113,7 +96,7 @@ def serve() -> None:
     """
     from tagboat.cli.serve import serve as command
 
-    raise typer.Exit(command(_place()))
+    raise typer.Exit(command(this_place()))
 
 
 @app.command()
@@ -125,22 +108,75 @@ def status(*, json: Json = False) -> None:
     """
     from tagboat.cli.status import status as command
 
-    _ask(lambda client: command(client, as_json=json))
+    ask(lambda client: command(client, as_json=json))
+
+
+@projects.callback()
+def list_projects(ctx: typer.Context, *, json: Json = False) -> None:
+    """List the projects, their stages and last polls; or make one."""
+    if ctx.invoked_subcommand is None:
+        from tagboat.cli.projects import projects as command
+
+        ask(lambda client: command(client, as_json=json))
+
+
+@projects.command("create")
+def create_project(
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images, show_default=False)
+    ],
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="The last part of the image's name unless given.")] = None,
+    stage: Annotated[str, typer.Option("--stage", help="The name of its first stage.")] = "dev",
+    pattern: Annotated[str, typer.Option("--pattern", help="Which tags go to that stage.")] = "*",
+    port: Annotated[int | None, typer.Option("--port", help="The image says it unless given.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a project of an image, with one stage. Nothing is deployed yet."""
+    from tagboat.cli.projects import create as command
+
+    ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, port=port, as_json=json))
 
 
 @app.command()
-def projects(*, json: Json = False) -> None:
-    """List the projects, their stages and last polls."""
-    from tagboat.cli.projects import projects as command
+def registries(*, json: Json = False) -> None:
+    """List the registries."""
+    from tagboat.cli.registries import registries as command
 
-    _ask(lambda client: command(client, as_json=json))
+    ask(lambda client: command(client, as_json=json))
+
+
+@app.command()
+def images(
+    registry: Annotated[
+        str, typer.Argument(metavar="REGISTRY", help="The registry's name.", autocompletion=complete.registries)
+    ],
+    *,
+    json: Json = False,
+) -> None:
+    """Ask a registry which images it has."""
+    from tagboat.cli.registries import images as command
+
+    ask(lambda client: command(client, registry, as_json=json))
+
+
+@app.command()
+def tags(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images)],
+    *,
+    json: Json = False,
+) -> None:
+    """Ask its registry which tags an image has, whether or not it is a project's."""
+    from tagboat.cli.registries import tags as command
+
+    ask(lambda client: command(client, image, as_json=json))
 
 
 @app.command()
 def deploy(
     project: Project,
     stage: StageName,
-    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag to deploy.")],
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag to deploy.", autocompletion=complete.tags)],
     *,
     wait: Wait = False,
     force: Annotated[bool, typer.Option("--force", help="Also if that very digest is live already.")] = False,
@@ -153,7 +189,7 @@ def deploy(
     """
     from tagboat.cli.deploy import deploy as command
 
-    _ask(lambda client: command(client, project, stage, tag, force=force, wait=wait, as_json=json))
+    ask(lambda client: command(client, project, stage, tag, force=force, wait=wait, as_json=json))
 
 
 @app.command()
@@ -171,14 +207,16 @@ def rollback(
     """
     from tagboat.cli.deploy import rollback as command
 
-    _ask(lambda client: command(client, project, stage, to=to, wait=wait, as_json=json))
+    ask(lambda client: command(client, project, stage, to=to, wait=wait, as_json=json))
 
 
 @app.command()
 def promote(
     project: Project,
-    source: Annotated[str, typer.Argument(metavar="FROM", help="The stage that it is live in.")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="The stage to deploy it to.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The stage that it is live in.", autocompletion=complete.stages)
+    ],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The stage to deploy it to.", autocompletion=complete.stages)],
     *,
     wait: Wait = False,
     json: Json = False,
@@ -186,13 +224,19 @@ def promote(
     """Deploy to a stage the very digest that is live in another."""
     from tagboat.cli.deploy import promote as command
 
-    _ask(lambda client: command(client, project, source, target, wait=wait, as_json=json))
+    ask(lambda client: command(client, project, source, target, wait=wait, as_json=json))
 
 
 @app.command()
 def cancel(
-    deploy: Annotated[str, typer.Argument(metavar="DEPLOY|PROJECT", help="The deploy's id, or a project.")],
-    stage: Annotated[str | None, typer.Argument(metavar="STAGE", help="With a project: all that is on its way there.")] = None,
+    deploy: Annotated[
+        str,
+        typer.Argument(metavar="DEPLOY|PROJECT", help="The deploy's id, or a project.", autocompletion=complete.projects),
+    ],
+    stage: Annotated[
+        str | None,
+        typer.Argument(metavar="STAGE", help="With a project: all that is on its way there.", autocompletion=complete.stages),
+    ] = None,
     *,
     json: Json = False,
 ) -> None:
@@ -203,8 +247,8 @@ def cancel(
     from tagboat.cli import orders
 
     if stage is None:
-        _ask(lambda client: orders.cancel(client, deploy, as_json=json))
-    _ask(lambda client: orders.cancel_all(client, deploy, stage, as_json=json))
+        ask(lambda client: orders.cancel(client, deploy, as_json=json))
+    ask(lambda client: orders.cancel_all(client, deploy, stage, as_json=json))
 
 
 @app.command()
@@ -215,7 +259,7 @@ def hold(project: Project, stage: StageName, *, json: Json = False) -> None:
     """
     from tagboat.cli.orders import hold as command
 
-    _ask(lambda client: command(client, project, stage, as_json=json))
+    ask(lambda client: command(client, project, stage, as_json=json))
 
 
 @app.command()
@@ -226,7 +270,7 @@ def release(project: Project, stage: StageName, *, json: Json = False) -> None:
     """
     from tagboat.cli.orders import release as command
 
-    _ask(lambda client: command(client, project, stage, as_json=json))
+    ask(lambda client: command(client, project, stage, as_json=json))
 
 
 @app.command()
@@ -243,7 +287,7 @@ def logs(
     """
     from tagboat.cli.logs import logs as command
 
-    _ask(lambda client: command(client, project, stage, tail=tail, as_json=json))
+    ask(lambda client: command(client, project, stage, tail=tail, as_json=json))
 
 
 @app.command()
@@ -258,44 +302,30 @@ def explain(
     """
     from tagboat.cli.explain import explain as command
 
-    _ask(lambda client: command(client, image, as_json=json))
+    ask(lambda client: command(client, image, as_json=json))
 
 
 @app.command()
-def poll(
-    project: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Only this one.")] = None, *, json: Json = False
-) -> None:
+def poll(project: OneProject = None, *, json: Json = False) -> None:
     """Look for new tags now, of one project or of all.
 
     The first poll of an image only records its tags. Exit code 1 if any poll failed.
     """
     from tagboat.cli.poll import poll as command
 
-    _ask(lambda client: command(client, project, as_json=json))
-
-
-@webhook.command("url")
-def webhook_url(*, json: Json = False) -> None:
-    """Show the secret URL for your forge, registry or CI."""
-    from tagboat.cli.webhook import webhook_url as command
-
-    _ask(lambda client: command(client, as_json=json))
-
-
-@webhook.command("regenerate")
-def webhook_regenerate(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, json: Json = False) -> None:
-    """Make a new URL; the old one stops working at once."""
-    from tagboat.cli.webhook import webhook_regenerate as command
-
-    _ask(lambda client: command(client, sure=yes, as_json=json))
+    ask(lambda client: command(client, project, as_json=json))
 
 
 @app.command()
 def doctor(*, json: Json = False) -> None:
     """Look for what is wrong, and say what to do.
 
-    Settings, data directory, free disk, server, database, engine and registries. Exit code 1 if anything is wrong.
+    Settings, data directory, free disk, server, database, engine, ingress and registries. Exit code 1 if anything is wrong.
     """
     from tagboat.cli.doctor import doctor as command
 
-    raise typer.Exit(command(_place(), as_json=json))
+    raise typer.Exit(command(this_place(), as_json=json))
+
+
+app.add_typer(webhook_app.app, name="webhook")
+app.add_typer(deliveries_app.app, name="deliveries")

@@ -15,8 +15,27 @@ def find_project(client: Client, name: str) -> Answer:
 
 def find_stage(client: Client, project: str, stage: str) -> Answer:
     """The stage of that name; raise NotFoundError listing those there are."""
-    found = find_project(client, project)
-    return _find(client.items(f"/api/projects/{found['id']}/stages"), stage, f"stage of {project}")
+    return _find(find_stages(client, project), stage, f"stage of {project}")
+
+
+def find_stages(client: Client, project: str) -> list[Answer]:
+    """The stages of the project of that name."""
+    return client.items(f"/api/projects/{find_project(client, project)['id']}/stages")
+
+
+def find_hook(client: Client, project: str, name: str) -> Answer:
+    """The webhook URL of that name; raise NotFoundError listing those there are."""
+    return _find(find_hooks(client, project), name, f"webhook of {project}")
+
+
+def find_hooks(client: Client, project: str) -> list[Answer]:
+    """The webhook URLs of the project of that name."""
+    return client.items(f"/api/projects/{find_project(client, project)['id']}/webhooks")
+
+
+def find_registry(client: Client, name: str) -> Answer:
+    """The registry of that name; raise NotFoundError listing those there are."""
+    return _find(client.items("/api/registries"), name, "registry")
 
 
 def _find(items: Sequence[Answer], name: str, noun: str) -> Answer:

@@ -1,6 +1,8 @@
 """Where the server is, and what the command line may say to it."""
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +43,14 @@ class Place:
         if remote.url is not None:
             return Server(remote.url, remote.token, "TAGBOAT_URL")
         return _local(self.settings().data_dir / SERVER_FILE, remote.token)
+
+
+def this_place() -> Place:
+    """That of this process; raise TagboatError where its working directory is gone."""
+    try:
+        return Place(os.environ, Path.cwd(), sys.stderr.isatty())  # noqa: TID251 - from here, settings.py is handed it
+    except FileNotFoundError:
+        raise TagboatError("the working directory is gone; change to another one") from None
 
 
 def _local(path: Path, token: str | None) -> Server:

@@ -1,11 +1,14 @@
-"""`tagboat webhook url` and `tagboat webhook regenerate`."""
+"""`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
 import sys
 
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
+from tagboat.cli.names import find_hook, find_hooks, find_project
 from tagboat.core.errors import TagboatError
 
+_COLUMNS = ("project", "webhook", "signed", "made")
+_ONCE = "keep it: it is shown this once, and 'tagboat webhook rotate' makes a new one"
 _QUESTION = "The old URL stops working at once, for every sender that has it. Go on?"
 
 
@@ -19,6 +22,55 @@ def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:
     if not sure and not _confirmed():
         raise TagboatError("nothing was changed")
     return _show(client.post("/api/settings/webhook/regenerate"), as_json=as_json)
+
+
+def webhook_list(client: Client, project: str | None, *, as_json: bool) -> int:
+    """Show the webhook URLs of one project, or of all, without their secrets."""
+    names = [project] if project is not None else [item["name"] for item in client.items("/api/projects")]
+    hooks = [hook for name in names for hook in find_hooks(client, name)]
+    if as_json:
+        show.as_json(hooks)
+    elif hooks:
+        show.table(_COLUMNS, map(_row, hooks))
+    else:
+        show.line("No project has a webhook of its own: 'tagboat webhook add PROJECT NAME' makes one.")
+    return 0
+
+
+def webhook_add(client: Client, project: str, name: str, *, as_json: bool) -> int:
+    """Make a webhook URL for one project's image and show it."""
+    made = client.post(f"/api/projects/{find_project(client, project)['id']}/webhooks", {"name": name})
+    show.progress(_ONCE)
+    return _show(made, as_json=as_json)
+
+
+def webhook_rotate(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
+    """Make a new secret URL for one project's image and show it."""
+    found = find_hook(client, project, name)
+    if not sure and not _confirmed():
+        raise TagboatError("nothing was changed")
+    made = client.post(f"/api/webhooks/{found['id']}/rotate")
+    show.progress(_ONCE)
+    return _show(made, as_json=as_json)
+
+
+def webhook_revoke(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
+    """Revoke a webhook URL of one project's image."""
+    found = find_hook(client, project, name)
+    if not sure and not _confirmed():
+        raise TagboatError("nothing was changed")
+    client.delete(f"/api/webhooks/{found['id']}")
+    if as_json:
+        show.as_json(found)
+    else:
+        show.line(f"the webhook {name} of {project} is revoked: its URL is unknown from now on")
+    return 0
+
+
+def _row(hook: Answer) -> tuple[object, ...]:
+    signature = hook["signature"]
+    signed = signature and " ".join(filter(None, (signature["kind"], signature["header"])))
+    return (hook["project"]["name"], hook["name"], signed, show.when(hook["created_at"]))
 
 
 def _confirmed() -> bool:

@@ -42,6 +42,19 @@ EXPLANATION: dict[str, object] = {
         {"stage": "dev", "pattern": "main-*", "matches": False}, {"stage": "prod", "pattern": "v*", "matches": True},
     ],
 }  # fmt: skip
+HOOK = {
+    "id": "h1", "project": {"id": "p1", "name": "app"}, "name": "ci", "signature": None, "created_at": "2026-11-24T10:00:00Z",
+}  # fmt: skip
+PUSH: dict[str, object] = {
+    "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "prod"}, "project_created": False, "outcome": "queued", "reason": "tag v1 matches v*",
+    "deploy": "d1",
+}  # fmt: skip
+DELIVERY: dict[str, object] = {
+    "id": "v1", "sender": "gitea", "status": 202, "received_at": "2026-11-24T10:00:00.5Z", "took_ms": 1.25, "hook": None,
+    "outcome": "queued", "reason": "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*", "pushes": [PUSH],
+}  # fmt: skip
+REGISTRY = {"id": "r1", "name": "Ours", "url": "https://git.example.com", "kind": "gitea", "username": "ci", "ca_cert": ""}
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,19 @@ def usual_answers() -> dict[str, Any]:
         "GET /api/settings/webhook": {"url": SECRET_URL},
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,
+        "GET /api/deliveries": page(DELIVERY),
+        "GET /api/deliveries/v1": DELIVERY
+        | {"headers": {"user-agent": "Gitea"}, "body": '{"action": "created"}', "truncated": False, "result": {}},
+        "POST /api/deliveries/v1/redeliver": Said({"delivery": "v2", "pushes": [PUSH]}, 202),
+        "GET /api/projects/p1/webhooks": page(HOOK),
+        "POST /api/projects/p1/webhooks": Said(HOOK | {"url": "http://localhost/api/webhook/own"}, 201),
+        "POST /api/webhooks/h1/rotate": HOOK | {"url": "http://localhost/api/webhook/fresh"},
+        "DELETE /api/webhooks/h1": Said(b"", 204),
+        "GET /api/projects/p1/tags": page({"tag": "v1"}, {"tag": "v2"}, {"tag": "main"}),
+        "GET /api/registries/r1/images": {"items": ["git.example.com/acme/app"], "whole": True, "error": None},
+        "GET /api/images/tags": {"items": ["v1", "v2"], "whole": True, "error": None},
+        "POST /api/projects": Said(PROJECT, 201),
+        "POST /api/projects/p1/stages": Said(STAGE | {"warnings": []}, 201),
     }
 
 
@@ -171,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = handle_call  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_DELETE = handle_call  # noqa: N815 - the names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""

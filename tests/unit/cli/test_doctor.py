@@ -147,6 +147,23 @@ def test_a_server_without_database_and_engine(
     assert found["engine"] == (False, "out of reach; is Docker running there, and is TAGBOAT_DOCKER_HOST right?")
 
 
+@pytest.mark.parametrize(
+    ("state", "ok", "said"),
+    [
+        ("ok", True, "answers"),
+        ("none", True, "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one"),
+        ("out of reach", False, "out of reach; is TAGBOAT_INGRESS_LISTEN free"),
+    ],
+)
+def test_the_ingress(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer, state: str, ok: bool, said: str
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/health"] = {"status": "ok", "version": "0", "checks": {"ingress": state}}
+    found = findings(capsys, tmp_path)
+    assert (found["ingress"][0], found["ingress"][1].startswith(said)) == (ok, True)
+
+
 def test_registries_that_do_not_work(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
 ) -> None:

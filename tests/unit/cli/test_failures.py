@@ -19,6 +19,8 @@ from tests.unit.cli.fake_server import TOKEN, FakeServer
         (["deploy", "app", "nope", "v1"], "there is no stage of app named 'nope'; there are: dev"),
         (["poll", "nope"], "there is no project named 'nope'; there are: app"),
         (["poll", ""], "there is no project named ''; there are: app"),
+        (["webhook", "rotate", "app", "nope", "--yes"], "there is no webhook of app named 'nope'; there are: ci"),
+        (["images", "nope"], "there is no registry named 'nope'; there are: none yet"),
         (["logs", "app", "nope"], "there is no stage of app named 'nope'; there are: dev"),
         (["logs", "\udcff", "dev"], "there is no project named '\\udcff'; there are: app"),
     ],
@@ -37,7 +39,10 @@ def test_a_wrong_name_lists_the_right_ones(tagboat: Tagboat, words: list[str], s
         (["statsu"], "Did you mean 'status'"),
         (["status", "--jsno"], "No such option"),
         (["logs", "app", "dev", "--tail", "0"], "--tail"),
-        (["projects", "more"], "unexpected extra argument"),
+        (["status", "more"], "unexpected extra argument"),
+        (["projects", "more"], "No such command 'more'"),
+        (["deliveries", "--limit", "201"], "--limit"),
+        (["deliveries", "shwo"], "Did you mean 'show'"),
     ],
 )
 def test_wrong_usage(tagboat: Tagboat, words: list[str], said: str) -> None:

@@ -1,0 +1,41 @@
+"""The commands below `tagboat deliveries`."""
+
+from typing import Annotated
+
+import typer
+
+from tagboat.cli import complete
+from tagboat.cli.asking import Json, ask
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.deliveries)]
+
+
+@app.callback()
+def list_deliveries(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the newest calls of the webhook, what came of them, and why."""
+    if ctx.invoked_subcommand is None:
+        from tagboat.cli.deliveries import deliveries as command
+
+        ask(lambda client: command(client, limit=limit, as_json=json))
+
+
+@app.command("show")
+def show(delivery: Id, *, json: Json = False) -> None:
+    """Show one call with its headers and its body."""
+    from tagboat.cli.deliveries import show_delivery as command
+
+    ask(lambda client: command(client, delivery, as_json=json))
+
+
+@app.command("redeliver")
+def redeliver(delivery: Id, *, json: Json = False) -> None:
+    """Take one call in once more, as if it came now."""
+    from tagboat.cli.deliveries import redeliver as command
+
+    ask(lambda client: command(client, delivery, as_json=json))
