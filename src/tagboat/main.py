@@ -41,6 +41,7 @@ from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import why_not_free
 from tagboat.intake.inspector import EngineThenRegistry
+from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
@@ -117,6 +118,10 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             examine=partial(examine, registry),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),
+            redeliver=webhook.redeliver,
+            list_images=registry.list_images,
+            list_tags=registry.list_tags,
+            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) else None,
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
             public_url=settings.public_url,
@@ -163,6 +168,7 @@ def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
     yield built.worker.run()
     yield built.poller.run()
     yield keep_sweeping(built.parts)
+    yield keep_pruning(built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
         yield built.parts.traffic.run()
     if isinstance(built.ingress, HaproxyIngress):

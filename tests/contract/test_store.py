@@ -855,8 +855,9 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
     assert await store.read(lambda reader: reader.deliveries()) == kept[::-1]
     assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [kept[2], kept[1]]
     assert await store.read(lambda reader: reader.delivery(kept[2].id)) == kept[2]
-    assert await store.write(lambda tx: tx.prune_deliveries(NOW + timedelta(days=1), 100)) == 1
-    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3)) == 2
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW + timedelta(days=1), 100, 10)) == 1
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3, 1)) == 1
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3, 10)) == 1
     assert await store.read(lambda reader: reader.deliveries()) == kept[:2:-1]
     with pytest.raises(NotFoundError):
         await store.read(lambda reader: reader.delivery(kept[0].id))

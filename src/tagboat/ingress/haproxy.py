@@ -64,6 +64,14 @@ class HaproxyIngress:
         """The URL at which the stage answers, whether or not it has a live instance."""
         return self._addresses.of(project.name, stage.name)
 
+    async def trouble(self) -> str | None:
+        """What keeps it from leading traffic, None for nothing."""
+        try:
+            await self.in_flight(0)
+        except IngressUnavailableError as error:
+            return str(error)
+        return None
+
     async def start(self) -> None:
         """Adopt the HAProxy that runs, or start one with the routes it had last; returns once it listens.
 

@@ -11,6 +11,9 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Store, Tx
 
 EVERY_S = 3600.0
+_AT_ONCE = 1000
+_PAUSE_S = 0.05
+"""Whoever waits to be written meanwhile goes first."""
 
 log = structlog.get_logger("tagboat.intake")
 
@@ -19,7 +22,10 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
     """Forget at once, and each hour, the deliveries that the settings say are too old or too many; until cancelled."""
     while True:
         try:
-            gone = await store.write(lambda tx: prune(tx, clock()))
+            gone = 0
+            while some := await store.write(lambda tx: prune(tx, clock())):
+                gone += some
+                await asyncio.sleep(_PAUSE_S)
             if gone:
                 log.info("old deliveries are forgotten", action="prune", deliveries=gone)
         except TagboatError as error:
@@ -28,6 +34,6 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
 
 
 def prune(tx: Tx, now: datetime) -> int:
-    """Forget what the settings say is too old at `now`, or too much; how many deliveries that were."""
+    """Forget some of what the settings say is too old at `now`, or too much; how many deliveries that were."""
     config = read_config(tx)
-    return tx.prune_deliveries(now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep)
+    return tx.prune_deliveries(now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep, _AT_ONCE)
