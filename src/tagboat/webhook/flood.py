@@ -33,11 +33,12 @@ class Limiter:
                 self._by_address.popitem(last=False)
         else:
             self._by_address.move_to_end(address)
-        wait = max(bucket.wait(self._each, now), self._all.wait(self._together, now))
-        if not wait:
-            bucket.tokens -= 1
-            self._all.tokens -= 1
-        return wait
+        wait, wait_together = bucket.wait(self._each, now), self._all.wait(self._together, now)
+        if wait or wait_together:
+            return max(wait, wait_together)
+        bucket.tokens -= 1
+        self._all.tokens -= 1
+        return 0.0
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ class _Bucket:
 
     def wait(self, rate: Rate, now: float) -> float:
         """Fill up, and say how long until there is a whole token."""
-        self.tokens = min(rate.burst, self.tokens + max(now - self.at, 0.0) * rate.per_s)
-        self.at = now
+        if now > self.at:
+            filled = self.tokens + (now - self.at) * rate.per_s
+            self.tokens = filled if filled < rate.burst else rate.burst
+            self.at = now
         return 0.0 if self.tokens >= 1 else (1 - self.tokens) / rate.per_s

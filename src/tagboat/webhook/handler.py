@@ -17,7 +17,7 @@ from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
-from tagboat.intake.intake import Intake
+from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.account import account
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
@@ -142,7 +142,7 @@ class WebhookHandler:
             shape = recognise(call)
             sender = shape.NAME
             news = shape.read(call)
-            images = await self._images(news, hook)
+            images = await self._images(news, hook) if news.hostless or hook else news.images
         except InvalidValueError as error:
             return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept)
         self._count_accepted()
@@ -150,7 +150,7 @@ class WebhookHandler:
             await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own", kept)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
         pushes = [Push(image, Source.WEBHOOK) for image in images]
-        return _Answer(HTTPStatus.ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept))
+        return _Answer(ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept))
 
     async def _images(self, news: News, hook: Hook | None) -> Sequence[ImageRef]:
         """The images, with the host that a sender may leave out; raises InvalidValueError for one that is not the hook's."""
