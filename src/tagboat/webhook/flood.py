@@ -51,7 +51,6 @@ class _Bucket:
     def wait(self, rate: Rate, now: float) -> float:
         """Fill up, and say how long until there is a whole token."""
         if now > self.at:
-            filled = self.tokens + (now - self.at) * rate.per_s
-            self.tokens = filled if filled < rate.burst else rate.burst
+            self.tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_s)
             self.at = now
         return 0.0 if self.tokens >= 1 else (1 - self.tokens) / rate.per_s
