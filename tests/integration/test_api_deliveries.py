@@ -149,16 +149,29 @@ async def test_deliveries_come_newest_first_in_pages(api: Api) -> None:
 
 
 async def test_once_more_answers_with_the_receipt(api: Api) -> None:
-    receipt = {"delivery": "y", "pushes": [PUSH]}
-    delivery = await keep(api, receipt)
-    cut = await keep(api, receipt, truncated=True)
+    url = (await api.caller.get("/api/settings/webhook")).json["url"].removeprefix("https://tagboat.example.com")
+    first = (await api.anonymous.post(url, {"image": "git.example.com/acme/app:v1"})).json
 
-    answer = await api.caller.post(f"/api/deliveries/{delivery.id}/redeliver")
-    refused = await api.caller.post(f"/api/deliveries/{cut.id}/redeliver")
+    answer = await api.caller.post(f"/api/deliveries/{first['delivery']}/redeliver")
 
-    assert (answer.status, answer.json) == (202, receipt)
-    assert answer.headers["content-type"] == "application/json"
-    assert (refused.status, "only the beginning" in refused.json["detail"]) == (409, True)
+    assert (answer.status, answer.headers["content-type"]) == (202, "application/json")
+    assert answer.json["pushes"][0] | {"reason": ""} == first["pushes"][0] | {
+        "outcome": "merged", "project_created": False, "reason": "",
+    }  # fmt: skip
+    assert [item["id"] for item in await listed(api)] == [answer.json["delivery"], first["delivery"]]
+
+
+async def test_once_more_of_what_cannot_be_taken_in_says_why(api: Api) -> None:
+    cut = await keep(api, {"pushes": [PUSH]}, body='{"image": "a', truncated=True)
+    bad = await keep(
+        api, {"reason": "no"}, status=400, body='{"image": "UPPER"}', headers={"content-type": "application/json"}
+    )
+
+    answers = [await api.caller.post(f"/api/deliveries/{delivery.id}/redeliver") for delivery in (cut, bad)]
+
+    assert [answer.status for answer in answers] == [409, 422]
+    assert "was not kept whole" in answers[0].json["detail"]
+    assert "UPPER" in answers[1].json["detail"]
 
 
 @pytest.mark.parametrize("unknown", ["0" * 24, "none", "%00"])

@@ -11,6 +11,7 @@ from tagboat.core.catalog import KnownTag
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.polling import PollReport, PollState
+from tagboat.core.push import Source
 from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import put_instance
 
@@ -148,7 +149,40 @@ async def test_tags_come_in_pages(api: Api) -> None:
     assert [item["tag"] for item in first["items"]] == ["v0", "v1", "v2"]
     assert [item["tag"] for item in second["items"]] == ["v3", "v4"]
     assert second["next"] is None
-    assert first["items"][0] == {"tag": "v0", "digest": None, "first_seen": "2026-05-01T12:00:00Z", "source": "webhook"}
+    assert first["items"][0] == {
+        "tag": "v0",
+        "digest": None,
+        "first_seen": "2026-05-01T12:00:00Z",
+        "source": "webhook",
+        "reason": "the project app has no stage yet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tag", "source", "reason"),
+    [
+        ("v1", Source.WEBHOOK, "tag v1 matches v*: a push of it is deployed to the stage prod"),
+        (
+            "v1",
+            Source.POLL,
+            (
+                "tag v1 matches v*: a push of it is deployed to the stage prod, while a poll deploys only the newest of what "
+                "it finds, and nothing at the first"
+            ),
+        ),
+        ("dev-1", Source.POLL, "tag dev-1 matches dev-*, but auto_deploy of the stage dev is off"),
+        ("x", Source.POLL, "tag x matches no stage's pattern (tried dev dev-*, prod v*)"),
+    ],
+)
+async def test_each_tag_says_what_is_done_about_it_and_why(api: Api, tag: str, source: Source, reason: str) -> None:
+    made = await make(api)
+    stages = f"/api/projects/{made['id']}/stages"
+    await api.caller.post(stages, {"name": "dev", "tag_pattern": "dev-*", "auto_deploy": False})
+    await api.caller.post(stages, {"name": "prod", "tag_pattern": "v*"})
+    known = KnownTag(project_id=made["id"], tag=tag, digest=None, first_seen=NOON, source=source)
+    await api.store.write(lambda tx: tx.record_tag(known))
+
+    assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"][0]["reason"] == reason
 
 
 async def test_projects_come_in_pages_in_order_of_name(api: Api) -> None:

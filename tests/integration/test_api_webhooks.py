@@ -82,6 +82,36 @@ async def test_a_revoked_one_is_gone(api: Api) -> None:
     assert await api.store.read(lambda reader: reader.hooks()) == []
 
 
+async def test_a_url_takes_its_own_projects_image_until_it_is_made_anew_or_revoked(api: Api) -> None:
+    made = await make(api, await project(api))
+
+    async def call(url: str, image: str = "git.example.com/acme/app:v1") -> int:
+        return (await api.anonymous.post(url.removeprefix("https://tagboat.example.com"), {"image": image})).status
+
+    assert await call(made["url"]) == 202
+    assert await call(made["url"], "git.example.com/acme/other:v1") == 400
+    fresh = (await api.caller.post(f"/api/webhooks/{made['id']}/rotate")).json["url"]
+    assert (await call(made["url"]), await call(fresh)) == (404, 202)
+    await api.caller.delete(f"/api/webhooks/{made['id']}")
+    assert await call(fresh) == 404
+
+
+async def test_a_signature_is_demanded_from_the_next_call_on(api: Api) -> None:
+    made = await make(api, await project(api))
+    path = made["url"].removeprefix("https://tagboat.example.com")
+    news = {"image": "git.example.com/acme/app:v1"}
+    signature = {"kind": "header", "header": "Authorization", "secret": f"Bearer {SECRET}"}
+    await api.caller.patch(f"/api/webhooks/{made['id']}", {"signature": signature})
+
+    unsigned = await api.anonymous.post(path, news)
+    signed = [await api.anonymous.call("POST", path, news, {"authorization": f"{word}{SECRET}"}) for word in ("", "Bearer ")]
+
+    assert (unsigned.status, [answer.status for answer in signed]) == (404, [202, 202])
+    assert SECRET not in (await api.caller.get("/api/deliveries")).body.decode()
+    newest = (await api.caller.get("/api/deliveries")).json["items"][0]["id"]
+    assert SECRET not in (await api.caller.get(f"/api/deliveries/{newest}")).body.decode()
+
+
 async def test_names_are_unique_within_a_project(api: Api) -> None:
     first, other = await project(api), await project(api, "other")
     await make(api, first)

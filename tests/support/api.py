@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError
+from tagboat.core.errors import RegistryError, RegistryNotFoundError
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
@@ -155,13 +155,8 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
     async def new_secret() -> str:
         return await regenerate_webhook_secret(store)
 
-    async def redeliver(delivery_id: str) -> bytes:
-        delivery = await store.read(lambda reader: reader.delivery(delivery_id))
-        if delivery.truncated:
-            raise ConflictError("of that call's body only the beginning is kept, so it cannot be delivered once more")
-        return delivery.result.encode()
-
     deployer = DeployQueue(lambda: datetime.now(UTC))
+    webhook = WebhookHandler(store, deployer, NoInspector())
     app = build_api(
         ApiParts(
             store=store,
@@ -170,9 +165,9 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             polls=polls,
             ingress=ingress or NoIngress(),
             examine=examine,
-            webhook=WebhookHandler(store, deployer, NoInspector()).router(),
+            webhook=webhook.router(),
             new_secret=new_secret,
-            redeliver=redeliver,
+            redeliver=webhook.redeliver,
             list_images=registries.list_images,
             list_tags=registries.list_tags,
             ingress_trouble=ways.ask if ingress else None,

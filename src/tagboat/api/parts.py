@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import TagboatError
 from tagboat.core.image import ImageName
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
@@ -32,11 +31,6 @@ class Check(Protocol):
         """What was found, and what to do about it."""
 
 
-async def _unwired(*_: object) -> Any:  # noqa: ANN401 - stands in for functions that return something each
-    """What a server answers that was built without the part asked for."""
-    raise TagboatError("this server was built without that part")
-
-
 class Found(Protocol):
     """The images of a registry. `whole` is False if there are more than are listed."""
 
@@ -56,8 +50,8 @@ class ApiParts:
     `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests
     a registry, with the list of an image's tags where one is given; `list_images` lists a registry's images, `list_tags` an
     image's tags, both raise RegistryError; `redeliver` carries out the delivery of an id once more and returns the receipt's
-    JSON, or raises NotFoundError or ConflictError; `abandon` makes the worker let go of the deploys of stages;
-    `ingress_trouble` says what is wrong with the ingress, None for nothing, and is itself None where there is to be no
+    JSON, or raises NotFoundError, ConflictError or InvalidValueError; `abandon` makes the worker let go of the deploys of
+    stages; `ingress_trouble` says what is wrong with the ingress, None for nothing, and is itself None where there is to be no
     ingress; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
     `public_url` has no trailing slash; `base_domain` is what the stages' own addresses end with, in lower case.
     """
@@ -70,10 +64,10 @@ class ApiParts:
     examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]
     webhook: ASGIApp
     new_secret: Callable[[], Awaitable[str]]
-    redeliver: Callable[[str], Awaitable[bytes]] = _unwired
-    list_images: Callable[[Registry], Awaitable[Found]] = _unwired
-    list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]] = _unwired
-    ingress_trouble: Callable[[], Awaitable[str | None]] | None = None
+    redeliver: Callable[[str], Awaitable[bytes]]
+    list_images: Callable[[Registry], Awaitable[Found]]
+    list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
+    ingress_trouble: Callable[[], Awaitable[str | None]] | None
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     tokens: tuple[str, ...] = field(repr=False)
     public_url: str

@@ -88,9 +88,10 @@ async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.
     """The tags that are known, in order of their text."""
 
     def read(reader: Reader) -> schemas.Page[schemas.KnownTag]:
-        tags = reader.known_tags(reader.project(project_id).id, page.after, page.with_next)
+        project, stages = reader.project(project_id), reader.stages(project_id)
+        tags = reader.known_tags(project.id, page.after, page.with_next)
         shown, cursor = page.cut(tags, lambda tag: tag.tag)
-        return schemas.Page(items=[tag_view(tag) for tag in shown], next=cursor)
+        return schemas.Page(items=[tag_view(tag, project, stages) for tag in shown], next=cursor)
 
     return await parts.store.read(read)
 

@@ -109,12 +109,13 @@ class PollOutcome(Answer):
 
 
 class KnownTag(Answer):
-    """A tag that some source has named."""
+    """A tag that some source has named. `reason` says what is done about it as things stand, and which rule says so."""
 
     tag: str
     digest: str | None
     first_seen: datetime
     source: str
+    reason: str
 
 
 class StageAsked(RunAsked):
