@@ -17,6 +17,7 @@ from tagboat.core.catalog import Project, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
 from tagboat.core.errors import (
     DeployFailedError,
+    EngineUnavailableError,
     IngressError,
     InvalidValueError,
     NotFoundError,
@@ -51,6 +52,7 @@ class Pipeline:
         self._containers = Containers(parts, self._journal)
         self._finished: Step | None = None
         self._at: StepName | None = None
+        self._engine_left = False
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -122,6 +124,7 @@ class Pipeline:
                 wait = next(waits, None) if error.retryable else None
                 if wait is None:
                     raise DeployFailedError(str(error)) from error
+                self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
                 log.warning("step will be tried again", action=name.value, reason=str(error), wait_s=wait)
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
                 await asyncio.sleep(wait)
@@ -202,8 +205,15 @@ class Pipeline:
 
     async def _check(self) -> Step:
         scene = await self._journal.scene()
+        await self._wake(scene)
         reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
         return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
+
+    async def _wake(self, scene: Scene) -> None:
+        """Start the new container again if the engine has been away: had it been restarted, it would have ended them all."""
+        if self._engine_left and scene.own is not None:
+            await self._engine.start(scene.own.container)
+            self._engine_left = False
 
     async def _switch(self) -> Step:
         scene = await self._journal.scene()
@@ -220,6 +230,7 @@ class Pipeline:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead back")
         if not scene.stage.watch_s:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
+        await self._wake(scene)
         reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
 

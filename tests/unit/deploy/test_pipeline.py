@@ -506,6 +506,22 @@ async def test_an_app_that_exits_fails_the_deploy_at_once_with_its_last_words(wo
     assert world.clock.slept == []
 
 
+async def test_a_container_that_ended_with_the_engine_is_started_again(world: World) -> None:
+    await world.ship("v1")
+    world.publish("v2")
+    deploy = await world.queue("v2")
+
+    async def restart_the_engine() -> None:
+        world.engine.exit(world.container_of(deploy), 0)
+        world.engine.fail("status", EngineUnavailableError("it is restarted"))
+
+    world.rim.before("status", restart_the_engine)
+    ended = await world.carry_out(deploy)
+
+    assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+    assert await world.is_running(world.container_of(deploy))
+
+
 async def test_a_container_that_vanishes_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
