@@ -25,7 +25,7 @@ from typing import Any
 
 import structlog
 
-from tagboat.cli.main import run
+from tagboat.cli.entry import run
 from tagboat.engine.docker import DockerEngine
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master

@@ -49,13 +49,23 @@ class OwnEngine:
             time.sleep(0.1)
 
     def kill(self) -> None:
+        """Let it die, and containerd, whose parent it was, with it."""
         assert self._process is not None
+        helper_file = self._directory / "exec" / "containerd" / "containerd.pid"
+        helper = int(helper_file.read_text())
         self._process.kill()
         self._process.wait()
+        end = time.monotonic() + _UP_S
+        while Path(f"/proc/{helper}/exe").exists():
+            assert time.monotonic() < end, "containerd outlives dockerd"
+            time.sleep(0.02)
+        helper_file.unlink()  # where nobody collects the dead, the next one would take this for a sign of life
 
     def stop(self) -> None:
         """End it, with all that it runs."""
         assert self._process is not None
+        if self._process.poll() is not None:
+            self.start()
         self._process.terminate()
         self._process.wait(60)
 
@@ -77,4 +87,12 @@ def own_engine() -> Iterator[OwnEngine]:
     finally:
         engine.stop()
         subprocess.run(["ip", "link", "delete", bridge], check=True)
+        for mount in _mounts_below(directory):
+            subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(directory)
+
+
+def _mounts_below(directory: Path) -> list[str]:
+    """Deepest first; what was killed has not unmounted them."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return sorted((place for place in mounted if place.startswith(f"{directory}/")), reverse=True)

@@ -270,7 +270,7 @@ def world(
     server_engine: str | None = None,
     **server: Any,  # noqa: ANN401 - fields of FaultyServer
 ) -> Iterator[World]:
-    """A running one; at the end what it made is removed. `server_engine` is where the server finds the engine, if elsewhere."""
+    """A running one; at the end what it made is removed. `server_engine` is where the server finds the engine."""
     faulty = FaultyServer(directory, server_engine or engine_url, **server)
     faulty.order()
     made = World(faulty, engine_url, registry, shown or registry)
