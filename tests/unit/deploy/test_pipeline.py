@@ -512,7 +512,7 @@ async def test_a_container_that_ended_with_the_engine_is_started_again(world: Wo
     deploy = await world.queue("v2")
 
     async def restart_the_engine() -> None:
-        world.engine.exit(world.container_of(deploy), 0)
+        await world.engine.stop(world.container_of(deploy))
         world.engine.fail("status", EngineUnavailableError("it is restarted"))
 
     world.rim.before("status", restart_the_engine)
