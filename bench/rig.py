@@ -109,7 +109,7 @@ def tagboat(data_dir: Path, ingress_port: int | None = None) -> Iterator[Server]
 
 
 def _command() -> Sequence[str]:
-    if importlib.util.find_spec("tagboat.cli.main"):
+    if importlib.util.find_spec("tagboat.cli.entry"):
         return (str(Path(sys.executable).with_name("tagboat")), "serve")
     return (sys.executable, "-c", _SERVE)
 

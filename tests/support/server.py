@@ -19,7 +19,7 @@ from tagboat.ingress.process import end_haproxy
 from tests.support.ports import free_port
 
 TOKEN = "an-admin-token-for-tests"
-PROGRAM = (sys.executable, "-c", "from tagboat.cli.main import run; run()")
+PROGRAM = (sys.executable, "-c", "from tagboat.cli.entry import run; run()")
 _READY_S = 20.0
 _WAIT_S = 60.0
 

@@ -1,9 +1,6 @@
-"""The command line: what there is, and how failures are told."""
+"""The command line: what there is."""
 
-import os
-import sys
-from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated
 
 import typer
 
@@ -11,7 +8,6 @@ from tagboat import __version__
 from tagboat.cli import complete, deliveries_app, webhook_app
 from tagboat.cli.asking import Json, OneProject, Project, StageName, Wait, ask
 from tagboat.cli.place import this_place
-from tagboat.core.errors import TagboatError
 
 HELP = """Push an image, and it is live, or the old one still is.
 
@@ -33,43 +29,6 @@ Examples:
 app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 projects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(projects, name="projects")
-
-
-def run() -> None:
-    """Run the command line and end the process: 0 done, 1 failed, 2 usage. A failure is one line on stderr."""
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
-    try:
-        try:
-            app(prog_name="tagboat")
-        finally:
-            sys.stdout.flush()
-    except TagboatError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        _leave_stdout()
-        sys.exit(1)
-    except OSError as error:
-        _leave_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
-
-
-def _fail(words: str) -> NoReturn:
-    print(f"tagboat: {' '.join(words.split())}", file=sys.stderr)  # noqa: T201 - how failures are told
-    sys.exit(1)
-
-
-def _leave_stdout() -> None:
-    """Let what is still to be written go nowhere: Python would try again at its end, and complain."""
-    with _nowhere() as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def _nowhere() -> TextIO:
-    """What stands in for a stream that is closed."""
-    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _version(*, wanted: bool) -> None:

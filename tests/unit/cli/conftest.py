@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli.fake_server import TOKEN, FakeServer, fake_server
 
-PROGRAM = (sys.executable, "-c", "from tagboat.cli.main import run; run()")
+PROGRAM = (sys.executable, "-c", "from tagboat.cli.entry import run; run()")
 _OURS = ("TAGBOAT_", "DOCKER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 
 

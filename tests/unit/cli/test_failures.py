@@ -104,7 +104,7 @@ def test_an_unknown_setting_is_named(here: Tagboat, command: str) -> None:
 
 
 def test_a_reader_that_has_seen_enough_hears_no_complaint(tagboat: Tagboat) -> None:
-    command = f'{sys.executable} -c "from tagboat.cli.main import run; run()" projects | true'
+    command = f'{sys.executable} -c "from tagboat.cli.entry import run; run()" projects | true'
     done = subprocess.run(command, shell=True, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False)  # noqa: S602 - a pipe is what this is about
     assert done.stderr == ""
 
@@ -119,7 +119,7 @@ def test_output_that_cannot_be_written(tagboat: Tagboat) -> None:
 
 
 def test_a_stdout_that_is_closed(tagboat: Tagboat) -> None:
-    command = f'{sys.executable} -c "from tagboat.cli.main import run; run()" projects >&-'
+    command = f'{sys.executable} -c "from tagboat.cli.entry import run; run()" projects >&-'
     done = subprocess.run(command, shell=True, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False)  # noqa: S602 - only a shell closes it
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -145,7 +145,7 @@ def test_help_of_every_command(here: Tagboat, server: FakeServer) -> None:
 def loaded(tagboat: Tagboat, *words: str) -> set[str]:
     """The modules in memory after a command."""
     program = (
-        "import sys\nfrom tagboat.cli.main import run\n"
+        "import sys\nfrom tagboat.cli.entry import run\n"
         f"sys.argv = {['tagboat', *words]!r}\n"
         "try: run()\nexcept SystemExit as end: assert end.code == 0\n"
         "print(*sys.modules)"
