@@ -1,5 +1,6 @@
 """What every call passes: addresses, methods, tokens, bodies; and how the API says no."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,16 @@ async def test_health_tells_of_an_ingress_in_trouble_and_stays_well(tmp_path: Pa
         answer = await api.anonymous.get("/api/health")
 
     assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (200, "ok", said)
+
+
+async def test_those_who_ask_for_health_at_one_time_are_told_the_same(tmp_path: Path) -> None:
+    with running_api(tmp_path, MemoryIngress()) as api:
+        answers = await asyncio.gather(*(api.anonymous.get("/api/health") for _ in range(50)))
+        asked = api.ways.asked
+        await api.anonymous.get("/api/health")
+
+    assert {answer.body for answer in answers} == {answers[0].body}
+    assert (asked, api.ways.asked) == (1, 2)
 
 
 async def test_health_is_503_without_the_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

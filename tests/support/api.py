@@ -103,9 +103,11 @@ class Ways:
     """An ingress that says what is wrong with it. A real one need not run for that."""
 
     trouble: str | None = None
+    asked: int = 0
 
     async def ask(self) -> str | None:
         """What is wrong."""
+        self.asked += 1
         return self.trouble
 
 

@@ -58,6 +58,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
+    app.state.health = health.Rounds()
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.parts import Parts
+from tagboat.api.parts import ApiParts, Parts
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import IngressUnavailableError, TagboatError
 
@@ -22,21 +22,41 @@ log = structlog.get_logger("tagboat.health")
 _responses: Responses = {500: problems()[500], 503: {"model": schemas.Health, "description": "The database is out of reach."}}
 
 
+class Rounds:
+    """Rounds of checks. Anybody may ask, as often as they like: all who ask during a round are told what it finds."""
+
+    def __init__(self) -> None:
+        self._under_way: asyncio.Task[dict[str, str]] | None = None
+
+    async def ask(self, parts: ApiParts) -> dict[str, str]:
+        """What the round under way finds, or a new one."""
+        if self._under_way is None:
+            self._under_way = asyncio.create_task(_round(parts))
+            self._under_way.add_done_callback(self._end)
+        # Whoever hangs up takes nothing from the others.
+        return await asyncio.shield(self._under_way)
+
+    def _end(self, _: asyncio.Task[dict[str, str]]) -> None:
+        self._under_way = None
+
+
 @router.get(HEALTH_PATH, responses=_responses)
-async def get_health(parts: Parts, response: Response) -> schemas.Health:
+async def get_health(request: Request, parts: Parts, response: Response) -> schemas.Health:
     """How the server is; without its database it is of no use, without engine or ingress it still takes pushes in."""
+    rounds: Rounds = request.app.state.health
+    checks = await rounds.ask(parts)
+    well = checks["database"] == "ok"
+    response.status_code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    return schemas.Health(status="ok" if well else "unavailable", version=parts.version, checks=checks)
+
+
+async def _round(parts: ApiParts) -> dict[str, str]:
     database, engine, ingress = await asyncio.gather(
         _check("database", parts.store.read(lambda reader: reader.setting(INSTALLATION_ID))),
         _check("engine", parts.engine.version()),
         _check("ingress", _ask(parts.ingress_trouble)) if parts.ingress_trouble else _none(),
     )
-    well = database == "ok"
-    response.status_code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    return schemas.Health(
-        status="ok" if well else "unavailable",
-        version=parts.version,
-        checks={"database": database, "engine": engine, "ingress": ingress},
-    )
+    return {"database": database, "engine": engine, "ingress": ingress}
 
 
 async def _ask(trouble: Callable[[], Awaitable[str | None]]) -> None:
