@@ -243,14 +243,14 @@ async def leading(world: World, leads: int) -> list[float]:
     began: list[float] = []
 
     async def note() -> None:
-        began.append(world.clock.now().timestamp())
+        began.append(asyncio.get_running_loop().time())
         world.rim.before("lead", note)
 
     world.rim.before("lead", note)
     running = asyncio.create_task(traffic.run())
     await asyncio.sleep(0)  # it reads before anybody else does
     while len(began) < leads and not running.done():
-        world.clock.move(0.25)
+        world.clock.move(0.05)
         await world.instances()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
