@@ -1,21 +1,26 @@
 """The poller over the real store, with a registry that fails as it is told."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar, cast
 
 import pytest
 
-from tagboat.core.catalog import Project, Registry
+from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.errors import RegistryError, RegistryRateLimitedError, RegistryUnreachableError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
-from tagboat.core.ports import Tx
+from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry.poller import Poller
+from tagboat.registry.rounds import BATCH, PER_REGISTRY
 from tagboat.store import SqlStore, open_store
 
+T = TypeVar("T")
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "git.example.com"
@@ -28,9 +33,16 @@ class Tags:
     tags: list[str] = field(default_factory=list)
     error: RegistryError | None = None
     asked: int = 0
+    at_a_time: int = 0
+    most_at_a_time: int = 0
+    on_asked: Callable[[], Awaitable[None]] | None = None
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
         self.asked += 1
+        self.at_a_time += 1
+        self.most_at_a_time = max(self.most_at_a_time, self.at_a_time)
+        await (self.on_asked() if self.on_asked else asyncio.sleep(0))
+        self.at_a_time -= 1
         if self.error is not None:
             raise self.error
         return self.tags
@@ -40,6 +52,39 @@ class Tags:
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
         return ImageInfo()
+
+
+@dataclass
+class Watched:
+    """A store that notes, for each write transaction, what was called in it."""
+
+    store: SqlStore
+    writes: list[list[str]]
+
+    @property
+    def exclusive(self) -> bool:
+        return self.store.exclusive
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        return await self.store.read(work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        calls: list[str] = []
+        self.writes.append(calls)
+        return await self.store.write(lambda tx: work(cast("Tx", _Recorder(tx, calls))))
+
+    def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
+        self.store.listen(topic, callback)
+
+
+class _Recorder:
+    def __init__(self, tx: Tx, calls: list[str]) -> None:
+        self._tx = tx
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> object:
+        self._calls.append(name)
+        return getattr(self._tx, name)
 
 
 @dataclass
@@ -61,6 +106,12 @@ def poller(store: SqlStore, tags: Tags, clock: Clock) -> Poller:
     return Poller(store, DeployQueue(clock), tags, clock=clock, holder="me", tally=Tally())
 
 
+async def cycle(subject: Poller) -> None:
+    """Have it poll every project on schedule, and return when all is done."""
+    async with asyncio.TaskGroup() as rounds:
+        await subject._begin(rounds)
+
+
 async def add_projects(store: SqlStore, count: int) -> None:
     def work(tx: Tx) -> None:
         for number in range(count):
@@ -71,13 +122,90 @@ async def add_projects(store: SqlStore, count: int) -> None:
 
 
 async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: SqlStore) -> None:
-    await add_projects(store, 1)
+    await add_projects(store, 2)
     project = await store.read(lambda reader: reader.project("p0"))
-    subject = poller(store, Tags(error=RegistryUnreachableError("down")), Clock())
-    await store.write(lambda tx: tx.delete_project("p0"))
-    report = await subject._poll(project)
-    assert report.error == "the project was deleted meanwhile"
-    await subject._note_error("p0", "down")
+    tags = Tags(["v1"], RegistryUnreachableError("down"))
+    subject = poller(store, tags, Clock())
+    tags.on_asked = lambda: store.write(lambda tx: tx.delete_project("p0"))
+    await cycle(subject)
+    assert (await subject._poll(project)).error == "the project was deleted meanwhile"
+    assert (await store.read(lambda reader: reader.poll_state("p1"))).error == "down"
+
+
+async def test_a_round_at_rest_writes_nothing_but_its_time(store: SqlStore) -> None:
+    await add_projects(store, 40)
+    clock = Clock()
+    tags = Tags(["v1"])
+    subject = poller(store, tags, clock)
+    await cycle(subject)
+    clock.now += timedelta(minutes=5)
+    writes: list[list[str]] = []
+    subject._store = Watched(store, writes)
+    await cycle(subject)
+    assert {call for calls in writes for call in calls if call.startswith(("put", "add", "record"))} == {"put_poll_state"}
+    assert [len(calls) <= 2 * BATCH for calls in writes] == [True] * len(writes)
+    assert tags.asked == 80
+    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    assert {state.last_at for state in states} == {clock.now}
+
+
+async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) -> None:
+    await add_projects(store, 20)
+    pattern = parse_tag_pattern("v*")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p7", name="live", pattern=pattern, created_at=NOW)))
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Clock())
+    await cycle(subject)
+    await cycle(subject)
+    tags.tags = ["v1", "v2"]
+    await cycle(subject)
+    deploys = await store.read(lambda reader: reader.deploys())
+    assert [(deploy.project_id, deploy.tag) for deploy in deploys] == [("p7", "v2")]
+    await cycle(subject)
+    assert len(await store.read(lambda reader: reader.deploys())) == 1
+
+
+async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_first(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Clock())
+    await cycle(subject)
+
+    def change(tx: Tx) -> None:
+        tx.put_project(replace(tx.project("p0"), image=ImageName(HOST, "acme/other")))
+        tx.forget_tags("p0")
+
+    tags.on_asked = lambda: store.write(change)
+    await cycle(subject)
+    assert (await store.read(lambda reader: reader.poll_state("p0"))).first_done is False
+    tags.on_asked = None
+    assert (await subject.poll_now("p0")).first_poll
+
+
+async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(store: SqlStore) -> None:
+    await add_projects(store, 40)
+    clock = Clock()
+    tags = Tags(["v1"])
+    subject = poller(store, tags, clock)
+    await cycle(subject)
+    tags.error = RegistryUnreachableError("down")
+    await cycle(subject)
+    assert tags.asked <= 40 + PER_REGISTRY + BATCH
+    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    assert {state.error for state in states} == {"down"}
+    tags.error = None
+    clock.now += timedelta(minutes=1)
+    await cycle(subject)
+    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    assert {state.error for state in states} == {None}
+    assert (await store.read(lambda reader: reader.registry_backoff(HOST))).failures == 0
+
+
+async def test_no_more_than_a_few_are_asked_at_a_time(store: SqlStore) -> None:
+    await add_projects(store, 30)
+    tags = Tags(["v1"])
+    await cycle(poller(store, tags, Clock()))
+    assert 1 < tags.most_at_a_time <= PER_REGISTRY
 
 
 async def test_an_outage_counts_once_however_many_projects_it_hits(store: SqlStore) -> None:

@@ -1,5 +1,6 @@
 """Registries as they are: each quirk of `registry_quirks` alone, in a test of its name, against a server that has it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -379,7 +380,8 @@ async def _a_poll_waits_for_its_budget(client: RegistryClient, fake: FakeRegistr
     fake.pulls = 5
     await client.resolve(app(fake), "blue", None)
     subject = _poller(store, client, clock)
-    await subject._cycle()
+    async with asyncio.TaskGroup() as rounds:
+        await subject._begin(rounds)
     waiting = await store.read(lambda reader: reader.poll_state("p1"))
     assert "polls on schedule leave the last 50% to people" in str(waiting.error)
     assert await _known(store) == ["v1"]

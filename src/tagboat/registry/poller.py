@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.catalog import Project
 from tagboat.core.decision import Decision, decide
-from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import (
     NotFoundError,
     RegistryError,
@@ -30,10 +30,10 @@ from tagboat.core.tags import Candidate, is_semver
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
 from tagboat.registry.failures import BudgetSpentError
+from tagboat.registry.rounds import Note, Round, spacing
+from tagboat.registry.situation import Situation, read_situation
 from tagboat.registry.timetable import Timetable
 
-PER_REGISTRY = 4
-"""How many repositories of one registry are asked at a time."""
 LEASE = "poller"
 LEASE_S = 60.0
 _FIRST_BACKOFF_S = 5.0
@@ -41,17 +41,6 @@ _LONGEST_BACKOFF_S = 600.0
 _MOST_INSPECTED = 50
 
 log = structlog.get_logger("tagboat.poller")
-
-
-@dataclass(frozen=True, slots=True)
-class _Situation:
-    project: Project
-    registry: Registry | None
-    stages: Sequence[Stage]
-    live: Sequence[Instance]
-    known: Mapping[str, KnownTag]
-    state: PollState
-    tags: TagSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +54,23 @@ class _Looked:
         """What to choose from: a tag that is no image, such as a build's cache, only where nothing else is new."""
         images = [tag for tag in tags if tag not in self.imageless] or tags
         return [Candidate(tag, self.created.get(tag)) for tag in images]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one poll learnt of a repository: its tags, the digests of the watched ones, and what was looked at besides."""
+
+    listed: Sequence[str]
+    digests: Mapping[str, Digest]
+    looked: _Looked
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A round that is due at one registry."""
+
+    projects: Sequence[Project]
+    spacing_s: float
 
 
 class Poller:
@@ -92,7 +98,10 @@ class Poller:
         self._holder = holder
         self._tally = tally
         self._timetable = Timetable(store, clock, self._claim)
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._backoffs: dict[str, RegistryBackoff] = {}
+        self._due: dict[str, _Plan] = {}
+        self._busy: set[str] = set()
 
     def next_at(self) -> datetime | None:
         """When the next scheduled poll is due, None before that is known."""
@@ -100,17 +109,17 @@ class Poller:
 
     async def run(self) -> None:
         """Poll every project whenever the schedule says so, until cancelled."""
-        while True:
-            await self._timetable.wait()
-            try:
-                await self._cycle()
-            except StoreUnavailableError as error:
-                log.warning("not polled", action="poll", reason=str(error))
+        async with asyncio.TaskGroup() as rounds:
+            while True:
+                await self._timetable.wait()
+                try:
+                    await self._begin(rounds)
+                except StoreUnavailableError as error:
+                    log.warning("not polled", action="poll", reason=str(error))
 
     async def poll_now(self, project_id: str) -> PollReport:
         """Poll one project, whatever the backoff says; not while the registry's `Retry-After` is in force."""
-        project = await self._store.read(lambda reader: reader.project(project_id))
-        backoff = await self._backoff(project.image.host)
+        project, backoff = await self._store.read(lambda reader: _with_backoff(reader, project_id))
         if backoff.refused_until and backoff.refused_until > self._clock():
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
             error = f"{backoff.host} asks to be left alone until {until}"
@@ -123,55 +132,94 @@ class Poller:
         now = self._clock()
         return tx.acquire_lease(LEASE, self._holder, now, now + timedelta(seconds=LEASE_S))
 
-    async def _cycle(self) -> None:
+    async def _begin(self, rounds: asyncio.TaskGroup) -> None:
+        """Begin a round at every registry; one that is not done with its last begins when it is, and no other waits for it.
+
+        In the order of their ids, which is that of their making, each project keeps its place while others come.
+        """
         hosts: defaultdict[str, list[Project]] = defaultdict(list)
-        for project in await self._store.read(lambda reader: reader.projects()):
+        for project in sorted(await self._store.read(lambda reader: reader.projects()), key=lambda project: project.id):
             hosts[project.image.host].append(project)
-        await asyncio.gather(*(self._poll_host(host, projects) for host, projects in hosts.items()))
+        room_s = (self._timetable.next_at - self._clock()).total_seconds() if self._timetable.next_at else 0
+        for host, projects in hosts.items():
+            self._due[host] = _Plan(projects, spacing(len(projects), room_s))
+            if host not in self._busy:
+                self._busy.add(host)
+                rounds.create_task(self._poll_host(host))
 
-    async def _poll_host(self, host: str, projects: Sequence[Project]) -> None:
-        places = asyncio.Semaphore(PER_REGISTRY)
+    async def _poll_host(self, host: str) -> None:
+        try:
+            while (plan := self._due.pop(host, None)) is not None:
+                await self._round(plan)
+        finally:
+            self._busy.discard(host)
 
-        async def poll(project: Project) -> None:
-            async with places:
-                backoff = await self._backoff(host)
-                if backoff.retry_at and backoff.retry_at > self._clock():
-                    await self._note_error(project.id, backoff.error)
-                else:
-                    await self._poll(project, sparing=True)
+    async def _round(self, plan: _Plan) -> None:
+        subject = Round(self._store, self._clock, self._sparing, self._backoffs, self._poll_due)
+        try:
+            await subject.run(plan.projects, plan.spacing_s)
+        except* StoreUnavailableError as errors:
+            log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
 
-        await asyncio.gather(*(poll(project) for project in projects))
-
-    async def _backoff(self, host: str) -> RegistryBackoff:
-        return await self._store.read(lambda reader: reader.registry_backoff(host))
-
-    async def _poll(self, project: Project, *, sparing: bool = False) -> PollReport:
-        tags = self._sparing if sparing else self._tags
-        async with self._locks[project.id]:
+    async def _poll(self, project: Project) -> PollReport:
+        """Poll a project now."""
+        async with self._lock(project.id):
             try:
-                report = await self._ask_or_note(project, tags)
+                situation = await self._store.read(lambda reader: read_situation(reader, project.id, self._tags))
+                report = await self._settle(situation, await self._find(situation))
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
-        self._tally.count("tagboat_polls_total", outcome="failed" if report.error else "done")
+        self._count(failed=report.error is not None)
         return report
 
-    async def _ask_or_note(self, project: Project, tags: TagSource) -> PollReport:
-        try:
-            return await self._ask(project.id, tags)
-        except RegistryError as error:
-            return await self._failed(project, error)
+    async def _poll_due(self, situation: Situation) -> Note | None:
+        """Poll a project whose turn it is; where there is no news, what is to be noted."""
+        async with self._lock(situation.project.id):
+            found = await self._find(situation)
+            if isinstance(found, _Found) and self._is_quiet(situation, found):
+                self._count(failed=False)
+                now = PollState(project_id=situation.project.id, first_done=True, last_at=self._clock())
+                return Note(situation.state, now)
+            with contextlib.suppress(NotFoundError):  # deleted meanwhile
+                report = await self._settle(situation, found)
+                self._count(failed=report.error is not None)
+        return None
 
-    async def _ask(self, project_id: str, tags: TagSource) -> PollReport:
-        """One listing, one HEAD for each watched tag, then everything written at once."""
-        situation = await self._store.read(lambda reader: _situation(reader, project_id, tags))
+    def _lock(self, project_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(project_id, asyncio.Lock())
+
+    def _count(self, *, failed: bool) -> None:
+        self._tally.count("tagboat_polls_total", outcome="failed" if failed else "done")
+
+    def _is_quiet(self, situation: Situation, found: _Found) -> bool:
+        """Whether the time of the poll is all there is to write: no news, and no outage that has just ended."""
+        backoff = self._backoffs.get(situation.project.image.host)
+        return not (situation.is_news(found.listed, found.digests) or (backoff and backoff.failures))
+
+    async def _find(self, situation: Situation) -> _Found | RegistryError:
+        """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""
         image, registry = situation.project.image, situation.registry
-        listed = await tags.list_tags(image, registry)
-        digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
-        news = find_news(listed, digests, situation.known, situation.live)
-        looked = await self._look_at(situation, news) if situation.state.first_done else _Looked()
-        return await self._store.write(lambda tx: self._admit(tx, situation.project, listed, digests, looked))
+        try:
+            listed = await situation.tags.list_tags(image, registry)
+            digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
+            looked = _Looked()
+            if situation.state.first_done and situation.is_news(listed, digests):
+                looked = await self._look_at(situation, find_news(listed, digests, situation.known, situation.live))
+        except RegistryError as error:
+            return error
+        return _Found(listed, digests, looked)
 
-    async def _digests(self, situation: _Situation, tags: Sequence[str]) -> dict[str, Digest]:
+    async def _settle(self, situation: Situation, found: _Found | RegistryError) -> PollReport:
+        """Write everything at once. Raises NotFoundError if the project was deleted."""
+        if isinstance(found, RegistryError):
+            return await self._failed(situation.project, found)
+        report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
+        host = situation.project.image.host
+        if report.error is None:
+            self._backoffs[host] = RegistryBackoff(host=host)
+        return report
+
+    async def _digests(self, situation: Situation, tags: Sequence[str]) -> dict[str, Digest]:
         """What `tags` point to, without those that the registry lists but does not have: they say nothing of the others."""
         digests: dict[str, Digest] = {}
         for tag in tags:
@@ -179,7 +227,7 @@ class Poller:
                 digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
         return digests
 
-    async def _look_at(self, situation: _Situation, news: News) -> _Looked:
+    async def _look_at(self, situation: Situation, news: News) -> _Looked:
         """Look at the images of new tags, but only where the tags' own order cannot say which is newest."""
         matched: defaultdict[str, list[str]] = defaultdict(list)
         for tag in (*news.fresh, *(tag for tag, _ in news.changed)):
@@ -199,69 +247,53 @@ class Poller:
                 created[tag] = info.created
         return _Looked(created, frozenset(imageless))
 
-    def _admit(
-        self,
-        tx: Tx,
-        asked: Project,
-        listed: Sequence[str],
-        digests: Mapping[str, Digest],
-        looked: _Looked,
-    ) -> PollReport:
+    def _admit(self, tx: Tx, asked: Project, found: _Found) -> PollReport:
         """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
-        situation = _situation(tx, asked.id, self._tags)
+        situation = read_situation(tx, asked.id, self._tags)
         first = not situation.state.first_done
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
-        news = find_news(listed, digests, situation.known, situation.live)
+        # What is no longer watched, since another tag went live, may change as it likes.
+        digests = {tag: found.digests[tag] for tag in watched(situation.stages, situation.live, tuple(found.digests))}
+        news = find_news(found.listed, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
         pushes = _pushes(situation, news, digests, first=first)
         for push in pushes.values():
             admission.record(push, situation.project)
-        deploys = [] if first else _queue(admission, situation, news, pushes, looked)
+        deploys = [] if first else _queue(admission, situation, news, pushes, found.looked)
         tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
         return PollReport(first_poll=first, new_tags=news.fresh, deploys=tuple(deploys))
 
     async def _failed(self, project: Project, error: RegistryError) -> PollReport:
-        """Put the error on the project, and back off where the registry as a whole failed."""
-        now = self._clock()
+        """Put the error on the project, and back off where the registry as a whole failed. Raises NotFoundError."""
+        now, host = self._clock(), project.image.host
+        outage = isinstance(error, RegistryUnreachableError | RegistryRateLimitedError)
+        # A spent budget stops what counts; lists and looks at digests cost nothing, and may go on.
+        backs_off = outage and not isinstance(error, BudgetSpentError)
 
-        def work(tx: Tx) -> PollReport:
+        def work(tx: Tx) -> tuple[PollReport, RegistryBackoff | None]:
             state = tx.poll_state(project.id)
             tx.project(project.id)
             tx.put_poll_state(replace(state, last_at=now, error=str(error)))
-            outage = isinstance(error, RegistryUnreachableError | RegistryRateLimitedError)
-            # A spent budget stops what counts; lists and looks at digests cost nothing, and may go on.
-            if outage and not isinstance(error, BudgetSpentError):
-                tx.put_registry_backoff(_next_backoff(tx.registry_backoff(project.image.host), error, now))
-            return PollReport(first_poll=not state.first_done, error=str(error))
+            backoff = _next_backoff(tx.registry_backoff(host), error, now) if backs_off else None
+            if backoff is not None:
+                tx.put_registry_backoff(backoff)
+            return PollReport(first_poll=not state.first_done, error=str(error)), backoff
 
         log.warning("poll failed", action="poll", project=project.name, reason=str(error))
-        return await self._store.write(work)
-
-    async def _note_error(self, project_id: str, error: str) -> None:
-        def work(tx: Tx) -> None:
-            tx.project(project_id)
-            tx.put_poll_state(replace(tx.poll_state(project_id), error=error))
-
-        with contextlib.suppress(NotFoundError):  # deleted meanwhile
-            await self._store.write(work)
+        report, backoff = await self._store.write(work)
+        if backoff is not None:
+            self._backoffs[host] = backoff
+        return report
 
 
-def _situation(reader: Reader, project_id: str, tags: TagSource) -> _Situation:
+def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBackoff]:
     project = reader.project(project_id)
-    return _Situation(
-        project=project,
-        registry=reader.registry_of(project),
-        stages=reader.stages(project_id),
-        live=reader.instances(project_id=project_id, states=[InstanceState.LIVE]),
-        known={known.tag: known for known in reader.known_tags(project_id)},
-        state=reader.poll_state(project_id),
-        tags=tags,
-    )
+    return project, reader.registry_backoff(project.image.host)
 
 
-def _pushes(situation: _Situation, news: News, digests: Mapping[str, Digest], *, first: bool) -> dict[str, Push]:
+def _pushes(situation: Situation, news: News, digests: Mapping[str, Digest], *, first: bool) -> dict[str, Push]:
     """What is to be recorded, by tag. The first poll leaves a changed digest unrecorded, so that the next one acts on it."""
     changed = {tag for tag, _ in news.changed}
     tags = dict.fromkeys((*news.fresh, *digests))
@@ -274,7 +306,7 @@ def _pushes(situation: _Situation, news: News, digests: Mapping[str, Digest], *,
 
 def _queue(
     admission: Admission,
-    situation: _Situation,
+    situation: Situation,
     news: News,
     pushes: Mapping[str, Push],
     looked: _Looked,

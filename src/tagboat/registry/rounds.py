@@ -1,0 +1,137 @@
+"""One round of scheduled polls at one registry: spread, a few at a time, and frugal with the database."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tagboat.core.catalog import Project
+from tagboat.core.errors import NotFoundError
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.registry.situation import Live, Situation, read_batch
+
+PER_REGISTRY = 6
+"""How many repositories of one registry are asked at a time. Two connections to it are left to people."""
+BATCH = 16
+"""Repositories whose situation is read, or whose quiet poll is noted, in one transaction."""
+SPACING_S = 0.05
+SHARE = 0.5
+"""The part of the time until the next round over which the polls of a round may be spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A poll state that takes the place of another, unless that is no longer in its place."""
+
+    was: PollState
+    now: PollState
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A repository to be asked no earlier than `at`, in seconds of the loop's clock."""
+
+    situation: Situation
+    at: float
+
+
+def spacing(count: int, room_s: float) -> float:
+    """Seconds between the beginnings of two polls of a round of `count`, when the next round is due in `room_s` seconds.
+
+    Few are made practically at once; thousands are spread, over a SHARE of the room at most.
+    """
+    return min(SPACING_S, SHARE * max(room_s, 0) / max(count, 1))
+
+
+class Round:
+    """A round over `projects`, in their order, which all have their image on one host.
+
+    `poll` polls one and returns what is to be noted if there was no news, None where it has written for itself. `backoffs`
+    is how the registries have been failing, as far as this server knows: by their hosts, and kept up by `poll`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        tags: TagSource,
+        backoffs: MutableMapping[str, RegistryBackoff],
+        poll: Callable[[Situation], Awaitable[Note | None]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tags = tags
+        self._backoffs = backoffs
+        self._poll = poll
+        self._live: Live | None = None
+        self._notes: list[Note] = []
+
+    async def run(self, projects: Sequence[Project], spacing_s: float) -> None:
+        """Poll all of them, one every `spacing_s` seconds if the registry is that fast.
+
+        Raises StoreUnavailableError, alone or in a group.
+        """
+        turns: asyncio.Queue[_Turn | None] = asyncio.Queue(BATCH)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._feed(projects, spacing_s, turns))
+            for _ in range(PER_REGISTRY):
+                tasks.create_task(self._work(turns))
+        await self._write_notes()
+
+    async def _feed(self, projects: Sequence[Project], spacing_s: float, turns: "asyncio.Queue[_Turn | None]") -> None:
+        """Put the turns in the queue, read shortly before they come."""
+        began = asyncio.get_running_loop().time()
+        fed = 0
+        while fed < len(projects):
+            await _sleep_until(began + fed * spacing_s)
+            for situation in await self._read(projects[fed : fed + BATCH]):
+                await turns.put(_Turn(situation, began + fed * spacing_s))
+                fed += 1
+        for _ in range(PER_REGISTRY):
+            await turns.put(None)
+
+    async def _read(self, projects: Sequence[Project]) -> Sequence[Situation]:
+        live, now = self._live, self._clock()
+        batch = await self._store.read(lambda reader: read_batch(reader, projects, self._tags, live, now))
+        self._live = batch.live
+        self._backoffs[batch.backoff.host] = batch.backoff
+        return batch.situations
+
+    async def _work(self, turns: "asyncio.Queue[_Turn | None]") -> None:
+        while (turn := await turns.get()) is not None:
+            await _sleep_until(turn.at)
+            note = await self._take(turn.situation)
+            if note is not None and note.now != note.was:
+                self._notes.append(note)
+            if len(self._notes) >= BATCH:
+                await self._write_notes()
+
+    async def _take(self, situation: Situation) -> Note | None:
+        """Poll it, or note why it is not polled while its registry is backed off."""
+        backoff = self._backoffs[situation.project.image.host]
+        if backoff.retry_at and backoff.retry_at > self._clock():
+            return Note(situation.state, replace(situation.state, error=backoff.error))
+        return await self._poll(situation)
+
+    async def _write_notes(self) -> None:
+        notes, self._notes = self._notes, []
+        if notes:
+            await self._store.write(lambda tx: write_notes(tx, notes))
+
+
+def write_notes(tx: Tx, notes: Sequence[Note]) -> None:
+    """Put each state in its place; what was polled, deleted or given another image meanwhile is left as it is."""
+    for note in notes:
+        with contextlib.suppress(NotFoundError):
+            if tx.poll_state(note.was.project_id) == note.was:
+                if note.was == PollState(project_id=note.was.project_id):
+                    tx.project(note.was.project_id)  # that of a project never polled is the same as that of none
+                tx.put_poll_state(note.now)
+
+
+async def _sleep_until(at: float) -> None:
+    left = at - asyncio.get_running_loop().time()
+    if left > 0:
+        await asyncio.sleep(left)

@@ -1,0 +1,101 @@
+"""What is on record of a project when its image is polled, read for one project or for many at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.image import Digest
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.ports import Reader, TagSource
+
+MOST_TAGS = 10_000
+"""Known tags that `read_batch` holds before it stops, so that a few huge repositories do not fill the memory."""
+LIVE_FOR = timedelta(seconds=10)
+"""For how long a batch may go by what was live a moment ago: one query for all projects instead of one for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Of one project. `tags` is what its registry is asked through."""
+
+    project: Project
+    registry: Registry | None
+    stages: Sequence[Stage]
+    live: Sequence[Instance]
+    known: Mapping[str, KnownTag]
+    state: PollState
+    tags: TagSource
+
+    def is_news(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> bool:
+        """Whether anything is to be recorded of what the registry says, beyond the time at which it said it."""
+        if not self.state.first_done or any(tag not in self.known for tag in listed):
+            return True
+        return any(self.known[tag].digest != digest for tag, digest in digests.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live instances of all projects, by project id, as they were at `read_at`."""
+
+    read_at: datetime
+    instances: Mapping[str, Sequence[Instance]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The situations of the first of the projects asked for, at least one, and how the registry has been failing."""
+
+    situations: Sequence[Situation]
+    backoff: RegistryBackoff
+    live: Live
+
+
+def read_situation(reader: Reader, project_id: str, tags: TagSource) -> Situation:
+    """That of one project. Raises NotFoundError."""
+    project = reader.project(project_id)
+    return Situation(
+        project=project,
+        registry=reader.registry_of(project),
+        stages=reader.stages(project_id),
+        live=reader.instances(project_id=project_id, states=[InstanceState.LIVE]),
+        known={known.tag: known for known in reader.known_tags(project_id)},
+        state=reader.poll_state(project_id),
+        tags=tags,
+    )
+
+
+def read_batch(reader: Reader, projects: Sequence[Project], tags: TagSource, live: Live | None, now: datetime) -> Batch:
+    """Those of `projects` (at least one), all of one image host, until MOST_TAGS are exceeded.
+
+    The projects themselves are taken as they are given; `live` is taken while it is young enough.
+    """
+    if live is None or not now - LIVE_FOR < live.read_at <= now:
+        live = _read_live(reader, now)
+    registries = {registry.id: registry for registry in reader.registries()}
+    by_host = {registry.host: registry for registry in registries.values()}
+    situations: list[Situation] = []
+    held = 0
+    for project in projects:
+        situation = Situation(
+            project=project,
+            registry=registries.get(project.registry_id) if project.registry_id else by_host.get(project.image.host),
+            stages=reader.stages(project.id),
+            live=live.instances.get(project.id, ()),
+            known={known.tag: known for known in reader.known_tags(project.id)},
+            state=reader.poll_state(project.id),
+            tags=tags,
+        )
+        situations.append(situation)
+        held += len(situation.known)
+        if held > MOST_TAGS:
+            break
+    return Batch(situations, reader.registry_backoff(projects[0].image.host), live)
+
+
+def _read_live(reader: Reader, now: datetime) -> Live:
+    instances: dict[str, list[Instance]] = {}
+    for instance in reader.instances(states=[InstanceState.LIVE]):
+        instances.setdefault(instance.project_id, []).append(instance)
+    return Live(now, instances)
