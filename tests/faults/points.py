@@ -180,6 +180,22 @@ QUICK = frozenset(
     }
 )
 
+TWICE = (
+    ("replace", "engine.create#1 after", "beside: engine.containers#1 after"),
+    ("replace", "engine.start#1 after", "store.write Journal.resume#1 after"),
+    ("replace", "engine.start#1 after", "engine.remove#1 before"),
+    ("replace", "engine.start#1 after", "engine.remove#1 after"),
+    ("replace", "store.write Journal.advance#1 after", "beside: ingress.lead#1 after"),
+    ("replace", "engine.stop#1 after", "engine.remove#1 after"),
+    ("recreate", "store.write Journal.put_states#1 after", "ingress.lead#1 after"),
+    ("recreate", "engine.stop#1 after", "engine.start#1 after"),
+    ("recreate", "engine.start#1 after", "engine.remove#1 after"),
+    ("roll back", "engine.start#1 after", "engine.create#1 after"),
+    ("fail", "store.write Journal.give_up#1 after", "engine.remove#1 after"),
+    ("fail when live", "store.write Journal.give_up#1 after", "ingress.lead#1 after"),
+)
+"""Where it dies, and where it dies once more when it has just been started again."""
+
 _NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
 _REPEATED = {"engine.status": 2, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
 """What is called until something comes about: after so many, the next may be of another phase, or never come."""

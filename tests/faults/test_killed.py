@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults.courses import COURSES, Course, Ran
-from tests.faults.points import POINTS, QUICK, stable
+from tests.faults.points import POINTS, QUICK, TWICE, stable
 from tests.faults.world import Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 
@@ -80,11 +80,36 @@ def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) 
         stricken.rest(lane)
         users.goes_on()
     assert_well(stricken, lane, course, ran, users.failures)
+    assert_still(stricken, lane)
+    leave(course, stricken, lane)
+
+
+@pytest.mark.parametrize(("name", "point", "next_point"), [pytest.param(*case, id=": ".join(case)) for case in TWICE])
+def test_killed_and_killed_again(name: str, point: str, next_point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+    course, server = COURSES[name], stricken.server
+    lane = lane_for(course, stricken, lanes)
+    with course.users(stricken, lane) as users:
+        server.order(die_at=point)
+        ran = course.run(stricken, lane)
+        assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
+        server.order(die_at=next_point)
+        server.launch()
+        assert server.await_death(30), f"{next_point} was not passed, but: {server.passed()}"
+        server.order()
+        server.start()
+        stricken.rest(lane)
+        users.goes_on()
+    assert_well(stricken, lane, course, ran, users.failures)
+    assert_still(stricken, lane)
+    leave(course, stricken, lane)
+
+
+def assert_still(stricken: World, lane: Lane) -> None:
+    """That one more restart changes nothing."""
     before = stricken.memory(lane)
-    server.restart()
+    stricken.server.restart()
     stricken.rest(lane)
     assert stricken.memory(lane) == before, "a second restart changed something"
-    leave(course, stricken, lane)
 
 
 def assert_well(stricken: World, lane: Lane, course: Course, ran: Ran, failures: list[Any]) -> None:

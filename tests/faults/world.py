@@ -51,11 +51,15 @@ class FaultyServer(Server):
 
     def start(self) -> None:
         said = self.out()
+        self.launch()
+        self.until(lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S)
+
+    def launch(self) -> None:
+        """Start it without waiting for it to be ready."""
         with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, LAUNCHER, "serve"], env=self.variables(), cwd=self.directory, stdout=out, stderr=log
             )
-        self.until(lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S)
 
     def out(self) -> str:
         path = self.directory / "out"
