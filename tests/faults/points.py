@@ -133,6 +133,7 @@ _FAIL = (
     "haproxy.show map#1",
     "engine.status#2",
     "engine.logs#1",
+    "store.write Journal.keep_log#1",
     "engine.remove#1",
     "store.write Journal.end#1",
 )
@@ -148,6 +149,7 @@ _FAIL_WHEN_LIVE = (
     "ingress.in_flight#1",
     "ingress.in_flight#2",
     "engine.logs#1",
+    "store.write Journal.keep_log#1",
     "engine.remove#1",
     "store.write Journal.end#1",
 )
