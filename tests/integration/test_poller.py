@@ -33,6 +33,8 @@ class Tags:
     tags: list[str] = field(default_factory=list)
     error: RegistryError | None = None
     asked: int = 0
+    resolved: int = 0
+    digest: Digest = Digest("sha256:" + "a" * 64)  # noqa: RUF009 - a text, which nothing changes
     at_a_time: int = 0
     most_at_a_time: int = 0
     on_asked: Callable[[], Awaitable[None]] | None = None
@@ -48,7 +50,8 @@ class Tags:
         return self.tags
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
-        return Digest("sha256:" + "a" * 64)
+        self.resolved += 1
+        return self.digest
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
         return ImageInfo()
@@ -56,17 +59,20 @@ class Tags:
 
 @dataclass
 class Watched:
-    """A store that notes, for each write transaction, what was called in it."""
+    """A store that notes, for each transaction, what was called in it."""
 
     store: SqlStore
     writes: list[list[str]]
+    reads: list[list[str]] = field(default_factory=list)
 
     @property
     def exclusive(self) -> bool:
         return self.store.exclusive
 
     async def read(self, work: Callable[[Reader], T]) -> T:
-        return await self.store.read(work)
+        calls: list[str] = []
+        self.reads.append(calls)
+        return await self.store.read(lambda reader: work(cast("Reader", _Recorder(reader, calls))))
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         calls: list[str] = []
@@ -78,7 +84,7 @@ class Watched:
 
 
 class _Recorder:
-    def __init__(self, tx: Tx, calls: list[str]) -> None:
+    def __init__(self, tx: Reader, calls: list[str]) -> None:
         self._tx = tx
         self._calls = calls
 
@@ -92,6 +98,12 @@ class Clock:
     now: datetime = NOW
 
     def __call__(self) -> datetime:
+        return self.now
+
+
+class Ticking(Clock):
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
         return self.now
 
 
@@ -110,6 +122,10 @@ async def cycle(subject: Poller) -> None:
     """Have it poll every project on schedule, and return when all is done."""
     async with asyncio.TaskGroup() as rounds:
         await subject._begin(rounds)
+
+
+def calls_in(transactions: list[list[str]]) -> set[str]:
+    return {call for calls in transactions for call in calls}
 
 
 async def add_projects(store: SqlStore, count: int) -> None:
@@ -154,7 +170,7 @@ async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) ->
     pattern = parse_tag_pattern("v*")
     await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p7", name="live", pattern=pattern, created_at=NOW)))
     tags = Tags(["v1"])
-    subject = poller(store, tags, Clock())
+    subject = poller(store, tags, Ticking())
     await cycle(subject)
     await cycle(subject)
     tags.tags = ["v1", "v2"]
@@ -163,6 +179,64 @@ async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) ->
     assert [(deploy.project_id, deploy.tag) for deploy in deploys] == [("p7", "v2")]
     await cycle(subject)
     assert len(await store.read(lambda reader: reader.deploys())) == 1
+
+
+async def test_a_repository_at_rest_is_remembered_until_something_changes(store: SqlStore) -> None:
+    """What is on record of it is not read again, and each kind of change has it read."""
+    await add_projects(store, 1)
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Ticking())
+    reads: list[list[str]] = []
+    for _ in range(2):
+        await cycle(subject)
+    subject._store = Watched(store, [], reads)
+    await cycle(subject)
+    assert "known_tags" not in calls_in(reads)
+    pattern = parse_tag_pattern("v1")
+    stage = Stage(id="s", project_id="p0", name="live", pattern=pattern, created_at=NOW)
+    for change in (lambda tx: tx.add_stage(stage), lambda tx: tx.announce(Topic.DEPLOYS)):
+        await store.write(change)
+        await cycle(subject)
+        assert "known_tags" in calls_in(reads)
+        await cycle(subject)
+        reads.clear()
+        await cycle(subject)
+        assert "known_tags" not in calls_in(reads)
+    assert tags.resolved == 6
+
+
+async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    pattern = parse_tag_pattern("v1")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="live", pattern=pattern, created_at=NOW)))
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Ticking())
+    for _ in range(3):
+        await cycle(subject)
+    assert subject._rests.get("p0") is not None
+    tags.digest = Digest("sha256:" + "b" * 64)
+    await cycle(subject)
+    (deploy,) = await store.read(lambda reader: reader.deploys())
+    assert (deploy.tag, deploy.digest) == ("v1", tags.digest)
+    asked = tags.asked
+    await cycle(subject)
+    assert tags.asked == asked + 1
+    assert len(await store.read(lambda reader: reader.deploys())) == 1
+
+
+async def test_a_manual_poll_between_two_rounds_leaves_nothing_stale(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    clock = Clock()
+    tags = Tags(["v1"])
+    subject = poller(store, tags, clock)
+    for _ in range(3):
+        await cycle(subject)
+    clock.now += timedelta(minutes=1)
+    assert (await subject.poll_now("p0")).error is None
+    for _ in range(2):
+        clock.now += timedelta(minutes=1)
+        await cycle(subject)
+        assert (await store.read(lambda reader: reader.poll_state("p0"))).last_at == clock.now
 
 
 async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_first(store: SqlStore) -> None:

@@ -30,6 +30,8 @@ DEFAULT_LIFETIME = timedelta(seconds=60)
 MAX_LIFETIME = timedelta(hours=24)
 MARGIN = timedelta(seconds=10)
 MAX_KEPT = 1024
+MAX_TOKENS = 8192
+"""Most registries give a token for one repository only: fewer would be gone before a round comes to its end."""
 _MAX_TOKEN_BODY = 256 * 1024
 _MAX_TOKEN = 32 * 1024
 
@@ -156,7 +158,7 @@ class Logins:
         token, lifetime = await self._ask_realms(purpose.site, scope, way)
         margin = min(MARGIN, lifetime / 2)
         grant = Grant(f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin)
-        _keep(self._tokens, purpose, replace(grant, fresh=False))
+        _keep(self._tokens, purpose, replace(grant, fresh=False), MAX_TOKENS)
         _keep(self._ways, purpose.site, way)
         return grant
 
@@ -268,9 +270,9 @@ def _refusal(answer: Answer, site: Site) -> str:
     )
 
 
-def _keep(kept: dict[_K, _V], key: _K, value: _V) -> None:
-    """Keep the newest MAX_KEPT, in the order they came."""
+def _keep(kept: dict[_K, _V], key: _K, value: _V, most: int = MAX_KEPT) -> None:
+    """Keep the newest, in the order they came."""
     kept.pop(key, None)
     kept[key] = value
-    while len(kept) > MAX_KEPT:
+    while len(kept) > most:
         del kept[next(iter(kept))]

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 from yarl import URL
@@ -29,6 +30,8 @@ MAX_MANIFEST = 4 * 1024 * 1024
 MAX_SMALL = 64 * 1024
 _MAX_INDEX_DEPTH = 4
 _ANY_TYPE = "*/*"
+_site_of = lru_cache(256)(site_of)
+"""Of one registry, thousands of repositories may be asked in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class RegistryClient:
 
         Raises RegistryError.
         """
-        repository = _Repository(site_of(image.host, registry), image.path)
+        repository = _Repository(_site_of(image.host, registry), image.path)
         async with deadline(repository.site, self._timeouts.listing):
             return await self._list(repository)
 
@@ -124,7 +127,7 @@ class RegistryClient:
 
         Raises RegistryNotFoundError if it names nothing, else RegistryError.
         """
-        repository = _Repository(site_of(image.host, registry), image.path)
+        repository = _Repository(_site_of(image.host, registry), image.path)
         async with deadline(repository.site, self._timeouts.total):
             return await self._resolve(repository, _reference(repository.site, tag))
 
@@ -133,7 +136,7 @@ class RegistryClient:
 
         Raises RegistryError.
         """
-        repository = _Repository(site_of(image.name.host, registry), image.name.path)
+        repository = _Repository(_site_of(image.name.host, registry), image.name.path)
         async with deadline(repository.site, self._timeouts.total):
             return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
 

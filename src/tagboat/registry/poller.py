@@ -30,6 +30,7 @@ from tagboat.core.tags import Candidate, is_semver
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
 from tagboat.registry.failures import BudgetSpentError
+from tagboat.registry.rest import Rests
 from tagboat.registry.rounds import Note, Round, spacing
 from tagboat.registry.situation import Situation, read_situation
 from tagboat.registry.timetable import Timetable
@@ -58,8 +59,12 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one poll learnt of a repository: its tags, the digests of the watched ones, and what was looked at besides."""
+    """What one poll learnt of a repository: its tags, the digests of the watched ones, and what was looked at besides.
 
+    `is_news` is whether any of it is to be recorded.
+    """
+
+    is_news: bool
     listed: Sequence[str]
     digests: Mapping[str, Digest]
     looked: _Looked
@@ -100,6 +105,7 @@ class Poller:
         self._timetable = Timetable(store, clock, self._claim)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._backoffs: dict[str, RegistryBackoff] = {}
+        self._rests = Rests(store)
         self._due: dict[str, _Plan] = {}
         self._busy: set[str] = set()
 
@@ -137,6 +143,7 @@ class Poller:
 
         In the order of their ids, which is that of their making, each project keeps its place while others come.
         """
+        self._rests.listen()
         hosts: defaultdict[str, list[Project]] = defaultdict(list)
         for project in sorted(await self._store.read(lambda reader: reader.projects()), key=lambda project: project.id):
             hosts[project.image.host].append(project)
@@ -155,7 +162,7 @@ class Poller:
             self._busy.discard(host)
 
     async def _round(self, plan: _Plan) -> None:
-        subject = Round(self._store, self._clock, self._sparing, self._backoffs, self._poll_due)
+        subject = Round(self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due)
         try:
             await subject.run(plan.projects, plan.spacing_s)
         except* StoreUnavailableError as errors:
@@ -175,11 +182,15 @@ class Poller:
     async def _poll_due(self, situation: Situation) -> Note | None:
         """Poll a project whose turn it is; where there is no news, what is to be noted."""
         async with self._lock(situation.project.id):
-            found = await self._find(situation)
+            try:
+                found = await self._find(situation)
+            except NotFoundError:  # deleted meanwhile
+                return None
             if isinstance(found, _Found) and self._is_quiet(situation, found):
                 self._count(failed=False)
                 now = PollState(project_id=situation.project.id, first_done=True, last_at=self._clock())
-                return Note(situation.state, now)
+                rest = situation.at_rest(found.listed, found.digests, now)
+                return Note(situation.state, now, rest, situation.changes)
             with contextlib.suppress(NotFoundError):  # deleted meanwhile
                 report = await self._settle(situation, found)
                 self._count(failed=report.error is not None)
@@ -194,23 +205,33 @@ class Poller:
     def _is_quiet(self, situation: Situation, found: _Found) -> bool:
         """Whether the time of the poll is all there is to write: no news, and no outage that has just ended."""
         backoff = self._backoffs.get(situation.project.image.host)
-        return not (situation.is_news(found.listed, found.digests) or (backoff and backoff.failures))
+        return not (found.is_news or (backoff and backoff.failures))
 
     async def _find(self, situation: Situation) -> _Found | RegistryError:
         """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""
-        image, registry = situation.project.image, situation.registry
         try:
-            listed = await situation.tags.list_tags(image, registry)
+            listed = await situation.tags.list_tags(situation.project.image, situation.registry)
             digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
-            looked = _Looked()
-            if situation.state.first_done and situation.is_news(listed, digests):
-                looked = await self._look_at(situation, find_news(listed, digests, situation.known, situation.live))
+            is_news = situation.is_news(listed, digests)
+            if not is_news or not situation.state.first_done:
+                return _Found(is_news, listed, digests, _Looked())
+            if situation.rest:
+                situation = await self._read_whole(situation)
+                missing = [tag for tag in watched(situation.stages, situation.live, listed) if tag not in digests]
+                digests |= await self._digests(situation, missing)
+            looked = await self._look_at(situation, find_news(listed, digests, situation.known, situation.live))
         except RegistryError as error:
             return error
-        return _Found(listed, digests, looked)
+        return _Found(is_news, listed, digests, looked)
+
+    async def _read_whole(self, situation: Situation) -> Situation:
+        """What a remembered repository has on record. Raises NotFoundError."""
+        project = situation.project
+        return await self._store.read(lambda reader: read_situation(reader, project.id, situation.tags))
 
     async def _settle(self, situation: Situation, found: _Found | RegistryError) -> PollReport:
         """Write everything at once. Raises NotFoundError if the project was deleted."""
+        self._rests.forget(situation.project.id)
         if isinstance(found, RegistryError):
             return await self._failed(situation.project, found)
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))

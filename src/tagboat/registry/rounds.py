@@ -1,7 +1,6 @@
 """One round of scheduled polls at one registry: spread, a few at a time, and frugal with the database."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,11 +9,12 @@ from tagboat.core.catalog import Project
 from tagboat.core.errors import NotFoundError
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.registry.rest import Rest, Rests
 from tagboat.registry.situation import Live, Situation, read_batch
 
 PER_REGISTRY = 6
 """How many repositories of one registry are asked at a time. Two connections to it are left to people."""
-BATCH = 16
+BATCH = 32
 """Repositories whose situation is read, or whose quiet poll is noted, in one transaction."""
 SPACING_S = 0.05
 SHARE = 0.5
@@ -23,10 +23,15 @@ SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A poll state that takes the place of another, unless that is no longer in its place."""
+    """A poll state that takes the place of another, unless that is no longer in its place.
+
+    `rest` is to be remembered with it, if there have been no more `changes` of what is remembered since.
+    """
 
     was: PollState
     now: PollState
+    rest: Rest | None = None
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Round:
     """A round over `projects`, in their order, which all have their image on one host.
 
     `poll` polls one and returns what is to be noted if there was no news, None where it has written for itself. `backoffs`
-    is how the registries have been failing, as far as this server knows: by their hosts, and kept up by `poll`.
+    is how the registries have been failing, as far as this server knows: by their hosts, and kept up by `poll`. `rests` is
+    what this server remembers of repositories.
     """
 
     def __init__(
@@ -58,12 +64,14 @@ class Round:
         clock: Callable[[], datetime],
         tags: TagSource,
         backoffs: MutableMapping[str, RegistryBackoff],
+        rests: Rests,
         poll: Callable[[Situation], Awaitable[Note | None]],
     ) -> None:
         self._store = store
         self._clock = clock
         self._tags = tags
         self._backoffs = backoffs
+        self._rests = rests
         self._poll = poll
         self._live: Live | None = None
         self._notes: list[Note] = []
@@ -93,11 +101,12 @@ class Round:
             await turns.put(None)
 
     async def _read(self, projects: Sequence[Project]) -> Sequence[Situation]:
-        live, now = self._live, self._clock()
-        batch = await self._store.read(lambda reader: read_batch(reader, projects, self._tags, live, now))
+        live, now, changes = self._live, self._clock(), self._rests.changes
+        rests = {project.id: rest for project in projects if (rest := self._rests.get(project.id))}
+        batch = await self._store.read(lambda reader: read_batch(reader, projects, self._tags, rests, live, now))
         self._live = batch.live
         self._backoffs[batch.backoff.host] = batch.backoff
-        return batch.situations
+        return [replace(situation, changes=changes) for situation in batch.situations]
 
     async def _work(self, turns: "asyncio.Queue[_Turn | None]") -> None:
         while (turn := await turns.get()) is not None:
@@ -117,18 +126,32 @@ class Round:
 
     async def _write_notes(self) -> None:
         notes, self._notes = self._notes, []
-        if notes:
-            await self._store.write(lambda tx: write_notes(tx, notes))
+        if not notes:
+            return
+        written = await self._store.write(lambda tx: write_notes(tx, notes))
+        for note in notes:
+            self._rests.keep(note.now.project_id, note.rest if note.now.project_id in written else None, note.changes)
 
 
-def write_notes(tx: Tx, notes: Sequence[Note]) -> None:
-    """Put each state in its place; what was polled, deleted or given another image meanwhile is left as it is."""
-    for note in notes:
-        with contextlib.suppress(NotFoundError):
-            if tx.poll_state(note.was.project_id) == note.was:
-                if note.was == PollState(project_id=note.was.project_id):
-                    tx.project(note.was.project_id)  # that of a project never polled is the same as that of none
-                tx.put_poll_state(note.now)
+def write_notes(tx: Tx, notes: Sequence[Note]) -> set[str]:
+    """Put each state in its place, and return the ids of the projects where that was done.
+
+    What was polled, deleted or given another image meanwhile is left as it is.
+    """
+    return {note.now.project_id for note in notes if _write(tx, note)}
+
+
+def _write(tx: Tx, note: Note) -> bool:
+    project_id = note.was.project_id
+    if tx.poll_state(project_id) != note.was:
+        return False
+    if note.was == PollState(project_id=project_id):  # which is that of a project never polled, and of none
+        try:
+            tx.project(project_id)
+        except NotFoundError:
+            return False
+    tx.put_poll_state(note.now)
+    return True
 
 
 async def _sleep_until(at: float) -> None:

@@ -9,6 +9,7 @@ from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, TagSource
+from tagboat.registry.rest import Rest, seen_in
 
 MOST_TAGS = 10_000
 """Known tags that `read_batch` holds before it stops, so that a few huge repositories do not fill the memory."""
@@ -18,7 +19,11 @@ LIVE_FOR = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Of one project. `tags` is what its registry is asked through."""
+    """Of one project. `tags` is what its registry is asked through.
+
+    Where there is a `rest`, `known` was not read, and of `stages` only those whose pattern names a tag outright. `changes` is
+    how many of `Rests` there had been before it was read.
+    """
 
     project: Project
     registry: Registry | None
@@ -27,12 +32,23 @@ class Situation:
     known: Mapping[str, KnownTag]
     state: PollState
     tags: TagSource
+    rest: Rest | None = None
+    changes: int = 0
 
     def is_news(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> bool:
-        """Whether anything is to be recorded of what the registry says, beyond the time at which it said it."""
+        """Whether anything is to be recorded of what the registry says, beyond the time at which it said it.
+
+        With a `rest` alone it may say so where a full reading would not.
+        """
+        if self.rest:
+            return self.rest.seen != seen_in(listed, digests, self.live)
         if not self.state.first_done or any(tag not in self.known for tag in listed):
             return True
         return any(self.known[tag].digest != digest for tag, digest in digests.items())
+
+    def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest], state: PollState) -> Rest:
+        """What to remember of it when there was no news and `state` is all that was written."""
+        return Rest(seen_in(listed, digests, self.live), tuple(s for s in self.stages if s.pattern.literal), state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,9 @@ def read_situation(reader: Reader, project_id: str, tags: TagSource) -> Situatio
     )
 
 
-def read_batch(reader: Reader, projects: Sequence[Project], tags: TagSource, live: Live | None, now: datetime) -> Batch:
+def read_batch(
+    reader: Reader, projects: Sequence[Project], tags: TagSource, rests: Mapping[str, Rest], live: Live | None, now: datetime
+) -> Batch:
     """Those of `projects` (at least one), all of one image host, until MOST_TAGS are exceeded.
 
     The projects themselves are taken as they are given; `live` is taken while it is young enough.
@@ -78,17 +96,15 @@ def read_batch(reader: Reader, projects: Sequence[Project], tags: TagSource, liv
     situations: list[Situation] = []
     held = 0
     for project in projects:
-        situation = Situation(
-            project=project,
-            registry=registries.get(project.registry_id) if project.registry_id else by_host.get(project.image.host),
-            stages=reader.stages(project.id),
-            live=live.instances.get(project.id, ()),
-            known={known.tag: known for known in reader.known_tags(project.id)},
-            state=reader.poll_state(project.id),
-            tags=tags,
-        )
-        situations.append(situation)
-        held += len(situation.known)
+        registry = registries.get(project.registry_id) if project.registry_id else by_host.get(project.image.host)
+        rest, running = rests.get(project.id), live.instances.get(project.id, ())
+        if rest is not None:
+            situations.append(Situation(project, registry, rest.stages, running, {}, rest.state, tags, rest))
+            continue
+        known = {known.tag: known for known in reader.known_tags(project.id)}
+        state = reader.poll_state(project.id)
+        situations.append(Situation(project, registry, reader.stages(project.id), running, known, state, tags))
+        held += len(known)
         if held > MOST_TAGS:
             break
     return Batch(situations, reader.registry_backoff(projects[0].image.host), live)

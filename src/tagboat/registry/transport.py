@@ -172,6 +172,8 @@ class Transport:
         return self._session
 
     def _refuse_overload(self, response: aiohttp.ClientResponse, host: str) -> None:
+        if response.status < HTTPStatus.TOO_MANY_REQUESTS:
+            return
         retry_at = wait_until(response.headers.get("Retry-After"), self._clock())
         when = f"; it may be asked again at {retry_at:%Y-%m-%dT%H:%M:%SZ}" if retry_at else ""
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
