@@ -242,7 +242,7 @@ def test_cancelling(lane: Lane, reached: str) -> None:
     deploy = lane.deploy("v2")["id"]
 
     def running() -> bool:
-        return step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], reached)["status"] == "running"
+        return bool(step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], reached)["status"] == "running")
 
     lane.server.until(running, f"the step {reached}")
     with asking(lane) as steady:
