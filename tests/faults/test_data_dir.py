@@ -130,7 +130,7 @@ def unlock(database: sqlite3.Connection) -> None:
     database.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("ahead_s", [pytest.param(3600, marks=[pytest.mark.quick]), -3600])
+@pytest.mark.parametrize("ahead_s", [3600, -3600])
 def test_a_clock_that_jumps_an_hour(host: World, lane: Lane, ahead_s: int) -> None:
     tag, deploy = deploy_held_up(host, lane)
     with host.users(lane) as users:
@@ -155,7 +155,6 @@ def test_a_clock_that_jumps_an_hour(host: World, lane: Lane, ahead_s: int) -> No
     assert len(host.containers(lane)) == 1
 
 
-@pytest.mark.quick
 def test_two_servers_on_one_data_directory(host: World, lane: Lane) -> None:
     _, deploy = deploy_held_up(host, lane)
     variables = {**host.server.variables(), "TAGBOAT_PORT": str(free_port())}

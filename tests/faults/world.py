@@ -217,6 +217,12 @@ class World:
 
         return asyncio.run(ask())
 
+    def hosts(self) -> set[str]:
+        """Of all stages there are."""
+        projects = [project["id"] for project in self.server.items("/api/projects?limit=200")]
+        stages = [stage for project in projects for stage in self.server.items(f"/api/projects/{project}/stages")]
+        return {str(urlsplit(stage["address"]).hostname) for stage in stages}
+
     # What must be so
 
     def rest(self, lane: Lane) -> None:
@@ -236,7 +242,8 @@ class World:
         assert (live["tag"], container["Names"], container["State"]) == (tag, [f"/{live['container']}"], "running")
         assert container["Image"] == f"{lane.image}@{live['digest']}"
         assert self.litter(lane) == []
-        assert self.routes()[lane.host] == str(urlsplit(live["url"]).port)
+        routes = self.routes()
+        assert (set(routes), routes[lane.host]) == (self.hosts(), str(urlsplit(live["url"]).port))
         assert self.page(lane) == (200, f"I am {tag}")
 
     def assert_true_of(self, deploy: Json, lane: Lane) -> None:
