@@ -3,7 +3,7 @@
 A point is a call of the store, the engine or HAProxy, before it is made or after it came back: `engine.start#1 before`. They
 are numbered by name from the last order on, and those of a deploy apart from those of everything else (`beside: …`).
 
-FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names the point at which to die, by SIGKILL,
+FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names points at which to die, by SIGKILL,
 `wait_at` one at which to stand still until it is ordered otherwise; `ahead_s` is how far the clock is ahead. `passed` is the
 list of the points passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next byte.
 """
@@ -68,7 +68,7 @@ class Orders:
         order = self.read()
         with self._lock, self._passed.open("a") as passed:
             passed.write(f"{point}\n")
-        if order.get("die_at") == point:
+        if point in order.get("die_at", ()):
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)  # a signal to oneself may take a moment to arrive
         while self.read().get("wait_at") == point:

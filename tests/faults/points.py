@@ -145,7 +145,6 @@ _FAIL_WHEN_LIVE = (
     "haproxy.show info#2",
     "haproxy.show map#3",
     "haproxy.set map#2",
-    "haproxy.show map#4",
     "ingress.in_flight#1",
     "ingress.in_flight#2",
     "engine.logs#1",
@@ -198,10 +197,23 @@ TWICE = (
 )
 """Where it dies, and where it dies once more when it has just been started again."""
 
+_BY_THE_SWEEP = {
+    ("fail when live", "haproxy.set map#2"): "beside: haproxy.set map#1",
+    ("recreate", "haproxy.set map#2"): "beside: haproxy.set map#1",
+}
+"""A container that ends wakes the sweep, which may be the first to lead traffic where the deploy wants it."""
+
 _NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
 _REPEATED = {"engine.status": 2, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
 """What is called until something comes about: after so many, the next may be of another phase, or never come."""
 _ORDERS = ("Intake.accept", "roll_back")
+
+
+def meant_by(course: str, point: str) -> list[str]:
+    """The point, under all names that it may have."""
+    call, _, edge = point.rpartition(" ")
+    by_the_sweep = _BY_THE_SWEEP.get((course, call))
+    return [point] if by_the_sweep is None else [point, f"{by_the_sweep} {edge}"]
 
 
 def stable(passed: Iterable[str]) -> list[str]:
