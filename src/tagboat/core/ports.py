@@ -1,6 +1,6 @@
 """What the rooms ask of the outside, as protocols. Adapters implement them; decisions never know which."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -193,7 +193,7 @@ class Engine(Protocol):
     async def status(self, container: str) -> ContainerStatus | None: ...
     async def logs(self, container: str, tail: int) -> Sequence[str]: ...
     async def containers(self, labels: Mapping[str, str]) -> list[ContainerStatus]: ...
-    def endings(self, labels: Mapping[str, str]) -> AsyncIterator[str]: ...
+    def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]: ...
 
 
 class Probe(Protocol):

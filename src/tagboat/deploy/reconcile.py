@@ -1,6 +1,7 @@
 """What the database says, compared with what runs: at the start, every minute, and when a container ends."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -51,8 +52,9 @@ async def _listen(parts: Parts, ended: asyncio.Event) -> None:
     """Set `ended` for every container that ends, and after a time without the engine's news."""
     while True:
         try:
-            async for _ in parts.engine.endings(_own_labels(parts)):
-                ended.set()
+            async with contextlib.aclosing(parts.engine.endings(_own_labels(parts))) as names:
+                async for _ in names:
+                    ended.set()
         except EngineError as error:
             log.info("the engine tells no news", action="listen", reason=str(error))
         ended.set()

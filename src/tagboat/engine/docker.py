@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -162,7 +162,7 @@ class DockerEngine:
         statuses = await asyncio.gather(*(self.status(container.id) for container in found))
         return [status for status in statuses if status is not None]
 
-    async def endings(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
+    async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.
 
         What ends before the engine has answered is missed, so look once after it was asked for. Quiet is no fault: there may

@@ -6,7 +6,7 @@ clock, and does nothing on its own: what an app does is said by its `MemoryImage
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tagboat.core.catalog import Registry
@@ -199,7 +199,7 @@ class MemoryEngine:
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
-    async def endings(self, labels: Mapping[str, str]) -> AsyncIterator[str]:
+    async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""
         self._fail_if_told("endings")
         listener = _Listener(labels)
