@@ -289,16 +289,20 @@ def world(
         faulty.start()
         yield made
     finally:
-        _end(faulty)
+        _end(faulty, engine_url)
     assert TOKEN not in faulty.log() + faulty.out()
 
 
-def _end(server: FaultyServer) -> None:
+def _end(server: FaultyServer, engine_url: str) -> None:
     try:
         server.order()
         if server.process is None or server.process.poll() is not None:
             server.start()
+        projects = [project["name"] for project in server.items("/api/projects?limit=200")]
         server.clear()
+        assert server.terminate() == 0
+        left = json.loads(call(engine_url, "GET", "/containers/json?all=1"))
+        assert [one["Names"] for one in left if one["Labels"].get("tagboat.project") in projects] == []
     finally:
         if server.process is not None and server.process.poll() is None:
             server.kill()
