@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import deploys_under_load, idle, poll_requests, push_time, webhook_rate
+from bench import deploys_under_load, idle, poll_requests, poll_scale, push_time, webhook_rate
 from bench.rig import BenchError
 
 
@@ -18,6 +18,8 @@ def main() -> int:
             push_time.measure(folder)
             print("Polling at rest", flush=True)
             poll_requests.measure(folder)
+            print(f"{poll_scale.MANY} repositories polled by one server", flush=True)
+            poll_scale.measure(folder)
             print("Webhook calls, each answered once it is on disk", flush=True)
             webhook_rate.measure(folder, used)
             print("Twenty deploys under load, through the ingress", flush=True)

@@ -101,6 +101,8 @@ class Replica:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
+        # A look that was under way is carried out although nobody waits for it: here, before the clock moves.
+        await self.own.store.write(lambda _: None)
 
 
 @dataclass

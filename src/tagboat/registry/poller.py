@@ -22,7 +22,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageRef
-from tagboat.core.poll import News, find_news, watched, worth_deploying
+from tagboat.core.poll import News, find_news, worth_deploying
 from tagboat.core.polling import PollReport, PollState, RegistryBackoff
 from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Outcome, Push, Source
@@ -211,13 +211,13 @@ class Poller:
         """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""
         try:
             listed = await situation.tags.list_tags(situation.project.image, situation.registry)
-            digests = await self._digests(situation, watched(situation.stages, situation.live, listed))
+            digests = await self._digests(situation, situation.watched(listed))
             is_news = situation.is_news(listed, digests)
             if not is_news or not situation.state.first_done:
                 return _Found(is_news, listed, digests, _Looked())
             if situation.rest:
                 situation = await self._read_whole(situation)
-                missing = [tag for tag in watched(situation.stages, situation.live, listed) if tag not in digests]
+                missing = [tag for tag in situation.watched(listed) if tag not in digests]
                 digests |= await self._digests(situation, missing)
             looked = await self._look_at(situation, find_news(listed, digests, situation.known, situation.live))
         except RegistryError as error:
@@ -275,7 +275,7 @@ class Poller:
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
         # What is no longer watched, since another tag went live, may change as it likes.
-        digests = {tag: found.digests[tag] for tag in watched(situation.stages, situation.live, tuple(found.digests))}
+        digests = {tag: found.digests[tag] for tag in situation.watched(tuple(found.digests))}
         news = find_news(found.listed, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
         pushes = _pushes(situation, news, digests, first=first)

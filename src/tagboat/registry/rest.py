@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Instance
 from tagboat.core.image import Digest
 from tagboat.core.polling import PollState
@@ -15,11 +14,11 @@ from tagboat.core.ports import Store, Topic
 class Rest:
     """Of a project whose last poll found everything on record: what it saw (see `seen_in`), and the state it left.
 
-    `stages` are those whose pattern names a tag outright. Kept small: there may be one for each of many thousands.
+    `named` are the tags that patterns of its stages name outright. Kept small: there may be one for each of many thousands.
     """
 
     seen: bytes
-    stages: tuple[Stage, ...]
+    named: tuple[str, ...]
     state: PollState
 
 

@@ -12,7 +12,7 @@ from tagboat.core.ports import Store, TagSource, Tx
 from tagboat.registry.rest import Rest, Rests
 from tagboat.registry.situation import Live, Situation, read_batch
 
-PER_REGISTRY = 6
+PER_REGISTRY = 8
 """How many repositories of one registry are asked at a time. Two connections to it are left to people."""
 BATCH = 32
 """Repositories whose situation is read, or whose quiet poll is noted, in one transaction."""

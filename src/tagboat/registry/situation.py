@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest
+from tagboat.core.poll import watched
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, TagSource
 from tagboat.registry.rest import Rest, seen_in
@@ -21,8 +22,7 @@ LIVE_FOR = timedelta(seconds=10)
 class Situation:
     """Of one project. `tags` is what its registry is asked through.
 
-    Where there is a `rest`, `known` was not read, and of `stages` only those whose pattern names a tag outright. `changes` is
-    how many of `Rests` there had been before it was read.
+    Where there is a `rest`, neither `stages` nor `known` were read. `changes` is how many of `Rests` there had been before.
     """
 
     project: Project
@@ -34,6 +34,13 @@ class Situation:
     tags: TagSource
     rest: Rest | None = None
     changes: int = 0
+
+    def watched(self, listed: Sequence[str]) -> list[str]:
+        """The listed tags whose digest is looked up (see core.poll.watched)."""
+        if self.rest is None:
+            return watched(self.stages, self.live, listed)
+        wanted = {*self.rest.named, *(instance.tag for instance in self.live)}
+        return [tag for tag in listed if tag in wanted]
 
     def is_news(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> bool:
         """Whether anything is to be recorded of what the registry says, beyond the time at which it said it.
@@ -48,7 +55,8 @@ class Situation:
 
     def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest], state: PollState) -> Rest:
         """What to remember of it when there was no news and `state` is all that was written."""
-        return Rest(seen_in(listed, digests, self.live), tuple(s for s in self.stages if s.pattern.literal), state)
+        named = self.rest.named if self.rest else tuple(s.pattern.literal for s in self.stages if s.pattern.literal)
+        return Rest(seen_in(listed, digests, self.live), named, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ def read_batch(
         registry = registries.get(project.registry_id) if project.registry_id else by_host.get(project.image.host)
         rest, running = rests.get(project.id), live.instances.get(project.id, ())
         if rest is not None:
-            situations.append(Situation(project, registry, rest.stages, running, {}, rest.state, tags, rest))
+            situations.append(Situation(project, registry, (), running, {}, rest.state, tags, rest))
             continue
         known = {known.tag: known for known in reader.known_tags(project.id)}
         state = reader.poll_state(project.id)
