@@ -43,19 +43,19 @@ def measure(folder: Path, data_dir: Path) -> None:
     """Print calls a second and p99 of every kind of call, and of the peer, loaded by turns; leaves a used `data_dir`."""
     script = folder / "load.lua"
     script.write_text(_SCRIPT)
-    with docker_registry() as registry, tagboat(data_dir) as server, _peer(folder) as peer_url:
+    with docker_registry() as registry, tagboat(data_dir) as server:
         image = f"{registry.host}/bench/hooked"
         push_image(registry.host, "bench/hooked", "v1")
         stage = server.push(f"{image}:v1")["stage"]["id"]
         server.await_rest()
         try:
-            _by_turns(server, stage, script, image, peer_url)
+            _by_turns(server, stage, script, image)
         finally:
             server.remove_projects()
             remove_images(f"{registry.host}/")
 
 
-def _by_turns(server: Server, stage: str, script: Path, image: str, peer_url: str) -> None:
+def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
     own_url = f"http://127.0.0.1:{server.port}{server.webhook_path()}"
     kinds = [(outcome, tags) for outcome in ("offered", "queued") for tags in ("same", "distinct")]
     own: dict[tuple[str, str], list[Load]] = {kind: [] for kind in kinds}
@@ -66,7 +66,10 @@ def _by_turns(server: Server, stage: str, script: Path, image: str, peer_url: st
             words = (image, f"{outcome}{turn}", tags)
             own[outcome, tags].append(_load(script, own_url, words))
             server.await_rest()
-            peer[outcome, tags].append(_load(script, peer_url, words))
+            # A fresh one each time, ended at once: it answers before it has run the command, and what it still had to run
+            # would slow down whatever is measured next.
+            with _peer(script.parent) as peer_url:
+                peer[outcome, tags].append(_load(script, peer_url, words))
     for kind in kinds:
         name = f"{kind[0]}, {kind[1]} tag{'s' if kind[1] == 'distinct' else ''}"
         show(name, [x.rate for x in own[kind]], "webhook, /bin/true", [x.rate for x in peer[kind]], "calls/s")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import re2
-
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import MAX_NAME_LENGTH, ImageName
 
@@ -27,6 +25,8 @@ class ImageGlob:
 
     @cached_property
     def _compiled(self) -> Any:  # noqa: ANN401 - re2 ships no types
+        import re2  # noqa: PLC0415 - 2 MB that many a server never needs
+
         # RE2, since its matching is linear whatever the pattern.
         return re2.compile("".join(_WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self.text)))
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import re2
-
 from tagboat.core.errors import InvalidTagPatternError
 from tagboat.core.excerpt import excerpt
 
@@ -34,15 +32,17 @@ def parse_regex(text: str) -> Regex:
     """Compile `text`; raise InvalidTagPatternError if RE2 refuses it, or if it is too large."""
     if not text:
         raise InvalidTagPatternError("the regular expression is empty; write regex:.* for any tag")
+    import re2  # noqa: PLC0415 - 2 MB that many a server never needs
+
     try:
-        return Regex(text, re2.compile(text.encode(), options=_options()))
+        return Regex(text, re2.compile(text.encode(), options=_options(re2)))
     except re2.error as error:
         raise InvalidTagPatternError(
             f"{excerpt(text)} is not a regular expression that RE2 takes: {_reason(error)}"
         ) from error
 
 
-def _options() -> re2.Options:
+def _options(re2: Any) -> Any:  # noqa: ANN401 - re2 ships no types
     options = re2.Options()
     options.max_mem = _MAX_MEMORY
     options.log_errors = False  # RE2 would write to stderr by itself
@@ -50,6 +50,6 @@ def _options() -> re2.Options:
     return options
 
 
-def _reason(error: re2.error) -> str:
+def _reason(error: Exception) -> str:
     reason = error.args[0] if error.args else "no reason given"
     return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)

@@ -1,0 +1,62 @@
+"""Counts as Prometheus reads them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from tagboat.core.deploy import OPEN_STATUSES, Deploy
+from tagboat.core.tally import Labels
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+_HELP = {
+    "tagboat_webhook_calls_total": "Calls of the webhook's URL.",
+    "tagboat_deploys_total": "Deploys that came to an end.",
+    "tagboat_polls_total": "Polls of projects.",
+}
+
+
+def expose(version: str, open_deploys: Sequence[Deploy], counts: Mapping[tuple[str, Labels], int]) -> bytes:
+    """Counters and gauges in Prometheus's text format."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Snapshot([_info(version), _open(open_deploys), *_counters(counts)]))
+    return generate_latest(registry)
+
+
+class _Snapshot:
+    """A collector of what was gathered already."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _info(version: str) -> Metric:
+    info = GaugeMetricFamily("tagboat_info", "The server's version.", labels=["version"])
+    info.add_metric([version], 1)
+    return info
+
+
+def _open(deploys: Sequence[Deploy]) -> Metric:
+    numbers = Counter(deploy.status for deploy in deploys)
+    gauge = GaugeMetricFamily("tagboat_deploys", "Deploys that have not come to an end.", labels=["status"])
+    for status in sorted(OPEN_STATUSES):
+        gauge.add_metric([status], numbers[status])
+    return gauge
+
+
+def _counters(counts: Mapping[tuple[str, Labels], int]) -> Iterator[Metric]:
+    by_name: dict[str, list[tuple[Labels, int]]] = defaultdict(list)
+    for (name, labels), number in counts.items():
+        by_name[name].append((labels, number))
+    for name, series in sorted(by_name.items()):
+        names = [label for label, _ in series[0][0]]
+        family = CounterMetricFamily(name, _HELP.get(name, name), labels=names)
+        for labels, number in series:
+            family.add_metric([value for _, value in labels], number)
+        yield family
