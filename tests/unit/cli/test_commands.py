@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -234,13 +235,20 @@ def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: F
 
 def test_ctrl_c_is_quiet(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
-    words = [*PROGRAM, "deploy", "app", "dev", "v1", "--wait"]
+    # Whoever runs the tests in the background has Ctrl-C ignored, and so would what they start.
+    listening = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tagboat.cli.entry import run; run()"
+    )
+    words = [sys.executable, "-c", listening, "deploy", "app", "dev", "v1", "--wait"]
     with subprocess.Popen(words, env=tagboat.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
-        assert process.stderr.readline().startswith("pull")
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
+            assert process.stderr.readline().startswith("pull")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (130, "", "")
 
 
