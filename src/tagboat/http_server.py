@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -15,9 +14,6 @@ REQUESTS_GRACE_S = 2
 BACKLOG = 4096
 REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
-COLLECT_AFTER = 10_000
-"""Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
-a few dozen calls at a time would set it off again and again, to find nothing."""
 
 log = structlog.get_logger("tagboat.http")
 
@@ -47,7 +43,6 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's signature
         """Start, then say so."""
         await super().startup(sockets)
-        gc.set_threshold(COLLECT_AFTER)
         self.on_ready()
 
     @contextlib.contextmanager

@@ -18,13 +18,12 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
+from tagboat.core.masking import MASK, mask_webhook_secrets
 from tagboat.settings import LogFormat
 
 Write = Callable[[str], None]
 
-MASK = "***"
 _SENSITIVE = ("password", "passwd", "token", "secret", "authorization")
-_WEBHOOK_SECRET = re.compile(r"/api/webhook/[^/?#&\s\"'\\\x1b]+")
 _URL_PASSWORD = re.compile(r"(://[^/?#@:\s\"']*:)[^/?#@\s\"']+@")
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -90,7 +89,7 @@ def _call(method: str, path: str, status: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    text = _WEBHOOK_SECRET.sub(f"/api/webhook/{MASK}", text)
+    text = mask_webhook_secrets(text)
     try:
         return _encode(text).decode()
     except ValueError:  # a lone surrogate
@@ -255,9 +254,7 @@ def _masked(render: Callable[[object, str, EventDict], str]) -> Processor:
     """Mask the finished line: whatever was nested or quoted in it is text by then."""
 
     def render_masked(logger: object, method: str, event: EventDict) -> str:
-        text = render(logger, method, event)
-        if "/api/webhook/" in text:
-            text = _WEBHOOK_SECRET.sub(f"/api/webhook/{MASK}", text)
+        text = mask_webhook_secrets(render(logger, method, event))
         if "://" in text and "@" in text:
             text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
         return text

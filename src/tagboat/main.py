@@ -51,6 +51,9 @@ from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
 DEPLOYS_GRACE_S = 5.0
+COLLECT_AFTER = 10_000
+"""Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
+a few dozen calls at a time would set it off again and again, to find nothing."""
 
 log = structlog.get_logger("tagboat.main")
 
@@ -197,6 +200,7 @@ def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
     # What was built by now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     print(f"tagboat ready on {settings.listen_url}", flush=True)  # noqa: T201 - the contract's line
 
 

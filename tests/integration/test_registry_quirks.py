@@ -29,28 +29,15 @@ from tagboat.registry.transport import Timeouts
 from tagboat.store import SqlStore, open_store
 from tests.support.fake_registry import Answerer, FakeRegistry, cut_short, fake_registry, status
 from tests.support.registry_quirks import QUIRKS
-from tests.unit.registry.conftest import Clock, Sleeps
+from tests.unit.registry.conftest import Clock, Sleeps, clock, sleeps
+
+__all__ = ["clock", "sleeps"]
 
 pytestmark = pytest.mark.anyio
 LIST = "GET /v2/acme/app/tags/list"
 TAGS = ["v1", "v2", "v3", "v4", "v5"]
 HEX = "0123456789abcdef" * 4
 CONFIG: Mapping[str, object] = {"config": {"ExposedPorts": {"8080/tcp": {}}}}
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def sleeps() -> Sleeps:
-    return Sleeps()
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 
 from tagboat.core.catalog import Project, Registry, RegistryKind
-from tagboat.core.errors import RegistryNotFoundError
-from tagboat.core.image import ImageInfo, ImageRef, parse_image_name
+from tagboat.core.image import parse_image_name
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
 from tests.support.mutations import mutated
 from tests.support.payloads import Payload, payloads
@@ -32,13 +32,6 @@ COMPONENT = {"action": "CREATED", "component": {"format": "docker", "name": "sho
 ZOT = {"ce-type": "zotregistry.image.updated", "ce-specversion": "1.0", "ce-source": "zot", "ce-id": "1"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 PUSHED = {"action": "push", "target": {"repository": "shop/web", "tag": "v2"}, "request": {"host": "shop.example.org"}}
-
-
-class NoInspector:
-    """Knows no image."""
-
-    async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
-        raise RegistryNotFoundError(f"there is no {image_ref}")
 
 
 @dataclass(frozen=True, slots=True)

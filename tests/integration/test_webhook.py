@@ -12,12 +12,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tagboat.core.errors import RegistryNotFoundError
-from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.problem import not_found
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
+from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
@@ -25,13 +24,6 @@ pytestmark = pytest.mark.anyio
 MAX_BYTES = 1 << 20
 PUSH = {"image": "git.example.com/acme/app:v1"}
 GITEA = {"x-gitea-event": "package"}
-
-
-class NoInspector:
-    """Knows no image."""
-
-    async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
-        raise RegistryNotFoundError(f"there is no {image_ref}")
 
 
 @dataclass(frozen=True, slots=True)

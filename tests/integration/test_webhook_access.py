@@ -17,8 +17,9 @@ from tagboat.core.problem import not_found
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
+from tagboat.webhook.body import Receive, read_body
 from tagboat.webhook.handler import WRONG_EACH
-from tests.integration.test_webhook import NoInspector
+from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
@@ -173,3 +174,35 @@ async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> No
     assert int(refused.headers["retry-after"]) >= 1
     assert "too many calls" in refused.json["detail"]
     assert (await gate.send()).status == 202
+
+
+async def test_a_projects_url_goes_with_the_project(gate: Gate) -> None:
+    await gate.send()
+    hook = await gate.add_hook()
+    assert (await gate.send(secret=OWN_SECRET)).status == 202
+    await gate.store.write(lambda tx: tx.delete_project(hook.project_id))
+    assert await gate.send(secret=OWN_SECRET) == await nothing_there()
+
+
+async def test_a_project_deleted_while_a_call_of_its_url_is_read(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    await gate.send()
+    hook = await gate.add_hook()
+
+    async def delete_then_read(headers: Mapping[str, str], receive: Receive) -> bytes:
+        await gate.store.write(lambda tx: tx.delete_project(hook.project_id))
+        return await read_body(headers, receive)
+
+    monkeypatch.setattr("tagboat.webhook.handler.read_body", delete_then_read)
+    assert await gate.send(secret=OWN_SECRET) == await nothing_there()
+
+
+async def test_no_webhooks_secret_is_kept_of_a_call(gate: Gate) -> None:
+    url = f"https://tagboat.example.com/api/webhook/{gate.secret}"
+    escaped = url.replace("/", "\\/")
+    ping = f'{{"hook": {{"config": {{"url": "{url}?a=1", "again": "{escaped}"}}}}, "image": "git.example.com/acme/app:v1"}}'
+    await gate.send(ping.encode(), {"x-original-uri": f"/api/webhook/{gate.secret}", "referer": url})
+    (kept,) = await gate.deliveries()
+    assert gate.secret not in str(kept)
+    assert json.loads(kept.body)["hook"]["config"]["url"] == "https://tagboat.example.com/api/webhook/***?a=1"
+    assert kept.headers["x-original-uri"] == "/api/webhook/***"
+    assert json.loads(await gate.handler.redeliver(kept.id))["pushes"][0]["image"] == "git.example.com/acme/app"

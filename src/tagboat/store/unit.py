@@ -205,9 +205,10 @@ class UnitOfWork(SqlReader):
         self._projects.clear()
 
     def delete_project(self, project_id: str) -> None:
-        """Delete a project with everything that hangs on it."""
+        """Delete a project with everything that hangs on it, the webhook URLs of its own among it."""
         self._delete(tables.projects, project_id)
         self.announce(Topic.ROUTES)
+        self.announce(Topic.SETTINGS)
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""

@@ -4,15 +4,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from tagboat.core.delivery import MAX_BODY, Account
+from tagboat.core.masking import mask_webhook_secrets
 
 _CREDENTIALS = ("auth", "cookie", "token", "secret", "password", "signature", "api-key", "apikey")
 
 
 def account(headers: Mapping[str, str], body: bytes, hook_id: str | None, signature_header: str = "") -> Account:
-    """What is kept of a call with `headers` (names in lower case) and `body`; `signature_header` holds a secret."""
+    """What is kept of a call with `headers` (names in lower case) and `body`; `signature_header` holds a secret.
+
+    Proxies tell the address that was called in a header, and some senders in the body: without its secret in either.
+    """
     return Account(
-        headers={name: value for name, value in headers.items() if _is_harmless(name) and name != signature_header},
-        body=body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd"),
+        headers={
+            name: mask_webhook_secrets(value)
+            for name, value in headers.items()
+            if _is_harmless(name) and name != signature_header
+        },
+        body=mask_webhook_secrets(body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd")),
         truncated=len(body) > MAX_BODY,
         hook_id=hook_id,
     )

@@ -31,8 +31,6 @@ Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNREADABLE = "unknown"
 _CALLS = "tagboat_webhook_calls_total"
-
-
 _JSON = "application/json"
 
 RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
@@ -105,6 +103,8 @@ class WebhookHandler:
                 await self._answer(access, scope, receive, send)
             except HungUpError:
                 return
+            except NotFoundError:  # the project whose URL it is was deleted meanwhile, and the URL with it
+                await not_found(scope, receive, send)
             except StoreUnavailableError as error:
                 unavailable = HTTPStatus.SERVICE_UNAVAILABLE
                 await send_problem(send, unavailable, problem(unavailable, str(error)))
