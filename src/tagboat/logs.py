@@ -125,6 +125,8 @@ class _StdlibLines(logging.Handler):
         self._processors = processors
 
     def emit(self, record: logging.LogRecord) -> None:
+        if _is_cut_off(record):
+            return
         line: Any = {"event": _message(record), "level": record.levelname.lower(), "logger": record.name}
         if record.exc_info:
             line["exc_info"] = record.exc_info
@@ -146,6 +148,11 @@ def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
     logging.captureWarnings(capture=True)
+
+
+def _is_cut_off(record: logging.LogRecord) -> bool:
+    """Whether it tells of one request that the stop cut off: uvicorn has told of all of them, in one line, before."""
+    return record.name == "uvicorn.error" and record.exc_info is not None and record.exc_info[0] is asyncio.CancelledError
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -2,13 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from tagboat import http_server
 from tagboat.http_server import HttpServer
+from tagboat.logs import configure_logging
+from tagboat.settings import LogFormat
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +45,19 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     yield server.config.port
     server.stop()
     await running
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the server logs, as JSON."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure_logging(LogFormat.JSON, logging.INFO, stream)
+    yield stream
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 async def hang_up(*writers: asyncio.StreamWriter) -> None:
@@ -94,3 +113,34 @@ async def test_hundreds_who_dawdle_keep_nobody_out(port: int) -> None:
     writer.write(REQUEST)
     assert await answer(reader) == b"body"
     await hang_up(writer, *(slow_writer for _, slow_writer in slow))
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["nothing said yet", "half an answer"])
+async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    monkeypatch.setattr(http_server, "REQUESTS_GRACE_S", 0.1)
+    asked, ready = asyncio.Event(), asyncio.Event()
+
+    async def never(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        asked.set()
+        await asyncio.Event().wait()
+
+    server = HttpServer(never)
+    server.config.port = free_port()
+    server.on_ready = ready.set
+    running = asyncio.create_task(server.serve())
+    await ready.wait()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.config.port)
+    writer.write(REQUEST)
+    async with asyncio.timeout(10):
+        await asked.wait()
+        server.stop()
+        await running
+        await reader.read()
+    await hang_up(writer)
+    troubles = [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] not in {"info", "debug"}]
+    assert [line["event"] for line in troubles] == ["Cancel 1 running task(s), timeout graceful shutdown exceeded"]
+    assert "CancelledError" not in log.getvalue()
