@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, RegistryKind, Stage, Strategy
-from tagboat.core.delivery import Delivery
+from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     Deploy,
@@ -852,16 +852,38 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
     ]
     for delivery in kept:
         await store.write(partial(_add_delivery, delivery))
-    assert await store.read(lambda reader: reader.deliveries()) == kept[::-1]
-    assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [kept[2], kept[1]]
+    listed = [_summary(delivery) for delivery in kept]
+    assert await store.read(lambda reader: reader.deliveries()) == listed[::-1]
+    assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [listed[2], listed[1]]
     assert await store.read(lambda reader: reader.delivery(kept[2].id)) == kept[2]
     assert await store.write(lambda tx: tx.prune_deliveries(NOW + timedelta(days=1), 100, 10)) == 1
     assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3, 1)) == 1
     assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3, 10)) == 1
-    assert await store.read(lambda reader: reader.deliveries()) == kept[:2:-1]
+    assert await store.read(lambda reader: reader.deliveries()) == listed[:2:-1]
     with pytest.raises(NotFoundError):
         await store.read(lambda reader: reader.delivery(kept[0].id))
 
 
+async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) -> None:
+    asked: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda _c, _cursor, query, *_: asked.append(query))
+    await store.read(lambda reader: reader.deliveries("v", limit=50))
+    (query,) = [query for query in asked if "FROM deliveries" in query]
+    assert [name for name in ("headers", "body", "truncated", "*") if name in query] == []
+
+
 def _add_delivery(delivery: Delivery, tx: Tx) -> None:
     tx.add_delivery(delivery)
+
+
+def _summary(delivery: Delivery) -> DeliverySummary:
+    """The delivery as lists have it."""
+    return DeliverySummary(
+        id=delivery.id,
+        sender=delivery.sender,
+        status=delivery.status,
+        result=delivery.result,
+        received_at=delivery.received_at,
+        took_ms=delivery.took_ms,
+        hook_id=delivery.hook_id,
+    )

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -41,7 +42,8 @@ class Gate:
         return await self.caller.call("POST", f"/{secret or self.secret}", body, headers)
 
     async def deliveries(self) -> list[Delivery]:
-        return await self.store.read(lambda reader: reader.deliveries())
+        """All that is kept, newest first."""
+        return await self.store.read(lambda reader: [reader.delivery(found.id) for found in reader.deliveries()])
 
     async def add_hook(self, signature: Signature | None = None) -> Hook:
         """A hook of the project that `PUSH` has made."""
@@ -142,6 +144,25 @@ async def test_what_is_kept_of_a_call(gate: Gate) -> None:
     await gate.send({**PUSH, "padding": "x" * MAX_BODY})
     (long, _) = await gate.deliveries()
     assert (len(long.body), long.truncated) == (MAX_BODY, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (PUSH, 202),
+        ({"image": ""}, 400),
+        (b"no JSON", 400),
+        (b"x" * ((1 << 20) + 1), 413),
+        ([{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "code"}}], 200),
+    ],
+    ids=["a push", "no image", "no JSON", "too large", "a handshake"],
+)
+async def test_of_every_call_is_kept_how_long_it_took(gate: Gate, body: object, status: int) -> None:
+    began = time.perf_counter()
+    assert (await gate.send(body)).status == status
+    at_most = (time.perf_counter() - began) * 1000
+    (kept,) = await gate.deliveries()
+    assert (kept.status, 0 < kept.took_ms < at_most) == (status, True)
 
 
 async def test_redelivering(gate: Gate) -> None:

@@ -62,14 +62,14 @@ async def redeliver(parts: Parts, delivery_id: DeliveryId) -> Response:
     return Response(await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json")
 
 
-def _hook_of(reader: Reader, delivery: kept.Delivery) -> dict[str, str]:
+def _hook_of(reader: Reader, delivery: kept.DeliverySummary) -> dict[str, str]:
     try:
         return {delivery.hook_id: reader.hook(delivery.hook_id).name} if delivery.hook_id else {}
     except NotFoundError:
         return {}
 
 
-def _fields(delivery: kept.Delivery, hooks: Mapping[str, str]) -> dict[str, Any]:
+def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[str, Any]:
     result = _decoded(delivery.result)
     answer: Mapping[str, object] = result if isinstance(result, dict) else {}
     pushes = _pushes_of(answer)

@@ -6,11 +6,11 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """`status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it.
+class DeliverySummary:
+    """A call without what was sent, as lists have it.
 
-    `headers` are those of the call without credentials, names in lower case; `body` is its text, cut at `MAX_BODY` bytes
-    (`truncated`). `took_ms` is how many milliseconds it took to decide; `hook_id` is None for the global URL.
+    `status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it. `took_ms` is
+    how many milliseconds it took to decide; `hook_id` is None for the global URL.
     """
 
     id: str
@@ -18,11 +18,20 @@ class Delivery:
     status: int
     result: str
     received_at: datetime
+    took_ms: float = 0.0
+    hook_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(DeliverySummary):
+    """A call with what was sent, as far as it is kept.
+
+    `headers` are without credentials, names in lower case; `body` is its text, cut at `MAX_BODY` bytes (`truncated`).
+    """
+
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     truncated: bool = False
-    took_ms: float = 0.0
-    hook_id: str | None = None
 
 
 MAX_BODY = 64 * 1024

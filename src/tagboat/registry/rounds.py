@@ -8,7 +8,7 @@ from datetime import datetime
 from tagboat.core.catalog import Project
 from tagboat.core.errors import NotFoundError
 from tagboat.core.polling import PollState, RegistryBackoff
-from tagboat.core.ports import Store, TagSource, Tx
+from tagboat.core.ports import Reader, Store, TagSource, Tx
 from tagboat.registry.rest import Rest, Rests
 from tagboat.registry.situation import Live, Situation, read_batch
 
@@ -138,19 +138,21 @@ def write_notes(tx: Tx, notes: Sequence[Note]) -> set[str]:
 
     What was polled, deleted or given another image meanwhile is left as it is.
     """
-    return {note.now.project_id for note in notes if _write(tx, note)}
+    states = tx.poll_states([note.was.project_id for note in notes])
+    due = [note for note in notes if states[note.was.project_id] == note.was and _exists(tx, note.was)]
+    for note in due:
+        tx.put_poll_state(note.now)
+    return {note.now.project_id for note in due}
 
 
-def _write(tx: Tx, note: Note) -> bool:
-    project_id = note.was.project_id
-    if tx.poll_state(project_id) != note.was:
+def _exists(reader: Reader, state: PollState) -> bool:
+    """Whether its project does: where nothing is on record, there may be none."""
+    if state != PollState(project_id=state.project_id):
+        return True
+    try:
+        reader.project(state.project_id)
+    except NotFoundError:
         return False
-    if note.was == PollState(project_id=project_id):  # which is that of a project never polled, and of none
-        try:
-            tx.project(project_id)
-        except NotFoundError:
-            return False
-    tx.put_poll_state(note.now)
     return True
 
 

@@ -101,6 +101,7 @@ def read_batch(
         live = _read_live(reader, now)
     registries = {registry.id: registry for registry in reader.registries()}
     by_host = {registry.host: registry for registry in registries.values()}
+    states = reader.poll_states([project.id for project in projects if project.id not in rests])
     situations: list[Situation] = []
     held = 0
     for project in projects:
@@ -110,8 +111,8 @@ def read_batch(
             situations.append(Situation(project, registry, (), running, {}, rest.state, tags, rest))
             continue
         known = {known.tag: known for known in reader.known_tags(project.id)}
-        state = reader.poll_state(project.id)
-        situations.append(Situation(project, registry, reader.stages(project.id), running, known, state, tags))
+        stages = reader.stages(project.id)
+        situations.append(Situation(project, registry, stages, running, known, states[project.id], tags))
         held += len(known)
         if held > MOST_TAGS:
             break

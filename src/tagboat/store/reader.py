@@ -1,36 +1,32 @@
 """One consistent view of the database: the `Reader` of the ports."""
 
-import base64
 from collections.abc import Collection
+from dataclasses import fields
 from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
-from tagboat.core.delivery import Delivery
+from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import NotFoundError
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
-from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
+from tagboat.core.run import RunConfig
 from tagboat.store import tables
-from tagboat.store.cipher import Cipher
+from tagboat.store.rows import SIGNATURE_SETTING, SealedRows
 
 V = TypeVar("V")
-_decode_run = msgspec.json.Decoder(RunOptions).decode
-_decode_config = msgspec.json.Decoder(RunConfig).decode
-_decode_signature = msgspec.json.Decoder(Signature).decode
-SIGNATURE_SETTING = "webhook_signature"
+_SUMMARY = [tables.deliveries.c[field.name] for field in fields(DeliverySummary)]
 
 
 class SqlReader:
     """Reads through one connection, inside whatever transaction that is in."""
 
-    def __init__(self, connection: Connection, cipher: Cipher) -> None:
+    def __init__(self, connection: Connection, rows: SealedRows) -> None:
         self._connection = connection
-        self._cipher = cipher
+        self._rows = rows
 
     def setting(self, name: str) -> object | None:
         """The value of a setting, None when it was never set."""
@@ -75,8 +71,8 @@ class SqlReader:
     def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
         """Registries in order of name, from the first name beyond `after`."""
         table = tables.registries
-        rows = self._connection.execute(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
-        return [self._to_registry(dict(row._mapping)) for row in rows]  # noqa: SLF001 - a documented attribute, despite its name
+        query = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        return [self._rows.registry(row) for row in self._rows_of(query)]
 
     def registry_of(self, project: Project) -> Registry | None:
         """The registry the project names, else the one of its image's host, else None."""
@@ -107,7 +103,7 @@ class SqlReader:
         """With what a deploy started, or is to start, its containers; None before that is known."""
         table = tables.deploy_configs
         sealed = self._connection.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
-        return None if sealed is None else _decode_config(self._cipher.open(sealed, f"deploy/{deploy_id}/config"))
+        return None if sealed is None else self._rows.config(sealed, deploy_id)
 
     def offers(self, stage_id: str) -> list[Offer]:
         """What came while the stage was held, oldest first."""
@@ -167,20 +163,27 @@ class SqlReader:
     def webhook_signature(self) -> Signature | None:
         """What calls of the global URL must be signed with, None for nothing."""
         sealed = self.setting(SIGNATURE_SETTING)
-        return self._signature(base64.b64decode(sealed), SIGNATURE_SETTING) if isinstance(sealed, str) else None
+        return self._rows.signature(sealed) if isinstance(sealed, str) else None
 
     def delivery(self, delivery_id: str) -> Delivery:
         """The delivery of that id."""
         return self._one(Delivery, tables.deliveries, delivery_id, "delivery")
 
-    def deliveries(self, before: str = "", limit: int | None = None) -> list[Delivery]:
-        """Deliveries, newest first, from the first older than the id `before`."""
-        return self._all(Delivery, _newest_first(tables.deliveries, None, None, before, limit))
+    def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
+        """Deliveries without what was sent, newest first, from the first older than the id `before`."""
+        query = _newest_first(tables.deliveries, None, None, before, limit)
+        return self._all(DeliverySummary, query.with_only_columns(*_SUMMARY))
 
     def poll_state(self, project_id: str) -> PollState:
         """What the polls of a project left behind; that of a project never polled where there is nothing."""
-        query = select(tables.polls).where(tables.polls.c.project_id == project_id)
-        return self._first(PollState, query) or PollState(project_id=project_id)
+        return self.poll_states([project_id])[project_id]
+
+    def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
+        """The same of several projects, by project id."""
+        found = self._all(PollState, select(tables.polls).where(tables.polls.c.project_id.in_(project_ids)))
+        return {project_id: PollState(project_id=project_id) for project_id in project_ids} | {
+            state.project_id: state for state in found
+        }
 
     def registry_backoff(self, host: str) -> RegistryBackoff:
         """How a registry host has been failing."""
@@ -192,33 +195,16 @@ class SqlReader:
         return found[0] if found else None
 
     def _projects_of(self, query: Select[Any]) -> list[Project]:
-        return [Project(**self._with_run(row, "project")) for row in self._connection.execute(query)]
+        return [self._rows.project(row) for row in self._rows_of(query)]
 
     def _stages_of(self, query: Select[Any]) -> list[Stage]:
-        return [Stage(**self._with_run(row, "stage")) for row in self._connection.execute(query)]
-
-    def _with_run(self, row: Row[Any], kind: str) -> dict[str, Any]:
-        values = dict(row._mapping)  # noqa: SLF001 - see above
-        sealed = values["run"]
-        values["run"] = _decode_run(self._cipher.open(sealed, f"{kind}/{values['id']}/run")) if sealed else NO_OPTIONS
-        return values
+        return [self._rows.stage(row) for row in self._rows_of(query)]
 
     def _hooks_of(self, query: Select[Any]) -> list[Hook]:
-        rows = [dict(row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - see above
-        return [Hook(**{**row, "signature": self._signature(row["signature"], f"hook/{row['id']}/signature")}) for row in rows]
-
-    def _signature(self, sealed: bytes | None, place: str) -> Signature | None:
-        return None if sealed is None else _decode_signature(self._cipher.open(sealed, place))
+        return [self._rows.hook(row) for row in self._rows_of(query)]
 
     def _registry(self, query: Select[Any]) -> Registry | None:
-        row = self._connection.execute(query).first()
-        return None if row is None else self._to_registry(dict(row._mapping))  # noqa: SLF001 - see above
-
-    def _to_registry(self, row: dict[str, Any]) -> Registry:
-        del row["host"]
-        if row["password"] is not None:
-            row["password"] = self._cipher.open(row["password"], f"registry/{row['id']}/password")
-        return Registry(**row)
+        return next((self._rows.registry(row) for row in self._rows_of(query)), None)
 
     def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
         # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead of the few open ones.
@@ -229,16 +215,13 @@ class SqlReader:
         return self._first(kind, select(table).where(table.c.id == key)) or _missing(noun, key)
 
     def _first(self, kind: type[V], query: Select[Any]) -> V | None:
-        row = self._connection.execute(query).first()
-        return None if row is None else kind(**row._mapping)  # noqa: SLF001 - see above
+        return next(iter(self._all(kind, query.limit(1))), None)
 
     def _all(self, kind: type[V], query: Select[Any]) -> list[V]:
-        return [kind(**row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - see above
+        return [kind(**row) for row in self._rows_of(query)]
 
-
-def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
-    """A value as the row that `SqlReader` reads back."""
-    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+    def _rows_of(self, query: Select[Any]) -> list[dict[str, Any]]:
+        return [dict(row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - documented, despite its name
 
 
 def _newest_first(table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None) -> Select[Any]:

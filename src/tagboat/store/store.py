@@ -14,6 +14,7 @@ from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import begin_write, migrate, open_database
 from tagboat.store.reader import SqlReader
+from tagboat.store.rows import SealedRows
 from tagboat.store.unit import Memory, UnitOfWork
 from tagboat.store.writer import GroupWriter, Outcome, Work
 
@@ -26,7 +27,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine, cipher: Cipher) -> None:
         self._engine = engine
-        self._cipher = cipher
+        self._rows = SealedRows(cipher)
         # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
         self._reads = engine.execution_options(tagboat_write=False, **isolation)
@@ -84,7 +85,7 @@ class SqlStore:
     def _read(self, work: Callable[[Reader], T]) -> T:
         try:
             with self._reads.connect() as connection:
-                return work(SqlReader(connection, self._cipher))
+                return work(SqlReader(connection, self._rows))
         except DBAPIError as error:
             raise _translate(error) from error
 
@@ -107,7 +108,7 @@ class SqlStore:
             self._memory = Memory()
         with self._writing() as connection, connection.begin():
             begin_write(connection)
-            unit = UnitOfWork(connection, self._cipher, self._memory)
+            unit = UnitOfWork(connection, self._rows, self._memory)
             results = [work(unit) for work in works]
             unit.flush()
         for topic in unit.announced:
@@ -140,7 +141,7 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
     """Refuse a key other than the one this database was first used with: replicas must share it."""
     with engine.begin() as connection:
         begin_write(connection)
-        unit = UnitOfWork(connection, cipher, Memory())
+        unit = UnitOfWork(connection, SealedRows(cipher), Memory())
         known = unit.setting(KEY_ID_SETTING)
         if known is None:
             unit.put_setting(KEY_ID_SETTING, cipher.key_id.hex())

@@ -1,17 +1,16 @@
 """A unit of work: the `Tx` of the ports.
 
-The webhook path shares one transaction among many calls, so what that path writes is gathered here and sent to the
-database in few statements at the end; everything else is written at once. Reads see what was gathered.
+The webhook path shares one transaction among many calls, and a round of polls writes of many projects: what they write is
+gathered here and sent to the database in few statements at the end. Everything else is written at once. Reads see what was
+gathered.
 """
 
-import base64
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
@@ -22,11 +21,11 @@ from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
-from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
+from tagboat.core.run import RunConfig
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert
-from tagboat.store.cipher import Cipher
-from tagboat.store.reader import SIGNATURE_SETTING, SqlReader, to_row
+from tagboat.store.reader import SqlReader
+from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -39,6 +38,10 @@ _update_deploy = (
 
 _KEEP_NEW_DIGEST = "ON CONFLICT (project_id, tag) DO UPDATE SET digest = excluded.digest WHERE excluded.digest IS NOT NULL"
 _KEEP_NEW_OFFER = "ON CONFLICT (stage_id, tag) DO UPDATE SET digest = excluded.digest, seen_at = excluded.seen_at"
+_KEEP_NEW_POLL = (
+    "ON CONFLICT (project_id) DO UPDATE "
+    "SET first_done = excluded.first_done, last_at = excluded.last_at, error = excluded.error"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ class Memory:
 class UnitOfWork(SqlReader):
     """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
 
-    def __init__(self, connection: Connection, cipher: Cipher, memory: Memory) -> None:
-        super().__init__(connection, cipher)
+    def __init__(self, connection: Connection, rows: SealedRows, memory: Memory) -> None:
+        super().__init__(connection, rows)
         self.announced: set[Topic] = set()
         self._projects = memory.projects
         self._stages = memory.stages
@@ -66,6 +69,7 @@ class UnitOfWork(SqlReader):
         self._deliveries: list[Delivery] = []
         self._tags: dict[tuple[str, str], KnownTag] = {}
         self._offers: dict[tuple[str, str], Offer] = {}
+        self._polls: dict[str, PollState] = {}
 
     def flush(self) -> None:
         """Send everything gathered to the database."""
@@ -79,7 +83,10 @@ class UnitOfWork(SqlReader):
         self._send_tags()
         if self._offers:
             self._bulk(tables.offers, _KEEP_NEW_OFFER).send(self._connection, list(self._offers.values()))
+        if self._polls:
+            self._bulk(tables.polls, _KEEP_NEW_POLL).send(self._connection, list(self._polls.values()))
         self._offers.clear()
+        self._polls.clear()
         self._new_deploys.clear()
         self._changed_deploys.clear()
         self._deliveries.clear()
@@ -150,6 +157,11 @@ class UnitOfWork(SqlReader):
         self._send_tags()
         return super().known_tags(project_id, after, limit)
 
+    def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
+        """What the polls of projects left behind, by project id."""
+        gathered = {project_id: self._polls[project_id] for project_id in project_ids if project_id in self._polls}
+        return super().poll_states([project_id for project_id in project_ids if project_id not in gathered]) | gathered
+
     def offers(self, stage_id: str) -> list[Offer]:
         """What came while the stage was held, oldest first."""
         self.flush()
@@ -179,6 +191,10 @@ class UnitOfWork(SqlReader):
         gathering[deploy.id] = deploy
         self._note_open(deploy)
 
+    def put_poll_state(self, state: PollState) -> None:
+        """Remember what a poll left behind."""
+        self._polls[state.project_id] = state
+
     def add_delivery(self, delivery: Delivery) -> None:
         """Keep a delivery."""
         self._deliveries.append(delivery)
@@ -195,12 +211,12 @@ class UnitOfWork(SqlReader):
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
-        self._connection.execute(insert(tables.projects), self._from_project(project))
+        self._connection.execute(insert(tables.projects), self._rows.of_project(project))
         self._projects.pop(project.image, None)
 
     def put_project(self, project: Project) -> None:
         """Replace a project."""
-        self._replace(tables.projects, project.id, self._from_project(project))
+        self._replace(tables.projects, project.id, self._rows.of_project(project))
         self.announce(Topic.ROUTES)
         self._projects.clear()
 
@@ -212,13 +228,13 @@ class UnitOfWork(SqlReader):
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
-        self._connection.execute(insert(tables.stages), self._from_stage(stage))
+        self._connection.execute(insert(tables.stages), self._rows.of_stage(stage))
         self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
     def put_stage(self, stage: Stage) -> None:
         """Replace a stage."""
-        self._replace(tables.stages, stage.id, self._from_stage(stage))
+        self._replace(tables.stages, stage.id, self._rows.of_stage(stage))
         self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
@@ -229,12 +245,12 @@ class UnitOfWork(SqlReader):
 
     def add_registry(self, registry: Registry) -> None:
         """Add a registry, its password sealed."""
-        self._connection.execute(insert(tables.registries), [self._from_registry(registry)])
+        self._connection.execute(insert(tables.registries), [self._rows.of_registry(registry)])
         self._registries.clear()
 
     def put_registry(self, registry: Registry) -> None:
         """Replace a registry, its password sealed."""
-        self._replace(tables.registries, registry.id, self._from_registry(registry))
+        self._replace(tables.registries, registry.id, self._rows.of_registry(registry))
         self._registries.clear()
 
     def delete_registry(self, registry_id: str) -> None:
@@ -244,8 +260,7 @@ class UnitOfWork(SqlReader):
     def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
         """Keep with what a deploy starts its containers, sealed."""
         self.flush()
-        sealed = self._cipher.seal(msgspec.json.encode(config).decode(), f"deploy/{deploy_id}/config")
-        self._upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": sealed})
+        self._upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": self._rows.of_config(config, deploy_id)})
 
     def delivery(self, delivery_id: str) -> Delivery:
         """The delivery of that id."""
@@ -264,12 +279,12 @@ class UnitOfWork(SqlReader):
 
     def add_hook(self, hook: Hook) -> None:
         """Add a hook, its signature sealed."""
-        self._connection.execute(insert(tables.hooks), self._from_hook(hook))
+        self._connection.execute(insert(tables.hooks), self._rows.of_hook(hook))
         self.announce(Topic.SETTINGS)
 
     def put_hook(self, hook: Hook) -> None:
         """Replace a hook, its signature sealed."""
-        self._replace(tables.hooks, hook.id, self._from_hook(hook))
+        self._replace(tables.hooks, hook.id, self._rows.of_hook(hook))
         self.announce(Topic.SETTINGS)
 
     def delete_hook(self, hook_id: str) -> None:
@@ -282,7 +297,7 @@ class UnitOfWork(SqlReader):
         if signature is None:
             self._connection.execute(delete(tables.settings).where(tables.settings.c.name == SIGNATURE_SETTING))
         else:
-            self.put_setting(SIGNATURE_SETTING, base64.b64encode(self._seal_signature(signature, SIGNATURE_SETTING)).decode())
+            self.put_setting(SIGNATURE_SETTING, self._rows.of_signature(signature))
         self.announce(Topic.SETTINGS)
 
     def delete_offers(self, stage_id: str) -> None:
@@ -304,10 +319,6 @@ class UnitOfWork(SqlReader):
     def put_instance(self, instance: Instance) -> None:
         """Replace an instance."""
         self._replace(tables.instances, instance.id, to_row(instance))
-
-    def put_poll_state(self, state: PollState) -> None:
-        """Remember what a poll left behind."""
-        self._upsert(tables.polls, to_row(state))
 
     def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
         """Remember how a registry host fails."""
@@ -341,28 +352,6 @@ class UnitOfWork(SqlReader):
 
     def _bulk(self, table: Table, clause: str = "") -> BulkInsert:
         return _bulk_insert(table, self._connection.dialect, clause)
-
-    def _from_project(self, project: Project) -> dict[str, Any]:
-        return to_row(project) | {"run": self._sealed_run(project.run, f"project/{project.id}/run")}
-
-    def _from_stage(self, stage: Stage) -> dict[str, Any]:
-        return to_row(stage) | {"run": self._sealed_run(stage.run, f"stage/{stage.id}/run")}
-
-    def _sealed_run(self, run: RunOptions, place: str) -> bytes | None:
-        return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
-
-    def _from_hook(self, hook: Hook) -> dict[str, Any]:
-        place = f"hook/{hook.id}/signature"
-        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, place)}
-
-    def _seal_signature(self, signature: Signature, place: str) -> bytes:
-        return self._cipher.seal(msgspec.json.encode(signature).decode(), place)
-
-    def _from_registry(self, registry: Registry) -> dict[str, Any]:
-        row = to_row(registry) | {"host": registry.host}
-        if registry.password is not None:
-            row["password"] = self._cipher.seal(registry.password, f"registry/{registry.id}/password")
-        return row
 
     def _insert(self, table: Table, value: Any) -> None:  # noqa: ANN401 - any of the core's values
         self._connection.execute(insert(table), to_row(value))

@@ -10,6 +10,7 @@ from tagboat.core.deploy import Deploy
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database
 from tagboat.store.reader import SqlReader
+from tagboat.store.rows import SealedRows
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
 def test_open_deploys_are_found_by_their_own_index(connection: Connection, read: Callable[[SqlReader], list[Deploy]]) -> None:
     asked: list[tuple[str, object]] = []
     event.listen(connection, "before_cursor_execute", lambda _c, _cursor, query, values, *_: asked.append((query, values)))
-    read(SqlReader(connection, Cipher(bytes(32))))
+    read(SqlReader(connection, SealedRows(Cipher(bytes(32)))))
     ((query, values),) = [each for each in asked if each[0].startswith("SELECT")]
     plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()  # type: ignore[arg-type]
     assert [row.detail for row in plan if "ix_deploys_open" not in row.detail] == []

@@ -1,0 +1,113 @@
+"""The core's values as rows, and back: what is secret in them is sealed, each at a place of its own."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.hook import Hook, Signature
+from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
+from tagboat.store.cipher import Cipher
+
+SIGNATURE_SETTING = "webhook_signature"
+
+_decode_run = msgspec.json.Decoder(RunOptions).decode
+_decode_config = msgspec.json.Decoder(RunConfig).decode
+_decode_signature = msgspec.json.Decoder(Signature).decode
+
+
+def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
+    """A value without secrets as a row: its fields are named after the columns."""
+    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+
+
+class SealedRows:
+    """Those of the values that hold secrets. Reading raises SettingsError where another key has sealed them."""
+
+    def __init__(self, cipher: Cipher) -> None:
+        self._cipher = cipher
+
+    def of_project(self, project: Project) -> dict[str, Any]:
+        """The row of a project."""
+        return to_row(project) | {"run": self._seal_run(project.run, _run_place("project", project.id))}
+
+    def project(self, row: Mapping[str, Any]) -> Project:
+        """The project of a row."""
+        return Project(**{**row, "run": self._open_run(row["run"], _run_place("project", row["id"]))})
+
+    def of_stage(self, stage: Stage) -> dict[str, Any]:
+        """The row of a stage."""
+        return to_row(stage) | {"run": self._seal_run(stage.run, _run_place("stage", stage.id))}
+
+    def stage(self, row: Mapping[str, Any]) -> Stage:
+        """The stage of a row."""
+        return Stage(**{**row, "run": self._open_run(row["run"], _run_place("stage", row["id"]))})
+
+    def of_registry(self, registry: Registry) -> dict[str, Any]:
+        """The row of a registry, which has its host besides, to be found by."""
+        row = to_row(registry) | {"host": registry.host}
+        if registry.password is not None:
+            row["password"] = self._cipher.seal(registry.password, _password_place(registry.id))
+        return row
+
+    def registry(self, row: Mapping[str, Any]) -> Registry:
+        """The registry of a row, its password in the clear."""
+        values = {name: value for name, value in row.items() if name != "host"}
+        if values["password"] is not None:
+            values["password"] = self._cipher.open(values["password"], _password_place(values["id"]))
+        return Registry(**values)
+
+    def of_hook(self, hook: Hook) -> dict[str, Any]:
+        """The row of a hook."""
+        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, _hook_place(hook.id))}
+
+    def hook(self, row: Mapping[str, Any]) -> Hook:
+        """The hook of a row, its signature in the clear."""
+        sealed = row["signature"]
+        return Hook(**{**row, "signature": sealed and self._open_signature(sealed, _hook_place(row["id"]))})
+
+    def of_config(self, config: RunConfig, deploy_id: str) -> bytes:
+        """What a deploy starts its containers with, sealed."""
+        return self._cipher.seal(msgspec.json.encode(config).decode(), _config_place(deploy_id))
+
+    def config(self, sealed: bytes, deploy_id: str) -> RunConfig:
+        """What a deploy starts its containers with."""
+        return _decode_config(self._cipher.open(sealed, _config_place(deploy_id)))
+
+    def of_signature(self, signature: Signature) -> str:
+        """The signature of the global URL, as the setting SIGNATURE_SETTING holds it: sealed, in Base64."""
+        return base64.b64encode(self._seal_signature(signature, SIGNATURE_SETTING)).decode()
+
+    def signature(self, setting: str) -> Signature:
+        """The signature of the global URL, of the setting SIGNATURE_SETTING."""
+        return self._open_signature(base64.b64decode(setting), SIGNATURE_SETTING)
+
+    def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
+        return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
+
+    def _open_run(self, sealed: bytes | None, place: str) -> RunOptions:
+        return _decode_run(self._cipher.open(sealed, place)) if sealed else NO_OPTIONS
+
+    def _seal_signature(self, signature: Signature, place: str) -> bytes:
+        return self._cipher.seal(msgspec.json.encode(signature).decode(), place)
+
+    def _open_signature(self, sealed: bytes, place: str) -> Signature:
+        return _decode_signature(self._cipher.open(sealed, place))
+
+
+def _run_place(kind: str, key: str) -> str:
+    return f"{kind}/{key}/run"
+
+
+def _password_place(registry_id: str) -> str:
+    return f"registry/{registry_id}/password"
+
+
+def _hook_place(hook_id: str) -> str:
+    return f"hook/{hook_id}/signature"
+
+
+def _config_place(deploy_id: str) -> str:
+    return f"deploy/{deploy_id}/config"
