@@ -10,7 +10,7 @@ class DeliverySummary:
     """A call without what was sent, as lists have it.
 
     `status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it. `took_ms` is
-    how many milliseconds it took to decide; `hook_id` is None for the global URL.
+    how many milliseconds it took to decide, once its body was read; `hook_id` is None for the global URL.
     """
 
     id: str

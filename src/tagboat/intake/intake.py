@@ -54,13 +54,20 @@ class Intake:
         self._inspections: dict[ImageName, asyncio.Task[ImageInfo | None]] = {}
 
     async def accept(
-        self, pushes: Sequence[Push], sender: str, reason: str | None = None, account: Account = NOTHING_KEPT
+        self,
+        pushes: Sequence[Push],
+        sender: str,
+        reason: str | None = None,
+        account: Account = NOTHING_KEPT,
+        *,
+        began: float | None = None,
     ) -> bytes:
         """Carry the pushes of one delivery through and return the JSON of its `Receipt`, once committed.
 
-        Raises StoreUnavailableError when nothing could be written.
+        `began` is when its call began to be looked at, by `time.perf_counter`; now unless given. Raises StoreUnavailableError
+        when nothing could be written.
         """
-        began = time.perf_counter()
+        began = time.perf_counter() if began is None else began
         pushes = distinct(pushes)
         inspected: dict[ImageName, ImageInfo | None] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
@@ -69,10 +76,13 @@ class Intake:
                 return answer
             inspected.update(await self._inspect(answer.images))
 
-    async def keep(self, sender: str, status: int, reason: str, account: Account = NOTHING_KEPT) -> None:
-        """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which."""
+    async def keep(self, sender: str, status: int, reason: str, account: Account, *, began: float) -> None:
+        """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which.
+
+        `began` is as for `accept`.
+        """
         result = encode({"reason": reason}).decode()
-        delivery = _delivery(new_id(), sender, status, result, self._clock(), account, 0.0)
+        delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
         await self._store.write(lambda tx: tx.add_delivery(delivery))
 
     def _admit(
@@ -91,8 +101,7 @@ class Intake:
         results = tuple([admission.admit(push) for push in _distinct_as_stored(tx, pushes)])
         delivery = new_id()
         body = encode(Receipt(delivery, results, reason))
-        took_ms = (time.perf_counter() - began) * 1000
-        tx.add_delivery(_delivery(delivery, sender, ACCEPTED, body.decode(), admission.now, account, took_ms))
+        tx.add_delivery(_delivery(delivery, sender, ACCEPTED, body.decode(), admission.now, account, began))
         return body
 
     async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
@@ -156,7 +165,7 @@ def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageNam
 
 
 def _delivery(
-    delivery_id: str, sender: str, status: int, result: str, now: datetime, account: Account, took_ms: float
+    delivery_id: str, sender: str, status: int, result: str, now: datetime, account: Account, began: float
 ) -> Delivery:
     return Delivery(
         id=delivery_id,
@@ -167,6 +176,6 @@ def _delivery(
         headers=account.headers,
         body=account.body,
         truncated=account.truncated,
-        took_ms=took_ms,
+        took_ms=(time.perf_counter() - began) * 1000,
         hook_id=account.hook_id,
     )

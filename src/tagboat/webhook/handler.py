@@ -113,6 +113,7 @@ class WebhookHandler:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         hook_id = access.hook.id if access.hook else None
         signature = access.signature
+        began = time.perf_counter()
         try:
             body = await read_body(headers, receive)
         except TooLargeError:
@@ -122,6 +123,7 @@ class WebhookHandler:
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     f"the body is over {MAX_BYTES} bytes",
                     account(headers, b"", hook_id),
+                    began,
                 )
                 await send_json(send, answer.status, answer.body, media_type=answer.media_type)
             else:
@@ -136,6 +138,7 @@ class WebhookHandler:
 
     async def _take(self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account) -> _Answer:
         """Decode, and hand on what is news."""
+        began = time.perf_counter()
         sender = _UNREADABLE
         try:
             call = Call(headers, decode_body(headers, body))
@@ -144,13 +147,14 @@ class WebhookHandler:
             news = shape.read(call)
             images = await self._images(news, hook) if news.hostless or hook else news.images
         except InvalidValueError as error:
-            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept)
+            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began)
         self._count_accepted()
         if news.answer is not None and not images:
-            await self._intake.keep(sender, HTTPStatus.OK, news.reason or "it wanted an answer of its own", kept)
+            reason = news.reason or "it wanted an answer of its own"
+            await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
         pushes = [Push(image, Source.WEBHOOK) for image in images]
-        return _Answer(ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept))
+        return _Answer(ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept, began=began))
 
     async def _images(self, news: News, hook: Hook | None) -> Sequence[ImageRef]:
         """The images, with the host that a sender may leave out; raises InvalidValueError for one that is not the hook's."""
@@ -164,8 +168,8 @@ class WebhookHandler:
                     raise InvalidValueError(f"this webhook takes news of {wanted} only, and the call names {image.name}")
         return images
 
-    async def _refuse(self, sender: str, status: HTTPStatus, detail: str, kept: Account) -> _Answer:
-        await self._intake.keep(sender, status, detail, kept)
+    async def _refuse(self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float) -> _Answer:
+        await self._intake.keep(sender, status, detail, kept, began=began)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
 
