@@ -18,12 +18,14 @@ class Fault:
     """What befalls requests by `agent` (its beginning) for a path with `path` in it, at most `times` of them.
 
     `status`, `code` and `headers` are an answer in the registry's place, `code` that of an error of the distribution
-    specification; `cut` sends half of the body and hangs up; `hang` answers nothing before the fault is over.
+    specification, or `page` its body when it is none of a registry's; `cut` sends half of the body and hangs up; `hang`
+    answers nothing before the fault is over.
     """
 
     status: int | None = None
     code: str = "UNKNOWN"
     headers: Mapping[str, str] = field(default_factory=dict)
+    page: bytes | None = None
     cut: bool = False
     hang: bool = False
     agent: str = ""
@@ -108,8 +110,10 @@ class Front:
         if fault is not None and fault.hang:
             self._over.wait(_PATIENCE_S)
         if fault is not None and fault.status is not None:
-            said = {"errors": [{"code": fault.code, "message": "by order of the test"}]}
-            _send(request, fault.status, {"Content-Type": "application/json", **fault.headers}, json.dumps(said).encode())
+            said = json.dumps({"errors": [{"code": fault.code, "message": "by order of the test"}]}).encode()
+            kind = "application/json" if fault.page is None else "text/html"
+            body = said if fault.page is None else fault.page
+            _send(request, fault.status, {"Content-Type": kind, **fault.headers}, body)
             return
         answer, body = self._fetch(request)
         _send(request, answer.status, dict(answer.getheaders()), body, cut=fault is not None and fault.cut)

@@ -62,7 +62,7 @@ def deployed(host: World, front: Front, strike: Callable[[], None], *, pulls: bo
 FAILURES = {
     "a 401": (Fault(status=401, code="UNAUTHORIZED"), "denied access", "refused the login"),
     "a 404": (Fault(status=404, code="MANIFEST_UNKNOWN"), "has no", "has no such image"),
-    "a 500": (Fault(status=500), "failed with status 500; its own log says why", "could not reach the registry"),
+    "a 500": (Fault(status=500), "failed with status 500; its own log says why", "out of order for now"),
     "a 429 without end": (
         Fault(status=429, code="TOOMANYREQUESTS", headers={"Retry-After": "1"}),
         "has had too many requests from here; it may be asked again at",

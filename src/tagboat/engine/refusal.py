@@ -30,6 +30,10 @@ _NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
 _BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
+_UNREAD = re.compile(r"error parsing HTTP (\d{3}) response body: .*?: \"(.*)\"", re.DOTALL)
+"""Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it; not what its status means."""
+_PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
+
 _RUNTIME_PREAMBLE = re.compile(r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL)
 _ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
 _USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
@@ -48,7 +52,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     (
         re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE),
         _retryable,
-        "the registry {host} refuses more pulls for now: {said}",
+        "the registry {host} refuses more pulls for now; wait, or give it a login that may pull more. The engine said: {said}",
     ),
     (
         re.compile(
@@ -67,11 +71,31 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     (
         re.compile(
             r"connection refused|connection reset|time-?d? ?out|deadline exceeded|no such host|no route to host|unreachable"
-            r"|temporary failure|server misbehaving|\bEOF\b|context canceled|(?:HTTP|status).*\b5\d\d\b",
+            r"|temporary failure|server misbehaving|\bEOF\b|context canceled",
             re.IGNORECASE,
         ),
         _retryable,
         "the engine could not reach the registry {host}; is it up, and in reach of the engine? The engine said: {said}",
+    ),
+    (
+        re.compile(r"\bHTTP 5\d\d\b|status.* 5\d\d\b", re.IGNORECASE),
+        _retryable,
+        "the registry {host}, or a proxy before it, is out of order for now. The engine said: {said}",
+    ),
+    (
+        re.compile(r"verification failed for digest|unexpected commit digest", re.IGNORECASE),
+        _retryable,
+        "what the registry {host} sent is not what its digest names; did a proxy answer in its place? The engine said: {said}",
+    ),
+    (
+        re.compile(r"error unmarshall?ing content|unable to decode token response|unexpected media type", re.IGNORECASE),
+        EngineError,
+        "the registry {host} did not answer like one; is a proxy in its place, or a page to sign in at? The engine said: {said}",
+    ),
+    (
+        re.compile(r"unknown blob|blob unknown", re.IGNORECASE),
+        EngineNotFoundError,
+        "the registry {host} has the image, but not all of its parts; push it again. The engine said: {said}",
     ),
     (
         re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE),
@@ -109,12 +133,12 @@ def no_network(network: str, doing: str) -> EngineNotFoundError:
 
 def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None) -> EngineError:
     """Return the error for a pull of `image` that failed. `secret` is a text that must not be repeated."""
-    said = clean(error.message.replace(secret, "***") if secret else error.message)
+    said = clean(_UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message))
     judged = _without(said, image)
     for pattern, make, sentence in _PULL_REFUSALS:
         if pattern.search(judged):
             return make(sentence.format(image=image, host=image.host, path=image.path, said=said))
-    return refusal(error, f"pull {image}")
+    return refusal(DockerError(error.status, said), f"pull {image}")
 
 
 def other_version(error: DockerError) -> bool:
@@ -129,6 +153,14 @@ def clean(message: str) -> str:
     text = _ENVIRONMENT.sub(r"\1", text)
     text = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", text))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _by_status(unread: re.Match[str]) -> str:
+    """The words of `_UNREAD` by the answer's status, with its body unless that is empty, or a page for browsers."""
+    status, body = int(unread[1]), unread[2]
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    said = f"HTTP {status} {phrase}, not in a registry's words; did a proxy answer in its place?"
+    return said if not body or _PAGE.match(body) else f"{said} It said: {body}"
 
 
 def _without(said: str, image: ImageName) -> str:

@@ -14,6 +14,8 @@ from tagboat.engine.refusal import clean, pull_refusal, refusal
 
 APP = parse_image_name("git.example.com/acme/app")
 
+DIGEST = f"sha256:{'0' * 64}"
+PAGE = r"\n<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n</body>\r\n</html>\r\n"
 NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
 
 
@@ -58,9 +60,19 @@ def test_a_refusal_is_told_by_status_and_words(status: int, message: str, kind: 
         ("dial tcp: lookup git.example.com on 127.0.0.53:53: no such host", EngineError, True, "could not reach"),
         ("net/http: request canceled (Client.Timeout exceeded while awaiting headers)", EngineError, True, "could not reach"),
         ("net/http: TLS handshake timeout", EngineError, True, "could not reach"),
-        ("received unexpected HTTP status: 503 Service Unavailable", EngineError, True, "could not reach"),
+        ("received unexpected HTTP status: 503 Service Unavailable", EngineError, True, "out of order for now"),
+        (
+            "unexpected status from HEAD request to https://a:503/v2/: 502 Bad Gateway",
+            EngineError,
+            True,
+            "out of order for now",
+        ),
         ('Get "https://git.example.com/v2/": EOF', EngineError, True, "could not reach"),
         ("toomanyrequests: You have reached your pull rate limit", EngineError, True, "for now"),
+        ("download failed after attempts=6: unexpected EOF", EngineError, True, "could not reach"),
+        ("download failed after attempts=1: unknown blob", EngineNotFoundError, False, "push it again"),
+        (f"image config verification failed for digest {DIGEST}", EngineError, True, "is not what its digest names"),
+        (f"filesystem layer verification failed for digest {DIGEST}", EngineError, True, "is not what its digest names"),
         ("x509: certificate signed by unknown authority", EngineError, False, "does not trust"),
         ("http: server gave HTTP response to HTTPS client", EngineError, False, "does not trust"),
         ("no matching manifest for linux/amd64 in the manifest list entries", EngineError, False, "no matching manifest"),
@@ -74,6 +86,67 @@ def test_a_failed_pull_is_told_by_its_words(
     assert type(error) is kind
     assert error.retryable is retryable
     assert words in str(error)
+
+
+def unread(status: int, fault: str, body: str) -> str:
+    """What the engine says of an error whose body is not a registry's, to be seen with Docker 20.10."""
+    return f'error parsing HTTP {status} response body: {fault}: "{body}"'
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase", "kind", "retryable", "words"),
+    [
+        (429, "Too Many Requests", EngineError, True, "refuses more pulls for now"),
+        (408, "Request Timeout", EngineError, True, "could not reach"),
+        (404, "Not Found", EngineNotFoundError, False, "has no such image"),
+        (403, "Forbidden", EngineError, False, "refused the login"),
+        (418, "I'm a Teapot", EngineError, False, "the engine could not pull git.example.com/acme/app"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("fault", "body", "shown"),
+    [
+        ("unexpected end of JSON input", "", False),
+        ("invalid character '<' looking for beginning of value", PAGE, False),
+        ("no error details found in HTTP response body", r"{\"message\": \"ask the operator\"}", True),
+    ],
+    ids=["nothing", "page", "own words"],
+)
+@pytest.mark.parametrize("before", ["", 'Get "https://git.example.com/v2/acme/app/manifests/x": '], ids=["image", "token"])
+def test_an_answer_that_is_not_a_registrys_is_told_by_its_status(
+    status: int,
+    phrase: str,
+    kind: type[EngineError],
+    retryable: bool,
+    words: str,
+    fault: str,
+    body: str,
+    shown: bool,
+    before: str,
+) -> None:
+    error = pull_refusal(DockerError(500, before + unread(status, fault, body.replace("%s", phrase))), APP)
+    assert (type(error), error.retryable) == (kind, retryable)
+    assert words in str(error)
+    assert f"HTTP {status} {phrase}, not in a registry's words; did a proxy answer in its place?" in str(error)
+    assert ("ask the operator" in str(error)) is shown
+    assert fault not in str(error)
+    assert "<html>" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "retryable"),
+    [
+        ("error unmarshalling content: invalid character '<' looking for beginning of value", False),
+        ("error unmarshalling content: unexpected end of JSON input", False),
+        ("Get \"https://git.example.com/v2/\": unable to decode token response: invalid character '<' looking for", False),
+        ("failed to resolve reference: unexpected media type text/html for sha256:0: not found", False),
+        ('Get "https://git.example.com/v2/": unable to decode token response: EOF', True),
+    ],
+)
+def test_a_page_in_the_place_of_an_image_or_a_token(message: str, retryable: bool) -> None:
+    error = pull_refusal(DockerError(500, message), APP)
+    assert (type(error), error.retryable) == (EngineError, retryable)
+    assert retryable or "is a proxy in its place, or a page to sign in at?" in str(error)
 
 
 def test_a_login_that_is_refused_is_no_missing_image_though_the_engine_says_404() -> None:
@@ -112,8 +185,9 @@ def test_words_are_cleaned(message: str, words: str) -> None:
     assert clean(message) == words
 
 
-def test_a_password_the_engine_repeats_is_not_passed_on() -> None:
-    error = pull_refusal(DockerError(500, "login with hunter2 was refused: unauthorized"), APP, "hunter2")
+@pytest.mark.parametrize("message", ["login with hunter2 was refused: unauthorized", "hunter2 is odd"])
+def test_a_password_the_engine_repeats_is_not_passed_on(message: str) -> None:
+    error = pull_refusal(DockerError(500, message), APP, "hunter2")
     assert "hunter2" not in str(error)
 
 

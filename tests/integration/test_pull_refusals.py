@@ -1,0 +1,75 @@
+"""What becomes of a pull when something that is no registry answers the engine in the registry's place."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tagboat.core.errors import EngineError, EngineNotFoundError
+from tagboat.core.image import parse_image_name
+from tagboat.engine.docker import DockerEngine
+from tests.faults.registry_front import Fault, Front, registry_front
+from tests.support.docker_registry import DockerRegistry
+from tests.support.dockerd import remove_images_of
+from tests.support.images import push_image
+
+pytestmark = pytest.mark.anyio
+
+PAGE = b"<html>\r\n<head><title>Sorry</title></head>\r\n<body>\r\n<center><h1>Sorry</h1></center>\r\n</body>\r\n</html>\r\n"
+NO_REGISTRY = "not in a registry's words; did a proxy answer in its place?"
+
+
+@pytest.fixture
+async def engine(engine_url: str) -> AsyncIterator[DockerEngine]:
+    engine = DockerEngine(engine_url)
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
+    with registry_front(docker_registry.host) as front:
+        yield front
+        remove_images_of(engine_url, front.host)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "retryable", "words"),
+    [
+        (
+            Fault(status=429, page=PAGE),
+            EngineError,
+            True,
+            f"refuses more pulls for now; .*HTTP 429 Too Many Requests, {NO_REGISTRY}",
+        ),
+        (
+            Fault(status=429, page=b""),
+            EngineError,
+            True,
+            f"refuses more pulls for now; .*HTTP 429 Too Many Requests, {NO_REGISTRY}",
+        ),
+        (Fault(status=503, page=PAGE), EngineError, True, "out of order for now. .*503 Service Unavailable"),
+        (Fault(status=404, page=PAGE), EngineNotFoundError, False, f"has no such image: HTTP 404 Not Found, {NO_REGISTRY}"),
+        (Fault(status=403, page=b""), EngineError, False, f"refused the login.*HTTP 403 Forbidden, {NO_REGISTRY}"),
+        (Fault(status=200, page=PAGE), EngineError, False, "is a proxy in its place, or a page to sign in at"),
+    ],
+    ids=["429 page", "429 empty", "503 page", "404 page", "403 empty", "200 page"],
+)
+async def test_an_answer_that_is_not_a_registrys(
+    engine: DockerEngine,
+    docker_registry: DockerRegistry,
+    front: Front,
+    fault: Fault,
+    kind: type[EngineError],
+    retryable: bool,
+    words: str,
+) -> None:
+    path = f"acme/run-{secrets.token_hex(4)}"
+    digest = push_image(docker_registry.host, path, "v1", body=path)
+    front.fail(fault)
+    with pytest.raises(kind, match=words.replace("?", r"\?")) as caught:
+        await engine.pull(parse_image_name(f"{front.host}/{path}"), digest, None, lambda _: None)
+    assert (type(caught.value), caught.value.retryable) == (kind, retryable)
+    assert "<" not in str(caught.value).replace("'<'", "")
+    front.mend()
+    await engine.pull(parse_image_name(f"{front.host}/{path}"), digest, None, lambda _: None)
