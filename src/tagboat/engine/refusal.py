@@ -90,7 +90,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     (
         re.compile(r"error unmarshall?ing content|unable to decode token response|unexpected media type", re.IGNORECASE),
         EngineError,
-        "the registry {host} did not answer like one; is a proxy in its place, or a page to sign in at? The engine said: {said}",
+        "the registry {host} did not answer like one; is a proxy in its place, or a login page? The engine said: {said}",
     ),
     (
         re.compile(r"unknown blob|blob unknown", re.IGNORECASE),

@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_a_registrys_is_told_by_its_status(
 def test_a_page_in_the_place_of_an_image_or_a_token(message: str, retryable: bool) -> None:
     error = pull_refusal(DockerError(500, message), APP)
     assert (type(error), error.retryable) == (EngineError, retryable)
-    assert retryable or "is a proxy in its place, or a page to sign in at?" in str(error)
+    assert retryable or "is a proxy in its place, or a login page?" in str(error)
 
 
 def test_a_login_that_is_refused_is_no_missing_image_though_the_engine_says_404() -> None:
