@@ -51,7 +51,7 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
         (Fault(status=503, page=PAGE), EngineError, True, "out of order for now. .*503 Service Unavailable"),
         (Fault(status=404, page=PAGE), EngineNotFoundError, False, f"has no such image: HTTP 404 Not Found, {NO_REGISTRY}"),
         (Fault(status=403, page=b""), EngineError, False, f"refused the login.*HTTP 403 Forbidden, {NO_REGISTRY}"),
-        (Fault(status=200, page=PAGE), EngineError, False, "is a proxy in its place, or a page to sign in at"),
+        (Fault(status=200, page=PAGE), EngineError, False, "is a proxy in its place, or a login page"),
     ],
     ids=["429 page", "429 empty", "503 page", "404 page", "403 empty", "200 page"],
 )
