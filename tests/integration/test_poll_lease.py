@@ -13,6 +13,7 @@ import pytest
 from tagboat.core.catalog import Project, Registry
 from tagboat.core.config import POLL_SCHEDULE
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
@@ -28,6 +29,7 @@ T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=20)
 """Shorter than the lease, so that several polls fall into one."""
+MANY = 8
 
 
 @dataclass
@@ -70,9 +72,11 @@ class Tags:
     holder: str
     clock: Clock
     asked: list[tuple[str, datetime]]
+    cluster: "Cluster"
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
         self.asked.append((self.holder, self.clock()))
+        self.clock.now += self.cluster.takes
         return ["v1"]
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
@@ -112,12 +116,14 @@ class Cluster:
     stores: Sequence[Store]
     clock: Clock = field(default_factory=Clock)
     asked: list[tuple[str, datetime]] = field(default_factory=list)
+    takes: timedelta = timedelta(0)
+    """How long the registry takes over each answer, by the clock."""
 
     @asynccontextmanager
     async def replica(self, number: int) -> AsyncIterator[Replica]:
         """Start a server and wait until it knows when to poll."""
         own, holder = Own(self.stores[number]), f"server {number}"
-        tags = Tags(holder, self.clock, self.asked)
+        tags = Tags(holder, self.clock, self.asked, self)
         poller = Poller(own, DeployQueue(self.clock), tags, clock=self.clock, holder=holder, tally=Tally())
         replica = Replica(own, poller, asyncio.create_task(poller.run()))
         try:
@@ -125,6 +131,13 @@ class Cluster:
             yield replica
         finally:
             await replica.goes()
+
+    async def noted(self, since: datetime) -> None:
+        """Return once every project was polled, and that is on record, after `since`."""
+        while True:
+            states = await self.stores[0].read(_poll_states)
+            if all(state.last_at and state.last_at > since for state in states):
+                return
 
     async def asked_by(self, count: int) -> list[str]:
         """Who has asked so far, once there were `count` of them and the last is done."""
@@ -217,3 +230,29 @@ async def test_who_comes_back_finds_the_lease_taken(cluster: Cluster) -> None:
             await first.looks()
             await second.looks()
             assert await cluster.asked_by(3) == ["server 0", "server 1", "server 1"]
+
+
+async def test_a_round_longer_than_the_lease_is_left_to_its_server(cluster: Cluster) -> None:
+    await cluster.stores[0].write(_many_projects)
+    async with cluster.replica(0) as first, cluster.replica(1) as second:
+        cluster.clock.now += EVERY
+        await first.looks()
+        await cluster.noted(since=START)
+        cluster.takes, began = timedelta(seconds=10), cluster.clock.now
+        cluster.clock.now += EVERY
+        await first.looks()
+        await cluster.noted(since=began)
+        assert cluster.clock.now > began + timedelta(seconds=LEASE_S)
+        await second.looks()
+        await first.looks()
+        assert set(await cluster.asked_by(3 * MANY)) == {"server 0"}
+
+
+def _poll_states(reader: Reader) -> Sequence[PollState]:
+    return list(reader.poll_states([project.id for project in reader.projects()]).values())
+
+
+def _many_projects(tx: Tx) -> None:
+    for number in range(1, MANY):
+        image = ImageName("git.example.com", f"acme/app{number}")
+        tx.add_project(Project(id=f"p{number}", name=f"app{number}", image=image, created_at=START))

@@ -32,7 +32,7 @@ from tagboat.intake.admit import Admission
 from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.rest import Rests
 from tagboat.registry.rounds import Note, Round, spacing
-from tagboat.registry.situation import Situation, read_situation
+from tagboat.registry.situation import Situation, projects_of_hosts, read_situation
 from tagboat.registry.timetable import Timetable
 
 LEASE = "poller"
@@ -72,9 +72,10 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A round that is due at one registry."""
+    """A round that is due at one registry: over the projects of those ids, which have their images at `host`."""
 
-    projects: Sequence[Project]
+    host: str
+    project_ids: Sequence[str]
     spacing_s: float
 
 
@@ -108,6 +109,7 @@ class Poller:
         self._rests = Rests(store)
         self._due: dict[str, _Plan] = {}
         self._busy: set[str] = set()
+        self._claimed_at = clock()
 
     def next_at(self) -> datetime | None:
         """When the next scheduled poll is due, None before that is known."""
@@ -138,18 +140,23 @@ class Poller:
         now = self._clock()
         return tx.acquire_lease(LEASE, self._holder, now, now + timedelta(seconds=LEASE_S))
 
+    async def _keep_turn(self) -> None:
+        """Renew the lease, if a good part of it is over."""
+        now = self._clock()
+        if now - self._claimed_at > timedelta(seconds=LEASE_S / 3):
+            self._claimed_at = now
+            await self._store.write(self._claim)
+
     async def _begin(self, rounds: asyncio.TaskGroup) -> None:
         """Begin a round at every registry; one that is not done with its last begins when it is, and no other waits for it.
 
         In the order of their ids, which is that of their making, each project keeps its place while others come.
         """
         self._rests.listen()
-        hosts: defaultdict[str, list[Project]] = defaultdict(list)
-        for project in sorted(await self._store.read(lambda reader: reader.projects()), key=lambda project: project.id):
-            hosts[project.image.host].append(project)
+        self._claimed_at = self._clock()
         room_s = (self._timetable.next_at - self._clock()).total_seconds() if self._timetable.next_at else 0
-        for host, projects in hosts.items():
-            self._due[host] = _Plan(projects, spacing(len(projects), room_s))
+        for host, project_ids in (await self._store.read(projects_of_hosts)).items():
+            self._due[host] = _Plan(host, project_ids, spacing(len(project_ids), room_s))
             if host not in self._busy:
                 self._busy.add(host)
                 rounds.create_task(self._poll_host(host))
@@ -162,9 +169,11 @@ class Poller:
             self._busy.discard(host)
 
     async def _round(self, plan: _Plan) -> None:
-        subject = Round(self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due)
+        subject = Round(
+            plan.host, self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due, self._keep_turn
+        )
         try:
-            await subject.run(plan.projects, plan.spacing_s)
+            await subject.run(plan.project_ids, plan.spacing_s)
         except* StoreUnavailableError as errors:
             log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
 

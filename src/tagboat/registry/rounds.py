@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import Project
 from tagboat.core.errors import NotFoundError
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Store, TagSource, Tx
 from tagboat.registry.rest import Rest, Rests
-from tagboat.registry.situation import Live, Situation, read_batch
+from tagboat.registry.situation import Batch, Live, Question, Situation, read_batch
 
-PER_REGISTRY = 8
+PER_REGISTRY = 16
 """How many repositories of one registry are asked at a time. Two connections to it are left to people."""
 BATCH = 32
 """Repositories whose situation is read, or whose quiet poll is noted, in one transaction."""
@@ -51,66 +50,74 @@ def spacing(count: int, room_s: float) -> float:
 
 
 class Round:
-    """A round over `projects`, in their order, which all have their image on one host.
+    """A round over the projects that have their images on one `host`.
 
     `poll` polls one and returns what is to be noted if there was no news, None where it has written for itself. `backoffs`
     is how the registries have been failing, as far as this server knows: by their hosts, and kept up by `poll`. `rests` is
-    what this server remembers of repositories.
+    what this server remembers of repositories. `keep_turn` is called before each poll, so that no other server begins a round
+    while this one, however long, goes on.
     """
 
     def __init__(
         self,
+        host: str,
         store: Store,
         clock: Callable[[], datetime],
         tags: TagSource,
         backoffs: MutableMapping[str, RegistryBackoff],
         rests: Rests,
         poll: Callable[[Situation], Awaitable[Note | None]],
+        keep_turn: Callable[[], Awaitable[None]],
     ) -> None:
+        self._host = host
         self._store = store
         self._clock = clock
         self._tags = tags
         self._backoffs = backoffs
         self._rests = rests
         self._poll = poll
+        self._keep_turn = keep_turn
         self._live: Live | None = None
         self._notes: list[Note] = []
 
-    async def run(self, projects: Sequence[Project], spacing_s: float) -> None:
-        """Poll all of them, one every `spacing_s` seconds if the registry is that fast.
+    async def run(self, project_ids: Sequence[str], spacing_s: float) -> None:
+        """Poll all of them, in their order, one every `spacing_s` seconds if the registry is that fast.
 
         Raises StoreUnavailableError, alone or in a group.
         """
         turns: asyncio.Queue[_Turn | None] = asyncio.Queue(BATCH)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._feed(projects, spacing_s, turns))
+            tasks.create_task(self._feed(project_ids, spacing_s, turns))
             for _ in range(PER_REGISTRY):
                 tasks.create_task(self._work(turns))
         await self._write_notes()
 
-    async def _feed(self, projects: Sequence[Project], spacing_s: float, turns: "asyncio.Queue[_Turn | None]") -> None:
+    async def _feed(self, project_ids: Sequence[str], spacing_s: float, turns: "asyncio.Queue[_Turn | None]") -> None:
         """Put the turns in the queue, read shortly before they come."""
         began = asyncio.get_running_loop().time()
         fed = 0
-        while fed < len(projects):
+        while fed < len(project_ids):
             await _sleep_until(began + fed * spacing_s)
-            for situation in await self._read(projects[fed : fed + BATCH]):
-                await turns.put(_Turn(situation, began + fed * spacing_s))
-                fed += 1
+            batch = await self._read(project_ids[fed : fed + BATCH])
+            for place, situation in enumerate(batch.situations, fed):
+                await turns.put(_Turn(situation, began + place * spacing_s))
+            fed += batch.taken
         for _ in range(PER_REGISTRY):
             await turns.put(None)
 
-    async def _read(self, projects: Sequence[Project]) -> Sequence[Situation]:
+    async def _read(self, project_ids: Sequence[str]) -> Batch:
         live, now, changes = self._live, self._clock(), self._rests.changes
-        rests = {project.id: rest for project in projects if (rest := self._rests.get(project.id))}
-        batch = await self._store.read(lambda reader: read_batch(reader, projects, self._tags, rests, live, now))
+        rests = {project_id: rest for project_id in project_ids if (rest := self._rests.get(project_id))}
+        question = Question(self._host, project_ids, self._tags, rests, changes, live, now)
+        batch = await self._store.read(lambda reader: read_batch(reader, question))
         self._live = batch.live
-        self._backoffs[batch.backoff.host] = batch.backoff
-        return [replace(situation, changes=changes) for situation in batch.situations]
+        self._backoffs[self._host] = batch.backoff
+        return batch
 
     async def _work(self, turns: "asyncio.Queue[_Turn | None]") -> None:
         while (turn := await turns.get()) is not None:
             await _sleep_until(turn.at)
+            await self._keep_turn()
             note = await self._take(turn.situation)
             if note is not None and note.now != note.was:
                 self._notes.append(note)
@@ -119,7 +126,7 @@ class Round:
 
     async def _take(self, situation: Situation) -> Note | None:
         """Poll it, or note why it is not polled while its registry is backed off."""
-        backoff = self._backoffs[situation.project.image.host]
+        backoff = self._backoffs[self._host]
         if backoff.retry_at and backoff.retry_at > self._clock():
             return Note(situation.state, replace(situation.state, error=backoff.error))
         return await self._poll(situation)

@@ -1,7 +1,7 @@
 """What is on record of a project when its image is polled, read for one project or for many at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
@@ -16,6 +16,7 @@ MOST_TAGS = 10_000
 """Known tags that `read_batch` holds before it stops, so that a few huge repositories do not fill the memory."""
 LIVE_FOR = timedelta(seconds=10)
 """For how long a batch may go by what was live a moment ago: one query for all projects instead of one for each."""
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class Situation:
 
     project: Project
     registry: Registry | None
-    stages: Sequence[Stage]
     live: Sequence[Instance]
-    known: Mapping[str, KnownTag]
     state: PollState
     tags: TagSource
+    stages: Sequence[Stage] = ()
+    known: Mapping[str, KnownTag] = field(default_factory=dict)
     rest: Rest | None = None
     changes: int = 0
 
@@ -68,12 +69,46 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The situations of the first of the projects asked for, at least one, and how the registry has been failing."""
+class Question:
+    """What a batch is asked for: the projects of `project_ids` (at least one) that have their image at `host`.
 
+    `rests` are those that are remembered, after so many `changes` of them; `live` is what an earlier batch read.
+    """
+
+    host: str
+    project_ids: Sequence[str]
+    tags: TagSource
+    rests: Mapping[str, Rest]
+    changes: int
+    live: Live | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The situations of the first `taken` projects of those asked for, and how the registry has been failing.
+
+    A project that is gone, or has its image elsewhere by now, has none.
+    """
+
+    taken: int
     situations: Sequence[Situation]
     backoff: RegistryBackoff
     live: Live
+
+
+def projects_of_hosts(reader: Reader) -> dict[str, list[str]]:
+    """The ids of all projects by the host of their images, in the order of their ids, which is that of their making.
+
+    Read by pages: all at once, thousands of projects would be held in memory for the sake of their ids.
+    """
+    hosts: dict[str, list[str]] = {}
+    after = ""
+    while page := reader.projects(after, _PAGE):
+        for project in page:
+            hosts.setdefault(project.image.host, []).append(project.id)
+        after = page[-1].name
+    return {host: sorted(project_ids) for host, project_ids in hosts.items()}
 
 
 def read_situation(reader: Reader, project_id: str, tags: TagSource) -> Situation:
@@ -90,33 +125,41 @@ def read_situation(reader: Reader, project_id: str, tags: TagSource) -> Situatio
     )
 
 
-def read_batch(
-    reader: Reader, projects: Sequence[Project], tags: TagSource, rests: Mapping[str, Rest], live: Live | None, now: datetime
-) -> Batch:
-    """Those of `projects` (at least one), all of one image host, until MOST_TAGS are exceeded.
-
-    The projects themselves are taken as they are given; `live` is taken while it is young enough.
-    """
-    if live is None or not now - LIVE_FOR < live.read_at <= now:
-        live = _read_live(reader, now)
+def read_batch(reader: Reader, asked: Question) -> Batch:
+    """Answer `asked`, with fewer projects (at least one) where their known tags would be more than MOST_TAGS."""
+    live = asked.live
+    if live is None or not asked.now - LIVE_FOR < live.read_at <= asked.now:
+        live = _read_live(reader, asked.now)
     registries = {registry.id: registry for registry in reader.registries()}
     by_host = {registry.host: registry for registry in registries.values()}
-    states = reader.poll_states([project.id for project in projects if project.id not in rests])
+    projects = reader.projects_by_id(asked.project_ids)
+    states = reader.poll_states([project_id for project_id in asked.project_ids if project_id not in asked.rests])
     situations: list[Situation] = []
-    held = 0
-    for project in projects:
-        registry = registries.get(project.registry_id) if project.registry_id else by_host.get(project.image.host)
-        rest, running = rests.get(project.id), live.instances.get(project.id, ())
-        if rest is not None:
-            situations.append(Situation(project, registry, (), running, {}, rest.state, tags, rest))
+    held = taken = 0
+    for project_id in asked.project_ids:
+        taken += 1
+        project, rest = projects.get(project_id), asked.rests.get(project_id)
+        if project is None or project.image.host != asked.host:
             continue
-        known = {known.tag: known for known in reader.known_tags(project.id)}
-        stages = reader.stages(project.id)
-        situations.append(Situation(project, registry, stages, running, known, states[project.id], tags))
-        held += len(known)
+        situation = Situation(
+            project=project,
+            registry=registries.get(project.registry_id) if project.registry_id else by_host.get(asked.host),
+            live=live.instances.get(project_id, ()),
+            state=rest.state if rest else states[project_id],
+            tags=asked.tags,
+            rest=rest,
+            changes=asked.changes,
+        )
+        situations.append(situation if rest else _with_whole_record(reader, situation))
+        held += len(situations[-1].known)
         if held > MOST_TAGS:
             break
-    return Batch(situations, reader.registry_backoff(projects[0].image.host), live)
+    return Batch(taken, situations, reader.registry_backoff(asked.host), live)
+
+
+def _with_whole_record(reader: Reader, situation: Situation) -> Situation:
+    known = {known.tag: known for known in reader.known_tags(situation.project.id)}
+    return replace(situation, stages=reader.stages(situation.project.id), known=known)
 
 
 def _read_live(reader: Reader, now: datetime) -> Live:

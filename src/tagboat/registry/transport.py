@@ -23,7 +23,7 @@ RETRY_PAUSES = (0.2, 0.6)
 MAX_ERROR_BODY = 16 * 1024
 _CHUNK = 64 * 1024
 _CONNECTIONS = 32
-_CONNECTIONS_PER_HOST = 10
+_CONNECTIONS_PER_HOST = 18
 """Two more than a round of polls asks through."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 

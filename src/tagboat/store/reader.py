@@ -1,6 +1,6 @@
 """One consistent view of the database: the `Reader` of the ports."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -50,6 +50,11 @@ class SqlReader:
         """Projects in order of name, from the first name beyond `after`."""
         table = tables.projects
         return self._projects_of(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+
+    def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
+        """Those of the projects that there are, by their ids."""
+        found = self._projects_of(select(tables.projects).where(tables.projects.c.id.in_(project_ids)))
+        return {project.id: project for project in found}
 
     def stage(self, stage_id: str) -> Stage:
         """The stage of that id."""
@@ -220,8 +225,9 @@ class SqlReader:
     def _all(self, kind: type[V], query: Select[Any]) -> list[V]:
         return [kind(**row) for row in self._rows_of(query)]
 
-    def _rows_of(self, query: Select[Any]) -> list[dict[str, Any]]:
-        return [dict(row._mapping) for row in self._connection.execute(query)]  # noqa: SLF001 - documented, despite its name
+    def _rows_of(self, query: Select[Any]) -> Iterator[dict[str, Any]]:
+        # One at a time: there may be thousands, and the values made of them are enough to hold.
+        return (dict(row._mapping) for row in self._connection.execute(query))  # noqa: SLF001 - documented, despite its name
 
 
 def _newest_first(table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None) -> Select[Any]:
