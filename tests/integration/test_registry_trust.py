@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryUnreachableError
+from tagboat.core.errors import EngineError, RegistryDeniedError, RegistryUnreachableError
 from tagboat.core.image import ImageName, ImageRef
+from tagboat.engine.docker import DockerEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
 from tagboat.registry.failures import TlsFailureError
 from tests.support.docker_registry import DockerRegistry, docker_registry
+from tests.support.dockerd import remove_images_of
 from tests.support.images import push_image
 from tests.support.private_ca import PrivateCa
 from tests.support.token_server import Logins, TokenServer, token_server
@@ -94,7 +96,10 @@ async def test_with_its_authority_a_registry_is_read(client: RegistryClient, htt
     assert await client.list_tags(app(https), ours) == ["v1"]
     digest = await client.resolve(app(https), "v1", ours)
     assert (await client.inspect(ImageRef(app(https), "v1"), ours)).digest == digest
-    assert failed(await examine(client, ours, None)) == {}
+    checks = await examine(client, ours, None)
+    assert failed(checks) == {}
+    engine = next(check.detail for check in checks if check.name == "engine")
+    assert f"to /etc/docker/certs.d/{https.host}/ca.crt on its machine" in engine
 
 
 async def test_its_own_certificate_may_be_named_as_well(client: RegistryClient, content: Path, ca: PrivateCa) -> None:
@@ -144,6 +149,22 @@ async def test_a_ca_certificate_that_is_none_is_said_to_be_none(client: Registry
     with pytest.raises(RegistryUnreachableError, match="was not asked: the CA certificate is not in PEM") as caught:
         await client.list_tags(app(https), entry(https, "nonsense"))
     assert not caught.value.retryable
+
+
+async def test_the_engine_has_trust_of_its_own(client: RegistryClient, content: Path, ca: PrivateCa, engine_url: str) -> None:
+    # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a name that it does check.
+    with docker_registry(tls=ca.issue("everywhere", address="0.0.0.0"), data=content) as registry:  # noqa: S104 - only a name
+        ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - only a name
+        image = ImageName(ours.host, "acme/app")
+        digest = await client.resolve(image, "v1", ours)
+        engine = DockerEngine(engine_url)
+        try:
+            with pytest.raises(EngineError, match=f"to /etc/docker/certs.d/{ours.host}/ca.crt on the engine") as caught:
+                await engine.pull(image, digest, ours, lambda _: None)
+            assert not caught.value.retryable
+        finally:
+            await engine.close()
+            remove_images_of(engine_url, ours.host)
 
 
 # A login service

@@ -145,5 +145,8 @@ def _registry(client: Client, registry: Answer) -> Finding:
         answer = client.post(f"/api/registries/{registry['id']}/test", timeout_s=LONG_TIMEOUT_S)
     except TagboatError as error:
         return Finding(name, ok=False, detail=str(error))
+    if answer["ok"]:
+        hints = [check["detail"] for check in answer["checks"] if check["name"] == "engine"]
+        return Finding(name, ok=True, detail="; ".join([f"{registry['url']} answers", *hints]))
     wrong = "; ".join(f"{check['name']}: {check['detail']}" for check in answer["checks"] if not check["ok"])
-    return Finding(name, ok=answer["ok"], detail=f"{registry['url']} answers" if answer["ok"] else wrong or "does not work")
+    return Finding(name, ok=False, detail=wrong or "does not work")

@@ -128,6 +128,11 @@ def is_docker_hub(host: str) -> bool:
     return host in _DOCKER_HUB_ALIASES
 
 
+def docker_trust_file(host: str) -> str:
+    """The file on a Docker engine's machine with the authorities (PEM) that it trusts for the registry at `host`."""
+    return f"/etc/docker/certs.d/{host}/ca.crt"
+
+
 def _split(text: str) -> tuple[str, str | None, str | None]:
     """Cut a reference into name, tag and digest, without judging them. A colon before the last `/` is a port's."""
     if not text:

@@ -18,7 +18,7 @@ from tagboat.core.errors import (
     NameTakenError,
     PortTakenError,
 )
-from tagboat.core.image import ImageName
+from tagboat.core.image import ImageName, docker_trust_file
 
 NO_CONNECTION = 900
 _LONGEST = 500
@@ -64,9 +64,25 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "the registry {host} refused the login, or has no {path}; check its user and password. The engine said: {said}",
     ),
     (
-        re.compile(r"x509:|server gave HTTP response to HTTPS client", re.IGNORECASE),
+        re.compile(r"x509: certificate signed by unknown authority", re.IGNORECASE),
         EngineError,
-        "the engine does not trust the registry {host}; see insecure-registries in its daemon.json. The engine said: {said}",
+        (
+            "the engine, whose trust is its own, does not know the authority behind the certificate of the registry {host}:"
+            " write the authority's to {trust} on the engine's machine. The engine said: {said}"
+        ),
+    ),
+    (
+        re.compile(r"x509:", re.IGNORECASE),
+        EngineError,
+        "the engine does not take the certificate of the registry {host}; its name, its dates or its use do not fit: {said}",
+    ),
+    (
+        re.compile(r"server gave HTTP response to HTTPS client", re.IGNORECASE),
+        EngineError,
+        (
+            "the engine asks the registry {host} by TLS, which that does not speak; name it in the engine's"
+            ' /etc/docker/daemon.json: {{"insecure-registries": ["{host}"]}}. The engine said: {said}'
+        ),
     ),
     (
         re.compile(
@@ -137,7 +153,8 @@ def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None
     judged = _without(said, image)
     for pattern, make, sentence in _PULL_REFUSALS:
         if pattern.search(judged):
-            return make(sentence.format(image=image, host=image.host, path=image.path, said=said))
+            trust = docker_trust_file(image.host)
+            return make(sentence.format(image=image, host=image.host, path=image.path, trust=trust, said=said))
     return refusal(DockerError(error.status, said), f"pull {image}")
 
 

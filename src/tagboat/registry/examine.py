@@ -10,7 +10,7 @@ from tagboat.core.errors import (
     RegistryProtocolError,
     RegistryUnreachableError,
 )
-from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.image import ImageName, ImageRef, docker_trust_file
 from tagboat.registry.client import LoginResult, RegistryClient
 from tagboat.registry.failures import TlsFailureError
 from tagboat.registry.site import IDENTITY_TOKEN, Site, site_of
@@ -31,9 +31,10 @@ class Check:
 async def examine(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
     """Try a registry from its URL to an image of it: `image`, else the first it tells of. Never raises RegistryError.
 
-    The checks are `url`, `reachable`, `tls` (https only), `login`, `gitea api` (kind gitea only), `images` (whether it tells
-    which it has: a convenience, never a failure), `list` (an image's tags) and `pull` (an image's manifest and
-    configuration), in this order; it ends early where the rest could only fail for the same reason, or has no image.
+    The checks are `url`, `reachable`, `tls` (https only), `engine` (with a `ca_cert` only: what the Docker engine needs, never
+    a failure), `login`, `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
+    failure), `list` (an image's tags) and `pull` (an image's manifest and configuration), in this order; it ends early where
+    the rest could only fail for the same reason, or has no image.
     """
     try:
         site = site_of("", registry)
@@ -42,6 +43,8 @@ async def examine(client: RegistryClient, registry: Registry, image: ImageName |
     checks = [Check("url", ok=True, detail=f"{site.base} is used"), *await _reach(client, registry, site)]
     if not all(check.ok for check in checks):
         return checks
+    if site.base.scheme == "https" and registry.ca_cert.strip():
+        checks.append(Check("engine", ok=True, detail=_engine_trust(registry)))
     login = await _login(client, registry)
     checks.append(login)
     if registry.kind is RegistryKind.GITEA:
@@ -83,6 +86,11 @@ def _unreached(error: RegistryError) -> str:
 
 def _trusted(registry: Registry) -> str:
     return "the certificate is trusted" + (", with the CA certificate of this registry" if registry.ca_cert.strip() else "")
+
+
+def _engine_trust(registry: Registry) -> str:
+    file = docker_trust_file(registry.host)
+    return f"the Docker engine, whose trust is its own, needs the CA certificate too: write it to {file} on its machine"
 
 
 def _tls(error: TlsFailureError, registry: Registry) -> str:

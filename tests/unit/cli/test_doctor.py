@@ -164,6 +164,16 @@ def test_the_ingress(
     assert (found["ingress"][0], found["ingress"][1].startswith(said)) == (ok, True)
 
 
+def test_what_the_engine_needs_for_a_registry_is_told_beside_that_all_is_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/registries"] = page({"id": "r1", "name": "mine", "url": "https://r.example"})
+    checks = [{"name": "tls", "ok": True, "detail": "trusted"}, {"name": "engine", "ok": True, "detail": "it needs a file"}]
+    server.answers["POST /api/registries/r1/test"] = {"ok": True, "checks": checks}
+    assert findings(capsys, tmp_path)["registry mine"] == (True, "https://r.example answers; it needs a file")
+
+
 def test_registries_that_do_not_work(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
 ) -> None:

@@ -73,8 +73,21 @@ def test_a_refusal_is_told_by_status_and_words(status: int, message: str, kind: 
         ("download failed after attempts=1: unknown blob", EngineNotFoundError, False, "push it again"),
         (f"image config verification failed for digest {DIGEST}", EngineError, True, "is not what its digest names"),
         (f"filesystem layer verification failed for digest {DIGEST}", EngineError, True, "is not what its digest names"),
-        ("x509: certificate signed by unknown authority", EngineError, False, "does not trust"),
-        ("http: server gave HTTP response to HTTPS client", EngineError, False, "does not trust"),
+        (
+            "x509: certificate signed by unknown authority",
+            EngineError,
+            False,
+            "write the authority's to /etc/docker/certs.d/git.example.com/ca.crt on the engine's machine",
+        ),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", EngineError, False, "/ca.crt"),
+        ("x509: certificate has expired or is not yet valid: current time 2026", EngineError, False, "its name, its dates"),
+        ("x509: certificate is valid for a.example.com, not git.example.com", EngineError, False, "its name, its dates"),
+        (
+            "http: server gave HTTP response to HTTPS client",
+            EngineError,
+            False,
+            'name it in the engine\'s /etc/docker/daemon.json: {"insecure-registries": ["git.example.com"]}',
+        ),
         ("no matching manifest for linux/amd64 in the manifest list entries", EngineError, False, "no matching manifest"),
     ],
 )
