@@ -76,6 +76,14 @@ class Client:
         """POST `body`, or nothing, to `path`."""
         return self._call("POST", path, body, timeout_s=timeout_s)
 
+    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+        """PUT `body` to `path`."""
+        return self._call("PUT", path, body)
+
+    def patch(self, path: str, body: Mapping[str, object]) -> Answer:
+        """PATCH `path` with `body`."""
+        return self._call("PATCH", path, body)
+
     def delete(self, path: str) -> None:
         """DELETE `path`."""
         self._call("DELETE", path)

@@ -15,10 +15,13 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", auto
 def list_deliveries(
     ctx: typer.Context,
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="How many.")] = 20,
     json: Json = False,
 ) -> None:
-    """List the newest calls of the webhook, what came of them, and why."""
+    """List the newest calls of the webhook and what came of them.
+
+    Of each: who called, how it was answered, and why, in a sentence.
+    """
     if ctx.invoked_subcommand is None:
         from tagboat.cli.deliveries import deliveries as command
 
@@ -27,7 +30,7 @@ def list_deliveries(
 
 @app.command("show")
 def show(delivery: Id, *, json: Json = False) -> None:
-    """Show one call with its headers and its body."""
+    """Show one call whole: what was sent, and what came of it."""
     from tagboat.cli.deliveries import show_delivery as command
 
     ask(lambda client: command(client, delivery, as_json=json))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat import __version__
-from tagboat.cli import complete, deliveries_app, webhook_app
+from tagboat.cli import complete, deliveries_app, registries_app, webhook_app
 from tagboat.cli.asking import Json, OneProject, Project, StageName, Wait, ask
 from tagboat.cli.place import this_place
 
@@ -16,14 +16,14 @@ TAGBOAT_TOKEN. Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 EXAMPLES = """\b
 Examples:
-  tagboat serve                                 run the server
-  tagboat webhook url                           the secret URL to give to your forge, registry or CI
-  tagboat deliveries                            who called it, what came of it, and why
-  tagboat explain git.example.com/acme/app:v1   what a push of that would do, and why
-  tagboat deploy app prod v1.2.3 --wait         deploy, and see how it goes
-  tagboat rollback app prod                     back to what was live before; the stage is held then
-  tagboat status --json                         what is live where, for programs
-  tagboat doctor                                what is wrong, and what to do about it
+  tagboat serve                           run the server
+  tagboat webhook url                     the URL for your forge or CI to call
+  tagboat deliveries                      who called it, and what came of it
+  tagboat explain git.example.com/app:v1  what a push of it would do, and why
+  tagboat deploy app prod v1.2.3 --wait   deploy, and see how it goes
+  tagboat rollback app prod               back to what was live before
+  tagboat status --json                   what is live where, for programs
+  tagboat doctor                          what is wrong, and what to do
 """
 
 app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -98,14 +98,6 @@ def create_project(
 
 
 @app.command()
-def registries(*, json: Json = False) -> None:
-    """List the registries."""
-    from tagboat.cli.registries import registries as command
-
-    ask(lambda client: command(client, as_json=json))
-
-
-@app.command()
 def images(
     registry: Annotated[
         str, typer.Argument(metavar="REGISTRY", help="The registry's name.", autocompletion=complete.registries)
@@ -113,7 +105,10 @@ def images(
     *,
     json: Json = False,
 ) -> None:
-    """Ask a registry which images it has."""
+    """List the images that a registry has.
+
+    Many public ones do not tell theirs.
+    """
     from tagboat.cli.registries import images as command
 
     ask(lambda client: command(client, registry, as_json=json))
@@ -125,7 +120,10 @@ def tags(
     *,
     json: Json = False,
 ) -> None:
-    """Ask its registry which tags an image has, whether or not it is a project's."""
+    """List the tags that an image has in its registry.
+
+    Any image: it need not be a project's.
+    """
     from tagboat.cli.registries import tags as command
 
     ask(lambda client: command(client, image, as_json=json))
@@ -286,5 +284,6 @@ def doctor(*, json: Json = False) -> None:
     raise typer.Exit(command(this_place(), as_json=json))
 
 
+app.add_typer(registries_app.app, name="registries")
 app.add_typer(webhook_app.app, name="webhook")
 app.add_typer(deliveries_app.app, name="deliveries")

@@ -1,15 +1,14 @@
 """`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
-import sys
-
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
+from tagboat.cli.given import confirm
 from tagboat.cli.names import find_hook, find_hooks, find_project
-from tagboat.core.errors import TagboatError
 
 _COLUMNS = ("project", "webhook", "signed", "made")
 _ONCE = "keep it: it is shown this once, and 'tagboat webhook rotate' makes a new one"
-_QUESTION = "The old URL stops working at once, for every sender that has it. Go on?"
+_QUESTION = "The old URL stops working at once, for every sender that has it."
+_OTHERWISE = "the old URL would stop working at once"
 
 
 def webhook_url(client: Client, *, as_json: bool) -> int:
@@ -19,8 +18,8 @@ def webhook_url(client: Client, *, as_json: bool) -> int:
 
 def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:
     """Make a new secret URL and show it."""
-    if not sure and not _confirmed():
-        raise TagboatError("nothing was changed")
+    if not sure:
+        confirm(_QUESTION, _OTHERWISE)
     return _show(client.post("/api/settings/webhook/regenerate"), as_json=as_json)
 
 
@@ -47,8 +46,8 @@ def webhook_add(client: Client, project: str, name: str, *, as_json: bool) -> in
 def webhook_rotate(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
     """Make a new secret URL for one project's image and show it."""
     found = find_hook(client, project, name)
-    if not sure and not _confirmed():
-        raise TagboatError("nothing was changed")
+    if not sure:
+        confirm(_QUESTION, _OTHERWISE)
     made = client.post(f"/api/webhooks/{found['id']}/rotate")
     show.progress(_ONCE)
     return _show(made, as_json=as_json)
@@ -57,8 +56,8 @@ def webhook_rotate(client: Client, project: str, name: str, *, sure: bool, as_js
 def webhook_revoke(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
     """Revoke a webhook URL of one project's image."""
     found = find_hook(client, project, name)
-    if not sure and not _confirmed():
-        raise TagboatError("nothing was changed")
+    if not sure:
+        confirm(_QUESTION, _OTHERWISE)
     client.delete(f"/api/webhooks/{found['id']}")
     if as_json:
         show.as_json(found)
@@ -71,15 +70,6 @@ def _row(hook: Answer) -> tuple[object, ...]:
     signature = hook["signature"]
     signed = signature and " ".join(filter(None, (signature["kind"], signature["header"])))
     return (hook["project"]["name"], hook["name"], signed, show.when(hook["created_at"]))
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise TagboatError("the old URL would stop working at once; say --yes if that is meant")
-    # Not input(), nor typer.confirm(): both write to stdout, which is for the URL alone.
-    sys.stderr.write(f"{_QUESTION} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _show(answer: Answer, *, as_json: bool) -> int:

@@ -26,12 +26,12 @@ class Tagboat:
         self.directory = directory
         self.environ = dict(environ)
 
-    def __call__(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, piped: str = "", **more: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*PROGRAM, *words],
             env={**self.environ, **more},
             cwd=self.directory,
-            stdin=subprocess.DEVNULL,
+            input=piped,
             capture_output=True,
             text=True,
             timeout=30,
@@ -41,9 +41,9 @@ class Tagboat:
         assert TOKEN not in done.stdout + done.stderr
         return done
 
-    def fails(self, *words: str, **more: str) -> str:
+    def fails(self, *words: str, piped: str = "", **more: str) -> str:
         """What it says when it fails: one line, after the program's name."""
-        done = self(*words, **more)
+        done = self(*words, piped=piped, **more)
         last = done.stderr.splitlines()[-1]
         assert (done.returncode, last.startswith("tagboat: ")) == (1, True), done
         return last.removeprefix("tagboat: ")

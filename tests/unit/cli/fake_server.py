@@ -45,6 +45,7 @@ EXPLANATION: dict[str, object] = {
 HOOK = {
     "id": "h1", "project": {"id": "p1", "name": "app"}, "name": "ci", "signature": None, "created_at": "2026-11-24T10:00:00Z",
 }  # fmt: skip
+SIGNED = {"kind": "hmac-sha256", "header": None}
 PUSH: dict[str, object] = {
     "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p1", "name": "app"},
     "stage": {"id": "s1", "name": "prod"}, "project_created": False, "outcome": "queued", "reason": "tag v1 matches v*",
@@ -95,6 +96,9 @@ def usual_answers() -> dict[str, Any]:
         "GET /api/deploys": page(DEPLOY),
         "GET /api/deploys/d1": DEPLOY,
         "GET /api/registries": page(),
+        "POST /api/registries": Said(REGISTRY, 201),
+        "PATCH /api/registries/r1": REGISTRY,
+        "DELETE /api/registries/r1": Said(b"", 204),
         "POST /api/stages/s1/deploys": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/rollback": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/promote": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
@@ -113,6 +117,10 @@ def usual_answers() -> dict[str, Any]:
         "POST /api/projects/p1/webhooks": Said(HOOK | {"url": "http://localhost/api/webhook/own"}, 201),
         "POST /api/webhooks/h1/rotate": HOOK | {"url": "http://localhost/api/webhook/fresh"},
         "DELETE /api/webhooks/h1": Said(b"", 204),
+        "PATCH /api/webhooks/h1": HOOK | {"signature": SIGNED},
+        "GET /api/settings/webhook/signature": SIGNED,
+        "PUT /api/settings/webhook/signature": SIGNED,
+        "DELETE /api/settings/webhook/signature": Said(b"", 204),
         "GET /api/projects/p1/tags": page({"tag": "v1"}, {"tag": "v2"}, {"tag": "main"}),
         "GET /api/registries/r1/images": {"items": ["git.example.com/acme/app"], "whole": True, "error": None},
         "GET /api/images/tags": {"items": ["v1", "v2"], "whole": True, "error": None},
@@ -197,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = handle_call  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_call  # noqa: N815 - the names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""

@@ -1,0 +1,94 @@
+"""`tagboat registries add`, `change`, `test`, `remove`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Tagboat
+from tests.unit.cli.fake_server import REGISTRY, FakeServer, page, problem
+
+ONE = "/api/registries/r1"
+ADD = ["registries", "add", "Ours", "https://git.example.com"]
+
+
+@pytest.fixture(autouse=True)
+def one_registry(server: FakeServer) -> None:
+    server.answers["GET /api/registries"] = page(REGISTRY)
+
+
+def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hush\n")
+    (tmp_path / "ca.pem").write_text("PEM\n")
+    (tmp_path / "config.json").write_text("{}")
+    known = {"name": "Ours", "url": "https://git.example.com", "kind": "oci"}
+
+    done = tagboat(*ADD, "--kind", "gitea", "--username", "ci", "--password-file", "token", "--ca-cert", "ca.pem")
+    piped = tagboat(*ADD, "--username", "ci", "--json", piped="hush")
+    tagboat(*ADD, "--docker-config", "config.json")
+    tagboat(*ADD)
+
+    assert done.stdout == "the registry Ours is known; 'tagboat registries test Ours' tries it\n"
+    assert json.loads(piped.stdout) == REGISTRY
+    assert [asked.body for asked in server.asked] == [
+        known | {"kind": "gitea", "username": "ci", "password": "hush", "ca_cert": "PEM\n"},
+        known | {"username": "ci", "password": "hush"},
+        known | {"docker_config": "{}"},
+        known,
+    ]
+
+
+def test_only_what_is_given_is_changed(tagboat: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("new")
+    assert tagboat("registries", "change", "Ours", "--password-file", "token").stdout.startswith(
+        "the registry Ours is changed"
+    )
+    tagboat("registries", "change", "Ours", "--url", "http://r.example", "--kind", "oci")
+    asked = [asked for asked in server.asked if asked.call == f"PATCH {ONE}"]
+    assert [each.body for each in asked] == [{"password": "new"}, {"url": "http://r.example", "kind": "oci"}]
+
+
+@pytest.mark.parametrize(("ok", "code", "word"), [(True, 0, "ok"), (False, 1, "wrong")])
+def test_one_is_tried(tagboat: Tagboat, server: FakeServer, ok: bool, code: int, word: str) -> None:
+    tried = {"ok": ok, "checks": [{"name": "login", "ok": ok, "detail": "in words"}]}
+    server.answers[f"POST {ONE}/test"] = tried
+    done = tagboat("registries", "test", "Ours")
+    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (code, ["login", word, "in", "words"])
+    done = tagboat("registries", "test", "Ours", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (code, tried)
+
+
+def test_one_is_forgotten_when_that_is_meant(tagboat: Tagboat, server: FakeServer) -> None:
+    said = "the registry Ours would be forgotten; say --yes if that is meant"
+    assert tagboat.fails("registries", "remove", "Ours") == said
+    assert server.calls("DELETE") == []
+    assert tagboat("registries", "remove", "Ours", "--yes").stdout == "the registry Ours is forgotten\n"
+    assert json.loads(tagboat("registries", "remove", "Ours", "--yes", "--json").stdout) == REGISTRY
+    assert server.calls("DELETE") == [f"DELETE {ONE}"] * 2
+    server.answers[f"DELETE {ONE}"] = problem(409, "it is named by these projects: app")
+    assert tagboat.fails("registries", "remove", "Ours", "--yes") == "it is named by these projects: app"
+
+
+@pytest.mark.parametrize("command", ["change --kind oci", "test", "remove --yes"])
+def test_a_name_that_is_not_there(tagboat: Tagboat, command: str) -> None:
+    word, *more = command.split()
+    assert tagboat.fails("registries", word, "Nope", *more) == "there is no registry named 'Nope'; there are: Ours"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("add a", "Missing argument 'URL'"),
+        ("add a https://b --kind hub", "is not one of 'gitea', 'oci'"),
+        ("add a https://b --password-file here", "--username: is needed with --password-file"),
+        ("add a https://b --username u --docker-config here", "give either it or those"),
+        ("add a https://b --ca-cert nowhere", "'nowhere' does not exist"),
+        ("change Ours", "say what to change"),
+        ("change Ours --docker-config here --password-file here", "give either it or those"),
+    ],
+)
+def test_wrong_usage(tagboat: Tagboat, server: FakeServer, tmp_path: Path, words: str, said: str) -> None:
+    (tmp_path / "here").write_text("{}")
+    done = tagboat("registries", *words.split(), piped="hush")
+    assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True)
+    assert server.asked == []
