@@ -336,6 +336,25 @@ async def test_a_delivery_is_kept(store: SqlStore) -> None:
     assert rows == [delivery]
 
 
+async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> None:
+    projects = [
+        replace(a_project(), id=f"p{number}", name=f"app{number}", image=ImageName("h", f"a/{number}")) for number in range(3)
+    ]
+    await add(store, *projects)
+    polled = PollState(project_id="p1", first_done=True, last_at=NOW)
+
+    def work(tx: Tx) -> object:
+        tx.put_poll_state(polled)
+        return tx.poll_states(["p0", "p1"])
+
+    states = {"p0": PollState(project_id="p0"), "p1": polled}
+    assert await store.write(work) == states, "what a transaction has put, it sees"
+    assert await store.read(lambda reader: reader.poll_states(["p0", "p1"])) == states
+    assert await store.read(lambda reader: reader.poll_states([])) == {}
+    wanted = ["p2", "gone", "p0"]
+    assert await store.read(lambda reader: reader.projects_by_id(wanted)) == {"p0": projects[0], "p2": projects[2]}
+
+
 async def test_poll_state_and_backoff(store: SqlStore) -> None:
     project = a_project()
     await add(store, project)
