@@ -116,6 +116,8 @@ def _choice(answer: Answer, *, as_json: bool) -> int:
         return 0
     if answer["items"]:
         show.line("\n".join(answer["items"]))
+    else:
+        show.progress("the registry tells of none")
     if not answer["whole"]:
         show.progress("the registry has more; these are the first that it named")
     return 0

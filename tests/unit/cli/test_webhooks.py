@@ -103,6 +103,8 @@ def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> No
     server.answers["GET /api/registries/r1/images"] = {"items": ["a/b", "a/c"], "whole": False, "error": None}
     done = tagboat("images", "Ours")
     assert (done.stdout, done.stderr) == ("a/b\na/c\n", "the registry has more; these are the first that it named\n")
+    server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": True, "error": None}
+    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == ("", "the registry tells of none\n")
     server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": False, "error": "it does not tell"}
     assert tagboat.fails("images", "Ours") == "it does not tell"
     assert tagboat("tags", "nginx").returncode == 0
