@@ -1,5 +1,6 @@
 """Reading the body of a call: capped, decoded, an object or an array."""
 
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,8 +49,10 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | lis
     """
     if _is_form(headers, body):
         body = _form_payload(body)
+    if not body.strip():
+        raise InvalidValueError("the body is not JSON: it is empty")
     try:
-        value = _decode(body)
+        value = _decode(body.removeprefix(BOM_UTF8))  # Windows writes one; RFC 8259, section 8.1, lets a reader ignore it
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError(f"the body is not JSON: {error}") from None
     except RecursionError:

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from tagboat.core.hook import Signature, SignatureKind
 
-_SHA256_HEADERS = ("x-gitea-signature", "x-forgejo-signature", "x-gogs-signature", "x-hub-signature-256")
+# JFrog's header holds the secret itself, or a signature, whichever is chosen there.
+_SHA256_HEADERS = (
+    "x-gitea-signature",
+    "x-forgejo-signature",
+    "x-gogs-signature",
+    "x-hub-signature-256",
+    "x-jfrog-event-auth",
+)
 _SHA1_HEADERS = ("x-nexus-webhook-signature", "x-hub-signature")
 
 
@@ -17,7 +24,7 @@ def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) 
     time taken says nothing of how much of a signature is right.
     """
     if signature.kind is SignatureKind.HEADER:
-        offered = headers.get(signature.header, "").removeprefix("Bearer ")
+        offered = headers.get(signature.header, "").strip().removeprefix("Bearer ")
         return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), signature.secret.encode())
     algorithm, names = (
         (hashlib.sha256, _SHA256_HEADERS) if signature.kind is SignatureKind.HMAC_SHA256 else (hashlib.sha1, _SHA1_HEADERS)

@@ -67,6 +67,10 @@ def test_json_is_read_whatever_its_content_type(headers: dict[str, str]) -> None
     assert decode_body(headers, b' \n{"image": "a:b"}') == {"image": "a:b"}
 
 
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert decode_body({}, b'\xef\xbb\xbf{"image": "a:b"}') == {"image": "a:b"}
+
+
 @pytest.mark.parametrize(
     "media_type", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"]
 )
@@ -96,7 +100,8 @@ def test_forms_that_cannot_be_used(body: bytes, word: str) -> None:
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (b"", "not JSON"),
+        (b"", "not JSON: it is empty"),
+        (b" \n", "not JSON: it is empty"),
         (b"image=a:b", "not JSON"),
         (b'{"image": "a:b"', "not JSON"),
         (b'{"image": "a:b"} trailing', "not JSON"),

@@ -25,10 +25,12 @@ def signed(algorithm: str, body: bytes = BODY, secret: str = SECRET) -> str:
         (SHA256, {"x-hub-signature-256": f"sha256={signed('sha256')}"}),
         (SHA256, {"x-hub-signature-256": f"sha256={signed('sha256').upper()}"}),
         (SHA256, {"x-gitea-signature": "", "x-hub-signature-256": f"sha256={signed('sha256')}"}),
+        (SHA256, {"x-jfrog-event-auth": signed("sha256")}),
         (SHA1, {"x-nexus-webhook-signature": signed("sha1")}),
         (SHA1, {"x-hub-signature": f"sha1={signed('sha1')}"}),
         (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": SECRET}),
         (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": f"Bearer {SECRET}"}),
+        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": f" {SECRET}\t "}),
         (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="x-jfrog-event-auth"), {"x-jfrog-event-auth": SECRET}),
     ],
 )

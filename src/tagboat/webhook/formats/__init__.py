@@ -25,6 +25,7 @@ from tagboat.webhook.formats import (
 )
 from tagboat.webhook.formats.batch import Batch
 from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.cloud_event import is_batch
 
 
 class Format(Protocol):
@@ -85,6 +86,7 @@ def _batch(call: Call) -> Batch:
                 f"the body is an array, and item {place} is no event: looked for eventType and specversion"
             )
         parts.append((form.NAME, form.read, part))
-    if not parts:
+    if not parts and not is_batch(call):
         raise InvalidValueError("the body is an array of nothing")
-    return Batch(parts[0][0], tuple((read, part) for _, read, part in parts))
+    name = parts[0][0] if parts else cloudevents.NAME
+    return Batch(name, tuple((read, part) for _, read, part in parts))

@@ -9,11 +9,13 @@ _AGENT = "AzureContainerRegistry/"
 
 
 def recognises(call: Call) -> bool:
-    """Whether it has an event's three parts, or comes from Azure's agent, whose ping has an action only."""
+    """Whether it has an event's three parts, is a ping, which lacks two of them, or comes from Azure's agent."""
     body = call.body
     if "action" not in body:
         return False
-    return ("target" in body and "request" in body) or call.headers.get("user-agent", "").startswith(_AGENT)
+    if ("target" in body and "request" in body) or (body["action"] == "ping" and "timestamp" in body):
+        return True
+    return call.headers.get("user-agent", "").startswith(_AGENT)
 
 
 def read(call: Call) -> News:

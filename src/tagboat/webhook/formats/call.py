@@ -1,9 +1,13 @@
 """What every format reads, what it answers, and the few rules that hold for all senders."""
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
@@ -11,6 +15,7 @@ from tagboat.core.image import DOCKER_HUB, Digest, ImageName, ImageRef, is_docke
 
 # What signing and scanning tools push beside an image, under a tag made of its digest.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:[.-].*)?", re.ASCII | re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
 
 T = TypeVar("T")
 
@@ -46,6 +51,11 @@ class News:
     answer: Mapping[str, str] | None = None
 
 
+def media_type(call: Call) -> str:
+    """The content type in lower case, without its parameters; empty where none is given."""
+    return call.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def at(body: Any, *path: str) -> Any:  # noqa: ANN401 - decoded JSON
     """Whatever is at `path` in a JSON object, None where there is nothing."""
     value = body
@@ -60,6 +70,28 @@ def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
     if not isinstance(value, str) or not value:
         raise InvalidValueError(f"{'.'.join(path)} must be a text, and is missing or something else")
     return value
+
+
+def list_at(body: Any, place: str, key: str) -> list[Any]:  # noqa: ANN401 - decoded JSON
+    """The list under `key` of the JSON object at `place`; raise InvalidValueError naming it when there is none.
+
+    Null is an empty list: Go writes one that was never filled so, and most registries are written in it.
+    """
+    value = body[key] if isinstance(body, dict) and key in body else ""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidValueError(f"{place}{key} must be a list, and is missing or something else")
+    return value
+
+
+def json_in_base64(text: str, place: str) -> Any:  # noqa: ANN401 - decoded JSON
+    """What `text`, found at `place`, says in base64 of either alphabet, padded or not; raise InvalidValueError if nothing."""
+    plain = text.translate(_URL_SAFE).rstrip("=")
+    try:
+        return msgspec.json.decode(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+    except (binascii.Error, ValueError, RecursionError):  # ValueError: letters beyond ASCII, and what is no JSON
+        raise InvalidValueError(f"{place} is not a JSON text in base64") from None
 
 
 def shown(value: object) -> str:

@@ -2,12 +2,17 @@
 
 from typing import Any
 
-from tagboat.webhook.formats.call import Call
+from tagboat.webhook.formats.call import Call, json_in_base64, media_type, text_at
 
 
 def is_cloud_event(call: Call) -> bool:
     """Whether it is one, in either mode."""
     return "ce-type" in call.headers or "specversion" in call.body
+
+
+def is_batch(call: Call) -> bool:
+    """Whether it says that it is a batch of them, which may be an empty one (JSON event format, section 4)."""
+    return media_type(call) == "application/cloudevents-batch+json"
 
 
 def event_type(call: Call) -> str:
@@ -25,5 +30,9 @@ def attribute(call: Call, name: str) -> str:
 
 
 def data_of(call: Call) -> Any:  # noqa: ANN401 - decoded JSON
-    """The event's data."""
-    return call.body if "ce-type" in call.headers else call.body.get("data")
+    """The event's data; raise InvalidValueError where it is in base64 and cannot be decoded."""
+    if "ce-type" in call.headers:
+        return call.body
+    if "data_base64" in call.body:  # some libraries write whatever they are given as bytes so, JSON too
+        return json_in_base64(text_at(call.body, "data_base64"), "data_base64")
+    return call.body.get("data")

@@ -1,7 +1,6 @@
 """The CNCF Distribution registry (and GitLab's self-managed one): an envelope of events, one for every blob and manifest."""
 
-from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Call, News, read_each
+from tagboat.webhook.formats.call import Call, News, list_at, media_type, read_each
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "distribution"
@@ -14,17 +13,10 @@ _MEDIA_TYPES = (
 
 def recognises(call: Call) -> bool:
     """Whether it bears the media type of either major version, or is an envelope of events."""
-    return isinstance(call.body.get("events"), list) or _media_type(call) in _MEDIA_TYPES
+    return isinstance(call.body.get("events"), list) or media_type(call) in _MEDIA_TYPES
 
 
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError when it names tags but no usable image among them."""
-    events = call.body.get("events")
-    if not isinstance(events, list):
-        raise InvalidValueError("events must be a list, and is missing or something else")
-    entries = ((f"events[{place}]", event) for place, event in enumerate(events))
+    entries = ((f"events[{place}]", event) for place, event in enumerate(list_at(call.body, "", "events")))
     return read_each(entries, read_event, "no event is the push of a tag")
-
-
-def _media_type(call: Call) -> str:
-    return call.headers.get("content-type", "").partition(";")[0].strip().lower()

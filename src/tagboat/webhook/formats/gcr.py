@@ -1,10 +1,6 @@
 """Google's Container and Artifact Registry: a Pub/Sub push, with its envelope or without."""
 
-import base64
-import binascii
 from typing import Any
-
-import msgspec
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import Digest, ImageRef, parse_tag
@@ -12,6 +8,7 @@ from tagboat.webhook.formats.call import (
     Call,
     News,
     at,
+    json_in_base64,
     read_one,
     repository_at,
     shown,
@@ -23,7 +20,6 @@ from tagboat.webhook.formats.call import (
 NAME = "gcr"
 MARK = "message.data"
 _ACTIONS = ("INSERT", "DELETE")
-_URL_SAFE = str.maketrans("-_", "+/")
 
 
 def recognises(call: Call) -> bool:
@@ -39,11 +35,7 @@ def read(call: Call) -> News:
 def _message(body: dict[str, Any]) -> dict[str, Any]:
     if at(body, "message", "data") is None:
         return body
-    text = text_at(body, "message", "data").translate(_URL_SAFE).rstrip("=")
-    try:
-        decoded = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
-    except (binascii.Error, ValueError, RecursionError):  # ValueError: letters beyond ASCII, and what is no JSON
-        raise InvalidValueError("message.data is not a JSON text in base64") from None
+    decoded = json_in_base64(text_at(body, "message", "data"), "message.data")
     if not isinstance(decoded, dict) or "action" not in decoded:
         raise InvalidValueError('message.data is no message of the registry: it must be an object with an "action"')
     return decoded

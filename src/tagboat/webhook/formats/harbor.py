@@ -7,6 +7,7 @@ from tagboat.core.image import ImageRef, parse_tag
 from tagboat.webhook.formats.call import (
     Call,
     News,
+    list_at,
     read_each,
     repository_at,
     shown,
@@ -33,11 +34,9 @@ def read(call: Call) -> News:
     kind = event_type(call) if cloud else call.body.get("type")
     if kind not in _PUSHES:
         return News((), f"the Harbor event {shown(kind)} is no push of an artifact")
-    data, place = (data_of(call), "data") if cloud else (call.body.get("event_data"), "event_data")
-    resources = data.get("resources") if isinstance(data, dict) else None
-    if not isinstance(resources, list):
-        raise InvalidValueError(f"{place}.resources must be a list, and is missing or something else")
-    entries = ((f"{place}.resources[{index}]", resource) for index, resource in enumerate(resources))
+    data, place = (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
+    resources = list_at(data, place, "resources")
+    entries = ((f"{place}resources[{index}]", resource) for index, resource in enumerate(resources))
     return read_each(entries, _image, "no resource has a tag")
 
 

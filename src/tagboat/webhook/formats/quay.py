@@ -18,6 +18,8 @@ def read(call: Call) -> News:
     if "updated_tags" not in call.body:
         return News((), "it has no updated_tags: an event of Quay's that is no push")
     tags = call.body["updated_tags"]
+    if tags is None:
+        tags = []
     if not isinstance(tags, list | dict):
         raise InvalidValueError("updated_tags must be a list or an object")
     host, path = split_repository(text_at(call.body, "docker_url"))

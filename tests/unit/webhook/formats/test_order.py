@@ -65,6 +65,7 @@ def test_the_order_of_the_senders() -> None:
         ({}, {"events": []}, "distribution"),
         ({}, {"action": "push", "target": {}, "request": {}}, "acr"),
         ({"user-agent": "AzureContainerRegistry/1.0"}, {"action": "ping"}, "acr"),
+        ({}, {"id": "an id", "timestamp": "2026-01-01T00:00:00Z", "action": "ping"}, "acr"),
         ({}, {"docker_url": "r.example.org/a/b", "name": "b", "tag": "c"}, "quay"),
         ({}, {"source": "aws.ecr", "detail-type": "ECR Image Action"}, "ecr"),
         ({}, {"domain": "docker", "event_type": "pushed"}, "jfrog"),
@@ -145,6 +146,11 @@ def test_an_array_is_read_event_by_event_under_the_name_of_the_first() -> None:
 def test_an_array_of_anything_but_events_is_refused(items: object) -> None:
     with pytest.raises(InvalidValueError, match="the body is an array"):
         recognise(Call({}, items))
+
+
+def test_a_batch_of_cloud_events_may_be_empty() -> None:
+    call = Call({"content-type": "application/cloudevents-batch+json; charset=UTF-8"}, [])
+    assert (recognise(call).NAME, recognise(call).read(call).reason) == ("cloudevents", "no event is the push of a tag")
 
 
 @pytest.mark.parametrize("items", [[], [7], [{"image": "a:b", "repository": "x", "tag": "y"}]])

@@ -33,6 +33,11 @@ def wrapped(text: str) -> Payload:
     return changed("gcr/insert", "message", "data", to=text)
 
 
+def in_base64(data: object) -> Payload:
+    payload = changed("cloudevents/structured", "data")
+    return Payload(payload.path, payload.headers, {**payload.body, "data_base64": data}, payload.meta)
+
+
 def images(payload: Payload) -> list[str]:
     return [str(image) for image in hear(payload.headers, payload.body).images]
 
@@ -110,6 +115,8 @@ HUB = ("repository", "repo_name")
         (changed("quay/push", "updated_tags", to=[7]), r"updated_tags\[0\]: a tag must be a text"),
         (changed("quay/push", "docker_url", to="shop/web"), "'shop' cannot be a registry's host"),
         (changed("zot/image_updated", "name"), "name must be a text"),
+        (in_base64("%%%"), "data_base64 is not a JSON text in base64"),
+        (in_base64(7), "data_base64 must be a text"),
     ],
 )
 def test_a_call_that_cannot_be_used_is_refused_by_the_name_of_its_field(payload: Payload, said: str) -> None:
@@ -131,11 +138,27 @@ def test_a_call_that_cannot_be_used_is_refused_by_the_name_of_its_field(payload:
             changed("ecr-cloudevents/push", "data", "registryId"),
             [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"],
         ),
+        (in_base64("eyJyZWdpc3RyeSI6ImEuYiIsInJlcG9zaXRvcnkiOiJjIiwidGFnIjoidjEifQ=="), ["a.b/c:v1"]),
         (changed("ecr/push", "detail", "result"), [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"]),
     ],
 )  # fmt: skip
 def test_what_is_usable_is_used(payload: Payload, expected: list[str]) -> None:
     assert images(payload) == expected
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        changed("distribution/tag_pushed", "events", to=None),
+        changed("harbor/push_artifact", "event_data", "resources", to=None),
+        changed("harbor/cloudevent_pushed", "data", "resources", to=None),
+        changed("quay/push", "updated_tags", to=None),
+    ],
+)
+def test_a_list_that_is_null_is_an_empty_one(payload: Payload) -> None:
+    heard = hear(payload.headers, payload.body)
+    assert heard.images == ()
+    assert heard.news.reason
 
 
 @pytest.mark.parametrize(
