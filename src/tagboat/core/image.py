@@ -25,6 +25,7 @@ _MAX_REF_LENGTH = 512  # more than any name, tag and digest can fill; what is lo
 
 _DOCKER_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_TAG_LENGTH - 1}}}", re.ASCII)
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII)
@@ -139,6 +140,8 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
         raise InvalidImageRefError("the image reference is empty")
     if len(text) > _MAX_REF_LENGTH:
         raise InvalidImageRefError(f"the image reference {excerpt(text)} has {len(text)} characters, which none can have")
+    if _ID.fullmatch(text):
+        raise InvalidImageRefError(f"{excerpt(text)} is the id of an image, not its name; give HOST/PATH:TAG")
     name, at, digest = text.partition("@")
     head, slash, tail = name.rpartition("/")
     last, colon, tag = tail.partition(":")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -127,15 +127,22 @@ class Intake:
 
 
 def distinct(pushes: Sequence[Push]) -> tuple[Push, ...]:
-    """One push for each image and tag, in their order; one that names a digest is preferred."""
+    """One push for each image and tag, in their order, with the digest that they name.
+
+    Where they name two, nobody can tell which is the newer: it names none, and the tag will be looked up.
+    """
     if len(pushes) == 1:
         return tuple(pushes)
-    kept: dict[tuple[ImageName, str], Push] = {}
+    alike: dict[tuple[ImageName, str], list[Push]] = {}
     for push in pushes:
-        key = (push.image.name, push.image.tag)
-        if key not in kept or (kept[key].image.digest is None and push.image.digest is not None):
-            kept[key] = push
-    return tuple(kept.values())
+        alike.setdefault((push.image.name, push.image.tag), []).append(push)
+    return tuple(_as_one(same) for same in alike.values())
+
+
+def _as_one(same: Sequence[Push]) -> Push:
+    digests = {push.image.digest for push in same} - {None}
+    digest = digests.pop() if len(digests) == 1 else None
+    return replace(same[0], image=replace(same[0].image, digest=digest))
 
 
 def _distinct_as_stored(reader: Reader, pushes: Sequence[Push]) -> Sequence[Push]:

@@ -58,6 +58,8 @@ GOOD = [
 
 BAD = [
     ("", "empty"),
+    ("a" * 64, "is the id of an image"),
+    ("sha256:" + "a" * 64, "is the id of an image"),
     (":", "not a valid part"),
     (":v1", "not a valid part"),
     ("/app:v1", "not a valid part"),

@@ -18,7 +18,11 @@ def test_the_same_image_and_tag_is_one_push_in_the_place_of_the_first() -> None:
 
 def test_the_one_that_names_a_digest_is_preferred() -> None:
     assert distinct([push("v1"), push("v1", ONE), push("v1")]) == (push("v1", ONE),)
-    assert distinct([push("v1", ONE), push("v1", TWO)]) == (push("v1", ONE),)
+
+
+def test_two_digests_are_none_for_nobody_can_tell_which_is_the_newer() -> None:
+    assert distinct([push("v1", ONE), push("v1", TWO)]) == (push("v1"),)
+    assert distinct([push("v1", ONE), push("v1"), push("v1", TWO), push("v2", TWO)]) == (push("v1"), push("v2", TWO))
 
 
 def test_another_image_or_another_case_is_another_push() -> None:
