@@ -216,7 +216,7 @@ async def test_a_store_that_is_away_is_503(api: Api, monkeypatch: pytest.MonkeyP
 
     answer = await api.caller.get("/api/projects")
 
-    assert answer.status == 503
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert answer.json["detail"] == "the database is away"
 
 
@@ -266,6 +266,25 @@ async def test_the_log_has_a_line_for_each_call_and_no_secret(tmp_path: Path) ->
         ("GET", "/api/projects", 422),
     ]
     assert "not-to-be-seen" not in json.dumps(lines, default=str)
+
+
+async def test_a_webhooks_secret_in_an_address_with_a_slip_in_it_is_not_in_the_log(tmp_path: Path) -> None:
+    secret = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    slips = [f"/api/webhooks/{secret}", f"/api//webhook/{secret}", f"/API/webhook/{secret.upper()}", f"/{secret}/x"]
+    with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
+        for path in [*slips, f"/api/webhook{secret.replace('-', '')}"]:
+            await api.anonymous.post(path, {})
+        await api.caller.get(f"/api/deploys/{'0' * 24}")
+
+    said = [line["path"] for line in lines if line["event"] == "call"]
+    assert said == [
+        "/api/webhooks/***",
+        "/api//webhook/***",
+        "/API/webhook/***",
+        "/***/x",
+        "/api/webhook***",
+        f"/api/deploys/{'0' * 24}",
+    ]
 
 
 async def test_the_description_names_every_route_with_its_problems(api: Api) -> None:

@@ -133,6 +133,13 @@ async def test_what_is_kept_of_a_call(gate: Gate) -> None:
         "cookie": "session=secret",
         "x-jfrog-event-auth": "secret",
         "x-hub-signature-256": "sha256=00",
+        "aeg-sas-key": "secret",
+        "ocp-apim-subscription-key": "secret",
+        "x-credential": "secret",
+        "x-csrf": "secret",
+        "x-jwt-assertion": "secret",
+        "x-passwd": "secret",
+        "x-session-id": "secret",
     }
     await gate.send(headers=headers)
     (kept,) = await gate.deliveries()
@@ -173,6 +180,15 @@ async def test_redelivering(gate: Gate) -> None:
     assert receipt["pushes"][0]["outcome"] == "merged"
     with pytest.raises(NotFoundError):
         await gate.handler.redeliver("nothing")
+
+
+async def test_a_handshake_taken_in_again_has_a_receipt_as_all_have(gate: Gate) -> None:
+    handshake = {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "code"}}
+    assert (await gate.send([handshake])).json == {"validationResponse": "code"}
+    (first,) = await gate.deliveries()
+    receipt = json.loads(await gate.handler.redeliver(first.id))
+    again, _ = await gate.deliveries()
+    assert receipt == {"delivery": again.id, "pushes": [], "reason": "the handshake of a new Event Grid subscription"}
 
 
 async def test_what_cannot_be_redelivered(gate: Gate) -> None:

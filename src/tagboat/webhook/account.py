@@ -6,7 +6,20 @@ from functools import lru_cache
 from tagboat.core.delivery import MAX_BODY, Account
 from tagboat.core.masking import mask_webhook_secrets
 
-_CREDENTIALS = ("auth", "cookie", "token", "secret", "password", "signature", "api-key", "apikey")
+_CREDENTIALS = (
+    "auth",
+    "cookie",
+    "credential",
+    "csrf",
+    "jwt",
+    "key",
+    "passw",
+    "secret",
+    "session",
+    "signature",
+    "token",
+    "xsrf",
+)
 
 
 def account(headers: Mapping[str, str], body: bytes, hook_id: str | None, signature_header: str = "") -> Account:

@@ -83,7 +83,7 @@ class WebhookHandler:
         if old.truncated or not old.body:
             raise ConflictError("the body of that delivery was not kept whole; have its sender send it again")
         body = old.body.encode()
-        answer = await self._take(old.headers, body, hook, account(old.headers, body, old.hook_id))
+        answer = await self._take(old.headers, body, hook, account(old.headers, body, old.hook_id), again=True)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise InvalidValueError(json.loads(answer.body)["detail"])
         return answer.body
@@ -136,8 +136,10 @@ class WebhookHandler:
         answer = await self._take(headers, body, access.hook, kept)
         await send_json(send, answer.status, answer.body, media_type=answer.media_type)
 
-    async def _take(self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account) -> _Answer:
-        """Decode, and hand on what is news."""
+    async def _take(
+        self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account, *, again: bool = False
+    ) -> _Answer:
+        """Decode, and hand on what is news. `again`: its sender does not wait for an answer of its own any more."""
         began = time.perf_counter()
         sender = _UNREADABLE
         try:
@@ -149,7 +151,7 @@ class WebhookHandler:
         except InvalidValueError as error:
             return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began)
         self._count_accepted()
-        if news.answer is not None and not images:
+        if news.answer is not None and not images and not again:
             reason = news.reason or "it wanted an answer of its own"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
