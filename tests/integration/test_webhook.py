@@ -1,5 +1,6 @@
 """The webhook as the application it is, over the real store: what it lets in, and what it says to everything else."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
@@ -277,3 +278,26 @@ async def test_it_may_be_mounted_anywhere(hook: Hook) -> None:
 
     answer = await Caller(mounted).post(f"/api/webhook/{hook.secret}", PUSH)
     assert answer.status == 202
+
+
+async def test_a_locked_database_is_told_of_before_the_sender_gives_up(hook: Hook) -> None:
+    """Gitea waits 5 s for an answer, also when other writers were at it before."""
+    loop = asyncio.get_running_loop()
+
+    async def sent() -> tuple[Answer, float]:
+        began = loop.time()
+        return await hook.send(PUSH), loop.time() - began
+
+    with closing(sqlite3.connect(hook.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(sent())
+        await asyncio.sleep(0.2)  # the first has begun to wait for the lock, and the second has to wait for the first
+        answers = await asyncio.gather(first, sent())
+        other.execute("ROLLBACK")
+    for answer, took in answers:
+        assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.headers["retry-after"] == "5"
+        assert answer.json["detail"] == "the database cannot be used: database is locked"
+        assert took < 4.8
+    assert (await hook.send(PUSH)).status == 202
+    assert len(hook.deliveries()) == 1

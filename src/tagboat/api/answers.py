@@ -18,7 +18,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.problem import MEDIA_TYPE, problem
+from tagboat.core.problem import MEDIA_TYPE, problem, problem_headers
 
 _MAX_ERRORS = 20
 _SHOWN = 80
@@ -77,7 +77,7 @@ def problem_response(
     status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer that says what is wrong."""
-    return Response(problem(status, detail, errors), int(status), headers, MEDIA_TYPE)
+    return Response(problem(status, detail, errors), int(status), {**problem_headers(status), **(headers or {})}, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
+_COME_BACK_S = 5
 
 
 def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None) -> bytes:
@@ -16,9 +17,15 @@ def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None
     return json.dumps(body).encode()
 
 
+def problem_headers(status: int) -> Mapping[str, str]:
+    """The headers of a problem beside its media type: what is out for now may be asked again."""
+    return {"retry-after": str(_COME_BACK_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
 async def send_problem(send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
     """Answer an ASGI request with the problem `body`, with `headers` beside its own."""
-    await send_json(send, status, body, *headers, media_type=MEDIA_TYPE)
+    own = ((name.encode(), value.encode()) for name, value in problem_headers(status).items())
+    await send_json(send, status, body, *own, *headers, media_type=MEDIA_TYPE)
 
 
 async def send_json(

@@ -92,7 +92,9 @@ def _open_sqlite(path: Path) -> Engine:
     def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        # Two seconds of waiting for another program: a webhook call may have to wait for a batch that waits, and then itself,
+        # and must be answered before its sender gives up, which Gitea does after 5 s.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
