@@ -1,5 +1,6 @@
 """Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real store."""
 
+import asyncio
 import hmac
 import json
 import time
@@ -19,7 +20,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tagboat.webhook.body import Receive, read_body
-from tagboat.webhook.handler import WRONG_EACH
+from tagboat.webhook.handler import TURNED_AWAY_PER_S, WRONG_EACH
 from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
 
@@ -211,6 +212,14 @@ async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> No
     assert int(refused.headers["retry-after"]) >= 1
     assert "too many calls" in refused.json["detail"]
     assert (await gate.send()).status == 202
+
+
+async def test_a_right_secret_overtakes_a_crowd_of_wrong_ones(gate: Gate) -> None:
+    await gate.send()
+    crowd = [asyncio.create_task(gate.send(secret="wrong")) for _ in range(TURNED_AWAY_PER_S)]  # a second's worth
+    assert (await gate.send()).status == 202
+    assert not all(task.done() for task in crowd)
+    assert {answer.status for answer in await asyncio.gather(*crowd)} == {404, 429}
 
 
 async def test_a_projects_url_goes_with_the_project(gate: Gate) -> None:

@@ -1,10 +1,13 @@
-"""How many calls a webhook takes: so many from each address and so many in all, by token buckets."""
+"""How many calls a webhook takes: so many from each address and so many in all, by token buckets; how fast it turns away."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
 MAX_ADDRESSES = 10_000
 """Addresses that are remembered; the one silent longest is forgotten first."""
+
+MAX_WAIT_S = 1.0
+"""Nobody waits longer in a line, however many stand in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,23 @@ class Limiter:
         bucket.tokens -= 1
         self._all.tokens -= 1
         return 0.0
+
+
+class Line:
+    """Lets those who come one at a time through at once, and of a crowd `per_s` a second, one by one.
+
+    Callers wait for an answer before they call again: a few that flood are slowed down, and leave the processor to others.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self._each_s = 1 / per_s
+        self._free_at = 0.0
+
+    def wait(self, now: float) -> float:
+        """Stand in line at `now` (seconds of a steady clock); for how many seconds, from 0 to `MAX_WAIT_S`."""
+        turn = min(max(self._free_at, now), now + MAX_WAIT_S)
+        self._free_at = turn + self._each_s
+        return turn - now
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The webhook's HTTP side: authenticate, decode, delegate."""
 
+import asyncio
 import json
 import math
 import time
@@ -21,7 +22,7 @@ from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.account import account
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
-from tagboat.webhook.flood import Limiter, Rate
+from tagboat.webhook.flood import Limiter, Line, Rate
 from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 from tagboat.webhook.hosts import with_host
@@ -38,6 +39,8 @@ RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 """For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+TURNED_AWAY_PER_S = 4_000
+"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class WebhookHandler:
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
+        self._line = Line(TURNED_AWAY_PER_S)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
@@ -93,11 +97,11 @@ class WebhookHandler:
             return
         secret = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         access = await self._access.find(secret) if scope["method"] == "POST" else None
-        limiter = self._wrong if access is None else self._right
-        if wait_s := limiter.take(scope["client"][0] if scope.get("client") else "", time.monotonic()):
+        address = scope["client"][0] if scope.get("client") else ""
+        if access is None:
+            await self._turn_away(address, scope, receive, send)
+        elif wait_s := self._right.take(address, time.monotonic()):
             await _refuse_flood(send, wait_s)
-        elif access is None:
-            await not_found(scope, receive, send)
         else:
             try:
                 await self._answer(access, scope, receive, send)
@@ -108,6 +112,14 @@ class WebhookHandler:
             except StoreUnavailableError as error:
                 unavailable = HTTPStatus.SERVICE_UNAVAILABLE
                 await send_problem(send, unavailable, problem(unavailable, str(error)))
+
+    async def _turn_away(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if wait_s := self._line.wait(time.monotonic()):
+            await asyncio.sleep(wait_s)
+        if wait_s := self._wrong.take(address, time.monotonic()):
+            await _refuse_flood(send, wait_s)
+        else:
+            await not_found(scope, receive, send)
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

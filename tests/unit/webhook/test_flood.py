@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.webhook import flood
-from tagboat.webhook.flood import Limiter, Rate
+from tagboat.webhook.flood import Limiter, Line, Rate
 
 GENEROUS = Rate(per_s=1000, burst=100_000)
 
@@ -53,3 +53,22 @@ def test_never_more_than_burst_and_rate_allow(pauses: list[float]) -> None:
         now += pause
         taken += limiter.take("a", now) == 0
         assert taken <= 4 + 2 * now + 1e-6
+
+
+def test_who_comes_alone_does_not_wait() -> None:
+    line = Line(per_s=4)
+    assert [line.wait(now) for now in (10.0, 10.25, 10.5, 99.0)] == [0, 0, 0, 0]
+
+
+def test_a_crowd_goes_one_by_one() -> None:
+    line = Line(per_s=4)
+    assert [line.wait(10.0) for _ in range(4)] == [0, 0.25, 0.5, 0.75]
+    assert line.wait(10.5) == 0.5
+
+
+def test_no_line_is_endless() -> None:
+    line = Line(per_s=4)
+    for _ in range(100):
+        line.wait(10.0)
+    assert line.wait(10.0) == flood.MAX_WAIT_S
+    assert line.wait(10.0 + 2 * flood.MAX_WAIT_S) == 0
