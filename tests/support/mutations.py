@@ -36,7 +36,7 @@ def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[dict[str, st
     headers, body = dict(payload.headers), _opened(payload.body)
     for _ in range(draw(st.integers(1, 3))):
         target = draw(st.integers(0, 9))
-        if target == 0:
+        if target == 0 and headers:
             name = draw(st.sampled_from(sorted(headers)))
             headers[name] = draw(_changed_text(headers[name]))
         else:
