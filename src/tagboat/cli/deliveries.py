@@ -5,7 +5,7 @@ from urllib.parse import quote
 from tagboat.cli import show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 
-_COLUMNS = ("id", "received", "sender", "webhook", "status", "took", "outcome")
+_COLUMNS = ("id", "received", "sender", "webhook", "status", "outcome")
 _PUSH_COLUMNS = ("image", "tag", "outcome", "project", "stage", "deploy", "why")
 
 
@@ -27,8 +27,9 @@ def show_delivery(client: Client, delivery: str, *, as_json: bool) -> int:
     if as_json:
         show.as_json(answer)
         return 0
-    received, took = show.when(answer["received_at"]), _took(answer)
-    show.line(f"{answer['sender']} called {_webhook(answer)} at {received}; answered {answer['status']} in {took}")
+    which = "the URL for all images" if answer["hook"] is None else f"the webhook {_webhook(answer)}"
+    received, took = show.when(answer["received_at"]), f"{answer['took_ms']:.1f} ms"
+    show.line(f"{answer['sender']} called {which} at {received}; answered {answer['status']} in {took}")
     show.line(_told(answer))
     if answer["pushes"]:
         show.line("")
@@ -67,7 +68,6 @@ def _row(item: Answer) -> tuple[object, ...]:
         item["sender"],
         _webhook(item),
         item["status"],
-        _took(item),
         _told(item),
     )
 
@@ -88,12 +88,8 @@ def _push_row(push: Answer) -> tuple[object, ...]:
 def _webhook(item: Answer) -> str:
     """The webhook's name; in brackets where it has none."""
     if item["hook"] is None:
-        return "(all images)"
+        return "(all)"
     return item["hook"]["name"] or "(revoked)"
-
-
-def _took(item: Answer) -> str:
-    return f"{item['took_ms']:.1f} ms"
 
 
 def _told(item: Answer) -> str:

@@ -11,8 +11,8 @@ from tagboat.cli.place import this_place
 
 HELP = """Push an image, and it is live, or the old one still is.
 
-On the server's machine no token is needed: the server leaves word in its data directory. Elsewhere set TAGBOAT_URL and
-TAGBOAT_TOKEN. Exit codes: 0 done, 1 failed, 2 wrong usage.
+On the server's machine, as the server's user, no token is needed. Elsewhere set TAGBOAT_URL and TAGBOAT_TOKEN. Every command
+has a --help. Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 EXAMPLES = """\b
 Examples:

@@ -3,10 +3,21 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from shutil import get_terminal_size
+from textwrap import wrap
 
 _UNCUT = 100_000
-"""The width of a table that is not for a terminal: every row is one line."""
+"""The width of a table that is not for a terminal."""
+
+_LEAST_PROSE = 30
+"""Columns of a terminal that prose needs beside its row."""
+
+_GAP = 2
+_INDENT = "    "
+_NOTHING = "-"
 
 
 def as_json(value: object) -> None:
@@ -15,22 +26,16 @@ def as_json(value: object) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table. Its last column is for prose, and folded to fit a terminal; nothing is ever cut, and no name folded."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    """Print a table: nothing is ever cut, and no name folded.
 
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns, start=1):
-        drawn.add_column(column, overflow="fold", no_wrap=number < len(columns))
-    for row in rows:
-        drawn.add_row(*(_cell(value) for value in row))
-    console = Console(markup=False, highlight=False, emoji=False)
-    least = console.measure(drawn, options=console.options.update(width=_UNCUT)).minimum
-    console.width = max(console.width, least) if sys.stdout.isatty() else _UNCUT
-    with console.capture() as captured:
-        console.print(drawn)
-    line("\n".join(text.rstrip() for text in captured.get().splitlines()))
+    Its last column is for prose: folded to fit a terminal, and below its row where little room is left. Where the result goes
+    elsewhere, every row is one line.
+    """
+    cells = [tuple(columns), *(tuple(map(_cell, row)) for row in rows)]
+    layout = _layout(cells)
+    head, *body = map(layout.lines, cells)
+    rule = "-" * min(_room(), max(len(text) for text in chain(head, *body)))
+    line("\n".join(text.rstrip() for text in chain(head, [rule], *body)))
 
 
 def line(text: str) -> None:
@@ -54,4 +59,49 @@ def when(time: str | None) -> str:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else " ".join(str(value).split()) or "-"
+    """One line; what would steer a terminal, and may be what a sender wrote, is shown as `?`."""
+    text = "" if value is None else " ".join(str(value).split())
+    return "".join(char if char.isprintable() else "?" for char in text) or _NOTHING
+
+
+def _room() -> int:
+    return get_terminal_size().columns if sys.stdout.isatty() else _UNCUT
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How wide each column of names is, and the prose; `beside` is whether that is beside the names, or below them."""
+
+    names: Sequence[int]
+    prose: int
+    beside: bool
+
+    def lines(self, row: Sequence[str]) -> list[str]:
+        """The lines of a row."""
+        *names, prose = row
+        begin = "".join(_padded(name, width) for name, width in zip(names, self.names, strict=True))
+        folded = wrap(prose, self.prose, break_long_words=False, break_on_hyphens=False)
+        if not self.beside:
+            return [begin, *(_INDENT + part for part in folded if prose != _NOTHING)]
+        first, *more = folded or [""]
+        return [begin + first, *(_padded("", sum(self.names)) + part for part in more)]
+
+
+def _layout(cells: Sequence[Sequence[str]]) -> _Layout:
+    *names, prose = (max(map(_width, column)) for column in zip(*cells, strict=True))
+    names = [width + _GAP for width in names]
+    room = _room()
+    left = room - sum(names)
+    beside = left >= min(prose, _LEAST_PROSE)
+    return _Layout(names, left if beside else max(room - len(_INDENT), _LEAST_PROSE), beside)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)

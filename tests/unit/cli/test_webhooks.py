@@ -60,10 +60,10 @@ def test_deliveries_say_why(tagboat: Tagboat, server: FakeServer) -> None:
 
     at = "2026-11-24 10:00:00Z"
     assert rows(done.stdout) == [
-        ["v1", at, "gitea", "(all images)", "202", "1.2 ms", DELIVERY["reason"]],
-        ["v0", at, "gitea", "ci", "400", "1.2 ms", f"failed: {WHY}"],
-        ["v2", at, "gitea", "(all images)", "202", "1.2 ms", "2 queued: a:b is queued (and 1 more)"],
-        ["v3", at, "gitea", "(revoked)", "202", "1.2 ms", "nothing to push"],
+        ["v1", at, "gitea", "(all)", "202", DELIVERY["reason"]],
+        ["v0", at, "gitea", "ci", "400", f"failed: {WHY}"],
+        ["v2", at, "gitea", "(all)", "202", "2 queued: a:b is queued (and 1 more)"],
+        ["v3", at, "gitea", "(revoked)", "202", "nothing to push"],
     ]
     assert server.asked[-1].query == {"limit": "4"}
     server.answers["GET /api/deliveries"] = page()
@@ -77,7 +77,7 @@ def test_a_delivery_is_shown_whole(tagboat: Tagboat, server: FakeServer) -> None
     done = tagboat("deliveries", "show", "v0")
 
     first, second, *rest = done.stdout.splitlines()
-    assert first == "gitea called ci at 2026-11-24 10:00:00Z; answered 400 in 1.2 ms"
+    assert first == "gitea called the webhook ci at 2026-11-24 10:00:00Z; answered 400 in 1.2 ms"
     assert (second, rest) == (f"failed: {WHY}", ["", "user-agent: curl", "", '{"imgae": 1}'])
     assert done.stderr == "of the body only the beginning was kept\n"
     assert json.loads(tagboat("deliveries", "show", "v0", "--json").stdout) == FAILED | more

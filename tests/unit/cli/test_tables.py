@@ -1,0 +1,84 @@
+"""Tables on a terminal: whatever its width, nothing is cut."""
+
+import os
+import re
+import subprocess
+import termios
+
+import pytest
+
+from tests.unit.cli.conftest import PROGRAM, Tagboat
+from tests.unit.cli.fake_server import DELIVERY, FakeServer, page
+
+ROW = ["18eb04a56a9b8c7abb9755aa", "2026-11-24 10:00:00Z", "distribution", "(all)", "202"]
+WHY = (
+    "git.example.com/acme/app:v1 is unmatched: tag v1 matches no stage's pattern, of which there are: dev release-*, prod v2*"
+)
+
+
+def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
+    """The lines that a command shows on a terminal of that width, without the codes for bold."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (25, columns))
+    with (
+        os.fdopen(ours, "rb", buffering=0) as screen,
+        subprocess.Popen(
+            [*PROGRAM, *words], env={**tagboat.environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        os.close(theirs)
+        shown = b""
+        while part := read(screen.fileno()):
+            shown += part
+        assert (process.wait(30), process.stderr and process.stderr.read()) == (0, b"")
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+
+
+def read(screen: int) -> bytes:
+    """What is shown next; nothing once the program has ended."""
+    try:
+        return os.read(screen, 65536)
+    except OSError:  # how Linux tells that nobody has the terminal any more
+        return b""
+
+
+@pytest.fixture(autouse=True)
+def one_call(server: FakeServer) -> None:
+    server.answers["GET /api/deliveries"] = page(DELIVERY | {"id": ROW[0], "sender": ROW[2], "reason": WHY})
+
+
+def test_the_last_column_is_folded_where_there_is_room(tagboat: Tagboat) -> None:
+    first, rule, row, *more = on_terminal(tagboat, 120, "deliveries")
+    assert first.split() == ["id", "received", "sender", "webhook", "status", "outcome"]
+    assert len(rule) <= 120
+    assert re.split(" {2,}", row)[:5] == ROW
+    begins = first.index("outcome")
+    assert {line[:begins].strip() for line in more} == {""}
+    assert " ".join(line[begins:] for line in [row, *more]).split() == WHY.split()
+
+
+def test_it_is_below_its_row_where_there_is_not(tagboat: Tagboat) -> None:
+    lines = on_terminal(tagboat, 80, "deliveries")
+    first, outcome, rule, row, *below = lines
+    assert (first.split(), outcome) == (["id", "received", "sender", "webhook", "status"], "    outcome")
+    assert re.split(" {2,}", row) == ROW
+    assert {line[:4] for line in below} == {"    "}
+    assert " ".join(below).split() == WHY.split()
+    assert [line for line in lines if len(line) > 80] == []
+    assert set(rule) == {"-"}
+
+
+def test_a_terminal_too_narrow_for_the_names(tagboat: Tagboat) -> None:
+    _, _, _, row, *below = on_terminal(tagboat, 30, "deliveries")
+    assert re.split(" {2,}", row) == ROW
+    assert " ".join(below).split() == WHY.split()
+
+
+def test_what_a_sender_wrote_steers_no_terminal(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deliveries"] = page(DELIVERY | {"reason": "\x1b]0;title\x07 \u202egnp.ü 猫"})
+    assert tagboat("deliveries").stdout.endswith(" ?]0;title? ?gnp.ü 猫\n")
+
+
+def test_nothing_to_say_takes_no_line(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys"] = page()
+    assert len(on_terminal(tagboat, 40, "status")) == 5
