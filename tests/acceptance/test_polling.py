@@ -56,8 +56,13 @@ def add_stage(server: Server, project: str, name: str, pattern: str) -> None:
 
 
 def poll(server: Server, project: str) -> dict[str, Any]:
+    """What a poll answers, without its account of each tag: that has every tag that is new, every deploy, and a reason."""
     status, report = server.call("POST", f"/api/projects/{project}/poll")
     assert status == 200, report
+    tags = report.pop("tags")
+    assert sorted(tag["tag"] for tag in tags if tag["change"] == "new") == sorted(report["new_tags"])
+    assert [tag["deploy"] for tag in tags if tag["deploy"]] == report["deploys"]
+    assert all(tag["reason"] for tag in tags)
     return dict(report)
 
 

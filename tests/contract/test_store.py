@@ -30,6 +30,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
@@ -561,10 +562,31 @@ async def test_of_a_known_tag_only_a_new_digest_is_taken(store: SqlStore) -> Non
     assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=TWO)
 
 
-async def test_a_tag_recorded_twice_in_one_transaction_keeps_the_digest(store: SqlStore) -> None:
+async def test_of_a_known_tag_the_last_verdict_is_kept(store: SqlStore) -> None:
     project = a_project()
-    await add(store, project, a_tag(project, digest=ONE), a_tag(project))
-    assert await store.read(lambda reader: reader.known_tags(project.id)) == [a_tag(project, digest=ONE)]
+    recorded = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason='tag v1 matches v*, but "v2" is newer')
+    queued = Verdict(at=NOW, source=Source.WEBHOOK, outcome=Outcome.QUEUED, reason="tag v1 matches v*", deploy="d")
+    await add(store, project, a_tag(project, digest=ONE))
+    await add(store, replace(a_tag(project), verdict=recorded))
+    kept = await store.read(lambda reader: reader.known_tag(project.id, "v1"))
+    assert kept == replace(a_tag(project, digest=ONE), verdict=recorded)
+    await add(store, a_tag(project, digest=TWO))
+    kept = await store.read(lambda reader: reader.known_tag(project.id, "v1"))
+    assert kept == replace(a_tag(project, digest=TWO), verdict=recorded)
+    await add(store, replace(a_tag(project), verdict=queued))
+    assert await store.read(lambda reader: reader.known_tags(project.id)) == [
+        replace(a_tag(project, digest=TWO), verdict=queued)
+    ]
+
+
+async def test_a_tag_recorded_twice_in_one_transaction_keeps_digest_and_verdict(store: SqlStore) -> None:
+    project = a_project()
+    verdict = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason="it is the first poll")
+    later = a_tag(project, source="poll")
+    await add(store, project, a_tag(project, digest=ONE), replace(later, verdict=verdict), later)
+    assert await store.read(lambda reader: reader.known_tags(project.id)) == [
+        replace(a_tag(project, digest=ONE), verdict=verdict)
+    ]
 
 
 async def test_tags_come_by_page_and_are_forgotten_with_the_polls(store: SqlStore) -> None:
@@ -889,6 +911,16 @@ async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) 
     await store.read(lambda reader: reader.deliveries("v", limit=50))
     (query,) = [query for query in asked if "FROM deliveries" in query]
     assert [name for name in ("headers", "body", "truncated", "*") if name in query] == []
+
+
+async def test_a_delivery_is_listed_in_the_transaction_that_adds_it(store: SqlStore) -> None:
+    delivery = Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
+
+    def add_and_list(tx: Tx) -> list[DeliverySummary]:
+        tx.add_delivery(delivery)
+        return tx.deliveries()
+
+    assert await store.write(add_and_list) == [_summary(delivery)]
 
 
 def _add_delivery(delivery: Delivery, tx: Tx) -> None:

@@ -54,6 +54,13 @@ async def test_a_deploy_is_queued_whole(api: Api) -> None:
     assert (await api.caller.get(f"/api/deploys/{deploy['id']}")).json == deploy
     tags = (await api.caller.get(f"/api/projects/{dev['project']['id']}/tags")).json["items"]
     assert [(tag["tag"], tag["source"]) for tag in tags] == [("v1", "manual")]
+    assert tags[0]["last"] | {"at": ""} == {
+        "at": "",
+        "source": "manual",
+        "outcome": "queued",
+        "reason": "deployed by hand to the stage dev, whatever its pattern says",
+        "deploy": deploy["id"],
+    }
 
 
 async def test_the_same_again_is_the_same_deploy_and_a_newer_one_supersedes_it(api: Api) -> None:

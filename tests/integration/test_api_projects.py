@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tagboat.core.catalog import KnownTag
+from tagboat.core.catalog import KnownTag, Stage, judged_tag
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineUnavailableError
-from tagboat.core.polling import PollReport, PollState
-from tagboat.core.push import Source
+from tagboat.core.polling import Change, PollReport, PollState, TagReport
+from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.tags import parse_tag_pattern
 from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import put_instance
 
@@ -155,34 +156,49 @@ async def test_tags_come_in_pages(api: Api) -> None:
         "first_seen": "2026-05-01T12:00:00Z",
         "source": "webhook",
         "reason": "the project app has no stage yet",
+        "last": None,
     }
 
 
 @pytest.mark.parametrize(
-    ("tag", "source", "reason"),
+    ("tag", "reason"),
     [
-        ("v1", Source.WEBHOOK, "tag v1 matches v*: a push of it is deployed to the stage prod"),
         (
             "v1",
-            Source.POLL,
             (
-                "tag v1 matches v*: a push of it is deployed to the stage prod, while a poll deploys only the newest of what "
-                "it finds, and nothing at the first"
+                "tag v1 matches v*: a push of it is deployed to the stage prod, while a poll deploys a known tag only if its "
+                "digest changes while it is live or a pattern names it"
             ),
         ),
-        ("dev-1", Source.POLL, "tag dev-1 matches dev-*, but auto_deploy of the stage dev is off"),
-        ("x", Source.POLL, "tag x matches no stage's pattern (tried dev dev-*, prod v*)"),
+        ("dev-1", "tag dev-1 matches dev-*, but auto_deploy of the stage dev is off"),
+        ("x", "tag x matches no stage's pattern (tried dev dev-*, prod v*)"),
     ],
 )
-async def test_each_tag_says_what_is_done_about_it_and_why(api: Api, tag: str, source: Source, reason: str) -> None:
+async def test_each_tag_says_what_would_be_done_about_it_and_why(api: Api, tag: str, reason: str) -> None:
     made = await make(api)
     stages = f"/api/projects/{made['id']}/stages"
     await api.caller.post(stages, {"name": "dev", "tag_pattern": "dev-*", "auto_deploy": False})
     await api.caller.post(stages, {"name": "prod", "tag_pattern": "v*"})
-    known = KnownTag(project_id=made["id"], tag=tag, digest=None, first_seen=NOON, source=source)
-    await api.store.write(lambda tx: tx.record_tag(known))
+    await know(api, made["id"], tag)
 
     assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"][0]["reason"] == reason
+
+
+async def test_a_tag_says_what_was_done_when_it_was_last_news(api: Api) -> None:
+    made = await make(api)
+    verdict = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.RECORDED, reason="v2 is the higher version")
+    await api.store.write(lambda tx: tx.record_tag(judged_tag(made["id"], "v1", None, verdict)))
+
+    (tag,) = (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"]
+
+    assert (tag["first_seen"], tag["source"]) == ("2026-05-01T12:00:00Z", "poll")
+    assert tag["last"] == {
+        "at": "2026-05-01T12:00:00Z",
+        "source": "poll",
+        "outcome": "recorded",
+        "reason": "v2 is the higher version",
+        "deploy": None,
+    }
 
 
 async def test_projects_come_in_pages_in_order_of_name(api: Api) -> None:
@@ -200,12 +216,46 @@ async def test_projects_come_in_pages_in_order_of_name(api: Api) -> None:
 
 async def test_a_poll_is_made_at_once_and_reported(api: Api) -> None:
     made = await make(api)
-    api.polls.report = PollReport(first_poll=False, new_tags=("v2",), deploys=("d",))
+    prod = Stage(id="s", project_id=made["id"], name="prod", pattern=parse_tag_pattern("v*"), created_at=NOON)
+    left = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.UNMATCHED, reason="it matches nothing")
+    queued = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.QUEUED, reason="tag v2 matches v*", deploy="d")
+    api.polls.report = PollReport(
+        first_poll=False,
+        new_tags=("v2",),
+        deploys=("d",),
+        tags=(
+            TagReport(tag="main", change=Change.CHANGED, verdict=left),
+            TagReport(tag="v2", change=Change.NEW, stage=prod, verdict=queued),
+        ),
+    )
 
     answer = await api.caller.post(f"/api/projects/{made['id']}/poll")
 
     assert answer.status == 200
-    assert answer.json == {"first_poll": False, "new_tags": ["v2"], "deploys": ["d"], "error": None}
+    assert answer.json == {
+        "first_poll": False,
+        "new_tags": ["v2"],
+        "deploys": ["d"],
+        "tags": [
+            {
+                "tag": "main",
+                "change": "changed",
+                "stage": None,
+                "outcome": "unmatched",
+                "reason": "it matches nothing",
+                "deploy": None,
+            },
+            {
+                "tag": "v2",
+                "change": "new",
+                "stage": {"id": "s", "name": "prod"},
+                "outcome": "queued",
+                "reason": "tag v2 matches v*",
+                "deploy": "d",
+            },
+        ],
+        "error": None,
+    }
     assert api.polls.asked == [made["id"]]
 
 

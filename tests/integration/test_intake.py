@@ -17,7 +17,7 @@ from tagboat.core.errors import EngineUnavailableError, RegistryNotFoundError, T
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageRef, parse_image_name, parse_image_ref
 from tagboat.core.ports import Tx
-from tagboat.core.push import Push, Source
+from tagboat.core.push import Outcome, Push, Source, Verdict
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import intake as intake_module
@@ -142,11 +142,31 @@ async def test_a_stage_that_waits_offers_the_tag(desk: Desk, change: dict[str, b
     assert (result["outcome"], result["stage"]["name"], result["deploy"]) == ("waiting", "dev", None)
     assert word in result["reason"]
     assert await desk.store.read(lambda reader: reader.all_open_deploys()) == []
+    verdict = Verdict(at=NOW, source=Source.WEBHOOK, outcome=Outcome.WAITING, reason=result["reason"])
     assert await desk.known(project.id) == [
         KnownTag(
-            project_id=project.id, tag="v1", digest=parse_image_ref(f"a:b@{ONE}").digest, first_seen=NOW, source="webhook"
+            project_id=project.id,
+            tag="v1",
+            digest=parse_image_ref(f"a:b@{ONE}").digest,
+            first_seen=NOW,
+            source="webhook",
+            verdict=verdict,
         )
     ]
+
+
+async def test_a_known_tag_says_what_was_done_about_its_last_push(desk: Desk) -> None:
+    project = await make_project(desk, ("prod", "v*"))
+    first = await desk.push_one(f"{NAME}:v1@{ONE}")
+    again = await desk.push_one(f"{NAME}:v1")
+    (known,) = await desk.known(project.id)
+    assert (first["outcome"], first["reason"]) == ("queued", "tag v1 matches v*")
+    assert (again["outcome"], again["deploy"]) == ("merged", first["deploy"])
+    assert again["reason"] == "tag v1 matches v*, and a deploy of it is under way already"
+    assert known.digest == ONE
+    assert known.verdict == Verdict(
+        at=NOW, source=Source.WEBHOOK, outcome=Outcome.MERGED, reason=again["reason"], deploy=first["deploy"]
+    )
 
 
 async def test_every_push_of_a_call_has_an_outcome_of_its_own(desk: Desk) -> None:

@@ -379,6 +379,22 @@ async def test_what_is_pushed_while_a_stage_is_held_waits_and_the_newest_is_depl
     assert (await desk.push("v1.3.0"))["outcome"] == "queued"
 
 
+async def test_what_a_release_did_stands_on_the_tags(desk: Desk) -> None:
+    await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
+    for tag in ("v1", "v2"):
+        await desk.push(tag)
+
+    (queued,) = await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id))
+
+    known = await desk.store.read(lambda reader: reader.known_tags(desk.dev.project_id))
+    verdicts = [tag.verdict for tag in known if tag.verdict]
+    reason = "the stage dev was released, and takes the newest of what came while it was held"
+    assert [(verdict.outcome, verdict.reason, verdict.deploy) for verdict in verdicts] == [
+        (Outcome.RECORDED, reason, None),
+        (Outcome.QUEUED, reason, queued.deploy_id),
+    ]
+
+
 async def test_a_tag_pushed_again_while_its_stage_is_held_counts_once_with_what_came_last(desk: Desk) -> None:
     await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     for digit in "12":

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import pytest
+from structlog.testing import capture_logs
 
-from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.errors import RegistryError, RegistryRateLimitedError, RegistryUnreachableError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
+from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
@@ -322,3 +326,98 @@ async def test_retry_after_binds_manual_polls_too(store: SqlStore) -> None:
     clock.now += timedelta(minutes=3)
     tags.error = None
     assert (await subject.poll_now("p0")).new_tags == ("v1",)
+
+
+async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    held = Stage(id="s", project_id="p0", name="prod", pattern=parse_tag_pattern("v*"), held=True, created_at=NOW)
+    await store.write(lambda tx: tx.add_stage(held))
+    tags = Tags(["v1"])
+    clock = Clock()
+    subject = poller(store, tags, clock)
+    await subject.poll_now("p0")
+    tags.tags = ["v1", "v3", "v2"]
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.deploys) == (("v3", "v2"), ())
+    offers = await store.read(lambda reader: reader.offers("s"))
+    assert [(offer.tag, offer.source) for offer in offers] == [("v3", "poll")]
+    (queued,) = await store.write(lambda tx: Orders(DeployQueue(clock), clock).release(tx, "s"))
+    assert (await store.read(lambda reader: reader.deploy(queued.deploy_id))).tag == "v3"
+
+
+async def test_a_poll_says_why_each_tag_was_or_was_not_deployed(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    pattern = parse_tag_pattern("v*")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)))
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Clock())
+    assert reasons(await subject.poll_now("p0")) == {
+        "v1": ("new", "recorded", "the first poll of an image records its tags and deploys none")
+    }
+    tags.tags = ["v1", "v1.9", "v1.10", "main"]
+    report = await subject.poll_now("p0")
+    assert reasons(report) == {
+        "main": ("new", "unmatched", "tag main matches no stage's pattern (tried prod v*)"),
+        "v1.9": ("new", "recorded", "tag v1.9 matches v*, but v1.10 is the higher version and the stage prod takes one"),
+        "v1.10": ("new", "queued", "tag v1.10 matches v* and is the newest of 2 found"),
+    }
+    assert [one.verdict.deploy for one in report.tags] == [None, None, *report.deploys]
+    assert [one.stage and one.stage.name for one in report.tags] == [None, "prod", "prod"]
+    assert reasons(await subject.poll_now("p0")) == {}
+    on_record = {known.tag: known.verdict for known in await store.read(lambda reader: reader.known_tags("p0"))}
+    first = "the first poll of an image records its tags and deploys none"
+    recorded = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason=first)
+    assert on_record == {"v1": recorded} | {one.tag: one.verdict for one in report.tags}
+
+
+async def test_a_digest_that_changed_and_a_deploy_under_way_are_named(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    pattern = parse_tag_pattern("edge")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)))
+    tags = Tags(["edge"])
+    subject = poller(store, tags, Clock())
+    await subject.poll_now("p0")
+    tags.digest = Digest("sha256:" + "b" * 64)
+    changed = "the digest of edge, which the stage edge names, has changed: tag edge matches edge"
+    waiting = await store.write(lambda tx: DeployQueue(Clock()).trigger_deploy("p0", "s", "edge", tx=tx))
+    report = await subject.poll_now("p0")
+    assert reasons(report) == {"edge": ("changed", "merged", f"{changed}, and a deploy of it is under way already")}
+    assert report.deploys == (waiting.deploy_id,)
+
+
+async def test_a_changed_digest_is_left_by_the_first_poll_to_the_next(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    pattern = parse_tag_pattern("edge")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)))
+    tags = Tags(["edge"])
+    was = KnownTag(project_id="p0", tag="edge", digest=Digest("sha256:" + "b" * 64), first_seen=NOW, source="webhook")
+    await store.write(lambda tx: tx.record_tag(was))
+    subject = poller(store, tags, Clock())
+    first = await subject.poll_now("p0")
+    left = await store.read(lambda reader: reader.known_tag("p0", "edge"))
+    assert left == replace(was, verdict=first.tags[0].verdict)
+    second = await subject.poll_now("p0")
+    assert [reasons(report)["edge"][:2] for report in (first, second)] == [("changed", "recorded"), ("changed", "queued")]
+    assert (first.deploys, len(second.deploys)) == ((), 1)
+
+
+async def test_news_found_on_schedule_is_logged_with_its_reasons(store: SqlStore) -> None:
+    await add_projects(store, 1)
+    pattern = parse_tag_pattern("v*")
+    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)))
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Ticking())
+    await cycle(subject)
+    tags.tags = [*(f"v{number}" for number in range(1, 20))]
+    with capture_logs() as lines:
+        await cycle(subject)
+        await cycle(subject)
+    (line,) = lines
+    assert (line["event"], line["action"], line["project"], line["news"]) == ("polled", "poll", "app0", 18)
+    assert line["tags"][-1] == "v19 queued: tag v19 matches v* and is the newest of 18 found"
+    assert len(line["tags"]) < 18
+
+
+def reasons(report: PollReport) -> dict[str, tuple[str, str, str]]:
+    """What was said of each tag."""
+    return {one.tag: (one.change.value, one.verdict.outcome.value, one.verdict.reason) for one in report.tags}

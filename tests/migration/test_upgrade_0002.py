@@ -132,6 +132,7 @@ async def test_what_was_there_is_read_as_it_was(url: str | None, tmp_path: Path)
         deploy = await store.read(lambda reader: reader.deploy("d1"))
         live = await store.read(lambda reader: reader.instances(states=[InstanceState.LIVE]))
         config = await store.read(lambda reader: reader.deploy_config("d1"))
+        tag = await store.read(lambda reader: reader.known_tag("p1", "v1"))
     finally:
         store.close()
 
@@ -141,6 +142,8 @@ async def test_what_was_there_is_read_as_it_was(url: str | None, tmp_path: Path)
     assert [step.name for step in deploy.steps] == list(StepName)
     assert deploy.step(StepName.RESOLVE).status is StepStatus.DONE
     assert [instance.id for instance in live] == ["i1"]
+    assert tag is not None
+    assert (tag.digest, tag.verdict) == (DIGEST, None)
 
 
 def test_the_newest_keeps_them_too(old: Engine) -> None:

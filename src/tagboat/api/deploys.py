@@ -11,12 +11,10 @@ from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import DeployId, IdFilter, StageId
 from tagboat.api.views import Views
-from tagboat.core.catalog import KnownTag
 from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import DeployStatus, Trigger
 from tagboat.core.ports import Reader, Tx
-from tagboat.core.push import Source
-from tagboat.intake.admit import registry_kind
+from tagboat.intake.admit import by_hand, registry_kind
 
 router = APIRouter(prefix="/api", tags=["deploys"])
 
@@ -26,10 +24,11 @@ async def create_deploy(parts: Parts, stage_id: StageId, body: schemas.DeployAsk
     """Queue a deploy of a tag, whatever the stage's pattern says; the answer may be one that waits for the same already."""
 
     def queue(tx: Tx) -> schemas.Deploy:
-        project = tx.project(tx.stage(stage_id).project_id)
+        stage = tx.stage(stage_id)
+        project = tx.project(stage.project_id)
         tag = normal_tag(body.tag, registry_kind(tx, project))
-        tx.record_tag(KnownTag(project_id=project.id, tag=tag, digest=None, first_seen=parts.clock(), source=Source.MANUAL))
         queued = parts.deployer.trigger_deploy(project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force)
+        tx.record_tag(by_hand(stage, tag, queued, parts.clock()))
         return Views(tx, parts).deploy(tx.deploy(queued.deploy_id))
 
     return await parts.store.write(queue)

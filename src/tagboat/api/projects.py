@@ -12,8 +12,10 @@ from tagboat.api.pages import Page
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.api.rules import check_project
 from tagboat.api.run_schemas import split_run
+from tagboat.api.tag_schemas import KnownTag, PollOutcome
+from tagboat.api.tag_views import poll_view, tag_view
 from tagboat.api.values import ProjectId
-from tagboat.api.views import Views, tag_view
+from tagboat.api.views import Views
 from tagboat.core.catalog import Project
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
@@ -84,10 +86,10 @@ async def delete_project(parts: Parts, project_id: ProjectId) -> None:
 
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))
-async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[schemas.KnownTag]:
+async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[KnownTag]:
     """The tags that are known, in order of their text."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.KnownTag]:
+    def read(reader: Reader) -> schemas.Page[KnownTag]:
         project, stages = reader.project(project_id), reader.stages(project_id)
         tags = reader.known_tags(project.id, page.after, page.with_next)
         shown, cursor = page.cut(tags, lambda tag: tag.tag)
@@ -97,13 +99,11 @@ async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.
 
 
 @router.post("/{project_id}/poll", responses=problems(404))
-async def poll_project(parts: Parts, project_id: ProjectId) -> schemas.PollOutcome:
+async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
     """Ask the registry for new tags now."""
     await parts.store.read(lambda reader: reader.project(project_id))
     report = await parts.polls.poll_now(project_id)
-    return schemas.PollOutcome(
-        first_poll=report.first_poll, new_tags=list(report.new_tags), deploys=list(report.deploys), error=report.error
-    )
+    return poll_view(report)
 
 
 def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:

@@ -99,25 +99,6 @@ class Project(RunShown):
     created_at: datetime
 
 
-class PollOutcome(Answer):
-    """What one poll came to; `deploys` are ids."""
-
-    first_poll: bool
-    new_tags: list[str]
-    deploys: list[str]
-    error: str | None
-
-
-class KnownTag(Answer):
-    """A tag that some source has named. `reason` says what is done about it as things stand, and which rule says so."""
-
-    tag: str
-    digest: str | None
-    first_seen: datetime
-    source: str
-    reason: str
-
-
 class StageAsked(RunAsked):
     """A stage to be made."""
 

@@ -6,14 +6,11 @@ from datetime import datetime
 from tagboat.api import schemas
 from tagboat.api.parts import ApiParts
 from tagboat.api.run_schemas import run_view
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
-from tagboat.core.decision import decide, shadowed
+from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.decision import shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Reader
-from tagboat.core.push import Outcome, Source
-
-_POLLED = ", while a poll deploys only the newest of what it finds, and nothing at the first"
 
 
 class Views:
@@ -146,16 +143,6 @@ class Views:
         if stage_id not in self._stages:
             self._stages[stage_id] = self._reader.stage(stage_id)
         return self._stages[stage_id]
-
-
-def tag_view(tag: KnownTag, project: Project, stages: Sequence[Stage]) -> schemas.KnownTag:
-    """A known tag of a project with these stages, in order."""
-    decision = decide(project, stages, tag.tag)
-    reason = decision.reason
-    if decision.outcome is Outcome.QUEUED and decision.stage:
-        by_poll = _POLLED if tag.source == Source.POLL else ""
-        reason = f"{reason}: a push of it is deployed to the stage {decision.stage.name}{by_poll}"
-    return schemas.KnownTag(tag=tag.tag, digest=tag.digest, first_seen=tag.first_seen, source=tag.source, reason=reason)
 
 
 def registry_view(registry: Registry) -> schemas.Registry:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
+from tagboat.core.push import Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
@@ -96,13 +97,24 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTag:
-    """A tag that some source has named. `digest` is the last one it was seen to point to, None if never looked up."""
+    """A tag that some source has named. `digest` is the last one it was seen to point to, None if never looked up.
+
+    `verdict` is what was done about it when it was last news, None if that is not on record.
+    """
 
     project_id: str
     tag: str
     digest: str | None
     first_seen: datetime
     source: str
+    verdict: Verdict | None = None
+
+
+def judged_tag(project_id: str, tag: str, digest: str | None, verdict: Verdict) -> KnownTag:
+    """A tag that was news: if it was not known before, it is from then on."""
+    return KnownTag(
+        project_id=project_id, tag=tag, digest=digest, first_seen=verdict.at, source=verdict.source, verdict=verdict
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

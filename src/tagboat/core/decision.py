@@ -82,8 +82,18 @@ def _shadow_warning(earlier: Stage, later: Stage) -> str:
     )
 
 
+def match_words(stage: Stage, tag: str) -> str:
+    """How every reason begins that has to do with a stage whose pattern matches `tag`."""
+    return f"tag {tag} matches {stage.pattern.text}"
+
+
+def merged_reason(reason: str) -> str:
+    """The reason for a push that is due, and merges into a deploy."""
+    return f"{reason}, and a deploy of it is under way already"
+
+
 def _in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
-    match = f"tag {tag} matches {stage.pattern.text}"
+    match = match_words(stage, tag)
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
     if not stage.auto_deploy:

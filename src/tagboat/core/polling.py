@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+from tagboat.core.catalog import Stage
+from tagboat.core.push import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +29,32 @@ class RegistryBackoff:
     refused_until: datetime | None = None
 
 
+class Change(StrEnum):
+    """Why a tag is news to a poll: it was not known before, or it is live or named by a pattern and its digest changed."""
+
+    NEW = "new"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagReport:
+    """What one poll did about a tag that was news. `stage` is the one whose pattern matches, None where none was tried."""
+
+    tag: str
+    change: Change
+    stage: Stage | None = None
+    verdict: Verdict
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollReport:
-    """What one poll of a project came to. `deploys` are ids; on an `error` both lists are empty."""
+    """What one poll of a project came to. `deploys` are ids; on an `error` all lists are empty.
+
+    `tags` has every tag that was news, those that were deployed last.
+    """
 
     first_poll: bool
     new_tags: tuple[str, ...] = ()
     deploys: tuple[str, ...] = ()
+    tags: tuple[TagReport, ...] = ()
     error: str | None = None

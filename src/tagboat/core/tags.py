@@ -98,6 +98,20 @@ def newest(candidates: Sequence[Candidate]) -> Candidate:
     return _latest([_latest(group) for group in (best_versions, others) if group])[1]
 
 
+def newer_by(one: Candidate, other: Candidate, *, found_later: bool) -> str:
+    """The rule by which `newest` puts `one` before `other`, in words that follow `one`; where it is by way of others, none.
+
+    `found_later` is whether `one` was found after `other`.
+    """
+    versions = _version(one.tag), _version(other.tag)
+    if versions[0] and versions[1] and versions[0] != versions[1]:
+        return "is the higher version" if versions[0] > versions[1] else "is newer"
+    built = _known_creation(one), _known_creation(other)
+    if built[0] and built[1] and built[0] != built[1]:
+        return "was built later" if built[0] > built[1] else "is newer"
+    return "was found later" if found_later else "is newer"
+
+
 def _covers(one: Matcher, other: Matcher) -> bool:
     match one, other:
         case Glob(), Glob():

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import Offer, Stage
+from tagboat.core.catalog import Offer, Stage, judged_tag
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
-from tagboat.core.push import Source
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.tags import Candidate, newest
 
 
@@ -81,10 +81,14 @@ class Orders:
         tx.delete_offers(stage.id)
         if not stage.auto_deploy:
             return []
-        return [self._deploy_offer(tx, stage, offer) for offer in _newest_offers(offers, stage.max_instances)]
+        chosen = _newest_offers(offers, stage.max_instances)
+        for offer in offers:
+            if offer not in chosen:
+                self._tell_why(tx, stage, offer, Outcome.RECORDED)
+        return [self._deploy_offer(tx, stage, offer) for offer in chosen]
 
     def _deploy_offer(self, tx: Tx, stage: Stage, offer: Offer) -> Queued:
-        return self.deployer.trigger_deploy(
+        queued = self.deployer.trigger_deploy(
             stage.project_id,
             stage.id,
             offer.tag,
@@ -92,6 +96,15 @@ class Orders:
             trigger=Trigger(Source(offer.source)),
             digest=parse_digest(offer.digest) if offer.digest else None,
         )
+        self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
+        return queued
+
+    def _tell_why(self, tx: Tx, stage: Stage, offer: Offer, outcome: Outcome, deploy: str | None = None) -> None:
+        """Put on the tag what the release of its stage came to."""
+        takes = "the newest" if stage.max_instances == 1 else f"the {stage.max_instances} newest"
+        reason = f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
+        verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=outcome, reason=reason, deploy=deploy)
+        tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
 
     def _target(self, reader: Reader, stage: Stage, to: str | None) -> Instance:
         """The instance that a rollback brings back in another container."""

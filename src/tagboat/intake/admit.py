@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage
+from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, normal_tag, refuses
+from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses
 from tagboat.core.deploy import Trigger
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
-from tagboat.core.push import Outcome, Push
+from tagboat.core.push import Outcome, Push, Source, Verdict
 from tagboat.intake.autocreate import make_project
 from tagboat.intake.receipt import Named, PushResult
 
@@ -36,49 +36,41 @@ class Admission:
                 )
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
         push = as_stored(push, registry_kind(self.tx, project))
-        self.record(push, project)
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
-        return self.carry_out(push, project, decision, created=created)
-
-    def record(self, push: Push, project: Project) -> None:
-        """Make the push's tag known."""
-        image = push.image
-        self.tx.record_tag(
-            KnownTag(project_id=project.id, tag=image.tag, digest=image.digest, first_seen=self.now, source=push.source)
-        )
-
-    def carry_out(self, push: Push, project: Project, decision: Decision, *, created: bool = False) -> PushResult:
-        """Do what was decided for the push."""
-        queued = self._queue(push, project, decision)
+        verdict = self.carry_out(push, project, decision)
         stage = decision.stage
-        if decision.outcome is Outcome.WAITING and stage and stage.held:
-            self._offer(push, stage)
         return PushResult(
-            image=str(push.image.name),
+            image=str(image),
             tag=push.image.tag,
             digest=push.image.digest,
             project=Named(project.id, project.name),
             stage=Named(stage.id, stage.name) if stage else None,
             project_created=created,
-            outcome=queued.outcome if queued else decision.outcome,
-            reason=decision.reason,
-            deploy=queued.deploy_id if queued else None,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            deploy=verdict.deploy,
         )
+
+    def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
+        """Do what was decided for the push, and make its tag known with that."""
+        outcome, reason, deploy = decision.outcome, decision.reason, None
+        if outcome is Outcome.QUEUED and decision.stage:
+            queued = self._queue(push, decision.stage)
+            outcome, deploy = queued.outcome, queued.deploy_id
+            reason = merged_reason(reason) if outcome is Outcome.MERGED else reason
+        elif outcome is Outcome.WAITING and decision.stage and decision.stage.held:
+            self._offer(push, decision.stage)
+        verdict = Verdict(at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy)
+        self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
+        return verdict
 
     def _offer(self, push: Push, stage: Stage) -> None:
         image = push.image
         self.tx.add_offer(Offer(stage_id=stage.id, tag=image.tag, digest=image.digest, source=push.source, seen_at=self.now))
 
-    def _queue(self, push: Push, project: Project, decision: Decision) -> Queued | None:
-        if decision.outcome is not Outcome.QUEUED or decision.stage is None:
-            return None
+    def _queue(self, push: Push, stage: Stage) -> Queued:
         return self.deployer.trigger_deploy(
-            project.id,
-            decision.stage.id,
-            push.image.tag,
-            tx=self.tx,
-            trigger=Trigger(push.source),
-            digest=push.image.digest,
+            stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
         )
 
 
@@ -92,3 +84,12 @@ def registry_kind(reader: Reader, project: Project) -> RegistryKind | None:
     """The kind of the registry where the project's image lives, None when nobody configured it."""
     registry = reader.registry_of(project)
     return registry.kind if registry else None
+
+
+def by_hand(stage: Stage, tag: str, queued: Queued, now: datetime) -> KnownTag:
+    """What is known of a tag that a person has had deployed to a stage."""
+    reason = f"deployed by hand to the stage {stage.name}, whatever its pattern says"
+    if queued.outcome is Outcome.MERGED:
+        reason = merged_reason(reason)
+    verdict = Verdict(at=now, source=Source.MANUAL, outcome=queued.outcome, reason=reason, deploy=queued.deploy_id)
+    return judged_tag(stage.project_id, tag, None, verdict)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, normal_tag, refuses
+from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
@@ -38,7 +38,7 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
     if stage and outcome is Outcome.QUEUED:
         waiting = [deploy for deploy in reader.open_deploys(stage.id) if merges_into(deploy, tag, ref.digest, force=False)]
         if waiting:
-            outcome, reason = Outcome.MERGED, f"{reason}, and a deploy of it waits already"
+            outcome, reason = Outcome.MERGED, merged_reason(reason)
     return Explanation(
         image=str(ref.name),
         tag=tag,

@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
-from tagboat.core.catalog import Project
-from tagboat.core.decision import Decision, decide
+from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.errors import (
     NotFoundError,
     RegistryError,
@@ -22,11 +20,10 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageRef
-from tagboat.core.poll import News, find_news, worth_deploying
-from tagboat.core.polling import PollReport, PollState, RegistryBackoff
+from tagboat.core.poll import Looked, News, find_news, in_doubt, judge
+from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
-from tagboat.core.push import Outcome, Push, Source
-from tagboat.core.tags import Candidate, is_semver
+from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
 from tagboat.registry.failures import BudgetSpentError
@@ -40,21 +37,9 @@ LEASE_S = 60.0
 _FIRST_BACKOFF_S = 5.0
 _LONGEST_BACKOFF_S = 600.0
 _MOST_INSPECTED = 50
+_MOST_LOGGED = 10
 
 log = structlog.get_logger("tagboat.poller")
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """What was learnt of new tags: when the images of some were built, and which are no images."""
-
-    created: Mapping[str, datetime] = field(default_factory=dict)
-    imageless: frozenset[str] = frozenset()
-
-    def candidates(self, tags: Sequence[str]) -> list[Candidate]:
-        """What to choose from: a tag that is no image, such as a build's cache, only where nothing else is new."""
-        images = [tag for tag in tags if tag not in self.imageless] or tags
-        return [Candidate(tag, self.created.get(tag)) for tag in images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +52,7 @@ class _Found:
     is_news: bool
     listed: Sequence[str]
     digests: Mapping[str, Digest]
-    looked: _Looked
+    looked: Looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +208,13 @@ class Poller:
             digests = await self._digests(situation, situation.watched(listed))
             is_news = situation.is_news(listed, digests)
             if not is_news or not situation.state.first_done:
-                return _Found(is_news, listed, digests, _Looked())
+                return _Found(is_news, listed, digests, Looked())
             if situation.rest:
                 situation = await self._read_whole(situation)
                 missing = [tag for tag in situation.watched(listed) if tag not in digests]
                 digests |= await self._digests(situation, missing)
-            looked = await self._look_at(situation, find_news(listed, digests, situation.known, situation.live))
+            news = find_news(listed, digests, situation.known, situation.live)
+            looked = await self._look_at(situation, in_doubt(situation.project, situation.stages, news))
         except RegistryError as error:
             return error
         return _Found(is_news, listed, digests, looked)
@@ -247,6 +233,9 @@ class Poller:
         host = situation.project.image.host
         if report.error is None:
             self._backoffs[host] = RegistryBackoff(host=host)
+        if report.tags:
+            told = [f"{one.tag} {one.verdict.outcome}: {one.verdict.reason}" for one in report.tags[-_MOST_LOGGED:]]
+            log.info("polled", action="poll", project=situation.project.name, news=len(report.tags), tags=told)
         return report
 
     async def _digests(self, situation: Situation, tags: Sequence[str]) -> dict[str, Digest]:
@@ -257,17 +246,11 @@ class Poller:
                 digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
         return digests
 
-    async def _look_at(self, situation: Situation, news: News) -> _Looked:
-        """Look at the images of new tags, but only where the tags' own order cannot say which is newest."""
-        matched: defaultdict[str, list[str]] = defaultdict(list)
-        for tag in (*news.fresh, *(tag for tag, _ in news.changed)):
-            decision = decide(situation.project, situation.stages, tag)
-            if decision.outcome is Outcome.QUEUED and decision.stage is not None:
-                matched[decision.stage.id].append(tag)
-        unsure = [tags for tags in matched.values() if len(tags) > 1 and not all(is_semver(tag) for tag in tags)]
+    async def _look_at(self, situation: Situation, tags: Sequence[str]) -> Looked:
+        """Look at the images of new tags, of too many at those found last."""
         created: dict[str, datetime] = {}
         imageless: set[str] = set()
-        for tag in [tag for tags in unsure for tag in tags][-_MOST_INSPECTED:]:
+        for tag in tags[-_MOST_INSPECTED:]:
             try:
                 info = await situation.tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
             except (RegistryNotFoundError, RegistryProtocolError):  # of this tag alone: it must not hide the others
@@ -275,7 +258,7 @@ class Poller:
                 continue
             if info.created is not None:
                 created[tag] = info.created
-        return _Looked(created, frozenset(imageless))
+        return Looked(created, frozenset(imageless))
 
     def _admit(self, tx: Tx, asked: Project, found: _Found) -> PollReport:
         """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
@@ -287,13 +270,11 @@ class Poller:
         digests = {tag: found.digests[tag] for tag in situation.watched(tuple(found.digests))}
         news = find_news(found.listed, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
-        pushes = _pushes(situation, news, digests, first=first)
-        for push in pushes.values():
-            admission.record(push, situation.project)
-        deploys = [] if first else _queue(admission, situation, news, pushes, found.looked)
+        tags = _carry_out(admission, situation, news, digests, found.looked)
         tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
-        return PollReport(first_poll=first, new_tags=news.fresh, deploys=tuple(deploys))
+        deploys = tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy)
+        return PollReport(first_poll=first, new_tags=news.fresh, deploys=deploys, tags=tags)
 
     async def _failed(self, project: Project, error: RegistryError) -> PollReport:
         """Put the error on the project, and back off where the registry as a whole failed. Raises NotFoundError."""
@@ -323,38 +304,32 @@ def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBac
     return project, reader.registry_backoff(project.image.host)
 
 
-def _pushes(situation: Situation, news: News, digests: Mapping[str, Digest], *, first: bool) -> dict[str, Push]:
-    """What is to be recorded, by tag. The first poll leaves a changed digest unrecorded, so that the next one acts on it."""
-    changed = {tag for tag, _ in news.changed}
-    tags = dict.fromkeys((*news.fresh, *digests))
-    return {
-        tag: Push(ImageRef(situation.project.image, tag, digests.get(tag)), Source.POLL)
-        for tag in tags
-        if not (first and tag in changed)
-    }
+def _carry_out(
+    admission: Admission, situation: Situation, news: News, digests: Mapping[str, Digest], looked: Looked
+) -> tuple[TagReport, ...]:
+    """Do what is to be done about each tag that is news, and record the digests of those that are none."""
+    project, first = situation.project, not situation.state.first_done
+    judged = judge(project, situation.stages, situation.live, news, looked, first=first)
+    for tag in digests.keys() - set(news.tags):
+        admission.tx.record_tag(
+            KnownTag(project_id=project.id, tag=tag, digest=digests[tag], first_seen=admission.now, source=Source.POLL)
+        )
+    return tuple(
+        TagReport(
+            tag=one.tag,
+            change=one.change,
+            stage=one.decision.stage,
+            # The first poll leaves a changed digest unrecorded, so that the next one acts on it.
+            verdict=admission.carry_out(
+                _push(project, one.tag, {} if first and one.change is Change.CHANGED else digests), project, one.decision
+            ),
+        )
+        for one in judged
+    )
 
 
-def _queue(
-    admission: Admission,
-    situation: Situation,
-    news: News,
-    pushes: Mapping[str, Push],
-    looked: _Looked,
-) -> list[str]:
-    """Queue, for each stage, the newest of the tags that are due in it; the ids of the deploys."""
-    due: defaultdict[str, list[tuple[str, Decision]]] = defaultdict(list)
-    for tag in (*(tag for tag, _ in news.changed), *news.fresh):
-        decision = decide(situation.project, situation.stages, tag)
-        if decision.outcome is Outcome.QUEUED and decision.stage is not None:
-            due[decision.stage.id].append((tag, decision))
-    deploys = []
-    for stage_due in due.values():
-        decisions = dict(stage_due)
-        stage = stage_due[0][1].stage
-        for chosen in worth_deploying(looked.candidates(list(decisions)), stage.max_instances if stage else 1):
-            result = admission.carry_out(pushes[chosen.tag], situation.project, decisions[chosen.tag])
-            deploys.extend([result.deploy] if result.deploy else [])
-    return deploys
+def _push(project: Project, tag: str, digests: Mapping[str, Digest]) -> Push:
+    return Push(ImageRef(project.image, tag, digests.get(tag)), Source.POLL)
 
 
 def _next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime) -> RegistryBackoff:

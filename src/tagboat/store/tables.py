@@ -28,11 +28,13 @@ from sqlalchemy.types import TypeDecorator
 from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
 from tagboat.core.image import ImageName
+from tagboat.core.push import Verdict
 from tagboat.core.tags import parse_tag_pattern
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _decode_known_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
 _parse_pattern = lru_cache(1024)(parse_tag_pattern)
 
 
@@ -180,6 +182,7 @@ tags = Table(
     Column("digest", Text),
     Column("first_seen", Instant, nullable=False),
     Column("source", Text, nullable=False),
+    Column("verdict", Coded(_to_json, _decode_verdict)),
 )
 
 deploys = Table(

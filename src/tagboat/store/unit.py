@@ -6,7 +6,7 @@ gathered.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
-from tagboat.core.delivery import Delivery
+from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
@@ -36,7 +36,10 @@ _update_deploy = (
     .values({column.name: bindparam(column.name) for column in tables.deploys.c if not column.primary_key})
 )
 
-_KEEP_NEW_DIGEST = "ON CONFLICT (project_id, tag) DO UPDATE SET digest = excluded.digest WHERE excluded.digest IS NOT NULL"
+_KEEP_NEWS_OF_TAG = (
+    "ON CONFLICT (project_id, tag) DO UPDATE SET digest = coalesce(excluded.digest, tags.digest), "
+    "verdict = coalesce(excluded.verdict, tags.verdict) WHERE excluded.digest IS NOT NULL OR excluded.verdict IS NOT NULL"
+)
 _KEEP_NEW_OFFER = "ON CONFLICT (stage_id, tag) DO UPDATE SET digest = excluded.digest, seen_at = excluded.seen_at"
 _KEEP_NEW_POLL = (
     "ON CONFLICT (project_id) DO UPDATE "
@@ -174,10 +177,12 @@ class UnitOfWork(SqlReader):
         self._offers[offer.stage_id, offer.tag] = offer
 
     def record_tag(self, tag: KnownTag) -> None:
-        """Make a tag known. Of one known already, only a new digest is taken; a digest of None changes nothing."""
-        old = self._tags.get((tag.project_id, tag.tag))
-        if old is None or tag.digest is not None:
-            self._tags[tag.project_id, tag.tag] = tag
+        """Make a tag known. Of one known already, only digest and verdict are taken, each unless it is None."""
+        key = (tag.project_id, tag.tag)
+        old = self._tags.get(key)
+        if old is not None:
+            tag = replace(old, digest=tag.digest or old.digest, verdict=tag.verdict or old.verdict)
+        self._tags[key] = tag
 
     def add_deploy(self, deploy: Deploy) -> None:
         """Add a deploy."""
@@ -267,6 +272,11 @@ class UnitOfWork(SqlReader):
         self.flush()
         return super().delivery(delivery_id)
 
+    def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
+        """Deliveries without what was sent, newest first, from the first older than the id `before`."""
+        self.flush()
+        return super().deliveries(before, limit)
+
     def prune_deliveries(self, before: datetime, keep: int, at_most: int) -> int:
         """Delete up to `at_most` deliveries received before `before` or not among the newest `keep`; how many went."""
         self.flush()
@@ -347,7 +357,7 @@ class UnitOfWork(SqlReader):
 
     def _send_tags(self) -> None:
         if self._tags:
-            self._bulk(tables.tags, _KEEP_NEW_DIGEST).send(self._connection, list(self._tags.values()))
+            self._bulk(tables.tags, _KEEP_NEWS_OF_TAG).send(self._connection, list(self._tags.values()))
             self._tags.clear()
 
     def _bulk(self, table: Table, clause: str = "") -> BulkInsert:

@@ -58,6 +58,16 @@ DELIVERY: dict[str, object] = {
 REGISTRY = {"id": "r1", "name": "Ours", "url": "https://git.example.com", "kind": "gitea", "username": "ci", "ca_cert": ""}
 
 
+POLLED = {
+    "tag": "v1",
+    "change": "new",
+    "stage": {"id": "s1", "name": "dev"},
+    "outcome": "queued",
+    "reason": "tag v1 matches *",
+    "deploy": "d1",
+}
+
+
 @dataclass(frozen=True)
 class Said:
     """One answer. `body` is sent as it is where it is bytes, else as JSON."""
@@ -105,7 +115,7 @@ def usual_answers() -> dict[str, Any]:
         "POST /api/stages/s1/hold": STAGE | {"held": True},
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
         "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
-        "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "error": None},
+        "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "tags": [POLLED], "error": None},
         "GET /api/settings/webhook": {"url": SECRET_URL},
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,

@@ -15,6 +15,7 @@ from tests.unit.cli.fake_server import (
     DEPLOY,
     EXPLANATION,
     INSTANCE,
+    POLLED,
     PROJECT,
     SECRET_URL,
     STAGE,
@@ -25,6 +26,7 @@ from tests.unit.cli.fake_server import (
     problem,
 )
 
+NOTHING_NEW = {"first_poll": False, "new_tags": [], "deploys": [], "tags": [], "error": None}
 NOTHING_YET = "There is no project yet"
 
 
@@ -366,8 +368,8 @@ def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(tagboat: Tagboat
     server.answers |= {
         "GET /api/projects": page(PROJECT, PROJECT | {"id": "p2", "name": "web"}, PROJECT | {"id": "p3", "name": "db"}),
         "POST /api/projects/p1/poll": problem(404, "there is no such project"),
-        "POST /api/projects/p2/poll": {"first_poll": False, "new_tags": [], "deploys": [], "error": "it is down"},
-        "POST /api/projects/p3/poll": {"first_poll": False, "new_tags": tags, "deploys": ["d1"], "error": None},
+        "POST /api/projects/p2/poll": NOTHING_NEW | {"error": "it is down"},
+        "POST /api/projects/p3/poll": NOTHING_NEW | {"new_tags": tags, "deploys": ["d1"]},
     }
     done = tagboat("poll")
     rows = [" ".join(line.split()) for line in done.stdout.splitlines()[2:]]
@@ -377,6 +379,30 @@ def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(tagboat: Tagboat
     assert done.stderr.count("polling git.example.com/acme/app\n") == 3
     done = tagboat("poll", "--json")
     assert (done.returncode, json.loads(done.stdout)[2]["new_tags"]) == (1, tags)
+
+
+def test_a_poll_says_of_each_tag_why_it_was_or_was_not_deployed(tagboat: Tagboat, server: FakeServer) -> None:
+    left = POLLED | {
+        "tag": "main",
+        "stage": None,
+        "outcome": "unmatched",
+        "reason": "tag main matches nothing",
+        "deploy": None,
+    }
+    server.answers["POST /api/projects/p1/poll"] = NOTHING_NEW | {"new_tags": ["v1", "main"], "tags": [left, POLLED]}
+    rows = [" ".join(line.split()) for line in tagboat("poll").stdout.splitlines()]
+    assert rows[-2:] == ["app main new - unmatched tag main matches nothing", "app v1 new dev queued tag v1 matches *"]
+    many = [POLLED | {"tag": f"v{number}"} for number in range(30)]
+    server.answers["POST /api/projects/p1/poll"] = NOTHING_NEW | {"tags": many}
+    done = tagboat("poll")
+    assert [line.split()[1] for line in done.stdout.splitlines()[-20:]] == [f"v{number}" for number in range(10, 30)]
+    assert "of 30 tags of app the last 20 are shown" in done.stderr
+    assert json.loads(tagboat("poll", "--json").stdout)[0]["tags"] == many
+
+
+def test_a_first_poll_says_once_that_nothing_is_deployed(tagboat: Tagboat) -> None:
+    said = tagboat("poll").stdout
+    assert (said.count("nothing is deployed"), "tag v1 matches" in said) == (1, False)
 
 
 def test_poll_of_one_project_leaves_the_others_alone(tagboat: Tagboat, server: FakeServer) -> None:

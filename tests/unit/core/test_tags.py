@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidTagPatternError
-from tagboat.core.tags import MAX_PATTERN_LENGTH, Candidate, TagPattern, is_semver, newest, parse_tag_pattern
+from tagboat.core.tags import MAX_PATTERN_LENGTH, Candidate, TagPattern, is_semver, newer_by, newest, parse_tag_pattern
 
 
 @pytest.mark.parametrize(
@@ -325,3 +325,15 @@ def test_the_newest_is_one_of_them_and_no_lower_version_than_another(candidates:
     versions = [candidate.tag for candidate in candidates if nodesemver.valid(candidate.tag, loose=False)]
     if chosen.tag in versions:
         assert all(nodesemver.gte(chosen.tag, other, loose=False) for other in versions)
+
+
+@given(_candidate, _candidate)
+@settings(deadline=None)
+def test_of_two_one_is_the_newer_by_a_rule(one: Candidate, other: Candidate) -> None:
+    chosen = newest([one, other])
+    left = one if chosen is other else other
+    rule = newer_by(chosen, left, found_later=chosen is other)
+    assert rule in {"is the higher version", "was built later", "was found later"}
+    if rule != "was found later":
+        assert newest([other, one]) is chosen
+        assert newer_by(left, chosen, found_later=True) == "is newer"

@@ -1,0 +1,56 @@
+"""Tags as the API shows them."""
+
+from collections.abc import Sequence
+
+from tagboat.api.schemas import Named
+from tagboat.api.tag_schemas import KnownTag, PolledTag, PollOutcome, TagNews
+from tagboat.core import catalog
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.decision import decide
+from tagboat.core.polling import PollReport, TagReport
+from tagboat.core.push import Outcome, Verdict
+
+_BY_POLL = "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
+
+
+def tag_view(tag: catalog.KnownTag, project: Project, stages: Sequence[Stage]) -> KnownTag:
+    """A known tag of a project with these stages, in order."""
+    decision = decide(project, stages, tag.tag)
+    reason = decision.reason
+    if decision.outcome is Outcome.QUEUED and decision.stage:
+        reason = f"{reason}: a push of it is deployed to the stage {decision.stage.name}, while {_BY_POLL}"
+    return KnownTag(
+        tag=tag.tag,
+        digest=tag.digest,
+        first_seen=tag.first_seen,
+        source=tag.source,
+        reason=reason,
+        last=_news_view(tag.verdict) if tag.verdict else None,
+    )
+
+
+def poll_view(report: PollReport) -> PollOutcome:
+    """What came of a poll."""
+    return PollOutcome(
+        first_poll=report.first_poll,
+        new_tags=list(report.new_tags),
+        deploys=list(report.deploys),
+        tags=[_polled_view(tag) for tag in report.tags],
+        error=report.error,
+    )
+
+
+def _polled_view(report: TagReport) -> PolledTag:
+    stage, verdict = report.stage, report.verdict
+    return PolledTag(
+        tag=report.tag,
+        change=report.change,
+        stage=Named(id=stage.id, name=stage.name) if stage else None,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        deploy=verdict.deploy,
+    )
+
+
+def _news_view(verdict: Verdict) -> TagNews:
+    return TagNews(at=verdict.at, source=verdict.source, outcome=verdict.outcome, reason=verdict.reason, deploy=verdict.deploy)

@@ -1,0 +1,247 @@
+"""What a poll makes of what a registry says, and the sentence with which it says so."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagboat.core.catalog import KnownTag, Project, Stage
+from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.poll import Looked, News, find_news, in_doubt, judge, watched, worth_deploying
+from tagboat.core.polling import Change
+from tagboat.core.push import Outcome
+from tagboat.core.tags import Candidate, parse_tag_pattern
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+PROJECT = Project(id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW)
+ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
+OLDER, NEWER = NOW - timedelta(days=2), NOW - timedelta(days=1)
+NOTHING = Looked()
+Told = dict[str, tuple[str, str]]
+
+
+def stage(name: str, pattern: str, *, takes: int = 1, held: bool = False, auto_deploy: bool = True) -> Stage:
+    return Stage(
+        id=name,
+        project_id="p",
+        name=name,
+        pattern=parse_tag_pattern(pattern),
+        max_instances=takes,
+        held=held,
+        auto_deploy=auto_deploy,
+        created_at=NOW,
+    )
+
+
+PROD, DEV = stage("prod", "v*"), stage("dev", "*")
+
+
+def known(tag: str, digest: Digest | None = None) -> KnownTag:
+    return KnownTag(project_id="p", tag=tag, digest=digest, first_seen=NOW, source="poll")
+
+
+def live(tag: str, digest: Digest = ONE) -> Instance:
+    return Instance(
+        id=tag,
+        deploy_id="d",
+        project_id="p",
+        stage_id="prod",
+        tag=tag,
+        digest=digest,
+        state=InstanceState.LIVE,
+        container="c",
+        host_port=1,
+        fingerprint="f",
+        started_at=NOW,
+    )
+
+
+def told(news: News, *stages: Stage, looked: Looked = NOTHING, running: Instance | None = None, first: bool = False) -> Told:
+    """The outcome and the sentence for each tag, in the order in which to act."""
+    judged = judge(PROJECT, stages, [running] if running else [], news, looked, first=first)
+    assert sorted(one.tag for one in judged) == sorted(news.tags)
+    assert {one.tag for one in judged if one.change is Change.CHANGED} == {tag for tag, _ in news.changed}
+    return {one.tag: (one.decision.outcome.value, one.decision.reason) for one in judged}
+
+
+def fresh(*tags: str) -> News:
+    return News(tags, ())
+
+
+def test_the_first_poll_deploys_nothing_and_leaves_a_changed_digest_to_the_next() -> None:
+    assert told(News(("v1", "v3"), (("v2", TWO),)), PROD, running=live("v2"), first=True) == {
+        "v2": (
+            "recorded",
+            "the digest of v2, which is live, has changed: the first poll of an image deploys none, and leaves it to the next",
+        ),
+        "v1": ("recorded", "the first poll of an image records its tags and deploys none"),
+        "v3": ("recorded", "the first poll of an image records its tags and deploys none"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("stages", "outcome", "reason"),
+    [
+        ([PROD], "queued", "tag v1 matches v*"),
+        ([stage("beta", "*-beta")], "unmatched", "tag v1 matches no stage's pattern (tried beta *-beta)"),
+        ([], "unmatched", "the project app has no stage yet"),
+        ([stage("prod", "v*", held=True)], "waiting", "tag v1 matches v*, but the stage prod is held"),
+        ([stage("prod", "v*", auto_deploy=False)], "waiting", "tag v1 matches v*, but auto_deploy of the stage prod is off"),
+    ],
+)
+def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str, reason: str) -> None:
+    assert told(fresh("v1"), *stages) == {"v1": (outcome, reason)}
+
+
+@pytest.mark.parametrize(
+    ("tags", "looked", "left", "taken"),
+    [
+        (
+            ("v1.10.0", "v1.9.0"),
+            NOTHING,
+            "tag v1.9.0 matches *, but v1.10.0 is the higher version and the stage dev takes one",
+            "tag v1.10.0 matches * and is the newest of 2 found",
+        ),
+        (
+            ("blue", "green"),
+            Looked({"blue": NEWER, "green": OLDER}),
+            "tag green matches *, but blue was built later and the stage dev takes one",
+            "tag blue matches * and is the newest of 2 found",
+        ),
+        (
+            ("blue", "green"),
+            Looked({"blue": NEWER}),
+            "tag blue matches *, but green was found later and the stage dev takes one",
+            "tag green matches * and is the newest of 2 found",
+        ),
+        (
+            ("image", "z-cache"),
+            Looked({}, frozenset({"z-cache"})),
+            "tag z-cache matches *, but it is no image that can be read, such as a build's cache, and there are others",
+            "tag image matches *",
+        ),
+    ],
+)
+def test_of_several_in_one_stage_the_others_are_told_what_went_before_them(
+    tags: tuple[str, str], looked: Looked, left: str, taken: str
+) -> None:
+    assert list(told(fresh(*tags), DEV, looked=looked).values()) == [("recorded", left), ("queued", taken)]
+
+
+def test_no_rule_is_named_where_a_tag_is_behind_only_by_way_of_others() -> None:
+    """v1 was built after main; but it is behind v2, and v2 behind main."""
+    looked = Looked({"v1": NOW, "v2": OLDER, "main": NEWER})
+    said = told(fresh("v1", "v2", "main"), DEV, looked=looked)
+    assert [reason for _, reason in said.values()] == [
+        "tag v1 matches *, but main is newer and the stage dev takes one",
+        "tag v2 matches *, but main was built later and the stage dev takes one",
+        "tag main matches * and is the newest of 3 found",
+    ]
+
+
+def test_a_stage_of_several_instances_takes_as_many_and_the_newest_last() -> None:
+    assert told(fresh("v3", "v1", "v2", "x"), stage("prod", "v*", takes=2)) == {
+        "x": ("unmatched", "tag x matches no stage's pattern (tried prod v*)"),
+        "v1": ("recorded", "tag v1 matches v*, but v2 is the higher version and the stage prod takes 2"),
+        "v2": ("queued", "tag v2 matches v* and is among the 2 newest of 3 found"),
+        "v3": ("queued", "tag v3 matches v* and is among the 2 newest of 3 found"),
+    }
+    assert told(fresh("v1", "v2"), stage("prod", "v*", takes=2))["v1"] == ("queued", "tag v1 matches v*")
+
+
+def test_each_stage_chooses_for_itself() -> None:
+    said = told(fresh("v1", "a", "v2", "b"), PROD, DEV)
+    assert {tag for tag, (outcome, _) in said.items() if outcome == "queued"} == {"v2", "b"}
+
+
+def test_of_what_comes_while_a_stage_is_held_the_newest_is_kept() -> None:
+    assert told(fresh("v2", "v1"), stage("prod", "v*", held=True)) == {
+        "v1": ("recorded", "tag v1 matches v*, but v2 is the higher version and the stage prod takes one"),
+        "v2": ("waiting", "tag v2 matches v*, but the stage prod is held"),
+    }
+
+
+def test_a_stage_that_never_deploys_by_itself_offers_every_tag() -> None:
+    said = told(fresh("v2", "v1"), stage("prod", "v*", auto_deploy=False))
+    assert [outcome for outcome, _ in said.values()] == ["waiting", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("running", "stages", "reason"),
+    [
+        (live("main"), [DEV], "the digest of main, which is live, has changed: tag main matches *"),
+        (None, [stage("edge", "main")], "the digest of main, which the stage edge names, has changed: tag main matches main"),
+        (
+            live("main"),
+            [PROD],
+            "the digest of main, which is live, has changed: tag main matches no stage's pattern (tried prod v*)",
+        ),
+    ],
+)
+def test_a_changed_digest_says_why_it_is_news(running: Instance | None, stages: list[Stage], reason: str) -> None:
+    ((_, said),) = told(News((), (("main", TWO),)), *stages, running=running).values()
+    assert said == reason
+
+
+def test_a_changed_digest_and_a_new_tag_compete() -> None:
+    left, taken = told(News(("v2",), (("v1", TWO),)), DEV, running=live("v1")).values()
+    passed_over = "tag v1 matches *, but v2 is the higher version and the stage dev takes one"
+    assert left == ("recorded", f"the digest of v1, which is live, has changed: {passed_over}")
+    assert taken == ("queued", "tag v2 matches * and is the newest of 2 found")
+
+
+@pytest.mark.parametrize(
+    ("tags", "stages", "asked"),
+    [
+        (("v1", "v2"), [DEV], []),
+        (("v1", "main"), [DEV], ["v1", "main"]),
+        (("main",), [DEV], []),
+        (("main", "v1"), [PROD], []),
+        (("a", "v1", "b"), [PROD, DEV], ["a", "b"]),
+        (("a", "b"), [stage("dev", "*", auto_deploy=False)], []),
+        (("a", "b"), [stage("dev", "*", held=True)], ["a", "b"]),
+    ],
+)
+def test_images_are_looked_at_only_where_the_tags_do_not_tell(
+    tags: tuple[str, ...], stages: list[Stage], asked: list[str]
+) -> None:
+    assert in_doubt(PROJECT, stages, fresh(*tags)) == asked
+
+
+@pytest.mark.parametrize(
+    ("digests", "on_record", "running", "news"),
+    [
+        ({}, {"v1": known("v1")}, [], News(("v2",), ())),
+        ({"v1": ONE}, {"v1": known("v1"), "v2": known("v2")}, [], News((), ())),  # seen for the first time
+        ({"v1": TWO}, {"v1": known("v1", ONE), "v2": known("v2")}, [], News((), (("v1", TWO),))),
+        ({"v1": TWO}, {"v1": known("v1"), "v2": known("v2")}, [live("v1")], News((), (("v1", TWO),))),
+        ({"v1": TWO}, {"v1": known("v1", TWO), "v2": known("v2")}, [live("v1")], News((), ())),
+    ],
+)
+def test_news_is_what_is_new_and_what_changed(
+    digests: Mapping[str, Digest], on_record: Mapping[str, KnownTag], running: list[Instance], news: News
+) -> None:
+    assert find_news(["v1", "v2"], digests, on_record, running) == news
+
+
+def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
+    assert watched([stage("edge", "latest"), DEV], [live("v1")], ["v2", "v1", "latest"]) == ["v1", "latest"]
+
+
+@given(
+    st.lists(st.sampled_from(["v1", "v1.0.0", "v2", "v1.5", "main", "dev", "x"]), min_size=1, unique=True),
+    st.dictionaries(st.sampled_from(["v1", "v2", "main", "dev"]), st.sampled_from([OLDER, NEWER])),
+    st.integers(1, 3),
+)
+def test_as_many_are_deployed_as_the_stage_takes_and_they_are_the_newest(
+    tags: list[str], created: dict[str, datetime], takes: int
+) -> None:
+    judged = judge(PROJECT, [stage("dev", "*", takes=takes)], [], fresh(*tags), Looked(created), first=False)
+    due = [one.tag for one in judged if one.decision.outcome is Outcome.QUEUED]
+    assert due == [one.tag for one in worth_deploying([Candidate(tag, created.get(tag)) for tag in tags], takes)]
+    assert [one.decision.outcome for one in judged] == [Outcome.RECORDED] * (len(tags) - len(due)) + [Outcome.QUEUED] * len(
+        due
+    )
