@@ -923,16 +923,6 @@ async def test_a_delivery_is_listed_in_the_transaction_that_adds_it(store: SqlSt
     assert await store.write(add_and_list) == [_summary(delivery)]
 
 
-async def test_a_delivery_is_listed_in_the_transaction_that_adds_it(store: SqlStore) -> None:
-    delivery = Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
-
-    def add_and_list(tx: Tx) -> list[DeliverySummary]:
-        tx.add_delivery(delivery)
-        return tx.deliveries()
-
-    assert await store.write(add_and_list) == [_summary(delivery)]
-
-
 def _add_delivery(delivery: Delivery, tx: Tx) -> None:
     tx.add_delivery(delivery)
 
