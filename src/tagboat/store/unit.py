@@ -180,7 +180,8 @@ class UnitOfWork(SqlReader):
         """Make a tag known. Of one known already, only digest and verdict are taken, each unless it is None."""
         key = (tag.project_id, tag.tag)
         old = self._tags.get(key)
-        if old is not None:
+        # One that lacks nothing of the other takes its place as it is: they are of one moment, and this is the webhook path.
+        if old is not None and ((old.digest and not tag.digest) or (old.verdict and not tag.verdict)):
             tag = replace(old, digest=tag.digest or old.digest, verdict=tag.verdict or old.verdict)
         self._tags[key] = tag
 
