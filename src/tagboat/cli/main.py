@@ -97,6 +97,17 @@ def create_project(
     ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, port=port, as_json=json))
 
 
+@projects.command("tags")
+def list_known_tags(project: Project, *, json: Json = False) -> None:
+    """List a project's known tags, and why each was deployed or not.
+
+    What a push of one would do as things stand now, 'tagboat explain' says.
+    """
+    from tagboat.cli.projects import known_tags as command
+
+    ask(lambda client: command(client, project, as_json=json))
+
+
 @app.command()
 def images(
     registry: Annotated[

@@ -1,11 +1,13 @@
-"""`tagboat projects`, and `create` below it."""
+"""`tagboat projects`, and `create` and `tags` below it."""
 
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
+from tagboat.cli.names import find_project
 from tagboat.core.errors import TagboatError
 
 NONE_YET = "There is no project yet: push an image and let its registry call the webhook ('tagboat webhook url' shows it)."
 _COLUMNS = ("project", "image", "port", "stages", "live", "last poll")
+_TAG_COLUMNS = ("tag", "digest", "news", "from", "outcome", "deploy", "why")
 
 
 def projects(client: Client, *, as_json: bool) -> int:
@@ -37,6 +39,33 @@ def create(client: Client, image: str, *, name: str | None, stage: str, pattern:
         f"the first goes there by a push, or with 'tagboat deploy {project['name']} {stage} TAG'"
     )
     return 0
+
+
+def known_tags(client: Client, project: str, *, as_json: bool) -> int:
+    """List the tags that are known of a project, with what was done about each when it was last news."""
+    items = client.items(f"/api/projects/{find_project(client, project)['id']}/tags")
+    if as_json:
+        show.as_json(items)
+    elif items:
+        show.table(_TAG_COLUMNS, map(_tag_row, items))
+    else:
+        show.line(f"No tag of {project} is known yet; 'tagboat poll {project}' looks for them.")
+    return 0
+
+
+def _tag_row(tag: Answer) -> tuple[object, ...]:
+    last = tag["last"]
+    if last is None:  # since before there was a record of it
+        return tag["tag"], show.short(tag["digest"]), show.when(tag["first_seen"]), tag["source"], None, None, "not on record"
+    return (
+        tag["tag"],
+        show.short(tag["digest"]),
+        show.when(last["at"]),
+        last["source"],
+        last["outcome"],
+        last["deploy"],
+        last["reason"],
+    )
 
 
 def _row(client: Client, project: Answer, live: list[Answer]) -> tuple[object, ...]:
