@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import httptools
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +15,8 @@ REQUESTS_GRACE_S = 2
 BACKLOG = 4096
 REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
+
+_CONNECT = b"CONNECT"
 
 log = structlog.get_logger("tagboat.http")
 
@@ -63,13 +66,20 @@ class HttpServer(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's own, over a transport that gathers what it writes, and with no patience for half a request."""
+    """Uvicorn's own, over a transport that gathers what it writes, and with no patience for half a request.
+
+    A request that offers to speak another protocol is answered as if it did not (RFC 9110, section 7.8). Java's clients offer
+    HTTP/2 with everything they send in the clear, and uvicorn would lose their bodies.
+    """
 
     _whole = False
     """Whether everything received so far belongs to whole requests."""
     _slow: asyncio.TimerHandle | None = None
+    _again: bytes | None = None
+    """What is to be read once more, without the offer in it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.parser = _Parser(self)
         super().connection_made(cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop)))
         self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
 
@@ -80,14 +90,33 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._whole = False
         super().data_received(data)
+        while self._again is not None:
+            data, self._again = self._again, None
+            super().data_received(data)
         if self._whole:
             self._be_patient()
         elif self._slow is None:
             self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
 
+    def on_headers_complete(self) -> None:
+        if not self._is_offer():
+            super().on_headers_complete()
+
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._whole = True
+        if not self._is_offer():
+            super().on_message_complete()
+            self._whole = True
+
+    def decline(self, rest: bytes) -> None:
+        """Have the request read once more that was read up to its body, which `rest` begins."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        head += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = _Parser(self)
+        self._again = b"\r\n".join([*head, b"", rest])
+
+    def _is_offer(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != _CONNECT
 
     def _be_patient(self) -> None:
         if self._slow is not None:
@@ -97,6 +126,23 @@ class _Protocol(HttpToolsProtocol):
     def _hang_up(self) -> None:
         self._slow = None
         self.transport.close()
+
+
+class _Parser(httptools.HttpRequestParser):
+    """Httptools' own, which stops behind the head of a request that offers to speak another protocol."""
+
+    def __init__(self, protocol: _Protocol) -> None:
+        super().__init__(protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._protocol = protocol
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # transports give bytes, and nothing wider
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            if self.get_method() == _CONNECT:  # which is no offer: without a tunnel there is nothing to say
+                raise
+            self._protocol.decline(data[stop.args[0] :])
 
 
 class _Gathering:

@@ -105,6 +105,36 @@ async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> N
     await hang_up(writer)
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+OFFERS = [
+    b"POST / HTTP/1.1\r\nHost: here\r\n" + OFFER + b"Content-Length: 4\r\n\r\nbody",
+    b"POST / HTTP/1.1\r\n" + OFFER + b"Host: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: here\r\nUPGRADE: websocket\r\nconnection: upgrade\r\nContent-Length: 4\r\n\r\nbody",
+]
+
+
+@pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "h2c in chunks", "websocket"])
+async def test_whoever_offers_another_protocol_is_answered_in_this_one(port: int, log: io.StringIO, offer: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for pieces in ([offer], [offer[:30], offer[30:]], [offer[:-9], offer[-9:]], [offer + REQUEST + offer]):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        for _ in range(b"".join(pieces).count(b"POST")):
+            assert await answer(reader) == b"body"
+    await hang_up(writer)
+    assert not [line for line in log.getvalue().splitlines() if json.loads(line)["level"] == "warning"]
+
+
+async def test_a_thousand_offers_at_once_are_answered_one_by_one(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(OFFERS[0] * 1000)
+    for _ in range(1000):
+        assert await answer(reader) == b"body"
+    await hang_up(writer)
+
+
 async def test_hundreds_who_dawdle_keep_nobody_out(port: int) -> None:
     slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(500)]
     for _, writer in slow:
