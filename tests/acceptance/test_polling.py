@@ -324,3 +324,35 @@ def test_the_schedule_can_be_changed_and_outlives_the_server(server: Server, ima
     server.until(lambda: len(server.live()) == 1, "what was found to be live")
     assert [fetch(instance["url"]) for instance in server.live()] == ["found"]
     assert deployed(server, project) == ["v2"]
+
+
+def test_each_tag_says_what_was_done_about_it_and_why_and_still_does_after_a_restart(server: Server, image: str) -> None:
+    publish(image, "v1.0.0")
+    push = server.push(f"{image}:v1.0.0")
+    project = push["project"]["id"]
+    server.ended(push["deploy"])
+    publish(image, "old")
+    poll(server, project)
+    for tag in ("v1.10.0", "v1.9.0"):
+        publish(image, tag)
+    status, report = server.call("POST", f"/api/projects/{project}/poll")
+    assert status == 200
+    (deploy,) = report["deploys"]
+    server.ended(deploy)
+    server.kill()
+    server.start()
+    known = {tag["tag"]: tag["last"] for tag in server.items(f"/api/projects/{project}/tags")}
+    assert {tag: (last["source"], last["outcome"], last["reason"], last["deploy"]) for tag, last in known.items()} == {
+        "v1.0.0": ("webhook", "queued", "tag v1.0.0 matches *", push["deploy"]),
+        "old": ("poll", "recorded", "the first poll of an image records its tags and deploys none", None),
+        "v1.9.0": (
+            "poll",
+            "recorded",
+            "tag v1.9.0 matches *, but v1.10.0 is the higher version and the stage dev takes one",
+            None,
+        ),
+        "v1.10.0": ("poll", "queued", "tag v1.10.0 matches * and is the newest of 2 found", deploy),
+    }
+    assert [(tag["tag"], tag["reason"]) for tag in report["tags"]] == [
+        (tag, known[tag]["reason"]) for tag in ("v1.9.0", "v1.10.0")
+    ]
