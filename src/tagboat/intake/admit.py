@@ -31,9 +31,8 @@ class Admission:
         created = project is None
         if project is None:
             if reason := refuses(read_auto_create(self.tx), image):
-                return PushResult(
-                    image=str(image), tag=push.image.tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason
-                )
+                tag = normal_tag(push.image.tag, kind_at(self.tx, image))
+                return PushResult(image=str(image), tag=tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason)
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
         push = as_stored(push, registry_kind(self.tx, project))
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
@@ -93,3 +92,10 @@ def by_hand(stage: Stage, tag: str, queued: Queued, now: datetime) -> KnownTag:
         reason = merged_reason(reason)
     verdict = Verdict(at=now, source=Source.MANUAL, outcome=queued.outcome, reason=reason, deploy=queued.deploy_id)
     return judged_tag(stage.project_id, tag, None, verdict)
+
+
+def kind_at(reader: Reader, image: ImageName) -> RegistryKind | None:
+    """The same of any image, whether a project has it or not."""
+    project = reader.project_by_image(image)
+    registry = reader.registry_of(project) if project else reader.registry_for_host(image.host)
+    return registry.kind if registry else None

@@ -8,7 +8,7 @@ from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
 from tagboat.core.push import Outcome
-from tagboat.intake.admit import registry_kind
+from tagboat.intake.admit import kind_at
 from tagboat.intake.receipt import Named
 
 
@@ -28,10 +28,10 @@ class Explanation:
 def explain(reader: Reader, ref: ImageRef) -> Explanation:
     """Say what a push of `ref` would come to at this moment."""
     project = reader.project_by_image(ref.name)
+    tag = normal_tag(ref.tag, kind_at(reader, ref.name))
     if project is None:
         outcome, reason = _unknown_image(reader, ref)
-        return Explanation(str(ref.name), ref.tag, None, None, outcome, reason, ())
-    tag = normal_tag(ref.tag, registry_kind(reader, project))
+        return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     decision = decide(project, reader.stages(project.id), tag)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage

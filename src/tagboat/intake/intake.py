@@ -8,7 +8,6 @@ from datetime import datetime
 
 import structlog
 
-from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
 from tagboat.core.decision import refuses
 from tagboat.core.delivery import NOTHING_KEPT, Account, Delivery
@@ -17,7 +16,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
 from tagboat.core.push import Push
-from tagboat.intake.admit import Admission, as_stored
+from tagboat.intake.admit import Admission, as_stored, kind_at
 from tagboat.intake.receipt import Receipt, encode
 
 INSPECTION_LIMIT_S = 4.0
@@ -149,13 +148,7 @@ def _distinct_as_stored(reader: Reader, pushes: Sequence[Push]) -> Sequence[Push
     """`pushes` with those made one that the registry will take for one tag: Gitea does not tell V1 from v1."""
     if len(pushes) < 2:  # noqa: PLR2004 - one cannot be there twice
         return pushes
-    return distinct([as_stored(push, _kind_of(reader, push.image.name)) for push in pushes])
-
-
-def _kind_of(reader: Reader, image: ImageName) -> RegistryKind | None:
-    project = reader.project_by_image(image)
-    registry = reader.registry_of(project) if project else reader.registry_for_host(image.host)
-    return registry.kind if registry else None
+    return distinct([as_stored(push, kind_at(reader, push.image.name)) for push in pushes])
 
 
 def _unknown(reader: Reader, pushes: Sequence[Push], inspected: Mapping[ImageName, object]) -> tuple[ImageRef, ...]:
