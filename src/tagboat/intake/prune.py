@@ -1,6 +1,7 @@
 """Forgetting old deliveries."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ import structlog
 
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
-from tagboat.core.ports import Store, Tx
+from tagboat.core.ports import Store, Topic, Tx
 
 EVERY_S = 3600.0
 _AT_ONCE = 1000
@@ -19,8 +20,14 @@ log = structlog.get_logger("tagboat.intake")
 
 
 async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
-    """Forget at once, and each hour, the deliveries that the settings say are too old or too many; until cancelled."""
+    """Forget the deliveries that the settings say are too old or too many, until cancelled.
+
+    At once, each hour, and when a setting was changed.
+    """
+    changed = asyncio.Event()
+    store.listen(Topic.SETTINGS, changed.set)
     while True:
+        changed.clear()
         try:
             gone = 0
             while some := await store.write(lambda tx: prune(tx, clock())):
@@ -30,7 +37,8 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
                 log.info("old deliveries are forgotten", action="prune", deliveries=gone)
         except TagboatError as error:
             log.warning("old deliveries stay for now", action="prune", reason=str(error))
-        await asyncio.sleep(EVERY_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), EVERY_S)
 
 
 def prune(tx: Tx, now: datetime) -> int:

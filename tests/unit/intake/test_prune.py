@@ -85,3 +85,25 @@ async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(store: SqlSto
 
     assert failed.is_set()
     assert await left(store) == [timedelta(0)]
+
+
+async def test_a_setting_that_was_changed_counts_at_once(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await keep(store, *(timedelta(hours=hours) for hours in (3, 2, 1)))
+    write, done = store.write, asyncio.Queue[object]()
+
+    async def told(work):  # type: ignore[no-untyped-def] # noqa: ANN001 - any work
+        done.put_nowait(found := await write(work))
+        return found
+
+    monkeypatch.setattr(store, "write", told)
+    task = asyncio.create_task(prune.keep_pruning(store, clock))
+    try:
+        async with asyncio.timeout(10):
+            assert await done.get() == 0
+            await write(lambda tx: tx.put_setting(DELIVERIES_KEEP, 1))
+            assert await done.get() == 2
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert await left(store) == [timedelta(hours=1)]
