@@ -462,7 +462,7 @@ async def test_ssh_leads_to_the_far_engine(
     assert statuses == [None] * 5
     await engine.close()
     remove_images_of(engine_url, docker_registry.host)
-    options = "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+    options = "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o LogLevel=VERBOSE"
     assert set(noted.read_text().splitlines()) == {f"{options} -l me -p 2222 -- far.example.com docker system dial-stdio"}
 
 

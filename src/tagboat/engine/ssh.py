@@ -12,9 +12,58 @@ from tagboat.engine.address import EngineAddress
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""
 
-_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", *_ALIVE)
+_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", *_ALIVE, "-o", "LogLevel=VERBOSE")
 _SAID_LIMIT = 2000
 _LAST_WORDS_S = 1.0
+
+_MOST_STARTING = 6
+"""sshd hangs up on strangers once ten knock at a time (MaxStartups, counted by host), so no more are sent before the first
+are let in. That they are, ssh says when it is verbose; where one does not, it has had its time after `_STARTING_S`."""
+_STARTING_S = 5.0
+_LET_IN = b"Authenticated to "
+_CHATTER = ("Authenticated to ", "Transferred: ", "Bytes per second: ", "debug1: ")
+
+_CHANGED_KEY = "REMOTE HOST IDENTIFICATION HAS CHANGED"
+_NO_DOCKER = "the command docker must be installed there"
+_HINTS = (
+    (
+        _CHANGED_KEY,
+        "its key is not the one that is known here; if it was changed on purpose, remove the old one with ssh-keygen -R",
+    ),
+    (
+        "Host key verification failed",
+        "its key is not known here; run ssh to it once, as the user that runs Tagboat, and confirm the key",
+    ),
+    (
+        "Permission denied (",
+        "it lets this user in by no key that works without a question; add the public key to its authorized_keys",
+    ),
+    ("docker: command not found", _NO_DOCKER),
+    ("docker: not found", _NO_DOCKER),
+)
+
+
+def explained(said: str) -> str:
+    """What ssh said, on one line, without its chatter, and what is to be done about the usual causes."""
+    words = " ".join(" ".join(line for line in said.splitlines() if not line.startswith(_CHATTER)).split())
+    hint = next((hint for cause, hint in _HINTS if cause in words), "")
+    if _CHANGED_KEY in words:  # it says so in fifteen lines
+        words = "Host key verification failed."
+    return f"{words} ({hint})" if hint else words
+
+
+class _Start:
+    """One of the connections that are being made: `over`, or time, gives its place to the next, once."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(_STARTING_S, self.over)
+
+    def over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._places.release()
 
 
 class SshTunnel:
@@ -31,6 +80,7 @@ class SshTunnel:
         self._listener.listen()
         self._watches: dict[asyncio.Task[None], asyncio.subprocess.Process] = {}
         self._last_words = ""
+        self._places = asyncio.Semaphore(_MOST_STARTING)
         self._accepting = asyncio.create_task(self._accept())
 
     async def last_words(self) -> str:
@@ -57,24 +107,29 @@ class SshTunnel:
             with connection:
                 # ssh inherits the open file description and expects it to block.
                 connection.setblocking(True)  # noqa: FBT003 - the socket module's own signature
-                await self._dial(connection)
+                await self._places.acquire()
+                await self._dial(connection, _Start(self._places))
 
-    async def _dial(self, connection: socket.socket) -> None:
+    async def _dial(self, connection: socket.socket, start: _Start) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=asyncio.subprocess.PIPE
             )
         except OSError as error:
             self._last_words = f"ssh cannot be run: {error.strerror}"
+            start.over()
             return
-        watch = asyncio.create_task(self._watch(process))
+        watch = asyncio.create_task(self._watch(process, start))
         self._watches[watch] = process
         watch.add_done_callback(self._watches.pop)
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, process: asyncio.subprocess.Process, start: _Start) -> None:
         assert process.stderr is not None  # noqa: S101 - it was asked for as a pipe
         said = b""
         while chunk := await process.stderr.read(_SAID_LIMIT):
             said = (said + chunk)[-_SAID_LIMIT:]
-        if await process.wait() != 0 and said:
-            self._last_words = " ".join(said.decode(errors="replace").split())
+            if _LET_IN in said:
+                start.over()
+        start.over()
+        if await process.wait() != 0 and (words := explained(said.decode(errors="replace"))):
+            self._last_words = words
