@@ -11,7 +11,7 @@ import pytest
 from tagboat.core.config import DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
 from tagboat.core.delivery import Delivery
 from tagboat.core.errors import StoreUnavailableError
-from tagboat.core.ports import Tx
+from tagboat.core.ports import Topic, Tx
 from tagboat.intake import prune
 from tagboat.store import SqlStore, open_store
 
@@ -39,6 +39,11 @@ async def keep(store: SqlStore, *ages: timedelta) -> None:
 
 def _add(delivery: Delivery, tx: Tx) -> None:
     tx.add_delivery(delivery)
+
+
+def _keep_one(tx: Tx) -> None:
+    tx.put_setting(DELIVERIES_KEEP, 1)
+    tx.announce(Topic.SETTINGS)
 
 
 async def left(store: SqlStore) -> list[timedelta]:
@@ -100,7 +105,7 @@ async def test_a_setting_that_was_changed_counts_at_once(store: SqlStore, monkey
     try:
         async with asyncio.timeout(10):
             assert await done.get() == 0
-            await write(lambda tx: tx.put_setting(DELIVERIES_KEEP, 1))
+            await write(_keep_one)
             assert await done.get() == 2
     finally:
         task.cancel()
