@@ -9,8 +9,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tagboat.core.image import ImageRef
-from tests.support.payloads import Heard, Payload
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.image import ImageRef, parse_image_ref
+from tagboat.webhook.body import decode_body
+from tests.support.payloads import Heard, Payload, hear
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -109,6 +111,22 @@ def _closed(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list):
         return [_closed(inner) for inner in value]
     return None if value is _GONE else value
+
+
+def assert_news_or_refused(headers: Mapping[str, str], content: bytes) -> None:
+    """Fail unless a call is refused, or is news of images that it names itself, or of none; either in a printable sentence."""
+    try:
+        body = decode_body(headers, content)
+        heard = hear(headers, body)
+    except InvalidValueError as error:
+        said = str(error)
+    else:
+        assert heard.images or heard.news.reason
+        assert made_up(headers, body, heard) == []
+        assert all(parse_image_ref(str(image)) == image for image in heard.images)
+        said = heard.news.reason or "images"
+    assert 0 < len(said) < 1000
+    assert said.isprintable()
 
 
 def made_up(headers: Mapping[str, str], body: object, heard: Heard) -> list[str]:

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import ImageRef, parse_image_ref
-from tagboat.webhook.body import decode_body
 from tagboat.webhook.formats import FORMATS
-from tests.support.mutations import made_up, mutated, unnamed
+from tests.support.mutations import assert_news_or_refused, made_up, mutated, unnamed
 from tests.support.payloads import Payload, hear, payloads
 
 FIXTURES = payloads(Path(__file__).parent / "fixtures")
@@ -53,18 +51,7 @@ def test_every_folder_of_fixtures_is_a_senders() -> None:
 @given(mutated(FIXTURES))
 def test_a_changed_call_is_news_or_refused_and_names_no_image_of_its_own(case: tuple[dict[str, str], Any]) -> None:
     headers, changed = case
-    try:
-        body = decode_body(headers, json.dumps(changed).encode())
-        heard = hear(headers, body)
-    except InvalidValueError as error:
-        said = str(error)
-    else:
-        said = heard.news.reason or "images"
-        assert made_up(headers, body, heard) == []
-        assert all(parse_image_ref(str(image)) == image for image in heard.images)
-        assert heard.images or heard.news.reason
-    assert 0 < len(said) < 1000
-    assert said.isprintable()
+    assert_news_or_refused(headers, json.dumps(changed).encode())
 
 
 @settings(max_examples=300, deadline=None)
@@ -72,15 +59,7 @@ def test_a_changed_call_is_news_or_refused_and_names_no_image_of_its_own(case: t
 def test_a_garbled_body_is_news_or_refused(payload: Payload, place: int, change: bytes, cut: int) -> None:
     whole = json.dumps(payload.body).encode()
     place %= len(whole) + 1
-    try:
-        body = decode_body(payload.headers, whole[:place] + change + whole[place + cut :])
-        heard = hear(payload.headers, body)
-    except InvalidValueError as error:
-        said = str(error)
-    else:
-        said = "news"
-        assert made_up(payload.headers, body, heard) == []
-    assert 0 < len(said) < 1000
+    assert_news_or_refused(payload.headers, whole[:place] + change + whole[place + cut :])
 
 
 # The check of the checks.
