@@ -16,7 +16,10 @@ BACKLOG = 4096
 REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
 
+MAX_HEAD = 64 * 1024
+"""Bytes of a request line and headers that are taken, or a little more; without a limit anybody could fill the memory."""
 _CONNECT = b"CONNECT"
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 log = structlog.get_logger("tagboat.http")
 
@@ -66,7 +69,7 @@ class HttpServer(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Uvicorn's own, over a transport that gathers what it writes, and with no patience for half a request.
+    """Uvicorn's own, over a transport that gathers what it writes, with no patience for half a request, nor for a long head.
 
     A request that offers to speak another protocol is answered as if it did not (RFC 9110, section 7.8). Java's clients offer
     HTTP/2 with everything they send in the clear, and uvicorn would lose their bodies.
@@ -75,6 +78,9 @@ class _Protocol(HttpToolsProtocol):
     _whole = False
     """Whether everything received so far belongs to whole requests."""
     _slow: asyncio.TimerHandle | None = None
+    _in_head = True
+    _head = 0
+    """Bytes received of a head that is not whole yet, but for those that came with the end of another request."""
     _again: bytes | None = None
     """What is to be read once more, without the offer in it."""
 
@@ -89,23 +95,28 @@ class _Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._whole = False
+        self._head += len(data) if self._in_head else 0
         super().data_received(data)
         while self._again is not None:
             data, self._again = self._again, None
             super().data_received(data)
-        if self._whole:
+        if self._in_head and self._head > MAX_HEAD:
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+        elif self._whole:
             self._be_patient()
         elif self._slow is None:
             self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
 
     def on_headers_complete(self) -> None:
         if not self._is_offer():
+            self._in_head, self._head = False, 0
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if not self._is_offer():
             super().on_message_complete()
-            self._whole = True
+            self._whole = self._in_head = True
 
     def decline(self, rest: bytes) -> None:
         """Have the request read once more that was read up to its body, which `rest` begins."""

@@ -105,6 +105,42 @@ async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> N
     await hang_up(writer)
 
 
+@pytest.mark.parametrize("begun", [b"POST /", REQUEST + b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nHost: here\r\n"])
+@pytest.mark.parametrize("more", [b"x" * 1000, b": y\r\nX" * 200])
+async def test_a_head_without_end_is_not_listened_to(port: int, begun: bytes, more: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(begun)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100_000):
+                writer.write(more)
+                await writer.drain()
+            pytest.fail("100 MB were taken")
+        with contextlib.suppress(ConnectionError):
+            assert b" 200 " not in (await reader.read()).rpartition(b"HTTP/1.1")[2]
+    await hang_up(writer)
+
+
+async def test_who_is_not_listened_to_is_told_why(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * http_server.MAX_HEAD)
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+    await hang_up(writer)
+
+
+async def test_a_long_head_and_long_bodies_are_listened_to(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = REQUEST.replace(b"Content", b"Cookie: " + b"x" * 60_000 + b"\r\nContent")
+    body = b"x" * 1_000_000
+    for request, length in ((head, 4), (REQUEST.replace(b"4\r\n\r\nbody", b"1000000\r\n\r\n") + body, len(body)), (head, 4)):
+        writer.write(request)
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await reader.readexactly(length)
+    await hang_up(writer)
+
+
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 OFFERS = [
     b"POST / HTTP/1.1\r\nHost: here\r\n" + OFFER + b"Content-Length: 4\r\n\r\nbody",
