@@ -73,10 +73,36 @@ async def test_null_clears_the_password_and_nothing_else_does(api: Api) -> None:
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("http://registry:5000", "http://registry:5000"),
         ("https://[::1]:5000/", "https://[::1]:5000"),
+        ("https://Git.example.com/v2/", "https://git.example.com"),
     ],
 )
 async def test_urls_are_kept_in_one_form(api: Api, given: str, kept: str) -> None:
     assert (await make(api, url=given))["url"] == kept
+
+
+async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:
+    made = await make(api, url="https://Example.com/Git/", kind="gitea")
+    assert made["url"] == "https://example.com/Git"
+
+    refused = await api.caller.patch(f"/api/registries/{made['id']}", {"kind": "oci"})
+    assert (refused.status, [error["field"] for error in refused.json["errors"]]) == (422, ["url"])
+
+    again = await api.caller.post("/api/registries", {"name": "Same host", "url": "https://example.com", "kind": "oci"})
+    assert again.status == 409
+
+
+async def test_what_is_tested_is_an_image_that_somebody_deploys(api: Api) -> None:
+    ours = await make(api)
+    other = await make(api, "Other", "https://other.example.com")
+    await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})
+    named = {"name": "named", "image": "pulls.example.com/acme/named", "registry": other["id"]}
+    assert (await api.caller.post("/api/projects", named)).status == 201
+
+    for registry in (ours, other, await make(api, "Unused", "https://unused.example.com")):
+        assert (await api.caller.post(f"/api/registries/{registry['id']}/test")).status == 200
+
+    images = ["git.example.com/acme/app", "pulls.example.com/acme/named", "None"]
+    assert [str(image) for image in api.registries.examined] == images
 
 
 @pytest.mark.parametrize(

@@ -135,14 +135,23 @@ async def test_another_authority_does_not_do(client: RegistryClient, https: Dock
 
 
 @pytest.mark.parametrize(
-    ("address", "days", "words"), [("127.0.0.2", 1, "IP address mismatch"), ("127.0.0.1", -1, "certificate has expired")]
+    ("address", "days", "words", "remedy"),
+    [
+        ("127.0.0.2", 1, "IP address mismatch", "the name that the certificate is for"),
+        ("127.0.0.1", -1, "certificate has expired", "renew it on the registry"),
+    ],
 )
 async def test_names_and_dates_are_checked_all_the_same(
-    client: RegistryClient, content: Path, ca: PrivateCa, address: str, days: int, words: str
+    client: RegistryClient, content: Path, ca: PrivateCa, address: str, days: int, words: str, remedy: str
 ) -> None:
     certificate = ca.issue(f"bad-{days}", address=address, days=days)
-    with docker_registry(tls=certificate, data=content) as registry, pytest.raises(TlsFailureError, match=words):
-        await client.list_tags(app(registry), entry(registry, ca.pem))
+    with docker_registry(tls=certificate, data=content) as registry:
+        with pytest.raises(TlsFailureError, match=words):
+            await client.list_tags(app(registry), entry(registry, ca.pem))
+        told = failed(await examine(client, entry(registry, ca.pem), None))
+        assert list(told) == ["tls"]
+        assert remedy in told["tls"]
+        assert "ca_cert" not in told["tls"]  # which would not help
 
 
 async def test_a_ca_certificate_that_is_none_is_said_to_be_none(client: RegistryClient, https: DockerRegistry) -> None:
@@ -221,7 +230,7 @@ async def test_a_login_service_that_is_down_is_named(client: RegistryClient, ca:
     with docker_registry(token=config, data=content) as registry:
         wrong = failed(await examine(client, entry(registry), None))
         assert "refused the connection" in wrong["login"]
-        assert "the registry sends there for tokens" in wrong["login"]
+        assert f"the registry {registry.host} sends there for tokens" in wrong["login"]
 
 
 async def test_no_password_goes_from_tls_to_a_login_service_without(

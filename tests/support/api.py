@@ -75,13 +75,17 @@ class Polled:
 
 @dataclass(slots=True)
 class Registries:
-    """What registries have, whichever is asked; `error` is raised instead where there is one. `asked` is what for."""
+    """What registries have, whichever is asked; `error` is raised instead where there is one. `asked` is what for.
+
+    `examined` are the images with which one was tested.
+    """
 
     images: tuple[ImageName, ...] = (ImageName("git.example.com", "acme/app"),)
     whole: bool = True
     tags: tuple[str, ...] = ("v1", "v2")
     error: RegistryError | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    examined: list[ImageName | None] = field(default_factory=list)
 
     async def list_images(self, registry: Registry) -> "Registries":
         """The images, as they stand."""
@@ -151,7 +155,8 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
     async def abandon(stages: Iterable[str]) -> None:
         abandoned.extend(stages)
 
-    async def examine(_registry: Registry, _image: ImageName | None) -> Sequence[Check]:
+    async def examine(_registry: Registry, image: ImageName | None) -> Sequence[Check]:
+        registries.examined.append(image)
         return checks
 
     async def new_secret() -> str:

@@ -11,9 +11,10 @@ from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import RegistryId
 from tagboat.api.views import registry_view
-from tagboat.core.catalog import Registry
+from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import ConflictError, InvalidValueError
 from tagboat.core.ids import new_id
+from tagboat.core.image import ImageName
 from tagboat.core.ports import Reader, Tx
 from tagboat.registry.docker_config import login_for
 
@@ -80,12 +81,21 @@ async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
 @router.post("/{registry_id}/test", responses=problems(404))
 async def check_registry(parts: Parts, registry_id: RegistryId) -> schemas.TestResult:
     """Try whether the registry can be reached and takes the credentials."""
-    registry = await parts.store.read(lambda reader: reader.registry(registry_id))
-    checks = await parts.examine(registry, None)
+    registry, image = await parts.store.read(lambda reader: _with_image(reader, registry_id))
+    checks = await parts.examine(registry, image)
     return schemas.TestResult(
         ok=all(check.ok for check in checks),
         checks=[schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
     )
+
+
+def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName | None]:
+    """The registry, and an image of it that is some project's: many registries do not tell which they have."""
+    registry = reader.registry(registry_id)
+    for project in reader.projects():
+        if registry.id == project.registry_id or (project.registry_id is None and registry.host == project.image.host):
+            return registry, project.image
+    return registry, None
 
 
 def _changed(registry: Registry, body: schemas.RegistryAsked | schemas.RegistryChange) -> Registry:
@@ -95,6 +105,8 @@ def _changed(registry: Registry, body: schemas.RegistryAsked | schemas.RegistryC
     if "password" in values:
         values["password"] = values["password"] or None
     changed = replace(registry, **values)
+    if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
+        raise FieldError("url", "only of the kind gitea it may have a path: every other registry is at the root of its host")
     if docker_config is None:
         return changed
     if values.get("username") or values.get("password"):

@@ -105,8 +105,12 @@ def _parse_domain(text: str) -> str:
 
 def _parse_registry_url(text: str) -> str:
     if len(text) > MAX_NAME_LENGTH or not re.fullmatch(patterns.REGISTRY_URL, text):
-        raise InvalidValueError("must be http:// or https:// with a host, and a port where needed; nothing else")
-    return text.removesuffix("/").lower()
+        raise InvalidValueError(
+            "must be http:// or https:// with a host, a port where needed and, for a Gitea below one, a path; nothing else"
+        )
+    scheme, _, rest = text.removesuffix("/").removesuffix("/v2").partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}".lower() + slash + path
 
 
 def _parse_ca_cert(text: str) -> str:

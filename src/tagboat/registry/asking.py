@@ -19,8 +19,16 @@ from tagboat.registry.failures import excerpt, parse_json, registry_errors
 from tagboat.registry.site import Site
 from tagboat.registry.transport import Answer, Clock, Request, Transport
 
-NOT_OFFERED = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-"""Statuses that refuse a method, whatever it is asked of."""
+HEAD_PROVES_NOTHING = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+"""Statuses with which a registry, or a proxy in front of it, may refuse a HEAD of what it gives to a GET."""
 
 
 class Asker:
@@ -46,6 +54,8 @@ class Asker:
             renewed = await self._logins.renew(site, scope, challenges, grant)
             if renewed is not None:
                 answer = await self._transport.send(request.with_login(renewed.header))
+            elif grant is None and (error := unguided(site, answer, what)):
+                raise error
         if answer.url.origin() == request.url.origin():
             self.budgets.note(site, answer.headers, self._clock())
         if answer.status not in accept:
@@ -101,10 +111,22 @@ def denied(site: Site, answer: Answer, what: str) -> RegistryDeniedError:
     )
 
 
+def unguided(site: Site, answer: Answer, what: str) -> RegistryDeniedError | None:
+    """The error for a 401 (or a 403 of the API's root) to a request without a login that offers no way to log in."""
+    challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+    if any(offer.scheme == "basic" or (offer.scheme == "bearer" and offer.params.get("realm")) for offer in challenges):
+        return None
+    return RegistryDeniedError(
+        f"{site.host} denied access to {what} with status {answer.status}, and does not say how to log in (there is no "
+        f"WWW-Authenticate header that can be used); perhaps a proxy in front of it answered instead{_detail(answer, site)}"
+    )
+
+
 def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
     codes = {code for code, _ in registry_errors(answer.body)}
     if answer.status == HTTPStatus.NOT_FOUND or "NAME_UNKNOWN" in codes:
-        return RegistryNotFoundError(f"{site.host} has no {what.removeprefix(site.host + '/')}{_detail(answer, site)}")
+        named = what.removeprefix(f"{site.host}/").removeprefix("a ")
+        return RegistryNotFoundError(f"{site.host} has no {named}{_detail(answer, site)}")
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return denied(site, answer, what)
     return RegistryProtocolError(f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}")

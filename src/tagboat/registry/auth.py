@@ -6,6 +6,7 @@ Follows the token authentication of the distribution project (its documents "tok
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -179,10 +180,21 @@ class Logins:
             raise error from None
 
     async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta]:
-        answer = await self._transport.send(_token_request(site, usable_realm(realm, site), scope, way))
+        url = usable_realm(realm, site)
+        try:
+            answer = await self._transport.send(_token_request(site, url, scope, way))
+        except RegistryUnreachableError as error:
+            raise (error if url.origin() == site.base.origin() else _named_by(site, error)) from None
         _expect_token(answer, site)
         default = gitea.TOKEN_LIFETIME if gitea.is_gitea(site) else DEFAULT_LIFETIME
         return parse_token(answer.body, default, answer.host)
+
+
+def _named_by(site: Site, error: RegistryUnreachableError) -> RegistryUnreachableError:
+    """The same error, and why that address was asked."""
+    told = copy(error)  # which keeps whether trying again helps, and what is wrong with a certificate
+    told.args = (f"{error}; the registry {site.host} sends there for tokens, so that address must be reachable from here too",)
+    return told
 
 
 def _token_request(site: Site, realm: URL, scope: str, way: Bearer) -> Request:

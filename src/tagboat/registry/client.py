@@ -15,7 +15,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.registry import gitea, manifests
-from tagboat.registry.asking import NOT_OFFERED, Asker, deadline, denied, expect_ok
+from tagboat.registry.asking import HEAD_PROVES_NOTHING, Asker, deadline, denied, expect_ok, unguided
 from tagboat.registry.auth import Logins
 from tagboat.registry.budget import POLL_SHARE, Budgets
 from tagboat.registry.challenges import parse_challenges
@@ -145,8 +145,7 @@ class RegistryClient:
         site = site_of("", registry)
         async with deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
-        is_registry = answer.status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-        return Knock(is_registry, "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
+        return Knock(_is_registry(answer), "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
 
     async def log_in(self, registry: Registry) -> LoginResult:
         """Log in from the start, whatever is kept from earlier. Raises RegistryDeniedError if refused, else RegistryError."""
@@ -161,7 +160,8 @@ class RegistryClient:
             challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
             grant = await self._logins.renew(site, "", challenges, None)
             if grant is None:
-                raise denied(site, answer, "the registry")
+                error = unguided(site, answer, "the registry")
+                raise RegistryProtocolError(str(error)) if error else denied(site, answer, "the registry")
             scheme = grant.header.partition(" ")[0].lower()
             if scheme == "basic" or site.credentials:
                 again = await self._transport.send(_root(site, grant.header))
@@ -219,7 +219,7 @@ class RegistryClient:
         request = Request(
             "HEAD", repository.url(f"manifests/{reference}"), 0, manifests.ACCEPT, ca_cert=repository.site.ca_cert
         )
-        return await self._ask(repository, request, _named(repository, reference), accept=NOT_OFFERED)
+        return await self._ask(repository, request, _named(repository, reference), accept=HEAD_PROVES_NOTHING)
 
     async def _inspect(self, repository: _Repository, reference: str) -> ImageInfo:
         body = await self._manifest(repository, reference)
@@ -260,6 +260,19 @@ class RegistryClient:
         self, repository: _Repository, request: Request, what: str, *, accept: Collection[int] = (HTTPStatus.OK,)
     ) -> Answer:
         return await self._asker.ask(repository.site, repository.scope, request, what, accept=accept)
+
+
+def _is_registry(answer: Answer) -> bool:
+    """Whether the API's root answers as a registry's: a web page in its place is somebody else's."""
+    if answer.status != HTTPStatus.OK:
+        return answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    if "Docker-Distribution-Api-Version" in answer.headers or not answer.body.strip():
+        return True
+    try:
+        parse_json(answer.body, answer.host)
+    except RegistryProtocolError:
+        return False
+    return True
 
 
 def _root(site: Site, authorization: str | None = None) -> Request:

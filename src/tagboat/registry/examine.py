@@ -12,7 +12,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageName, ImageRef, docker_trust_file
 from tagboat.registry.client import LoginResult, RegistryClient
-from tagboat.registry.failures import TlsFailureError
+from tagboat.registry.failures import Flaw, TlsFailureError
 from tagboat.registry.site import IDENTITY_TOKEN, Site, site_of
 
 _MANY_IMAGES = 100
@@ -29,7 +29,9 @@ class Check:
 
 
 async def examine(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
-    """Try a registry from its URL to an image of it: `image`, else the first it tells of. Never raises RegistryError.
+    """Try a registry from its URL to an image of it: `image` where it has that, else the first it tells of.
+
+    Never raises RegistryError.
 
     The checks are `url`, `reachable`, `tls` (https only), `engine` (with a `ca_cert` only: what the Docker engine needs, never
     a failure), `login`, `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
@@ -94,9 +96,16 @@ def _engine_trust(registry: Registry) -> str:
 
 
 def _tls(error: TlsFailureError, registry: Registry) -> str:
-    if error.untrusted and registry.ca_cert.strip():
-        return f"{error}; the CA certificate stored for this registry did not sign it, or the name or the dates do not fit"
-    if error.untrusted:
+    if error.flaw is Flaw.NAME:
+        return f"{error}; give the URL the name that the certificate is for, or the registry a certificate for this name"
+    if error.flaw is Flaw.DATES:
+        return f"{error}; renew it on the registry, and see whether the clocks of both machines are right"
+    if error.flaw and registry.ca_cert.strip():
+        return (
+            f"{error}; the CA certificate stored for this registry did not sign it: store that of the authority which did "
+            "(ca_cert, PEM)"
+        )
+    if error.flaw:
         return (
             f"{error}; give the registry a certificate from a known authority, or store the certificate of its authority with "
             "this registry (ca_cert, PEM)"
@@ -111,9 +120,6 @@ async def _login(client: RegistryClient, registry: Registry) -> Check:
         return Check("login", ok=False, detail=f"{_refused(registry)} ({error})")
     except TlsFailureError as error:
         return Check("login", ok=False, detail=f"the login service: {_tls(error, registry)}")
-    except RegistryUnreachableError as error:
-        detail = f"{error}; the registry sends there for tokens, so that address must be reachable from here too"
-        return Check("login", ok=False, detail=detail)
     except RegistryError as error:
         return Check("login", ok=False, detail=str(error))
     return Check("login", ok=True, detail=_logged_in(registry, result))
@@ -149,7 +155,10 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
     except RegistryDeniedError:
         return Check("gitea api", ok=True, detail="Gitea's API answers, and tells its version only to those who are signed in")
     except RegistryNotFoundError:
-        detail = "there is no Gitea or Forgejo at this URL: give the URL of its start page, or set the kind to oci"
+        detail = (
+            "there is no Gitea or Forgejo at this URL: give the URL of its start page, or set the kind to oci; "
+            "or something in front of it hides its API (/api/v1), which only choosing images from a list needs"
+        )
         return Check("gitea api", ok=False, detail=detail)
     except RegistryError as error:
         return Check("gitea api", ok=False, detail=f"{error}; if this is no Gitea or Forgejo, set the kind to oci")
@@ -158,10 +167,12 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
 
 async def _use(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
     images, first = await _images(client, registry)
-    looked_at = image or first
-    if looked_at is None:
-        return [images]
-    return [images, *await _read(client, registry, looked_at)]
+    read: list[Check] = []
+    for looked_at in dict.fromkeys(found for found in (image, first) if found):
+        read, is_there = await _read(client, registry, looked_at)
+        if is_there:
+            break
+    return [images, *read]
 
 
 async def _images(client: RegistryClient, registry: Registry) -> tuple[Check, ImageName | None]:
@@ -176,17 +187,19 @@ async def _images(client: RegistryClient, registry: Registry) -> tuple[Check, Im
     return Check("images", ok=True, detail=count if found.whole else f"at least {count}"), found.images[0]
 
 
-async def _read(client: RegistryClient, registry: Registry, image: ImageName) -> list[Check]:
+async def _read(client: RegistryClient, registry: Registry, image: ImageName) -> tuple[list[Check], bool]:
+    """What may be done with an image, and whether the registry has it."""
     try:
         tags = await client.list_tags(image, registry)
     except RegistryError as error:
-        return [Check("list", ok=False, detail=_unreadable(error, registry, "list the tags of its images"))]
+        refused = Check("list", ok=False, detail=_unreadable(error, registry, "list the tags of its images"))
+        return [refused], not isinstance(error, RegistryNotFoundError)
     listed = Check("list", ok=True, detail=f"{image} has {_counted(len(tags), 'tag')}")
     for tag in tags[: -_TAGS_TRIED - 1 : -1]:
         pulled, is_about_the_tag = await _pull(client, registry, ImageRef(image, tag))
         if not is_about_the_tag:
             break
-    return [listed, pulled] if tags else [listed]
+    return [listed, pulled] if tags else [listed], True
 
 
 async def _pull(client: RegistryClient, registry: Registry, image: ImageRef) -> tuple[Check, bool]:

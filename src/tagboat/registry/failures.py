@@ -10,12 +10,15 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import TypeVar
 
 import aiohttp
 
 from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
 
+# OpenSSL's numbers (openssl/x509_vfy.h), which the ssl module does not name.
+_NOT_YET_VALID, _HAS_EXPIRED, _HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH = 9, 10, 62, 64
 _MAX_WAIT_S = 24 * 60 * 60
 _EARLIEST_UNIX_TIME = 1_000_000_000
 _MAX_EXCERPT = 200
@@ -52,14 +55,19 @@ _SENTENCES: tuple[tuple[tuple[type[Exception], ...], type[RegistryError], str], 
 )
 
 
-class TlsFailureError(RegistryUnreachableError):
-    """The connection stands, but TLS does not: a certificate that is not trusted (`untrusted`), or no TLS at all.
+class Flaw(Enum):
+    """What is wrong with a certificate that is not trusted."""
 
-    Trying again does not help.
-    """
+    NAME = "it is for another host"
+    DATES = "it is not valid today"
+    AUTHORITY = "nobody that is trusted has signed it"
+
+
+class TlsFailureError(RegistryUnreachableError):
+    """The connection stands, but TLS does not: a certificate with a `flaw`, or no TLS at all. Trying again does not help."""
 
     retryable = False
-    untrusted = False
+    flaw: "Flaw | None" = None
 
 
 class BudgetSpentError(RegistryRateLimitedError):
@@ -143,7 +151,6 @@ def excerpt(body: bytes, secret: str = "") -> str:
 def _tls_failure(error: Exception, host: str) -> TlsFailureError:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     reason = getattr(cause, "reason", None) or ""
-    untrusted = isinstance(cause, ssl.SSLCertVerificationError)
     if isinstance(cause, ssl.SSLCertVerificationError):
         text = f"the TLS certificate of {host} is not trusted: {cause.verify_message.rstrip('.')}"
     elif reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
@@ -151,8 +158,14 @@ def _tls_failure(error: Exception, host: str) -> TlsFailureError:
     else:
         text = f"no TLS connection to {host} could be made" + (f": {reason.replace('_', ' ').lower()}" if reason else "")
     failure = TlsFailureError(text)
-    failure.untrusted = untrusted
+    failure.flaw = _flaw(getattr(cause, "verify_code", 0)) if isinstance(cause, ssl.SSLCertVerificationError) else None
     return failure
+
+
+def _flaw(verify_code: int) -> Flaw:
+    if verify_code in {_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH}:
+        return Flaw.NAME
+    return Flaw.DATES if verify_code in {_NOT_YET_VALID, _HAS_EXPIRED} else Flaw.AUTHORITY
 
 
 def _os_failure(error: OSError) -> str:

@@ -111,11 +111,14 @@ class Listing:
 
 
 def parse_page(body: bytes, source: str, name: str = "tags") -> list[str]:
-    """Read the list called `name` of an answer; raise RegistryProtocolError if it has none. The list may be null."""
+    """Read the list called `name` of an answer; raise RegistryProtocolError if it has none.
+
+    An empty one may be null, and may be left out of an answer that names its repository.
+    """
     decoded = parse_json(body, source)
-    if not isinstance(decoded, dict) or name not in decoded:
+    if not isinstance(decoded, dict) or not (name in decoded or isinstance(decoded.get("name"), str)):
         raise RegistryProtocolError(f"{source} answered with JSON that is no list of {name}")
-    listed = [] if decoded[name] is None else decoded[name]
+    listed = [] if decoded.get(name) is None else decoded[name]
     if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
         raise RegistryProtocolError(f"{source} answered with a list of {name} that are not all text")
     return listed
@@ -130,7 +133,7 @@ def next_page(links: Iterable[str], current: URL) -> URL | None:
     read: the list would end early.
     """
     for header in links:
-        for target, rel in _targets(header):
+        for target, rel in _targets(header, current):
             if "next" in rel.lower().split():
                 return _resolve(target.strip(), current)
     return None
@@ -149,12 +152,18 @@ def _resolve(target: str, current: URL) -> URL:
     return URL(f"{str(current.origin()).rstrip('/')}/{path.removeprefix('/')}{query}", encoded=True)
 
 
-def _targets(header: str) -> list[tuple[str, str]]:
+def _targets(header: str, current: URL) -> list[tuple[str, str]]:
     """Each link's target and relation. One without brackets is taken whole, and as the next page if it does not say."""
     if "<" in header:
-        return [(match[1], _relation(match[2], "")) for match in _LINK.finditer(header)]
+        return [(match[1], _relation(match[2], _default(match[1], current))) for match in _LINK.finditer(header)]
     target, semicolon, rest = header.partition(";")
     return [(target, _relation(semicolon + rest, "next"))] if target.strip() else []
+
+
+def _default(target: str, current: URL) -> str:
+    """What a link is that does not say so, which RFC 8288 forbids: the next page, if it leads to a list like this one."""
+    path = target.strip().partition("?")[0]
+    return "next" if not path or path.rpartition("/")[2] == current.raw_path.rpartition("/")[2] else ""
 
 
 def _relation(params: str, default: str) -> str:

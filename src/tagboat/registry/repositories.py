@@ -127,7 +127,7 @@ class Repositories:
     def _take(self, paths: Sequence[str]) -> bool:
         """Keep what is new; whether anything was."""
         before = len(self._paths)
-        self._paths.update(dict.fromkeys(path.lower() for path in paths))
+        self._paths.update(dict.fromkeys(path.lower() if gitea.is_gitea(self._site) else path for path in paths))
         self._pages += 1
         return len(self._paths) > before
 

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -14,6 +14,7 @@ from yarl import URL
 from tagboat import __version__
 from tagboat.core.errors import InvalidValueError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
 from tagboat.registry.failures import for_good, from_library, wait_until
+from tagboat.registry.link_local import Resolver, is_link_local
 from tagboat.registry.site import shown_host
 from tagboat.registry.trust import Contexts
 
@@ -21,6 +22,8 @@ USER_AGENT = f"tagboat/{__version__}"
 MAX_REDIRECTS = 5
 RETRY_PAUSES = (0.2, 0.6)
 MAX_ERROR_BODY = 16 * 1024
+RETRY_WITHIN = timedelta(seconds=4)
+"""Whoever took longer to fail is not asked again at once: a person may be waiting."""
 _CHUNK = 64 * 1024
 _CONNECTIONS = 32
 _CONNECTIONS_PER_HOST = 18
@@ -103,16 +106,17 @@ class Transport:
             await session.close()
 
     async def send(self, request: Request) -> Answer:
-        """Ask, again after lost connections and 5xx answers (not 501), and return any answer that is not one of these.
+        """Ask, again after quick failures (lost connections, 5xx but 501), and return any answer that is none of these.
 
         Raises RegistryUnreachableError, RegistryRateLimitedError (429, or a 503 that says when to come back) or
         RegistryProtocolError.
         """
+        began = self._clock()
         for pause in RETRY_PAUSES:
             try:
                 return await self._follow(request)
             except RegistryUnreachableError as error:
-                if not error.retryable:
+                if not error.retryable or self._clock() - began > RETRY_WITHIN:
                     raise
             await self._sleep(pause)
         return await self._follow(request)
@@ -133,6 +137,8 @@ class Transport:
     async def _exchange(self, request: Request) -> Answer:
         """One request and its answer, with every error of the libraries below translated."""
         host = shown_host(request.url)
+        if is_link_local(request.url.host or ""):
+            raise RegistryProtocolError(f"{host} is a link-local address, where no registry is asked for anything")
         context = self._context(request, host)
         try:
             async with self._open().request(
@@ -164,7 +170,7 @@ class Transport:
         if self._closed:
             raise for_good(RegistryUnreachableError("the registry client is closed"))
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST)
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, resolver=Resolver())
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -132,7 +132,14 @@ async def test_resolve_takes_one_head_with_all_four_types(client: RegistryClient
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("quirks", [Quirks(digest_header=None), Quirks(digest_header="sha256:short"), Quirks(head_status=405)])
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(digest_header=None),
+        Quirks(digest_header="sha256:short"),
+        *[Quirks(head_status=status) for status in (400, 403, 404, 405, 501)],
+    ],
+)
 async def test_resolve_counts_itself_where_the_registry_does_not_say(client: RegistryClient, quirks: Quirks) -> None:
     async with fake_registry(quirks) as fake:
         digest = fake.add_image("acme/app", "v1", CONFIG)
@@ -145,7 +152,8 @@ async def test_resolve_names_the_tag_that_is_missing(client: RegistryClient) -> 
     async with fake_registry() as fake:
         with pytest.raises(RegistryNotFoundError, match=f"{fake.host} has no acme/app:v9"):
             await client.resolve(app(fake), "v9", None)
-        assert fake.paths() == ["HEAD /v2/acme/app/manifests/v9"]
+        # Some answer every HEAD with 404, so that is no answer yet.
+        assert fake.paths() == ["HEAD /v2/acme/app/manifests/v9", "GET /v2/acme/app/manifests/v9"]
 
 
 @pytest.mark.anyio

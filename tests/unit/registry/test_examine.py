@@ -61,6 +61,45 @@ async def test_not_a_registry(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("body", [b"<!doctype html><title>hello</title>", b"hello", b"\xff"])
+async def test_a_web_page_is_not_a_registry(client: RegistryClient, body: bytes) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(200, {}, body))
+        checks = await examine(client, registry(fake.url), None)
+        assert verdicts(checks) == {"url": True, "reachable": False}
+        assert "not as a registry" in detail(checks, "reachable")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [b"", b"{}", b"true", b"\n"])
+async def test_what_registries_answer_at_their_root(client: RegistryClient, body: bytes) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(status(200, {}, body))
+        assert verdicts(await examine(client, registry(fake.url), None))["reachable"] is True
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("password", ["secret", None])
+async def test_a_refusal_that_does_not_say_how_to_log_in(client: RegistryClient, password: str | None) -> None:
+    async with fake_registry() as fake:
+        fake.answer_next(*[status(401)] * 2)
+        checks = await examine(client, registry(fake.url, password=password), None)
+        assert verdicts(checks) == {"url": True, "reachable": True, "login": False}
+        assert "does not say how to log in" in detail(checks, "login")
+        assert "was refused" not in detail(checks, "login")
+
+
+@pytest.mark.anyio
+async def test_an_image_that_is_gone_says_nothing_of_the_rest(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.add_image("acme/app", "v1", {})
+        gone = ImageName(fake.host, "acme/gone")
+        checks = await examine(client, registry(fake.url), gone)
+        assert verdicts(checks)["pull"] is True
+        assert detail(checks, "list").endswith("/acme/app has 1 tag")
+
+
+@pytest.mark.anyio
 async def test_no_tls_where_https_is_configured(client: RegistryClient) -> None:
     async with fake_registry() as fake:
         checks = await examine(client, registry(fake.url.replace("http:", "https:")), None)

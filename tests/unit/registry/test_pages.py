@@ -37,7 +37,8 @@ HEX = "0123456789abcdef" * 4
             "https://registry.example.com:5000/v2/acme/app/tags/page/2?t=x%2By%3D",
         ),
         ('</v2/acme/app/tags/list?n=2&last=b>; rel="prev"', None),
-        ("</v2/acme/app/tags/list?n=2&last=b>", None),
+        ("</v2/acme/app/tags/list?n=2&last=b>", THERE),
+        ("<https://docs.example.com/tags>", None),
         ("</v2/never/closed; rel=next", None),
         ("", None),
     ],
@@ -80,6 +81,7 @@ def test_no_link_leads_to_another_host(text: str) -> None:
 def test_a_page() -> None:
     assert parse_page(b'{"name": "x", "tags": ["a", "b"]}', "r/x") == ["a", "b"]
     assert parse_page(b'{"name": "x", "tags": null}', "r/x") == []
+    assert parse_page(b'{"name": "x"}', "r/x") == []
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ async def test_the_catalogue_page_by_page(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_name_that_no_image_can_have_is_not_made_one(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.tags |= {"acme/app": ["v1"], "Acme/Other": ["v1"]}
+        assert await names(client, registry(fake)) == ["acme/app"]
+
+
+@pytest.mark.anyio
 async def test_a_catalogue_that_goes_in_circles_ends(client: RegistryClient) -> None:
     async with fake_registry(link='<{path}?n={n}>; rel="next"', link_on_every_page=True, page_size=1) as fake:
         fake.tags["acme/app"] = ["v1"]

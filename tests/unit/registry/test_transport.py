@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -210,6 +211,19 @@ async def test_too_many_requests(
             await client.list_tags(ImageName(fake.host, "acme/app"), None)
         assert caught.value.retry_at == (None if seconds is None else clock.now + timedelta(seconds=seconds))
         assert len(fake.asked) == 1
+
+
+@pytest.mark.anyio
+async def test_who_took_long_to_fail_is_not_asked_again_at_once(client: RegistryClient, clock: Clock, sleeps: Sleeps) -> None:
+    def slowly(_: web.Request) -> web.Response:
+        clock.advance(4.5)
+        return web.Response(status=502)
+
+    async with fake_registry() as fake:
+        fake.answer_next(status(502), slowly, status(502))
+        with pytest.raises(RegistryUnreachableError, match="failed with status 502"):
+            await client.list_tags(image(int(fake.host.partition(":")[2])), None)
+        assert (len(fake.asked), sleeps) == (2, [0.2])
 
 
 @pytest.mark.anyio
