@@ -183,7 +183,7 @@ class Poller:
             if isinstance(found, _Found) and self._is_quiet(situation, found):
                 self._count(failed=False)
                 now = PollState(project_id=situation.project.id, first_done=True, last_at=self._clock())
-                rest = situation.at_rest(found.listed, found.digests, now)
+                rest = situation.at_rest(found.listed, found.digests)
                 return Note(situation.state, now, rest, situation.changes)
             with contextlib.suppress(NotFoundError):  # deleted meanwhile
                 report = await self._settle(situation, found)

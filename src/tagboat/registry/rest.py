@@ -6,20 +6,18 @@ from dataclasses import dataclass
 
 from tagboat.core.deploy import Instance
 from tagboat.core.image import Digest
-from tagboat.core.polling import PollState
 from tagboat.core.ports import Store, Topic
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Of a project whose last poll found everything on record: what it saw (see `seen_in`), and the state it left.
+    """Of a project whose last poll found everything on record: what it saw (see `seen_in`).
 
     `named` are the tags that patterns of its stages name outright. Kept small: there may be one for each of many thousands.
     """
 
     seen: bytes
     named: tuple[str, ...]
-    state: PollState
 
 
 def seen_in(listed: Sequence[str], digests: Mapping[str, Digest], live: Sequence[Instance]) -> bytes:
@@ -56,8 +54,9 @@ class Rests:
 
     def keep(self, project_id: str, rest: Rest | None, changes: int) -> None:
         """Remember `rest`, made of what was read when there had been so many `changes`; forget that of before in any case."""
-        self._rests.pop(project_id, None)
-        if rest is not None and self._listening and self._store.exclusive and changes == self.changes:
+        if rest is None or not self._listening or not self._store.exclusive or changes != self.changes:
+            self.forget(project_id)
+        elif rest != self._rests.get(project_id):  # at rest it is the same from poll to poll, and stays where it is
             self._rests[project_id] = rest
 
     def forget(self, project_id: str) -> None:

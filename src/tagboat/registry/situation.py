@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from sys import intern
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.deploy import Instance, InstanceState
@@ -54,10 +55,10 @@ class Situation:
             return True
         return any(self.known[tag].digest != digest for tag, digest in digests.items())
 
-    def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest], state: PollState) -> Rest:
-        """What to remember of it when there was no news and `state` is all that was written."""
-        named = self.rest.named if self.rest else tuple(s.pattern.literal for s in self.stages if s.pattern.literal)
-        return Rest(seen_in(listed, digests, self.live), named, state)
+    def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> Rest:
+        """What to remember of it when there was no news."""
+        named = self.rest.named if self.rest else tuple(intern(s.pattern.literal) for s in self.stages if s.pattern.literal)
+        return Rest(seen_in(listed, digests, self.live), named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def read_batch(reader: Reader, asked: Question) -> Batch:
     registries = {registry.id: registry for registry in reader.registries()}
     by_host = {registry.host: registry for registry in registries.values()}
     projects = reader.projects_by_id(asked.project_ids)
-    states = reader.poll_states([project_id for project_id in asked.project_ids if project_id not in asked.rests])
+    states = reader.poll_states(asked.project_ids)
     situations: list[Situation] = []
     held = taken = 0
     for project_id in asked.project_ids:
@@ -145,7 +146,7 @@ def read_batch(reader: Reader, asked: Question) -> Batch:
             project=project,
             registry=registries.get(project.registry_id) if project.registry_id else by_host.get(asked.host),
             live=live.instances.get(project_id, ()),
-            state=rest.state if rest else states[project_id],
+            state=states[project_id],
             tags=asked.tags,
             rest=rest,
             changes=asked.changes,
