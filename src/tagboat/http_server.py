@@ -17,7 +17,7 @@ REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request line and headers that are taken, or a little more; without a limit anybody could fill the memory."""
+"""Bytes of a request line and headers, or of trailers, that are taken; without a limit anybody could fill the memory."""
 _CONNECT = b"CONNECT"
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -78,9 +78,8 @@ class _Protocol(HttpToolsProtocol):
     _whole = False
     """Whether everything received so far belongs to whole requests."""
     _slow: asyncio.TimerHandle | None = None
-    _in_head = True
     _head = 0
-    """Bytes received of a head that is not whole yet, but for those that came with the end of another request."""
+    """Bytes received that are neither of a whole head nor of a body, but for those that came with such."""
     _again: bytes | None = None
     """What is to be read once more, without the offer in it."""
 
@@ -95,12 +94,14 @@ class _Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._whole = False
-        self._head += len(data) if self._in_head else 0
+        self._head += len(data)
         super().data_received(data)
         while self._again is not None:
             data, self._again = self._again, None
             super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
+        if self.transport.is_closing():
+            return
+        if self._head > MAX_HEAD:
             self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
         elif self._whole:
@@ -110,13 +111,17 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if not self._is_offer():
-            self._in_head, self._head = False, 0
+            self._head = 0
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if not self._is_offer():
             super().on_message_complete()
-            self._whole = self._in_head = True
+            self._whole, self._head = True, 0
 
     def decline(self, rest: bytes) -> None:
         """Have the request read once more that was read up to its body, which `rest` begins."""

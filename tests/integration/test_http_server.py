@@ -105,7 +105,20 @@ async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> N
     await hang_up(writer)
 
 
-@pytest.mark.parametrize("begun", [b"POST /", REQUEST + b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nHost: here\r\n"])
+CHUNKED = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n4"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /",
+        REQUEST + b"GET / HTTP/1.1\r\nX: ",
+        b"GET / HTTP/1.1\r\nHost: here\r\n",
+        CHUNKED + b";X: ",
+        CHUNKED + b"\r\nbody\r\n0\r\nX: ",
+    ],
+    ids=["address", "header", "headers", "extension", "trailer"],
+)
 @pytest.mark.parametrize("more", [b"x" * 1000, b": y\r\nX" * 200])
 async def test_a_head_without_end_is_not_listened_to(port: int, begun: bytes, more: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
