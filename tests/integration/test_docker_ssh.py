@@ -13,7 +13,8 @@ from tagboat.core.image import parse_image_name
 from tagboat.engine.docker import DockerEngine
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
-from tests.support.images import listens_late, push_image
+from tests.support.images import DEFAULT_CMD, listens_late, push_image
+from tests.support.ports import free_port
 from tests.support.server import Server, fetch, running_server
 from tests.support.sshd import Sshd, running_sshd
 
@@ -84,24 +85,32 @@ async def test_what_is_wrong_is_told_and_once_it_is_mended_all_is_well(
     assert await engine.version()
 
 
-def test_a_deploy_survives_that_sshd_is_gone_for_a_while(tmp_path: Path, sshd: Sshd, image: str) -> None:
-    publish(image, "v1", listens_late(3))
-    with running_server(tmp_path, sshd.url) as server:
-        deploy = server.push(f"{image}:v1")["deploy"]
-        server.until(lambda: is_checked(server, deploy), "the new container to be asked whether it is healthy")
+@pytest.mark.parametrize(("step", "cmd"), [("check", listens_late(3)), ("watch", DEFAULT_CMD)])
+def test_a_deploy_survives_that_sshd_is_gone_for_a_while(
+    tmp_path: Path, sshd: Sshd, image: str, step: str, cmd: tuple[str, ...]
+) -> None:
+    publish(image, "v1", DEFAULT_CMD)
+    publish(image, "v2", cmd)
+    listen = f"127.0.0.1:{free_port()}"
+    with running_server(tmp_path, sshd.url, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=listen) as server:
+        first = server.push(f"{image}:v1")
+        server.call("PATCH", f"/api/stages/{first['stage']['id']}", {"watch_s": 0 if step == "check" else 5})
+        assert server.ended(first["deploy"])["status"] == "succeeded"
+        deploy = server.push(f"{image}:v2")["deploy"]
+        server.until(lambda: is_at(server, deploy, step), f"the step {step} of the second deploy")
         sshd.stop()
         server.until(lambda: engine_health(server) != "ok", "the engine to be missed")
         sshd.mend()
         ended = server.ended(deploy)
-        assert (ended["status"], ended["reason"]) == ("succeeded", "v1 is live")
+        assert (ended["status"], ended["reason"]) == ("succeeded", "v2 is live")
         (instance,) = server.live()
-        assert fetch(instance["url"]) == "I am v1"
+        assert fetch(instance["url"]) == "I am v2"
         assert "Traceback" not in server.log()
 
 
-def is_checked(server: Server, deploy: str) -> bool:
+def is_at(server: Server, deploy: str, step: str) -> bool:
     steps = server.call("GET", f"/api/deploys/{deploy}")[1]["steps"]
-    return any(step["name"] == "check" and step["status"] == "running" for step in steps)
+    return any(one["name"] == step and one["status"] == "running" for one in steps)
 
 
 def engine_health(server: Server) -> str:
