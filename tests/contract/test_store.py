@@ -352,6 +352,9 @@ async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> 
     assert await store.write(work) == states, "what a transaction has put, it sees"
     assert await store.read(lambda reader: reader.poll_states(["p0", "p1"])) == states
     assert await store.read(lambda reader: reader.poll_states([])) == {}
+    stages = [a_stage(projects[2], name, position=place) for name, place in (("prod", 0), ("dev", 1))]
+    await add(store, *stages[::-1])
+    assert await store.read(lambda reader: reader.stages_by_project(["p0", "p2"])) == {"p0": [], "p2": stages}
     wanted = ["p2", "gone", "p0"]
     assert await store.read(lambda reader: reader.projects_by_id(wanted)) == {"p0": projects[0], "p2": projects[2]}
 

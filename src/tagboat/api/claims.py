@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import ConflictError
+from tagboat.core.lanes import lanes
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Reader
 
@@ -27,7 +28,7 @@ class Claims:
         self._live: dict[str, list[Instance]] = defaultdict(list)
         for instance in reader.instances(states=[InstanceState.LIVE]):
             self._live[instance.stage_id].append(instance)
-        self._stored = {stage.id: Lane(project, stage) for project in reader.projects() for stage in reader.stages(project.id)}
+        self._stored = {stage.id: Lane(project, stage) for project, stage in lanes(reader)}
 
     def check(self, saved: Sequence[Lane]) -> None:
         """Raise ConflictError where one of `saved` would newly claim what another stage has. What is so already may stay."""

@@ -12,6 +12,7 @@ import structlog
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenError, StoreUnavailableError, TagboatError
+from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.journal import Scene, read_scene
@@ -159,13 +160,10 @@ async def _give_up(parts: Parts, instance: Instance) -> None:
 def _expire(parts: Parts, tx: Tx) -> None:
     """Lead traffic away from what has outlived its stage's `ttl_h`."""
     now = parts.clock()
-    for project in tx.projects():
-        for stage in tx.stages(project.id):
-            if stage.ttl_h is None:
-                continue
-            for instance in tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
-                if instance.started_at + timedelta(hours=stage.ttl_h) <= now:
-                    tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+    for stage in [stage for _, stage in lanes(tx) if stage.ttl_h is not None]:
+        for instance in tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
+            if instance.started_at + timedelta(hours=stage.ttl_h or 0) <= now:
+                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
 
 
 @dataclass(frozen=True, slots=True)

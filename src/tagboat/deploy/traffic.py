@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 import structlog
 
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, TagboatError
+from tagboat.core.lanes import lanes
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
@@ -20,6 +22,9 @@ RETRY_S = 1.0
 _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
 """So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
+_Claim = tuple[int, datetime]
+"""What a claim to a host goes by: whose it is, and since when there has been the stage."""
+_OF_STAGE, _OF_INSTANCE = 0, 1
 
 log = structlog.get_logger("tagboat.traffic")
 
@@ -83,7 +88,10 @@ class Traffic:
 
 
 def routes(reader: Reader, base_domain: str) -> list[Route]:
-    """A route for every host of every stage. Of two that claim one host, the older stage has it."""
+    """A route for every host of every stage, and of its instances. Of two that claim one host, the older stage has it.
+
+    What is a stage's comes before what is an instance's.
+    """
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
     for instance in reader.instances(states=ACTIVE_STATES):  # newest first
@@ -93,16 +101,20 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
             live[instance.stage_id].append(instance)
     # Without an instance only until the deploy at work has started one, or has started the old one again.
     restarting = changing & {one.stage_id for one in reader.all_open_deploys() if one.status is DeployStatus.RUNNING}
-    lanes = [(project, stage) for project in reader.projects() for stage in reader.stages(project.id)]
-    lanes.sort(key=lambda lane: lane[1].created_at)
-    found: dict[str, Route] = {}
-    for project, stage in lanes:
-        for route in _stage_routes(project, stage, live[stage.id], base_domain, restarts=stage.id in restarting):
-            found.setdefault(route.host, route)
-    for project, stage in lanes:
-        for route in _instance_routes(project, stage, live[stage.id], base_domain):
-            found.setdefault(route.host, route)
-    return list(found.values())
+    found: dict[str, tuple[_Claim, Route]] = {}
+    for project, stage in lanes(reader):
+        running = live.get(stage.id, ())
+        of_stage = _stage_routes(project, stage, running, base_domain, restarts=stage.id in restarting)
+        _claim(found, (_OF_STAGE, stage.created_at), of_stage)
+        _claim(found, (_OF_INSTANCE, stage.created_at), _instance_routes(project, stage, running, base_domain))
+    return [route for _, route in found.values()]
+
+
+def _claim(found: dict[str, tuple[_Claim, Route]], claim: _Claim, wanted: Iterable[Route]) -> None:
+    """Put in what is wanted where nothing with an older claim is."""
+    for route in wanted:
+        if route.host not in found or claim < found[route.host][0]:
+            found[route.host] = (claim, route)
 
 
 def _stage_routes(

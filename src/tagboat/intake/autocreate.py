@@ -6,6 +6,7 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.inspection import healthcheck_of, port_of
+from tagboat.core.lanes import lanes
 from tagboat.core.naming import stage_host, unique_name
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
@@ -32,7 +33,7 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
 
 def _hosts(tx: Tx) -> set[str]:
     """The addresses that stages have by their names: `a` and `b-dev` come to the same as `a-b` and `dev`."""
-    return {_host(project.name, stage.name) for project in tx.projects() for stage in tx.stages(project.id)}
+    return {_host(project.name, stage.name) for project, stage in lanes(tx)}
 
 
 def _host(project: str, stage: str = FIRST_STAGE) -> str:

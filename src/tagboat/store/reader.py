@@ -63,9 +63,17 @@ class SqlReader:
 
     def stages(self, project_id: str) -> list[Stage]:
         """The stages of a project in the order in which they are tried: by position, then by name."""
-        stages = self._stages_of(select(tables.stages).where(tables.stages.c.project_id == project_id))
-        # Sorted here and not there: databases disagree on the order of text.
-        return sorted(stages, key=lambda stage: (stage.position, stage.name))
+        return self.stages_by_project([project_id])[project_id]
+
+    def stages_by_project(self, project_ids: Collection[str]) -> dict[str, list[Stage]]:
+        """The same of several projects, by project id."""
+        found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
+        for stage in self._stages_of(select(tables.stages).where(tables.stages.c.project_id.in_(project_ids))):
+            found[stage.project_id].append(stage)
+        for stages in found.values():
+            # Sorted here and not there: databases disagree on the order of text.
+            stages.sort(key=lambda stage: (stage.position, stage.name))
+        return found
 
     def registry(self, registry_id: str) -> Registry:
         """The registry of that id, its password in the clear."""
