@@ -15,7 +15,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.registry import gitea, manifests
-from tagboat.registry.asking import HEAD_PROVES_NOTHING, Asker, deadline, denied, expect_ok, unguided
+from tagboat.registry.asking import HEAD_PROVES_NOTHING, Asker, Deadline, denied, expect_ok, unguided
 from tagboat.registry.auth import Logins
 from tagboat.registry.budget import POLL_SHARE, Budgets
 from tagboat.registry.challenges import parse_challenges
@@ -110,7 +110,7 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_site_of(image.host, registry), image.path)
-        async with deadline(repository.site, self._timeouts.listing):
+        async with Deadline(repository.site, self._timeouts.listing):
             return await self._list(repository)
 
     async def list_images(self, registry: Registry, limit: int = MAX_IMAGES) -> Found:
@@ -119,7 +119,7 @@ class RegistryClient:
         Raises RegistryError; most public registries do not tell, and the text says what to do instead.
         """
         site = site_of("", registry)
-        async with deadline(site, self._timeouts.listing):
+        async with Deadline(site, self._timeouts.listing):
             return await Repositories(self._asker, site, registry, limit).find()
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:
@@ -128,7 +128,7 @@ class RegistryClient:
         Raises RegistryNotFoundError if it names nothing, else RegistryError.
         """
         repository = _Repository(_site_of(image.host, registry), image.path)
-        async with deadline(repository.site, self._timeouts.total):
+        async with Deadline(repository.site, self._timeouts.total):
             return await self._resolve(repository, _reference(repository.site, tag))
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
@@ -137,13 +137,13 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_site_of(image.name.host, registry), image.name.path)
-        async with deadline(repository.site, self._timeouts.total):
+        async with Deadline(repository.site, self._timeouts.total):
             return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
 
     async def knock(self, registry: Registry) -> Knock:
         """Ask for the API's root without a login. Raises RegistryError if nothing answers."""
         site = site_of("", registry)
-        async with deadline(site, self._timeouts.total):
+        async with Deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
         return Knock(_is_registry(answer), "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
 
@@ -151,7 +151,7 @@ class RegistryClient:
         """Log in from the start, whatever is kept from earlier. Raises RegistryDeniedError if refused, else RegistryError."""
         site = site_of("", registry)
         self._logins.forget(site)
-        async with deadline(site, self._timeouts.total):
+        async with Deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
             if answer.status == HTTPStatus.OK:
                 return LoginResult(needed=False)
@@ -172,7 +172,7 @@ class RegistryClient:
     async def gitea_version(self, registry: Registry) -> str:
         """The version of the Gitea or Forgejo at the registry's URL. Raises RegistryError if there is none."""
         site = site_of("", registry)
-        async with deadline(site, self._timeouts.total):
+        async with Deadline(site, self._timeouts.total):
             answer = await self._transport.send(_get(site, gitea.api_url(registry.url, "version"), MAX_SMALL))
         expect_ok(answer, site, "Gitea's version")
         return gitea.parse_version(answer.body, site.host)

@@ -3,6 +3,7 @@
 A registry's answers, and whoever may call the webhook, name hosts that are asked from here.
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from socket import AF_UNSPEC, AddressFamily
 
@@ -10,6 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 
+@lru_cache(256)
 def is_link_local(host: str) -> bool:
     """Whether `host` is such an address (RFC 3927, RFC 4291), also one written as IPv6. Names are none."""
     try:

@@ -11,9 +11,9 @@ from tagboat.core.ports import Reader, Store, TagSource, Tx
 from tagboat.registry.rest import Rest, Rests
 from tagboat.registry.situation import Batch, Live, Question, Situation, read_batch
 
-PER_REGISTRY = 16
+PER_REGISTRY = 24
 """How many repositories of one registry are asked at a time. Two connections to it are left to people."""
-BATCH = 32
+BATCH = 64
 """Repositories whose situation is read, or whose quiet poll is noted, in one transaction."""
 SPACING_S = 0.05
 SHARE = 0.5

@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from yarl import URL
 
@@ -69,6 +70,7 @@ def site_of(host: str, registry: Registry | None) -> Site:
     return Site(_configured_base(registry), registry.kind, _credentials(registry), registry.ca_cert)
 
 
+@lru_cache(256)
 def shown_host(url: URL) -> str:
     """Host and explicit port of `url`, without user, path and query: fit to be shown."""
     try:

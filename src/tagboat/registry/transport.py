@@ -25,8 +25,8 @@ MAX_ERROR_BODY = 16 * 1024
 RETRY_WITHIN = timedelta(seconds=4)
 """Whoever took longer to fail is not asked again at once: a person may be waiting."""
 _CHUNK = 64 * 1024
-_CONNECTIONS = 32
-_CONNECTIONS_PER_HOST = 18
+_CONNECTIONS = 64
+_CONNECTIONS_PER_HOST = 26
 """Two more than a round of polls asks through."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -67,9 +67,14 @@ class Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     ca_cert: str = field(default="", repr=False)
 
+    @property
+    def host(self) -> str:
+        """The host that is asked, as messages call it."""
+        return shown_host(self.url)
+
     def with_login(self, authorization: str | None) -> "Request":
         """The same request with another `Authorization`."""
-        return replace(self, authorization=authorization)
+        return self if authorization == self.authorization else replace(self, authorization=authorization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +141,9 @@ class Transport:
 
     async def _exchange(self, request: Request) -> Answer:
         """One request and its answer, with every error of the libraries below translated."""
-        host = shown_host(request.url)
         if is_link_local(request.url.host or ""):
-            raise RegistryProtocolError(f"{host} is a link-local address, where no registry is asked for anything")
-        context = self._context(request, host)
+            raise RegistryProtocolError(f"{request.host} is a link-local address, where no registry is asked for anything")
+        context = self._context(request)
         try:
             async with self._open().request(
                 request.method,
@@ -149,22 +153,22 @@ class Transport:
                 ssl=context or True,
                 allow_redirects=False,
             ) as response:
-                self._refuse_overload(response, host)
-                body = await _read(response, request.max_body, host)
+                self._refuse_overload(response, request)
+                body = await _read(response, request)
                 return Answer(response.status, response.headers, body, request.url)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # The chain is cut because the libraries' texts hold whole URLs.
-            raise self._translated(error, host) from None
+            raise self._translated(error, request.host) from None
         except RuntimeError as error:
             if not self._closed:
                 raise
-            raise self._translated(error, host) from None
+            raise self._translated(error, request.host) from None
 
-    def _context(self, request: Request, host: str) -> ssl.SSLContext | None:
+    def _context(self, request: Request) -> ssl.SSLContext | None:
         try:
             return self._contexts.get(request.ca_cert)
         except InvalidValueError as error:
-            raise for_good(RegistryUnreachableError(f"{host} was not asked: {error}")) from None
+            raise for_good(RegistryUnreachableError(f"{request.host} was not asked: {error}")) from None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -178,9 +182,10 @@ class Transport:
             )
         return self._session
 
-    def _refuse_overload(self, response: aiohttp.ClientResponse, host: str) -> None:
+    def _refuse_overload(self, response: aiohttp.ClientResponse, request: Request) -> None:
         if response.status < HTTPStatus.TOO_MANY_REQUESTS:
             return
+        host = request.host
         retry_at = wait_until(response.headers.get("Retry-After"), self._clock())
         when = f"; it may be asked again at {retry_at:%Y-%m-%dT%H:%M:%SZ}" if retry_at else ""
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -219,15 +224,15 @@ def _redirect_target(answer: Answer) -> URL:
     return target
 
 
-async def _read(response: aiohttp.ClientResponse, max_body: int, host: str) -> bytes:
+async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
     """Read a body no further than its cap. Of an error only the beginning is wanted, of anything else all or nothing."""
     failed = response.status >= HTTPStatus.BAD_REQUEST
-    cap = MAX_ERROR_BODY if failed else max_body
+    cap = MAX_ERROR_BODY if failed else request.max_body
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         body += chunk
         if len(body) > cap:
             if failed:
                 return bytes(body[:cap])
-            raise RegistryProtocolError(f"{host} answered with more than {cap} bytes")
+            raise RegistryProtocolError(f"{request.host} answered with more than {cap} bytes")
     return bytes(body)
