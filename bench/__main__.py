@@ -1,10 +1,10 @@
-"""`python -m bench`: all measurements in about six minutes. Needs a Docker engine and the programs of `make test`."""
+"""`python -m bench`: all measurements in about seven minutes. Needs a Docker engine and the programs of `make test`."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import deploys_under_load, idle, poll_requests, poll_scale, push_time, webhook_rate
+from bench import deploys_under_load, idle, poll_requests, poll_scale, push_time, webhook_flood, webhook_rate
 from bench.rig import BenchError
 
 
@@ -22,6 +22,8 @@ def main() -> int:
             poll_scale.measure(folder)
             print("Webhook calls, each answered once it is on disk", flush=True)
             webhook_rate.measure(folder, used)
+            print("Right webhook calls, while others flood the webhook", flush=True)
+            webhook_flood.measure(folder)
             print("Twenty deploys under load, through the ingress", flush=True)
             deploys_under_load.measure(folder)
             print("Start and rest", flush=True)
