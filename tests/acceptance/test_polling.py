@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,14 @@ def test_the_schedule_can_be_changed_and_outlives_the_server(server: Server, ima
     server.until(lambda: len(server.live()) == 1, "what was found to be live")
     assert [fetch(instance["url"]) for instance in server.live()] == ["found"]
     assert deployed(server, project) == ["v2"]
+
+
+def test_a_new_schedule_shows_at_once_when_the_next_poll_is(server: Server, image: str) -> None:
+    project = add_project(server, image, "*")
+    for hours in (100, 1) * 10:
+        assert server.call("PATCH", "/api/settings", {"poll_schedule": f"@every {hours}h"})[0] == 200
+        shown = datetime.fromisoformat(server.call("GET", f"/api/projects/{project}")[1]["poll"]["next_at"])
+        assert timedelta(hours=hours - 1) < shown - datetime.now(UTC) <= timedelta(hours=hours)
 
 
 def test_each_tag_says_what_was_done_about_it_and_why_and_still_does_after_a_restart(server: Server, image: str) -> None:

@@ -29,10 +29,12 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "git.example.com"
 
+COUNT = 100
+
 
 @dataclass
 class Tags:
-    """A registry of the given tags; `error` is what it fails with."""
+    """A registry of the given tags; `error` is what it fails with, for one `broken` repository alone or for all."""
 
     tags: list[str] = field(default_factory=list)
     error: RegistryError | None = None
@@ -42,14 +44,17 @@ class Tags:
     at_a_time: int = 0
     most_at_a_time: int = 0
     on_asked: Callable[[], Awaitable[None]] | None = None
+    broken: str | None = None
+    images: list[str] = field(default_factory=list)
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
         self.asked += 1
+        self.images.append(image.path)
         self.at_a_time += 1
         self.most_at_a_time = max(self.most_at_a_time, self.at_a_time)
         await (self.on_asked() if self.on_asked else asyncio.sleep(0))
         self.at_a_time -= 1
-        if self.error is not None:
+        if self.error is not None and self.broken in {None, image.path}:
             raise self.error
         return self.tags
 
@@ -277,6 +282,34 @@ async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(s
     states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
     assert {state.error for state in states} == {None}
     assert (await store.read(lambda reader: reader.registry_backoff(HOST))).failures == 0
+
+
+async def test_one_broken_repository_keeps_no_other_from_being_polled(store: SqlStore) -> None:
+    await add_projects(store, COUNT)
+    clock = Clock()
+    tags = Tags(["v1"], RegistryUnreachableError("status 500"), broken="acme/app0")
+    subject = poller(store, tags, clock)
+    for _ in range(2):
+        clock.now += timedelta(minutes=5)
+        await cycle(subject)
+        states = await store.read(lambda reader: reader.poll_states([f"p{number}" for number in range(COUNT)]))
+        assert {project for project, state in states.items() if state.error} == {"p0"}
+        assert {state.last_at for state in states.values()} == {clock.now}
+    assert (await store.read(lambda reader: reader.registry_backoff(HOST))).failures == 0
+
+
+async def test_what_was_passed_over_comes_first_next_time(store: SqlStore) -> None:
+    await add_projects(store, COUNT)
+    clock = Clock()
+    tags = Tags(["v1"], RegistryUnreachableError("down"))
+    subject = poller(store, tags, clock)
+    await cycle(subject)
+    asked_first = set(tags.images)
+    assert 0 < len(asked_first) < COUNT
+    tags.images.clear()
+    clock.now += timedelta(minutes=5)
+    await cycle(subject)
+    assert asked_first.isdisjoint(tags.images[:PER_REGISTRY])
 
 
 async def test_no_more_than_a_few_are_asked_at_a_time(store: SqlStore) -> None:

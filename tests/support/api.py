@@ -72,6 +72,9 @@ class Polled:
         """The next poll."""
         return self.due
 
+    async def settle(self) -> None:
+        """It is settled."""
+
 
 @dataclass(slots=True)
 class Registries:

@@ -30,7 +30,10 @@ async def change_settings(parts: Parts, body: schemas.SettingsChange) -> schemas
         tx.announce(Topic.SETTINGS)
         return _view(tx)
 
-    return await parts.store.write(change)
+    settings = await parts.store.write(change)
+    if "poll_schedule" in body.given():
+        await parts.polls.settle()
+    return settings
 
 
 @router.get("/webhook", responses=problems())

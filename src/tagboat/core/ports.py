@@ -207,10 +207,14 @@ class Probe(Protocol):
 
 
 class Polls(Protocol):
-    """Polls on request. `next_at` is when the next scheduled poll of a project is due, None before it is known."""
+    """Polls on request. `next_at` is when the next scheduled poll of a project is due, None before it is known.
+
+    `settle` returns once that goes by the settings that were committed before.
+    """
 
     async def poll_now(self, project_id: str) -> PollReport: ...
     def next_at(self) -> datetime | None: ...
+    async def settle(self) -> None: ...
 
 
 class Ingress(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +38,8 @@ LEASE_S = 60.0
 _FIRST_BACKOFF_S = 5.0
 _LONGEST_BACKOFF_S = 600.0
 _MOST_INSPECTED = 50
+_SEVERAL = 3
+"""Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
 
 log = structlog.get_logger("tagboat.poller")
@@ -94,11 +97,18 @@ class Poller:
         self._rests = Rests(store)
         self._due: dict[str, _Plan] = {}
         self._busy: set[str] = set()
+        self._sizes: dict[str, int] = {}
+        self._failing: defaultdict[str, set[str]] = defaultdict(set)
+        self._passed_over: dict[str, frozenset[str]] = {}
         self._claimed_at = clock()
 
     def next_at(self) -> datetime | None:
         """When the next scheduled poll is due, None before that is known."""
         return self._timetable.next_at
+
+    async def settle(self) -> None:
+        """Return once `next_at` goes by the settings that were committed before."""
+        await self._timetable.settle()
 
     async def run(self) -> None:
         """Poll every project whenever the schedule says so, until cancelled."""
@@ -135,13 +145,17 @@ class Poller:
     async def _begin(self, rounds: asyncio.TaskGroup) -> None:
         """Begin a round at every registry; one that is not done with its last begins when it is, and no other waits for it.
 
-        In the order of their ids, which is that of their making, each project keeps its place while others come.
+        In the order of their ids, which is that of their making, each project keeps its place while others come. Those that
+        were passed over last time come first, or a registry that fails now and then would never get to them.
         """
         self._rests.listen()
         self._claimed_at = self._clock()
         room_s = (self._timetable.next_at - self._clock()).total_seconds() if self._timetable.next_at else 0
         for host, project_ids in (await self._store.read(projects_of_hosts)).items():
-            self._due[host] = _Plan(host, project_ids, spacing(len(project_ids), room_s))
+            last = self._passed_over.get(host, frozenset())
+            ordered = sorted(project_ids, key=lambda project_id: project_id not in last) if last else project_ids
+            self._sizes[host] = len(ordered)
+            self._due[host] = _Plan(host, ordered, spacing(len(ordered), room_s))
             if host not in self._busy:
                 self._busy.add(host)
                 rounds.create_task(self._poll_host(host))
@@ -158,7 +172,7 @@ class Poller:
             plan.host, self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due, self._keep_turn
         )
         try:
-            await subject.run(plan.project_ids, plan.spacing_s)
+            self._passed_over[plan.host] = await subject.run(plan.project_ids, plan.spacing_s)
         except* StoreUnavailableError as errors:
             log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
 
@@ -182,6 +196,7 @@ class Poller:
                 return None
             if isinstance(found, _Found) and self._is_quiet(situation, found):
                 self._count(failed=False)
+                self._failing.pop(situation.project.image.host, None)
                 now = PollState(project_id=situation.project.id, first_done=True, last_at=self._clock())
                 rest = situation.at_rest(found.listed, found.digests)
                 return Note(situation.state, now, rest, situation.changes)
@@ -232,6 +247,7 @@ class Poller:
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
         host = situation.project.image.host
         if report.error is None:
+            self._failing.pop(host, None)
             self._backoffs[host] = RegistryBackoff(host=host)
         if report.tags:
             told = [f"{one.tag} {one.verdict.outcome}: {one.verdict.reason}" for one in report.tags[-_MOST_LOGGED:]]
@@ -276,12 +292,21 @@ class Poller:
         deploys = tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy)
         return PollReport(first_poll=first, new_tags=news.fresh, deploys=deploys, tags=tags)
 
+    def _is_outage(self, project: Project, error: RegistryError) -> bool:
+        """Whether the registry fails as a whole, and not in what it is to say of one repository."""
+        # A spent budget stops what counts; lists and looks at digests cost nothing, and may go on.
+        if isinstance(error, RegistryRateLimitedError):
+            return not isinstance(error, BudgetSpentError)
+        if not isinstance(error, RegistryUnreachableError):
+            return False
+        failing = self._failing[project.image.host]
+        failing.add(project.id)
+        return len(failing) >= min(_SEVERAL, self._sizes.get(project.image.host, 1))
+
     async def _failed(self, project: Project, error: RegistryError) -> PollReport:
         """Put the error on the project, and back off where the registry as a whole failed. Raises NotFoundError."""
         now, host = self._clock(), project.image.host
-        outage = isinstance(error, RegistryUnreachableError | RegistryRateLimitedError)
-        # A spent budget stops what counts; lists and looks at digests cost nothing, and may go on.
-        backs_off = outage and not isinstance(error, BudgetSpentError)
+        backs_off = self._is_outage(project, error)
 
         def work(tx: Tx) -> tuple[PollReport, RegistryBackoff | None]:
             state = tx.poll_state(project.id)

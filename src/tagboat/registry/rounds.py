@@ -79,11 +79,13 @@ class Round:
         self._keep_turn = keep_turn
         self._live: Live | None = None
         self._notes: list[Note] = []
+        self._passed_over: list[str] = []
 
-    async def run(self, project_ids: Sequence[str], spacing_s: float) -> None:
+    async def run(self, project_ids: Sequence[str], spacing_s: float) -> frozenset[str]:
         """Poll all of them, in their order, one every `spacing_s` seconds if the registry is that fast.
 
-        Raises StoreUnavailableError, alone or in a group.
+        Returns the ids of those that were passed over, since the registry was backed off when their turn came. Raises
+        StoreUnavailableError, alone or in a group.
         """
         turns: asyncio.Queue[_Turn | None] = asyncio.Queue(BATCH)
         async with asyncio.TaskGroup() as tasks:
@@ -91,6 +93,7 @@ class Round:
             for _ in range(PER_REGISTRY):
                 tasks.create_task(self._work(turns))
         await self._write_notes()
+        return frozenset(self._passed_over)
 
     async def _feed(self, project_ids: Sequence[str], spacing_s: float, turns: "asyncio.Queue[_Turn | None]") -> None:
         """Put the turns in the queue, read shortly before they come."""
@@ -128,6 +131,7 @@ class Round:
         """Poll it, or note why it is not polled while its registry is backed off."""
         backoff = self._backoffs[self._host]
         if backoff.retry_at and backoff.retry_at > self._clock():
+            self._passed_over.append(situation.project.id)
             return Note(situation.state, replace(situation.state, error=backoff.error))
         return await self._poll(situation)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ OVERDUE_S = 60.0
 """Seconds after the start at which an interval that ran out meanwhile is made up for, since a start itself does not poll."""
 _LONGEST_SLEEP_S = 60.0
 _RETRY_S = 5.0
+_SETTLED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,14 @@ class Timetable:
         self._clock = clock
         self._claim = claim
         self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
         self._listening = False
         self.next_at: datetime | None = None
 
     async def wait(self) -> None:
         """Return when a poll is due and this server's to make; the one after it is on record then."""
         if not self._listening:
-            self._store.listen(Topic.SETTINGS, self._changed.set)
+            self._store.listen(Topic.SETTINGS, self._unsettle)
             self._listening = True
         while True:
             self._changed.clear()
@@ -52,9 +55,21 @@ class Timetable:
                 self.next_at, left = look.due, look.left
             except StoreUnavailableError:
                 left = _RETRY_S
+            if not self._changed.is_set():
+                self._settled.set()
             if not left:
                 return
             await self._pause(min(left, _LONGEST_SLEEP_S))
+
+    async def settle(self) -> None:
+        """Return once `next_at` goes by the settings that were committed before; after a moment in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLED_WITHIN_S):
+                await self._settled.wait()
+
+    def _unsettle(self) -> None:
+        self._settled.clear()
+        self._changed.set()
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a change of the settings, nor so long that a clock set anew goes unnoticed."""
