@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from tests.support.server import TOKEN, Server
 LAUNCHER = Path(__file__).with_name("launcher.py")
 Json = dict[str, Any]
 _READY_S = 20.0
-_tags = itertools.count(1)
+_tags = itertools.count(int(time.time()))
+"""Others in each run: an engine that has the layers of an earlier one asks the registry for none."""
 
 
 @dataclass
