@@ -6,16 +6,21 @@ from functools import cached_property
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import MAX_NAME_LENGTH, ImageName
+from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName
 
 _ALLOWED = re.compile(r"[a-zA-Z0-9._:/*?\[\]-]+", re.ASCII)
 _TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+_WILD = frozenset("*?[]")
 _WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
 class ImageGlob:
-    """`**` matches anything, `*` anything but `/`, `?` one character but `/`; everything else stands for itself."""
+    """`**` matches anything, `*` anything but `/`, `?` one character but `/`; everything else stands for itself.
+
+    What begins with no host and no wildcard is on Docker Hub, as in the name of an image: `nginx` matches
+    `docker.io/library/nginx`, `acme/*` what is at `docker.io/acme`. A host is compared without case.
+    """
 
     text: str
 
@@ -28,7 +33,16 @@ class ImageGlob:
         import re2  # noqa: PLC0415 - 2 MB that many a server never needs
 
         # RE2, since its matching is linear whatever the pattern.
-        return re2.compile("".join(_WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self.text)))
+        return re2.compile("".join(_WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self._full)))
+
+    @property
+    def _full(self) -> str:
+        first, slash, rest = self.text.partition("/")
+        if not slash:
+            return self.text if "**" in first or set(first) <= _WILD else f"{DOCKER_HUB}/library/{first}"
+        if "." in first or ":" in first or first.lower() == "localhost":
+            return f"{first.lower()}/{rest}"
+        return self.text if _WILD & set(first) else f"{DOCKER_HUB}/{self.text}"
 
 
 def parse_image_glob(text: str) -> ImageGlob:

@@ -26,6 +26,7 @@ APP = parse_image_name("git.example.com:3000/acme/app")
         "**app**",
         "git.example.com:3000/acme/app",
         "git.example.com:3000/acme/app**",
+        "Git.Example.com:3000/acme/app",
     ],
 )
 def test_globs_that_match(text: str) -> None:
@@ -44,11 +45,30 @@ def test_globs_that_match(text: str) -> None:
         "git?example?com:3000?acme?app",  # ? is no /
         "git.example.com:3000/acme/ap",
         "acme/app",
-        "Git.example.com:3000/acme/app",
+        "git.example.com:3000/Acme/app",
     ],
 )
 def test_globs_that_do_not(text: str) -> None:
     assert not parse_image_glob(text).matches(APP)
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "matches"),
+    [
+        ("nginx", "nginx", True),
+        ("nginx", "docker.io/library/nginx", True),
+        ("nginx*", "nginx-unit", True),
+        ("acme/*", "acme/app", True),
+        ("acme/*", "acme.example.com/app", False),
+        ("library/nginx", "nginx", True),
+        ("localhost/*", "localhost/app", True),
+        ("*/app", "acme/app", False),
+        ("*", "nginx", False),
+        ("nginx", "git.example.com/library/nginx", False),
+    ],
+)
+def test_what_begins_with_no_host_is_on_docker_hub(text: str, image: str, matches: bool) -> None:
+    assert parse_image_glob(text).matches(parse_image_name(image)) == matches
 
 
 def test_a_dot_matches_nothing_but_a_dot() -> None:
