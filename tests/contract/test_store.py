@@ -785,6 +785,34 @@ async def test_replicas_see_one_anothers_writes_and_take_turns(postgres: Postgre
         there.close()
 
 
+async def test_a_replica_that_stands_still_in_mid_write_is_not_waited_for_without_end(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    here, there = open_store(url, tmp_path), open_store(url, tmp_path)
+    held, go_on = threading.Event(), threading.Event()
+
+    def stand_still(tx: Tx) -> None:
+        tx.put_setting("a", 1)
+        held.set()
+        go_on.wait(30)
+
+    still = asyncio.ensure_future(here.write(stand_still))
+    try:
+        await asyncio.to_thread(held.wait, 10)
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailableError, match="lock timeout"):
+                await there.write(lambda tx: tx.put_setting("b", 2))
+        go_on.set()
+        await still
+        await there.write(lambda tx: tx.put_setting("b", 2))
+        assert await here.read(lambda reader: (reader.setting("a"), reader.setting("b"))) == (1, 2)
+    finally:
+        go_on.set()
+        here.close()
+        there.close()
+
+
 async def test_a_database_that_is_out_of_reach_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "key"
     folder.mkdir()

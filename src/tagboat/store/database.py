@@ -18,6 +18,10 @@ HEAD = "0004"
 CACHED_STATEMENTS = 8 * MOST_ROWS
 """Statements that a connection to SQLite keeps prepared: the bulk inserts of every size into a few tables, and all others."""
 
+LOCKED_FOR_S = 2.0
+"""Seconds for which a transaction waits to be the one that writes. A webhook call may have to wait for a batch that waits, and
+then itself, and must be answered before its sender gives up, which Gitea does after 5 s."""
+
 WRITE_LOCK = 7_461_626_174
 """PostgreSQL advisory lock that makes the writers of all replicas take turns, as SQLite's do by nature."""
 
@@ -38,10 +42,15 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
     return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10)
 
 
-def begin_write(connection: Connection) -> None:
-    """Make the open transaction the only one that writes, until it ends."""
+def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
+    """Make the open transaction the only one that writes, until it ends.
+
+    Raises OperationalError if others do not let it begin for `within_s` seconds (0: however long it takes); on SQLite they
+    were waited for when the transaction was opened.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITE_LOCK})
+        limit = f"SET LOCAL lock_timeout = {int(within_s * 1000)}"
+        connection.exec_driver_sql(f"{limit}; SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
 def migrate(engine: Engine) -> None:
@@ -49,7 +58,7 @@ def migrate(engine: Engine) -> None:
     if current_revision(engine) == HEAD:
         return
     with engine.begin() as connection:
-        begin_write(connection)
+        begin_write(connection, within_s=0)  # another that starts may be migrating
         revision = _revision(connection)
         if revision is None:
             metadata.create_all(connection)
@@ -92,9 +101,8 @@ def _open_sqlite(path: Path) -> Engine:
     def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
-        # Two seconds of waiting for another program: a webhook call may have to wait for a batch that waits, and then itself,
-        # and must be answered before its sender gives up, which Gitea does after 5 s.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=2000"):
+        patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
