@@ -81,6 +81,12 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
             "unmatched",
             "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern",
         ),
+        (
+            202,
+            {"delivery": "x", "pushes": [UNMATCHED], "reason": "left out: events[0]"},
+            "unmatched",
+            "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; left out: events[0]",
+        ),
         (202, {"delivery": "x", "pushes": [], "reason": "a ping"}, "nothing to push", "a ping"),
         (200, {"validationResponse": "code"}, "nothing to push", ""),
         (400, {"reason": "`image` is missing"}, "failed", "`image` is missing"),

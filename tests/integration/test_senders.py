@@ -234,3 +234,24 @@ async def test_an_array_of_events_is_one_delivery(hook: Hook) -> None:
 )
 async def test_a_call_sent_as_a_form(hook: Hook, headers: dict[str, str], body: object, image: str) -> None:
     assert images(await hook.send(urlencode({"payload": json.dumps(body)}).encode(), {**FORM, **headers})) == [image]
+
+
+BAD = {"action": "push", "target": {"repository": "shop/web", "tag": "no tag"}, "request": {"host": "shop.example.org"}}
+
+
+@pytest.mark.parametrize(("bad", "more"), [([BAD], ""), ([BAD, BAD], " (and 1 more)")])
+async def test_what_cannot_be_used_is_named_beside_what_can(hook: Hook, bad: list[object], more: str) -> None:
+    answer = await hook.send({"events": [*bad, PUSHED]})
+    assert answer.status == 202
+    assert [push["tag"] for push in answer.json["pushes"]] == ["v2"]
+    assert answer.json["reason"].startswith("left out, for it cannot be used: events[0]: 'no tag' ")
+    assert answer.json["reason"].endswith(more)
+    assert "reason" not in (await hook.send({"events": [PUSHED]})).json
+
+
+async def test_of_an_array_of_events_what_cannot_be_used_is_named_too(hook: Hook) -> None:
+    kind = "Microsoft.ContainerRegistry.ImagePushed"
+    answer = await hook.send([{"eventType": kind, "data": BAD}, {"eventType": kind, "data": PUSHED}])
+    assert answer.status == 202
+    assert [push["tag"] for push in answer.json["pushes"]] == ["v2"]
+    assert answer.json["reason"].startswith("left out, for it cannot be used: item 0: ")

@@ -111,10 +111,11 @@ def _outcome(status: int, pushes: list[PushResult]) -> str:
 
 
 def _reason(answer: Mapping[str, object], pushes: list[PushResult]) -> str:
-    """One sentence: the first push's rule, and of how many others there is more to read; or why there is none."""
+    """One sentence: the first push's rule, how many others there are, and what was left out; or why there is none."""
     if not pushes:
         return str(answer.get("reason") or answer.get("detail") or "")
     first = pushes[0]
     where = f" in {first.project.name} {first.stage.name}" if first.project and first.stage else ""
     more = f" (and {len(pushes) - 1} more)" if len(pushes) > 1 else ""
-    return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}"
+    besides = f"; {answer['reason']}" if answer.get("reason") else ""
+    return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}{besides}"

@@ -33,7 +33,7 @@ class PushResult(Answer):
 
 
 class Receipt(Answer):
-    """What came of a delivery, as its sender is told. `reason` is there where there is nothing to push."""
+    """What came of a delivery, as its sender is told. `reason` is there where there is nothing to push, or not all."""
 
     delivery: str
     pushes: list[PushResult]

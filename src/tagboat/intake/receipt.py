@@ -27,7 +27,7 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one delivery. `reason` is given where there is nothing to push."""
+    """The answer to one delivery. `reason` is given where there is nothing to push, and where something was left out."""
 
     delivery: str
     pushes: tuple[PushResult, ...]

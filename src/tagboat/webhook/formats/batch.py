@@ -1,10 +1,10 @@
 """An array of events, each read as a call of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.call import Call, News, left_out
 
 
 @dataclass(slots=True)
@@ -24,15 +24,18 @@ class Batch:
             except InvalidValueError as error:
                 faults.append(f"item {place}: {error}")
         whole = _joined(news)
-        if faults and not (whole.images or whole.hostless or whole.answer):
+        if not faults:
+            return whole
+        if not (whole.images or whole.hostless or whole.answer):
             raise InvalidValueError(faults[0])
-        return whole
+        return replace(whole, reason=left_out(faults))
 
 
 def _joined(news: list[News]) -> News:
     images = tuple(image for one in news for image in one.images)
     hostless = tuple(image for one in news for image in one.hostless)
-    reasons = [one.reason for one in news if one.reason]
-    reason = reasons[0] if len(reasons) == 1 else "no event is the push of a tag"
     answer = next((one.answer for one in news if one.answer), None)
-    return News(images, None if images or hostless else reason, hostless, answer)
+    if images or hostless:
+        return News(images, next((one.reason for one in news if one.reason and one.images), None), hostless, answer)
+    reasons = [one.reason for one in news if one.reason]
+    return News((), reasons[0] if len(reasons) == 1 else "no event is the push of a tag", (), answer)

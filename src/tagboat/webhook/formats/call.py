@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,8 +41,8 @@ class HostlessImage:
 class News:
     """The images a call announces, those in `hostless` on a host that has still to be found.
 
-    `reason` says why there are none, where it announces something else. `answer` is the JSON object that the sender wants to
-    read instead of a receipt, None as a rule.
+    `reason` says why there are none, where it announces something else; beside images, what was left out. `answer` is the JSON
+    object that the sender wants to read instead of a receipt, None as a rule.
     """
 
     images: tuple[ImageRef, ...]
@@ -150,7 +150,7 @@ def why_no_image(tag: object) -> str | None:
 def read_each(entries: Iterable[tuple[str, T]], read: Callable[[T], ImageRef | str], nothing: str) -> News:
     """The news of all `entries`, each with its place in the body. `read` gives an image, or why there is none.
 
-    What cannot be used is passed over beside what can; where nothing can, the first InvalidValueError is raised again.
+    What cannot be used is left out beside what can; where nothing can, the first InvalidValueError is raised again.
     """
     images: list[ImageRef] = []
     reasons: list[str] = []
@@ -165,9 +165,18 @@ def read_each(entries: Iterable[tuple[str, T]], read: Callable[[T], ImageRef | s
                 reasons.append(found)
             else:
                 images.append(found)
-    if faults and not images:
+    if images:
+        return News(tuple(images), left_out(faults))
+    if faults:
         raise InvalidValueError(faults[0])
-    return News(tuple(images), None if images else reasons[0] if len(reasons) == 1 else nothing)
+    return News((), reasons[0] if len(reasons) == 1 else nothing)
+
+
+def left_out(faults: Sequence[str]) -> str | None:
+    """What of a call could not be used, where other parts could; None for nothing."""
+    if not faults:
+        return None
+    return f"left out, for it cannot be used: {faults[0]}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
 
 
 def read_one(body: T, read: Callable[[T], ImageRef | str]) -> News:
