@@ -6,7 +6,19 @@ import pytest
 
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
-from tests.support.dockerd import running_engine
+from tests.support.dockerd import loopback_images, remove_left_images, running_engine
+
+_IMAGES_BEFORE = pytest.StashKey[frozenset[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Note what the engine holds, which may be somebody's own."""
+    session.config.stash[_IMAGES_BEFORE] = loopback_images()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no image behind in an engine that was there before."""
+    remove_left_images(session.config.stash[_IMAGES_BEFORE])
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,25 +11,30 @@ import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost):\d+/")
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 _CALL_TIMEOUT_S = 30.0
 
 
+def engine_address() -> str:
+    """The URL of the engine that is asked for: DOCKER_HOST's, else the local socket's."""
+    return os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+
+
 @contextmanager
 def running_engine() -> Iterator[str]:
-    """Yield the URL of an engine that answers: DOCKER_HOST's, the local socket's, or (as root) that of a new `dockerd`."""
-    asked = os.environ.get("DOCKER_HOST")
-    url = asked or f"unix://{DEFAULT_SOCKET}"
+    """Yield the URL of an engine that answers: the one that is asked for, or (as root) a new `dockerd` in its place."""
+    url = engine_address()
     if answers(url):
         yield url
         return
-    if asked:
+    if os.environ.get("DOCKER_HOST"):
         raise RuntimeError(f"the Docker engine that DOCKER_HOST names does not answer: {url}")
     with started_engine(["--host", url], url):
         yield url
@@ -65,11 +71,30 @@ def remove_labelled(url: str, label: str) -> None:
 
 def remove_images_of(url: str, registry_host: str) -> None:
     """Remove every image that was pulled from `registry_host`, a registry of the tests."""
-    for image in json.loads(call(url, "GET", "/images/json?digests=1")):
-        names = [*(image["RepoTags"] or []), *(image["RepoDigests"] or [])]
-        for name in names:
-            if name.startswith(f"{registry_host}/"):
-                call(url, "DELETE", f"/images/{name}?force=1")
+    for name in _image_names(url):
+        if name.startswith(f"{registry_host}/"):
+            call(url, "DELETE", f"/images/{name}?force=1")
+
+
+def loopback_images() -> frozenset[str]:
+    """The names of all images from registries on loopback that the engine has; none where no engine answers."""
+    url = engine_address()
+    return frozenset(filter(_LOOPBACK.match, _image_names(url))) if answers(url) else frozenset()
+
+
+def remove_left_images(kept: frozenset[str]) -> None:
+    """Remove the images from loopback, but those `kept`, whose registry is gone: another run's may be there still."""
+    for name in loopback_images() - kept:
+        port = int(name.partition("/")[0].rpartition(":")[2])
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                with suppress(EngineCallError):  # somebody's container may need it
+                    call(engine_address(), "DELETE", f"/images/{name}")
+
+
+def _image_names(url: str) -> list[str]:
+    images = json.loads(call(url, "GET", "/images/json?digests=1"))
+    return [name for image in images for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))]
 
 
 class EngineCallError(Exception):
