@@ -71,7 +71,10 @@ class Span:
 
 @dataclass(slots=True)
 class Seen:
-    """What the callers of one server saw: how long right calls took in s, by phase; the statuses of right and wrong ones."""
+    """What the callers of one server saw: how long right calls took in s, by phase; the statuses of right and wrong ones.
+
+    Status 0: no answer to a right call, and none of those expected to a wrong one.
+    """
 
     took_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     right: Counter[int] = field(default_factory=Counter)
@@ -157,7 +160,8 @@ def _flood(phase: str, script: Path, port: int, seen: Seen) -> Span:
         end(process)  # it would wait out its time
     if counts is None:
         raise BenchError(f"{WRONG_CALLS} calls with wrong secrets were not all answered within {_LIMIT_S} s")
-    seen.wrong += Counter({404: int(counts[0]), 429: int(counts[1])})
+    missing, refused = map(int, counts)
+    seen.wrong += Counter({404: missing, 429: refused, 0: WRONG_CALLS - missing - refused})
     return Span(phase, began, ended)
 
 
