@@ -46,6 +46,8 @@ _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _VISIBLE = re.compile(r"[!-~]+")
+# As SQLAlchemy cuts it, so that no part of a password is ever taken for a host or a port and told in an error.
+_DATABASE_ADDRESS = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?@]*\]|[^/:?@\[]*)(?::[0-9]{1,5})?(?:[/?].*)?")
 
 
 class IngressKind(StrEnum):
@@ -318,6 +320,8 @@ def _parse_database_url(text: str) -> str:
         raise ValueError(
             "postgresql://USER:PASSWORD@HOST/DATABASE is expected; without it an SQLite file in the data directory is used"
         )
+    if not _DATABASE_ADDRESS.fullmatch(rest):
+        raise ValueError("postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, with %40 for an @ in the password")
     return f"postgresql://{rest}"
 
 

@@ -275,6 +275,12 @@ def test_an_unusable_value_names_its_variable_and_what_is_expected(cwd: Path, na
         ("TAGBOAT_DATABASE_URL", f"postgresql+psycopg://{SECRET}"),
         ("TAGBOAT_DATABASE_URL", SECRET),
         ("TAGBOAT_DATABASE_URL", "postgresql://"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:{SECRET}@db:port/boat"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:{SECRET}@db:/boat"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:{SECRET}@[::1/boat"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:{SECRET}@one:1,two:2/boat"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:a@{SECRET}@db/boat"),
+        ("TAGBOAT_DATABASE_URL", f"postgresql://boat:a@b:{SECRET}@db/boat"),
     ],
 )
 def test_an_unusable_secret_is_not_repeated(cwd: Path, name: str, value: str) -> None:
