@@ -135,8 +135,17 @@ def _registries(client: Client) -> Iterator[Finding]:
         for registry in client.items("/api/registries"):
             show.progress(f"asking the registry {registry['name']}")
             yield _registry(client, registry)
+        yield from _failed_polls(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
+
+
+def _failed_polls(client: Client) -> Iterator[Finding]:
+    """A registry that needs no entry shows nowhere else that it is out of reach."""
+    for project in client.items("/api/projects"):
+        if error := project["poll"]["error"]:
+            detail = f"{error}; 'tagboat poll {project['name']}' tries again"
+            yield Finding(f"last poll of {project['name']}", ok=False, detail=detail)
 
 
 def _registry(client: Client, registry: Answer) -> Finding:

@@ -11,7 +11,7 @@ import pytest
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import TOKEN, FakeServer, Said, fake_engine, page
+from tests.unit.cli.fake_server import PROJECT, TOKEN, FakeServer, Said, fake_engine, page
 
 GIB = 1 << 30
 
@@ -186,6 +186,17 @@ def test_registries_that_do_not_work(
     found = findings(capsys, tmp_path)
     assert found["registry mine"] == (False, "login: enter a password")
     assert (found["registry gone"][0], "nothing at POST" in found["registry gone"][1]) == (False, True)
+
+
+def test_a_failed_poll_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer) -> None:
+    announce(data, server)
+    failed = PROJECT | {"poll": {"last_at": None, "next_at": None, "error": "r.example refused the connection"}}
+    server.answers["GET /api/projects"] = page(PROJECT | {"name": "well"}, failed)
+    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK"}):
+        found = findings(capsys, tmp_path)
+    assert {check: found[check] for check in found if "poll" in check} == {
+        "last poll of app": (False, "r.example refused the connection; 'tagboat poll app' tries again"),
+    }
 
 
 def test_a_wrong_token_is_one_of_the_findings(tagboat: Tagboat) -> None:
