@@ -8,12 +8,17 @@ from tagboat.core.errors import TagboatError
 _MOST_BYTES = 64 * 1024
 
 
+def someone_is_there() -> bool:
+    """Whether a person can be asked: standard input is a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def confirm(question: str, otherwise: str) -> None:
     """Ask a person to say yes. Raises TagboatError where they do not, or where nobody is there.
 
     `otherwise` says what would happen.
     """
-    if not sys.stdin.isatty():
+    if not someone_is_there():
         raise TagboatError(f"{otherwise}; say --yes if that is meant")
     # Not input(), nor typer.confirm(): both write to stdout, which is for the result alone.
     sys.stderr.write(f"{question} Go on? [y/N] ")
@@ -27,7 +32,7 @@ def read_secret(what: str, file: Path | None) -> str:
 
     Raises TagboatError where there is none, OSError where `file` cannot be read.
     """
-    if file is None and sys.stdin is not None and sys.stdin.isatty():
+    if file is None and someone_is_there():
         secret = _typed(what)
     elif file is None:
         secret = _text(sys.stdin.buffer.read(_MOST_BYTES + 1) if sys.stdin else b"", what)

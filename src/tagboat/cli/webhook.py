@@ -2,7 +2,7 @@
 
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
-from tagboat.cli.given import confirm
+from tagboat.cli.given import confirm, someone_is_there
 from tagboat.cli.names import find_hook, find_hooks, find_project
 
 _COLUMNS = ("project", "webhook", "signed", "made")
@@ -18,7 +18,8 @@ def webhook_url(client: Client, *, as_json: bool) -> int:
 
 def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:
     """Make a new secret URL and show it."""
-    if not sure:
+    # A program that calls this means it; only a person may have slipped.
+    if not sure and someone_is_there():
         confirm(_QUESTION, _OTHERWISE)
     return _show(client.post("/api/settings/webhook/regenerate"), as_json=as_json)
 

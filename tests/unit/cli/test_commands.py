@@ -433,9 +433,17 @@ def test_regenerate_asks_on_a_terminal(
     assert server.calls("POST") == calls
 
 
-def test_regenerate_asks_nobody_where_nobody_is(tagboat: Tagboat, server: FakeServer) -> None:
-    assert "say --yes" in tagboat.fails("webhook", "regenerate")
-    assert server.calls("POST") == []
+def test_what_cannot_be_asked_is_refused_without_standard_input(tagboat: Tagboat, server: FakeServer) -> None:
+    words = ["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "webhook", "revoke", "app", "ci"]
+    done = subprocess.run(words, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False)
+    said = "tagboat: the old URL would stop working at once; say --yes if that is meant\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert server.calls("DELETE") == []
+
+
+def test_regenerate_does_as_told_where_nobody_is_to_be_asked(tagboat: Tagboat, server: FakeServer) -> None:
+    assert tagboat("webhook", "regenerate").stdout == "http://localhost/api/webhook/other\n"
+    assert server.calls("POST") == ["POST /api/settings/webhook/regenerate"]
 
 
 def test_the_local_server_is_found_through_the_data_directory(here: Tagboat, server: FakeServer, tmp_path: Path) -> None:
