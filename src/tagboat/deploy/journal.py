@@ -80,14 +80,17 @@ class Journal:
         return await self._store.read(work)
 
     async def resume(self) -> Scene:
-        """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched."""
+        """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched.
+
+        A deploy that is to be cancelled takes none of them again: its record says which one it was cut off in.
+        """
 
         def work(tx: Tx) -> Scene:
             scene = self._scene(tx)
             deploy = scene.deploy
             unsure = [name for name in _UNDONE_BY_DEATH if deploy.step(name).status is not StepStatus.PENDING]
             switched = scene.own is not None and scene.own.state is not InstanceState.STARTING
-            if not unsure or switched or deploy.failed_step is not None:
+            if not unsure or switched or deploy.failed_step is not None or deploy.cancelling:
                 return scene
             for name in unsure:
                 deploy = deploy.with_step(Step(name))

@@ -330,7 +330,7 @@ async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(led: World, s
     assert (ended.status, ended.reason) == (DeployStatus.CANCELLED, "cancelled")
     assert (ended.claimed_by, ended.finished_at) == (None, led.clock.now())
     assert ended.failed_step is not None
-    assert ended.failed_step.detail == "cancelled"
+    assert (ended.failed_step.name, ended.failed_step.detail) == (step, "cancelled")
     assert led.tally.read()["tagboat_deploys_total", (("status", "cancelled"),)] == 1
     assert await led.instances(InstanceState.LIVE) == [old]
     await assert_only(led, old)
