@@ -26,6 +26,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
+from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
@@ -150,10 +151,16 @@ class Pipeline:
                 instance.digest == scene.deploy.digest
                 and (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
                 and instance.fingerprint == scene.config.fingerprint
+                and await self._checked_alike(instance, scene.config)
             ):
                 status = await self._engine.status(instance.container)
                 return instance if status is not None and status.running else None
         return None
+
+    async def _checked_alike(self, instance: Instance, config: RunConfig) -> bool:
+        """Whether it was let live by the healthcheck of now: a new one has yet to be passed, though its container is alike."""
+        kept = await self._journal.config_of(instance)
+        return kept is None or kept.healthcheck == config.healthcheck
 
     async def _pull(self) -> Step:
         scene = await self._journal.scene()

@@ -219,6 +219,21 @@ async def test_what_is_live_already_is_not_deployed_again(world: World) -> None:
     await assert_only(world, live)
 
 
+async def test_what_is_live_has_yet_to_pass_a_new_healthcheck(world: World) -> None:
+    live = await world.ship("v1")
+    await world.change_project(healthcheck="image")
+
+    ended = await assert_fails(world, "v1", StepName.CHECK, "the image has no HEALTHCHECK")
+    assert ended.digest == live.digest
+    await assert_only(world, live)
+
+    await world.change_project(healthcheck="/")
+    ended = await world.carry_out(await world.queue("v1"))
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v1 is live")
+    again = await world.carry_out(await world.queue("v1"))
+    assert again.reason == "already live"
+
+
 async def test_the_live_digest_under_another_tag_only_changes_what_the_instance_is_called(world: World) -> None:
     live = await world.ship("v1")
     world.tags.digests["stable"] = live.digest
