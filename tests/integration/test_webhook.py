@@ -112,6 +112,15 @@ async def test_a_store_without_a_secret_lets_nobody_in(tmp_path: Path) -> None:
         store.close()
 
 
+async def test_where_no_secret_can_be_looked_up_a_sender_is_asked_to_come_back(hook: Hook) -> None:
+    with closing(sqlite3.connect(hook.database)) as other:
+        other.execute("ALTER TABLE settings RENAME TO gone")
+    answer = await hook.send(PUSH)
+    assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert (answer.headers["retry-after"], answer.json["detail"]) == ("5", "the database is out of reach; call again")
+    assert await hook.caller.call("GET", f"/{hook.secret}") == await nothing_there()
+
+
 async def test_a_new_secret_makes_the_old_one_worthless_at_once(hook: Hook) -> None:
     assert (await hook.send(PUSH)).status == 202
     new = await regenerate_webhook_secret(hook.store)

@@ -96,7 +96,11 @@ class WebhookHandler:
         if scope["type"] != "http":
             return
         secret = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
-        access = await self._access.find(secret) if scope["method"] == "POST" else None
+        try:
+            access = await self._access.find(secret) if scope["method"] == "POST" else None
+        except StoreUnavailableError:  # whoever calls may be a stranger, to whom no more is told
+            await _refuse_unavailable(send, "the database is out of reach; call again")
+            return
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
             await self._turn_away(address, scope, receive, send)
@@ -110,8 +114,7 @@ class WebhookHandler:
             except NotFoundError:  # the project whose URL it is was deleted meanwhile, and the URL with it
                 await not_found(scope, receive, send)
             except StoreUnavailableError as error:
-                unavailable = HTTPStatus.SERVICE_UNAVAILABLE
-                await send_problem(send, unavailable, problem(unavailable, str(error)))
+                await _refuse_unavailable(send, str(error))
 
     async def _turn_away(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         if wait_s := self._line.wait(time.monotonic()):
@@ -186,6 +189,11 @@ class WebhookHandler:
         await self._intake.keep(sender, status, detail, kept, began=began)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+async def _refuse_unavailable(send: Send, detail: str) -> None:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    await send_problem(send, status, problem(status, detail))
 
 
 async def _refuse_flood(send: Send, wait_s: float) -> None:
