@@ -191,6 +191,26 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
     assert answer.status == 422
 
 
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        (b'{"name": }', "body", "nested too deeply: Expecting value at character 9"),
+        (b"[]", "body", "must be a JSON object, sent as application/json"),
+        (b'{"name": "a", "image": "a/b", "env": {"A B": "x"}}', "env.A B", "must be letters, digits and _"),
+        (b'{"name": "a", "image": "a/b", "env": {"": "x"}}', "env", "must be letters, digits and _"),
+        (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "input should be a valid string"),
+    ],
+)
+async def test_complaints_name_a_field_that_was_sent(api: Api, body: bytes, field: str, message: str) -> None:
+    answer = await api.caller.call("POST", "/api/projects", body)
+
+    assert answer.status == 422
+    (error,) = answer.json["errors"]
+    assert error["field"] == field
+    assert message in error["message"]
+    assert answer.json["detail"] == f"{field}: {error['message']}"
+
+
 async def test_complaints_name_the_fields_and_are_not_endless(api: Api) -> None:
     answer = await api.caller.post("/api/projects", {"name": "App", "port": "80", "extra": 1})
 

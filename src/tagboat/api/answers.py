@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    return _unprocessable([(_field(entry["loc"]), _message(entry)) for entry in found[:_MAX_ERRORS]])
+    return _unprocessable([(_field(entry), _message(entry)) for entry in found[:_MAX_ERRORS]])
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -130,13 +130,16 @@ def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
-def _field(place: Sequence[int | str]) -> str:
+def _field(entry: Mapping[str, Any]) -> str:
     """The dotted name of a place in the body, or of a parameter."""
+    place: Sequence[int | str] = entry["loc"]
+    if entry["type"] == "json_invalid":
+        return str(place[0])  # what follows is a place in the text, and no field
     where = place[1:] if len(place) > 1 else place
     if where[0] in _WRITE_ONLY and where[-1] == "[key]":
         # Somebody may have sent NAME=SECRET where a name belongs.
         where = where[:1]
-    return ".".join(str(part)[:_SHOWN] for part in where)
+    return ".".join(str(part)[:_SHOWN] for part in where if part not in {"", "[key]"})
 
 
 def _message(entry: Mapping[str, Any]) -> str:
@@ -147,7 +150,9 @@ def _message(entry: Mapping[str, Any]) -> str:
             return "there is no such field"
         case "missing":
             return "is required"
+        case "model_attributes_type":
+            return "must be a JSON object, sent as application/json"
         case "json_invalid":
-            return f"{_NOT_JSON}: {entry['ctx']['error']}"
+            return f"{_NOT_JSON}: {entry['ctx']['error']} at character {entry['loc'][-1]}"
     said = str(entry["msg"])
     return said[:1].lower() + said[1:]
