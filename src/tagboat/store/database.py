@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from tagboat.core.errors import SettingsError
+from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.store.bulk import MOST_ROWS
 from tagboat.store.tables import metadata
 
@@ -98,16 +98,29 @@ def _open_sqlite(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
 
     @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
+    def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
         patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience):
             connection.execute(f"PRAGMA {pragma}")
+        record.info["file"] = _file_id(path)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        # SQLite goes on with a file that was deleted or replaced, and all that it takes in would be lost at its end.
+        if connection.info["file"] != _file_id(path):
+            raise StoreUnavailableError(f"the database cannot be used: {path} was taken away; put it back, or start anew")
         mode = "IMMEDIATE" if connection.get_execution_options().get("tagboat_write", True) else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from any other; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
