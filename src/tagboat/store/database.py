@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -95,7 +96,10 @@ def _revision(connection: Connection) -> str | None:
 
 def _open_sqlite(path: Path) -> Engine:
     kept = {"cached_statements": CACHED_STATEMENTS}
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
+    # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
+    path.touch()
+    url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
+    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record

@@ -26,5 +26,10 @@ async def test_a_file_that_was_taken_away_is_no_database_until_it_is_back(tmp_pa
                 await store.write(lambda tx: tx.put_setting("a", 2))
             with pytest.raises(StoreUnavailableError):
                 await store.read(lambda reader: reader.setting("a"))
+        assert file.exists() is replaced, "none is made in its place"
+        if not replaced:
+            away.rename(file)
+            assert await store.write(lambda tx: tx.setting("a")) == 1
+            assert await store.read(lambda reader: reader.setting("a")) == 1
     finally:
         store.close()
