@@ -5,6 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+RELEASE_TIMEOUT_S = 3600
+"""Seconds that a release command may run where nobody has said otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -14,7 +17,7 @@ class RunOptions:
     server. `volumes` are paths in the container by the volume's name. `memory` is in bytes, `cpus` a number of processors,
     `pids` the most processes. `networks` are names of networks that exist on the engine, beside the default one.
     `stop_timeout_s` is how many seconds it may take to stop. `release_command` runs in a container of its own before the
-    new instance is started.
+    new instance is started, for at most `release_timeout_s` seconds (None: `RELEASE_TIMEOUT_S`).
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -30,6 +33,7 @@ class RunOptions:
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     release_command: tuple[str, ...] = ()
+    release_timeout_s: int | None = None
 
     def over(self, base: "RunOptions") -> "RunOptions":
         """These options where they say something, else those of `base`; what has names is merged name by name."""
@@ -47,6 +51,7 @@ class RunOptions:
             stop_signal=self.stop_signal or base.stop_signal,
             stop_timeout_s=base.stop_timeout_s if self.stop_timeout_s is None else self.stop_timeout_s,
             release_command=self.release_command or base.release_command,
+            release_timeout_s=base.release_timeout_s if self.release_timeout_s is None else self.release_timeout_s,
         )
 
 
