@@ -33,6 +33,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
+from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
@@ -120,6 +121,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             polls=poller,
             ingress=ingress,
             examine=partial(examine, registry),
+            ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,

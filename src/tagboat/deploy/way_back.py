@@ -1,12 +1,13 @@
 """Where a rollback of a stage leads, and whether what it leads to is still to be had."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger, Version
 from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError
-from tagboat.core.image import ImageName
-from tagboat.core.ports import Engine, Reader, Store, TagSource
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.ports import Engine, Reader, Store
 from tagboat.core.run import RunConfig
 from tagboat.deploy.scene import registry_of
 
@@ -118,11 +119,14 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class WaysBack:
-    """Tells beforehand whether a rollback can be carried out: its image may be nowhere any more."""
+    """Tells beforehand whether a rollback can be carried out: its image may be nowhere any more.
+
+    `resolve` looks a digest up at its registry, as that of `TagSource` does.
+    """
 
     store: Store
     engine: Engine
-    tag_source: TagSource
+    resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
 
     async def prospect(self, stage_id: str) -> Prospect:
         """Where a rollback of the stage would lead. Raises NotFoundError for an unknown stage."""
@@ -162,7 +166,7 @@ class WaysBack:
         if await self.engine.inspect_image(f"{image}@{target.digest}") is not None:
             return None
         try:
-            await self.tag_source.resolve(image, target.digest, registry)
+            await self.resolve(image, target.digest, registry)
         except RegistryNotFoundError:
             return _gone(target, image)
         except RegistryError:

@@ -6,7 +6,7 @@ import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import ConflictError, RegistryNotFoundError, RegistryUnreachableError
-from tagboat.core.image import ImageName
+from tagboat.core.image import Digest, ImageName, parse_digest
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.deploy.orders import Orders
@@ -195,17 +195,17 @@ class Registry:
         self.failure: Exception | None = None
         self.asked: list[tuple[str, str]] = []
 
-    async def resolve(self, image: ImageName, tag: str, registry: object) -> str:  # noqa: ARG002 - the port's
+    async def resolve(self, image: ImageName, tag: str, registry: object) -> Digest:  # noqa: ARG002 - the port's
         self.asked.append((str(image), tag))
         if self.failure is not None:
             raise self.failure
         if tag not in self.has:
             raise RegistryNotFoundError(f"the registry {image.host} has no such image")
-        return tag
+        return parse_digest(tag)
 
 
 def ways(world: World, registry: Registry) -> WaysBack:
-    return WaysBack(world.store, world.engine, registry)  # type: ignore[arg-type] # it only resolves
+    return WaysBack(world.store, world.engine, registry.resolve)
 
 
 async def gone(world: World, instance: Instance) -> None:
