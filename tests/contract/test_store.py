@@ -553,6 +553,37 @@ async def test_instances_by_stage_and_state(store: SqlStore) -> None:
 # Tags.
 
 
+async def test_instances_that_ended_last_come_first_whenever_they_began(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    deploy, elsewhere = a_deploy(stage), a_deploy(other)
+    first, second, third = [
+        replace(an_instance(deploy, state), stopped_at=NOW + timedelta(minutes=minute))
+        for state, minute in ((InstanceState.STOPPED, 3), (InstanceState.FAILED, 2), (InstanceState.STOPPED, 1))
+    ]
+    others = [an_instance(deploy), replace(an_instance(elsewhere, InstanceState.STOPPED), stopped_at=NOW)]
+    await add(store, project, stage, other, deploy, elsewhere, first, second, third, *others)
+
+    async def recent(states: list[InstanceState], limit: int) -> list[Instance]:
+        return await store.read(lambda reader: reader.recent_instances(stage.id, states, limit))
+
+    assert await recent([InstanceState.STOPPED, InstanceState.FAILED], 9) == [first, second, third]
+    assert await recent([InstanceState.STOPPED, InstanceState.FAILED], 2) == [first, second]
+    assert await recent([InstanceState.STOPPED], 2) == [first, third]
+    assert await recent([InstanceState.LIVE], 2) == []
+
+
+async def test_of_several_states_as_many_instances_come_as_are_asked_for(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    ended = [InstanceState.STOPPED, InstanceState.FAILED] * 3
+    instances = [an_instance(deploy, state) for state in ended]
+    await add(store, project, stage, deploy, *instances)
+    found = await store.read(lambda reader: reader.instances(stage_id=stage.id, states=set(ended), limit=3))
+    assert found == instances[:2:-1]
+
+
 async def test_of_a_known_tag_only_a_new_digest_is_taken(store: SqlStore) -> None:
     project = a_project()
     await add(store, project, a_tag(project))

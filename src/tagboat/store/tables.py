@@ -247,7 +247,10 @@ instances = Table(
     Column("stopped_at", Instant),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
-    Index(None, "state"),
+    # Few are ever active, among any number of ended ones: these find them, and those ended last, without walking the history.
+    Index(None, "state", "id"),
+    Index(None, "stage_id", "state", "id"),
+    Index(None, "stage_id", "state", "stopped_at"),
 )
 
 deliveries = Table(

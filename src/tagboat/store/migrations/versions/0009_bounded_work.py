@@ -4,6 +4,8 @@ Revision ID: 0009
 Revises: 0008
 """
 
+from alembic import op
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -11,4 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Add indexes by which the few active instances, and those ended last, are found among any number of ended ones."""
+    op.create_index("ix_instances_state_id", "instances", ["state", "id"])
+    op.create_index("ix_instances_stage_id_state_id", "instances", ["stage_id", "state", "id"])
+    op.create_index("ix_instances_stage_id_state_stopped_at", "instances", ["stage_id", "state", "stopped_at"])
+    op.drop_index("ix_instances_state", "instances")
