@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -14,6 +14,7 @@ from tagboat.core.naming import container_name
 from tagboat.core.ports import Engine, Probe, Store, TagSource
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal, Scene
+from tagboat.deploy.places import Places
 from tagboat.deploy.traffic import Traffic
 
 LOG_LINES = 100
@@ -30,7 +31,8 @@ log = structlog.get_logger("tagboat.deploy")
 class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
-    `traffic` is None where no ingress leads any: every instance is then reached at its own port.
+    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `places` are shared by all
+    deploys at work: whoever only waits rests meanwhile.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class Parts:
     installation: str
     tally: Tally
     traffic: Traffic | None = None
+    places: Places = field(default_factory=Places)
 
 
 class Containers:
@@ -79,7 +82,7 @@ class Containers:
         await self._make_way(spec.name, scene.deploy.id)
         await self._run(spec)
         try:
-            async with asyncio.timeout(RELEASE_LIMIT_S):
+            async with self._parts.places.rest(), asyncio.timeout(RELEASE_LIMIT_S):
                 ended = await self._until_ended(spec.name)
         except TimeoutError:
             reason = f"the release command was still running after {RELEASE_LIMIT_S / 60:.0f} minutes"

@@ -128,7 +128,8 @@ class Pipeline:
                 self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
                 log.warning("step will be tried again", action=name.value, reason=str(error), wait_s=wait)
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
-                await asyncio.sleep(wait)
+                async with self._parts.places.rest():
+                    await asyncio.sleep(wait)
 
     async def _resolve(self) -> Step:
         while True:
@@ -213,7 +214,8 @@ class Pipeline:
     async def _check(self) -> Step:
         scene = await self._journal.scene()
         await self._wake(scene)
-        reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
+        async with self._parts.places.rest():
+            reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
         return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
 
     async def _wake(self, scene: Scene) -> None:
@@ -238,7 +240,8 @@ class Pipeline:
         if not scene.stage.watch_s:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
         await self._wake(scene)
-        reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
+        async with self._parts.places.rest():
+            reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
 
     async def _newer_waits(self) -> bool:
@@ -251,7 +254,8 @@ class Pipeline:
             return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead away")
         if not old:
             return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="there is no older instance")
-        detail = await self._parts.traffic.drained(old, scene.stage.drain_timeout_s)
+        async with self._parts.places.rest():
+            detail = await self._parts.traffic.drained(old, scene.stage.drain_timeout_s)
         return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
 
     async def _retire(self) -> Step:
@@ -289,7 +293,8 @@ class Pipeline:
         """Remove the new instance, once it has answered what it was sent while it was live."""
         made = await self._journal.made_live()
         if made is not None and self._parts.traffic is not None:
-            await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
+            async with self._parts.places.rest():
+                await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
         await self._containers.discard(scene, self._journal.keep_log)
 
     async def _swap_back(self, scene: Scene) -> list[str]:
@@ -309,7 +314,8 @@ class Pipeline:
                 config = await self._journal.config_of(instance) or scene.config
                 await self._patiently(StepName.START, partial(self._engine.start, instance.container))
                 health = Health(self._engine, self._parts.probe, instance, config)
-                await health.until_healthy(scene.stage.health_timeout_s)
+                async with self._parts.places.rest():
+                    await health.until_healthy(scene.stage.health_timeout_s)
             except TagboatError as error:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is what serves the stage, and whoever looks after live instances will go on trying.

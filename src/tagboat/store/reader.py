@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, select
@@ -14,7 +15,7 @@ from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.run import RunConfig
-from tagboat.store import tables
+from tagboat.store import claims, tables
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows
 
 V = TypeVar("V")
@@ -130,6 +131,19 @@ class SqlReader:
     def all_open_deploys(self) -> list[Deploy]:
         """The queued and running deploys of all stages, oldest first."""
         return self._open_deploys()
+
+    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+        """Those that `holder`, at work on `mine`, may begin or go on with, at most one for each stage.
+
+        First running ones on which nobody works, then the oldest of each stage where none is running; `limit` in all.
+        """
+        abandoned = self._all(Deploy, claims.abandoned(holder, now, mine))
+        found = sorted(abandoned, key=lambda deploy: deploy.id)[:limit]
+        return found + self._all(Deploy, claims.next_queued(limit - len(found)))
+
+    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
+        """Of the deploys `mine`, those that are to be cancelled or that another than `holder` has claimed."""
+        return self._all(Deploy, claims.disturbed(mine, holder)) if mine else []
 
     def deploys(
         self,

@@ -10,8 +10,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -109,8 +112,17 @@ def _json_tuple() -> Coded:
     return Coded(_to_json, lambda text: tuple(msgspec.json.decode(text)))
 
 
+_IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
 """Of the table `deploys`, in literals: SQLite uses a partial index only for a condition it can prove the same."""
+
+
+def _in_status(status: DeployStatus) -> Callable[[FromClause], ColumnElement[bool]]:
+    return lambda table: table.c.status == literal_column(f"'{status}'")
+
+
+QUEUED, RUNNING = _in_status(DeployStatus.QUEUED), _in_status(DeployStatus.RUNNING)
+"""Whether the deploy of a row is in that status, by the table or its alias; in literals for the same reason."""
 
 metadata = MetaData(
     naming_convention={
@@ -211,6 +223,11 @@ deploys = Table(
     Index(None, "project_id", "id"),
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    # The worker goes through those that wait by age, and asks of each whether its stage is at work or another goes before it.
+    # With the status in it too, the index answers by itself: SQLite would look it up in the row, though no other can be there.
+    Index("ix_deploys_waiting", "id", "stage_id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    Index("ix_deploys_queued", "stage_id", "id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
 )
 
 deploy_configs = Table(

@@ -22,7 +22,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
 from tagboat.core.run import RunConfig
-from tagboat.store import tables
+from tagboat.store import claims, tables
 from tagboat.store.bulk import BulkInsert
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
@@ -149,6 +149,23 @@ class UnitOfWork(SqlReader):
         """Deploys, newest first."""
         self.flush()
         return super().deploys(project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit)
+
+    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+        """Those that `holder`, at work on `mine`, may begin or go on with."""
+        self.flush()
+        return super().claimable_deploys(holder, now, mine, limit)
+
+    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
+        """Of the deploys `mine`, those that are to be cancelled or that another than `holder` has claimed."""
+        self.flush()
+        return super().disturbed_deploys(holder, mine)
+
+    def renew_claims(self, holder: str, mine: Collection[str], until: datetime) -> None:
+        """Let the claims that `holder` still has on the deploys `mine` last until then."""
+        self.flush()
+        self._connection.execute(claims.renewed(mine, holder, until))
+        for stage_id in [stage_id for stage_id, known in self._open.items() if not known.keys().isdisjoint(mine)]:
+            del self._open[stage_id]
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """What is known of one tag."""

@@ -1,6 +1,7 @@
 """How SQLite goes about the queries that must stay quick however many deploys there have been."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tagboat.store.database import migrate, open_database
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SealedRows
 
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ENDED = (InstanceState.STOPPED, InstanceState.FAILED)
 BY_STAGE = "ix_instances_stage_id_state_id (stage_id=? AND state=?)"
 
@@ -62,3 +64,27 @@ def test_what_few_are_wanted_of_is_found_by_its_index_and_needs_no_sorting(
     for plan in found:
         assert len(plan) == 1
         assert index in plan[0]
+
+
+def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(connection: Connection) -> None:
+    running, queued = plans(connection, lambda reader: reader.claimable_deploys("here", NOW, ["mine"], 16))
+    assert running == [
+        "SCAN deploys USING INDEX ix_deploys_running",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=? AND id<?)",
+    ]
+    assert queued == [
+        "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
+        "LIST SUBQUERY 3",
+        "SCAN deploys USING COVERING INDEX ix_deploys_waiting",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_queued (stage_id=? AND id<?)",
+    ]
+
+
+def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
+    assert plans(connection, lambda reader: reader.disturbed_deploys("here", ["mine"])) == [
+        ["SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)"]
+    ]

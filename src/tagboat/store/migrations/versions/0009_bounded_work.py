@@ -4,6 +4,7 @@ Revision ID: 0009
 Revises: 0008
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
@@ -13,8 +14,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add indexes by which the few active instances, and those ended last, are found among any number of ended ones."""
+    """Add indexes by which the few that are wanted are found among any number of others."""
     op.create_index("ix_instances_state_id", "instances", ["state", "id"])
     op.create_index("ix_instances_stage_id_state_id", "instances", ["stage_id", "state", "id"])
     op.create_index("ix_instances_stage_id_state_stopped_at", "instances", ["stage_id", "state", "stopped_at"])
     op.drop_index("ix_instances_state", "instances")
+    _add_partial("ix_deploys_waiting", ["id", "stage_id", "status"], "status = 'queued'")
+    _add_partial("ix_deploys_queued", ["stage_id", "id", "status"], "status = 'queued'")
+    _add_partial("ix_deploys_running", ["stage_id", "id", "status"], "status = 'running'")
+
+
+def _add_partial(name: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, "deploys", columns, sqlite_where=where, postgresql_where=where)
