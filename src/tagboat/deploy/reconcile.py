@@ -12,7 +12,6 @@ import structlog
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenError, StoreUnavailableError, TagboatError
-from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.journal import Scene, read_scene
@@ -69,7 +68,8 @@ async def sweep(parts: Parts) -> None:
     no record knows are removed, as is what finished deploys left draining or starting, and what has outlived its stage's
     `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
-    await parts.store.write(partial(_expire, parts))
+    if await parts.store.read(partial(_expired, parts)):
+        await parts.store.write(partial(_expire, parts))
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
@@ -159,11 +159,18 @@ async def _give_up(parts: Parts, instance: Instance) -> None:
 
 def _expire(parts: Parts, tx: Tx) -> None:
     """Lead traffic away from what has outlived its stage's `ttl_h`."""
+    for instance in _expired(parts, tx):
+        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+
+
+def _expired(parts: Parts, reader: Reader) -> list[Instance]:
     now = parts.clock()
-    for stage in [stage for _, stage in lanes(tx) if stage.ttl_h is not None]:
-        for instance in tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
-            if instance.started_at + timedelta(hours=stage.ttl_h or 0) <= now:
-                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+    return [
+        instance
+        for stage in reader.stages_with_ttl()
+        for instance in reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
+        if instance.started_at + timedelta(hours=stage.ttl_h or 0) <= now
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,27 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 MOST_ROWS = 32
 """Rows of one statement, at most. There is one statement of each size, and the driver keeps them all prepared."""
+
+
+def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
+
+    return postgresql.insert(table)
 
 
 class BulkInsert:

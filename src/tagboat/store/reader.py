@@ -12,6 +12,7 @@ from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import NotFoundError
 from tagboat.core.hook import Hook, Signature
+from tagboat.core.hosts import HostClaim
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.run import RunConfig
@@ -75,6 +76,18 @@ class SqlReader:
             # Sorted here and not there: databases disagree on the order of text.
             stages.sort(key=lambda stage: (stage.position, stage.name))
         return found
+
+    def stages_with_ttl(self) -> list[Stage]:
+        """The stages whose instances live for so many hours only."""
+        return self._stages_of(select(tables.stages).where(tables.stages.c.ttl_h.is_not(None)))
+
+    def stages_without_hosts(self) -> list[Stage]:
+        """The stages that older servers have written, whose claims to hosts are not on record."""
+        return self._stages_of(select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id))))
+
+    def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
+        """The claims of stages to any of `hosts`, in no order."""
+        return self._all(HostClaim, select(tables.hosts).where(tables.hosts.c.host.in_(hosts)))
 
     def registry(self, registry_id: str) -> Registry:
         """The registry of that id, its password in the clear."""
@@ -187,6 +200,13 @@ class SqlReader:
         latest = of_stage.order_by(table.c.stopped_at.desc()).limit(limit)
         found = [one for state in states for one in self._all(Instance, latest.where(table.c.state == state))]
         return sorted(found, key=lambda one: (one.stopped_at or one.started_at, one.id), reverse=True)[:limit]
+
+    def side_by_side(self) -> list[Instance]:
+        """The live instances of all stages that may have several, newest first: each has a host of its own."""
+        several = select(tables.stages.c.id).where(tables.stages.c.max_instances > 1)
+        live = select(tables.instances).where(tables.instances.c.state == InstanceState.LIVE)
+        found = self._all(Instance, live.where(tables.instances.c.stage_id.in_(several)))
+        return sorted(found, key=lambda one: one.id, reverse=True)
 
     def hook(self, hook_id: str) -> Hook:
         """The hook of that id, its signature in the clear."""

@@ -13,9 +13,10 @@ from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableEr
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import begin_write, migrate, open_database
+from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SealedRows
-from tagboat.store.unit import Memory, UnitOfWork
+from tagboat.store.unit import UnitOfWork
 from tagboat.store.writer import GroupWriter, Outcome, Work
 
 T = TypeVar("T")
@@ -128,6 +129,7 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     try:
         migrate(engine)
         _check_key(engine, cipher)
+        _fill_hosts(engine, cipher)
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
@@ -150,6 +152,15 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
                 "the database was first used with another encryption key; copy encryption.key from the data directory "
                 "of the server (or replica) that made it"
             )
+
+
+def _fill_hosts(engine: Engine, cipher: Cipher) -> None:
+    """Put on record which hosts the stages claim that were written before, or by an older server beside this one."""
+    with engine.begin() as connection:
+        begin_write(connection)
+        unit = UnitOfWork(connection, SealedRows(cipher), Memory())
+        for stage in unit.stages_without_hosts():
+            unit.put_hosts(unit.project(stage.project_id), stage)
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

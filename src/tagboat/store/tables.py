@@ -184,6 +184,18 @@ stages = Table(
     Column("held", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
+    # Few of them have one, and each sweep asks which.
+    Index("ix_stages_mortal", "id", sqlite_where=text("ttl_h IS NOT NULL"), postgresql_where=text("ttl_h IS NOT NULL")),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
+    Column("is_domain", Boolean, primary_key=True),
+    Column("host", Text, primary_key=True),
+    # Not unique: two stages may have claimed one host since before there was a rule against it.
+    Index(None, "host"),
 )
 
 tags = Table(

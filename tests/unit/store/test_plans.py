@@ -49,6 +49,8 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
         (lambda reader: reader.instances(stage_id="s", states=ACTIVE_STATES), 3, BY_STAGE),
         (lambda reader: reader.instances(stage_id="s", states=ENDED, limit=20), 2, BY_STAGE),
         (lambda reader: reader.instances(states=ACTIVE_STATES), 3, "ix_instances_state_id (state=?)"),
+        (lambda reader: reader.host_claims(["a", "b"]), 1, "ix_hosts_host (host=?)"),
+        (lambda reader: reader.stages_with_ttl(), 1, "ix_stages_mortal"),
         (
             lambda reader: reader.recent_instances("s", ENDED, 20),
             2,
