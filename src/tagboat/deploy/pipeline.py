@@ -53,6 +53,7 @@ class Pipeline:
         self._containers = Containers(parts, self._journal)
         self._finished: Step | None = None
         self._at: StepName | None = None
+        self._stage_id = ""
         self._engine_left = False
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
@@ -72,6 +73,7 @@ class Pipeline:
         StoreUnavailableError or TakenOverError, it leaves everything as it is, to be gone on with later or by others.
         """
         scene = await self._journal.resume()
+        self._stage_id = scene.deploy.stage_id
         if scene.deploy.status.final:
             return
         try:
@@ -328,7 +330,7 @@ class Pipeline:
 
     async def _lead(self) -> None:
         if self._parts.traffic is not None:
-            await self._parts.traffic.lead()
+            await self._parts.traffic.lead_stage(self._stage_id)
 
     def _health(self, scene: Scene) -> Health:
         if scene.own is None:

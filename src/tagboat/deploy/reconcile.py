@@ -74,17 +74,17 @@ async def sweep(parts: Parts) -> None:
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
     running = {container.name for container in containers if container.running or container.restarting}
-    failures = await _do_all(partial(_revive, parts, one) for one in records.live if one.container not in running)
-    if parts.traffic is not None:
-        # Nothing is removed before traffic is known to be led elsewhere.
+    revivals = [partial(_revive, parts, one) for one in records.live if one.container not in running]
+    failures = await _do_all(revivals)
+    removals = [
+        *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
+        *(partial(_retire_drained, parts, records, one) for one in records.drained),
+        *(partial(_give_up, parts, one) for one in records.given_up),
+    ]
+    if parts.traffic is not None and (revivals or removals):
+        # What was revived may be at another port, and nothing is removed before traffic is known to be led elsewhere.
         await parts.traffic.lead()
-    failures += await _do_all(
-        [
-            *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
-            *(partial(_retire_drained, parts, records, one) for one in records.drained),
-            *(partial(_give_up, parts, one) for one in records.given_up),
-        ]
-    )
+    failures += await _do_all(removals)
     if failures:
         raise failures[0]
 
@@ -186,16 +186,16 @@ class _Records:
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    deploys = {deploy.id: deploy for deploy in reader.all_open_deploys()}
-    busy = {deploy.stage_id for deploy in deploys.values()}
+    deploys = {deploy.id: deploy for deploy in reader.running_deploys()}  # one that waits has no container yet
+    draining = [one for one in active if one.state is InstanceState.DRAINING]
     known = {instance.container for instance in active}
     return _Records(
         known=frozenset(known | _containers_at_work(reader, deploys.values())),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
-        drained=[one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy],
+        drained=[one for one in draining if not reader.open_deploys(one.stage_id)],
         given_up=[one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in deploys],
-        stages={one.stage_id: reader.stage(one.stage_id) for one in active},
+        stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
     )
 
 

@@ -17,11 +17,11 @@ from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatE
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
-from tagboat.ingress.files import make_directory, write_files
+from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
-from tagboat.ingress.routing import RoutingMap, map_file, routing_map
+from tagboat.ingress.routing import RoutingMap, changed_map, map_file, routing_map
 
 T = TypeVar("T")
 
@@ -104,6 +104,21 @@ class HaproxyIngress:
             self._wanted = wanted
             await self._keeper.keep(self._wanted)
             await self._follow(wanted)
+
+    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+        """Lead some hosts elsewhere, and forget those `gone`. Raises InvalidValueError as `lead` does."""
+        put = routing_map(routes)
+        left = [host for host in gone if host not in put]
+        async with self._turn, self._waking():
+            if self._wanted is None:
+                raise IngressUnavailableError("nothing was led yet that could be changed")
+            wanted = changed_map(self._wanted, put, left)
+            # Not waited for until it is on the platter: at the start, and every minute, all is written down again.
+            await asyncio.to_thread(lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False))
+            self._wanted = wanted
+            await self._keeper.keep(self._wanted)
+            for count in await self._of_each_worker(lambda worker: self._master.change(worker, put, left)):
+                log.debug("routes changed", action="ingress", changes=count)
 
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""

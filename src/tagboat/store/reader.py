@@ -145,6 +145,10 @@ class SqlReader:
         """The queued and running deploys of all stages, oldest first."""
         return self._open_deploys()
 
+    def running_deploys(self) -> list[Deploy]:
+        """The running deploys of all stages, oldest first, without those that wait."""
+        return sorted(self._all(Deploy, select(tables.deploys).where(tables.RUNNING(tables.deploys))), key=lambda one: one.id)
+
     def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
         """Those that `holder`, at work on `mine`, may begin or go on with, at most one for each stage.
 

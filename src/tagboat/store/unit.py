@@ -142,6 +142,11 @@ class UnitOfWork(SqlReader):
         self.flush()
         return super().deploys(project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit)
 
+    def running_deploys(self) -> list[Deploy]:
+        """The running deploys of all stages, oldest first."""
+        self.flush()
+        return super().running_deploys()
+
     def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
         """Those that `holder`, at work on `mine`, may begin or go on with."""
         self.flush()
