@@ -11,6 +11,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.deploy.endings import ended
 
 T = TypeVar("T")
 _RECENT = 20
@@ -312,7 +313,7 @@ def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
     """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
     if scene.own is None:
         return
-    tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
+    tx.put_instance(ended(tx, scene.own, InstanceState.FAILED, now))
     if scene.own.state is InstanceState.LIVE and scene.stage.strategy is not Strategy.RECREATE:
         for instance in scene.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))

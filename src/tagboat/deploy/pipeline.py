@@ -28,6 +28,7 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
+from tagboat.deploy.endings import ended
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
@@ -342,8 +343,7 @@ async def retire(parts: Parts, instance: Instance) -> None:
     """Stop and remove the container of a draining instance, and write that down."""
     await parts.engine.stop(instance.container)
     await parts.engine.remove(instance.container)
-    stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=parts.clock())
-    await parts.store.write(lambda tx: tx.put_instance(stopped))
+    await parts.store.write(lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock())))
 
 
 async def _forget(_last_words: str) -> None:

@@ -14,6 +14,7 @@ from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, I
 from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
+from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.journal import Scene, read_scene
 from tagboat.deploy.pipeline import retire
 
@@ -153,8 +154,7 @@ async def _retire_drained(parts: Parts, records: "_Records", instance: Instance)
 async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
     await parts.engine.remove(instance.container)
-    failed = replace(instance, state=InstanceState.FAILED, stopped_at=parts.clock())
-    await parts.store.write(lambda tx: tx.put_instance(failed))
+    await parts.store.write(lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock())))
 
 
 def _expire(parts: Parts, tx: Tx) -> None:
