@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -674,6 +675,24 @@ async def test_what_disturbs_those_at_work_is_read_and_nothing_else(store: SqlSt
     found = await store.read(lambda reader: reader.disturbed_deploys("here", mine))
     assert {deploy.id for deploy in found} == {cancelled.id, taken.id}
     assert await store.read(lambda reader: reader.disturbed_deploys("here", [])) == []
+
+
+async def test_new_ids_follow_those_on_record_whatever_the_clock_says(open_again: Open) -> None:
+    store, project = open_again(), a_project()
+    stage = a_stage(project)
+    in_a_minute = f"{time.time_ns() + 60 * 10**9:016x}00000000"
+    await add(store, project, stage, a_deploy(stage, id=in_a_minute))
+    open_again()
+    assert new_id() > in_a_minute
+
+
+async def test_no_registry_of_a_strangers_host_is_remembered(store: SqlStore) -> None:
+    memory = store._memory
+    hosts = [f"h{number}.example.com" for number in range(5)]
+    assert await store.write(lambda tx: [tx.registry_for_host(host) for host in hosts]) == [None] * 5
+    assert memory.registries == {}
+    await add(store, a_registry("h1"))
+    assert await store.write(lambda tx: tx.registry_for_host("h1.example.com")) is not None
 
 
 async def test_of_several_states_as_many_instances_come_as_are_asked_for(store: SqlStore) -> None:
