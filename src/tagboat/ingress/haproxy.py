@@ -26,6 +26,8 @@ from tagboat.ingress.routing import RoutingMap, changed_map, map_file, routing_m
 T = TypeVar("T")
 
 _WATCH_S = 1.0
+_WHOLE_LOOK_S = 60.0
+"""Seconds after which all routes are compared, though nothing has happened by which they could have changed."""
 _PAUSE_S = 0.2
 _LOOK_AGAIN_S = 0.02
 _TRIES = 3
@@ -59,6 +61,7 @@ class HaproxyIngress:
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
+        self._looked_at = -_WHOLE_LOOK_S
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -131,17 +134,23 @@ class HaproxyIngress:
             await asyncio.to_thread(end_haproxy, self._directory)
 
     async def _look_after(self) -> None:
+        """See that HAProxy does as it should: for the most part, that the same worker as last time answers is enough."""
         async with self._turn:
+            now = asyncio.get_running_loop().time()
+            if not self._look_now.is_set() and now < self._looked_at + _WHOLE_LOOK_S and await self._keeper.is_as_before():
+                return
+            self._look_now.clear()
+            self._looked_at = -_WHOLE_LOOK_S
             await self._keeper.keep(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
+            self._looked_at = now
 
     async def _next_look(self) -> None:
         await asyncio.sleep(_PAUSE_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WATCH_S - _PAUSE_S):
                 await self._look_now.wait()
-        self._look_now.clear()
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:
