@@ -1,14 +1,13 @@
 """What a server with sixty live stages costs while nothing happens, and what it keeps in memory after a thousand deploys."""
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig import READY, BenchError, Server, end, free_port, remove_images, rss_mb, show, start_until, tagboat
-from tagboat.ingress.process import end_haproxy, our_processes
+from bench.rig import BenchError, Server, free_port, remove_images, rss_mb, show, tagboat
+from tagboat.ingress.process import our_processes
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 
@@ -16,7 +15,6 @@ STAGES = 60
 _SETTLE_S = 5.0
 _LOOK_S = 30.0
 _DEPLOYS = (500, 1000)
-_SERVER = Path(__file__).with_name("memory_server.py")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,30 +67,13 @@ def _deploy_all(server: Server, host: str) -> None:
 
 def _after_deploys(data_dir: Path, host: str) -> None:
     """The engine is one in memory and every app answers at once: what grows is the server's own."""
-    port, token, ingress = free_port(), "bench-token-of-no-secrecy", free_port()
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")},
-        "TAGBOAT_PORT": str(port),
-        "TAGBOAT_DATA_DIR": str(data_dir),
-        "TAGBOAT_ADMIN_TOKEN": token,
-        "TAGBOAT_INGRESS": "haproxy",
-        "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress}",
-        "TAGBOAT_LOG_FORMAT": "json",
-        "TAGBOAT_POLL_SCHEDULE": "@every 1h",
-    }
-    with data_dir.with_suffix(".log").open("ab") as log:
-        process, ready_s = start_until((sys.executable, str(_SERVER)), READY, environ, log.fileno())
-    try:
-        server = Server(process, port, token, ready_s)
+    sizes: dict[int, float] = {}
+    with tagboat(data_dir, free_port(), in_memory=True) as server:
         _deploy_all(server, host)
         began, done = rss_mb(server.pid), STAGES
-        sizes: dict[int, float] = {}
         for wanted in _DEPLOYS:
             done += _redeploy(server, wanted - done)
             sizes[wanted] = rss_mb(server.pid)
-    finally:
-        end(process)
-        end_haproxy(data_dir / "ingress")
     few, many = _DEPLOYS
     show(f"memory after {few} deploys", [sizes[few]], f"after {STAGES}", [began], "MB", "<= 105 MB")
     show(f"memory after {many} deploys", [sizes[many]], f"after {few}", [sizes[few]], "MB", "ratio <= 1.02")
