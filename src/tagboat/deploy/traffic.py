@@ -1,6 +1,7 @@
 """Where traffic is to go, by what is on record, and making it go there."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -20,6 +21,9 @@ LEAD_EVERY_S = 60.0
 FOLLOW_S = 1.0
 """Seconds after which a replica leads its own ingress by what others have written down."""
 RETRY_S = 1.0
+_LONG_S = 0.1
+_REST = 4
+_LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
 """So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
@@ -98,16 +102,24 @@ class Traffic:
         while True:
             self._news.clear()
             pause = LEAD_EVERY_S if self._store.exclusive else FOLLOW_S
+            began = time.perf_counter()
             try:
                 await self.lead()
             except TagboatError as error:
                 log.warning("traffic not led", action="lead", reason=str(error))
                 pause = RETRY_S
+            await _rest(time.perf_counter() - began)
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
             except TimeoutError:
                 pass
+
+
+async def _rest(took_s: float) -> None:
+    """Where there are thousands of stages, news of one after the other must not have all of them read without a pause."""
+    if took_s > _LONG_S:
+        await asyncio.sleep(min(took_s * _REST, _LONGEST_REST_S))
 
 
 def routes(reader: Reader, base_domain: str) -> list[Route]:

@@ -10,7 +10,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tagboat.core.errors import SettingsError, StoreUnavailableError
-from tagboat.store.bulk import MOST_ROWS
 from tagboat.store.tables import metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -18,8 +17,11 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0010"
 """The newest migration; a test holds it against the migrations themselves."""
 
-CACHED_STATEMENTS = 8 * MOST_ROWS
+CACHED_STATEMENTS = 96
 """Statements that a connection to SQLite keeps prepared: the bulk inserts of every size into a few tables, and all others."""
+
+PAGES_KB = 400
+"""Of the file, that each connection to SQLite keeps. There are several, and the system has at hand what is in use."""
 
 LOCKED_FOR_S = 2.0
 """Seconds for which a transaction waits to be the one that writes. A webhook call may have to wait for a batch that waits, and
@@ -143,14 +145,14 @@ def _open_sqlite(path: Path) -> Engine:
     # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
-    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
+    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, pool_use_lifo=True, connect_args=kept)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
         patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience, f"cache_size=-{PAGES_KB}"):
             connection.execute(f"PRAGMA {pragma}")
         record.info["file"] = _file_id(path)
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 ANSWER_S = 4.5
 """Seconds for which the database is waited for: whoever asks must be told in words before its own patience ends, after 5 s."""
 CLOSE_S = 2.0
-READERS = 6
+READERS = 4
 """Threads that read: more would only wait for one another."""
 
 log = structlog.get_logger("tagboat.store")
