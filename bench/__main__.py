@@ -1,10 +1,21 @@
-"""`python -m bench`: all measurements in about seven minutes. Needs a Docker engine and the programs of `make test`."""
+"""`python -m bench`: all measurements in about fifteen minutes. Needs a Docker engine and the programs of `make test`."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import deploys_under_load, idle, poll_requests, poll_scale, push_time, webhook_flood, webhook_rate
+from bench import (
+    big_database,
+    burst,
+    deploys_under_load,
+    idle,
+    poll_requests,
+    poll_scale,
+    push_time,
+    rest,
+    webhook_flood,
+    webhook_rate,
+)
 from bench.rig import BenchError
 
 
@@ -16,6 +27,10 @@ def main() -> int:
         try:
             print("Push to answering", flush=True)
             push_time.measure(folder)
+            print("Many pushes at once", flush=True)
+            burst.measure(folder)
+            print("A long queue, many projects, a long history", flush=True)
+            big_database.measure(folder)
             print("Polling at rest", flush=True)
             poll_requests.measure(folder)
             print(f"{poll_scale.MANY} repositories polled by one server", flush=True)
@@ -28,6 +43,7 @@ def main() -> int:
             deploys_under_load.measure(folder)
             print("Start and rest", flush=True)
             idle.measure(folder, used)
+            rest.measure(folder)
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1

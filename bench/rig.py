@@ -28,6 +28,7 @@ _SERVE = (
     "import os, sys, pathlib; from tagboat.settings import load_settings; from tagboat.main import serve; "
     "sys.exit(serve(load_settings(os.environ, cwd=pathlib.Path('/'), is_tty=False)))"
 )
+_MEMORY_SERVER = Path(__file__).with_name("memory_server.py")
 _LIMIT_S = 60.0
 _PROBE_S = 0.05
 """Docker's proxy accepts before the container has a network, and then waits a second for a lost packet: ask anew instead."""
@@ -85,8 +86,11 @@ class Server:
 
 
 @contextmanager
-def tagboat(data_dir: Path, ingress_port: int | None = None) -> Iterator[Server]:
-    """Run a server on `data_dir` until the block ends, HAProxy at `ingress_port` if given; stderr goes to `DATA_DIR.log`."""
+def tagboat(data_dir: Path, ingress_port: int | None = None, *, in_memory: bool = False, **settings: str) -> Iterator[Server]:
+    """Run a server on `data_dir` until the block ends, HAProxy at `ingress_port` if given; stderr goes to `DATA_DIR.log`.
+
+    One `in_memory` has no engine but a make-believe one. `settings` are more variables of its environment.
+    """
     port, token = free_port(), secrets.token_urlsafe(24)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
     environ |= {
@@ -99,8 +103,9 @@ def tagboat(data_dir: Path, ingress_port: int | None = None) -> Iterator[Server]
     }
     if ingress_port is not None:
         environ |= {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}"}
+    command = (sys.executable, str(_MEMORY_SERVER)) if in_memory else _command()
     with data_dir.with_suffix(".log").open("ab") as log:
-        process, ready_s = start_until(_command(), READY, environ, log.fileno())
+        process, ready_s = start_until(command, READY, environ | settings, log.fileno())
     try:
         yield Server(process, port, token, ready_s)
     finally:

@@ -14,7 +14,7 @@ from tests.support.images import push_image
 LOAD_S = 3
 ROUNDS = 3
 CONCURRENCY = 32
-_SCRIPT = """
+SCRIPT = """
 local threads = 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
 function init(args) image, prefix, distinct, sent = args[1], args[2], args[3] == "distinct", 0 end
@@ -42,7 +42,7 @@ class Load:
 def measure(folder: Path, data_dir: Path) -> None:
     """Print calls a second and p99 of every kind of call, and of the peer, loaded by turns; leaves a used `data_dir`."""
     script = folder / "load.lua"
-    script.write_text(_SCRIPT)
+    script.write_text(SCRIPT)
     with docker_registry() as registry, tagboat(data_dir) as server:
         image = f"{registry.host}/bench/hooked"
         push_image(registry.host, "bench/hooked", "v1")
@@ -64,19 +64,20 @@ def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
         for outcome, tags in kinds:
             server.call("PATCH", f"/api/stages/{stage}", {"auto_deploy": outcome == "queued"})
             words = (image, f"{outcome}{turn}", tags)
-            own[outcome, tags].append(_load(script, own_url, words))
+            own[outcome, tags].append(load(script, own_url, words))
             server.await_rest()
             # A fresh one each time, ended at once: it answers before it has run the command, and what it still had to run
             # would slow down whatever is measured next.
             with _peer(script.parent) as peer_url:
-                peer[outcome, tags].append(_load(script, peer_url, words))
+                peer[outcome, tags].append(load(script, peer_url, words))
     for kind in kinds:
         name = f"{kind[0]}, {kind[1]} tag{'s' if kind[1] == 'distinct' else ''}"
         show(name, [x.rate for x in own[kind]], "webhook, /bin/true", [x.rate for x in peer[kind]], "calls/s")
         show(f"{name}: p99", [x.p99_ms for x in own[kind]], "webhook, /bin/true", [x.p99_ms for x in peer[kind]], "ms")
 
 
-def _load(script: Path, url: str, words: tuple[str, ...]) -> Load:
+def load(script: Path, url: str, words: tuple[str, ...]) -> Load:
+    """Load `url` with what `script`, a file of SCRIPT, makes of `words`. Raises BenchError where a call fails."""
     command = ["wrk", "-t2", f"-c{CONCURRENCY}", f"-d{LOAD_S}s", "-s", str(script), url, "--", *words]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rate, p99_ms, errors = next(line for line in said.splitlines() if line.startswith("RESULT ")).split()[1:]

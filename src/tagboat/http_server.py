@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUESTS_GRACE_S = 2
 BACKLOG = 4096
+TICK_S = 1.0
 REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
 
@@ -45,6 +46,7 @@ class HttpServer(uvicorn.Server):
         )
         self.on_ready: Callable[[], None] = lambda: None
         self.faulty = False
+        self._stopping = asyncio.Event()
 
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's signature
         """Start, then say so."""
@@ -56,9 +58,17 @@ class HttpServer(uvicorn.Server):
         """Leave the signals to whoever runs this: raised again at the end, they would make the exit code other than 0."""
         yield
 
+    async def main_loop(self) -> None:
+        """Wait for the end, and renew the date that answers bear each second: Uvicorn itself looks ten times as often."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._stopping.wait()
+
     def stop(self) -> None:
         """Stop taking requests."""
         self.should_exit = True
+        self._stopping.set()
 
     def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
         """Stop when a task that works beside the API ends by itself: half a server would deceive."""

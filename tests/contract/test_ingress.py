@@ -137,6 +137,25 @@ async def test_a_stage_without_a_live_instance_says_so(world: World) -> None:
     assert await world.ask(HOST) == "not live"
 
 
+async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:
+    blue, green = await world.serve("blue"), await world.serve("green")
+    hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"]
+    await world.ingress.lead([Route(host, Way.OPEN, blue) for host in hosts[:3]])
+    await world.ingress.change([Route(hosts[0], Way.OPEN, green), Route(hosts[3], Way.OPEN, green)], [hosts[1]])
+    assert [await world.ask(host) for host in hosts] == ["green", "unknown", "blue", "green"]
+    await world.ingress.change([Route(hosts[2], Way.NONE)], [hosts[0], "never.localhost"])
+    assert [await world.ask(host) for host in hosts] == ["unknown", "unknown", "not live", "green"]
+    await world.ingress.change([], [])
+    assert [await world.ask(host) for host in hosts] == ["unknown", "unknown", "not live", "green"]
+
+
+async def test_a_host_both_led_and_gone_is_led(world: World) -> None:
+    blue = await world.serve("blue")
+    await world.ingress.lead([])
+    await world.ingress.change([Route(HOST, Way.OPEN, blue)], [HOST])
+    assert await world.ask(HOST) == "blue"
+
+
 async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("gone.localhost", Way.OPEN, blue)])

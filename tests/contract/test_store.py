@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, RegistryKind, Stage, Strategy
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -26,6 +28,7 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
+from tagboat.core.hosts import HostClaim
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -34,6 +37,7 @@ from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
+from tagboat.store.reader import SqlReader
 from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
@@ -551,6 +555,155 @@ async def test_instances_by_stage_and_state(store: SqlStore) -> None:
 
 
 # Tags.
+
+
+async def test_instances_that_ended_last_come_first_whenever_they_began(store: SqlStore) -> None:
+    project = a_project()
+    stage, other = a_stage(project), a_stage(project, "other")
+    deploy, elsewhere = a_deploy(stage), a_deploy(other)
+    first, second, third = [
+        replace(an_instance(deploy, state), stopped_at=NOW + timedelta(minutes=minute))
+        for state, minute in ((InstanceState.STOPPED, 3), (InstanceState.FAILED, 2), (InstanceState.STOPPED, 1))
+    ]
+    others = [an_instance(deploy), replace(an_instance(elsewhere, InstanceState.STOPPED), stopped_at=NOW)]
+    await add(store, project, stage, other, deploy, elsewhere, first, second, third, *others)
+
+    async def recent(states: list[InstanceState], limit: int) -> list[Instance]:
+        return await store.read(lambda reader: reader.recent_instances(stage.id, states, limit))
+
+    assert await recent([InstanceState.STOPPED, InstanceState.FAILED], 9) == [first, second, third]
+    assert await recent([InstanceState.STOPPED, InstanceState.FAILED], 2) == [first, second]
+    assert await recent([InstanceState.STOPPED], 2) == [first, third]
+    assert await recent([InstanceState.LIVE], 2) == []
+
+
+# Hosts.
+
+
+def label(claims: Iterable[HostClaim]) -> set[tuple[str, str, bool]]:
+    return {(claim.stage_id, claim.host, claim.is_domain) for claim in claims}
+
+
+async def test_which_hosts_stages_claim_follows_their_names_and_domains(store: SqlStore) -> None:
+    project = a_project("app")
+    stage, other = a_stage(project, "dev", domains=("shop.example.com",)), a_stage(project, "prod")
+    await add(store, project, stage, other)
+    asked = ["app-dev", "app-prod", "shop.example.com", "new-dev", "new-prod", "nowhere"]
+
+    async def claims() -> set[tuple[str, str, bool]]:
+        return label(await store.read(lambda reader: reader.host_claims(asked)))
+
+    assert await claims() == {
+        (stage.id, "app-dev", False),
+        (stage.id, "shop.example.com", True),
+        (other.id, "app-prod", False),
+    }
+    await store.write(lambda tx: tx.put_project(replace(project, name="new")))
+    await store.write(lambda tx: tx.put_stage(replace(stage, domains=())))
+    assert await claims() == {(stage.id, "new-dev", False), (other.id, "new-prod", False)}
+    await store.write(lambda tx: tx.delete_stage(other.id))
+    assert await claims() == {(stage.id, "new-dev", False)}
+
+
+async def test_what_two_stages_claim_is_on_record_for_both(store: SqlStore) -> None:
+    """From before there was a rule against it."""
+    one, two = a_project("a"), a_project("a-b")
+    stages = [a_stage(one, "b-c"), a_stage(two, "c")]
+    await add(store, one, two, *stages)
+    found = await store.read(lambda reader: reader.host_claims(["a-b-c"]))
+    assert {claim.stage_id for claim in found} == {stage.id for stage in stages}
+
+
+async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_the_start(open_again: Open) -> None:
+    store, project = open_again(), a_project("app")
+    stage, other = a_stage(project, domains=("shop.example.com",)), a_stage(project, "prod")
+    await add(store, project, stage, other)
+
+    def as_before(tx: Tx) -> None:
+        cast("SqlReader", tx)._connection.execute(delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id))
+
+    await store.write(as_before)
+    assert await store.read(lambda reader: reader.host_claims(["app-dev"])) == []
+    found = await open_again().read(lambda reader: reader.host_claims(["app-dev", "shop.example.com", "app-prod"]))
+    assert label(found) == {
+        (stage.id, "app-dev", False),
+        (stage.id, "shop.example.com", True),
+        (other.id, "app-prod", False),
+    }
+
+
+async def test_stages_of_which_little_is_asked(store: SqlStore) -> None:
+    project = a_project()
+    lasting, mortal, several = a_stage(project, "a"), a_stage(project, "b", ttl_h=3), a_stage(project, "c", max_instances=3)
+    deploys = [a_deploy(lasting), a_deploy(several)]
+    live = [an_instance(deploy) for deploy in deploys]
+    ended = an_instance(deploys[1], InstanceState.STOPPED)
+    second = an_instance(deploys[1])
+    await add(store, project, lasting, mortal, several, *deploys, *live, ended, second)
+    assert await store.read(lambda reader: reader.stages_with_ttl()) == [mortal]
+    assert await store.read(lambda reader: reader.side_by_side()) == [second, live[1]]
+
+
+# Looks for work.
+
+
+async def test_claims_are_renewed_for_whoever_has_them_still(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project, max_instances=3)
+    before, until = NOW, NOW + timedelta(seconds=15)
+    claimed = partial(replace, status=DeployStatus.RUNNING, claimed_until=before)
+    mine = claimed(a_deploy(stage), claimed_by="here")
+    taken = claimed(a_deploy(stage), claimed_by="there")
+    await add(store, project, stage, mine, taken)
+    await store.write(lambda tx: tx.open_deploys(stage.id))  # read by now, and remembered where nobody else writes
+    await store.write(lambda tx: tx.renew_claims("here", [mine.id, taken.id], until))
+    for look in (store.read, store.write):
+        found = await look(lambda tx: tx.open_deploys(stage.id))
+        assert [deploy.claimed_until for deploy in found] == [until, before]
+
+
+async def test_what_disturbs_those_at_work_is_read_and_nothing_else(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by="here")
+    quiet, cancelled, taken = (
+        claimed(a_deploy(stage), **change) for change in ({}, {"cancelling": True}, {"claimed_by": "x"})
+    )
+    other = claimed(a_deploy(stage), cancelling=True)
+    await add(store, project, stage, quiet, cancelled, taken, other)
+    mine = [quiet.id, cancelled.id, taken.id]
+    found = await store.read(lambda reader: reader.disturbed_deploys("here", mine))
+    assert {deploy.id for deploy in found} == {cancelled.id, taken.id}
+    assert await store.read(lambda reader: reader.disturbed_deploys("here", [])) == []
+
+
+async def test_new_ids_follow_those_on_record_whatever_the_clock_says(open_again: Open) -> None:
+    store, project = open_again(), a_project()
+    stage = a_stage(project)
+    in_a_minute = f"{time.time_ns() + 60 * 10**9:016x}00000000"
+    await add(store, project, stage, a_deploy(stage, id=in_a_minute))
+    open_again()
+    assert new_id() > in_a_minute
+
+
+async def test_no_registry_of_a_strangers_host_is_remembered(store: SqlStore) -> None:
+    memory = store._memory
+    hosts = [f"h{number}.example.com" for number in range(5)]
+    assert await store.write(lambda tx: [tx.registry_for_host(host) for host in hosts]) == [None] * 5
+    assert memory.registries == {}
+    await add(store, a_registry("h1"))
+    assert await store.write(lambda tx: tx.registry_for_host("h1.example.com")) is not None
+
+
+async def test_of_several_states_as_many_instances_come_as_are_asked_for(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    ended = [InstanceState.STOPPED, InstanceState.FAILED] * 3
+    instances = [an_instance(deploy, state) for state in ended]
+    await add(store, project, stage, deploy, *instances)
+    found = await store.read(lambda reader: reader.instances(stage_id=stage.id, states=set(ended), limit=3))
+    assert found == instances[:2:-1]
 
 
 async def test_of_a_known_tag_only_a_new_digest_is_taken(store: SqlStore) -> None:

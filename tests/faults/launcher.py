@@ -105,20 +105,23 @@ def name_of_question(_: Master, line: str, *__: object) -> str:
 def install_points(orders: Orders) -> None:
     for call in ENGINE_CALLS:
         put_around(DockerEngine, call, f"engine.{call}", orders)
-    for call in ("lead", "in_flight"):
+    for call in ("lead", "change", "in_flight"):
         put_around(HaproxyIngress, call, f"ingress.{call}", orders)
     setattr(SqlStore, SqlStore.write.__name__, with_points(SqlStore.write, name_of_write, orders))
     setattr(Master, Master._ask.__name__, with_points(Master._ask, name_of_question, orders))
     haproxy: Any = import_module("tagboat.ingress.haproxy")
-    write_files = haproxy.write_files
+    for call in ("write_files", "write_file"):
+        setattr(haproxy, call, _writing_with_points(getattr(haproxy, call), orders))
 
-    def write_with_points(*args: Any) -> None:  # noqa: ANN401 - whatever it takes
+
+def _writing_with_points(write: Callable[..., None], orders: Orders) -> Callable[..., None]:
+    def write_with_points(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it takes
         point = orders.number("ingress.write_files")
         orders.pass_by(f"{point} before")
-        write_files(*args)
+        write(*args, **kwargs)
         orders.pass_by(f"{point} after")
 
-    haproxy.write_files = write_with_points
+    return write_with_points
 
 
 def put_around(owner: type, call: str, name: str, orders: Orders) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,7 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, inspect, text
 
 import tagboat.store.migrations
-from tagboat.core.errors import SettingsError
+from tagboat.core.errors import SettingsError, StoreUnavailableError
+from tagboat.store import database, open_store
 from tagboat.store.database import HEAD, begin_write, current_revision, migrate, open_database, upgrade
 from tagboat.store.tables import metadata
 from tests.support.postgres import Postgres
@@ -142,3 +144,36 @@ def test_a_url_that_is_none_is_refused_without_being_repeated(tmp_path: Path) ->
     with pytest.raises(SettingsError, match="TAGBOAT_DATABASE_URL") as raised:
         open_database("hunter2 is no url", tmp_path)
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_database_that_a_newer_tagboat_has_used_is_refused_in_one_line(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingsError) as raised:
+        migrate(engine)
+    assert "a newer Tagboat has used the database: its schema is 9999" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_migration_does_not_wait_without_end_for_a_table_in_use(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.new_database()
+    older = open_database(url, tmp_path)
+    command_to("0008", older)
+    monkeypatch.setattr(database, "MIGRATION_LOCKED_FOR_S", 0.2)
+    with older.begin() as connection:
+        connection.execute(text("LOCK TABLE instances"))
+        with pytest.raises(StoreUnavailableError, match="lock timeout"):
+            open_store(url, tmp_path)
+    open_store(url, tmp_path).close()
+    older.dispose()
+
+
+def command_to(revision: str, engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(tagboat.store.migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

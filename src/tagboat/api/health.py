@@ -27,14 +27,30 @@ class Rounds:
 
     def __init__(self) -> None:
         self._under_way: asyncio.Task[dict[str, str]] | None = None
+        self._reading: asyncio.Future[object] | None = None
 
     async def ask(self, parts: ApiParts) -> dict[str, str]:
         """What the round under way finds, or a new one."""
         if self._under_way is None:
-            self._under_way = asyncio.create_task(_round(parts))
+            self._under_way = asyncio.create_task(self._round(parts))
             self._under_way.add_done_callback(self._end)
         # Whoever hangs up takes nothing from the others.
         return await asyncio.shield(self._under_way)
+
+    async def _round(self, parts: ApiParts) -> dict[str, str]:
+        database, engine, ingress = await asyncio.gather(
+            _check("database", self._read(parts)),
+            _check("engine", parts.engine.version()),
+            _check("ingress", _ask(parts.ingress_trouble)) if parts.ingress_trouble else _none(),
+        )
+        return {"database": database, "engine": engine, "ingress": ingress}
+
+    async def _read(self, parts: ApiParts) -> None:
+        """Read something, unless the database has yet to answer the round before: then that is waited for."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(parts.store.read(lambda reader: reader.setting(INSTALLATION_ID)))
+            self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether or not anybody waits
+        await asyncio.shield(self._reading)
 
     def _end(self, _: asyncio.Task[dict[str, str]]) -> None:
         self._under_way = None
@@ -48,15 +64,6 @@ async def get_health(request: Request, parts: Parts, response: Response) -> sche
     well = checks["database"] == "ok"
     response.status_code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     return schemas.Health(status="ok" if well else "unavailable", version=parts.version, checks=checks)
-
-
-async def _round(parts: ApiParts) -> dict[str, str]:
-    database, engine, ingress = await asyncio.gather(
-        _check("database", parts.store.read(lambda reader: reader.setting(INSTALLATION_ID))),
-        _check("engine", parts.engine.version()),
-        _check("ingress", _ask(parts.ingress_trouble)) if parts.ingress_trouble else _none(),
-    )
-    return {"database": database, "engine": engine, "ingress": ingress}
 
 
 async def _ask(trouble: Callable[[], Awaitable[str | None]]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -14,6 +14,7 @@ from tagboat.core.ports import Engine, Probe, Store, TagSource
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
+from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.traffic import Traffic
 
@@ -30,7 +31,8 @@ log = structlog.get_logger("tagboat.deploy")
 class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
-    `traffic` is None where no ingress leads any: every instance is then reached at its own port.
+    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `places` are shared by all
+    deploys at work: whoever only waits rests meanwhile.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class Parts:
     installation: str
     tally: Tally
     traffic: Traffic | None = None
+    places: Places = field(default_factory=Places)
 
 
 ROLE = "tagboat.role"
@@ -93,7 +96,8 @@ class Containers:
         container = await self._begun_release(scene) or await self._begin_release(scene)
         limit_s = release_timeout_s(scene.config.options)
         try:
-            status = await self._until_ended(container, limit_s)
+            async with self._parts.places.rest():
+                status = await self._until_ended(container, limit_s)
         except TimeoutError:
             await self._engine.stop(container)
             reason = (

@@ -24,6 +24,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.deploy.endings import ended
 from tagboat.deploy.scene import Scene, read_scene
 
 T = TypeVar("T")
@@ -343,7 +344,7 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: boo
 def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
     """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
     if scene.own is not None:
-        tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
+        tx.put_instance(ended(tx, scene.own, InstanceState.FAILED, now))
     if not scene.deploy.made_way:
         for instance in scene.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))

@@ -40,6 +40,7 @@ from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
+from tagboat.deploy.endings import ended
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
@@ -185,7 +186,8 @@ class Pipeline:
                 self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
                 log.warning("step will be tried again", action=name.value, reason=str(error), wait_s=wait)
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
-                await asyncio.sleep(wait)
+                async with self._parts.places.rest():
+                    await asyncio.sleep(wait)
 
     async def _unless_moved_on(self) -> None:
         """Raise where the tag points to another image by now: many registries drop the one of before at once."""
@@ -284,8 +286,8 @@ class Pipeline:
     async def _stop_old(self) -> None:
         """Make way for an app that cannot run twice; who asks for it waits meanwhile."""
         await self._journal.make_way()
-        await self._lead()
         scene = await self._journal.scene()
+        await self._lead(scene.stage)
         await self._drained(scene.others_that(InstanceState.DRAINING), scene.stage)
         for instance in scene.others:
             await self._engine.stop(instance.handle)
@@ -293,7 +295,8 @@ class Pipeline:
     async def _check(self) -> Step:
         scene = await self._journal.scene()
         await self._wake(scene)
-        reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
+        async with self._parts.places.rest():
+            reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
         return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
 
     async def _wake(self, scene: Scene) -> None:
@@ -310,7 +313,7 @@ class Pipeline:
             await self._journal.advance(
                 None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances, watched=proven)
             )
-        await self._lead()
+        await self._lead(scene.stage)
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
 
@@ -324,7 +327,8 @@ class Pipeline:
         # Where the two cannot run at once, the old one is stopped and not warm: the new one is watched to the end.
         successor = Successor(self._parts, scene.own, may_cut=not scene.deploy.made_way)
         try:
-            reason = await self._health(scene).watch(scene.stage.watch_s, successor.takes_over)
+            async with self._parts.places.rest():
+                reason = await self._health(scene).watch(scene.stage.watch_s, successor.takes_over)
         except DeployFailedError as error:
             raise _SickenedError(str(error)) from error
         finally:
@@ -342,7 +346,10 @@ class Pipeline:
         return Step(StepName.DRAIN, StepStatus.DONE, detail=await self._drained(scene.retired, scene.stage))
 
     async def _drained(self, old: Sequence[Instance], stage: Stage) -> str:
-        return await self._parts.traffic.drained(old, stage.drain_timeout_s) if self._parts.traffic is not None else ""
+        if self._parts.traffic is None:
+            return ""
+        async with self._parts.places.rest():
+            return await self._parts.traffic.drained(old, stage.drain_timeout_s)
 
     async def _retire(self) -> Step:
         scene = await self._journal.scene()
@@ -375,9 +382,9 @@ class Pipeline:
             deploy.project_id, deploy.stage_id, deploy.tag, tx=tx, trigger=deploy.trigger, force=deploy.force
         )
 
-    async def _lead(self) -> None:
+    async def _lead(self, stage: Stage) -> None:
         if self._parts.traffic is not None:
-            await self._parts.traffic.lead()
+            await self._parts.traffic.lead_stage(stage.id)
 
     def _health(self, scene: Scene) -> Health:
         if scene.own is None:
@@ -389,8 +396,7 @@ async def retire(parts: Parts, instance: Instance) -> None:
     """Stop and remove the container of a draining instance, and write that down."""
     await parts.engine.stop(instance.handle)
     await parts.engine.remove(instance.handle)
-    stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=parts.clock())
-    await parts.store.write(lambda tx: tx.put_instance(stopped))
+    await parts.store.write(lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock())))
 
 
 async def _forget(_last_words: str) -> None:

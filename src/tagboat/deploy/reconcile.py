@@ -20,9 +20,9 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_container, role_of
+from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.pipeline import retire
 from tagboat.deploy.scene import read_scene
@@ -78,22 +78,23 @@ async def sweep(parts: Parts) -> None:
     no record knows are removed, as is what finished deploys left draining or starting, and what has outlived its stage's
     `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
-    await parts.store.write(partial(_expire, parts))
+    if await parts.store.read(partial(_expired, parts)):
+        await parts.store.write(partial(_expire, parts))
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
     running = {key for one in containers if one.running or one.restarting for key in (one.id, one.name)}
-    failures = await _do_all(partial(_revive, parts, one) for one in records.live if one.handle not in running)
-    if parts.traffic is not None:
-        # Nothing is removed before traffic is known to be led elsewhere.
+    revivals = [partial(_revive, parts, one) for one in records.live if one.handle not in running]
+    failures = await _do_all(revivals)
+    removals = [
+        *(partial(_remove_orphan, parts, one) for one in containers if not records.knows(one)),
+        *(partial(_retire_drained, parts, records, one) for one in records.drained),
+        *(partial(_give_up, parts, one) for one in records.given_up),
+    ]
+    if parts.traffic is not None and (revivals or removals):
+        # What was revived may be at another port, and nothing is removed before traffic is known to be led elsewhere.
         await parts.traffic.lead()
-    failures += await _do_all(
-        [
-            *(partial(_remove_orphan, parts, one) for one in containers if not records.knows(one)),
-            *(partial(_retire_drained, parts, records, one) for one in records.drained),
-            *(partial(_give_up, parts, one) for one in records.given_up),
-        ]
-    )
+    failures += await _do_all(removals)
     if failures:
         raise failures[0]
 
@@ -184,17 +185,23 @@ async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
     for container in await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id}):
         await parts.engine.remove(container.id)
-    failed = replace(instance, state=InstanceState.FAILED, stopped_at=parts.clock())
-    await parts.store.write(lambda tx: tx.put_instance(failed))
+    await parts.store.write(lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock())))
 
 
 def _expire(parts: Parts, tx: Tx) -> None:
     """Lead traffic away from what has outlived its stage's `ttl_h`."""
+    for instance in _expired(parts, tx):
+        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+
+
+def _expired(parts: Parts, reader: Reader) -> list[Instance]:
     now = parts.clock()
-    for stage in [stage for _, stage in lanes(tx) if stage.ttl_h is not None]:
-        for instance in tx.instances(stage_id=stage.id, states=[InstanceState.LIVE]):
-            if instance.started_at + timedelta(hours=stage.ttl_h or 0) <= now:
-                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+    return [
+        instance
+        for stage in reader.stages_with_ttl()
+        for instance in reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
+        if instance.started_at + timedelta(hours=stage.ttl_h or 0) <= now
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +223,23 @@ class _Records:
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    deploys = {deploy.id: deploy for deploy in reader.all_open_deploys()}
-    busy = {deploy.stage_id for deploy in deploys.values() if deploy.begun}
+    deploys = {deploy.id for deploy in reader.running_deploys()}  # one that waits has no container yet
+    draining = _that(active, InstanceState.DRAINING)
     kept = _kept(active)
     return _Records(
         working=frozenset(deploys),
         serving=frozenset(one.deploy_id for one in active),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
-        drained=[one for one in _that(active, InstanceState.DRAINING) if one.stage_id not in busy and one.id not in kept],
+        drained=[one for one in draining if one.id not in kept and not _is_changing(reader, one.stage_id)],
         given_up=[one for one in _that(active, InstanceState.STARTING) if one.deploy_id not in deploys],
-        stages={one.stage_id: reader.stage(one.stage_id) for one in active},
+        stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
     )
+
+
+def _is_changing(reader: Reader, stage_id: str) -> bool:
+    """Whether a deploy is at work in the stage, which retires what drains there by itself."""
+    return any(deploy.begun for deploy in reader.open_deploys(stage_id))
 
 
 def _that(instances: Iterable[Instance], state: InstanceState) -> list[Instance]:

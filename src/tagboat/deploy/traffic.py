@@ -1,6 +1,7 @@
 """Where traffic is to go, by what is on record, and making it go there."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -9,7 +10,8 @@ import structlog
 
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import IngressUnavailableError, TagboatError
+from tagboat.core.errors import IngressUnavailableError, NotFoundError, TagboatError
+from tagboat.core.hosts import looked_up_as
 from tagboat.core.lanes import lanes
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
@@ -19,11 +21,14 @@ LEAD_EVERY_S = 60.0
 FOLLOW_S = 1.0
 """Seconds after which a replica leads its own ingress by what others have written down."""
 RETRY_S = 1.0
+_LONG_S = 0.1
+_REST = 4
+_LONGEST_REST_S = 5.0
 _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
 """So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
-_Claim = tuple[int, datetime]
-"""What a claim to a host goes by: whose it is, and since when there has been the stage."""
+_Claim = tuple[int, datetime, str]
+"""What a claim to a host goes by: whose it is, and since when there has been the stage; at the end its id."""
 _OF_STAGE, _OF_INSTANCE = 0, 1
 
 log = structlog.get_logger("tagboat.traffic")
@@ -38,12 +43,34 @@ class Traffic:
         self._base_domain = base_domain
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
+        self._owners: dict[str, str] | None = None  # the stage whose each host is, None before it is known what is in force
 
     async def lead(self) -> None:
         """Return once traffic goes where the records say now. Raises IngressUnavailableError, StoreUnavailableError."""
         async with self._turn:
-            found = await self._store.read(lambda reader: routes(reader, self._base_domain))
-            await self._ingress.lead(found)
+            await self._lead_all()
+
+    async def lead_stage(self, stage_id: str) -> None:
+        """Return once one stage's traffic goes where the records say now; no other is looked at. Raises as `lead`."""
+        async with self._turn:
+            if self._owners is None:
+                await self._lead_all()
+            else:
+                await self._lead_one(stage_id, self._owners)
+
+    async def _lead_all(self) -> None:
+        self._owners = None
+        found = await self._store.read(lambda reader: _routes_by_stage(reader, self._base_domain))
+        await self._ingress.lead([route for of_stage in found.values() for route in of_stage])
+        self._owners = {route.host: stage_id for stage_id, of_stage in found.items() for route in of_stage}
+
+    async def _lead_one(self, stage_id: str, owners: dict[str, str]) -> None:
+        found = await self._store.read(lambda reader: _routes_of(reader, stage_id, self._base_domain))
+        gone = {host for host, owner in owners.items() if owner == stage_id} - {route.host for route in found}
+        self._owners = None  # should it fail, nobody knows what is in force
+        await self._ingress.change(found, gone)
+        left = {host: owner for host, owner in owners.items() if host not in gone}
+        self._owners = left | {route.host: stage_id for route in found}
 
     async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
         """Wait until these answer no request any more, at most `limit_s` seconds; how that came out, in words."""
@@ -75,11 +102,13 @@ class Traffic:
         while True:
             self._news.clear()
             pause = LEAD_EVERY_S if self._store.exclusive else FOLLOW_S
+            began = time.perf_counter()
             try:
                 await self.lead()
             except TagboatError as error:
                 log.warning("traffic not led", action="lead", reason=str(error))
                 pause = RETRY_S
+            await _rest(time.perf_counter() - began)
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
@@ -87,11 +116,21 @@ class Traffic:
                 pass
 
 
+async def _rest(took_s: float) -> None:
+    """Where there are thousands of stages, news of one after the other must not have all of them read without a pause."""
+    if took_s > _LONG_S:
+        await asyncio.sleep(min(took_s * _REST, _LONGEST_REST_S))
+
+
 def routes(reader: Reader, base_domain: str) -> list[Route]:
     """A route for every host of every stage, and of its instances. Of two that claim one host, the older stage has it.
 
     What is a stage's comes before what is an instance's.
     """
+    return [route for of_stage in _routes_by_stage(reader, base_domain).values() for route in of_stage]
+
+
+def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
     for instance in reader.instances(states=ACTIVE_STATES):  # newest first
@@ -100,19 +139,65 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
         elif instance.host_port:
             live[instance.stage_id].append(instance)
     # Without an instance only until the deploy at work has started one, or has started the old one again.
-    restarting = changing & {one.stage_id for one in reader.all_open_deploys() if one.status is DeployStatus.RUNNING}
+    restarting = changing & {one.stage_id for one in reader.running_deploys()}
     found: dict[str, tuple[_Claim, Route]] = {}
     for project, stage in lanes(reader):
         running = live.get(stage.id, ())
-        of_stage = _stage_routes(project, stage, running, base_domain, restarts=stage.id in restarting)
-        _claim(found, (_OF_STAGE, stage.created_at), of_stage)
-        _claim(found, (_OF_INSTANCE, stage.created_at), _instance_routes(project, stage, running, base_domain))
-    return [route for _, route in found.values()]
+        _claim_all(found, project, stage, running, base_domain, restarts=stage.id in restarting)
+    sorted_out: dict[str, list[Route]] = defaultdict(list)
+    for (_, _, stage_id), route in found.values():
+        sorted_out[stage_id].append(route)
+    return sorted_out
 
 
-def _claim(found: dict[str, tuple[_Claim, Route]], claim: _Claim, wanted: Iterable[Route]) -> None:
+def _routes_of(reader: Reader, stage_id: str, base_domain: str) -> list[Route]:
+    """What `routes` has for one stage, none for one that was deleted, found by looking at those alone that claim its hosts."""
+    mine = _claims_of(reader, stage_id, base_domain)
+    asked = [text for host in mine for text in looked_up_as(host, base_domain)]
+    rivals = {claim.stage_id for claim in reader.host_claims(asked)}
+    if any(kind == _OF_INSTANCE for (kind, _, _), _ in mine.values()):
+        rivals |= {one.stage_id for one in reader.side_by_side()}
+    theirs: dict[str, tuple[_Claim, Route]] = {}
+    for rival in rivals - {stage_id}:
+        _claim(theirs, _claims_of(reader, rival, base_domain).values())
+    return [route for host, (claim, route) in mine.items() if host not in theirs or claim < theirs[host][0]]
+
+
+def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tuple[_Claim, Route]]:
+    try:
+        stage = reader.stage(stage_id)
+    except NotFoundError:
+        return {}
+    active = reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
+    live = [one for one in active if one.state is InstanceState.LIVE]
+    restarts = len(live) < len(active) and any(
+        deploy.status is DeployStatus.RUNNING for deploy in reader.open_deploys(stage_id)
+    )
+    found: dict[str, tuple[_Claim, Route]] = {}
+    running = [one for one in live if one.host_port]
+    _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, restarts=restarts)
+    return found
+
+
+def _claim_all(
+    found: dict[str, tuple[_Claim, Route]],
+    project: Project,
+    stage: Stage,
+    live: Sequence[Instance],
+    base_domain: str,
+    *,
+    restarts: bool,
+) -> None:
+    """Put in what a stage and its instances claim."""
+    of_stage = _stage_routes(project, stage, live, base_domain, restarts=restarts)
+    _claim(found, (((_OF_STAGE, stage.created_at, stage.id), route) for route in of_stage))
+    of_instances = _instance_routes(project, stage, live, base_domain)
+    _claim(found, (((_OF_INSTANCE, stage.created_at, stage.id), route) for route in of_instances))
+
+
+def _claim(found: dict[str, tuple[_Claim, Route]], wanted: Iterable[tuple[_Claim, Route]]) -> None:
     """Put in what is wanted where nothing with an older claim is."""
-    for route in wanted:
+    for claim, route in wanted:
         if route.host not in found or claim < found[route.host][0]:
             found[route.host] = (claim, route)
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
@@ -53,7 +54,7 @@ class Undo:
             return
         trouble = await self._swap_back(scene) if scene.deploy.made_way else []
         try:
-            await self._patiently(StepName.SWITCH, self._lead)
+            await self._patiently(StepName.SWITCH, partial(self._lead, scene.stage))
         except DeployFailedError as error:
             # What might still be sent requests is left running, for the sweep that comes once traffic is known to be led.
             trouble.append(f"traffic could not be led: {error}")
@@ -70,7 +71,7 @@ class Undo:
         if scene.deploy.failed_step is None and scene.deploy.made_way and before_switch:
             await self._make_way_back(scene)
             await self._parts.store.write(partial(_requeue, scene))
-            await self._lead()
+            await self._lead(scene.stage)
         else:
             await self._journal.change(claimed_by=None, claimed_until=None)
 
@@ -89,13 +90,14 @@ class Undo:
         """Remove the new instance, once it has answered what it was sent while it was live."""
         made = await self._journal.made_live()
         if made is not None and self._parts.traffic is not None:
-            await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
+            async with self._parts.places.rest():
+                await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
         await self._containers.discard(scene, self._journal.keep_log)
 
     async def _swap_back(self, scene: Scene) -> list[str]:
         """Put the old instance of an app that cannot run twice back in the place of the new one; what went wrong."""
         try:
-            await self._lead()  # who asks waits until the old one is back
+            await self._lead(scene.stage)  # who asks waits until the old one is back
         except (IngressError, InvalidValueError) as error:
             log.warning("traffic not held", action="undo", reason=str(error))
         await self._remove_own(scene)
@@ -116,11 +118,12 @@ class Undo:
     async def _revive(self, instance: Instance, scene: Scene) -> None:
         config = await self._journal.config_of(instance) or scene.config
         await self._patiently(StepName.START, partial(self._engine.start, instance.handle))
-        await Health(self._engine, self._parts.probe, instance, config).until_healthy(scene.stage.health_timeout_s)
+        async with self._parts.places.rest():
+            await Health(self._engine, self._parts.probe, instance, config).until_healthy(scene.stage.health_timeout_s)
 
-    async def _lead(self) -> None:
+    async def _lead(self, stage: Stage) -> None:
         if self._parts.traffic is not None:
-            await self._parts.traffic.lead()
+            await self._parts.traffic.lead_stage(stage.id)
 
 
 def _ended(deploy: Deploy) -> DeployStatus:

@@ -14,6 +14,7 @@ from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, T
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Parts, last_words
+from tagboat.deploy.endings import ended
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import taken_back
 
@@ -89,7 +90,7 @@ async def _watch_patiently(parts: Parts, instance: Instance) -> None:
 async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
     """Lead traffic to what serves again, and remove the container once it answers no request any more."""
     if parts.traffic is not None:
-        await parts.traffic.lead()
+        await parts.traffic.lead_stage(instance.stage_id)
         await parts.traffic.drained([instance], stage.drain_timeout_s)
     try:
         lines = "\n".join(await last_words(parts.engine, instance.handle))
@@ -125,7 +126,7 @@ def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str) -> bool:
         return False
     now = parts.clock()
     deploy = tx.deploy(instance.deploy_id)
-    tx.put_instance(replace(current, state=InstanceState.FAILED, stopped_at=now))
+    tx.put_instance(ended(tx, current, InstanceState.FAILED, now))
     for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):
         if older.id in deploy.replaced:
             tx.put_instance(replace(older, state=InstanceState.LIVE))

@@ -3,22 +3,26 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
-from tagboat.core.ports import Topic, Tx
+from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.pipeline import Pipeline
 
-MAX_PARALLEL = 16
+MAX_CLAIMED = 256
+"""Deploys in progress at once, those that only wait among them: each takes memory."""
 CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
+"""Seconds between two looks where other servers may leave work behind unsaid, and before what failed is tried again."""
+LOOK_ALONE_EVERY_S = 30.0
+"""Seconds between two looks where no other server writes: whatever is to be done is announced, or was there at the start."""
 PARK_S = 4.5
 """Seconds to leave a deploy in order as the server stops; after that it is left as a death would leave it."""
 BREATH_S = 0.02
@@ -37,7 +41,10 @@ class _Claims:
 
 
 class Worker:
-    """Works on at most `MAX_PARALLEL` deploys at once, one for each stage. `holder` names this server among replicas."""
+    """Works on as many deploys at once as there are places, one for each stage; `holder` names this server among replicas.
+
+    Those that only wait take no place, but no more than `MAX_CLAIMED` are in progress.
+    """
 
     def __init__(self, parts: Parts, holder: str) -> None:
         self._parts = parts
@@ -49,18 +56,21 @@ class Worker:
         self._called_off: set[str] = set()
         self._renewed_at = 0.0
         self._looked_at = 0.0
+        parts.places.on_free = self._take_notice
 
     async def run(self) -> None:
         """Work until cancelled; deploys in progress go on until `close`."""
         self._parts.store.listen(Topic.DEPLOYS, self._take_notice)
         while True:
             self._wake.clear()
+            pause = self._pause_s()
             try:
                 await self._look()
             except StoreUnavailableError as error:
                 log.warning("the queue cannot be read", action="claim", reason=str(error))
+                pause = LOOK_EVERY_S
             try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -94,17 +104,26 @@ class Worker:
         else:
             loop.call_later(wait_s, self._wake.set)
 
+    def _pause_s(self) -> float:
+        """Seconds until the next look, if nothing wakes the worker."""
+        if not self._parts.store.exclusive:
+            return LOOK_EVERY_S
+        return RENEW_S if self._tasks else LOOK_ALONE_EVERY_S
+
     async def _look(self) -> None:
-        """Claim what is due and begin it; renew the claims on what is in progress."""
+        """Claim what is due and begin it, renew the claims on what is in progress; write nothing where there is neither."""
         self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
-        claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
+        claims = await self._parts.store.read(self._find)
+        if claims.begun or (renew and self._tasks):
+            claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost:
             self._let_go(deploy_id)
         for deploy_id in claims.called_off - self._called_off:
             self._call_off(deploy_id)
         for deploy in claims.begun:
             self._stages[deploy.id] = deploy.stage_id
+            self._parts.places.take()
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
             task.add_done_callback(partial(self._forget, deploy.id))
@@ -116,6 +135,7 @@ class Worker:
         self._stages.pop(deploy_id, None)
         self._works.pop(deploy_id, None)
         self._called_off.discard(deploy_id)
+        self._parts.places.leave()
         self._wake.set()
 
     def _let_go(self, deploy_id: str) -> None:
@@ -129,22 +149,27 @@ class Worker:
             self._called_off.add(deploy_id)
             work.cancel()
 
+    def _find(self, reader: Reader) -> _Claims:
+        """What may be begun as things stand, and which deploys in progress are disturbed."""
+        mine, now = set(self._tasks), self._parts.clock()
+        room = min(self._parts.places.free, MAX_CLAIMED - len(mine))
+        begun = reader.claimable_deploys(self._holder, now, mine, room) if room > 0 else []
+        disturbed = reader.disturbed_deploys(self._holder, mine)
+        # Whoever slept through the end of its claim, or could not reach the database, may find another at work.
+        lost = {deploy.id for deploy in disturbed if deploy.claimed_by not in {None, self._holder}}
+        return _Claims(begun, lost, {deploy.id for deploy in disturbed if deploy.cancelling and deploy.id not in lost})
+
     def _claim(self, tx: Tx, *, renew: bool) -> _Claims:
         now = self._parts.clock()
-        claimed = partial(replace, claimed_by=self._holder, claimed_until=now + timedelta(seconds=CLAIM_S))
-        open_deploys = tx.all_open_deploys()
-        due = claimable(open_deploys, set(self._tasks), self._holder, now)
-        begun = [
-            claimed(deploy, status=DeployStatus.RUNNING, started_at=deploy.started_at or now)
-            for deploy in due[: MAX_PARALLEL - len(self._tasks)]
-        ]
-        mine = [deploy for deploy in open_deploys if deploy.id in self._tasks]
-        # Whoever slept through the end of its claim, or could not reach the database, may find another at work.
-        lost = {deploy.id for deploy in mine if deploy.claimed_by not in {None, self._holder}}
-        renewed = [claimed(deploy) for deploy in mine if renew and deploy.id not in lost]
-        for deploy in (*begun, *renewed):
+        until = now + timedelta(seconds=CLAIM_S)
+        if renew:
+            tx.renew_claims(self._holder, set(self._tasks), until)
+        found = self._find(tx)
+        claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by=self._holder, claimed_until=until)
+        begun = [claimed(deploy, started_at=deploy.started_at or now) for deploy in found.begun]
+        for deploy in begun:
             tx.put_deploy(deploy)
-        return _Claims(begun, lost, {deploy.id for deploy in mine if deploy.cancelling and deploy.id not in lost})
+        return replace(found, begun=begun)
 
     async def _carry_out(self, deploy: Deploy) -> None:
         with structlog.contextvars.bound_contextvars(deploy=deploy.id):
@@ -171,28 +196,6 @@ class Worker:
             if deploy_id not in self._called_off or (this and this.cancelling()):
                 raise
             await Pipeline(self._parts, deploy_id).carry_out()
-
-
-def claimable(open_deploys: Iterable[Deploy], mine: set[str], holder: str, now: datetime) -> list[Deploy]:
-    """The deploys that may be begun or gone on with, oldest first, at most one for each stage.
-
-    A running one may be taken over when nobody works on it: nobody claims it, its claim has run out, or it is claimed in
-    this server's name by a process that died.
-    """
-    due: list[Deploy] = []
-    busy: set[str] = set()
-    ordered = sorted(open_deploys, key=lambda deploy: (deploy.status is DeployStatus.QUEUED, deploy.id))
-    for deploy in ordered:
-        if deploy.stage_id in busy:
-            continue
-        busy.add(deploy.stage_id)
-        if deploy.id not in mine and (deploy.status is DeployStatus.QUEUED or _is_abandoned(deploy, holder, now)):
-            due.append(deploy)
-    return due
-
-
-def _is_abandoned(deploy: Deploy, holder: str, now: datetime) -> bool:
-    return deploy.claimed_by in {None, holder} or deploy.claimed_until is None or deploy.claimed_until <= now
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -16,15 +16,23 @@ def make_directory(directory: Path) -> None:
 
 
 def write_files(directory: Path, files: Mapping[str, str]) -> None:
-    """Write those that differ from what is there. Raises IngressUnavailableError."""
+    """Write those that differ from what is there, and make them durable. Raises IngressUnavailableError."""
     for name, text in files.items():
-        try:
-            if not _holds(directory / name, text):
-                _replace(directory / name, text)
-        except OSError as error:
-            raise IngressUnavailableError(
-                f"{directory / name} cannot be written ({error.strerror}); the routes in force stay as they are"
-            ) from None
+        write_file(directory, name, text, durable=True)
+
+
+def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
+    """Write it if it differs from what is there. Raises IngressUnavailableError.
+
+    One that is not made durable is whole all the same, but after a power cut it may be that of before.
+    """
+    try:
+        if not _holds(directory / name, text):
+            _replace(directory / name, text, durable=durable)
+    except OSError as error:
+        raise IngressUnavailableError(
+            f"{directory / name} cannot be written ({error.strerror}); the routes in force stay as they are"
+        ) from None
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -34,16 +42,22 @@ def _holds(path: Path, text: str) -> bool:
         return False
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, *, durable: bool) -> None:
     """Write beside it, make it durable, and put it in place."""
     beside = path.with_name(f"{path.name}.new")
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     beside.replace(path)
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    if durable:
+        _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(parent)
+        os.fsync(opened)
     finally:
-        os.close(parent)
+        os.close(opened)

@@ -17,15 +17,17 @@ from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatE
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
-from tagboat.ingress.files import make_directory, write_files
+from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
-from tagboat.ingress.routing import RoutingMap, map_file, routing_map
+from tagboat.ingress.routing import RoutingMap, changed_map, map_file, routing_map
 
 T = TypeVar("T")
 
 _WATCH_S = 1.0
+_WHOLE_LOOK_S = 60.0
+"""Seconds after which all routes are compared, though nothing has happened by which they could have changed."""
 _PAUSE_S = 0.2
 _LOOK_AGAIN_S = 0.02
 _TRIES = 3
@@ -59,6 +61,7 @@ class HaproxyIngress:
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
+        self._looked_at = -_WHOLE_LOOK_S
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -105,6 +108,21 @@ class HaproxyIngress:
             await self._keeper.keep(self._wanted)
             await self._follow(wanted)
 
+    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+        """Lead some hosts elsewhere, and forget those `gone`. Raises InvalidValueError as `lead` does."""
+        put = routing_map(routes)
+        left = [host for host in gone if host not in put]
+        async with self._turn, self._waking():
+            if self._wanted is None:
+                raise IngressUnavailableError("nothing was led yet that could be changed")
+            wanted = changed_map(self._wanted, put, left)
+            # Not waited for until it is on the platter: at the start, and every minute, all is written down again.
+            await asyncio.to_thread(lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False))
+            self._wanted = wanted
+            await self._keeper.keep(self._wanted)
+            for count in await self._of_each_worker(lambda worker: self._master.change(worker, put, left)):
+                log.debug("routes changed", action="ingress", changes=count)
+
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""
         async with self._turn, self._waking():
@@ -116,17 +134,23 @@ class HaproxyIngress:
             await asyncio.to_thread(end_haproxy, self._directory)
 
     async def _look_after(self) -> None:
+        """See that HAProxy does as it should: for the most part, that the same worker as last time answers is enough."""
         async with self._turn:
+            now = asyncio.get_running_loop().time()
+            if not self._look_now.is_set() and now < self._looked_at + _WHOLE_LOOK_S and await self._keeper.is_as_before():
+                return
+            self._look_now.clear()
+            self._looked_at = -_WHOLE_LOOK_S
             await self._keeper.keep(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
+            self._looked_at = now
 
     async def _next_look(self) -> None:
         await asyncio.sleep(_PAUSE_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WATCH_S - _PAUSE_S):
                 await self._look_now.wait()
-        self._look_now.clear()
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:

@@ -55,6 +55,16 @@ class Keeper:
         self._input = wanted
         self._master = Master(directory)
         self._config: RenderedConfig | None = None
+        self._worker: int | None = None
+
+    async def is_as_before(self) -> bool:
+        """Whether the worker last found to have loaded our configuration still answers, and still has: one question to it."""
+        if self._worker is None or self._config is None:
+            return False
+        try:
+            return await self._master.description(self._worker) == self._config.fingerprint
+        except (IngressUnavailableError, WorkerSilentError):
+            return False
 
     async def keep(self, routes: RoutingMap | None) -> None:
         """Return once a HAProxy answers that has loaded our configuration; at once where one does already.
@@ -94,6 +104,7 @@ class Keeper:
             try:
                 processes = await self._master.processes()
                 if processes.current is not None:
+                    self._worker = processes.current
                     return await self._master.description(processes.current, limit_s)
             except (NoAnswerError, WorkerSilentError):
                 pass  # it may be busy

@@ -8,13 +8,13 @@ Master CLI"): one connection a call, commands joined by `;`, each for a worker p
 import asyncio
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.ingress.config import IN_FLIGHT_TABLE, MAP_FILE, MASTER_SOCKET
-from tagboat.ingress.routing import RoutingMap, changes, parse_shown_map
+from tagboat.ingress.routing import RoutingMap, changes, parse_got_map, parse_shown_map
 
 CALL_S = 2.0
 WORKER_S = 1.0
@@ -107,6 +107,32 @@ class Master:
         if await self.shown_map(worker) != wanted:
             raise IngressUnavailableError(f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}")
         return len(commands)
+
+    async def change(self, worker: int, put: RoutingMap, gone: Collection[str]) -> int:
+        """Make a worker lead the hosts of `put` so, and forget those `gone`; returns how many changes that took.
+
+        It confirms that, and is asked for no other host, however many there are.
+        """
+        hosts = [*put, *gone]
+        commands = changes(await self._got_map(worker, hosts), put)
+        if not commands:
+            return 0
+        said = ""
+        for batch in _batches(commands, len(f"@!{worker} ; ")):
+            said = said or (await self._ask_worker(worker, batch)).strip()
+        if await self._got_map(worker, hosts) != put:
+            raise IngressUnavailableError(f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}")
+        return len(commands)
+
+    async def _got_map(self, worker: int, hosts: Sequence[str]) -> dict[str, str]:
+        """The routes in force in a worker for these hosts."""
+        text = ""
+        for batch in _batches([f"get map {MAP_FILE} {host}" for host in hosts], len(f"@!{worker} ; ")):
+            text += await self._ask_worker(worker, batch)
+        got = parse_got_map(text, hosts)
+        if got is None:
+            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for some of its routes")
+        return got
 
     async def in_flight(self, worker: int, port: int) -> int:
         """How many requests a worker is carrying to or from 127.0.0.1:`port`."""

@@ -11,7 +11,7 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.errors import IngressError
 from tagboat.core.route import Route, Way
 from tagboat.ingress.address import StageAddresses
-from tagboat.ingress.routing import RoutingMap, routing_map
+from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
 
 
 class MemoryIngress:
@@ -55,7 +55,14 @@ class MemoryIngress:
     async def lead(self, routes: Collection[Route]) -> None:
         """Take over the routes."""
         self._fail_if_told("lead")
-        wanted = routing_map(routes)
+        await self._take_over(routing_map(routes))
+
+    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+        """Take over some routes and leave the others."""
+        self._fail_if_told("change")
+        await self._take_over(changed_map(self._routes, routing_map(routes), gone))
+
+    async def _take_over(self, wanted: RoutingMap) -> None:
         self.journal.append(wanted)
         async with self._changed:
             self._routes = wanted

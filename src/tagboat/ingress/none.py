@@ -16,6 +16,9 @@ class NoIngress:
     async def lead(self, routes: Collection[Route]) -> None:
         """Do nothing."""
 
+    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+        """Do nothing."""
+
     async def in_flight(self, port: int) -> int:  # noqa: ARG002 - the port's signature
         """0: nothing came through here."""
         return 0

@@ -1,7 +1,7 @@
 """Routes as HAProxy's map holds them, and the commands that lead from one map to another. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.route import Route, Way
@@ -10,6 +10,7 @@ from tagboat.ingress.config import MAP_FILE
 # What a host may be made of, so that no name can end its line or its command.
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
+_GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
 """Host to a port in digits, `held` or `none`."""
@@ -53,6 +54,23 @@ def parse_shown_map(text: str) -> dict[str, str] | None:
             return None
         shown[words[1]] = words[2]
     return shown
+
+
+def changed_map(before: RoutingMap, put: RoutingMap, gone: Collection[str]) -> RoutingMap:
+    """The map `before` with `put` in it, and without the hosts `gone`."""
+    after = {**before, **put}
+    for host in gone:
+        if host not in put:
+            after.pop(host, None)
+    return after
+
+
+def parse_got_map(text: str, hosts: Sequence[str]) -> dict[str, str] | None:
+    """What a `get map` for each of `hosts` answers, in their order: the ways of those in the map; None for no such answer."""
+    found = _GOT.findall(text)
+    if len(found) != len(hosts):
+        return None
+    return {host: way for host, (is_there, way) in zip(hosts, found, strict=True) if is_there == "yes"}
 
 
 def changes(in_force: RoutingMap, wanted: RoutingMap) -> list[str]:

@@ -1,13 +1,14 @@
 """Making a project of an image never seen before, from what the image says of itself."""
 
 from datetime import datetime
+from functools import partial
 
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.hosts import host_label
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.inspection import healthcheck_of, port_of
-from tagboat.core.lanes import lanes
-from tagboat.core.naming import stage_host, unique_name
+from tagboat.core.naming import unique_name
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
 
@@ -16,10 +17,9 @@ FIRST_STAGE = "dev"
 
 def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime) -> Project:
     """Add a project for `image` and its stage `dev`; without `info` the first deploy's pull will fill in the rest."""
-    hosts = _hosts(tx)
     project = Project(
         id=new_id(),
-        name=unique_name(image.last_part, lambda name: tx.project_by_name(name) is not None or _host(name) in hosts),
+        name=unique_name(image.last_part, partial(_is_taken, tx)),
         image=image,
         port=port_of(info) if info else 0,
         healthcheck=healthcheck_of(info) if info else "",
@@ -31,10 +31,7 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
     return project
 
 
-def _hosts(tx: Tx) -> set[str]:
-    """The addresses that stages have by their names: `a` and `b-dev` come to the same as `a-b` and `dev`."""
-    return {_host(project.name, stage.name) for project, stage in lanes(tx)}
-
-
-def _host(project: str, stage: str = FIRST_STAGE) -> str:
-    return stage_host(project, stage, "")
+def _is_taken(tx: Tx, name: str) -> bool:
+    """Whether a project has the name, or a stage the address to come of it: `a` and `b-dev` make that of `a-b` and `dev`."""
+    claims = tx.host_claims([host_label(name, FIRST_STAGE)])
+    return tx.project_by_name(name) is not None or not all(claim.is_domain for claim in claims)

@@ -1,15 +1,28 @@
 """Inserting many values with few statements, prepared once: for the webhook path, where building them costs the most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-MOST_ROWS = 32
-"""Rows of one statement, at most. There is one statement of each size, and the driver keeps them all prepared."""
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+SIZES = (32, 16, 8, 4, 2, 1)
+"""Rows of one statement. The driver keeps them all prepared, and of every size there could be they would be megabytes."""
+
+
+def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
+
+    return postgresql.insert(table)
 
 
 class BulkInsert:
@@ -29,14 +42,13 @@ class BulkInsert:
         self._statements = {
             # Of our own tables and columns; the values go by parameter.
             size: f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * size)} {clause}"  # noqa: S608 - see above
-            for size in range(1, MOST_ROWS + 1)
+            for size in SIZES
         }
 
     def send(self, connection: Connection, values: Sequence[Any]) -> None:
         """Insert `values`, in their order. Raises DBAPIError."""
         driver: Any = connection.connection.driver_connection
-        for place in range(0, len(values), MOST_ROWS):
-            chunk = values[place : place + MOST_ROWS]
+        for chunk in _chunks(values):
             rows = [part for value in chunk for part in self._row(value)]
             try:
                 driver.execute(self._statements[len(chunk)], rows)
@@ -50,3 +62,12 @@ class BulkInsert:
         for place, encode in self._encoders:
             row[place] = encode(row[place])
         return row
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """`values` in their order, in as few pieces as there are sizes for."""
+    place = 0
+    while left := len(values) - place:
+        size = next(size for size in SIZES if size <= left)
+        yield values[place : place + size]
+        place += size

@@ -10,18 +10,37 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tagboat.core.errors import SettingsError, StoreUnavailableError
-from tagboat.store.bulk import MOST_ROWS
 from tagboat.store.tables import metadata
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 HEAD = "0010"
 """The newest migration; a test holds it against the migrations themselves."""
 
-CACHED_STATEMENTS = 8 * MOST_ROWS
+CACHED_STATEMENTS = 96
 """Statements that a connection to SQLite keeps prepared: the bulk inserts of every size into a few tables, and all others."""
+
+PAGES_KB = 400
+"""Of the file, that each connection to SQLite keeps. There are several, and the system has at hand what is in use."""
 
 LOCKED_FOR_S = 2.0
 """Seconds for which a transaction waits to be the one that writes. A webhook call may have to wait for a batch that waits, and
 then itself, and must be answered before its sender gives up, which Gitea does after 5 s."""
+
+MIGRATION_LOCKED_FOR_S = 60.0
+"""Seconds for which a migration waits for another server's, or for whoever uses a table that it changes."""
+
+_NOT_SILENT: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5000,
+}
+"""How PostgreSQL's library notices that the other side is gone; what the URL says counts more."""
+
+_LIMITS = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'"
+"""How PostgreSQL notices that we are gone, and ends what takes too long. By a statement: some poolers take no options."""
 
 WRITE_LOCK = 7_461_626_174
 """PostgreSQL advisory lock that makes the writers of all replicas take turns, as SQLite's do by nature."""
@@ -40,7 +59,15 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
         raise SettingsError(
             "TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
-    return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10)
+    asked = {name: value for name, value in _NOT_SILENT.items() if name not in parsed.query}
+    engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=asked)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, and SQLAlchemy's pool record
+        connection.execute(_LIMITS)
+        connection.commit()
+
+    return engine
 
 
 def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
@@ -55,18 +82,37 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to `HEAD`: made at once in an empty database, by the migrations in an older one."""
+    """Bring the schema to `HEAD`: made at once in an empty database, by the migrations in an older one.
+
+    Raises SettingsError when a newer Tagboat has made it, OperationalError when others lock it for too long.
+    """
     if current_revision(engine) == HEAD:
         return
     with engine.begin() as connection:
-        begin_write(connection, within_s=0)  # another that starts may be migrating
+        begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)  # another that starts may be migrating
+        _take_time(connection)
         revision = _revision(connection)
+        _refuse_newer(revision)
         if revision is None:
             metadata.create_all(connection)
             connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         elif revision != HEAD:
             upgrade(connection)
+
+
+def _take_time(connection: Connection) -> None:
+    """Let the statements of the open transaction take as long as they need: there may be a lot to change."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and not any(path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()):
+        raise SettingsError(
+            f"a newer Tagboat has used the database: its schema is {revision[:40]}, and this one knows those up to {HEAD}; "
+            "start the newer Tagboat, or bring back the backup of before"
+        )
 
 
 def upgrade(connection: Connection) -> None:
@@ -76,7 +122,7 @@ def upgrade(connection: Connection) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
@@ -99,14 +145,14 @@ def _open_sqlite(path: Path) -> Engine:
     # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
-    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, connect_args=kept)
+    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, pool_use_lifo=True, connect_args=kept)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
         patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience, f"cache_size=-{PAGES_KB}"):
             connection.execute(f"PRAGMA {pragma}")
         record.info["file"] = _file_id(path)
 

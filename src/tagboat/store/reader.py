@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, not_, select
@@ -11,10 +12,11 @@ from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import NotFoundError
 from tagboat.core.hook import Hook, Signature
+from tagboat.core.hosts import HostClaim
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.run import RunConfig
-from tagboat.store import tables
+from tagboat.store import claims, tables
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows
 
 V = TypeVar("V")
@@ -74,6 +76,18 @@ class SqlReader:
             # Sorted here and not there: databases disagree on the order of text.
             stages.sort(key=lambda stage: (stage.position, stage.name))
         return found
+
+    def stages_with_ttl(self) -> list[Stage]:
+        """The stages whose instances live for so many hours only."""
+        return self._stages_of(select(tables.stages).where(tables.stages.c.ttl_h.is_not(None)))
+
+    def stages_without_hosts(self) -> list[Stage]:
+        """The stages that older servers have written, whose claims to hosts are not on record."""
+        return self._stages_of(select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id))))
+
+    def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
+        """The claims of stages to any of `hosts`, in no order."""
+        return self._all(HostClaim, select(tables.hosts).where(tables.hosts.c.host.in_(hosts)))
 
     def registry(self, registry_id: str) -> Registry:
         """The registry of that id, its password in the clear."""
@@ -137,6 +151,23 @@ class SqlReader:
         """The queued and running deploys of all stages, oldest first."""
         return self._open_deploys()
 
+    def running_deploys(self) -> list[Deploy]:
+        """The running deploys of all stages, oldest first, without those that wait."""
+        return sorted(self._all(Deploy, select(tables.deploys).where(tables.RUNNING(tables.deploys))), key=lambda one: one.id)
+
+    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+        """Those that `holder`, at work on `mine`, may begin or go on with, at most one for each stage.
+
+        First running ones on which nobody works, then the oldest of each stage where none is running; `limit` in all.
+        """
+        abandoned = self._all(Deploy, claims.abandoned(holder, now, mine))
+        found = sorted(abandoned, key=lambda deploy: deploy.id)[:limit]
+        return found + self._all(Deploy, claims.next_queued(limit - len(found)))
+
+    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
+        """Of the deploys `mine`, those that are to be cancelled or that another than `holder` has claimed."""
+        return self._all(Deploy, claims.disturbed(mine, holder)) if mine else []
+
     def deploys(
         self,
         *,
@@ -165,9 +196,27 @@ class SqlReader:
         limit: int | None = None,
     ) -> list[Instance]:
         """Instances, newest first, from the first older than the id `before`."""
+        query = _newest_first(tables.instances, project_id, stage_id, before, limit)
+        if not states:
+            return self._all(Instance, query)
+        # One question for each state: asked for several at once in an order, databases walk through all there ever were.
+        found = [one for state in states for one in self._all(Instance, query.where(tables.instances.c.state == state))]
+        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    def recent_instances(self, stage_id: str, states: Collection[InstanceState], limit: int) -> list[Instance]:
+        """Of the stage's instances in one of the final `states`, the `limit` that ended last, the latest first."""
         table = tables.instances
-        query = _newest_first(table, project_id, stage_id, before, limit)
-        return self._all(Instance, query.where(table.c.state.in_(states)) if states else query)
+        of_stage = select(table).where(table.c.stage_id == stage_id, table.c.stopped_at.is_not(None))
+        latest = of_stage.order_by(table.c.stopped_at.desc()).limit(limit)
+        found = [one for state in states for one in self._all(Instance, latest.where(table.c.state == state))]
+        return sorted(found, key=lambda one: (one.stopped_at or one.started_at, one.id), reverse=True)[:limit]
+
+    def side_by_side(self) -> list[Instance]:
+        """The live instances of all stages that may have several, newest first: each has a host of its own."""
+        several = select(tables.stages.c.id).where(tables.stages.c.max_instances > 1)
+        live = select(tables.instances).where(tables.instances.c.state == InstanceState.LIVE)
+        found = self._all(Instance, live.where(tables.instances.c.stage_id.in_(several)))
+        return sorted(found, key=lambda one: one.id, reverse=True)
 
     def instance_of(self, deploy_id: str) -> Instance | None:
         """The instance that a deploy has made, whatever became of it."""

@@ -1,24 +1,37 @@
 """The store: reads side by side in threads, writes through the one writer."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+import structlog
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
+from tagboat.core.ids import go_on_from
 from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.store import tables
 from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import begin_write, migrate, open_database
+from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
+from tagboat.store.readers import ReadThreads
 from tagboat.store.rows import SealedRows
-from tagboat.store.unit import Memory, UnitOfWork
+from tagboat.store.unit import UnitOfWork
 from tagboat.store.writer import GroupWriter, Outcome, Work
 
 T = TypeVar("T")
+ANSWER_S = 4.5
+"""Seconds for which the database is waited for: whoever asks must be told in words before its own patience ends, after 5 s."""
+CLOSE_S = 2.0
+READERS = 4
+"""Threads that read: more would only wait for one another."""
+
+log = structlog.get_logger("tagboat.store")
 KEY_ID_SETTING = "encryption_key_id"
 
 
@@ -34,6 +47,9 @@ class SqlStore:
         self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
         self._memory = Memory()
         self._kept: Connection | None = None
+        # A file is never silent, and a large transaction is not to be given up for taking its time.
+        self._limit_s = None if self.exclusive else ANSWER_S
+        self._readers = ReadThreads(READERS)
         self._writer = GroupWriter(self._commit)
 
     @property
@@ -43,15 +59,23 @@ class SqlStore:
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work` on a consistent view; raise StoreUnavailableError when the database cannot be read."""
-        return await asyncio.to_thread(self._read, work)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await self._readers.run(lambda: self._read(work))
+        except TimeoutError:
+            raise StoreUnavailableError(f"the database did not answer within {ANSWER_S:g} s") from None
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction shared with others at hand, and return once it is on disk.
 
         Raises what `work` raises, ConflictError when it breaks a uniqueness rule, StoreUnavailableError when the
-        database cannot be written; in each case nothing of `work` stays.
+        database cannot be written; in each case nothing of `work` stays, unless the database has only not answered in time.
         """
-        result: T = await self._writer.submit(work)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                result: T = await self._writer.submit(work)
+        except TimeoutError:
+            raise StoreUnavailableError(f"the database did not answer within {ANSWER_S:g} s; it may yet do it") from None
         return result
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
@@ -60,8 +84,17 @@ class SqlStore:
         self._listeners[topic].append(lambda: None if loop.is_closed() else _call(loop, callback))
 
     def close(self) -> None:
-        """Finish what is being written, then let go of the database."""
+        """Finish what is being written, then let go of the database; of one that does not answer, after `CLOSE_S` seconds."""
+        self._readers.close()
         self._writer.close()
+        closing = threading.Thread(target=self._let_go, name="tagboat-closing", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+        if closing.is_alive():
+            log.warning("the database does not answer; it is left as it is", action="stop")
+
+    def _let_go(self) -> None:
+        self._writer.join()
         if self._kept:
             self._kept.close()
         self._engine.dispose()
@@ -128,6 +161,8 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     try:
         migrate(engine)
         _check_key(engine, cipher)
+        _fill_hosts(engine, cipher)
+        _go_on_from_newest(engine)
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
@@ -150,6 +185,23 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
                 "the database was first used with another encryption key; copy encryption.key from the data directory "
                 "of the server (or replica) that made it"
             )
+
+
+def _fill_hosts(engine: Engine, cipher: Cipher) -> None:
+    """Put on record which hosts the stages claim that were written before, or by an older server beside this one."""
+    with engine.begin() as connection:
+        begin_write(connection)
+        unit = UnitOfWork(connection, SealedRows(cipher), Memory())
+        for stage in unit.stages_without_hosts():
+            unit.put_hosts(unit.project(stage.project_id), stage)
+
+
+def _go_on_from_newest(engine: Engine) -> None:
+    """Have new ids follow those on record, whatever the clock says by now."""
+    with engine.connect() as connection:
+        for table in (tables.deploys, tables.instances, tables.deliveries):
+            if newest := connection.scalar(select(func.max(table.c.id))):
+                go_on_from(newest)
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

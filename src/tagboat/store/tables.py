@@ -10,8 +10,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -109,8 +112,17 @@ def _json_tuple() -> Coded:
     return Coded(_to_json, lambda text: tuple(msgspec.json.decode(text)))
 
 
+_IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
 """Of the table `deploys`, in literals: SQLite uses a partial index only for a condition it can prove the same."""
+
+
+def _in_status(status: DeployStatus) -> Callable[[FromClause], ColumnElement[bool]]:
+    return lambda table: table.c.status == literal_column(f"'{status}'")
+
+
+QUEUED, RUNNING = _in_status(DeployStatus.QUEUED), _in_status(DeployStatus.RUNNING)
+"""Whether the deploy of a row is in that status, by the table or its alias; in literals for the same reason."""
 
 metadata = MetaData(
     naming_convention={
@@ -172,6 +184,18 @@ stages = Table(
     Column("held", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
+    # Few of them have one, and each sweep asks which.
+    Index("ix_stages_mortal", "id", sqlite_where=text("ttl_h IS NOT NULL"), postgresql_where=text("ttl_h IS NOT NULL")),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
+    Column("is_domain", Boolean, primary_key=True),
+    Column("host", Text, primary_key=True),
+    # Not unique: two stages may have claimed one host since before there was a rule against it.
+    Index(None, "host"),
 )
 
 tags = Table(
@@ -216,6 +240,11 @@ deploys = Table(
     Index(None, "project_id", "id"),
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    # The worker goes through those that wait by age, and asks of each whether its stage is at work or another goes before it.
+    # With the status in it too, the index answers by itself: SQLite would look it up in the row, though no other can be there.
+    Index("ix_deploys_waiting", "id", "stage_id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    Index("ix_deploys_queued", "stage_id", "id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
 )
 
 deploy_configs = Table(
@@ -255,7 +284,10 @@ instances = Table(
     Column("stopped_at", Instant),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
-    Index(None, "state"),
+    # Few are ever active, among any number of ended ones: these find them, and those ended last, without walking the history.
+    Index(None, "state", "id"),
+    Index(None, "stage_id", "state", "id"),
+    Index(None, "stage_id", "state", "stopped_at"),
 )
 
 taken_back = Table(

@@ -6,29 +6,27 @@ gathered.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, TakenBack
 from tagboat.core.hook import Hook, Signature
+from tagboat.core.hosts import HostClaim, claims_of
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
 from tagboat.core.run import RunConfig
-from tagboat.store import tables
-from tagboat.store.bulk import BulkInsert
+from tagboat.store import claims, tables
+from tagboat.store.bulk import BulkInsert, insert_into
+from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
 
 _update_deploy = (
     update(tables.deploys)
@@ -47,23 +45,13 @@ _KEEP_NEW_POLL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the webhook path has read. It may outlive its transaction where nobody else writes and the commit succeeded."""
-
-    projects: dict[ImageName, Project] = field(default_factory=dict)
-    stages: dict[str, list[Stage]] = field(default_factory=dict)
-    registries: dict[str, Registry | None] = field(default_factory=dict)
-    open_deploys: dict[str, dict[str, Deploy]] = field(default_factory=dict)
-    taken_back: dict[str, list[TakenBack]] = field(default_factory=dict)
-
-
 class UnitOfWork(SqlReader):
     """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
 
     def __init__(self, connection: Connection, rows: SealedRows, memory: Memory) -> None:
         super().__init__(connection, rows)
         self.announced: set[Topic] = set()
+        self._memory = memory
         self._projects = memory.projects
         self._stages = memory.stages
         self._registries = memory.registries
@@ -104,7 +92,7 @@ class UnitOfWork(SqlReader):
         project = self._projects.get(image)
         if project is None:
             project = super().project_by_image(image)
-            if project is not None:  # only what exists is remembered: anybody can name what does not
+            if project is not None:
                 self._projects[image] = project
         return project
 
@@ -116,9 +104,12 @@ class UnitOfWork(SqlReader):
 
     def registry_for_host(self, host: str) -> Registry | None:
         """The registry whose images begin with `host`."""
-        if host not in self._registries:
-            self._registries[host] = super().registry_for_host(host)
-        return self._registries[host]
+        registry = self._registries.get(host)
+        if registry is None:
+            registry = super().registry_for_host(host)
+            if registry is not None:
+                self._registries[host] = registry
+        return registry
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
@@ -157,6 +148,27 @@ class UnitOfWork(SqlReader):
         """Deploys, newest first."""
         self.flush()
         return super().deploys(project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit)
+
+    def running_deploys(self) -> list[Deploy]:
+        """The running deploys of all stages, oldest first."""
+        self.flush()
+        return super().running_deploys()
+
+    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+        """Those that `holder`, at work on `mine`, may begin or go on with."""
+        self.flush()
+        return super().claimable_deploys(holder, now, mine, limit)
+
+    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
+        """Of the deploys `mine`, those that are to be cancelled or that another than `holder` has claimed."""
+        self.flush()
+        return super().disturbed_deploys(holder, mine)
+
+    def renew_claims(self, holder: str, mine: Collection[str], until: datetime) -> None:
+        """Let the claims that `holder` still has on the deploys `mine` last until then."""
+        self.flush()
+        self._connection.execute(claims.renewed(mine, holder, until))
+        self._memory.forget_deploys(mine)
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """What is known of one tag."""
@@ -197,13 +209,13 @@ class UnitOfWork(SqlReader):
         """Add a deploy."""
         self.open_deploys(deploy.stage_id)
         self._new_deploys[deploy.id] = deploy
-        self._note_open(deploy)
+        self._memory.note(deploy)
 
     def put_deploy(self, deploy: Deploy) -> None:
         """Replace a deploy."""
         gathering = self._new_deploys if deploy.id in self._new_deploys else self._changed_deploys
         gathering[deploy.id] = deploy
-        self._note_open(deploy)
+        self._memory.note(deploy)
 
     def put_poll_state(self, state: PollState) -> None:
         """Remember what a poll left behind."""
@@ -231,6 +243,8 @@ class UnitOfWork(SqlReader):
     def put_project(self, project: Project) -> None:
         """Replace a project."""
         self._replace(tables.projects, project.id, self._rows.of_project(project))
+        for stage in self.stages(project.id):
+            self.put_hosts(project, stage)
         self.announce(Topic.ROUTES)
         self._projects.clear()
 
@@ -243,12 +257,14 @@ class UnitOfWork(SqlReader):
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
         self._connection.execute(insert(tables.stages), self._rows.of_stage(stage))
+        self.put_hosts(self.project(stage.project_id), stage)
         self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
     def put_stage(self, stage: Stage) -> None:
         """Replace a stage."""
         self._replace(tables.stages, stage.id, self._rows.of_stage(stage))
+        self.put_hosts(self.project(stage.project_id), stage)
         self.announce(Topic.ROUTES)
         self._stages.pop(stage.project_id, None)
 
@@ -357,7 +373,7 @@ class UnitOfWork(SqlReader):
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew the lease `name` for `holder` unless somebody else holds it beyond `now`; whether that worked."""
         table = tables.leases
-        statement = _insert_into(table, self._connection.dialect.name).values(name=name, holder=holder, until=until)
+        statement = insert_into(table, self._connection.dialect.name).values(name=name, holder=holder, until=until)
         taken = statement.on_conflict_do_update(
             index_elements=["name"],
             set_={"holder": holder, "until": until},
@@ -365,15 +381,13 @@ class UnitOfWork(SqlReader):
         ).returning(table.c.name)
         return self._connection.execute(taken).first() is not None
 
-    def _note_open(self, deploy: Deploy) -> None:
-        """Keep the remembered open deploys of the stage true."""
-        remembered = self._open.get(deploy.stage_id)
-        if remembered is None:
-            return
-        if deploy.status.final:
-            remembered.pop(deploy.id, None)
-        else:
-            remembered[deploy.id] = deploy
+    def put_hosts(self, project: Project, stage: Stage) -> None:
+        """Put on record which hosts the stage claims."""
+        table = tables.hosts
+        wanted = claims_of(project, stage)
+        if set(self._all(HostClaim, select(table).where(table.c.stage_id == stage.id))) != set(wanted):
+            self._connection.execute(delete(table).where(table.c.stage_id == stage.id))
+            self._connection.execute(insert(table), [to_row(claim) for claim in wanted])
 
     def _send_tags(self) -> None:
         if self._tags:
@@ -389,7 +403,7 @@ class UnitOfWork(SqlReader):
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         keys = [column.name for column in table.primary_key]
         changed = {name: value for name, value in row.items() if name not in keys}
-        statement = _insert_into(table, self._connection.dialect.name).values(row)
+        statement = insert_into(table, self._connection.dialect.name).values(row)
         self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
     def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
@@ -398,20 +412,7 @@ class UnitOfWork(SqlReader):
     def _delete(self, table: Table, key: str) -> None:
         self.flush()
         self._connection.execute(delete(table).where(table.c.id == key))
-        self._projects.clear()
-        self._stages.clear()
-        self._registries.clear()
-        self._open.clear()
-        self._taken_back.clear()
+        self._memory.clear()
 
 
 _bulk_insert = cache(BulkInsert)
-
-
-def _insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
-    """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
-    if dialect == "sqlite":
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
-
-    return postgresql.insert(table)

@@ -6,11 +6,14 @@ load a batch holds what all callers want, and loop and thread work by turns inst
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any
+
+from tagboat.store.readers import settle
 
 MAX_BATCH = 256
 PATIENCE_S = 0.002
@@ -52,8 +55,11 @@ class GroupWriter:
         return future
 
     def close(self) -> None:
-        """Finish what was submitted, then end the thread."""
+        """Have what was submitted finished, then the thread end; `join` waits for that."""
         self._orders.put(_Order.END)
+
+    def join(self) -> None:
+        """Return once the thread has ended."""
         self._thread.join()
 
     def _consider(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,20 +83,22 @@ class GroupWriter:
             self._carry_out()
 
     def _carry_out(self) -> None:
-        batch = [self._jobs.get() for _ in range(min(self._jobs.qsize(), MAX_BATCH))]
-        outcomes = self._commit([work for work, _ in batch])
-        loop = batch[0][1].get_loop()
-        if not loop.is_closed():
+        taken = [self._jobs.get() for _ in range(min(self._jobs.qsize(), MAX_BATCH))]
+        batch = [job for job in taken if not job[1].done()]  # who has given up meanwhile wants nothing done
+        loop = taken[0][1].get_loop()
+        outcomes = self._outcomes([work for work, _ in batch])
+        with contextlib.suppress(RuntimeError):  # of a loop that has been closed: nobody waits
             loop.call_soon_threadsafe(self._answer, loop, batch, outcomes)
+
+    def _outcomes(self, works: Sequence[Work]) -> Sequence[Outcome]:
+        try:
+            return self._commit(works) if works else ()
+        except BaseException as error:  # noqa: BLE001 - it belongs to those who wait, and the thread must live on
+            return [(None, error)] * len(works)
 
     def _answer(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         for (_, future), (result, error) in zip(batch, outcomes, strict=True):
-            if future.done():  # whoever waited was cancelled meanwhile; the commit stands
-                continue
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+            settle(future, result, error)
         self._busy = False
         waiting = self._jobs.qsize()
         self._expected = min(len(batch) + waiting, MAX_BATCH)

@@ -14,6 +14,8 @@ from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.route import Route, Way
 from tagboat.deploy.traffic import FOLLOW_S, LEAD_EVERY_S, RETRY_S, Traffic, routes
+from tagboat.ingress.routing import routing_map
+from tagboat.store.reader import SqlReader
 from tests.unit.deploy.rim import START
 from tests.unit.deploy.scene import BASE_DOMAIN, HOST, World, a_stage
 
@@ -210,6 +212,69 @@ async def test_an_older_stage_keeps_its_host_even_with_nothing_live(world: World
 
 
 # Leading.
+
+
+async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
+    traffic, ingress = led.parts.traffic, led.ingress
+    assert traffic is not None
+    assert ingress is not None
+    shop = "shop.example.com"
+    older = await another_project(led, "older", "prod", age_h=2, domains=(shop,))
+    previews = await another_project(led, "pre", "pr", age_h=1, max_instances=3)
+    await traffic.lead()
+    leads = len(ingress.journal)
+
+    async def assert_led(stage: Stage) -> None:
+        await traffic.lead_stage(stage.id)
+        wanted = await led.store.read(lambda reader: routes(reader, BASE_DOMAIN))
+        assert led.routes == routing_map(wanted)
+
+    await an_instance(led, "v1", 40001)
+    await assert_led(led.stage)
+    await led.change_stage(domains=(shop, "mine.example.com"))
+    await assert_led(led.stage)
+    one = await an_instance(led, "v1", 40002, stage=previews)
+    two = await an_instance(led, "v2", 40003, stage=previews)
+    await assert_led(previews)
+    await led.change_stage(domains=(shop, f"pre-pr-v1.{BASE_DOMAIN}"))  # what is a stage's goes before an instance's
+    await assert_led(led.stage)
+    await assert_led(previews)
+    await led.store.write(lambda tx: tx.put_instance(replace(two, state=InstanceState.STOPPED)))
+    await assert_led(previews)
+    await an_instance(led, "v1", 40004, stage=older)
+    await assert_led(older)
+    await led.store.write(lambda tx: tx.put_instance(replace(one, state=InstanceState.STOPPED)))
+    await led.store.write(lambda tx: tx.delete_stage(previews.id))
+    await assert_led(previews)
+    assert len(ingress.journal) == leads + 8
+
+
+async def test_one_stage_is_led_without_reading_the_others(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    traffic = led.parts.traffic
+    assert traffic is not None
+    await traffic.lead_stage(led.stage.id)  # the first is all of them
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("all stages were read")
+
+    monkeypatch.setattr(SqlReader, "projects", refuse)
+    await an_instance(led, "v1", 40001)
+    await traffic.lead_stage(led.stage.id)
+    assert led.routes == {HOST: "40001"}
+
+
+async def test_after_a_stage_could_not_be_led_all_are(led: World) -> None:
+    traffic, ingress = led.parts.traffic, led.ingress
+    assert traffic is not None
+    assert ingress is not None
+    await traffic.lead()
+    await an_instance(led, "v1", 40001)
+    ingress.fail("change", AWAY)
+    with pytest.raises(IngressUnavailableError):
+        await traffic.lead_stage(led.stage.id)
+    ingress.fail("change", AWAY)
+    await traffic.lead_stage(led.stage.id)
+    assert led.routes == {HOST: "40001"}
 
 
 async def test_two_leads_never_overtake_each_other(led: World) -> None:

@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tagboat.core.catalog import Stage
+from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, StepName, StepStatus
-from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
 from tagboat.core.ports import Topic
+from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
-from tagboat.deploy.worker import BREATH_S, CLAIM_S, MAX_PARALLEL, RENEW_S, Worker
+from tagboat.deploy.places import MAX_WORKING
+from tagboat.deploy.worker import BREATH_S, CLAIM_S, RENEW_S, Worker
 from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import World, assert_only
+from tests.unit.deploy.scene import REFUSED, World, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +27,8 @@ HERE, THERE = "here", "there"
 @pytest.fixture(autouse=True)
 def only_news_wake_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker looks when something is announced, not by the clock: what is only found by waiting is not found."""
-    monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 1e6)
+    for name in ("LOOK_EVERY_S", "LOOK_ALONE_EVERY_S"):
+        monkeypatch.setattr(worker_module, name, 1e6)
 
 
 @asynccontextmanager
@@ -138,18 +142,74 @@ async def test_a_stage_is_worked_on_by_one_deploy_at_a_time(world: World) -> Non
     assert creates == [f"create {world.container_of(deploy)}" for deploy in ended]
 
 
-async def test_stages_are_worked_on_side_by_side_but_not_too_many(world: World) -> None:
-    count = MAX_PARALLEL + 3
+async def test_stages_are_worked_on_side_by_side_but_not_too_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = MAX_WORKING + 3
     await stages_with_a_deploy(world, count)
-    world.probe.keep_waiting()
+    at_pull, go_on, pulls = asyncio.Semaphore(0), asyncio.Event(), 0
+    pull = world.engine.pull
+
+    async def slow(*arguments: Any) -> None:  # noqa: ANN401 - the port's
+        nonlocal pulls
+        pulls += 1
+        at_pull.release()
+        await go_on.wait()
+        await pull(*arguments)
+
+    monkeypatch.setattr(world.engine, "pull", slow)
     async with at_work(Worker(world.parts, HERE)):
-        for _ in range(MAX_PARALLEL):
-            await world.probe.asked_once_more()
-        assert times(world, "create") == MAX_PARALLEL
-        world.probe.let_answer()
+        for _ in range(MAX_WORKING):
+            await at_pull.acquire()
+        await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
+        assert pulls == MAX_WORKING
+        go_on.set()
         ended = await world.until_all_ended()
     assert [deploy.status for deploy in ended] == [DeployStatus.SUCCEEDED] * count
     assert times(world, "create") == count
+
+
+async def test_those_whose_apps_do_not_answer_keep_nobody_from_beginning(world: World) -> None:
+    count = MAX_WORKING + 3
+    await stages_with_a_deploy(world, count)
+    world.probe.keep_waiting()
+    async with at_work(Worker(world.parts, HERE)):
+        for _ in range(count):
+            await world.probe.asked_once_more()
+        assert times(world, "create") == count
+        world.probe.let_answer()
+        ended = await world.until_all_ended()
+    assert [deploy.status for deploy in ended] == [DeployStatus.SUCCEEDED] * count
+
+
+async def test_even_of_those_that_wait_no_more_than_the_memory_allows_are_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_CLAIMED", 3)
+    await stages_with_a_deploy(world, 5)
+    world.probe.keep_waiting()
+    async with at_work(Worker(world.parts, HERE)):
+        for _ in range(3):
+            await world.probe.asked_once_more()
+        await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
+        assert times(world, "create") == 3
+        world.probe.let_answer()
+        ended = await world.until_all_ended()
+    assert [deploy.status for deploy in ended] == [DeployStatus.SUCCEEDED] * 5
+
+
+async def test_at_rest_nothing_is_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, writes = Worker(world.parts, HERE), 0
+    write = world.store.write
+
+    async def counted(work: Any) -> Any:  # noqa: ANN401 - the port's
+        nonlocal writes
+        writes += 1
+        return await write(work)
+
+    monkeypatch.setattr(world.store, "write", counted)
+    for _ in range(10):
+        world.clock.move(RENEW_S)
+        await worker._look()
+    assert writes == 0
 
 
 async def test_of_two_servers_only_one_gets_each_deploy(world: World) -> None:
@@ -388,3 +448,37 @@ async def test_a_stage_that_is_to_be_deleted_is_let_go_and_no_other(world: World
     assert await world.is_running(world.container_of(first, gone))  # for the caller to remove
     assert len(await world.instances(*ACTIVE_STATES)) == 2
     await worker.close(0)
+
+
+# What only waits.
+
+
+async def test_nobody_keeps_a_place_while_it_only_waits(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = led.parts
+    slept, free = asyncio.sleep, set()
+
+    async def watched(seconds: float) -> None:
+        free.add((seconds, parts.places.free))
+        await slept(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", watched)
+    await led.change_project(run=RunOptions(release_command=("migrate",)))
+    await led.change_stage(strategy=Strategy.RECREATE, watch_s=10)
+    led.publish("v0")
+    led.publish("v1")
+    led.probe.says = REFUSED
+    async with at_work(Worker(parts, HERE)):
+        await led.queue("v0")
+        await led.until_all_ended()  # after a release command that was waited for in vain
+        await led.change_project(run=RunOptions())
+        await led.queue("v0")
+        await led.until_all_ended()  # after a minute in the health gate
+        led.probe.says = None
+        led.engine.fail("pull", EngineUnavailableError("gone"))
+        for _ in range(2):
+            await led.queue("v1", force=True)
+            (*_, ended) = await led.until_all_ended()
+            assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+    pauses = {seconds for seconds, _ in free}
+    assert {0.5, 0.05} <= pauses, "it neither watched nor drained"
+    assert {left for _, left in free} == {MAX_WORKING}

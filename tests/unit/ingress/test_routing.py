@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.route import Route, Way
-from tagboat.ingress.routing import changes, map_file, parse_shown_map, routing_map
+from tagboat.ingress.routing import changed_map, changes, map_file, parse_got_map, parse_shown_map, routing_map
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
 MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
@@ -67,3 +67,29 @@ def test_the_changes_lead_from_any_map_to_any_other(in_force: dict[str, str], wa
 @given(wanted=MAPS)
 def test_what_is_in_force_needs_no_change(wanted: dict[str, str]) -> None:
     assert changes(wanted, dict(wanted)) == []
+
+
+GOT = (
+    'type=str, case=sensitive, found=yes, idx=tree, key="a.localhost", value="20001", type="str"\n\n'
+    "type=str, case=sensitive, found=no\n\n"
+    'type=str, case=sensitive, found=yes, idx=tree, key="c.localhost", value="held", type="str"\n\n'
+)
+
+
+def test_what_haproxy_says_of_some_hosts() -> None:
+    hosts = ["a.localhost", "b.localhost", "c.localhost"]
+    assert parse_got_map(GOT, hosts) == {"a.localhost": "20001", "c.localhost": "held"}
+    assert parse_got_map("", []) == {}
+
+
+@pytest.mark.parametrize("text", ["", "Unknown map identifier.\n", GOT + GOT])
+def test_what_is_no_answer_of_some_hosts(text: str) -> None:
+    assert parse_got_map(text, ["a.localhost", "b.localhost", "c.localhost"]) is None
+
+
+@given(before=MAPS, put=MAPS, gone=st.sets(st.sampled_from(["a.localhost", "b.localhost", "never.localhost"])))
+def test_a_change_leaves_what_it_does_not_name(before: dict[str, str], put: dict[str, str], gone: set[str]) -> None:
+    after = changed_map(before, put, gone)
+    assert {host: after[host] for host in put} == put
+    others = before.keys() - put.keys() - gone
+    assert {host: way for host, way in after.items() if host not in put} == {host: before[host] for host in others}

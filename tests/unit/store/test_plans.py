@@ -1,16 +1,23 @@
 """How SQLite goes about the queries that must stay quick however many deploys there have been."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event
 
-from tagboat.core.deploy import Deploy
+from tagboat.core.deploy import ACTIVE_STATES, InstanceState
 from tagboat.store.cipher import Cipher
 from tagboat.store.database import migrate, open_database
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SealedRows
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+ENDED = (InstanceState.STOPPED, InstanceState.FAILED)
+BY_STAGE = "ix_instances_stage_id_state_id (stage_id=? AND state=?)"
+
+Read = Callable[[SqlReader], object]
 
 
 @pytest.fixture
@@ -22,11 +29,64 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("read", [lambda reader: reader.open_deploys("s"), lambda reader: reader.all_open_deploys()])
-def test_open_deploys_are_found_by_their_own_index(connection: Connection, read: Callable[[SqlReader], list[Deploy]]) -> None:
+def plans(connection: Connection, read: Read) -> list[list[str]]:
+    """The lines of the plan of each query that `read` asks."""
     asked: list[tuple[str, object]] = []
     event.listen(connection, "before_cursor_execute", lambda _c, _cursor, query, values, *_: asked.append((query, values)))
     read(SqlReader(connection, SealedRows(Cipher(bytes(32)))))
-    ((query, values),) = [each for each in asked if each[0].startswith("SELECT")]
-    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()  # type: ignore[arg-type]
-    assert [row.detail for row in plan if "ix_deploys_open" not in row.detail] == []
+    found = []
+    for query, values in [each for each in asked if each[0].startswith("SELECT")]:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()  # type: ignore[arg-type]
+        found.append([row.detail for row in plan])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("read", "questions", "index"),
+    [
+        (lambda reader: reader.open_deploys("s"), 1, "ix_deploys_open"),
+        (lambda reader: reader.all_open_deploys(), 1, "ix_deploys_open"),
+        (lambda reader: reader.instances(stage_id="s", states=ACTIVE_STATES), 3, BY_STAGE),
+        (lambda reader: reader.instances(stage_id="s", states=ENDED, limit=20), 2, BY_STAGE),
+        (lambda reader: reader.instances(states=ACTIVE_STATES), 3, "ix_instances_state_id (state=?)"),
+        (lambda reader: reader.host_claims(["a", "b"]), 1, "ix_hosts_host (host=?)"),
+        (lambda reader: reader.stages_with_ttl(), 1, "ix_stages_mortal"),
+        (
+            lambda reader: reader.recent_instances("s", ENDED, 20),
+            2,
+            "ix_instances_stage_id_state_stopped_at (stage_id=? AND state=? AND stopped_at>?)",
+        ),
+    ],
+)
+def test_what_few_are_wanted_of_is_found_by_its_index_and_needs_no_sorting(
+    connection: Connection, read: Read, questions: int, index: str
+) -> None:
+    found = plans(connection, read)
+    assert len(found) == questions
+    for plan in found:
+        assert len(plan) == 1
+        assert index in plan[0]
+
+
+def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(connection: Connection) -> None:
+    running, queued = plans(connection, lambda reader: reader.claimable_deploys("here", NOW, ["mine"], 16))
+    assert running == [
+        "SCAN deploys USING INDEX ix_deploys_running",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=? AND id<?)",
+    ]
+    assert queued == [
+        "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
+        "LIST SUBQUERY 3",
+        "SCAN deploys USING COVERING INDEX ix_deploys_waiting",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH earlier USING COVERING INDEX ix_deploys_queued (stage_id=? AND id<?)",
+    ]
+
+
+def test_what_disturbs_the_work_is_found_by_id(connection: Connection) -> None:
+    assert plans(connection, lambda reader: reader.disturbed_deploys("here", ["mine"])) == [
+        ["SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)"]
+    ]

@@ -46,7 +46,7 @@ async def writer(disk: Disk) -> AsyncIterator[GroupWriter]:
     made = GroupWriter(disk.commit)
     yield made
     disk.may_commit.set()
-    await asyncio.to_thread(made.close)
+    await asyncio.to_thread(ended, made)
 
 
 def answer(number: int, _tx: object) -> int:
@@ -165,3 +165,50 @@ async def test_closing_finishes_what_was_not_begun_yet(disk: Disk) -> None:
     disk.may_commit.set()
     await closing
     assert await asyncio.gather(*futures) == ["first"] + ["later"] * (MAX_BATCH + 1)
+
+
+def stop(_tx: object) -> None:
+    raise StopIteration
+
+
+async def test_work_that_raises_what_no_future_takes_holds_nobody_up(disk: Disk) -> None:
+    def commit(works: Sequence[Work]) -> list[Outcome]:
+        return [(None, StopIteration()) if work is stop else disk._outcome(work) for work in works]
+
+    other = GroupWriter(commit)
+    outcomes = await asyncio.gather(*(other.submit(work) for work in (stop, partial(answer, 1), stop)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [RuntimeError, int, RuntimeError]
+    assert await other.submit(partial(answer, 2)) == 2
+    await asyncio.to_thread(ended, other)
+
+
+async def test_a_commit_that_breaks_down_is_told_to_all_and_the_next_goes_on() -> None:
+    broken = [SystemExit("no")]
+
+    def commit(works: Sequence[Work]) -> list[Outcome]:
+        if broken:
+            raise broken.pop()
+        return [(work(None), None) for work in works]
+
+    writer = GroupWriter(commit)
+    outcomes = await asyncio.gather(*(writer.submit(partial(answer, 1)) for _ in range(2)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [SystemExit, SystemExit]
+    assert await writer.submit(partial(answer, 2)) == 2
+    await asyncio.to_thread(ended, writer)
+
+
+async def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_done(writer: GroupWriter, disk: Disk) -> None:
+    done: list[int] = []
+    disk.may_commit.clear()
+    first = writer.submit(partial(note, done, 1))
+    await asyncio.to_thread(disk.committing.wait)
+    second, third = (writer.submit(partial(note, done, number)) for number in (2, 3))
+    second.cancel()
+    disk.may_commit.set()
+    await asyncio.gather(first, third)
+    assert done == [1, 3]
+
+
+def ended(writer: GroupWriter) -> None:
+    writer.close()
+    writer.join()

@@ -1,0 +1,70 @@
+"""The places of those who work: what only waits gives its place to another meanwhile."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+MAX_WORKING = 16
+
+
+class Places:
+    """`count` places. Who rests comes back before anybody begins, and in the order of coming back.
+
+    `on_free` is called whenever the first place becomes free.
+    """
+
+    def __init__(self, count: int = MAX_WORKING) -> None:
+        self._left = count
+        self._returning: deque[asyncio.Future[None]] = deque()
+        self.on_free: Callable[[], None] = lambda: None
+
+    @property
+    def free(self) -> int:
+        """How many could begin now, 0 or more."""
+        return 0 if self._returning else max(self._left, 0)
+
+    def take(self) -> None:
+        """Begin to work. Whoever takes more places than are free has others wait the longer."""
+        self._left -= 1
+
+    def leave(self) -> None:
+        """Work no more: the place is that of the first who wants to come back, else free."""
+        self._left += 1
+        while self._returning and self._left > 0:
+            waiting = self._returning.popleft()
+            if not waiting.done():
+                self.take()
+                waiting.set_result(None)
+        if self.free == 1:
+            self.on_free()
+
+    @asynccontextmanager
+    async def rest(self) -> AsyncIterator[None]:
+        """Leave the place to others for as long as the block lasts; then wait for one, if need be.
+
+        Whoever is cancelled is to stop, and does not wait for that.
+        """
+        self.leave()
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.take()
+            raise
+        except BaseException:
+            await self._come_back()
+            raise
+        await self._come_back()
+
+    async def _come_back(self) -> None:
+        if self.free:
+            self.take()
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        self._returning.append(waiting)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if waiting.cancelled():
+                self.take()
+            raise
