@@ -10,11 +10,10 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import structlog
 import uvloop
@@ -43,6 +42,7 @@ from tagboat.ingress.process import why_not_free
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
+from tagboat.loops import keep_going
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
 from tagboat.registry.poller import Poller
@@ -150,7 +150,7 @@ async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, b
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
-    work = [asyncio.create_task(coroutine) for coroutine in _work(built)]
+    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
@@ -166,16 +166,16 @@ async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, b
     return 1 if server.faulty else 0
 
 
-def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
-    """What goes on beside the API."""
-    yield built.worker.run()
-    yield built.poller.run()
-    yield keep_sweeping(built.parts)
-    yield keep_pruning(built.parts.store, built.parts.clock)
+def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What goes on beside the API, by name."""
+    yield "work", built.worker.run
+    yield "poll", built.poller.run
+    yield "sweep", partial(keep_sweeping, built.parts)
+    yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
-        yield built.parts.traffic.run()
+        yield "lead", built.parts.traffic.run
     if isinstance(built.ingress, HaproxyIngress):
-        yield built.ingress.run()
+        yield "ingress", built.ingress.run
 
 
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
