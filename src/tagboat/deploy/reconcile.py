@@ -15,8 +15,9 @@ from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenEr
 from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
+from tagboat.deploy.drains import Drains
 from tagboat.deploy.journal import Scene, read_scene
-from tagboat.deploy.pipeline import retire
+from tagboat.loops import keep_going
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -29,13 +30,14 @@ log = structlog.get_logger("tagboat.reconcile")
 async def keep_sweeping(parts: Parts) -> None:
     """Sweep at once, every minute and when a container has ended, sooner again after a failure; until cancelled."""
     ended = asyncio.Event()
-    listening = asyncio.create_task(_listen(parts, ended))
+    listening = asyncio.create_task(keep_going("listen", partial(_listen, parts, ended)))
+    drains = Drains(parts)
     try:
         while True:
             ended.clear()
             pause = SWEEP_EVERY_S
             try:
-                await sweep(parts)
+                await _sweep(parts, drains)
             except TagboatError as error:
                 log.warning("not swept", action="sweep", reason=str(error))
                 pause = RETRY_S
@@ -47,6 +49,7 @@ async def keep_sweeping(parts: Parts) -> None:
                 pass
     finally:
         listening.cancel()
+        await drains.close()
 
 
 async def _listen(parts: Parts, ended: asyncio.Event) -> None:
@@ -63,12 +66,22 @@ async def _listen(parts: Parts, ended: asyncio.Event) -> None:
 
 
 async def sweep(parts: Parts) -> None:
-    """Make what runs what the records say.
+    """Make what runs what the records say, and return once what drains is retired, too.
 
     What is live is started again where it does not run, and made again where it is gone; this installation's containers that
     no record knows are removed, as is what finished deploys left draining or starting, and what has outlived its stage's
     `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
+    drains = Drains(parts)
+    try:
+        await _sweep(parts, drains)
+        await drains.finished()
+    finally:
+        await drains.close()
+
+
+async def _sweep(parts: Parts, drains: Drains) -> None:
+    """Sweep once, and leave what drains to `drains`."""
     await parts.store.write(partial(_expire, parts))
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
@@ -81,10 +94,11 @@ async def sweep(parts: Parts) -> None:
     failures += await _do_all(
         [
             *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
-            *(partial(_retire_drained, parts, records, one) for one in records.drained),
             *(partial(_give_up, parts, one) for one in records.given_up),
         ]
     )
+    for one in records.drained:
+        drains.begin(one, records.stages[one.stage_id].drain_timeout_s)
     if failures:
         raise failures[0]
 
@@ -142,12 +156,6 @@ async def pull_if_gone(parts: Parts, scene: Scene, instance: Instance) -> None:
 async def _remove_orphan(parts: Parts, container: str) -> None:
     await parts.engine.remove(container)
     log.info("orphan removed", action="sweep", container=container)
-
-
-async def _retire_drained(parts: Parts, records: "_Records", instance: Instance) -> None:
-    if parts.traffic is not None:
-        await parts.traffic.drained([instance], records.stages[instance.stage_id].drain_timeout_s)
-    await retire(parts, instance)
 
 
 async def _give_up(parts: Parts, instance: Instance) -> None:
