@@ -28,6 +28,8 @@ from tagboat.core.ports import Tx
 from tagboat.core.tally import Tally
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.containers import Parts
+from tagboat.deploy.history import keep_forgetting
+from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
 from tagboat.deploy.traffic import Traffic
@@ -171,6 +173,8 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "work", built.worker.run
     yield "poll", built.poller.run
     yield "sweep", partial(keep_sweeping, built.parts)
+    yield "tidy", partial(keep_tidying, built.parts)
+    yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
         yield "lead", built.parts.traffic.run

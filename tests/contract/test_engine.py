@@ -63,6 +63,7 @@ class World(Protocol):
     def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]: ...
     def becomes_healthy(self, container: str) -> None: ...
     def prune(self, image: str) -> None: ...
+    def tag(self, image: str) -> None: ...
     def has_volume(self, name: str) -> bool: ...
     async def add_network(self, name: str) -> None: ...
 
@@ -89,6 +90,9 @@ class MemoryWorld:
 
     def prune(self, image: str) -> None:
         self.memory.prune(image)
+
+    def tag(self, image: str) -> None:
+        self.memory.tag(image)
 
     def has_volume(self, name: str) -> bool:
         return name in self.memory.volumes
@@ -124,6 +128,9 @@ class DockerWorld:
 
     def prune(self, image: str) -> None:
         call(self._url, "DELETE", f"/images/{image}")
+
+    def tag(self, image: str) -> None:
+        call(self._url, "POST", f"/images/{image}/tag?repo={image.partition('@')[0]}&tag=keep")
 
     def has_volume(self, name: str) -> bool:
         answer: dict[str, object] = json.loads(call(self._url, "GET", f"/volumes/{name}"))
@@ -288,6 +295,57 @@ async def test_a_digest_the_registry_does_not_have(world: World) -> None:
     with pytest.raises(EngineNotFoundError, match="has no such image") as caught:
         await world.engine.pull(image, ABSENT, None, ignore)
     assert not caught.value.retryable
+
+
+async def test_an_image_that_nobody_uses_is_removed(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.remove_image(f"{image}@{digest}")
+    assert await world.engine.inspect_image(f"{image}@{digest}") is None
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.inspect_image(f"{image}@{digest}") is not None
+
+
+async def test_an_image_that_is_not_there_is_as_good_as_removed(world: World) -> None:
+    image, _ = world.publish("acme/app", SERVES)
+    assert await world.engine.remove_image(f"{image}@{ABSENT}")
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "waiting"])
+async def test_an_image_of_which_there_is_a_container_stays(world: World, made: Made, runs: bool) -> None:
+    spec = await made()
+    if runs:
+        await world.engine.start(spec.name)
+    assert not await world.engine.remove_image(spec.image)
+    assert await world.engine.inspect_image(spec.image) is not None
+    await world.engine.remove(spec.name)
+    assert await world.engine.remove_image(spec.image)
+
+
+async def test_an_image_that_a_container_knows_by_another_name_stays(world: World, made: Made) -> None:
+    spec = await made(name="web")
+    same, digest = world.publish("acme/same", SERVES)
+    await world.engine.pull(same, digest, None, ignore)
+    assert not await world.engine.remove_image(f"{same}@{digest}")
+    assert not await world.engine.remove_image(spec.image)
+
+
+async def test_an_image_that_somebody_gave_a_tag_stays(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    await world.engine.pull(image, digest, None, ignore)
+    world.tag(f"{image}@{digest}")
+    assert not await world.engine.remove_image(f"{image}@{digest}")
+    assert await world.engine.inspect_image(f"{image}@{digest}") is not None
+
+
+async def test_of_an_image_with_two_names_one_is_removed(world: World) -> None:
+    first, digest = world.publish("acme/first", SERVES)
+    second, _ = world.publish("acme/second", SERVES)
+    for image in (first, second):
+        await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.remove_image(f"{first}@{digest}")
+    assert await world.engine.inspect_image(f"{first}@{digest}") is None
+    assert await world.engine.inspect_image(f"{second}@{digest}") is not None
 
 
 async def test_a_container_needs_its_image(world: World, run: str) -> None:

@@ -16,6 +16,7 @@ from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.drains import Drains
+from tagboat.deploy.images import note_pull
 from tagboat.deploy.journal import Scene, read_scene
 from tagboat.loops import keep_going
 
@@ -150,6 +151,7 @@ async def _make_again(parts: Parts, instance: Instance) -> None:
 async def pull_if_gone(parts: Parts, scene: Scene, instance: Instance) -> None:
     """Have the engine hold the instance's image, which somebody may have pruned."""
     if await parts.engine.inspect_image(f"{scene.project.image}@{instance.digest}") is None:
+        await note_pull(parts, scene.project.image, instance.digest)
         await parts.engine.pull(scene.project.image, instance.digest, scene.registry, lambda _: None)
 
 

@@ -89,6 +89,17 @@ class DockerEngine:
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
 
+    async def remove_image(self, image: str) -> bool:
+        """Take the name `NAME@DIGEST` off an image, and remove it if it has no other; False where somebody needs it."""
+        async with self._connection.use(f"remove the image {image}", _CHANGE_S) as docker:
+            try:
+                return await _remove_unused(docker, image)
+            except DockerError as error:
+                if error.status == HTTPStatus.CONFLICT:  # it has uses that only the engine knows
+                    return False
+                _unless_gone(error)
+                return True
+
     async def create(self, spec: ContainerSpec) -> str:
         """Create the container, whole but not yet running, and return its id.
 
@@ -242,6 +253,18 @@ class DockerEngine:
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
     return (await docker.containers.create(body, name=name)).id
+
+
+async def _remove_unused(docker: Docker, image: str) -> bool:
+    found = await docker.images.inspect(image)
+    # Some engines take a repository's tags away with its digest, and nothing would be freed as long as there is one.
+    if wire.tags(found):
+        return False
+    made_of_it = json.dumps({"ancestor": [found["Id"]]})
+    if await docker.containers.list(all=True, filters=made_of_it):
+        return False
+    await docker.images.delete(image)
+    return True
 
 
 async def _delete(container: DockerContainer) -> None:

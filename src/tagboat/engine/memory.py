@@ -56,6 +56,7 @@ class MemoryEngine:
         self.volumes: set[str] = set()
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
+        self._tagged: set[str] = set()
         self._containers: dict[str, _Container] = {}
         self._networks: set[str] = set()
         self._listeners: list[_Listener] = []
@@ -70,6 +71,10 @@ class MemoryEngine:
     def prune(self, image: str) -> None:
         """Forget the pulled image `NAME@DIGEST`; `pull` finds it again. Containers of it live on."""
         self._images.pop(image, None)
+
+    def tag(self, image: str) -> None:
+        """Give the pulled image `NAME@DIGEST` a tag, as a person does who wants to keep it."""
+        self._tagged.add(image)
 
     def add_network(self, name: str) -> None:
         """Let there be a network that containers can be connected to."""
@@ -133,6 +138,16 @@ class MemoryEngine:
             raise EngineNotFoundError(f"the registry {image.host} has no such image: {reference} not found")
         self._images[reference] = self._registry[reference]
         progress("1 of 1 layers")
+
+    async def remove_image(self, image: str) -> bool:
+        """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""
+        self._record("remove_image", image)
+        digest = image.partition("@")[2]
+        used = any(held.spec.image.partition("@")[2] == digest for held in self._containers.values())
+        if image in self._images and (used or image in self._tagged):
+            return False
+        self._images.pop(image, None)
+        return True
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""

@@ -107,6 +107,11 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
     )
 
 
+def tags(answer: Json) -> list[str]:
+    """The names with a tag that the image of an ImageInspect answer bears."""
+    return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
+
+
 def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
     """The digest under which the repository of `ref` knows the image, None when it is there from elsewhere only.
 

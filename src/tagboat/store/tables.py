@@ -211,6 +211,7 @@ deploys = Table(
     Index(None, "project_id", "id"),
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index(None, "finished_at"),
 )
 
 deploy_configs = Table(
@@ -248,6 +249,7 @@ instances = Table(
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
     Index(None, "state"),
+    Index(None, "digest"),
 )
 
 deliveries = Table(
@@ -302,4 +304,22 @@ leases = Table(
     Column("name", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("until", Instant, nullable=False),
+)
+
+pulled_images = Table(
+    "pulled_images",
+    metadata,
+    Column("image", Coded(str, _to_image_name), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("pulled_at", Instant, nullable=False),
+    Column("removing_until", Instant),
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    # No keys of others: what is to be removed goes first.
+    Column("project_id", String, primary_key=True),
+    Column("stage_id", String, primary_key=True),
+    Column("volumes", Boolean, nullable=False),
 )

@@ -24,6 +24,7 @@ from tagboat.core.ports import Topic
 from tagboat.core.run import RunConfig
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert
+from tagboat.store.kept import KeptWriter
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
 
@@ -57,7 +58,7 @@ class Memory:
     open_deploys: dict[str, dict[str, Deploy]] = field(default_factory=dict)
 
 
-class UnitOfWork(SqlReader):
+class UnitOfWork(SqlReader, KeptWriter):
     """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
 
     def __init__(self, connection: Connection, rows: SealedRows, memory: Memory) -> None:
