@@ -37,7 +37,7 @@ from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
-from tagboat.http_server import BACKLOG, HttpServer
+from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import why_not_free
@@ -112,6 +112,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
+    room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
         ApiParts(
@@ -138,7 +139,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         )
     )
     try:
-        yield _Built(HttpServer(api), worker, poller, parts, ingress, token)
+        yield _Built(HttpServer(api, room), worker, poller, parts, ingress, token)
     finally:
         await registry.close()
         await engine.close()
