@@ -116,7 +116,7 @@ class HaproxyIngress:
             await asyncio.to_thread(end_haproxy, self._directory)
 
     async def _look_after(self) -> None:
-        async with self._turn:
+        async with self._turn, _told():
             await self._keeper.keep(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
@@ -132,7 +132,8 @@ class HaproxyIngress:
     async def _waking(self) -> AsyncIterator[None]:
         """Let the watch look at once when HAProxy fails; what stops a start is here a reason to try again later."""
         try:
-            yield
+            async with _told():
+                yield
         except SettingsError as error:
             self._look_now.set()
             raise IngressUnavailableError(str(error)) from None
@@ -158,3 +159,12 @@ class HaproxyIngress:
                 said = f"{error}; if this lasts, end that process"
             await asyncio.sleep(_LOOK_AGAIN_S)
         raise IngressUnavailableError(said)
+
+
+@contextlib.asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Raise what the system refuses, such as one more open file, as one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise IngressUnavailableError(f"HAProxy cannot be looked after now: {error.strerror or error}") from error
