@@ -32,6 +32,7 @@ from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.removal import Removal
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
@@ -175,12 +176,20 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "poll", built.poller.run
     yield "sweep", partial(keep_sweeping, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
+    yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
         yield "lead", built.parts.traffic.run
     if isinstance(built.ingress, HaproxyIngress):
         yield "ingress", built.ingress.run
+
+
+async def _go_on_removing(built: _Built) -> None:
+    """Finish, once, what was being deleted as the server died."""
+    parts = built.parts
+    await Removal(parts.store, parts.engine, built.worker.abandon, parts.clock).go_on()
+    await asyncio.Event().wait()
 
 
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:

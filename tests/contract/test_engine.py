@@ -355,6 +355,20 @@ async def test_a_container_needs_its_image(world: World, run: str) -> None:
     assert await world.engine.status(run) is None
 
 
+async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(), volumes={f"{run}-data": "/data", f"x-{run}-data": "/other"})
+    await world.engine.create(spec)
+    assert await world.engine.list_volumes(f"{run}-") == [f"{run}-data"]
+    assert not await world.engine.remove_volume(f"{run}-data"), "a container uses it"
+    await world.engine.remove(spec.name)
+    for name in (f"{run}-data", f"x-{run}-data"):
+        assert world.has_volume(name)
+        assert await world.engine.remove_volume(name)
+        assert not world.has_volume(name)
+        assert await world.engine.remove_volume(name), "one that is gone is as good as removed"
+    assert await world.engine.list_volumes(f"{run}-") == []
+
+
 async def test_a_name_is_taken_once(world: World, made: Made) -> None:
     spec = await made()
     with pytest.raises(NameTakenError, match=spec.name):

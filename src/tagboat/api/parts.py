@@ -13,6 +13,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
+from tagboat.deploy.removal import Removal
 
 
 class Check(Protocol):
@@ -80,6 +81,11 @@ class ApiParts:
     def webhook_url(self, secret: str) -> str:
         """The URL that senders call, which ends with the secret."""
         return f"{self.public_url}/api/webhook/{secret}"
+
+    @property
+    def removal(self) -> Removal:
+        """What deletes projects and stages."""
+        return Removal(self.store, self.engine, self.abandon, self.clock)
 
     @property
     def orders(self) -> Orders:

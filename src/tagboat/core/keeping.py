@@ -24,3 +24,20 @@ class PulledImage:
 
     def __str__(self) -> str:
         return f"{self.image}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A project, or a stage of it (empty: all of it), that is being deleted, with its `volumes` or without."""
+
+    project_id: str
+    stage_id: str = ""
+    volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeftVolumes:
+    """The volumes of what was deleted, by the engine's names: those that stay, and those that were removed as well."""
+
+    kept: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()

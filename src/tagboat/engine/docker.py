@@ -173,6 +173,27 @@ class DockerEngine:
         statuses = await asyncio.gather(*(self.status(container.id) for container in found))
         return [status for status in statuses if status is not None]
 
+    async def list_volumes(self, prefix: str) -> list[str]:
+        """The names of all volumes that begin with `prefix`, in order."""
+        async with self._connection.use("list volumes", _ASK_S) as docker:
+            # aiodocker's own calls for volumes bear no types.
+            params = {"filters": json.dumps({"name": [prefix]})}
+            found = (await docker._query_json("volumes", params=params)).get("Volumes") or []  # noqa: SLF001
+        # The engine finds it anywhere in a name.
+        return sorted(volume["Name"] for volume in found if volume["Name"].startswith(prefix))
+
+    async def remove_volume(self, name: str) -> bool:
+        """Remove the volume with all that is in it; False where a container, whoever made it, uses it."""
+        async with self._connection.use(f"remove the volume {name}", _CHANGE_S) as docker:
+            try:
+                async with docker._query(f"volumes/{name}", method="DELETE"):  # noqa: SLF001
+                    pass
+            except DockerError as error:
+                if error.status == HTTPStatus.CONFLICT:
+                    return False
+                _unless_gone(error)
+            return True
+
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.
 

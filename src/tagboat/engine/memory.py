@@ -214,6 +214,19 @@ class MemoryEngine:
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
+    async def list_volumes(self, prefix: str) -> list[str]:
+        """The volumes whose names begin with `prefix`, in order."""
+        self._fail_if_told("list_volumes")
+        return sorted(name for name in self.volumes if name.startswith(prefix))
+
+    async def remove_volume(self, name: str) -> bool:
+        """Forget it, unless a container uses it."""
+        self._record("remove_volume", name)
+        if any(name in held.spec.volumes for held in self._containers.values()):
+            return False
+        self.volumes.discard(name)
+        return True
+
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""
         self._fail_if_told("endings")

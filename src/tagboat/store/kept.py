@@ -1,17 +1,19 @@
 """Which images and which history somebody still wants: the part of `Reader` and `Tx` that forgetting goes by."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, delete, distinct, exists, func, or_, select, tuple_, update
 
 from tagboat.core.deploy import ACTIVE_STATES
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.keeping import LEAST_TARGETS, WERE_LIVE, PulledImage
+from tagboat.core.keeping import LEAST_TARGETS, WERE_LIVE, Deletion, PulledImage
 from tagboat.store import tables
 
 _pulled = tables.pulled_images
 _deploys = tables.deploys
+_removals = tables.removals
 
 
 class KeptReader:
@@ -38,6 +40,10 @@ class KeptReader:
         """
         query = select(_deploys.c.id).where(_is_old(before, newest, keep))
         return list(self._connection.scalars(query.order_by(_deploys.c.finished_at).limit(limit)))
+
+    def deletions(self) -> list[Deletion]:
+        """The projects and stages that are being deleted, or were as the server died."""
+        return [Deletion(**row._mapping) for row in self._connection.execute(select(_removals))]  # noqa: SLF001
 
 
 class KeptWriter(KeptReader):
@@ -74,6 +80,16 @@ class KeptWriter(KeptReader):
         self.flush()
         old = delete(_deploys).where(_deploys.c.id.in_(deploy_ids), _is_old(before, newest, keep))
         return self._connection.execute(old).rowcount
+
+    def begin_deletion(self, deletion: Deletion) -> None:
+        """Put on record that a project or a stage is being deleted, so that it is gone on with after a death."""
+        self.end_deletion(deletion)
+        self._connection.execute(_removals.insert().values(asdict(deletion)))
+
+    def end_deletion(self, deletion: Deletion) -> None:
+        """Forget about it: it is done, or cannot be done."""
+        of_it = (_removals.c.project_id == deletion.project_id, _removals.c.stage_id == deletion.stage_id)
+        self._connection.execute(delete(_removals).where(*of_it))
 
 
 def _is(image: ImageName, digest: Digest) -> ColumnElement[bool]:
