@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -35,13 +36,14 @@ from tagboat.deploy.reconcile import keep_sweeping
 from tagboat.deploy.removal import Removal
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.worker import Worker
+from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
-from tagboat.ingress.process import why_not_free
+from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
@@ -129,6 +131,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             list_images=registry.list_images,
             list_tags=registry.list_tags,
             ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) else None,
+            disks=partial(look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")),
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
             public_url=settings.public_url,
@@ -193,9 +196,10 @@ async def _go_on_removing(built: _Built) -> None:
 
 
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
-    if settings.ingress is IngressKind.NONE:
-        return NoIngress()
     directory = settings.data_dir / "ingress"
+    if settings.ingress is IngressKind.NONE:
+        _leave_haproxy(directory, wanted=not settings.ingress_is_default)
+        return NoIngress()
     if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
         log.warning("no ingress: set TAGBOAT_INGRESS_LISTEN to a free address", action="start", reason=why)
@@ -207,6 +211,25 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         public_url=settings.public_url,
         trusted=settings.ingress_trusted,
     )
+
+
+def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
+    """End the HAProxy of before where somebody `wanted` no ingress; else only say that it runs, for all may go through it.
+
+    Nobody leads it any more: after the next deploy it would send requests to where nothing answers, or something else does.
+    """
+    try:
+        if wanted and end_haproxy(directory):
+            log.warning("HAProxy ended: it ran from before, and there is to be no ingress any more", action="start")
+        elif left := our_processes(directory.resolve()):
+            log.warning(
+                "HAProxy still runs with the routes of before, and nobody leads it: set TAGBOAT_INGRESS=none to have it"
+                " ended, or install HAProxy again to have it led",
+                action="start",
+                pid=left[0],
+            )
+    except (TagboatError, OSError) as error:
+        log.warning("HAProxy of before not ended", action="start", reason=str(error))
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:

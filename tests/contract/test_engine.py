@@ -369,6 +369,16 @@ async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(wor
     assert await world.engine.list_volumes(f"{run}-") == []
 
 
+async def test_it_says_where_it_keeps_everything_and_what_that_takes(world: World, meant: Made, run: str) -> None:
+    assert (await world.engine.root_dir()).startswith("/")
+    spec = replace(await meant(), volumes={f"{run}-data": "/data"})
+    await world.engine.create(spec)
+    usage = await world.engine.disk_usage()
+    (image,) = [image for image in usage.images if spec.image in image.names]
+    assert 0 < image.size <= usage.layers
+    assert f"{run}-data" in {volume.name for volume in usage.volumes}
+
+
 async def test_a_name_is_taken_once(world: World, made: Made) -> None:
     spec = await made()
     with pytest.raises(NameTakenError, match=spec.name):

@@ -1,6 +1,7 @@
 """What is kept of what was, and what counts as having been live."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tagboat.core.deploy import InstanceState
@@ -8,6 +9,9 @@ from tagboat.core.image import Digest, ImageName
 
 WERE_LIVE = frozenset({InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED})
 """The states of instances that serve or once served, and to which one can go back."""
+
+LEAST_FREE_BYTES = 1 << 30
+"""With less room than that, the next image or the database may not fit."""
 
 LEAST_TARGETS = 2
 """Of so many digests of a stage at least, the records stay, however old: of what is live, and of what was before."""
@@ -41,3 +45,44 @@ class LeftVolumes:
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of the `data` or of the `engine`, at a path of it; `free` and `total` are bytes."""
+
+    name: str
+    path: str
+    free: int
+    total: int
+
+    @property
+    def low(self) -> bool:
+        """Whether it will soon be full."""
+        return self.free < LEAST_FREE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSize:
+    """An image on the engine: its names `NAME@DIGEST`, and its bytes with what it shares with others."""
+
+    names: frozenset[str]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume on the engine; `size` is bytes, None where the engine does not say."""
+
+    name: str
+    size: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """What the engine holds, whoever made it; `layers` are the bytes of all images, each layer counted once."""
+
+    images: tuple[ImageSize, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    layers: int = 0

@@ -15,6 +15,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
+from tagboat.core.keeping import DiskUsage
 from tagboat.engine import wire
 from tagboat.engine.address import parse_engine_address
 from tagboat.engine.archive import files_archive
@@ -193,6 +194,16 @@ class DockerEngine:
                     return False
                 _unless_gone(error)
             return True
+
+    async def root_dir(self) -> str:
+        """Where the engine keeps images, containers and volumes, as it sees it itself."""
+        async with self._connection.use("tell where it keeps its data", _ASK_S) as docker:
+            return str((await docker.system.info())["DockerRootDir"])
+
+    async def disk_usage(self) -> DiskUsage:
+        """What images and volumes take; it looks at all of them, and may need long."""
+        async with self._connection.use("tell what takes its disk", _CHANGE_S) as docker:
+            return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.

@@ -13,6 +13,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, NameTakenError, PortTakenError
 from tagboat.core.image import Digest, ImageInfo, ImageName
+from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +227,17 @@ class MemoryEngine:
             return False
         self.volumes.discard(name)
         return True
+
+    async def root_dir(self) -> str:
+        """Nowhere: it is only a memory."""
+        self._fail_if_told("root_dir")
+        return "/nowhere"
+
+    async def disk_usage(self) -> DiskUsage:
+        """What is held; every image takes a byte, and no volume says what it takes."""
+        self._fail_if_told("disk_usage")
+        images = tuple(ImageSize(frozenset({name}), 1) for name in self._images)
+        return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""

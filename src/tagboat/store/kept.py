@@ -26,6 +26,10 @@ class KeptReader:
         row = self._connection.execute(select(_pulled).where(_is(image, digest))).first()
         return None if row is None else PulledImage(**row._mapping)  # noqa: SLF001 - documented, despite its name
 
+    def pulled_images(self) -> list[PulledImage]:
+        """All images on record that Tagboat has pulled."""
+        return [PulledImage(**row._mapping) for row in self._connection.execute(select(_pulled))]  # noqa: SLF001
+
     def unwanted_images(self, keep: int, after: tuple[str, str], limit: int) -> list[PulledImage]:
         """Up to `limit` pulled images that nobody wants any more, in order of name and digest, beyond those `after`."""
         beyond = tuple_(_pulled.c.image, _pulled.c.digest) > tuple_(*after)
