@@ -103,7 +103,7 @@ def _left_ingress(settings: Settings) -> Iterator[Finding]:
     """A HAProxy from before, when there was an ingress: what it answers is what was true then."""
     from tagboat.ingress.process import our_processes
 
-    if settings.ingress is IngressKind.NONE and (left := our_processes(settings.data_dir / "ingress")):
+    if settings.ingress is IngressKind.NONE and (left := our_processes((settings.data_dir / "ingress").resolve())):
         found = f"HAProxy (process {left[0]}) still runs with the routes of before, though there is to be no ingress"
         mend = "set TAGBOAT_INGRESS=none and restart Tagboat to end it, or install HAProxy again to have it led"
         yield Finding("HAProxy from before", ok=False, detail=f"{found}; {mend}")

@@ -11,6 +11,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import LEAST_TARGETS, WERE_LIVE, Deletion, PulledImage
 from tagboat.store import tables
 
+_FEW = 20
 _pulled = tables.pulled_images
 _deploys = tables.deploys
 _removals = tables.removals
@@ -112,15 +113,20 @@ def _wanted(digest: ColumnElement[str], keep: int) -> ColumnElement[bool]:
 
 
 def _is_recent(instance: FromClause, keep: int) -> ColumnElement[bool]:
-    """Whether an instance brought one of the last `keep` digests that were live in its stage."""
+    """Whether an instance brought one of the last `keep` digests that were live in its stage, or may have.
+
+    Of those after it only the next few are looked at: there may be thousands, and as a rule they are different.
+    """
     later = tables.instances.alias()
-    others = select(func.count(distinct(later.c.digest))).where(
+    others = select(later.c.digest).where(
         later.c.stage_id == instance.c.stage_id,
         later.c.state.in_(WERE_LIVE),
         later.c.id > instance.c.id,
         later.c.digest != instance.c.digest,
     )
-    return and_(instance.c.state.in_(WERE_LIVE), others.scalar_subquery() < keep)
+    few = others.order_by(later.c.id).limit(_FEW * (keep + 1)).correlate(instance).subquery()
+    count = select(func.count(distinct(few.c.digest))).scalar_subquery()
+    return and_(instance.c.state.in_(WERE_LIVE), count < keep)
 
 
 def _is_old(before: datetime, newest: int, keep: int) -> ColumnElement[bool]:
