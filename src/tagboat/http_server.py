@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import httptools
@@ -17,6 +17,11 @@ TICK_S = 1.0
 REQUEST_LIMIT_S = 20.0
 """Seconds from the beginning of a connection, or of a request on it, until the request is whole."""
 
+MOST_CONNECTIONS = 100_000
+LEAST_CONNECTIONS = 16
+RESERVED_FILES = 120
+"""Files that are left to the database, the engine, HAProxy and ssh: strangers' connections must not take theirs."""
+
 MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers, or of trailers, that are taken; without a limit anybody could fill the memory."""
 _CONNECT = b"CONNECT"
@@ -25,12 +30,31 @@ _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-leng
 log = structlog.get_logger("tagboat.http")
 
 
-class HttpServer(uvicorn.Server):
-    """Serves `app` until `stop`; `on_ready` is called once it answers. `faulty` is whether a fault stopped it."""
+def most_connections(open_files: int) -> int:
+    """How many connections to take at once where so many files may be open (-1: any number): the others are needed here."""
+    if open_files < 0:
+        return MOST_CONNECTIONS
+    return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, open_files - max(RESERVED_FILES, open_files // 4)))
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class _Config(uvicorn.Config):
+    """Uvicorn's own, and how many connections there may be."""
+
+    def __init__(self, most_connections: int, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*arguments, **options)
+        self.most_connections = most_connections
+
+
+class HttpServer(uvicorn.Server):
+    """Serves `app` until `stop`; `on_ready` is called once it answers. `faulty` is whether a fault stopped it.
+
+    Of more than `most_connections` those go first that have been silent the longest.
+    """
+
+    def __init__(self, app: ASGIApp, most_connections: int = MOST_CONNECTIONS) -> None:
         super().__init__(
-            uvicorn.Config(
+            _Config(
+                most_connections,
                 app,
                 loop="none",
                 http=_Protocol,
@@ -88,6 +112,8 @@ class _Protocol(HttpToolsProtocol):
     _whole = False
     """Whether everything received so far belongs to whole requests."""
     _slow: asyncio.TimerHandle | None = None
+    _heard_at = 0.0
+    """When it was made, or last heard of, in seconds of the loop's clock."""
     _head = 0
     """Bytes received that are neither of a whole head nor of a body, but for those that came with such."""
     _again: bytes | None = None
@@ -96,6 +122,8 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.parser = _Parser(self)
         super().connection_made(cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop)))
+        self._heard_at = self.loop.time()
+        self._make_room()
         self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -103,6 +131,7 @@ class _Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
         self._whole = False
         self._head += len(data)
         super().data_received(data)
@@ -140,6 +169,19 @@ class _Protocol(HttpToolsProtocol):
         head += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         self.parser = _Parser(self)
         self._again = b"\r\n".join([*head, b"", rest])
+
+    def _make_room(self) -> None:
+        """Hang up on whoever has been silent the longest, where there are too many: on the new one where all are served."""
+        config = cast("_Config", self.config)
+        if len(self.connections) > config.most_connections:
+            others = cast("Iterable[_Protocol]", self.connections)
+            silent = [one for one in others if one.is_silent()]
+            min(silent, key=lambda one: one._heard_at, default=self).transport.abort()  # noqa: SLF001 - one of its own kind
+
+    def is_silent(self) -> bool:
+        """Whether no request of it is being answered, and it is not hung up on already."""
+        served = self.cycle is not None and not self.cycle.response_complete
+        return not served and not self.transport.is_closing()
 
     def _is_offer(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != _CONNECT

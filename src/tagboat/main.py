@@ -10,11 +10,11 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -29,22 +29,27 @@ from tagboat.core.ports import Tx
 from tagboat.core.tally import Tally
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.containers import Parts
+from tagboat.deploy.history import keep_forgetting
+from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.removal import Removal
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
+from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
-from tagboat.http_server import BACKLOG, HttpServer
+from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
-from tagboat.ingress.process import why_not_free
+from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
+from tagboat.loops import keep_going
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
 from tagboat.registry.poller import Poller
@@ -112,6 +117,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
+    room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
         ApiParts(
@@ -128,6 +134,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             list_images=registry.list_images,
             list_tags=registry.list_tags,
             ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) else None,
+            disks=partial(look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")),
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
             public_url=settings.public_url,
@@ -139,7 +146,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         )
     )
     try:
-        yield _Built(HttpServer(api), worker, poller, parts, ingress, token)
+        yield _Built(HttpServer(api, room), worker, poller, parts, ingress, token)
     finally:
         await registry.close()
         await engine.close()
@@ -153,7 +160,7 @@ async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, b
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, server.stop)
-    work = [asyncio.create_task(coroutine) for coroutine in _work(built)]
+    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built)]
     for task in work:
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
@@ -169,23 +176,34 @@ async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, b
     return 1 if server.faulty else 0
 
 
-def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
-    """What goes on beside the API."""
-    yield built.worker.run()
-    yield built.poller.run()
-    yield keep_sweeping(built.parts)
-    yield keep_vigil(built.parts)
-    yield keep_pruning(built.parts.store, built.parts.clock)
+def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What goes on beside the API, by name."""
+    yield "work", built.worker.run
+    yield "poll", built.poller.run
+    yield "sweep", partial(keep_sweeping, built.parts)
+    yield "vigil", partial(keep_vigil, built.parts)
+    yield "tidy", partial(keep_tidying, built.parts)
+    yield "remove", partial(_go_on_removing, built)
+    yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
+    yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
-        yield built.parts.traffic.run()
+        yield "lead", built.parts.traffic.run
     if isinstance(built.ingress, HaproxyIngress):
-        yield built.ingress.run()
+        yield "ingress", built.ingress.run
+
+
+async def _go_on_removing(built: _Built) -> None:
+    """Finish, once, what was being deleted as the server died."""
+    parts = built.parts
+    await Removal(parts.store, parts.engine, built.worker.abandon, parts.clock).go_on()
+    await asyncio.Event().wait()
 
 
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
-    if settings.ingress is IngressKind.NONE:
-        return NoIngress()
     directory = settings.data_dir / "ingress"
+    if settings.ingress is IngressKind.NONE:
+        _leave_haproxy(directory, wanted=not settings.ingress_is_default)
+        return NoIngress()
     if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
         log.warning("no ingress: set TAGBOAT_INGRESS_LISTEN to a free address", action="start", reason=why)
@@ -197,6 +215,25 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         public_url=settings.public_url,
         trusted=settings.ingress_trusted,
     )
+
+
+def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
+    """End the HAProxy of before where somebody `wanted` no ingress; else only say that it runs, for all may go through it.
+
+    Nobody leads it any more: after the next deploy it would send requests to where nothing answers, or something else does.
+    """
+    try:
+        if wanted and end_haproxy(directory):
+            log.warning("HAProxy ended: it ran from before, and there is to be no ingress any more", action="start")
+        elif left := our_processes(directory.resolve()):
+            log.warning(
+                "HAProxy still runs with the routes of before, and nobody leads it: set TAGBOAT_INGRESS=none to have it"
+                " ended, or install HAProxy again to have it led",
+                action="start",
+                pid=left[0],
+            )
+    except (TagboatError, OSError) as error:
+        log.warning("HAProxy of before not ended", action="start", reason=str(error))
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:

@@ -63,6 +63,7 @@ class World(Protocol):
     def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]: ...
     def becomes_healthy(self, container: str) -> None: ...
     def prune(self, image: str) -> None: ...
+    def tag(self, image: str) -> None: ...
     def has_volume(self, name: str) -> bool: ...
     async def add_network(self, name: str) -> None: ...
 
@@ -89,6 +90,9 @@ class MemoryWorld:
 
     def prune(self, image: str) -> None:
         self.memory.prune(image)
+
+    def tag(self, image: str) -> None:
+        self.memory.tag(image)
 
     def has_volume(self, name: str) -> bool:
         return name in self.memory.volumes
@@ -124,6 +128,9 @@ class DockerWorld:
 
     def prune(self, image: str) -> None:
         call(self._url, "DELETE", f"/images/{image}")
+
+    def tag(self, image: str) -> None:
+        call(self._url, "POST", f"/images/{image}/tag?repo={image.partition('@')[0]}&tag=keep")
 
     def has_volume(self, name: str) -> bool:
         answer: dict[str, object] = json.loads(call(self._url, "GET", f"/volumes/{name}"))
@@ -290,11 +297,86 @@ async def test_a_digest_the_registry_does_not_have(world: World) -> None:
     assert not caught.value.retryable
 
 
+async def test_an_image_that_nobody_uses_is_removed(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.remove_image(f"{image}@{digest}")
+    assert await world.engine.inspect_image(f"{image}@{digest}") is None
+    await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.inspect_image(f"{image}@{digest}") is not None
+
+
+async def test_an_image_that_is_not_there_is_as_good_as_removed(world: World) -> None:
+    image, _ = world.publish("acme/app", SERVES)
+    assert await world.engine.remove_image(f"{image}@{ABSENT}")
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "waiting"])
+async def test_an_image_of_which_there_is_a_container_stays(world: World, made: Made, runs: bool) -> None:
+    spec = await made()
+    if runs:
+        await world.engine.start(spec.name)
+    assert not await world.engine.remove_image(spec.image)
+    assert await world.engine.inspect_image(spec.image) is not None
+    await world.engine.remove(spec.name)
+    assert await world.engine.remove_image(spec.image)
+
+
+async def test_an_image_that_a_container_knows_by_another_name_stays(world: World, made: Made) -> None:
+    spec = await made(name="web")
+    same, digest = world.publish("acme/same", SERVES)
+    await world.engine.pull(same, digest, None, ignore)
+    assert not await world.engine.remove_image(f"{same}@{digest}")
+    assert not await world.engine.remove_image(spec.image)
+
+
+async def test_an_image_that_somebody_gave_a_tag_stays(world: World) -> None:
+    image, digest = world.publish("acme/app", SERVES)
+    await world.engine.pull(image, digest, None, ignore)
+    world.tag(f"{image}@{digest}")
+    assert not await world.engine.remove_image(f"{image}@{digest}")
+    assert await world.engine.inspect_image(f"{image}@{digest}") is not None
+
+
+async def test_of_an_image_with_two_names_one_is_removed(world: World) -> None:
+    first, digest = world.publish("acme/first", SERVES)
+    second, _ = world.publish("acme/second", SERVES)
+    for image in (first, second):
+        await world.engine.pull(image, digest, None, ignore)
+    assert await world.engine.remove_image(f"{first}@{digest}")
+    assert await world.engine.inspect_image(f"{first}@{digest}") is None
+    assert await world.engine.inspect_image(f"{second}@{digest}") is not None
+
+
 async def test_a_container_needs_its_image(world: World, run: str) -> None:
     image, _ = world.publish("acme/app", SERVES)
     with pytest.raises(EngineNotFoundError, match="No such image"):
         await world.engine.create(ContainerSpec(name=run, image=f"{image}@{ABSENT}", labels={TEST_LABEL: run}))
     assert await world.engine.status(run) is None
+
+
+async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(), volumes={f"{run}-data": "/data", f"x-{run}-data": "/other"})
+    await world.engine.create(spec)
+    assert await world.engine.list_volumes(f"{run}-") == [f"{run}-data"]
+    assert not await world.engine.remove_volume(f"{run}-data"), "a container uses it"
+    await world.engine.remove(spec.name)
+    for name in (f"{run}-data", f"x-{run}-data"):
+        assert world.has_volume(name)
+        assert await world.engine.remove_volume(name)
+        assert not world.has_volume(name)
+        assert await world.engine.remove_volume(name), "one that is gone is as good as removed"
+    assert await world.engine.list_volumes(f"{run}-") == []
+
+
+async def test_it_says_where_it_keeps_everything_and_what_that_takes(world: World, meant: Made, run: str) -> None:
+    assert (await world.engine.root_dir()).startswith("/")
+    spec = replace(await meant(), volumes={f"{run}-data": "/data"})
+    await world.engine.create(spec)
+    usage = await world.engine.disk_usage()
+    (image,) = [image for image in usage.images if spec.image in image.names]
+    assert 0 < image.size <= usage.layers
+    assert f"{run}-data" in {volume.name for volume in usage.volumes}
 
 
 async def test_a_name_is_taken_once(world: World, made: Made) -> None:

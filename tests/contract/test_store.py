@@ -1122,3 +1122,104 @@ def _summary(delivery: Delivery) -> DeliverySummary:
         took_ms=delivery.took_ms,
         hook_id=delivery.hook_id,
     )
+
+
+# What is kept.
+
+
+async def live_in_turn(store: SqlStore, stage: Stage, *digests: Digest) -> list[Instance]:
+    """Instances that were live in the stage, one after the other; the last one is."""
+    made = []
+    for digest in digests:
+        deploy = a_deploy(stage, status=DeployStatus.SUCCEEDED, finished_at=NOW, digest=digest)
+        made.append(replace(an_instance(deploy, InstanceState.STOPPED), digest=digest))
+        await add(store, deploy, made[-1])
+    made[-1] = replace(made[-1], state=InstanceState.LIVE)
+    await store.write(lambda tx: tx.put_instance(made[-1]))
+    return made
+
+
+async def test_an_image_is_unwanted_once_newer_ones_have_been_live(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project, stage := a_stage(project))
+    three = [Digest("sha256:" + number * 64) for number in "123"]
+    await live_in_turn(store, stage, *three)
+    for digest in three:
+        await store.write(partial(_note_pull, project.image, digest))
+
+    async def unwanted(keep: int, after: tuple[str, str] = ("", ""), limit: int = 9) -> list[str]:
+        found = await store.read(lambda reader: reader.unwanted_images(keep, after, limit))
+        return [pulled.digest for pulled in found]
+
+    assert await unwanted(3) == []
+    assert await unwanted(2) == three[:1]
+    assert await unwanted(0) == three[:2]  # what has a container stays
+    assert await unwanted(0, limit=1) == three[:1]
+    assert await unwanted(0, after=(str(project.image), three[0])) == three[1:2]
+    await add(store, a_deploy(stage, digest=three[1]))
+    assert await unwanted(0) == three[:1]
+    offer = Offer(stage_id=stage.id, tag="v1", digest=three[0], source="webhook", seen_at=NOW)
+    await store.write(lambda tx: tx.add_offer(offer))
+    assert await unwanted(0) == []
+
+
+def _note_pull(image: ImageName, digest: Digest, tx: Tx) -> None:
+    tx.note_pull(image, digest, NOW)
+
+
+async def test_of_two_that_remove_an_image_one_does(store: SqlStore) -> None:
+    image, until = a_project().image, NOW + timedelta(minutes=2)
+    await store.write(partial(_note_pull, image, ONE))
+
+    async def begin(now: datetime) -> bool:
+        return await store.write(lambda tx: tx.begin_removal(image, ONE, 3, now, until))
+
+    assert [await begin(NOW), await begin(NOW), await begin(until)] == [True, False, True]
+    await store.write(lambda tx: tx.end_removal(image, ONE, gone=False))
+    assert await begin(NOW)
+    pulled = await store.read(lambda reader: reader.pulled_image(image, ONE))
+    assert pulled is not None
+    assert (str(pulled), pulled.removing_until) == (f"{image}@{ONE}", until)
+    await store.write(partial(_note_pull, image, ONE))  # it was gone, and is pulled again
+    assert await begin(NOW)
+    await store.write(lambda tx: tx.end_removal(image, ONE, gone=True))
+    assert not await begin(NOW)
+    assert await store.read(lambda reader: reader.pulled_image(image, ONE)) is None
+
+
+async def test_a_removal_sees_what_was_queued_in_the_same_transaction(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project, stage := a_stage(project))
+    await store.write(partial(_note_pull, project.image, ONE))
+
+    def queue_and_begin(tx: Tx) -> bool:
+        tx.add_deploy(a_deploy(stage, digest=ONE))
+        return tx.begin_removal(project.image, ONE, 3, NOW, NOW)
+
+    assert not await store.write(queue_and_begin)
+
+
+async def test_deploys_are_forgotten_with_all_that_hangs_on_them(store: SqlStore) -> None:
+    project = a_project()
+    await add(store, project, stage := a_stage(project))
+    made = await live_in_turn(store, stage, *(Digest("sha256:" + number * 64) for number in "12345"))
+    await store.write(lambda tx: tx.put_deploy_config(made[0].deploy_id, CONFIG))
+    later = NOW + timedelta(seconds=1)
+
+    async def old(before: datetime = later, newest: int = 1, keep: int = 0, limit: int = 9) -> list[str]:
+        return await store.read(lambda reader: reader.old_deploys(before, newest, keep, limit))
+
+    ids = [instance.deploy_id for instance in made]
+    assert await old() == ids[:3]
+    assert await old(before=NOW) == []
+    assert await old(newest=4) == ids[:1]
+    assert await old(newest=6) == []
+    assert await old(keep=4) == ids[:1]
+    assert len(await old(limit=2)) == 2
+    assert await store.write(lambda tx: tx.forget_deploys(ids, later, 1, 0)) == 3
+    assert await store.read(lambda reader: reader.deploy_config(ids[0])) is None
+    assert [deploy.id for deploy in await store.read(lambda reader: reader.deploys())] == ids[:2:-1]
+    assert [instance.id for instance in await store.read(lambda reader: reader.instances())] == [
+        made[4].id,
+        made[3].id,
+    ]

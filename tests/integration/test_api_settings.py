@@ -31,6 +31,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
     changed = await api.caller.patch("/api/settings", {"auto_create": False})
     await api.caller.patch("/api/settings", {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]})
     await api.caller.patch("/api/settings", {"deliveries_keep_days": 3650.0, "deliveries_keep": 100})
+    await api.caller.patch("/api/settings", {"images_keep": 0, "history_keep_days": 36_500})
 
     assert before == {
         "poll_schedule": "@every 5m",
@@ -38,6 +39,8 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "auto_create_images": ["**"],
         "deliveries_keep_days": 30,
         "deliveries_keep": 10_000,
+        "images_keep": 3,
+        "history_keep_days": 365,
     }
     assert (changed.status, changed.json) == (200, before | {"auto_create": False})
     assert (await api.caller.get("/api/settings")).json == {
@@ -46,6 +49,8 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "auto_create_images": ["git.example.com/**"],
         "deliveries_keep_days": 3650,
         "deliveries_keep": 100,
+        "images_keep": 0,
+        "history_keep_days": 36_500,
     }
     async with asyncio.timeout(5):
         await heard.wait()
@@ -71,6 +76,10 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         ("deliveries_keep", 99),
         ("deliveries_keep", 1_000_001),
         ("deliveries_keep", None),
+        ("images_keep", -1),
+        ("images_keep", 101),
+        ("history_keep_days", 0),
+        ("history_keep_days", 36_501),
         ("webhook_secret", "mine"),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -115,3 +116,40 @@ def is_at(server: Server, deploy: str, step: str) -> bool:
 
 def engine_health(server: Server) -> str:
     return str(server.call("GET", "/api/health")[1]["checks"]["engine"])
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_cannot_be_taken_ends_no_other(
+    sshd: Sshd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Because too many files are open, say."""
+    loop, refusals = asyncio.get_running_loop(), [OSError(24, "Too many open files"), OSError(23, "Too many open files here")]
+    accept = loop.sock_accept
+
+    async def refused(listener: socket.socket) -> tuple[socket.socket, object]:
+        if refusals:
+            raise refusals.pop()
+        return await accept(listener)
+
+    monkeypatch.setattr(loop, "sock_accept", refused)
+    assert await engine.version()
+    sshd.hang_up()
+    assert await engine.version()
+    assert not refusals
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("harm", ["the socket is tidied away", "nothing is accepted any more"])
+async def test_a_lost_way_is_made_again(sshd: Sshd, engine: DockerEngine, harm: str) -> None:
+    assert await engine.version()
+    tunnel = engine._connection._tunnel
+    assert tunnel is not None
+    if harm == "the socket is tidied away":
+        tunnel.path.unlink()
+    else:
+        tunnel._listener.close()
+        tunnel._accepting.cancel()
+        await asyncio.wait([tunnel._accepting])
+    sshd.hang_up()
+    assert await engine.version()
+    assert engine._connection._tunnel is not tunnel

@@ -33,10 +33,8 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(http_server, "REQUEST_LIMIT_S", 0.5)
-    server = HttpServer(echo)
+@contextlib.asynccontextmanager
+async def serving(server: HttpServer) -> AsyncIterator[int]:
     server.config.port = free_port()
     ready = asyncio.Event()
     server.on_ready = ready.set
@@ -45,6 +43,20 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     yield server.config.port
     server.stop()
     await running
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(http_server, "REQUEST_LIMIT_S", 0.5)
+    async with serving(HttpServer(echo)) as port:
+        yield port
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[int]:
+    """The port of a server that takes three connections at once."""
+    async with serving(HttpServer(echo, 3)) as port:
+        yield port
 
 
 @pytest.fixture
@@ -103,6 +115,59 @@ async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> N
         assert await answer(reader) == b"body"
         await asyncio.sleep(0.7)  # longer than a request may take, shorter than a connection may rest
     await hang_up(writer)
+
+
+async def connected(port: int, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    return [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+
+
+async def is_hung_up_on(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(0.3):
+            return await reader.read(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def test_of_too_many_that_say_nothing_those_go_that_came_first(small: int) -> None:
+    made = await connected(small, 5)
+    reader, writer = made[-1]
+    writer.write(REQUEST)
+    assert await answer(reader) == b"body"
+    assert [await is_hung_up_on(reader) for reader, _ in made[:4]] == [True, True, False, False]
+    await hang_up(*(writer for _, writer in made))
+
+
+async def test_whoever_is_heard_of_stays_longer(small: int) -> None:
+    first, second = await connected(small, 2)
+    first[1].write(REQUEST)
+    assert await answer(first[0]) == b"body"
+    others = await connected(small, 2)
+    assert await is_hung_up_on(second[0])
+    assert not await is_hung_up_on(first[0])
+    await hang_up(first[1], second[1], *(writer for _, writer in others))
+
+
+async def test_nobody_who_is_being_served_is_hung_up_on(small: int) -> None:
+    made = await connected(small, 3)
+    for _, writer in made:
+        writer.write(REQUEST[:-2])
+    await asyncio.sleep(0.2)
+    (new,) = await connected(small, 1)
+    assert await is_hung_up_on(new[0])
+    for reader, writer in made:
+        writer.write(REQUEST[-2:])
+        assert await answer(reader) == b"body"
+    await hang_up(new[1], *(writer for _, writer in made))
+
+
+@pytest.mark.parametrize(
+    ("open_files", "connections"), [(64, 16), (200, 80), (1024, 768), (4096, 3072), (1 << 20, 100_000), (-1, 100_000)]
+)
+def test_connections_leave_files_to_the_others(open_files: int, connections: int) -> None:
+    assert http_server.most_connections(open_files) == connections
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n4"

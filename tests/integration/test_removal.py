@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.deploy import ContainerSpec, DeployStatus, InstanceState
 from tagboat.core.errors import ConflictError, EngineUnavailableError, NotFoundError
+from tagboat.core.image import ImageName
+from tagboat.core.keeping import Deletion
+from tagboat.deploy.containers import volume_name
 from tagboat.deploy.removal import Removal
 from tests.support.api import Api, running_api
-from tests.support.records import deploy_record, put_deploy, put_instance
+from tests.support.records import DIGEST, deploy_record, put_deploy, put_instance
+from tests.unit.deploy.rim import Died
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +143,110 @@ async def test_what_does_not_exist_cannot_be_removed(api: Api) -> None:
 
     with pytest.raises(NotFoundError):
         await removal(api, Worker(api, project_id)).remove_stage("nothing")
+
+
+async def with_volumes(api: Api) -> tuple[str, str, list[str]]:
+    """A project with a stage that has two volumes, beside another's."""
+    project_id, stage_id = await project_with_stage(api)
+    names = [volume_name(stage_id, name) for name in ("cache", "data")]
+    api.engine.volumes |= {*names, volume_name("another", "data")}
+    return project_id, stage_id, names
+
+
+@pytest.mark.parametrize("what", ["project", "stage"])
+async def test_volumes_stay_and_are_named(api: Api, what: str) -> None:
+    project_id, stage_id, names = await with_volumes(api)
+    path = f"/api/projects/{project_id}" if what == "project" else f"/api/stages/{stage_id}"
+    answer = await api.caller.delete(path)
+    assert (answer.status, answer.json) == (200, {"volumes_kept": names, "volumes_removed": []})
+    assert api.engine.volumes == {*names, volume_name("another", "data")}
+
+
+@pytest.mark.parametrize("what", ["project", "stage"])
+async def test_volumes_go_where_that_is_said(api: Api, what: str) -> None:
+    project_id, stage_id, names = await with_volumes(api)
+    path = f"/api/projects/{project_id}" if what == "project" else f"/api/stages/{stage_id}"
+    answer = await api.caller.delete(f"{path}?volumes=delete")
+    assert (answer.status, answer.json) == (200, {"volumes_kept": [], "volumes_removed": names})
+    assert api.engine.volumes == {volume_name("another", "data")}
+
+
+async def test_a_volume_that_somebody_uses_stays(api: Api) -> None:
+    project_id, _, names = await with_volumes(api)
+    image = ImageName("git.example.com", "acme/backup")
+    api.engine.publish(image, DIGEST)
+    await api.engine.pull(image, DIGEST, None, lambda _: None)
+    await api.engine.create(ContainerSpec(name="backup", image=f"{image}@{DIGEST}", labels={}, volumes={names[1]: "/data"}))
+    answer = await api.caller.delete(f"/api/projects/{project_id}?volumes=delete")
+    assert answer.json == {"volumes_kept": names[1:], "volumes_removed": names[:1]}
+
+
+async def test_what_is_to_become_of_volumes_is_said_clearly_or_not_at_all(api: Api) -> None:
+    project_id, _, names = await with_volumes(api)
+    assert (await api.caller.delete(f"/api/projects/{project_id}?volumes=yes")).status == 422
+    assert set(names) < api.engine.volumes
+    assert (await api.caller.get(f"/api/projects/{project_id}")).status == 200
+
+
+async def test_without_the_engine_only_volumes_that_shall_go_keep_a_project(api: Api) -> None:
+    project_id, _, names = await with_volumes(api)
+    for _ in range(2):
+        api.engine.fail("list_volumes", EngineUnavailableError("the engine went away"))
+    assert (await api.caller.delete(f"/api/projects/{project_id}?volumes=delete")).status == 503
+    assert (await api.caller.delete(f"/api/projects/{project_id}")).status == 204
+    assert set(names) < api.engine.volumes
+
+
+# A death in between.
+
+
+@pytest.mark.parametrize("call", ["stop", "remove", "list_volumes", "remove_volume"])
+@pytest.mark.parametrize("what", ["project", "stage"])
+async def test_what_was_being_deleted_as_the_server_died_is_deleted_by_the_next(
+    api: Api, monkeypatch: pytest.MonkeyPatch, call: str, what: str
+) -> None:
+    project_id, stage_id, _ = await with_volumes(api)
+    await put_instance(api, project_id, stage_id, InstanceState.LIVE)
+    removing = removal(api, Worker(api, project_id))
+
+    async def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(api.engine, call, die)
+        remove = removing.remove_project(project_id, volumes=True)
+        if what == "stage":
+            remove.close()
+            remove = removing.remove_stage(stage_id, volumes=True)
+        with pytest.raises(Died):
+            await remove
+
+    await removing.go_on()
+
+    assert await api.engine.containers({}) == []
+    assert api.engine.volumes == {volume_name("another", "data")}
+    assert await api.store.read(lambda reader: reader.deletions()) == []
+    with pytest.raises(NotFoundError):
+        await api.store.read(lambda reader: reader.stage(stage_id))
+    assert len(await api.store.read(lambda reader: reader.projects())) == (0 if what == "project" else 1)
+
+
+async def test_what_could_not_be_deleted_is_not_deleted_later_behind_anybodys_back(api: Api) -> None:
+    project_id, stage_id, _ = await with_volumes(api)
+    await put_instance(api, project_id, stage_id, InstanceState.LIVE)
+    api.engine.fail("stop", EngineUnavailableError("the engine went away"))
+    removing = removal(api, Worker(api, project_id))
+    with pytest.raises(EngineUnavailableError):
+        await removing.remove_project(project_id)
+    await removing.go_on()
+    assert await api.store.read(lambda reader: reader.project(project_id))
+
+
+async def test_what_cannot_be_deleted_after_a_start_is_tried_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_id, stage_id, _ = await with_volumes(api)
+    await put_instance(api, project_id, stage_id, InstanceState.LIVE)
+    await api.store.write(lambda tx: tx.begin_deletion(Deletion(project_id)))
+    api.engine.fail("stop", EngineUnavailableError("the engine went away"))
+    monkeypatch.setattr("tagboat.deploy.removal.AGAIN_S", 0)
+    await removal(api, Worker(api, project_id)).go_on()
+    assert await api.store.read(lambda reader: reader.projects()) == []

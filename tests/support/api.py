@@ -14,6 +14,7 @@ from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
+from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
 from tagboat.core.tally import Tally
@@ -166,6 +167,9 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
     async def abandon(stages: Iterable[str]) -> None:
         abandoned.extend(stages)
 
+    async def disks() -> Sequence[Disk]:
+        return [Disk("data", str(data_dir), 5 << 30, 10 << 30), Disk("engine", "/var/lib/docker", 1 << 20, 10 << 30)]
+
     async def examine(_registry: Registry, image: ImageName | None) -> Sequence[Check]:
         registries.examined.append(image)
         return checks
@@ -190,6 +194,7 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             list_images=registries.list_images,
             list_tags=registries.list_tags,
             ingress_trouble=ways.ask if ingress else None,
+            disks=disks,
             abandon=abandon,
             tokens=(TOKEN, OTHER_TOKEN),
             public_url="https://tagboat.example.com",

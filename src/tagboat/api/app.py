@@ -11,6 +11,7 @@ from tagboat.api import (
     ask,
     deliveries,
     deploys,
+    disk,
     explain,
     health,
     hooks,
@@ -43,6 +44,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     explain.router,
     settings.router,
     ask.router,
+    disk.router,
     metrics.router,
     openapi.router,
 )

@@ -10,9 +10,11 @@ from starlette.types import ASGIApp
 
 from tagboat.core.catalog import Registry
 from tagboat.core.image import ImageName
+from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
+from tagboat.deploy.removal import Removal
 from tagboat.deploy.way_back import WaysBack
 
 
@@ -53,9 +55,9 @@ class ApiParts:
     `list_images` lists a registry's images, `list_tags` an image's tags, both raise RegistryError; `redeliver` carries out the
     delivery of an id once more and returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError;
     `abandon` makes the worker let go of the deploys of stages; `ingress_trouble` says what is wrong with the ingress, None for
-    nothing, and is itself None where there is to be no ingress; `log_call` takes method, path, status and milliseconds of a
-    call. `tokens` are those that open the API; `public_url` has no trailing slash; `base_domain` is what the stages' own
-    addresses end with, in lower case.
+    nothing, and is itself None where there is to be no ingress; `disks` looks at the disks of data and engine; `log_call`
+    takes method, path, status and milliseconds of a call. `tokens` are those that open the API; `public_url` has no trailing
+    slash; `base_domain` is what the stages' own addresses end with, in lower case.
     """
 
     store: Store
@@ -71,6 +73,7 @@ class ApiParts:
     list_images: Callable[[Registry], Awaitable[Found]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     ingress_trouble: Callable[[], Awaitable[str | None]] | None
+    disks: Callable[[], Awaitable[Sequence[Disk]]]
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     tokens: tuple[str, ...] = field(repr=False)
     public_url: str
@@ -83,6 +86,11 @@ class ApiParts:
     def webhook_url(self, secret: str) -> str:
         """The URL that senders call, which ends with the secret."""
         return f"{self.public_url}/api/webhook/{secret}"
+
+    @property
+    def removal(self) -> Removal:
+        """What deletes projects and stages."""
+        return Removal(self.store, self.engine, self.abandon, self.clock)
 
     @property
     def orders(self) -> Orders:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from tagboat.api import schemas
 from tagboat.api.answers import FieldError, problems
@@ -16,12 +16,12 @@ from tagboat.api.tag_schemas import KnownTag, PollOutcome
 from tagboat.api.tag_views import poll_view, tag_view
 from tagboat.api.values import ProjectId
 from tagboat.api.views import Views
+from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
-from tagboat.deploy.removal import Removal
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
@@ -79,10 +79,13 @@ async def change_project(parts: Parts, project_id: ProjectId, body: schemas.Proj
     return await parts.store.write(change)
 
 
-@router.delete("/{project_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
-async def delete_project(parts: Parts, project_id: ProjectId) -> None:
-    """Delete a project with its stages, deploys and instances; their containers are stopped and removed."""
-    await Removal(parts.store, parts.engine, parts.abandon, parts.clock).remove_project(project_id)
+@router.delete("/{project_id}", status_code=HTTPStatus.NO_CONTENT, responses={**VOLUMES_LEFT, **problems(404, 409, 422)})
+async def delete_project(parts: Parts, project_id: ProjectId, volumes: Volumes = "keep") -> Response:
+    """Delete a project with its stages, deploys and instances; their containers are stopped and removed.
+
+    What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
+    """
+    return volumes_left(await parts.removal.remove_project(project_id, volumes=volumes == "delete"))
 
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))

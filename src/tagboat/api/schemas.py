@@ -351,6 +351,8 @@ class Settings(Answer):
     auto_create_images: list[str]
     deliveries_keep_days: int
     deliveries_keep: int
+    images_keep: int
+    history_keep_days: int
 
 
 class SettingsChange(Asked):
@@ -361,6 +363,8 @@ class SettingsChange(Asked):
     auto_create_images: values.ImageGlobs = unset()
     deliveries_keep_days: values.KeepDays = unset()
     deliveries_keep: values.KeepNumber = unset()
+    images_keep: values.KeepImages = unset()
+    history_keep_days: values.KeepHistory = unset()
 
 
 class WebhookUrl(Answer):

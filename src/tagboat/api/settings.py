@@ -81,6 +81,8 @@ def _view(reader: Reader) -> schemas.Settings:
         auto_create_images=list(config.auto_create_images),
         deliveries_keep_days=config.deliveries_keep_days,
         deliveries_keep=config.deliveries_keep,
+        images_keep=config.images_keep,
+        history_keep_days=config.history_keep_days,
     )
 
 

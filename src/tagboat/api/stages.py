@@ -4,7 +4,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
@@ -15,12 +15,12 @@ from tagboat.api.rules import check_stage
 from tagboat.api.run_schemas import split_run
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import Views
+from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
 from tagboat.core.catalog import Stage
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
-from tagboat.deploy.removal import Removal
 
 router = APIRouter(prefix="/api", tags=["stages"])
 
@@ -75,10 +75,13 @@ async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChang
     return await parts.store.write(change)
 
 
-@router.delete("/stages/{stage_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
-async def delete_stage(parts: Parts, stage_id: StageId) -> None:
-    """Delete a stage with its deploys and instances; their containers are stopped and removed."""
-    await Removal(parts.store, parts.engine, parts.abandon, parts.clock).remove_stage(stage_id)
+@router.delete("/stages/{stage_id}", status_code=HTTPStatus.NO_CONTENT, responses={**VOLUMES_LEFT, **problems(404, 409, 422)})
+async def delete_stage(parts: Parts, stage_id: StageId, volumes: Volumes = "keep") -> Response:
+    """Delete a stage with its deploys and instances; their containers are stopped and removed.
+
+    What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
+    """
+    return volumes_left(await parts.removal.remove_stage(stage_id, volumes=volumes == "delete"))
 
 
 def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:

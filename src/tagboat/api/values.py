@@ -248,6 +248,8 @@ CaCert = Annotated[
 DockerConfig = Annotated[str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)]
 KeepDays = Annotated[int, Field(ge=1, le=3650), _WHOLE]
 KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), _WHOLE]
+KeepImages = Annotated[int, Field(ge=0, le=100), _WHOLE]
+KeepHistory = Annotated[int, Field(ge=1, le=36_500), _WHOLE]
 HeaderName = Annotated[str, text(patterns.HEADER_NAME, 100, "the name of an HTTP header", 1)]
 SignatureSecret = Annotated[str, text(patterns.NO_NUL, 1024, "a text without NUL", 1)]
 Password = Annotated[str, text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]

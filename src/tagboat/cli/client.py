@@ -84,9 +84,9 @@ class Client:
         """PATCH `path` with `body`."""
         return self._call("PATCH", path, body)
 
-    def delete(self, path: str) -> None:
-        """DELETE `path`."""
-        self._call("DELETE", path)
+    def delete(self, path: str, *, timeout_s: float | None = None, **query: object) -> Answer:
+        """DELETE `path`; an answer with no content is empty."""
+        return self._call("DELETE", _with_query(path, query), timeout_s=timeout_s)
 
     def items(self, path: str, **query: object) -> list[Answer]:
         """All items of a list, page by page."""

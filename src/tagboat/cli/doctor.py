@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tagboat.cli import docker_socket, show
+from tagboat.cli import docker_socket, room, show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.place import Place
 from tagboat.core.errors import EngineError, SettingsError, TagboatError
-from tagboat.settings import Settings
+from tagboat.core.keeping import LEAST_FREE_BYTES
+from tagboat.settings import IngressKind, Settings
 
-LEAST_FREE_BYTES = 1 << 30
 _MENDS = {
     "engine": "is Docker running there, and is TAGBOAT_DOCKER_HOST right?",
     "database": "is its disk full, or PostgreSQL down?",
@@ -60,11 +60,17 @@ def _look(place: Place) -> Iterator[Finding]:
             yield _engine(settings)
         return
     yield from _server(health)
+    if settings is None:
+        yield from (
+            Finding(f"disk of {disk['name']}", ok=not disk["low"], detail=room.told(disk)) for disk in room.disks(client)
+        )
+    yield from (Finding(check, ok=True, detail=detail) for check, detail in room.taken(client))
     yield from _registries(client)
 
 
 def _local_disks(settings: Settings) -> Iterator[Finding]:
     yield _data_dir(settings.data_dir)
+    yield from _left_ingress(settings)
     if settings.data_dir.is_dir():
         yield _disk("disk of the data", settings.data_dir, "the database needs it")
     if (socket := _engine_socket(settings)) is None:
@@ -91,6 +97,16 @@ def _data_dir(path: Path) -> Finding:
     if path.stat().st_mode & 0o077:
         return Finding(name, ok=False, detail=f"{path} is open to other users and holds secrets; chmod 700 {path}")
     return Finding(name, ok=True, detail=str(path))
+
+
+def _left_ingress(settings: Settings) -> Iterator[Finding]:
+    """A HAProxy from before, when there was an ingress: what it answers is what was true then."""
+    from tagboat.ingress.process import our_processes
+
+    if settings.ingress is IngressKind.NONE and (left := our_processes((settings.data_dir / "ingress").resolve())):
+        found = f"HAProxy (process {left[0]}) still runs with the routes of before, though there is to be no ingress"
+        mend = "set TAGBOAT_INGRESS=none and restart Tagboat to end it, or install HAProxy again to have it led"
+        yield Finding("HAProxy from before", ok=False, detail=f"{found}; {mend}")
 
 
 def _disk(name: str, path: Path, why: str) -> Finding:

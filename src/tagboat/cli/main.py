@@ -97,6 +97,26 @@ def create_project(
     ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, port=port, as_json=json))
 
 
+@projects.command("remove")
+def remove_project(
+    project: Project,
+    *,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Only that stage of it.", autocompletion=complete.stages)
+    ] = None,
+    volumes: Annotated[bool, typer.Option("--volumes", help="Its volumes as well, with all that is in them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a project, or a stage of it, with what runs.
+
+    What apps wrote into volumes stays, and is named, unless --volumes is given.
+    """
+    from tagboat.cli.projects import remove as command
+
+    ask(lambda client: command(client, project, stage, volumes=volumes, sure=yes, as_json=json))
+
+
 @projects.command("tags")
 def list_known_tags(project: Project, *, json: Json = False) -> None:
     """List a project's known tags, and why each was deployed or not.

@@ -1,8 +1,9 @@
-"""`tagboat projects`, and `create` and `tags` below it."""
+"""`tagboat projects`, and `create`, `tags` and `remove` below it."""
 
 from tagboat.cli import show
-from tagboat.cli.client import Answer, Client
-from tagboat.cli.names import find_project
+from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
+from tagboat.cli.given import confirm
+from tagboat.cli.names import find_project, find_stage
 from tagboat.core.errors import TagboatError
 
 NONE_YET = "There is no project yet: push an image and let its registry call the webhook ('tagboat webhook url' shows it)."
@@ -50,6 +51,30 @@ def known_tags(client: Client, project: str, *, as_json: bool) -> int:
         show.table(_TAG_COLUMNS, map(_tag_row, items))
     else:
         show.line(f"No tag of {project} is known yet; 'tagboat poll {project}' looks for them.")
+    return 0
+
+
+def remove(client: Client, project: str, stage: str | None, *, volumes: bool, sure: bool, as_json: bool) -> int:
+    """Delete a project, or one stage of it; what is in its volumes stays unless `volumes` says otherwise."""
+    found = find_project(client, project) if stage is None else find_stage(client, project, stage)
+    what = f"the project {project}" if stage is None else f"the stage {stage} of {project}"
+    if not sure:
+        also = ", and all that is in its volumes" if volumes else ""
+        confirm(f"{what[0].upper()}{what[1:]} is deleted, with what runs{also}.", f"{what} would be deleted{also}")
+    kept = client.delete(
+        f"/api/{'projects' if stage is None else 'stages'}/{found['id']}",
+        timeout_s=LONG_TIMEOUT_S,
+        volumes="delete" if volumes else "keep",
+    )
+    left = Answer(volumes_kept=kept.get("volumes_kept", []), volumes_removed=kept.get("volumes_removed", []))
+    if as_json:
+        show.as_json(left)
+        return 0
+    show.line(f"{what} is deleted")
+    if left["volumes_removed"]:
+        show.line(f"deleted with all that was in them: {', '.join(left['volumes_removed'])}")
+    if left["volumes_kept"]:
+        show.line(f"these volumes stay: {', '.join(left['volumes_kept'])} ('docker volume rm NAME' deletes one)")
     return 0
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from tagboat.cli import show
+from tagboat.cli import room, show
 from tagboat.cli.client import Answer, Client
 from tagboat.cli.projects import NONE_YET
 
@@ -15,11 +15,14 @@ def status(client: Client, *, as_json: bool) -> int:
     health = client.health()
     well = health["status"] == "ok"
     stages = _stages(client) if well else []
+    disks = room.disks(client) if well else []
     if as_json:
-        show.as_json({"health": health, "stages": stages})
+        show.as_json({"health": health, "stages": stages} | ({"disks": disks} if disks else {}))
         return 0 if well else 1
     checks = ", ".join(f"{name} {state}" for name, state in health["checks"].items())
     show.line(f"Tagboat {health['version']}: {health['status']} ({checks})")
+    if disks:
+        show.line(f"disk: {', '.join(map(room.told, disks))}")
     if stages:
         show.table(_COLUMNS, chain.from_iterable(map(_rows, stages)))
     elif well:

@@ -11,6 +11,8 @@ AUTO_CREATE = "auto_create"
 AUTO_CREATE_IMAGES = "auto_create_images"
 DELIVERIES_KEEP_DAYS = "deliveries_keep_days"
 DELIVERIES_KEEP = "deliveries_keep"
+IMAGES_KEEP = "images_keep"
+HISTORY_KEEP_DAYS = "history_keep_days"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - the setting's name, not its value
 INSTALLATION_ID = "installation_id"
 
@@ -20,7 +22,9 @@ class Config:
     """What `GET /api/settings` shows.
 
     `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts; deliveries are kept for
-    `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them (100 to 1,000,000).
+    `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them (100 to 1,000,000). Of
+    each stage the images of the last `images_keep` digests (0 to 100) that were live stay on the engine; ended deploys stay
+    on record for `history_keep_days` days (1 to 36,500).
     """
 
     poll_schedule: str
@@ -28,6 +32,8 @@ class Config:
     auto_create_images: tuple[str, ...]
     deliveries_keep_days: int
     deliveries_keep: int
+    images_keep: int
+    history_keep_days: int
 
 
 def read_config(reader: Reader) -> Config:
@@ -39,6 +45,8 @@ def read_config(reader: Reader) -> Config:
         auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else ("**",),
         deliveries_keep_days=_number(reader, DELIVERIES_KEEP_DAYS, 30),
         deliveries_keep=_number(reader, DELIVERIES_KEEP, 10_000),
+        images_keep=_number(reader, IMAGES_KEEP, 3),
+        history_keep_days=_number(reader, HISTORY_KEEP_DAYS, 365),
     )
 
 

@@ -1,21 +1,123 @@
-"""Having the engine hold the image that is wanted."""
+"""The images that Tagboat had the engine pull: noted before, kept as long as a stage wants them, removed then.
 
+An image is marked, in one transaction with the question whether anybody wants it, before the engine is told to remove it. A
+deploy has its digest on record before it looks for the image: so either it is seen by that question, or it sees the mark.
+"""
+
+import asyncio
+import contextlib
 from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
 
 from tagboat.core.catalog import Registry
+from tagboat.core.config import read_config
+from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.ports import Engine
+from tagboat.core.keeping import PulledImage
+from tagboat.core.ports import Topic
+from tagboat.deploy.containers import Parts
+
+EVERY_S = 3600.0
+BREATH_S = 5.0
+SHARE = 20
+"""A round is followed by a rest of so many times as long: looking through many images must not be all that is done."""
+PAGE = 50
+MOST = 200
+"""Images that one round tries to remove at most; the next one goes on behind them."""
+_REMOVING = timedelta(seconds=120)
+_WAIT_S = 0.2
+_PAUSE_S = 0.05
+
+log = structlog.get_logger("tagboat.images")
+
+
+async def note_pull(parts: Parts, image: ImageName, digest: Digest) -> None:
+    """Put on record that an image that the engine has not is about to be pulled: from now on it is Tagboat's to remove."""
+    await parts.store.write(lambda tx: tx.note_pull(image, digest, parts.clock()))
+
+
+async def until_not_removed(parts: Parts, image: ImageName, digest: Digest) -> None:
+    """Return once nobody is about to remove that image; call it with a deploy on record that names the digest."""
+    while True:
+        found = await parts.store.read(lambda reader: reader.pulled_image(image, digest))
+        if found is None or found.removing_until is None or found.removing_until <= parts.clock():
+            return
+        await asyncio.sleep(_WAIT_S)
 
 
 async def ensure_image(
-    engine: Engine,
+    parts: Parts,
     image: ImageName,
     digest: Digest,
     registry: Registry | None,
     progress: Callable[[str], None] = lambda _: None,
-) -> bool:
-    """Pull `image`@`digest` unless the engine has it already; whether that was needed. Raises EngineError."""
-    if await engine.inspect_image(f"{image}@{digest}") is not None:
-        return False
-    await engine.pull(image, digest, registry, progress)
-    return True
+) -> None:
+    """Have the engine hold an image, pulled unless it is there already. Raises EngineError."""
+    if await parts.engine.inspect_image(f"{image}@{digest}") is None:
+        await note_pull(parts, image, digest)
+        await parts.engine.pull(image, digest, registry, progress)
+
+
+async def keep_tidying(parts: Parts) -> None:
+    """Remove what nobody wants any more: at once, after deploys and deletions, and each hour; until cancelled."""
+    news = asyncio.Event()
+    for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
+        parts.store.listen(topic, news.set)
+    tidying, clock = Tidying(parts), asyncio.get_running_loop().time
+    while True:
+        news.clear()
+        began = clock()
+        try:
+            await tidying.round()
+        except TagboatError as error:
+            log.warning("images stay for now", action="tidy", reason=str(error))
+        await asyncio.sleep(max(BREATH_S, SHARE * (clock() - began)))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), EVERY_S)
+
+
+class Tidying:
+    """Goes through the images that nobody wants, round by round."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._after = ("", "")
+
+    async def round(self) -> int:
+        """Remove what is unwanted, at most `MOST`; how many went. Raises EngineUnavailableError, StoreUnavailableError."""
+        gone = 0
+        for _ in range(MOST // PAGE):
+            page = await self._parts.store.read(
+                lambda reader: reader.unwanted_images(read_config(reader).images_keep, self._after, PAGE)
+            )
+            for pulled in page:
+                gone += await self._remove(pulled)
+                self._after = (str(pulled.image), pulled.digest)
+                await asyncio.sleep(_PAUSE_S)
+            if len(page) < PAGE:
+                self._after = ("", "")
+                break
+        return gone
+
+    async def _remove(self, pulled: PulledImage) -> bool:
+        """Remove one, unless it is wanted again by now or somebody else needs it; whether it went."""
+        parts, now = self._parts, self._parts.clock()
+        image, digest = pulled.image, pulled.digest
+        if not await parts.store.write(
+            lambda tx: tx.begin_removal(image, digest, read_config(tx).images_keep, now, now + _REMOVING)
+        ):
+            return False
+        gone = False
+        try:
+            gone = await parts.engine.remove_image(str(pulled))
+        except EngineUnavailableError:
+            raise
+        except EngineError as error:
+            log.warning("image stays for now", action="tidy", image=str(pulled), reason=str(error))
+        finally:
+            await parts.store.write(lambda tx: tx.end_removal(image, digest, gone=gone))
+        if gone:
+            log.info("image removed", action="tidy", image=str(pulled))
+        return gone

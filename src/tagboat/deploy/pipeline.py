@@ -42,6 +42,7 @@ from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.endings import ended
 from tagboat.deploy.health import Health
+from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
@@ -240,6 +241,8 @@ class Pipeline:
 
     async def _pull(self) -> Step:
         scene = await self._journal.scene()
+        if scene.deploy.digest is not None:
+            await until_not_removed(self._parts, scene.repository, scene.deploy.digest)
         detail = "the engine had it already"
         info = await self._engine.inspect_image(scene.image)
         if info is None:
@@ -255,6 +258,7 @@ class Pipeline:
         digest = scene.deploy.digest
         if digest is None:
             raise DeployFailedError("the deploy has no digest to pull")
+        await note_pull(self._parts, scene.repository, digest)
         latest = [""]
         pulling = asyncio.ensure_future(
             self._engine.pull(scene.repository, digest, scene.registry, lambda text: latest.__setitem__(0, text))

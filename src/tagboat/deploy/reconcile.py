@@ -22,10 +22,11 @@ from tagboat.core.errors import (
 )
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_container, role_of
+from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
-from tagboat.deploy.pipeline import retire
 from tagboat.deploy.scene import read_scene
+from tagboat.loops import keep_going
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -38,13 +39,14 @@ log = structlog.get_logger("tagboat.reconcile")
 async def keep_sweeping(parts: Parts) -> None:
     """Sweep at once, every minute and when a container has ended, sooner again after a failure; until cancelled."""
     ended = asyncio.Event()
-    listening = asyncio.create_task(_listen(parts, ended))
+    listening = asyncio.create_task(keep_going("listen", partial(_listen, parts, ended)))
+    drains = Drains(parts)
     try:
         while True:
             ended.clear()
             pause = SWEEP_EVERY_S
             try:
-                await sweep(parts)
+                await _sweep(parts, drains)
             except TagboatError as error:
                 log.warning("not swept", action="sweep", reason=str(error))
                 pause = RETRY_S
@@ -56,6 +58,7 @@ async def keep_sweeping(parts: Parts) -> None:
                 pass
     finally:
         listening.cancel()
+        await drains.close()
 
 
 async def _listen(parts: Parts, ended: asyncio.Event) -> None:
@@ -72,12 +75,22 @@ async def _listen(parts: Parts, ended: asyncio.Event) -> None:
 
 
 async def sweep(parts: Parts) -> None:
-    """Make what runs what the records say.
+    """Make what runs what the records say, and return once what drains is retired, too.
 
     What is live is started again where it does not run, and made again where it is gone; this installation's containers that
     no record knows are removed, as is what finished deploys left draining or starting, and what has outlived its stage's
     `ttl_h`. Raises EngineError, IngressError or StoreUnavailableError; one chore that fails keeps no other from being done.
     """
+    drains = Drains(parts)
+    try:
+        await _sweep(parts, drains)
+        await drains.finished()
+    finally:
+        await drains.close()
+
+
+async def _sweep(parts: Parts, drains: Drains) -> None:
+    """Sweep once, and leave what drains to `drains`."""
     if await parts.store.read(partial(_expired, parts)):
         await parts.store.write(partial(_expire, parts))
     containers = await parts.engine.containers(_own_labels(parts))
@@ -88,13 +101,14 @@ async def sweep(parts: Parts) -> None:
     failures = await _do_all(revivals)
     removals = [
         *(partial(_remove_orphan, parts, one) for one in containers if not records.knows(one)),
-        *(partial(_retire_drained, parts, records, one) for one in records.drained),
         *(partial(_give_up, parts, one) for one in records.given_up),
     ]
-    if parts.traffic is not None and (revivals or removals):
+    if parts.traffic is not None and (revivals or removals or records.drained):
         # What was revived may be at another port, and nothing is removed before traffic is known to be led elsewhere.
         await parts.traffic.lead()
     failures += await _do_all(removals)
+    for one in records.drained:
+        drains.begin(one, records.stages[one.stage_id].drain_timeout_s)
     if failures:
         raise failures[0]
 
@@ -144,7 +158,7 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
         return await _change(parts, instance, container_id=found.id)
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
     image = instance.image or scene.project.image
-    await ensure_image(parts.engine, image, instance.digest, scene.registry)
+    await ensure_image(parts, image, instance.digest, scene.registry)
     as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
     container = await parts.engine.create(instance_spec(as_it_was, instance, parts.installation))
     return await _change(parts, instance, container_id=container)
@@ -173,12 +187,6 @@ def _made_here(reader: Reader, container: ContainerStatus) -> bool:
     if made is not None:
         ids, names = {*ids, made.container_id}, {*names, made.container, release_container(made.container)}
     return container.id in ids or container.name in names
-
-
-async def _retire_drained(parts: Parts, records: "_Records", instance: Instance) -> None:
-    if parts.traffic is not None:
-        await parts.traffic.drained([instance], records.stages[instance.stage_id].drain_timeout_s)
-    await retire(parts, instance)
 
 
 async def _give_up(parts: Parts, instance: Instance) -> None:

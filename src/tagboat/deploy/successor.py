@@ -80,7 +80,7 @@ class Successor:
         )
         if digest == self._watched.digest or await self._is_taken_back(scene, digest):
             return False
-        await ensure_image(self._parts.engine, scene.repository, digest, scene.registry)
+        await ensure_image(self._parts, scene.repository, digest, scene.registry)
         return True
 
     async def _is_taken_back(self, scene: Scene, digest: str) -> bool:

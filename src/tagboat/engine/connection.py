@@ -61,6 +61,8 @@ class DockerConnection:
         """
         try:
             async with asyncio.timeout(limit_s):
+                if self._tunnel is not None and not self._tunnel.passable:
+                    await self.close()
                 yield self._client()
         except TagboatError:
             raise

@@ -15,6 +15,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
+from tagboat.core.keeping import DiskUsage
 from tagboat.engine import wire
 from tagboat.engine.address import parse_engine_address
 from tagboat.engine.archive import files_archive
@@ -89,6 +90,17 @@ class DockerEngine:
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
 
+    async def remove_image(self, image: str) -> bool:
+        """Take the name `NAME@DIGEST` off an image, and remove it if it has no other; False where somebody needs it."""
+        async with self._connection.use(f"remove the image {image}", _CHANGE_S) as docker:
+            try:
+                return await _remove_unused(docker, image)
+            except DockerError as error:
+                if error.status == HTTPStatus.CONFLICT:  # it has uses that only the engine knows
+                    return False
+                _unless_gone(error)
+                return True
+
     async def create(self, spec: ContainerSpec) -> str:
         """Create the container, whole but not yet running, and return its id.
 
@@ -161,6 +173,37 @@ class DockerEngine:
         # The list leaves out exit codes, restarts and health.
         statuses = await asyncio.gather(*(self.status(container.id) for container in found))
         return [status for status in statuses if status is not None]
+
+    async def list_volumes(self, prefix: str) -> list[str]:
+        """The names of all volumes that begin with `prefix`, in order."""
+        async with self._connection.use("list volumes", _ASK_S) as docker:
+            # aiodocker's own calls for volumes bear no types.
+            params = {"filters": json.dumps({"name": [prefix]})}
+            found = (await docker._query_json("volumes", params=params)).get("Volumes") or []  # noqa: SLF001
+        # The engine finds it anywhere in a name.
+        return sorted(volume["Name"] for volume in found if volume["Name"].startswith(prefix))
+
+    async def remove_volume(self, name: str) -> bool:
+        """Remove the volume with all that is in it; False where a container, whoever made it, uses it."""
+        async with self._connection.use(f"remove the volume {name}", _CHANGE_S) as docker:
+            try:
+                async with docker._query(f"volumes/{name}", method="DELETE"):  # noqa: SLF001
+                    pass
+            except DockerError as error:
+                if error.status == HTTPStatus.CONFLICT:
+                    return False
+                _unless_gone(error)
+            return True
+
+    async def root_dir(self) -> str:
+        """Where the engine keeps images, containers and volumes, as it sees it itself."""
+        async with self._connection.use("tell where it keeps its data", _ASK_S) as docker:
+            return str((await docker.system.info())["DockerRootDir"])
+
+    async def disk_usage(self) -> DiskUsage:
+        """What images and volumes take; it looks at all of them, and may need long."""
+        async with self._connection.use("tell what takes its disk", _CHANGE_S) as docker:
+            return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.
@@ -242,6 +285,18 @@ class DockerEngine:
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
     return (await docker.containers.create(body, name=name)).id
+
+
+async def _remove_unused(docker: Docker, image: str) -> bool:
+    found = await docker.images.inspect(image)
+    # Some engines take a repository's tags away with its digest, and nothing would be freed as long as there is one.
+    if wire.tags(found):
+        return False
+    made_of_it = json.dumps({"ancestor": [found["Id"]]})
+    if await docker.containers.list(all=True, filters=made_of_it):
+        return False
+    await docker.images.delete(image)
+    return True
 
 
 async def _delete(container: DockerContainer) -> None:

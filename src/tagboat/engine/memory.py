@@ -14,6 +14,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, NameTakenError, PortTakenError
 from tagboat.core.image import Digest, ImageInfo, ImageName
+from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class MemoryEngine:
         self.volumes: set[str] = set()
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
+        self._tagged: set[str] = set()
         self._containers: dict[str, _Container] = {}
         self._networks: set[str] = set()
         self._listeners: list[_Listener] = []
@@ -73,6 +75,10 @@ class MemoryEngine:
     def prune(self, image: str) -> None:
         """Forget the pulled image `NAME@DIGEST`; `pull` finds it again. Containers of it live on."""
         self._images.pop(image, None)
+
+    def tag(self, image: str) -> None:
+        """Give the pulled image `NAME@DIGEST` a tag, as a person does who wants to keep it."""
+        self._tagged.add(image)
 
     def add_network(self, name: str) -> None:
         """Let there be a network that containers can be connected to."""
@@ -136,6 +142,16 @@ class MemoryEngine:
             raise EngineNotFoundError(f"the registry {image.host} has no such image: {reference} not found")
         self._images[reference] = self._registry[reference]
         progress("1 of 1 layers")
+
+    async def remove_image(self, image: str) -> bool:
+        """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""
+        self._record("remove_image", image)
+        digest = image.partition("@")[2]
+        used = any(held.spec.image.partition("@")[2] == digest for held in self._containers.values())
+        if image in self._images and (used or image in self._tagged):
+            return False
+        self._images.pop(image, None)
+        return True
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""
@@ -203,6 +219,30 @@ class MemoryEngine:
         self._fail_if_told("containers")
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
+
+    async def list_volumes(self, prefix: str) -> list[str]:
+        """The volumes whose names begin with `prefix`, in order."""
+        self._fail_if_told("list_volumes")
+        return sorted(name for name in self.volumes if name.startswith(prefix))
+
+    async def remove_volume(self, name: str) -> bool:
+        """Forget it, unless a container uses it."""
+        self._record("remove_volume", name)
+        if any(name in held.spec.volumes for held in self._containers.values()):
+            return False
+        self.volumes.discard(name)
+        return True
+
+    async def root_dir(self) -> str:
+        """Nowhere: it is only a memory."""
+        self._fail_if_told("root_dir")
+        return "/nowhere"
+
+    async def disk_usage(self) -> DiskUsage:
+        """What is held; every image takes a byte, and no volume says what it takes."""
+        self._fail_if_told("disk_usage")
+        images = tuple(ImageSize(frozenset({name}), 1) for name in self._images)
+        return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""

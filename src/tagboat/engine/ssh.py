@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,10 @@ are let in. That they are, ssh says when it is verbose; where one does not, it h
 _STARTING_S = 5.0
 _LET_IN = b"Authenticated to "
 _CHATTER = ("Authenticated to ", "Transferred: ", "Bytes per second: ", "debug1: ")
+
+_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED, errno.EAGAIN, errno.EINTR})
+"""Why a connection cannot be taken now, and can be in a moment."""
+_AGAIN_S = 0.5
 
 _CHANGED_KEY = "REMOTE HOST IDENTIFICATION HAS CHANGED"
 _NO_DOCKER = "the command docker must be installed there"
@@ -83,6 +88,11 @@ class SshTunnel:
         self._places = asyncio.Semaphore(_MOST_STARTING)
         self._accepting = asyncio.create_task(self._accept())
 
+    @property
+    def passable(self) -> bool:
+        """Whether connections are taken, and can be made: the system may have tidied the socket away, as a temporary file."""
+        return not self._accepting.done() and self.path.is_socket()
+
     async def last_words(self) -> str:
         """What ssh said when it failed last, empty if nothing; waits a moment for one that is just ending."""
         if self._watches:
@@ -103,7 +113,14 @@ class SshTunnel:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(self._listener)
+            try:
+                connection, _ = await loop.sock_accept(self._listener)
+            except OSError as error:
+                self._last_words = f"the way to ssh is blocked: {error.strerror}"
+                if error.errno not in _PASSES:
+                    return  # nobody can come this way any more: whoever asks next makes another
+                await asyncio.sleep(_AGAIN_S)
+                continue
             with connection:
                 # ssh inherits the open file description and expects it to block.
                 connection.setblocking(True)  # noqa: FBT003 - the socket module's own signature

@@ -10,6 +10,7 @@ from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import Digest, ImageInfo, ImageName, is_docker_hub, parse_digest, parse_image_name, parse_image_ref
+from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 
 DEFAULT_STOP_TIMEOUT_S = 10
 
@@ -106,6 +107,22 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
         has_healthcheck=bool(test) and test[0] != "NONE",
         created=_time(answer.get("Created") or ""),
     )
+
+
+def disk_usage(answer: Json) -> DiskUsage:
+    """Read the answer of SystemDataUsage."""
+    images = (ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"]) for one in answer.get("Images") or ())
+    return DiskUsage(tuple(images), tuple(map(_volume, answer.get("Volumes") or ())), answer.get("LayersSize") or 0)
+
+
+def _volume(answer: Json) -> Volume:
+    size = (answer.get("UsageData") or {}).get("Size", -1)
+    return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
+
+
+def tags(answer: Json) -> list[str]:
+    """The names with a tag that the image of an ImageInspect answer bears."""
+    return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
 
 
 def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:

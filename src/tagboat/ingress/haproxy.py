@@ -135,7 +135,7 @@ class HaproxyIngress:
 
     async def _look_after(self) -> None:
         """See that HAProxy does as it should: for the most part, that the same worker as last time answers is enough."""
-        async with self._turn:
+        async with self._turn, _told():
             now = asyncio.get_running_loop().time()
             if not self._look_now.is_set() and now < self._looked_at + _WHOLE_LOOK_S and await self._keeper.is_as_before():
                 return
@@ -156,7 +156,8 @@ class HaproxyIngress:
     async def _waking(self) -> AsyncIterator[None]:
         """Let the watch look at once when HAProxy fails; what stops a start is here a reason to try again later."""
         try:
-            yield
+            async with _told():
+                yield
         except SettingsError as error:
             self._look_now.set()
             raise IngressUnavailableError(str(error)) from None
@@ -182,3 +183,12 @@ class HaproxyIngress:
                 said = f"{error}; if this lasts, end that process"
             await asyncio.sleep(_LOOK_AGAIN_S)
         raise IngressUnavailableError(said)
+
+
+@contextlib.asynccontextmanager
+async def _told() -> AsyncIterator[None]:
+    """Raise what the system refuses, such as one more open file, as one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise IngressUnavailableError(f"HAProxy cannot be looked after now: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ A process counts as ours only if its command line says that it works in our dire
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
 
 OLDEST = (2, 6)
+_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What is lacking only for now."""
 _RUN_S = 10.0
 _END_S = 5.0
 _LONGEST_OUTPUT = 64 * 1024
@@ -149,7 +152,9 @@ def end_haproxy(directory: Path) -> bool:
 def _is_ours(pid: int, directory: Path) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
+    except OSError as error:
+        if error.errno in _PASSES:  # a HAProxy must not be taken for gone, and another started
+            raise
         return False
     wanted = [b"-C", os.fsencode(directory), b"-f", CONFIG_FILE.encode()]
     return any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
@@ -166,11 +171,14 @@ def _parent(pid: int) -> int:
 
 async def _run(path: str, *words: str) -> tuple[int, str]:
     """Run HAProxy until it exits or goes to the background; its status and all it said."""
-    # Into a file: a pipe may stay open in the process that goes to the background, and would never end.
-    with tempfile.TemporaryFile() as output:
-        status = await _wait_for(path, words, output)
-        output.seek(0)
-        return status, output.read(_LONGEST_OUTPUT).decode(errors="replace")
+    try:
+        # Into a file: a pipe may stay open in the process that goes to the background, and would never end.
+        with tempfile.TemporaryFile() as output:
+            status = await _wait_for(path, words, output)
+            output.seek(0)
+            return status, output.read(_LONGEST_OUTPUT).decode(errors="replace")
+    except OSError as error:
+        raise IngressUnavailableError(f"`{path} {words[0]}` cannot be run now: {error.strerror}") from None
 
 
 async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
@@ -185,6 +193,8 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
             start_new_session=True,
         )
     except OSError as error:
+        if error.errno in _PASSES:
+            raise
         raise SettingsError(f"{path} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(_RUN_S):

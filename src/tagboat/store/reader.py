@@ -17,13 +17,14 @@ from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
+from tagboat.store.kept import KeptReader
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows
 
 V = TypeVar("V")
 _SUMMARY = [tables.deliveries.c[field.name] for field in fields(DeliverySummary)]
 
 
-class SqlReader:
+class SqlReader(KeptReader):
     """Reads through one connection, inside whatever transaction that is in."""
 
     def __init__(self, connection: Connection, rows: SealedRows) -> None:

@@ -44,7 +44,7 @@ class SqlStore:
         # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
         self._reads = engine.execution_options(tagboat_write=False, **isolation)
-        self._listeners: dict[Topic, list[Callable[[], None]]] = {topic: [] for topic in Topic}
+        self._listeners: dict[Topic, dict[Callable[[], None], Callable[[], None]]] = {topic: {} for topic in Topic}
         self._memory = Memory()
         self._kept: Connection | None = None
         # A file is never silent, and a large transaction is not to be given up for taking its time.
@@ -79,9 +79,9 @@ class SqlStore:
         return result
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
-        """Call `callback` in the listener's loop after each commit that announces `topic`."""
+        """Call `callback` in the listener's loop after each commit that announces `topic`; once, however often it is named."""
         loop = asyncio.get_running_loop()
-        self._listeners[topic].append(lambda: None if loop.is_closed() else _call(loop, callback))
+        self._listeners[topic][callback] = lambda: None if loop.is_closed() else _call(loop, callback)
 
     def close(self) -> None:
         """Finish what is being written, then let go of the database; of one that does not answer, after `CLOSE_S` seconds."""
@@ -145,7 +145,7 @@ class SqlStore:
             results = [work(unit) for work in works]
             unit.flush()
         for topic in unit.announced:
-            for notify in self._listeners[topic]:
+            for notify in tuple(self._listeners[topic].values()):
                 notify()
         return results
 

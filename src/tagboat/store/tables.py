@@ -245,6 +245,7 @@ deploys = Table(
     Index("ix_deploys_waiting", "id", "stage_id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
     Index("ix_deploys_queued", "stage_id", "id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
     Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
+    Index(None, "finished_at"),
 )
 
 deploy_configs = Table(
@@ -288,6 +289,7 @@ instances = Table(
     Index(None, "state", "id"),
     Index(None, "stage_id", "state", "id"),
     Index(None, "stage_id", "state", "stopped_at"),
+    Index(None, "digest"),
 )
 
 taken_back = Table(
@@ -353,4 +355,22 @@ leases = Table(
     Column("name", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("until", Instant, nullable=False),
+)
+
+pulled_images = Table(
+    "pulled_images",
+    metadata,
+    Column("image", Coded(str, _to_image_name), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("pulled_at", Instant, nullable=False),
+    Column("removing_until", Instant),
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    # No keys of others: what is to be removed goes first.
+    Column("project_id", String, primary_key=True),
+    Column("stage_id", String, primary_key=True),
+    Column("volumes", Boolean, nullable=False),
 )

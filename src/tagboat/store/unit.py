@@ -24,6 +24,7 @@ from tagboat.core.ports import Topic
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
 from tagboat.store.bulk import BulkInsert, insert_into
+from tagboat.store.kept import KeptWriter
 from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
@@ -45,7 +46,7 @@ _KEEP_NEW_POLL = (
 )
 
 
-class UnitOfWork(SqlReader):
+class UnitOfWork(SqlReader, KeptWriter):
     """Reads and writes inside one write transaction. `flush` sends what was gathered; nothing is committed here."""
 
     def __init__(self, connection: Connection, rows: SealedRows, memory: Memory) -> None:

@@ -452,3 +452,25 @@ def test_the_local_server_is_found_through_the_data_directory(here: Tagboat, ser
     (tmp_path / "data" / "server.json").write_text(json.dumps({"url": server.url, "token": "a-token-that-nobody-may-see"}))
     assert here("projects").returncode == 0
     assert "does not accept the token" in here.fails("projects", TAGBOAT_TOKEN="another")
+
+
+def test_a_project_or_a_stage_is_deleted_when_that_is_meant(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["DELETE /api/projects/p1"] = {"volumes_kept": ["tagboat-s1-data"], "volumes_removed": []}
+    server.answers["DELETE /api/stages/s1"] = Said(b"", 204)
+    assert tagboat.fails("projects", "remove", "app") == "the project app would be deleted; say --yes if that is meant"
+    told = tagboat.fails("projects", "remove", "app", "--volumes")
+    assert told == "the project app would be deleted, and all that is in its volumes; say --yes if that is meant"
+    assert server.calls("DELETE") == []
+
+    said = tagboat("projects", "remove", "app", "--yes").stdout
+    assert said == "the project app is deleted\nthese volumes stay: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
+    assert server.asked[-1].query == {"volumes": "keep"}
+    server.answers["DELETE /api/projects/p1"] = {"volumes_kept": [], "volumes_removed": ["tagboat-s1-data"]}
+    said = tagboat("projects", "remove", "app", "--volumes", "--yes").stdout
+    assert said == "the project app is deleted\ndeleted with all that was in them: tagboat-s1-data\n"
+    assert server.asked[-1].query == {"volumes": "delete"}
+    assert tagboat("projects", "remove", "app", "--stage", "dev", "--yes").stdout == "the stage dev of app is deleted\n"
+    assert json.loads(tagboat("projects", "remove", "app", "--stage", "dev", "--yes", "--json").stdout) == {
+        "volumes_kept": [],
+        "volumes_removed": [],
+    }

@@ -213,3 +213,40 @@ def test_a_server_elsewhere_is_asked_and_nothing_here(tagboat: Tagboat, tmp_path
         0,
         ["server", "database", "engine"],
     )
+
+
+DISK = {"name": "data", "path": "/data", "free_bytes": 3 * GIB, "total_bytes": 9 * GIB, "low": False}
+TAKEN = {
+    "images": 4,
+    "images_bytes": 2 * GIB,
+    "volumes": [
+        {"name": "tagboat-1-data", "bytes": GIB, "project": "app", "stage": "dev"},
+        {"name": "tagboat-2-data", "bytes": None, "project": None, "stage": None},
+    ],
+}
+
+
+def test_what_images_and_volumes_take_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/disk"] = {"disks": [DISK], "taken": TAKEN}
+    found = findings(capsys, tmp_path)
+    assert found["images"] == (True, "4 that Tagboat pulled, at most 2.0 GiB")
+    assert found["volumes"] == (True, "2 of stages, 1.0 GiB")
+    assert found["volumes left"][0]
+    assert found["volumes left"][1].endswith("deletes one with all that is in it: tagboat-2-data")
+
+
+def test_the_disks_of_a_server_elsewhere_are_told_by_it(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/disk"] = {"disks": [DISK | {"free_bytes": 1 << 20, "low": True}], "taken": TAKEN}
+    done = tagboat("doctor", "--json")
+    (found,) = [finding for finding in json.loads(done.stdout) if finding["check"] == "disk of data"]
+    assert (found["ok"], found["detail"]) == (False, "1 MiB free for the data (LOW: make room at /data)")
+    assert done.returncode == 1
+
+
+def test_status_tells_of_the_disks(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/disk"] = {"disks": [DISK, DISK | {"name": "engine", "path": "/d", "low": True}], "taken": None}
+    assert "disk: 3.0 GiB free for the data, 3.0 GiB free for Docker (LOW: make room at /d)\n" in tagboat("status").stdout
+    assert len(json.loads(tagboat("status", "--json").stdout)["disks"]) == 2

@@ -1,0 +1,35 @@
+"""The volumes of what is deleted: whether they go as well, and which are left."""
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import Query, Response
+
+from tagboat.api.answers import Responses
+from tagboat.api.bodies import Answer
+from tagboat.core.keeping import LeftVolumes
+
+Volumes = Annotated[
+    Literal["keep", "delete"], Query(description="Whether its volumes are deleted as well, with all that is in them.")
+]
+
+
+class VolumesLeft(Answer):
+    """The volumes of what was deleted, by the engine's names."""
+
+    volumes_kept: list[str]
+    volumes_removed: list[str]
+
+
+VOLUMES_LEFT: Responses = {
+    200: {"model": VolumesLeft, "description": "It is deleted; these were its volumes."},
+    204: {"description": "It is deleted, and has no volumes."},
+}
+
+
+def volumes_left(left: LeftVolumes) -> Response:
+    """The answer: the volumes, or nothing where there were none."""
+    if not left.kept and not left.removed:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    view = VolumesLeft(volumes_kept=list(left.kept), volumes_removed=list(left.removed))
+    return Response(view.model_dump_json(), media_type="application/json")

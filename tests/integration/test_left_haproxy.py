@@ -1,0 +1,50 @@
+"""A HAProxy that runs from before, and an ingress that there is to be no more."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tagboat import main
+from tagboat.cli.doctor import doctor
+from tagboat.cli.place import Place
+from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.process import end_haproxy, our_processes
+from tests.support.ports import free_port
+from tests.support.server import running_server
+
+
+@pytest.fixture
+async def left(tmp_path: Path, anyio_backend: str) -> Iterator[Path]:  # type: ignore[misc] # noqa: ARG001 - it runs this
+    """The data directory of a server whose HAProxy runs."""
+    directory = tmp_path / "data" / "ingress"
+    directory.parent.mkdir(mode=0o700)
+    await HaproxyIngress(directory, listen=("127.0.0.1", free_port()), base_domain="apps.test").start()
+    assert our_processes(directory)
+    yield directory
+    end_haproxy(directory)
+
+
+@pytest.mark.anyio
+async def test_it_is_ended_where_somebody_wants_no_ingress(left: Path, tmp_path: Path, engine_url: str) -> None:
+    with running_server(tmp_path, engine_url, TAGBOAT_INGRESS="none") as server:
+        assert our_processes(left) == []
+        assert "HAProxy ended" in server.log()
+
+
+@pytest.mark.anyio
+async def test_it_is_told_of_where_haproxy_was_taken_away(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then everything may still go through it."""
+    main._leave_haproxy(left, wanted=False)
+    assert "HAProxy still runs with the routes of before" in capsys.readouterr().out
+    assert our_processes(left)
+
+
+@pytest.mark.anyio
+async def test_doctor_tells_of_it(left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {"TAGBOAT_DATA_DIR": str(left.parent), "TAGBOAT_INGRESS": "none", "PATH": os.environ["PATH"]}
+    assert doctor(Place(environ, tmp_path, is_tty=False), as_json=False) == 1
+    said = capsys.readouterr().out
+    assert "HAProxy from before" in said
+    assert "still runs with the routes of before" in said
