@@ -223,7 +223,8 @@ class ContainerSpec:
 class ContainerStatus:
     """What the engine says of a container.
 
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`.
+    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said` is one line of what its
+    last run wrote. A paused container is `running`.
     """
 
     id: str
@@ -236,3 +237,5 @@ class ContainerStatus:
     health: str | None
     labels: Mapping[str, str]
     host_port: int
+    paused: bool = False
+    health_said: str = ""

@@ -30,7 +30,8 @@ log = structlog.get_logger("tagboat.deploy")
 class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
-    `traffic` is None where no ingress leads any: every instance is then reached at its own port.
+    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `base_domain` is what stages
+    have their addresses below, `front_proto` (`http` or `https`) by what people come to them.
     """
 
     store: Store
@@ -42,6 +43,8 @@ class Parts:
     installation: str
     tally: Tally
     traffic: Traffic | None = None
+    base_domain: str = "localhost"
+    front_proto: str = "http"
 
 
 class Containers:

@@ -6,11 +6,22 @@ from datetime import datetime
 from typing import TypeVar
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage, Strategy, run_config
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    ContainerStatus,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+)
 from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.deploy.wellbeing import observed
 
 T = TypeVar("T")
 _RECENT = 20
@@ -22,7 +33,8 @@ class Scene:
     """Everything a deploy concerns, as it stands at one moment.
 
     `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
-    with what its containers are started; `newer` is whether another deploy of the stage waits.
+    with what its containers are started, `kept` whether that is on record already, and so not to follow its image any more;
+    `newer` is whether another deploy of the stage waits.
     """
 
     deploy: Deploy
@@ -33,6 +45,7 @@ class Scene:
     others: tuple[Instance, ...]
     config: RunConfig
     newer: bool
+    kept: bool = False
 
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
@@ -219,12 +232,12 @@ class Journal:
         return frozenset(instance.host_port for instance in active)
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
-        """Complete the project with what its image said."""
+        """Have the project be as its newest image says."""
 
         def work(tx: Tx) -> None:
             project = tx.project(self._claimed(tx).project_id)
-            if not project.inspected:
-                tx.put_project(fill(project))
+            if (filled := fill(project)) != project:
+                tx.put_project(filled)
 
         await self._store.write(work)
 
@@ -244,11 +257,13 @@ class Journal:
         """With what another instance was started, where that was kept."""
         return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
 
-    async def end(self, status: DeployStatus, reason: str) -> None:
-        """Write down how it ended."""
+    async def end(self, status: DeployStatus, reason: str, seen: ContainerStatus | None = None) -> None:
+        """Write down how it ended, and what the engine last said of the container that is live by then."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
+            if seen is not None and (own := self._scene(tx).own) is not None:
+                tx.put_vitals(observed(None, own, seen, self._clock()))
             if status is DeployStatus.SUCCEEDED:
                 deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
             tx.put_deploy(
@@ -281,6 +296,7 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
+    kept = reader.deploy_config(deploy_id)
     return Scene(
         deploy=deploy,
         project=project,
@@ -288,7 +304,8 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         registry=reader.registry_of(project),
         own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
-        config=reader.deploy_config(deploy_id) or run_config(project, stage),
+        config=kept or run_config(project, stage),
+        kept=kept is not None,
         newer=any(other.id != deploy_id for other in reader.open_deploys(stage.id)),
     )
 

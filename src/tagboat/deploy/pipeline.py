@@ -13,8 +13,19 @@ from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Project, Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.catalog import Strategy
+from tagboat.core.deploy import (
+    EXACT_TRIGGERS,
+    ContainerStatus,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import (
     DeployFailedError,
     EngineUnavailableError,
@@ -24,10 +35,9 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.image import ImageInfo
-from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
+from tagboat.deploy.following import follow, followed, foreign, live_reason
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
@@ -54,6 +64,7 @@ class Pipeline:
         self._finished: Step | None = None
         self._at: StepName | None = None
         self._engine_left = False
+        self._seen: ContainerStatus | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -89,7 +100,7 @@ class Pipeline:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._end(DeployStatus.SUCCEEDED, f"{deploy.tag} is live")
+            await self._succeed()
         except _AlreadyLiveError:
             await self._end(DeployStatus.SUCCEEDED, "already live")
         except CalledOffError:
@@ -103,6 +114,11 @@ class Pipeline:
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
             await self._fail(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more")
+
+    async def _succeed(self) -> None:
+        scene = await self._journal.scene()
+        reason = live_reason(scene.deploy.tag, scene.config.port, port_set=scene.project.port_set)
+        await self._end(DeployStatus.SUCCEEDED, reason, self._seen)
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
@@ -146,6 +162,7 @@ class Pipeline:
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
+        scene = await self._followed(scene) if scene.others_that(InstanceState.LIVE) else scene
         for instance in scene.others_that(InstanceState.LIVE):
             if (
                 instance.digest == scene.deploy.digest
@@ -170,9 +187,18 @@ class Pipeline:
             await self._pull_watched(scene)
             info = await self._engine.inspect_image(scene.image)
             detail = "pulled"
-        if info is not None and not scene.project.inspected:
-            await self._journal.fill_project(partial(_filled, info))
+        if info is not None:
+            if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
+                await self._journal.fill_project(partial(follow, info=info))
+            detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
+
+    async def _followed(self, scene: Scene) -> Scene:
+        """The scene with the port and healthcheck that the deploy's own image says, unless a person did, or it was kept."""
+        if scene.kept or (scene.project.port_set and scene.project.healthcheck_set):
+            return scene
+        info = await self._engine.inspect_image(scene.image)
+        return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
 
     async def _pull_watched(self, scene: Scene) -> None:
         """Pull, and note the progress about once a second."""
@@ -194,7 +220,7 @@ class Pipeline:
             pulling.cancel()
 
     async def _start(self) -> Step:
-        scene = await self._journal.scene()
+        scene = await self._followed(await self._journal.scene())
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
             await self._journal.note_release("\n".join(await self._containers.release(scene)))
@@ -213,7 +239,9 @@ class Pipeline:
     async def _check(self) -> Step:
         scene = await self._journal.scene()
         await self._wake(scene)
-        reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
+        health = self._health(scene)
+        reason = await health.until_healthy()
+        self._seen = health.seen
         return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
 
     async def _wake(self, scene: Scene) -> None:
@@ -238,7 +266,9 @@ class Pipeline:
         if not scene.stage.watch_s:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
         await self._wake(scene)
-        reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
+        health = self._health(scene)
+        reason = await health.watch(scene.stage.watch_s, self._newer_waits)
+        self._seen = health.seen
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
 
     async def _newer_waits(self) -> bool:
@@ -308,16 +338,15 @@ class Pipeline:
             try:
                 config = await self._journal.config_of(instance) or scene.config
                 await self._patiently(StepName.START, partial(self._engine.start, instance.container))
-                health = Health(self._engine, self._parts.probe, instance, config)
-                await health.until_healthy(scene.stage.health_timeout_s)
+                await Health(self._parts, scene, instance, config).until_healthy()
             except TagboatError as error:
                 trouble.append(f"{instance.container} did not come back: {error}")
             # Live all the same: it is what serves the stage, and whoever looks after live instances will go on trying.
             await self._journal.put_states([instance], InstanceState.LIVE)
         return trouble
 
-    async def _end(self, status: DeployStatus, reason: str) -> None:
-        await self._journal.end(status, reason)
+    async def _end(self, status: DeployStatus, reason: str, seen: ContainerStatus | None = None) -> None:
+        await self._journal.end(status, reason, seen)
         self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
     async def _lead(self) -> None:
@@ -327,7 +356,7 @@ class Pipeline:
     def _health(self, scene: Scene) -> Health:
         if scene.own is None:
             raise NotFoundError("the new instance is no longer on record")
-        return Health(self._engine, self._parts.probe, scene.own, scene.config)
+        return Health(self._parts, scene, scene.own, scene.config)
 
 
 async def retire(parts: Parts, instance: Instance) -> None:
@@ -340,8 +369,3 @@ async def retire(parts: Parts, instance: Instance) -> None:
 
 async def _forget(_last_words: str) -> None:
     """There is no deploy any more to write them down on."""
-
-
-def _filled(info: ImageInfo, project: Project) -> Project:
-    """The project, completed with what its image says; a healthcheck that somebody gave stays."""
-    return replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)

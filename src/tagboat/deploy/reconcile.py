@@ -17,6 +17,7 @@ from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.journal import Scene, read_scene
 from tagboat.deploy.pipeline import retire
+from tagboat.deploy.vitals import look_after
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -85,6 +86,7 @@ async def sweep(parts: Parts) -> None:
             *(partial(_give_up, parts, one) for one in records.given_up),
         ]
     )
+    await look_after(parts, records.live, containers)
     if failures:
         raise failures[0]
 

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
+from tagboat.core.health import Vitals
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -331,6 +332,10 @@ class UnitOfWork(SqlReader):
         """Replace an instance."""
         self._replace(tables.instances, instance.id, to_row(instance))
 
+    def put_vitals(self, vitals: Vitals) -> None:
+        """Remember what the engine says of an instance."""
+        self._upsert(tables.vitals, to_row(vitals))
+
     def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
         """Remember how a registry host fails."""
         self._upsert(tables.registry_backoffs, to_row(backoff))
@@ -348,8 +353,7 @@ class UnitOfWork(SqlReader):
 
     def _note_open(self, deploy: Deploy) -> None:
         """Keep the remembered open deploys of the stage true."""
-        remembered = self._open.get(deploy.stage_id)
-        if remembered is None:
+        if (remembered := self._open.get(deploy.stage_id)) is None:
             return
         if deploy.status.final:
             remembered.pop(deploy.id, None)
@@ -368,10 +372,9 @@ class UnitOfWork(SqlReader):
         self._connection.execute(insert(table), to_row(value))
 
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
-        keys = [column.name for column in table.primary_key]
-        changed = {name: value for name, value in row.items() if name not in keys}
+        changed = {name: value for name, value in row.items() if not table.c[name].primary_key}
         statement = _insert_into(table, self._connection.dialect.name).values(row)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
 
     def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
         self._connection.execute(update(table).where(table.c.id == key).values(row))

@@ -24,6 +24,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
@@ -78,6 +79,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.says: str | None = None
+        self.manner: Manner | None = None
         self.of_port: Callable[[int], Awaitable[str | None]] | None = None
         self.asked: list[tuple[int, str]] = []
         self._calls = asyncio.Semaphore(0)
@@ -97,7 +99,8 @@ class Answers:
         async with asyncio.timeout(_LONGEST_WAIT_S):
             await self._calls.acquire()
 
-    async def http(self, port: int, path: str) -> str | None:
+    async def http(self, port: int, path: str, manner: Manner | None = None) -> str | None:
+        self.manner = manner
         self.asked.append((port, path))
         self._calls.release()
         await self._open.wait()
@@ -153,6 +156,7 @@ class World:
             installation=INSTALLATION,
             tally=self.tally,
             traffic=Traffic(self.store, self.ingress, BASE_DOMAIN) if self.ingress is not None else None,
+            base_domain=BASE_DOMAIN,
         )
 
     @property
