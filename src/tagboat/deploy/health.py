@@ -99,10 +99,10 @@ class Health:
         signs = Signs(status=status, running_s=running_s)
         if status is not None and status.running and status.restarts:
             signs = replace(signs, exit_code=await self._exit_code())
-        elif status is not None and status.running and not status.paused:
+        elif status is not None and status.running and not status.paused and not _settled(status, healthcheck):
             signs = replace(signs, probed=await self._ask(port, max(left_s, _SHORTEST_ASK_S)))
             # Within the watch also where the engine says healthy: by its own timetable it may find out much later.
-            wanted = status.health == "starting" or (status.health == "healthy" and test.presumed)
+            wanted = status.health == "starting" or test.presumed
             if healthcheck == "image" and wanted and signs.probed is None:
                 signs = replace(signs, tested=await test.look())
         judgement = judge(signs, healthcheck, port)
@@ -121,6 +121,11 @@ class Health:
                 raise DeployFailedError("the healthcheck is a path, but the project has no port to ask it at; set the port")
             return await self._probe.http(port, healthcheck, replace(self._manner, limit_s=min(self._manner.limit_s, left_s)))
         return await self._probe.tcp(port) if port else None
+
+
+def _settled(status: ContainerStatus, healthcheck: str) -> bool:
+    """Whether its HEALTHCHECK decides, and has: then its port need not be asked."""
+    return healthcheck == "image" and status.health not in {"starting", "healthy"}
 
 
 def manner(parts: Parts, scene: Scene) -> Manner:

@@ -96,9 +96,10 @@ class MemoryEngine:
         self._failures.setdefault(call, []).append(error)
 
     def set_health(self, container: str, health: str, said: str = "") -> None:
-        """Let the engine's own runs of a container's HEALTHCHECK say `healthy` or `unhealthy`."""
+        """Let a container's HEALTHCHECK say `healthy` or `unhealthy`, whoever runs it."""
         found = self._held(container)
         found.status = replace(found.status, health=health, health_said=said)
+        found.test = TestRun(passed=health == "healthy", said=said)
         self._tell(found)
 
     def set_test(self, container: str, run: TestRun) -> None:
