@@ -291,9 +291,7 @@ class World:
 
 async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -> World:
     """Put a project and its stage into a new database."""
-    project = Project(
-        id=new_id(), name="app", image=IMAGE, port=8080, port_set=True, healthcheck_set=True, created_at=START
-    )
+    project = Project(id=new_id(), name="app", image=IMAGE, port=8080, port_set=True, healthcheck_set=True, created_at=START)
     world = World(store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None)
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
