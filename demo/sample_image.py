@@ -62,8 +62,8 @@ class PushError(Exception):
 class SampleApp:
     """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
 
-    `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds once `start_period_s` are over, None
-    for none; `created` the image's date; `architecture` what it says it is built for, empty for this machine's own;
+    `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with `start_period_s`, None for
+    none; `created` the image's date; `architecture` what it says it is built for, empty for this machine's own;
     `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
     """
 

@@ -25,6 +25,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
+from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
@@ -161,6 +162,7 @@ async def add(store: SqlStore, *values: object) -> None:
 async def test_a_project_comes_back_as_it_was(store: SqlStore) -> None:
     registry = a_registry()
     project = a_project(port=8080, healthcheck="/ok", env={"A": "1", "ü": "\u2028"}, registry_id=registry.id, inspected=False)
+    project = replace(project, port_set=True, healthcheck_set=True)
     await add(store, registry, project)
     assert await store.read(lambda reader: reader.project(project.id)) == project
     assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
@@ -179,6 +181,8 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
         env={"B": ""},
         domains=("a.example.com", "b.example.com"),
         health_timeout_s=7,
+        healthcheck_host="internal.example.com",
+        healthcheck_request_timeout_s=300,
         drain_timeout_s=0,
         held=True,
     )
@@ -969,3 +973,32 @@ def _summary(delivery: Delivery) -> DeliverySummary:
         took_ms=delivery.took_ms,
         hook_id=delivery.hook_id,
     )
+
+
+async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    instance, other = an_instance(deploy), an_instance(deploy)
+    await add(store, project, stage)
+    await store.write(lambda tx: (tx.add_deploy(deploy), tx.add_instance(instance), tx.add_instance(other)))
+    first = Vitals(
+        instance_id=instance.id, running=True, restarting=False, paused=False, restarts=0, health=None, changed_at=NOW
+    )
+    second = replace(
+        first,
+        running=False,
+        restarting=True,
+        restarts=7,
+        health="unhealthy",
+        crashes=7,
+        crashed_at=NOW,
+        trouble=Trouble.CRASH_LOOP,
+        detail="it ends again and again",
+    )
+    for vitals in (first, second):
+        await store.write(lambda tx, vitals=vitals: tx.put_vitals(vitals))  # type: ignore[misc]
+        found = await store.read(lambda reader: reader.vitals([instance.id, other.id]))
+        assert found == {instance.id: vitals}
+    await store.write(lambda tx: tx.delete_stage(stage.id))
+    assert await store.read(lambda reader: reader.vitals([instance.id])) == {}

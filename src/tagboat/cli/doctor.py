@@ -9,6 +9,7 @@ from pathlib import Path
 from tagboat.cli import docker_socket, show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.place import Place
+from tagboat.cli.status import troubled
 from tagboat.core.errors import EngineError, SettingsError, TagboatError
 from tagboat.settings import Settings
 
@@ -61,6 +62,7 @@ def _look(place: Place) -> Iterator[Finding]:
         return
     yield from _server(health)
     yield from _registries(client)
+    yield from _instances(client)
 
 
 def _local_disks(settings: Settings) -> Iterator[Finding]:
@@ -138,6 +140,21 @@ def _registries(client: Client) -> Iterator[Finding]:
         yield from _failed_polls(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
+
+
+def _instances(client: Client) -> Iterator[Finding]:
+    """What is live, and as it should be; each that is not has a line of its own."""
+    try:
+        live = client.items("/api/instances", state="live")
+    except TagboatError as error:
+        yield Finding("instances", ok=False, detail=str(error))
+        return
+    unwell = list(filter(troubled, live))
+    if not unwell:
+        yield Finding("instances", ok=True, detail=f"{len(live)} live, all well")
+    for instance in unwell:
+        where = f"{instance['project']['name']} {instance['stage']['name']}"
+        yield Finding(f"instance of {where}", ok=False, detail=f"{instance['tag']}: {instance['trouble']}")
 
 
 def _failed_polls(client: Client) -> Iterator[Finding]:

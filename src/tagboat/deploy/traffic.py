@@ -94,17 +94,21 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
     """
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
+    portless: set[str] = set()
     for instance in reader.instances(states=ACTIVE_STATES):  # newest first
         if instance.state is not InstanceState.LIVE:
             changing.add(instance.stage_id)
         elif instance.host_port:
             live[instance.stage_id].append(instance)
+        else:
+            portless.add(instance.stage_id)
     # Without an instance only until the deploy at work has started one, or has started the old one again.
     restarting = changing & {one.stage_id for one in reader.all_open_deploys() if one.status is DeployStatus.RUNNING}
     found: dict[str, tuple[_Claim, Route]] = {}
     for project, stage in lanes(reader):
         running = live.get(stage.id, ())
-        of_stage = _stage_routes(project, stage, running, base_domain, restarts=stage.id in restarting)
+        otherwise = _way_without_port(stage, restarts=stage.id in restarting, portless=stage.id in portless)
+        of_stage = _stage_routes(project, stage, running, base_domain, otherwise)
         _claim(found, (_OF_STAGE, stage.created_at), of_stage)
         _claim(found, (_OF_INSTANCE, stage.created_at), _instance_routes(project, stage, running, base_domain))
     return [route for _, route in found.values()]
@@ -117,13 +121,17 @@ def _claim(found: dict[str, tuple[_Claim, Route]], claim: _Claim, wanted: Iterab
             found[route.host] = (claim, route)
 
 
+def _way_without_port(stage: Stage, *, restarts: bool, portless: bool) -> Way:
+    """What becomes of requests as long as no live instance of the stage has a port."""
+    if restarts and stage.strategy is Strategy.RECREATE:
+        return Way.HELD
+    return Way.PORTLESS if portless else Way.NONE
+
+
 def _stage_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, *, restarts: bool
+    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way
 ) -> Iterator[Route]:
-    if live:
-        way, port = Way.OPEN, live[0].host_port
-    else:
-        way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
+    way, port = (Way.OPEN, live[0].host_port) if live else (otherwise, 0)
     for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
         yield Route(host, way, port)
 

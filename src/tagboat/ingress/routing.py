@@ -12,7 +12,7 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits, `held` or `none`."""
+"""Host to a port in digits, `held`, `none` or `portless`."""
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:

@@ -24,6 +24,7 @@ RUNNING = ContainerStatus(
     host_port=40000,
 )
 REFUSED = "connection refused"
+FOREGROUND = "; a program that goes to the background ends its container: run it in the foreground"
 
 
 def saying(health: str) -> ContainerStatus:
@@ -107,11 +108,7 @@ def test_a_run_by_hand_tells_sooner_than_the_engine(
     [
         (7, "the new container exited with code 7, and was restarted"),
         (None, "the new container exited, and was restarted"),
-        (
-            0,
-            "the new container exited with code 0, and was restarted; a program that goes to the background ends its container: "
-            "run it in the foreground",
-        ),
+        (0, f"the new container exited with code 0, and was restarted{FOREGROUND}"),
     ],
 )
 def test_the_exit_code_is_told_also_where_it_runs_again(code: int | None, reason: str) -> None:
