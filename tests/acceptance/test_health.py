@@ -153,7 +153,7 @@ def test_a_path_is_asked_with_the_host_that_people_use(lane: Lane) -> None:
 
 def test_how_long_a_request_may_take_can_be_set(lane: Lane) -> None:
     change_project(lane, healthcheck="/health", port=8080)
-    lane.change(health_timeout_s=10)
+    lane.change(health_timeout_s=12)
     lazy = answering(f"sleep 6; {says('200 OK', body='at last')}")
     refused = lane.bring("v1", "failed", cmd=lazy)
     assert "no answer within 5 s" in refused["reason"]
@@ -195,7 +195,7 @@ def test_what_a_person_sets_stays_until_it_is_given_back(lane: Lane) -> None:
     change_project(lane, port=9000)
     lane.bring("v1", cmd=serving("httpd -f -p 9000 -h /www & wait"))
     assert (project_of(lane)["port"], project_of(lane)["port_set"]) == (9000, True)
-    change_project(lane, port=None)
+    change_project(lane, port_set=False)
     lane.bring("v2")
     assert (project_of(lane)["port"], project_of(lane)["port_set"]) == (8080, False)
 

@@ -981,7 +981,9 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
     deploy = a_deploy(stage)
     instance, other = an_instance(deploy), an_instance(deploy)
     await add(store, project, stage)
-    await store.write(lambda tx: (tx.add_deploy(deploy), tx.add_instance(instance), tx.add_instance(other)))
+    await store.write(lambda tx: tx.add_deploy(deploy))
+    for one in (instance, other):
+        await store.write(lambda tx, one=one: tx.add_instance(one))  # type: ignore[misc]
     first = Vitals(
         instance_id=instance.id, running=True, restarting=False, paused=False, restarts=0, health=None, changed_at=NOW
     )

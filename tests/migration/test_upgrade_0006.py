@@ -31,13 +31,14 @@ def test_who_has_said_what_is_guessed_so_that_what_works_stays(
         url = server.new_database()
     engine = open_database(url, tmp_path)
     upgrade_to(engine, "0005")
+    projects = tables_of(engine).tables["projects"]
     with engine.begin() as connection:
         for number, (port, healthcheck, inspected) in enumerate(CASES):
             row = {
                 "id": f"p{number}", "name": f"app{number}", "image": f"git.example.com/acme/app{number}", "port": port,
                 "healthcheck": healthcheck, "env": "{}", "inspected": inspected, "created_at": number,
             }  # fmt: skip
-            connection.execute(tables_of(engine).tables["projects"].insert().values(row))
+            connection.execute(projects.insert().values(row))
     migrate(engine)
     with engine.connect() as connection:
         found = connection.execute(text("SELECT port_set, healthcheck_set FROM projects ORDER BY id")).all()

@@ -108,12 +108,13 @@ async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
 
 
 def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]:
-    """What was sent; null gives `port` and `healthcheck` back to the image, which says them at the next deploy."""
+    """What was sent; a port or healthcheck that a person gives is followed by no image any more."""
     values = body.given(registry="registry_id")
-    for name in {"port", "healthcheck"} & values.keys():
-        values[f"{name}_set"] = values[name] is not None
-        if values[name] is None:
-            del values[name]
+    for name in ("port", "healthcheck"):
+        if name in values and not values.setdefault(f"{name}_set", True):
+            raise FieldError(
+                f"{name}_set", f"false lets the image say it, but a {name} is given as well; leave one of the two out"
+            )
     return values
 
 

@@ -57,12 +57,12 @@ class Health(Answer):
 
 
 class ProjectAsked(RunAsked):
-    """A project to be made. Where `port` or `healthcheck` is left out or null, the newest image says it."""
+    """A project to be made. Where `port` or `healthcheck` is left out, the newest image says it."""
 
     name: values.Name
     image: values.Image
-    port: values.Port | None = None
-    healthcheck: values.Healthcheck | None = None
+    port: values.Port = unset()
+    healthcheck: values.Healthcheck = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -70,13 +70,15 @@ class ProjectAsked(RunAsked):
 class ProjectChange(RunAsked):
     """What to change of a project. Another `image` makes its tags unknown again.
 
-    A `port` or `healthcheck` of null is the image's to say again, from the next deploy on.
+    With `port_set` or `healthcheck_set` of false the image says it again, from the next deploy on; true keeps what it is.
     """
 
     name: values.Name = unset()
     image: values.Image = unset()
-    port: values.Port | None = None
-    healthcheck: values.Healthcheck | None = None
+    port: values.Port = unset()
+    port_set: bool = unset()
+    healthcheck: values.Healthcheck = unset()
+    healthcheck_set: bool = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 

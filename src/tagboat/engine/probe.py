@@ -31,7 +31,7 @@ class LoopbackProbe:
                 said = await read_said(reader, head)
         except TimeoutError:
             if head is None:
-                return f"no answer within {manner.limit_s:g} s"
+                return f"no answer within {round(manner.limit_s, 1):g} s"
         except _NoConnectionError as error:
             return str(error)
         except OSError:

@@ -189,3 +189,18 @@ async def test_no_secret_of_the_app_is_told_by_its_answer(world: World) -> None:
 def world_tag(world: World) -> str:
     world.publish("v1")
     return "v1"
+
+
+async def test_a_request_that_the_end_of_the_gate_cuts_short_hides_no_reason(world: World) -> None:
+    await world.change_project(healthcheck="/up")
+    await world.change_stage(health_timeout_s=12)
+
+    async def silent(_port: int) -> str:
+        assert world.probe.manner is not None
+        world.clock.move(world.probe.manner.limit_s)
+        return f"no answer within {world.probe.manner.limit_s:g} s"
+
+    world.probe.of_port = silent
+    world.publish("v1")
+    ended = await world.carry_out(await world.queue("v1"))
+    assert (ended.reason or "").startswith("not healthy within 12 s: no answer within 5 s")
