@@ -95,7 +95,7 @@ def test_one_that_only_its_own_healthcheck_can_reach_does_not_replace_what_works
     inside = serving("httpd -f -p 127.0.0.1:$PORT -h /www & wait")
     refused = lane.bring("v2", "failed", healthcheck=CHECK, cmd=inside)
     assert "nothing listens on the port yet" in refused["reason"]
-    assert "to be listened on at 0.0.0.0" in refused["reason"]
+    assert "the app must listen at 0.0.0.0, not at 127.0.0.1 alone" in refused["reason"]
     assert (lane.live(), asked(lane)) == (["v1"], 200)
 
 

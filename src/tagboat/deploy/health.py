@@ -52,7 +52,9 @@ class Health:
                 if judgement.verdict is Verdict.FAILED:
                     raise DeployFailedError(judgement.reason + await self._foreign())
                 if clock() - began > limit_s:
-                    raise DeployFailedError(f"not healthy within {limit_s:g} s: {judgement.reason}{self._port_meant()}")
+                    raise DeployFailedError(
+                        f"not healthy within {limit_s:g} s: {judgement.reason}{self._port_meant(judgement)}"
+                    )
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -80,9 +82,11 @@ class Health:
         info = await self._engine.inspect_image(self._image) if self._config.healthcheck == "image" else None
         return gate_limit_s(self._timeout_s, self._config.healthcheck, info)
 
-    def _port_meant(self) -> str:
-        port = self._config.port
-        return f" (the project's port is {port}, to be listened on at 0.0.0.0 and not at 127.0.0.1 alone)" if port else ""
+    def _port_meant(self, judgement: Judgement) -> str:
+        if not self._config.port:
+            return ""
+        hint = "; the app must listen at 0.0.0.0, not at 127.0.0.1 alone" if "nothing listens" in judgement.reason else ""
+        return f" (the project's port is {self._config.port}{hint})"
 
     async def _foreign(self) -> str:
         """What is to be said of an image that is built for another machine, as far as that can be found out now."""

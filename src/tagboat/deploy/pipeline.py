@@ -35,6 +35,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
+from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.following import follow, followed, foreign, live_reason
@@ -65,6 +66,7 @@ class Pipeline:
         self._at: StepName | None = None
         self._engine_left = False
         self._seen: ContainerStatus | None = None
+        self._pulled: ImageInfo | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -162,11 +164,11 @@ class Pipeline:
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
-        scene = await self._followed(scene) if scene.others_that(InstanceState.LIVE) else scene
-        for instance in scene.others_that(InstanceState.LIVE):
+        same = [one for one in scene.others_that(InstanceState.LIVE) if one.digest == scene.deploy.digest]
+        scene = await self._followed(scene) if same else scene
+        for instance in same:
             if (
-                instance.digest == scene.deploy.digest
-                and (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
+                (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
                 and instance.fingerprint == scene.config.fingerprint
                 and await self._checked_alike(instance, scene.config)
             ):
@@ -187,6 +189,7 @@ class Pipeline:
             await self._pull_watched(scene)
             info = await self._engine.inspect_image(scene.image)
             detail = "pulled"
+        self._pulled = info
         if info is not None:
             if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
                 await self._journal.fill_project(partial(follow, info=info))
@@ -197,7 +200,7 @@ class Pipeline:
         """The scene with the port and healthcheck that the deploy's own image says, unless a person did, or it was kept."""
         if scene.kept or (scene.project.port_set and scene.project.healthcheck_set):
             return scene
-        info = await self._engine.inspect_image(scene.image)
+        info = self._pulled or await self._engine.inspect_image(scene.image)
         return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
 
     async def _pull_watched(self, scene: Scene) -> None:
