@@ -62,7 +62,6 @@ def _look(place: Place) -> Iterator[Finding]:
         return
     yield from _server(health)
     yield from _registries(client)
-    yield from _instances(client)
 
 
 def _local_disks(settings: Settings) -> Iterator[Finding]:
@@ -138,21 +137,14 @@ def _registries(client: Client) -> Iterator[Finding]:
             show.progress(f"asking the registry {registry['name']}")
             yield _registry(client, registry)
         yield from _failed_polls(client)
+        yield from _instances(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
 
 
 def _instances(client: Client) -> Iterator[Finding]:
-    """What is live, and as it should be; each that is not has a line of its own."""
-    try:
-        live = client.items("/api/instances", state="live")
-    except TagboatError as error:
-        yield Finding("instances", ok=False, detail=str(error))
-        return
-    unwell = list(filter(troubled, live))
-    if not unwell:
-        yield Finding("instances", ok=True, detail=f"{len(live)} live, all well")
-    for instance in unwell:
+    """What is live and needs a person, each by itself."""
+    for instance in filter(troubled, client.items("/api/instances", state="live")):
         where = f"{instance['project']['name']} {instance['stage']['name']}"
         yield Finding(f"instance of {where}", ok=False, detail=f"{instance['tag']}: {instance['trouble']}")
 
