@@ -71,7 +71,7 @@ async def test_once_it_has_ended_it_is_run_again(engine: DockerEngine, started: 
 
 
 async def test_it_runs_as_the_apps_user_with_its_variables(engine: DockerEngine, started: Started) -> None:
-    line = 'if { : > /www/mine; } 2>/dev/null; then echo root; else echo "port $PORT, not root"; fi'
+    line = 'if { echo > /www/mine; } 2>/dev/null; then echo root; else echo "port $PORT, not root"; fi'
     assert await engine.run_healthcheck(await started(line, user="1000:1000")) == TestRun(
         passed=True, said="port 8080, not root"
     )
