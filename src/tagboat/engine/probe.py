@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
@@ -38,8 +39,7 @@ class LoopbackProbe:
             return "it closed the connection without an answer"
         except ValueError:
             return "it answered something that is not HTTP"
-        answered = f"answered HTTP {head.status}"
-        return f"{answered}: {said}" if said else answered
+        return f"answered HTTP {head.status}{_more(head.status, said)}"
 
     async def tcp(self, port: int) -> str | None:
         """Connect; a yes is a connection that stays open for a moment or brings data, or any HTTP answer at once.
@@ -96,6 +96,12 @@ async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pat
     writer.write(_request(path, manner))
     await writer.drain()
     return await read_head(reader)
+
+
+def _more(status: int, said: str) -> str:
+    """What the body adds to the status: nothing where it only repeats that in words."""
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    return "" if said.strip(" .").lower() in {"", phrase.lower(), f"{status} {phrase}".lower()} else f": {said}"
 
 
 def _problem(head: Answer, path: str, manner: Manner) -> str | None:

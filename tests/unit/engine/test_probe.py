@@ -179,6 +179,8 @@ async def test_no_header_of_a_good_answer_is_waited_for() -> None:
         (b"\r\n<h1>Not <b>well</b></h1>", "Not"),
         (b"Content-Encoding: gzip\r\n\r\n\x1f\x8bsomething", ""),
         (b"Content-Length: 0\r\n\r\n", ""),
+        (b"\r\n<html><title>400 Bad Request</title>", ""),  # no more than the status
+        (b"\r\nBad Request.", ""),
     ],
 )
 async def test_the_first_line_of_the_body_says_why(answer: bytes, said: str) -> None:
