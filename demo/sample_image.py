@@ -62,7 +62,8 @@ class PushError(Exception):
 class SampleApp:
     """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
 
-    `healthcheck` is the command line of a HEALTHCHECK that runs every second, None for none; `created` the image's date;
+    `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with `start_period_s`, None for
+    none; `created` the image's date; `architecture` what it says it is built for, empty for this machine's own;
     `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
     """
 
@@ -72,6 +73,9 @@ class SampleApp:
     env: Mapping[str, str] = field(default_factory=dict)
     cmd: Sequence[str] = DEFAULT_CMD
     healthcheck: str | None = None
+    interval_s: int = 1
+    start_period_s: int = 0
+    architecture: str = ""
     created: datetime | None = None
     extra_ports: Sequence[str] = ()
     programs: Mapping[str, str] = field(default_factory=dict)
@@ -197,14 +201,16 @@ def _config(app: SampleApp, diff_ids: Sequence[str]) -> dict[str, object]:
     }
     if app.healthcheck is not None:
         second = 1_000_000_000
+        start = {"StartPeriod": app.start_period_s * second} if app.start_period_s else {}
         run["Healthcheck"] = {
             "Test": ["CMD-SHELL", app.healthcheck],
-            "Interval": second,
+            "Interval": app.interval_s * second,
             "Timeout": 2 * second,
             "Retries": 3,
+            **start,
         }
     config: dict[str, object] = {
-        "architecture": own_architecture(),
+        "architecture": app.architecture or own_architecture(),
         "os": "linux",
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},

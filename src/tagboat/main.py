@@ -113,7 +113,19 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
     traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
-    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic)
+    parts = Parts(
+        store=store,
+        engine=engine,
+        tag_source=registry,
+        probe=LoopbackProbe(),
+        free_port=free_loopback_port,
+        clock=clock,
+        installation=installation,
+        tally=tally,
+        traffic=traffic,
+        base_domain=settings.base_domain,
+        front_proto=settings.public_url.partition(":")[0],
+    )
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)

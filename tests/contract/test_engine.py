@@ -15,6 +15,7 @@ import pytest
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
+from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.ports import Engine
 from tagboat.engine.docker import DockerEngine
@@ -48,7 +49,14 @@ class App:
 SERVES = App(memory=MemoryImage(log=("listening on port 8080",)))
 EXITS = App(cmd=EXITS_AT_ONCE, memory=MemoryImage(log=("reading the configuration", "no configuration found"), exit_code=3))
 CANNOT_RUN = App(cmd=("/no/such/program",), memory=MemoryImage(start_error='exec: "/no/such/program": no such file'))
-IS_HEALTHY = App(healthcheck="true")
+IS_HEALTHY = App(healthcheck="true", memory=MemoryImage(test=TestRun(passed=True)))
+IS_NOT_READY = App(
+    healthcheck="echo connecting; echo 'no such table'; exit 2",
+    memory=MemoryImage(test=TestRun(passed=False, said="no such table")),
+)
+EXITS_ONCE = App(
+    cmd=("/bin/sh", "-c", "[ -e /tmp/been ] || { : > /tmp/been; exit 5; }; trap 'exit 0' TERM; sleep 86400 & wait")
+)
 COUNTS = App(
     cmd=("/bin/sh", "-c", "seq 1 300; trap 'exit 0' TERM; sleep 86400 & wait"),
     memory=MemoryImage(log=tuple(str(number) for number in range(1, 301))),
@@ -62,6 +70,8 @@ class World(Protocol):
 
     def publish(self, repository: str, app: App) -> tuple[ImageName, Digest]: ...
     def becomes_healthy(self, container: str) -> None: ...
+    async def exits_once(self, container: str) -> None: ...
+    def pause(self, container: str, *, paused: bool) -> None: ...
     def prune(self, image: str) -> None: ...
     def tag(self, image: str) -> None: ...
     def has_volume(self, name: str) -> bool: ...
@@ -81,12 +91,21 @@ class MemoryWorld:
             labels=dict(app.labels),
             has_healthcheck=app.healthcheck is not None,
             created=CREATED,
+            health_needs_s=3.0 if app.healthcheck is not None else 0.0,
+            platform="linux/amd64",
         )
         self.memory.publish(image, digest, replace(app.memory, info=info))
         return image, digest
 
     def becomes_healthy(self, container: str) -> None:
         self.memory.set_health(container, "healthy")
+
+    async def exits_once(self, container: str) -> None:
+        self.memory.exit(container, 5)
+        await self.memory.start(container)
+
+    def pause(self, container: str, *, paused: bool) -> None:
+        self.memory.pause(container, paused=paused)
 
     def prune(self, image: str) -> None:
         self.memory.prune(image)
@@ -125,6 +144,12 @@ class DockerWorld:
 
     def becomes_healthy(self, container: str) -> None:
         """Its HEALTHCHECK sees to that."""
+
+    async def exits_once(self, container: str) -> None:
+        """Its command sees to that."""
+
+    def pause(self, container: str, *, paused: bool) -> None:
+        call(self._url, "POST", f"/containers/{container}/{'pause' if paused else 'unpause'}")
 
     def prune(self, image: str) -> None:
         call(self._url, "DELETE", f"/images/{image}")
@@ -244,8 +269,9 @@ async def first_told(told: "asyncio.Queue[str]", end: Callable[[], Awaitable[Non
     return await first
 
 
-async def test_names_its_version(world: World) -> None:
+async def test_names_its_version_and_platform(world: World) -> None:
     assert await world.engine.version()
+    assert (await world.engine.platform()).startswith("linux/")
 
 
 async def test_an_image_that_is_not_there_is_none(world: World) -> None:
@@ -258,14 +284,21 @@ async def test_a_pulled_image_says_what_it_is(world: World) -> None:
     await world.engine.pull(image, digest, None, ignore)
     info = await world.engine.inspect_image(f"{image}@{digest}")
     assert info == ImageInfo(
-        digest=digest, tcp_ports=(8080,), labels={"tagboat.port": "81"}, has_healthcheck=True, created=CREATED
+        digest=digest,
+        tcp_ports=(8080,),
+        labels={"tagboat.port": "81"},
+        has_healthcheck=True,
+        created=CREATED,
+        health_needs_s=3.0,
+        platform=await world.engine.platform(),
     )
 
 
 async def test_an_image_without_port_and_healthcheck_says_so(world: World) -> None:
     image, digest = world.publish("acme/app", App(port=0))
     await world.engine.pull(image, digest, None, ignore)
-    assert await world.engine.inspect_image(f"{image}@{digest}") == ImageInfo(digest=digest, created=CREATED)
+    plain = ImageInfo(digest=digest, created=CREATED, platform=await world.engine.platform())
+    assert await world.engine.inspect_image(f"{image}@{digest}") == plain
 
 
 async def test_a_pull_tells_its_progress_and_a_second_one_is_welcome(world: World) -> None:
@@ -490,6 +523,76 @@ async def test_an_app_that_exits_is_started_again_and_again(world: World, made: 
     await world.engine.stop(spec.name)
     status = await status_of(world.engine, spec.name)
     assert (status.running, status.restarting) == (False, False)
+
+
+async def test_the_last_exit_code_is_known_while_it_waits_and_when_it_runs_again(world: World, made: Made) -> None:
+    dies = await made(EXITS, name="dies")
+    await world.engine.start(dies.name)
+    await eventually(lambda: status_of(world.engine, dies.name), lambda seen: seen.restarts >= 1)
+    assert await world.engine.last_exit_code(dies.name) == 3
+    once = await made(EXITS_ONCE, name="once")
+    await world.engine.start(once.name)
+    await world.exits_once(once.name)
+    await eventually(lambda: status_of(world.engine, once.name), lambda seen: seen.restarts == 1 and seen.running)
+    assert await world.engine.last_exit_code(once.name) == 5
+
+
+async def test_nobody_knows_an_exit_code_of_what_never_ended_or_is_gone(world: World, made: Made) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    assert await world.engine.last_exit_code(spec.name) is None
+    await world.engine.remove(spec.name)
+    assert await world.engine.last_exit_code(spec.name) is None
+
+
+async def test_a_paused_container_says_so_and_is_news(world: World, made: Made, run: str) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    assert not (await status_of(world.engine, spec.name)).paused
+
+    async def pause() -> None:
+        world.pause(spec.name, paused=True)
+        status = await status_of(world.engine, spec.name)
+        assert (status.paused, status.running) == (True, True)
+        world.pause(spec.name, paused=False)
+
+    async with listening(world.engine, {TEST_LABEL: run}) as told:
+        assert await first_told(told, pause) == spec.name
+    world.pause(spec.name, paused=True)
+    await world.engine.remove(spec.name)
+
+
+async def test_a_healthcheck_can_be_run_by_hand_before_the_engine_does(world: World, made: Made) -> None:
+    passes, fails, none = await made(IS_HEALTHY, name="a"), await made(IS_NOT_READY, name="b"), await made(name="c")
+    for spec in (passes, fails, none):
+        await world.engine.start(spec.name)
+    assert (await world.engine.run_healthcheck(passes.name) or TestRun(passed=False)).passed
+    assert await world.engine.run_healthcheck(fails.name) == TestRun(passed=False, said="no such table")
+    assert await world.engine.run_healthcheck(none.name) is None
+
+
+async def test_a_healthcheck_cannot_be_run_in_what_does_not_run(world: World, made: Made) -> None:
+    spec = await made(IS_HEALTHY)
+    with pytest.raises(EngineError):
+        await world.engine.run_healthcheck(spec.name)
+    await world.engine.remove(spec.name)
+    with pytest.raises(EngineNotFoundError):
+        await world.engine.run_healthcheck(spec.name)
+
+
+async def test_a_change_of_health_is_news(world: World, made: Made, run: str) -> None:
+    spec = await made(IS_HEALTHY)
+    await world.engine.start(spec.name)
+
+    async def start_again() -> None:
+        await world.engine.start(spec.name)
+        world.becomes_healthy(spec.name)
+        if told.empty():
+            await asyncio.sleep(1.5)  # its interval
+
+    async with listening(world.engine, {TEST_LABEL: run}) as told:
+        assert await first_told(told, start_again) == spec.name
+    assert (await status_of(world.engine, spec.name)).health == "healthy"
 
 
 async def test_a_program_that_cannot_be_run(world: World, made: Made) -> None:

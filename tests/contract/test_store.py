@@ -27,6 +27,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
+from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.hosts import HostClaim
 from tagboat.core.ids import new_id
@@ -165,6 +166,7 @@ async def add(store: SqlStore, *values: object) -> None:
 async def test_a_project_comes_back_as_it_was(store: SqlStore) -> None:
     registry = a_registry()
     project = a_project(port=8080, healthcheck="/ok", env={"A": "1", "ü": "\u2028"}, registry_id=registry.id, inspected=False)
+    project = replace(project, port_set=True, healthcheck_set=True)
     await add(store, registry, project)
     assert await store.read(lambda reader: reader.project(project.id)) == project
     assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
@@ -183,6 +185,8 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
         env={"B": ""},
         domains=("a.example.com", "b.example.com"),
         health_timeout_s=7,
+        healthcheck_host="internal.example.com",
+        healthcheck_request_timeout_s=300,
         drain_timeout_s=0,
         held=True,
     )
@@ -1223,3 +1227,34 @@ async def test_deploys_are_forgotten_with_all_that_hangs_on_them(store: SqlStore
         made[4].id,
         made[3].id,
     ]
+
+
+async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: SqlStore) -> None:
+    project = a_project()
+    stage = a_stage(project)
+    deploy = a_deploy(stage)
+    instance, other = an_instance(deploy), an_instance(deploy)
+    await add(store, project, stage)
+    await store.write(lambda tx: tx.add_deploy(deploy))
+    for one in (instance, other):
+        await store.write(lambda tx, one=one: tx.add_instance(one))  # type: ignore[misc]
+    first = Vitals(
+        instance_id=instance.id, running=True, restarting=False, paused=False, restarts=0, health=None, changed_at=NOW
+    )
+    second = replace(
+        first,
+        running=False,
+        restarting=True,
+        restarts=7,
+        health="unhealthy",
+        crashes=7,
+        crashed_at=NOW,
+        trouble=Trouble.CRASH_LOOP,
+        detail="it ends again and again",
+    )
+    for vitals in (first, second):
+        await store.write(lambda tx, vitals=vitals: tx.put_vitals(vitals))  # type: ignore[misc]
+        found = await store.read(lambda reader: reader.vitals([instance.id, other.id]))
+        assert found == {instance.id: vitals}
+    await store.write(lambda tx: tx.delete_stage(stage.id))
+    assert await store.read(lambda reader: reader.vitals([instance.id])) == {}

@@ -42,7 +42,9 @@ async def test_a_project_is_made_and_shown_as_the_contract_says(api: Api) -> Non
         "name": "app",
         "image": "git.example.com/acme/app",
         "port": 8080,
+        "port_set": True,
         "healthcheck": "/up",
+        "healthcheck_set": True,
         "env": {"MODE": "test", "EMPTY": ""},
         "registry": None,
         "poll": {"last_at": None, "next_at": "2026-05-01T12:00:00Z", "error": None},
@@ -68,6 +70,20 @@ async def test_the_image_fills_in_what_was_not_said(api: Api) -> None:
     assert not projects[silent["id"]].inspected
     assert projects[told["id"]].inspected
     assert not projects[half["id"]].inspected
+    set_by_hand = {key: (one.port_set, one.healthcheck_set) for key, one in projects.items()}
+    assert set_by_hand == {silent["id"]: (False, False), told["id"]: (True, False), half["id"]: (False, True)}
+
+
+async def test_port_and_healthcheck_can_be_given_back_to_the_image(api: Api) -> None:
+    made = await make(api, port=8080, healthcheck="/up")
+    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"port_set": False})
+    assert changed.json == made | {"port_set": False}  # what it is stays until the next deploy
+    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"healthcheck_set": False})
+    assert changed.json == made | {"port_set": False, "healthcheck_set": False}
+    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"port": 9090, "healthcheck": "", "port_set": True})
+    assert changed.json == made | {"port": 9090, "healthcheck": ""}
+    refused = await api.caller.patch(f"/api/projects/{made['id']}", {"port": 1, "port_set": False})
+    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "port_set")
 
 
 async def test_a_path_needs_a_port_once_the_port_is_known(api: Api) -> None:
@@ -115,7 +131,7 @@ async def test_a_change_leaves_the_rest_alone(api: Api) -> None:
 
     changed = (await api.caller.patch(f"/api/projects/{made['id']}", {"healthcheck": "image"})).json
 
-    assert changed == made | {"healthcheck": "image"}
+    assert changed == made | {"healthcheck": "image", "healthcheck_set": True}
     assert (await api.caller.patch(f"/api/projects/{made['id']}", {})).json == changed
     cleared = (await api.caller.patch(f"/api/projects/{made['id']}", {"env": {}})).json
     assert cleared["env"] == {}

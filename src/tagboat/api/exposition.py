@@ -18,11 +18,16 @@ _HELP = {
 }
 
 
-def expose(version: str, open_deploys: Sequence[Deploy], counts: Mapping[tuple[str, Labels], int]) -> bytes:
-    """Counters and gauges in Prometheus's text format."""
+def expose(
+    version: str,
+    open_deploys: Sequence[Deploy],
+    counts: Mapping[tuple[str, Labels], int],
+    troubled: Mapping[tuple[str, str], int],
+) -> bytes:
+    """Counters and gauges in Prometheus's text format. `troubled` counts live instances by project and stage."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Snapshot([_info(version), _open(open_deploys), *_counters(counts)]))
+    registry.register(_Snapshot([_info(version), _open(open_deploys), _troubled(troubled), *_counters(counts)]))
     return generate_latest(registry)
 
 
@@ -47,6 +52,14 @@ def _open(deploys: Sequence[Deploy]) -> Metric:
     gauge = GaugeMetricFamily("tagboat_deploys", "Deploys that have not come to an end.", labels=["status"])
     for status in sorted(OPEN_STATUSES):
         gauge.add_metric([status], numbers[status])
+    return gauge
+
+
+def _troubled(numbers: Mapping[tuple[str, str], int]) -> Metric:
+    words = "Live instances that need a person: they end again and again, are unhealthy or paused, or do not run."
+    gauge = GaugeMetricFamily("tagboat_stage_troubled_instances", words, labels=["project", "stage"])
+    for names, number in sorted(numbers.items()):
+        gauge.add_metric(names, number)
     return gauge
 
 

@@ -35,7 +35,7 @@ async def list_instances(
         found = reader.instances(project_id=project, stage_id=stage, states=states, before=page.after, limit=page.with_next)
         views = Views(reader, parts)
         shown, cursor = page.cut(found, lambda instance: instance.id)
-        return schemas.Page(items=[views.instance(instance) for instance in shown], next=cursor)
+        return schemas.Page(items=views.instances(shown), next=cursor)
 
     return await parts.store.read(read)
 

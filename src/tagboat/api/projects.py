@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -42,7 +43,7 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Project:
     """Make a project, which has no stage yet."""
-    values = split_run(body.given(registry="registry_id"), NO_OPTIONS)
+    values = split_run(_given(body), NO_OPTIONS)
     values["inspected"] = "port" in values
     project = Project(id=new_id(), created_at=parts.clock(), **values)
 
@@ -63,7 +64,7 @@ async def get_project(parts: Parts, project_id: ProjectId) -> schemas.Project:
 @router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
 async def change_project(parts: Parts, project_id: ProjectId, body: schemas.ProjectChange) -> schemas.Project:
     """Change what is given; instances take it over at their next deploy."""
-    values = body.given(registry="registry_id")
+    values = _given(body)
     if "port" in values:
         values["inspected"] = True
 
@@ -107,6 +108,17 @@ async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
     await parts.store.read(lambda reader: reader.project(project_id))
     report = await parts.polls.poll_now(project_id)
     return poll_view(report)
+
+
+def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]:
+    """What was sent; a port or healthcheck that a person gives is followed by no image any more."""
+    values = body.given(registry="registry_id")
+    for name in ("port", "healthcheck"):
+        if name in values and not values.setdefault(f"{name}_set", True):
+            raise FieldError(
+                f"{name}_set", f"false lets the image say it, but a {name} is given as well; leave one of the two out"
+            )
+    return values
 
 
 def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:

@@ -9,8 +9,9 @@ from pydantic import Field
 from tagboat.api import run_values, values
 from tagboat.api.bodies import Answer, Asked, unset, write_only
 from tagboat.api.run_schemas import RunAsked, RunShown
-from tagboat.core.catalog import RegistryKind, Strategy
+from tagboat.core.catalog import HEALTH_TIMEOUT_S, RegistryKind, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Health(Answer):
 
 
 class ProjectAsked(RunAsked):
-    """A project to be made. Where `port` is left out, the image says it at the first deploy."""
+    """A project to be made. Where `port` or `healthcheck` is left out, the newest image says it."""
 
     name: values.Name
     image: values.Image
@@ -67,12 +68,17 @@ class ProjectAsked(RunAsked):
 
 
 class ProjectChange(RunAsked):
-    """What to change of a project. Another `image` makes its tags unknown again."""
+    """What to change of a project. Another `image` makes its tags unknown again.
+
+    With `port_set` or `healthcheck_set` of false the image says it again, from the next deploy on; true keeps what it is.
+    """
 
     name: values.Name = unset()
     image: values.Image = unset()
     port: values.Port = unset()
+    port_set: bool = unset()
     healthcheck: values.Healthcheck = unset()
+    healthcheck_set: bool = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -86,13 +92,18 @@ class Poll(Answer):
 
 
 class Project(RunShown):
-    """One image that is deployed. `registry` is an id; null: it is found by the image's host."""
+    """One image that is deployed. `registry` is an id; null: it is found by the image's host.
+
+    `port` and `healthcheck` follow the newest image unless a person has set them: `port_set`, `healthcheck_set`.
+    """
 
     id: str
     name: str
     image: str
     port: int
+    port_set: bool
     healthcheck: str
+    healthcheck_set: bool
     env: Mapping[str, str]
     registry: str | None
     poll: Poll
@@ -110,7 +121,9 @@ class StageAsked(RunAsked):
     env: values.Env = Field(default_factory=dict)
     domains: values.Domains = Field(default_factory=list)
     strategy: run_values.StageStrategy = Strategy.ROLLING
-    health_timeout_s: values.HealthTimeout = 60
+    health_timeout_s: values.HealthTimeout = HEALTH_TIMEOUT_S
+    healthcheck_host: values.HealthcheckHost = ""
+    healthcheck_request_timeout_s: values.RequestTimeout = REQUEST_TIMEOUT_S
     watch_s: run_values.WatchTime = 10
     drain_timeout_s: values.DrainTimeout = 30
     ttl_h: run_values.TimeToLive | None = None
@@ -129,6 +142,8 @@ class StageChange(RunAsked):
     domains: values.Domains = unset()
     strategy: run_values.StageStrategy = unset()
     health_timeout_s: values.HealthTimeout = unset()
+    healthcheck_host: values.HealthcheckHost = unset()
+    healthcheck_request_timeout_s: values.RequestTimeout = unset()
     watch_s: run_values.WatchTime = unset()
     drain_timeout_s: values.DrainTimeout = unset()
     ttl_h: run_values.TimeToLive | None = None
@@ -149,6 +164,8 @@ class Stage(RunShown):
     domains: list[str]
     strategy: Strategy
     health_timeout_s: int
+    healthcheck_host: str
+    healthcheck_request_timeout_s: int
     watch_s: int
     drain_timeout_s: int
     ttl_h: int | None
@@ -239,7 +256,9 @@ class Deploy(Answer):
 class Instance(Answer):
     """One container. `url` is its own loopback address; `deploy` the id of the deploy that made it.
 
-    `address` is its own URL through the ingress, while it is live and its stage may have several; else null.
+    `address` is its own URL through the ingress, while it is live and its stage may have several; else null. The rest is what
+    the engine last said of it while it was live, null before: `restarts` is how often the engine has restarted it, `health`
+    what its HEALTHCHECK says, null without one. `trouble` is why it needs a person since `trouble_since`; null: it is well.
     """
 
     id: str
@@ -254,6 +273,13 @@ class Instance(Answer):
     container: str
     started_at: datetime
     stopped_at: datetime | None
+    running: bool | None
+    restarting: bool | None
+    paused: bool | None
+    restarts: int | None
+    health: str | None
+    trouble: str | None
+    trouble_since: datetime | None
 
 
 class Logs(Answer):

@@ -216,6 +216,10 @@ Domains = Annotated[
     AfterValidator(_merge_repeats),
 ]
 MaxInstances = Annotated[int, Field(ge=1, le=50), _WHOLE]
+HealthcheckHost = Annotated[
+    str, Parsed(lambda text: text and _parse_domain(text), {"pattern": patterns.DOMAIN_OR_NONE, "maxLength": _MAX_DOMAIN})
+]
+RequestTimeout = Annotated[int, Field(ge=1, le=300), _WHOLE]
 HealthTimeout = Annotated[int, Field(ge=1, le=3600), _WHOLE]
 DrainTimeout = Annotated[int, Field(ge=0, le=3600), _WHOLE]
 ImageGlobs = Annotated[

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from tagboat.api import schemas
 from tagboat.api.parts import ApiParts
@@ -9,6 +10,7 @@ from tagboat.api.run_schemas import run_view
 from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.decision import shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
+from tagboat.core.health import Trouble, Vitals
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Reader
 
@@ -22,6 +24,7 @@ class Views:
         self._base_domain = parts.base_domain
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
+        self._known_vitals: dict[str, Vitals] = {}
 
     def project(self, project: Project, next_at: datetime | None) -> schemas.Project:
         """A project; `next_at` is when it is polled next."""
@@ -31,7 +34,9 @@ class Views:
             name=project.name,
             image=str(project.image),
             port=project.port,
+            port_set=project.port_set,
             healthcheck=project.healthcheck,
+            healthcheck_set=project.healthcheck_set,
             env=project.env,
             registry=project.registry_id,
             poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),
@@ -54,11 +59,14 @@ class Views:
             domains=list(stage.domains),
             strategy=stage.strategy,
             health_timeout_s=stage.health_timeout_s,
+            healthcheck_host=stage.healthcheck_host,
+            healthcheck_request_timeout_s=stage.healthcheck_request_timeout_s,
             watch_s=stage.watch_s,
             drain_timeout_s=stage.drain_timeout_s,
             ttl_h=stage.ttl_h,
             held=stage.held,
-            address=self._ingress.address(project, stage),
+            # Without a port no request can be led to it; what its image will say is not known before the first deploy.
+            address=self._ingress.address(project, stage) if project.port or not project.inspected else None,
             created_at=stage.created_at,
             **run_view(stage.run),
         )
@@ -100,6 +108,11 @@ class Views:
             finished_at=deploy.finished_at,
         )
 
+    def instances(self, instances: Sequence[Instance]) -> list[schemas.Instance]:
+        """Instances, what is known of all of them read at once."""
+        self._known_vitals |= self._reader.vitals([one.id for one in instances if one.state is InstanceState.LIVE])
+        return [self.instance(one) for one in instances]
+
     def instance(self, instance: Instance) -> schemas.Instance:
         """An instance."""
         return schemas.Instance(
@@ -115,7 +128,17 @@ class Views:
             container=instance.container,
             started_at=instance.started_at,
             stopped_at=instance.stopped_at,
+            **self._vitals(instance),
         )
+
+    def _vitals(self, instance: Instance) -> dict[str, Any]:
+        """What the engine last said of it, as long as it is live."""
+        found = self._known_vitals.get(instance.id) if instance.state is InstanceState.LIVE else None
+        names = ("running", "restarting", "paused", "restarts", "health")
+        told = {name: getattr(found, name) if found else None for name in names}
+        trouble = found if found and found.trouble is not Trouble.NONE else None
+        since = trouble.changed_at if trouble else None
+        return {**told, "trouble": trouble.detail if trouble else None, "trouble_since": since}
 
     def _address(self, instance: Instance) -> str | None:
         """That of its stage with the instance's own host in it; the ingress has the same scheme and port for all."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tagboat.cli import docker_socket, room, show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.place import Place
+from tagboat.cli.status import troubled
 from tagboat.core.errors import EngineError, SettingsError, TagboatError
 from tagboat.core.keeping import LEAST_FREE_BYTES
 from tagboat.settings import IngressKind, Settings
@@ -153,8 +154,16 @@ def _registries(client: Client) -> Iterator[Finding]:
             yield _registry(client, registry)
         yield from _failed_polls(client)
         yield from _no_way_back(client)
+        yield from _instances(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
+
+
+def _instances(client: Client) -> Iterator[Finding]:
+    """What is live and needs a person, each by itself."""
+    for instance in filter(troubled, client.items("/api/instances", state="live")):
+        where = f"{instance['project']['name']} {instance['stage']['name']}"
+        yield Finding(f"instance of {where}", ok=False, detail=f"{instance['tag']}: {instance['trouble']}")
 
 
 def _failed_polls(client: Client) -> Iterator[Finding]:

@@ -25,6 +25,9 @@ def status(client: Client, *, as_json: bool) -> int:
         show.line(f"disk: {', '.join(map(room.told, disks))}")
     if stages:
         show.table(_COLUMNS, chain.from_iterable(map(_rows, stages)))
+        for row in stages:
+            for instance in filter(troubled, row["live"]):
+                show.line(f"{row['project']} {row['stage']['name']} {instance['tag']} needs you: {instance['trouble']}")
     elif well:
         show.line(NONE_YET)
     return 0 if well else 1
@@ -55,13 +58,18 @@ def _rows(row: Answer) -> Iterator[tuple[object, ...]]:
         yield (
             row["project"],
             name,
-            ", ".join(instance["tag"] for instance in shown),
+            ", ".join(f"{instance['tag']} (!)" if troubled(instance) else instance["tag"] for instance in shown),
             ", ".join(show.short(instance["digest"]) for instance in shown),
             ", ".join(_addresses(stage if number == 0 else None, shown)),
             ", ".join(show.when(instance["started_at"]) for instance in shown),
             _told(row["last_deploy"]) if number == 0 else "",
             _way_back(row["way_back"]) if number == 0 else "",
         )
+
+
+def troubled(instance: Answer) -> bool:
+    """Whether a live instance needs a person; servers of older releases do not say."""
+    return bool(instance.get("trouble"))
 
 
 def _addresses(stage: Answer | None, live: list[Answer]) -> list[str]:

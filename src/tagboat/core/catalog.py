@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
 from tagboat.core.push import Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
+
+HEALTH_TIMEOUT_S = 60
+"""Seconds a new instance may take to be healthy unless somebody says otherwise, or its HEALTHCHECK needs longer."""
 
 
 class RegistryKind(StrEnum):
@@ -45,8 +49,9 @@ class Registry:
 class Project:
     """One image that is deployed.
 
-    `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty;
-    `inspected` is False until somebody, or the image itself, has said what `port` and `healthcheck` are.
+    `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty. Each follows the
+    newest image until a person has set it (`port_set`, `healthcheck_set`); `inspected` is False until somebody, or an image,
+    has said what they are.
     """
 
     id: str
@@ -58,6 +63,8 @@ class Project:
     run: RunOptions = NO_OPTIONS
     registry_id: str | None = None
     inspected: bool = True
+    port_set: bool = False
+    healthcheck_set: bool = False
     created_at: datetime
 
 
@@ -73,7 +80,8 @@ class Stage:
     """One lane of a project.
 
     `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an instance may live, None for
-    ever. A stage that is `held` gets no deploy by push or poll.
+    ever. A stage that is `held` gets no deploy by push or poll. Path healthchecks are asked with `healthcheck_host` as Host
+    (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request.
     """
 
     id: str
@@ -87,7 +95,9 @@ class Stage:
     run: RunOptions = NO_OPTIONS
     domains: tuple[str, ...] = ()
     strategy: Strategy = Strategy.ROLLING
-    health_timeout_s: int = 60
+    health_timeout_s: int = HEALTH_TIMEOUT_S
+    healthcheck_host: str = ""
+    healthcheck_request_timeout_s: int = REQUEST_TIMEOUT_S
     watch_s: int = 10
     drain_timeout_s: int = 30
     ttl_h: int | None = None

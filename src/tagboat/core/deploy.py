@@ -278,8 +278,8 @@ class ContainerSpec:
 class ContainerStatus:
     """What the engine says of a container.
 
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`. `started_at` is when it was last
-    started, None if it never was.
+    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said` is one line of what its
+    last run wrote. A paused container is `running`. `started_at` is when it was last started, None if it never was.
     """
 
     id: str
@@ -293,3 +293,5 @@ class ContainerStatus:
     labels: Mapping[str, str]
     host_port: int
     started_at: datetime | None = None
+    paused: bool = False
+    health_said: str = ""

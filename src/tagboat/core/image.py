@@ -65,7 +65,9 @@ class ImageRef:
 class ImageInfo:
     """What an image says of itself (OCI image configuration).
 
-    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say.
+    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say. `health_needs_s` is
+    how many seconds its HEALTHCHECK takes to come to a verdict: start period, and interval times retries. `platform` is what
+    it is built for, such as `linux/arm64`. Both are known on an engine only.
     """
 
     digest: Digest | None = None
@@ -73,6 +75,8 @@ class ImageInfo:
     labels: Mapping[str, str] = field(default_factory=dict)
     has_healthcheck: bool = False
     created: datetime | None = None
+    health_needs_s: float = 0.0
+    platform: str = ""
 
 
 def parse_digest(text: str) -> Digest:

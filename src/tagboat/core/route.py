@@ -5,11 +5,15 @@ from enum import StrEnum
 
 
 class Way(StrEnum):
-    """What becomes of a request: led to an instance, held until there is one, or told that there is none."""
+    """What becomes of a request: led to an instance, held until there is one, or told that there is none.
+
+    `portless`: there is one, which listens on nothing.
+    """
 
     OPEN = "open"
     HELD = "held"
     NONE = "none"
+    PORTLESS = "portless"
 
 
 @dataclass(frozen=True, slots=True)

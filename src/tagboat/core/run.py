@@ -68,6 +68,11 @@ class RunConfig:
     options: RunOptions = NO_OPTIONS
 
     @property
+    def secret_values(self) -> tuple[str, ...]:
+        """What must not be repeated to anybody."""
+        return (*self.options.secrets.values(), *self.options.secret_files.values())
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that change when the configuration of the containers does."""
         parts = {"port": self.port, "env": dict(self.env)}

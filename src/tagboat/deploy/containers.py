@@ -31,7 +31,8 @@ log = structlog.get_logger("tagboat.deploy")
 class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
-    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `places` are shared by all
+    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `base_domain` is what stages
+    have their addresses below, `front_proto` (`http` or `https`) by what people come to them. `places` are shared by all
     deploys at work: whoever only waits rests meanwhile.
     """
 
@@ -44,6 +45,8 @@ class Parts:
     installation: str
     tally: Tally
     traffic: Traffic | None = None
+    base_domain: str = "localhost"
+    front_proto: str = "http"
     places: Places = field(default_factory=Places)
 
 

@@ -1,9 +1,12 @@
-"""The health gate: a pure verdict on what the engine and a probe say of a new container."""
+"""The health gate: a pure verdict on what the engine, a probe and the image's own test say of a container."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from tagboat.core.catalog import HEALTH_TIMEOUT_S
 from tagboat.core.deploy import ContainerStatus
+from tagboat.core.health import TestRun
+from tagboat.core.image import ImageInfo
 
 SETTLE_S = 3.0
 """Seconds a container without a port must have been running."""
@@ -25,40 +28,82 @@ class Judgement:
     reason: str
 
 
-def judge(status: ContainerStatus | None, healthcheck: str, port: int, probed: str | None, running_s: float) -> Judgement:
-    """Judge a container by its `status`, by what a probe of its port said (None: it answers) and by how long it runs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What is seen of a container: its `status`, None when it is gone, and for how many seconds it has been running.
+
+    `probed` is what a probe of its port said (None: it answers); `tested` what its image's HEALTHCHECK came to when it was run
+    by hand, None where it was not; `exit_code` that of a program which runs again by now, None where nobody knows it.
+    """
+
+    status: ContainerStatus | None
+    running_s: float
+    probed: str | None = None
+    tested: TestRun | None = None
+    exit_code: int | None = None
+
+
+def judge(signs: Signs, healthcheck: str, port: int) -> Judgement:
+    """Judge a container by its signs.
 
     `healthcheck` is `/path`, `image` or empty; without any, `port` 0 asks that it runs for `SETTLE_S` seconds.
     """
-    if died := _died(status):
-        return Judgement(Verdict.FAILED, died)
+    status = signs.status
+    if status is None or (died := _died(status, signs.exit_code)):
+        return Judgement(Verdict.FAILED, died if status else "the new container was removed by somebody else")
+    if status.paused:
+        return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
     if healthcheck == "image":
-        return _by_image(status.health if status else None)
+        return _by_image(status, signs)
     if healthcheck or port:
-        return Judgement(Verdict.HEALTHY, "it answers") if probed is None else Judgement(Verdict.WAIT, probed)
-    if running_s >= SETTLE_S:
+        return Judgement(Verdict.HEALTHY, "it answers") if signs.probed is None else _wait(signs.probed)
+    if signs.running_s >= SETTLE_S:
         return Judgement(Verdict.HEALTHY, f"it has been running for {SETTLE_S:.0f} s")
-    return Judgement(Verdict.WAIT, f"it has been running for {running_s:.0f} s")
+    return _wait(f"it has been running for {signs.running_s:.0f} s")
 
 
-def _died(status: ContainerStatus | None) -> str | None:
-    if status is None:
-        return "the new container was removed by somebody else"
+def gate_limit_s(health_timeout_s: int, healthcheck: str, info: ImageInfo | None) -> float:
+    """How many seconds the new container has: what a person has said, else the usual, or what its HEALTHCHECK needs."""
+    if healthcheck != "image" or info is None or health_timeout_s != HEALTH_TIMEOUT_S:
+        return health_timeout_s
+    return max(health_timeout_s, info.health_needs_s)
+
+
+def _wait(reason: str) -> Judgement:
+    return Judgement(Verdict.WAIT, reason)
+
+
+def _died(status: ContainerStatus, exit_code: int | None) -> str:
     if status.oom_killed:
         return "the new container ran out of memory"
-    if status.running and status.restarts:  # the engine has forgotten the exit code by then
-        return "the new container exited, and was restarted"
+    if status.running and status.restarts:
+        code = "" if exit_code is None else f" with code {exit_code}"
+        return f"the new container exited{code}, and was restarted{_foreground(exit_code)}"
     if not status.running:
-        return f"the new container exited with code {status.exit_code}"
-    return None
+        return f"the new container exited with code {status.exit_code}{_foreground(status.exit_code)}"
+    return ""
 
 
-def _by_image(health: str | None) -> Judgement:
-    if health is None:
+def _foreground(exit_code: int | None) -> str:
+    if exit_code != 0:
+        return ""
+    return "; a program that goes to the background ends its container: run it in the foreground"
+
+
+def _by_image(status: ContainerStatus, signs: Signs) -> Judgement:
+    says = f"the image's HEALTHCHECK says {status.health}"
+    if status.health is None:
         return Judgement(
             Verdict.FAILED,
             "the project's healthcheck is 'image', but the image has no HEALTHCHECK; give it one, or set a path",
         )
-    if health == "unhealthy":
-        return Judgement(Verdict.FAILED, "the image's HEALTHCHECK says unhealthy")
-    return Judgement(Verdict.HEALTHY if health == "healthy" else Verdict.WAIT, f"the image's HEALTHCHECK says {health}")
+    if status.health == "unhealthy":
+        return Judgement(Verdict.FAILED, f"{says}: {status.health_said}" if status.health_said else says)
+    if signs.probed is not None:
+        # The test runs inside: that it passes says nothing of the way in.
+        return _wait(f"{says}, but {signs.probed}" if status.health == "healthy" else signs.probed)
+    if signs.tested is not None and not signs.tested.passed:
+        return _wait(f"the image's HEALTHCHECK fails: {signs.tested.said}")
+    if signs.tested is not None and status.health == "starting":
+        return Judgement(Verdict.HEALTHY, "the image's HEALTHCHECK passes, and the port answers")
+    return Judgement(Verdict.HEALTHY if status.health == "healthy" else Verdict.WAIT, says)

@@ -9,6 +9,7 @@ from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     EXACT_TRIGGERS,
+    ContainerStatus,
     Deploy,
     DeployStatus,
     Instance,
@@ -26,6 +27,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
 from tagboat.deploy.endings import ended
 from tagboat.deploy.scene import Scene, read_scene
+from tagboat.deploy.wellbeing import observed
 
 T = TypeVar("T")
 _UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
@@ -245,12 +247,12 @@ class Journal:
         return frozenset(instance.host_port for instance in active)
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
-        """Complete the project with what its image said."""
+        """Have the project be as its newest image says."""
 
         def work(tx: Tx) -> None:
             project = tx.project(self._claimed(tx).project_id)
-            if not project.inspected:
-                tx.put_project(fill(project))
+            if (filled := fill(project)) != project:
+                tx.put_project(filled)
 
         await self._store.write(work)
 
@@ -277,12 +279,20 @@ class Journal:
         """With what another instance was started, where that was kept."""
         return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
 
-    async def end(self, status: DeployStatus, reason: str, also: Callable[[Tx, Deploy], None] = lambda _tx, _: None) -> None:
-        """Write down how it ended, and whatever else `also` writes."""
+    async def end(
+        self,
+        status: DeployStatus,
+        reason: str,
+        seen: ContainerStatus | None = None,
+        also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
+    ) -> None:
+        """Write down how it ended, what the engine last said of the container that is live by then, and what `also` writes."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
             also(tx, deploy)
+            if seen is not None and (own := self._scene(tx).own) is not None:
+                tx.put_vitals(observed(None, own, seen, self._clock()))
             if status is DeployStatus.SUCCEEDED:
                 deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
             tx.put_deploy(

@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Offer, Project, Stage, Strategy, judged_tag
+from tagboat.core.catalog import Offer, Stage, Strategy, judged_tag
 from tagboat.core.decision import taken_back_words
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
+    ContainerStatus,
     Deploy,
     DeployStatus,
     Instance,
@@ -35,12 +36,12 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.image import ImageInfo
-from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.endings import ended
+from tagboat.deploy.following import follow, followed, foreign, live_reason
 from tagboat.deploy.health import Health
 from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
@@ -92,6 +93,8 @@ class Pipeline:
         self._merges: int | None = None
         self._at: StepName | None = None
         self._engine_left = False
+        self._seen: ContainerStatus | None = None
+        self._pulled: ImageInfo | None = None
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -142,11 +145,11 @@ class Pipeline:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._undo.end(DeployStatus.SUCCEEDED, f"{deploy.tag} is live")
+            await self._succeed()
         except _AlreadyLiveError:
             await self._undo.end(DeployStatus.SUCCEEDED, "already live")
         except _TakenBackError as error:
-            await self._undo.end(DeployStatus.CANCELLED, error.reason, partial(_keep_waiting, error.reason))
+            await self._undo.end(DeployStatus.CANCELLED, error.reason, also=partial(_keep_waiting, error.reason))
         except (CalledOffError, _MovedOnError, DeployFailedError) as error:
             await self._fail(_failure(error, deploy.tag))
         except (NotFoundError, StoreUnavailableError, TakenOverError, MergedMeanwhileError):
@@ -154,6 +157,11 @@ class Pipeline:
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
             await self._fail(_Failure(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"))
+
+    async def _succeed(self) -> None:
+        scene = await self._journal.scene()
+        reason = live_reason(scene.deploy.tag, scene.config.port, port_set=scene.project.port_set)
+        await self._undo.end(DeployStatus.SUCCEEDED, reason, self._seen)
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
@@ -223,10 +231,11 @@ class Pipeline:
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
-        for instance in scene.others_that(InstanceState.LIVE):
+        same = [one for one in scene.others_that(InstanceState.LIVE) if one.digest == scene.deploy.digest]
+        scene = await self._followed(scene) if same else scene
+        for instance in same:
             if (
-                instance.digest == scene.deploy.digest
-                and (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
+                (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
                 and instance.fingerprint == scene.config.fingerprint
                 and await self._checked_alike(instance, scene.config)
             ):
@@ -249,9 +258,19 @@ class Pipeline:
             await self._pull_watched(scene)
             info = await self._engine.inspect_image(scene.image)
             detail = "pulled"
-        if info is not None and not scene.project.inspected:
-            await self._journal.fill_project(partial(_filled, info))
+        self._pulled = info
+        if info is not None:
+            if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
+                await self._journal.fill_project(partial(follow, info=info))
+            detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
+
+    async def _followed(self, scene: Scene) -> Scene:
+        """The scene with the port and healthcheck that the deploy's own image says, unless a person did, or it was kept."""
+        if scene.kept or (scene.project.port_set and scene.project.healthcheck_set):
+            return scene
+        info = self._pulled or await self._engine.inspect_image(scene.image)
+        return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
 
     async def _pull_watched(self, scene: Scene) -> None:
         """Pull, and note the progress about once a second."""
@@ -274,7 +293,7 @@ class Pipeline:
             pulling.cancel()
 
     async def _start(self) -> Step:
-        scene = await self._journal.scene()
+        scene = await self._followed(await self._journal.scene())
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
             await self._journal.note(StepName.START, "the release command runs")
@@ -299,8 +318,10 @@ class Pipeline:
     async def _check(self) -> Step:
         scene = await self._journal.scene()
         await self._wake(scene)
+        health = self._health(scene)
         async with self._parts.places.rest():
-            reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
+            reason = await health.until_healthy()
+        self._seen = health.seen
         return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
 
     async def _wake(self, scene: Scene) -> None:
@@ -330,13 +351,15 @@ class Pipeline:
         await self._wake(scene)
         # Where the two cannot run at once, the old one is stopped and not warm: the new one is watched to the end.
         successor = Successor(self._parts, scene.own, may_cut=not scene.deploy.made_way)
+        health = self._health(scene)
         try:
             async with self._parts.places.rest():
-                reason = await self._health(scene).watch(scene.stage.watch_s, successor.takes_over)
+                reason = await health.watch(scene.stage.watch_s, successor.takes_over)
         except DeployFailedError as error:
             raise _SickenedError(str(error)) from error
         finally:
             await successor.close()
+        self._seen = health.seen
         if not successor.took_over:
             await self._journal.change_instances([scene.own], watched=True)
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
@@ -393,7 +416,7 @@ class Pipeline:
     def _health(self, scene: Scene) -> Health:
         if scene.own is None:
             raise NotFoundError("the new instance is no longer on record")
-        return Health(self._engine, self._parts.probe, scene.own, scene.config)
+        return Health(self._parts, scene, scene.own, scene.config)
 
 
 async def retire(parts: Parts, instance: Instance) -> None:
@@ -439,8 +462,3 @@ def _keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
     tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
     verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
     tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
-
-
-def _filled(info: ImageInfo, project: Project) -> Project:
-    """The project, completed with what its image says; a healthcheck that somebody gave stays."""
-    return replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)

@@ -26,6 +26,7 @@ from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.scene import read_scene
+from tagboat.deploy.vitals import look_after
 from tagboat.loops import keep_going
 
 SWEEP_EVERY_S = 60.0
@@ -109,6 +110,7 @@ async def _sweep(parts: Parts, drains: Drains) -> None:
     failures += await _do_all(removals)
     for one in records.drained:
         drains.begin(one, records.stages[one.stage_id].drain_timeout_s)
+    await look_after(parts, records.live, containers)
     if failures:
         raise failures[0]
 

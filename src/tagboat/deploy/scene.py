@@ -16,7 +16,8 @@ class Scene:
     """Everything a deploy concerns, as it stands at one moment.
 
     `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
-    with what its containers are started; `registry` is that of its image.
+    with what its containers are started, `kept` whether that is on record already, and so not to follow its image any more;
+    `registry` is that of its image.
     """
 
     deploy: Deploy
@@ -26,6 +27,7 @@ class Scene:
     own: Instance | None
     others: tuple[Instance, ...]
     config: RunConfig
+    kept: bool = False
 
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
@@ -71,6 +73,7 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
+    kept = reader.deploy_config(deploy_id)
     return Scene(
         deploy=deploy,
         project=project,
@@ -78,7 +81,8 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         registry=registry_of(reader, project, deploy.image),
         own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
-        config=reader.deploy_config(deploy_id) or run_config(project, stage),
+        config=kept or run_config(project, stage),
+        kept=kept is not None,
     )
 
 

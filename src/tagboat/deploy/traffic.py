@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from tagboat.core.catalog import Project, Stage, Strategy
+from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, NotFoundError, TagboatError
 from tagboat.core.hosts import looked_up_as
@@ -133,17 +133,21 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
 def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
+    portless: set[str] = set()
     for instance in reader.instances(states=ACTIVE_STATES):  # newest first
         if instance.state is not InstanceState.LIVE:
             changing.add(instance.stage_id)
         elif instance.host_port:
             live[instance.stage_id].append(instance)
+        else:
+            portless.add(instance.stage_id)
     # Without an instance only until the deploy at work has started one, or has started the old one again.
-    restarting = changing & {one.stage_id for one in reader.running_deploys()}
+    restarting = changing & {one.stage_id for one in reader.running_deploys() if one.made_way}
     found: dict[str, tuple[_Claim, Route]] = {}
     for project, stage in lanes(reader):
         running = live.get(stage.id, ())
-        _claim_all(found, project, stage, running, base_domain, restarts=stage.id in restarting)
+        otherwise = _way_without_port(restarts=stage.id in restarting, portless=stage.id in portless)
+        _claim_all(found, project, stage, running, base_domain, otherwise)
     sorted_out: dict[str, list[Route]] = defaultdict(list)
     for (_, _, stage_id), route in found.values():
         sorted_out[stage_id].append(route)
@@ -170,12 +174,12 @@ def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tup
         return {}
     active = reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
     live = [one for one in active if one.state is InstanceState.LIVE]
-    restarts = len(live) < len(active) and any(
-        deploy.status is DeployStatus.RUNNING for deploy in reader.open_deploys(stage_id)
-    )
+    at_work = [one for one in reader.open_deploys(stage_id) if one.status is DeployStatus.RUNNING and one.made_way]
+    portless = any(not one.host_port for one in live)
+    otherwise = _way_without_port(restarts=len(live) < len(active) and bool(at_work), portless=portless)
     found: dict[str, tuple[_Claim, Route]] = {}
     running = [one for one in live if one.host_port]
-    _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, restarts=restarts)
+    _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, otherwise)
     return found
 
 
@@ -185,11 +189,10 @@ def _claim_all(
     stage: Stage,
     live: Sequence[Instance],
     base_domain: str,
-    *,
-    restarts: bool,
+    otherwise: Way,
 ) -> None:
     """Put in what a stage and its instances claim."""
-    of_stage = _stage_routes(project, stage, live, base_domain, restarts=restarts)
+    of_stage = _stage_routes(project, stage, live, base_domain, otherwise)
     _claim(found, (((_OF_STAGE, stage.created_at, stage.id), route) for route in of_stage))
     of_instances = _instance_routes(project, stage, live, base_domain)
     _claim(found, (((_OF_INSTANCE, stage.created_at, stage.id), route) for route in of_instances))
@@ -202,13 +205,17 @@ def _claim(found: dict[str, tuple[_Claim, Route]], wanted: Iterable[tuple[_Claim
             found[route.host] = (claim, route)
 
 
+def _way_without_port(*, restarts: bool, portless: bool) -> Way:
+    """What becomes of requests as long as no live instance of the stage has a port."""
+    if restarts:
+        return Way.HELD
+    return Way.PORTLESS if portless else Way.NONE
+
+
 def _stage_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, *, restarts: bool
+    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way
 ) -> Iterator[Route]:
-    if live:
-        way, port = Way.OPEN, live[0].host_port
-    else:
-        way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
+    way, port = (Way.OPEN, live[0].host_port) if live else (otherwise, 0)
     for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
         yield Route(host, way, port)
 

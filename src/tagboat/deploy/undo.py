@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from tagboat.core.catalog import Stage
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName
+from tagboat.core.deploy import ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import INSTANCE, Containers, Parts
@@ -39,9 +39,15 @@ class Undo:
         self._containers = containers
         self._patiently = patiently
 
-    async def end(self, status: DeployStatus, reason: str, also: Callable[[Tx, Deploy], None] = lambda _tx, _: None) -> None:
-        """Write down how the deploy ended."""
-        await self._journal.end(status, reason, also)
+    async def end(
+        self,
+        status: DeployStatus,
+        reason: str,
+        seen: ContainerStatus | None = None,
+        also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
+    ) -> None:
+        """Write down how the deploy ended; see `Journal.end`."""
+        await self._journal.end(status, reason, seen, also)
         self._parts.tally.count("tagboat_deploys_total", status=status.value)
 
     async def take_back(self, reason: str) -> None:
@@ -119,7 +125,7 @@ class Undo:
         config = await self._journal.config_of(instance) or scene.config
         await self._patiently(StepName.START, partial(self._engine.start, instance.handle))
         async with self._parts.places.rest():
-            await Health(self._engine, self._parts.probe, instance, config).until_healthy(scene.stage.health_timeout_s)
+            await Health(self._parts, scene, instance, config).until_healthy()
 
     async def _lead(self, stage: Stage) -> None:
         if self._parts.traffic is not None:

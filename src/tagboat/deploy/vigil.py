@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import structlog
 
-from tagboat.core.catalog import Project, Stage, run_config
+from tagboat.core.catalog import Stage
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Parts, last_words
 from tagboat.deploy.endings import ended
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import taken_back
+from tagboat.deploy.scene import read_scene
 
 LOOK_EVERY_S = 60.0
 BREATH_S = 1.0
@@ -57,19 +57,19 @@ async def watch_over(parts: Parts, instance: Instance) -> bool:
     Which of both, is the answer. Raises DeployFailedError where it sickened; what it had replaced serves again then. Raises
     other errors of the tree where it cannot be asked or the records cannot be written.
     """
-    stage, config = await parts.store.read(lambda reader: _stage_and_config(reader, instance))
+    scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
 
     async def is_over() -> bool:
         current = await parts.store.read(lambda reader: reader.instance(instance.id))
         return current.state is not InstanceState.LIVE or current.watched
 
     try:
-        await Health(parts.engine, parts.probe, instance, config).watch(stage.watch_s, is_over)
+        await Health(parts, scene, instance, scene.config).watch(scene.stage.watch_s, is_over)
     except DeployFailedError as error:
         reason = str(error)
         if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason)):
             log.warning("taken back", action="vigil", container=instance.container, reason=reason)
-            await _take_away(parts, instance, stage)
+            await _take_away(parts, instance, scene.stage)
         raise
     return await parts.store.write(lambda tx: _note_watched(tx, instance.id))
 
@@ -103,12 +103,6 @@ async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
 def _unwatched(reader: Reader) -> list[Instance]:
     """Those that are live and unwatched, and whose deploy does not watch them itself."""
     return [one for one in reader.unwatched_instances() if reader.deploy(one.deploy_id).status.final]
-
-
-def _stage_and_config(reader: Reader, instance: Instance) -> tuple[Stage, RunConfig]:
-    stage = reader.stage(instance.stage_id)
-    project: Project = reader.project(instance.project_id)
-    return stage, reader.deploy_config(instance.deploy_id) or run_config(project, stage)
 
 
 def _note_watched(tx: Tx, instance_id: str) -> bool:

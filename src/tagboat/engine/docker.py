@@ -14,12 +14,14 @@ from aiodocker.containers import DockerContainer
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineUnavailableError
+from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.engine import wire
 from tagboat.engine.address import parse_engine_address
 from tagboat.engine.archive import files_archive
 from tagboat.engine.connection import DockerConnection, StreamRequest, messages
+from tagboat.engine.health_runs import HealthTests
 from tagboat.engine.loglines import LogTail
 from tagboat.engine.progress import PullProgress
 from tagboat.engine.refusal import no_network, pull_refusal
@@ -51,6 +53,7 @@ class DockerEngine:
         pull_idle_s: float = _PULL_IDLE_S,
     ) -> None:
         self._connection = DockerConnection(parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify))
+        self._tests = HealthTests(self._connection)
         self._pull_idle_s = pull_idle_s
 
     async def close(self) -> None:
@@ -61,6 +64,11 @@ class DockerEngine:
         """The engine's release, such as `20.10.24`."""
         async with self._connection.use("tell its version", _ASK_S) as docker:
             return str((await docker.version())["Version"])
+
+    async def platform(self) -> str:
+        """System and processor of the engine's machine, such as `linux/amd64`; empty where it does not say."""
+        async with self._connection.use("tell its platform", _ASK_S) as docker:
+            return wire.platform_of(await docker.version())
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """What `NAME:TAG` or `NAME@DIGEST` on the engine says of itself, None when it is not there."""
@@ -142,10 +150,28 @@ class DockerEngine:
                 await _delete(docker.containers.container(container))
             except DockerError as error:
                 _unless_gone(error)
+        self._tests.forget(container)
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What the engine says of the container of that name or id, None when it is gone."""
         return await self._inspect(container, wire.container_status)
+
+    async def run_healthcheck(self, container: str) -> TestRun | None:
+        """Run its HEALTHCHECK once, as the engine itself would; None without one. One that hangs is not run a second time."""
+        return await self._tests.run(container)
+
+    async def last_exit_code(self, container: str) -> int | None:
+        """The code with which its program last ended, also where it runs again; None if the engine has forgotten it."""
+        status = await self.status(container)
+        if status is None or not status.running:
+            return status.exit_code if status else None
+        ended = await self._inspect(container, wire.last_death)
+        if ended is None:
+            return None
+        request = StreamRequest(path="events", params=ended, doing=f"tell how {container} ended", idle_s=_ASK_S)
+        async with self._connection.stream(request) as chunks:
+            codes = [wire.exit_code(event) async for event in messages(chunks)]
+        return codes[-1] if codes else None
 
     async def logs(self, container: str, tail: int) -> Sequence[str]:
         """The last `tail` lines of its output and errors, fit to be shown. Raises EngineNotFoundError when it is gone."""
@@ -206,7 +232,7 @@ class DockerEngine:
             return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
-        """The names of containers with all of `labels` as they end; see the port. One ending may be told twice or thrice.
+        """The names of containers with all of `labels` that are news; see the port. One ending may be told twice or thrice.
 
         What ends before the engine has answered is missed, so look once after it was asked for. Quiet is no fault: there may
         be none for days. See StreamRequest for how a dead connection shows.

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 MAX_LINE_BYTES = 4096
 MAX_TOTAL_BYTES = 1 << 20
+MAX_SAID = 160
+"""Characters of a line that becomes part of a sentence."""
 
 _HEADER = struct.Struct(">BxxxL")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -89,3 +91,20 @@ def harmless(line: str) -> str:
     """`line` without terminal sequences; any other control character becomes U+FFFD, a carriage return a space."""
     text = _ANSI.sub("", line.rstrip("\r")).replace("\r", " ")
     return _HARMFUL.sub("\ufffd", text)
+
+
+def first_line(text: str) -> str:
+    """The first line of `text` with anything on it, fit to be part of a sentence; empty where there is none."""
+    return next(_sayable(text), "")
+
+
+def last_line(text: str) -> str:
+    """The same of the last line: programs end with what went wrong."""
+    *_, last = ["", *_sayable(text)]
+    return last
+
+
+def _sayable(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if words := " ".join(_HARMFUL.sub(" ", harmless(line)).replace("\ufffd", " ").split()):
+            yield words if len(words) <= MAX_SAID else f"{words[:MAX_SAID]}…"

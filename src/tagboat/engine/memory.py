@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, NameTakenError, PortTakenError
+from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+
+_NOT_READY = TestRun(passed=False, said="not ready")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +25,15 @@ class MemoryImage:
     """An image and what its containers do.
 
     `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs until it is stopped;
-    `start_error` is why the engine cannot start it, in the engine's words.
+    `start_error` is why the engine cannot start it, in the engine's words; `test` is what its HEALTHCHECK comes to when it is
+    run by hand.
     """
 
     info: ImageInfo = field(default_factory=ImageInfo)
     log: tuple[str, ...] = ()
     exit_code: int | None = None
     start_error: str | None = None
+    test: TestRun = _NOT_READY
 
 
 @dataclass(slots=True)
@@ -36,12 +41,14 @@ class _Container:
     spec: ContainerSpec
     image: MemoryImage
     status: ContainerStatus
+    test: TestRun
+    last_code: int | None = None
     log: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Listener:
-    """Who asked for endings; None stands for the end of the engine."""
+    """Who asked for endings, and what else is news; None stands for the end of the engine."""
 
     labels: Mapping[str, str]
     names: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
@@ -97,10 +104,22 @@ class MemoryEngine:
         """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
         self._failures.setdefault(call, []).append(error)
 
-    def set_health(self, container: str, health: str) -> None:
-        """Let the HEALTHCHECK of a container say `healthy` or `unhealthy`."""
+    def set_health(self, container: str, health: str, said: str = "") -> None:
+        """Let a container's HEALTHCHECK say `healthy` or `unhealthy`, whoever runs it."""
         found = self._held(container)
-        found.status = replace(found.status, health=health)
+        found.status = replace(found.status, health=health, health_said=said)
+        found.test = TestRun(passed=health == "healthy", said=said)
+        self._tell(found)
+
+    def set_test(self, container: str, run: TestRun) -> None:
+        """Let the HEALTHCHECK of a container come to this when it is run by hand."""
+        self._held(container).test = run
+
+    def pause(self, container: str, *, paused: bool = True) -> None:
+        """Pause a container as a person may, or let it go on."""
+        found = self._held(container)
+        found.status = replace(found.status, paused=paused)
+        self._tell(found)
 
     def exit(self, container: str, code: int) -> None:
         """Let the app exit. The engine waits to restart it (`start` does), unless the container is run only once."""
@@ -108,6 +127,7 @@ class MemoryEngine:
         again = found.spec.restarts
         restarts = found.status.restarts + int(again)
         found.status = replace(found.status, running=False, restarting=again, restarts=restarts, exit_code=code)
+        found.last_code = code
         self._tell(found)
 
     def say(self, container: str, line: str) -> None:
@@ -118,6 +138,11 @@ class MemoryEngine:
         """Says what it is."""
         self._fail_if_told("version")
         return "memory"
+
+    async def platform(self) -> str:
+        """The platform it plays."""
+        self._fail_if_told("platform")
+        return "linux/amd64"
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """What the image `NAME@DIGEST` says of itself, None when it has not been pulled."""
@@ -165,7 +190,7 @@ class MemoryEngine:
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
-        self._containers[container_id] = _Container(spec, image, _created(container_id, spec, image))
+        self._containers[container_id] = _Container(spec, image, _created(container_id, spec, image), image.test)
         return container_id
 
     async def start(self, container: str) -> None:
@@ -208,6 +233,22 @@ class MemoryEngine:
         found = self._find(container)
         return found.status if found else None
 
+    async def run_healthcheck(self, container: str) -> TestRun | None:
+        """What `set_test` or the image says. Raises EngineNotFoundError when it is gone, EngineError where it cannot run."""
+        self._fail_if_told("run_healthcheck")
+        found = self._held(container)
+        if not found.image.info.has_healthcheck:
+            return None
+        if found.status.paused or not found.status.running:
+            raise EngineError(f"the engine could not run the HEALTHCHECK of {container}: it does not run")
+        return found.test
+
+    async def last_exit_code(self, container: str) -> int | None:
+        """The code with which it last exited, None if it never did."""
+        self._fail_if_told("last_exit_code")
+        found = self._find(container)
+        return found.last_code if found else None
+
     async def logs(self, container: str, tail: int) -> Sequence[str]:
         """The last `tail` lines. Raises EngineNotFoundError when it is gone."""
         self._fail_if_told("logs")
@@ -245,7 +286,7 @@ class MemoryEngine:
         return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
     async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
-        """The names of containers with all of `labels` as they end, until `go_away`. One ending is told once."""
+        """The names of containers with all of `labels` that are news, until `go_away`. One ending is told once."""
         self._fail_if_told("endings")
         listener = _Listener(labels)
         self._listeners.append(listener)

@@ -1,58 +1,63 @@
 """Asks an instance on its loopback port whether it answers. Implements `tagboat.core.ports.Probe`."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
+from http import HTTPStatus
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
+from tagboat.core.health import Manner
+from tagboat.engine.http_answer import LONGEST_LINE, Answer, read_head, read_said
 
 _HOST = "127.0.0.1"
 _CONNECT_S = 2.0
-_WHOLE_S = 5.0
 _STAYS_OPEN_S = 0.15
-_LONGEST_LINE = 8192
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
+_AT_ONCE_S = 1.0
+_PLAINLY = Manner()
+_NOBODY = "nothing listens on the port yet"
 
 
 class LoopbackProbe:
     """Probes 127.0.0.1. Never raises: None is a yes, a text says why not."""
 
-    async def http(self, port: int, path: str) -> str | None:
-        """GET `path` (which may have a query): 2xx and 3xx are a yes."""
+    async def http(self, port: int, path: str, manner: Manner = _PLAINLY) -> str | None:
+        """GET `path` (which may have a query): 2xx and 3xx are a yes, but for a redirect to the same path under https."""
+        head, said = None, ""
         try:
-            async with asyncio.timeout(_WHOLE_S), _connected(port) as (reader, writer):
-                writer.write(_request(path))
-                await writer.drain()
-                status = await _status(reader)
+            async with asyncio.timeout(manner.limit_s), _connected(port) as (reader, writer):
+                head = await _asked(reader, writer, path, manner)
+                if head.status < 400:  # noqa: PLR2004 - the classes of HTTP
+                    return _problem(head, path, manner)
+                said = await read_said(reader, head)
         except TimeoutError:
-            return f"no answer within {_WHOLE_S:g} s"
+            if head is None:
+                return f"no answer within {round(manner.limit_s, 1):g} s"
         except _NoConnectionError as error:
             return str(error)
         except OSError:
             return "it closed the connection without an answer"
         except ValueError:
             return "it answered something that is not HTTP"
-        return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
+        return f"answered HTTP {head.status}{_more(head.status, said)}"
 
     async def tcp(self, port: int) -> str | None:
-        """Connect; a yes is a connection that stays open for a moment or brings data.
+        """Connect; a yes is a connection that stays open for a moment or brings data, or any HTTP answer at once.
 
         Docker's own proxy accepts every connection to a published port and closes it at once while the app does not listen
-        yet, so that having connected proves nothing.
+        yet, so that having connected proves nothing. A paused or stuck app keeps connections open: that is for others to see.
         """
         try:
             async with _connected(port) as (reader, _), asyncio.timeout(_STAYS_OPEN_S):
-                if not await reader.read(1):
-                    return "nothing listens on the port yet"
+                if await reader.read(1):
+                    return None
         except _NoConnectionError as error:
             return str(error)
         except TimeoutError:
             return None
         except OSError:
-            return "nothing listens on the port yet"
-        return None
+            pass
+        return None if await _answers_http(port) else _NOBODY
 
 
 class _NoConnectionError(Exception):
@@ -63,7 +68,7 @@ class _NoConnectionError(Exception):
 async def _connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await asyncio.open_connection(_HOST, port, limit=_LONGEST_LINE)
+            reader, writer = await asyncio.open_connection(_HOST, port, limit=LONGEST_LINE)
     except TimeoutError:
         raise _NoConnectionError(f"no connection within {_CONNECT_S:g} s") from None
     except ConnectionRefusedError:
@@ -77,23 +82,68 @@ async def _connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asy
         writer.transport.abort()
 
 
-def _request(path: str) -> bytes:
+async def _answers_http(port: int) -> bool:
+    """Whether an app that hangs up on the silent answers a request."""
+    try:
+        async with asyncio.timeout(_AT_ONCE_S), _connected(port) as (reader, writer):
+            await _asked(reader, writer, "/", _PLAINLY)
+    except (TimeoutError, _NoConnectionError, OSError, ValueError):
+        return False
+    return True
+
+
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner) -> Answer:
+    writer.write(_request(path, manner))
+    await writer.drain()
+    return await read_head(reader)
+
+
+def _more(status: int, said: str) -> str:
+    """What the body adds to the status: nothing where it only repeats that in words."""
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    return "" if said.strip(" .").lower() in {"", phrase.lower(), f"{status} {phrase}".lower()} else f": {said}"
+
+
+def _problem(head: Answer, path: str, manner: Manner) -> str | None:
+    """Why an answer below 400 is none: whoever forces https has not looked at the request. None: it is one."""
+    if not _same_under_https(head.headers.get("location", ""), path, manner):
+        return None
+    asked = f"HTTP {head.status} to the same path under https, which says nothing about its health"
+    if manner.proto == "https":
+        return f"{asked}; let the app believe the header X-Forwarded-Proto, which says https already"
+    return (
+        f"{asked}; with a TLS front, set TAGBOAT_PUBLIC_URL to its https:// address, so that it is asked as that asks; without"
+        " one, let the app answer this path in plain HTTP"
+    )
+
+
+def _same_under_https(location: str, path: str, manner: Manner) -> bool:
+    """Whether a redirect leads to `path` again by a URL that names https, or leaves the scheme to a request by https."""
+    try:
+        named, target = urlsplit(location), urlsplit(urljoin(f"{manner.proto}://{manner.host}/", location))
+    except ValueError:
+        return False
+    if not named.scheme and not named.netloc:
+        return False  # by a path alone, within whatever scheme it was asked in
+    return target.scheme == "https" and _plain(target.path) == _plain(urlsplit(path).path)
+
+
+def _plain(path: str) -> str:
+    """A path to compare: percent-encoding and slashes at the ends are matters of spelling."""
+    return unquote(path).strip("/")
+
+
+def _request(path: str, manner: Manner) -> bytes:
     # Line breaks and whatever else would end the request line early are percent-encoded; what is encoded stays as it is.
     target = quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")
-    head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: tagboat/{__version__}\r\n"
-    return f"{head}Accept: */*\r\nConnection: close\r\n\r\n".encode("ascii")
-
-
-async def _status(reader: asyncio.StreamReader) -> int:
-    """Read the answer's status, past interim ones (1xx). Raises ValueError for what is no HTTP answer."""
-    while True:
-        line = await reader.readline()
-        if not line:
-            raise ConnectionResetError
-        match = _STATUS_LINE.match(line)
-        if not match:
-            raise ValueError(line)
-        if not match[1].startswith(b"1"):
-            return int(match[1])
-        while (await reader.readline()).strip():
-            pass
+    lines = (
+        f"GET {target} HTTP/1.1",
+        f"Host: {manner.host}",
+        f"User-Agent: tagboat/{__version__}",
+        "Accept: */*",
+        f"X-Forwarded-For: {_HOST}",
+        f"X-Forwarded-Host: {manner.host}",
+        f"X-Forwarded-Proto: {manner.proto}",
+        "Connection: close",
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")

@@ -26,6 +26,7 @@ _LONGEST = 500
 _DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
+_OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
 _BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -85,6 +86,14 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         ),
     ),
     (
+        re.compile(r"failed to register layer", re.IGNORECASE),
+        EngineError,
+        (
+            "the engine cannot unpack a layer of {image}; is it compressed with zstd? That needs Docker 23 or newer: update"
+            " the engine, or build the image with gzip. The engine said: {said}"
+        ),
+    ),
+    (
         re.compile(
             r"connection refused|connection reset|time-?d? ?out|deadline exceeded|no such host|no route to host|unreachable"
             r"|temporary failure|server misbehaving|\bEOF\b|context canceled",
@@ -125,7 +134,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
 def refusal(error: DockerError, doing: str) -> EngineError:
     """Return the error for a call that failed while `doing` (`start web-1`)."""
     said = clean(error.message)
-    text = f"the engine could not {doing}: {said}"
+    text = f"the engine could not {doing}: {said}{_hint(said)}"
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):
@@ -138,6 +147,13 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if error.status in _BAD_GATEWAY or other_version(error):
         return EngineUnavailableError(text)
     return EngineError(text)
+
+
+def _hint(said: str) -> str:
+    """What to do about some of what the engine says, where its words alone do not tell."""
+    if _OTHER_PROCESSOR.search(said):
+        return "; the image is built for another processor than the engine's: build it for that one (docker build --platform)"
+    return ""
 
 
 def no_network(network: str, doing: str) -> EngineNotFoundError:

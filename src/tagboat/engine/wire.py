@@ -11,6 +11,7 @@ from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import Digest, ImageInfo, ImageName, is_docker_hub, parse_digest, parse_image_name, parse_image_ref
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+from tagboat.engine.healthtest import health_test, last_said, needs_s
 
 DEFAULT_STOP_TIMEOUT_S = 10
 
@@ -23,8 +24,9 @@ _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
 
-_ENDINGS = ("die", "stop", "destroy")
-"""Of a container that is stopped while it waits to be restarted comes a `stop` only; of any other, a `die` as well."""
+_ENDINGS = ("die", "stop", "destroy", "pause", "unpause", "health_status")
+"""Of a container that is stopped while it waits to be restarted comes a `stop` only; of any other, a `die` as well. The engine
+takes `health_status` for the beginning of `health_status: healthy` and the like, which come when the verdict changes."""
 
 Json = Mapping[str, Any]
 
@@ -71,13 +73,34 @@ def container_status(answer: Json) -> ContainerStatus:
         labels=(answer.get("Config") or {}).get("Labels") or {},
         host_port=_host_port(answer),
         started_at=_time(state.get("StartedAt") or ""),
+        paused=bool(state.get("Paused")),
+        health_said=last_said(state),
     )
 
 
 def endings_filter(labels: Mapping[str, str]) -> str:
-    """The filter of SystemEvents for the endings of containers that bear every one of `labels`."""
+    """The filter of SystemEvents for the endings of containers that bear every one of `labels`, and what else is news."""
     wanted = [f"{name}={value}" for name, value in labels.items()]
     return json.dumps({"type": ["container"], "event": _ENDINGS, "label": wanted})
+
+
+def last_death(answer: Json) -> dict[str, str] | None:
+    """The parameters of SystemEvents that find how a restarted container's program last ended; None if it never did.
+
+    By the engine's own clock: events up to then are in the past, so that the answer comes to an end.
+    """
+    state = answer.get("State") or {}
+    ended, began = _time(state.get("FinishedAt") or ""), _time(state.get("StartedAt") or "")
+    if ended is None or began is None:
+        return None
+    filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
+    return {"filters": filters, "since": str(int(ended.timestamp()) - 1), "until": str(int(began.timestamp()) + 1)}
+
+
+def exit_code(event: Json) -> int | None:
+    """The code with which the program of a `die` event ended."""
+    code = str(event["Actor"]["Attributes"].get("exitCode", ""))
+    return int(code) if code.isdecimal() else None
 
 
 def ended_container(event: Json) -> str:
@@ -99,13 +122,14 @@ def stop_timeout_s(answer: Json) -> int:
 def image_info(answer: Json, ref: str) -> ImageInfo:
     """Read the answer of ImageInspect for `ref`."""
     config = answer.get("Config") or {}
-    test = (config.get("Healthcheck") or {}).get("Test") or []
     return ImageInfo(
         digest=own_digest(ref, answer.get("RepoDigests") or []),
         tcp_ports=tuple(sorted(_tcp_ports(config.get("ExposedPorts") or {}))),
         labels=config.get("Labels") or {},
-        has_healthcheck=bool(test) and test[0] != "NONE",
+        has_healthcheck=health_test(config) is not None,
         created=_time(answer.get("Created") or ""),
+        health_needs_s=needs_s(config),
+        platform=platform_of(answer),
     )
 
 
@@ -123,6 +147,12 @@ def _volume(answer: Json) -> Volume:
 def tags(answer: Json) -> list[str]:
     """The names with a tag that the image of an ImageInspect answer bears."""
     return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
+
+
+def platform_of(answer: Json) -> str:
+    """System and processor in an answer of ImageInspect (`Architecture`) or SystemVersion (`Arch`), empty where not said."""
+    named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
+    return "/".join(str(part).lower() for part in named) if all(named) else ""
 
 
 def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:

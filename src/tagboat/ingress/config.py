@@ -22,6 +22,7 @@ HOLD_S = 120
 
 _LUA_FILE = "hold.lua"
 _UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
+_NO_PORT_FILE = "no-port.html"
 _FINGERPRINT = "@FINGERPRINT@"
 _MAX_TRACKED = 20480  # more than there are host ports for instances
 
@@ -60,6 +61,7 @@ def render(wanted: ConfigInput) -> RenderedConfig:
         _UNKNOWN_FILE: pages.UNKNOWN_HOST,
         _NOT_LIVE_FILE: pages.NOT_LIVE,
         _RESTARTING_FILE: pages.RESTARTING,
+        _NO_PORT_FILE: pages.NO_PORT,
     }
     if wanted.lua:
         files[_LUA_FILE] = _lua(wanted.hold_s)
@@ -115,12 +117,13 @@ def _frontend(wanted: ConfigInput) -> str:
 frontend web
   bind {_address(wanted.listen)}
 
-  # Where to: the map says a port, `held` or `none`.
+  # Where to: the map says a port, `held`, `none` or `portless`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) var(txn.host),map_str({MAP_FILE},unknown) if {{ var(txn.host) -m found }}{hold}
   http-request return status 404 {html} file {_UNKNOWN_FILE} {no_store} if {{ var(txn.way) -m str unknown }}
   http-request return status 503 {html} file {_NOT_LIVE_FILE} {no_store} hdr Retry-After 10 if {{ var(txn.way) -m str none }}
+  http-request return status 503 {html} file {_NO_PORT_FILE} {no_store} if {{ var(txn.way) -m str portless }}
   http-request return status 503 {html} file {_RESTARTING_FILE} {no_store} hdr Retry-After 2 if {{ var(txn.way) -m str held }}
 
   # Who asks: only a trusted front is believed.

@@ -27,7 +27,7 @@ class MemoryIngress:
 
     @property
     def routes(self) -> Mapping[str, str]:
-        """The routes in force: host to a port in digits, `held` or `none`."""
+        """The routes in force: host to a port in digits, `held`, `none` or `portless`."""
         return self._routes
 
     def fail(self, call: str, error: IngressError) -> None:
@@ -39,7 +39,7 @@ class MemoryIngress:
         async with self._changed:
             await self._changed.wait_for(lambda: self._routes.get(host) != Way.HELD)
         way = self._routes.get(host, Way.NONE)
-        if way == Way.NONE:
+        if way in {Way.NONE, Way.PORTLESS}:
             return None
         self._in_flight[int(way)] = self._in_flight.get(int(way), 0) + 1
         return int(way)

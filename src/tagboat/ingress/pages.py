@@ -27,6 +27,11 @@ NOT_LIVE = _PAGE.format(
     title="503: no live instance",
     text="This stage has no live instance: nothing has been deployed to it yet, or it has been stopped.",
 )
+NO_PORT = _PAGE.format(
+    title="503: no port",
+    text="What runs in this stage has no port, so that no request can be led to it: EXPOSE one in the image, or set the port"
+    " of the project.",
+)
 RESTARTING = _PAGE.format(
     title="503: restarting",
     text="This stage is being restarted. Try again in a moment.",

@@ -13,7 +13,7 @@ _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits, `held` or `none`."""
+"""Host to a port in digits, `held`, `none` or `portless`."""
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:

@@ -11,6 +11,7 @@ from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import NotFoundError
+from tagboat.core.health import Vitals
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.hosts import HostClaim
 from tagboat.core.image import ImageName
@@ -278,6 +279,11 @@ class SqlReader(KeptReader):
         """How a registry host has been failing."""
         query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
         return self._first(RegistryBackoff, query) or RegistryBackoff(host=host)
+
+    def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
+        """What the engine last said of those of the instances that it was asked about, by their ids."""
+        found = self._all(Vitals, select(tables.vitals).where(tables.vitals.c.instance_id.in_(instance_ids)))
+        return {vitals.instance_id: vitals for vitals in found}
 
     def _first_project(self, query: Select[Any]) -> Project | None:
         found = self._projects_of(query.limit(1))

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.health import Trouble
 from tagboat.core.image import ImageName
 from tagboat.core.push import Verdict
 from tagboat.core.tags import parse_tag_pattern
@@ -160,6 +161,8 @@ projects = Table(
     Column("run", LargeBinary),  # sealed: there are secrets among it
     Column("registry_id", String, ForeignKey("registries.id")),
     Column("inspected", Boolean, nullable=False),
+    Column("port_set", Boolean, nullable=False, server_default=text("false")),
+    Column("healthcheck_set", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -178,6 +181,8 @@ stages = Table(
     Column("domains", _json_tuple(), nullable=False),
     Column("strategy", Coded(str, Strategy), nullable=False, server_default=text("'rolling'")),
     Column("health_timeout_s", Integer, nullable=False),
+    Column("healthcheck_host", Text, nullable=False, server_default=text("''")),
+    Column("healthcheck_request_timeout_s", Integer, nullable=False, server_default=text("5")),
     Column("watch_s", Integer, nullable=False, server_default=text("10")),
     Column("drain_timeout_s", Integer, nullable=False),
     Column("ttl_h", Integer),
@@ -301,6 +306,22 @@ taken_back = Table(
     Column("tag", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Instant, nullable=False),
+)
+
+vitals = Table(
+    "vitals",
+    metadata,
+    Column("instance_id", String, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
+    Column("running", Boolean, nullable=False),
+    Column("restarting", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("health", Text),
+    Column("crashes", Integer, nullable=False),
+    Column("crashed_at", Instant),
+    Column("trouble", Coded(str, Trouble), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
 )
 
 deliveries = Table(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, TakenBack
+from tagboat.core.health import Vitals
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.hosts import HostClaim, claims_of
 from tagboat.core.image import Digest, ImageName
@@ -367,6 +368,10 @@ class UnitOfWork(SqlReader, KeptWriter):
         """Replace an instance."""
         self._replace(tables.instances, instance.id, to_row(instance))
 
+    def put_vitals(self, vitals: Vitals) -> None:
+        """Remember what the engine says of an instance."""
+        self._upsert(tables.vitals, to_row(vitals))
+
     def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
         """Remember how a registry host fails."""
         self._upsert(tables.registry_backoffs, to_row(backoff))
@@ -402,10 +407,9 @@ class UnitOfWork(SqlReader, KeptWriter):
         self._connection.execute(insert(table), to_row(value))
 
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
-        keys = [column.name for column in table.primary_key]
-        changed = {name: value for name, value in row.items() if name not in keys}
+        changed = {name: value for name, value in row.items() if not table.c[name].primary_key}
         statement = insert_into(table, self._connection.dialect.name).values(row)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
 
     def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
         self._connection.execute(update(table).where(table.c.id == key).values(row))

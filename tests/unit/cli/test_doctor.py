@@ -11,7 +11,7 @@ import pytest
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import PROJECT, TOKEN, FakeServer, Said, fake_engine, page
+from tests.unit.cli.fake_server import INSTANCE, PROJECT, TOKEN, FakeServer, Said, fake_engine, page
 
 GIB = 1 << 30
 
@@ -250,3 +250,19 @@ def test_status_tells_of_the_disks(tagboat: Tagboat, server: FakeServer) -> None
     server.answers["GET /api/disk"] = {"disks": [DISK, DISK | {"name": "engine", "path": "/d", "low": True}], "taken": None}
     assert "disk: 3.0 GiB free for the data, 3.0 GiB free for Docker (LOW: make room at /d)\n" in tagboat("status").stdout
     assert len(json.loads(tagboat("status", "--json").stdout)["disks"]) == 2
+
+
+def test_a_live_instance_that_needs_a_person_is_told_here_and_in_status(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer, tagboat: Tagboat
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/registries"] = page()
+    server.answers["GET /api/instances"] = page(
+        INSTANCE | {"trouble": "it ends again and again"}, INSTANCE | {"trouble": None}
+    )
+    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}):
+        found = findings(capsys, tmp_path)
+    assert found["instance of app dev"] == (False, "v1: it ends again and again")
+    told = tagboat("status").stdout.splitlines()
+    assert told[-1] == "app dev v1 needs you: it ends again and again"
+    assert "v1 (!), v1" in told[-2]

@@ -25,6 +25,7 @@ from tagboat.core.deploy import (
     Trigger,
 )
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
@@ -79,6 +80,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.says: str | None = None
+        self.manner: Manner | None = None
         self.of_port: Callable[[int], Awaitable[str | None]] | None = None
         self.asked: list[tuple[int, str]] = []
         self._calls = asyncio.Semaphore(0)
@@ -98,7 +100,8 @@ class Answers:
         async with asyncio.timeout(_LONGEST_WAIT_S):
             await self._calls.acquire()
 
-    async def http(self, port: int, path: str) -> str | None:
+    async def http(self, port: int, path: str, manner: Manner | None = None) -> str | None:
+        self.manner = manner
         self.asked.append((port, path))
         self._calls.release()
         await self._open.wait()
@@ -154,6 +157,7 @@ class World:
             installation=INSTALLATION,
             tally=self.tally,
             traffic=Traffic(self.store, self.ingress, BASE_DOMAIN) if self.ingress is not None else None,
+            base_domain=BASE_DOMAIN,
         )
 
     @property
@@ -312,7 +316,7 @@ class World:
 
 async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -> World:
     """Put a project and its stage into a new database."""
-    project = Project(id=new_id(), name="app", image=IMAGE, port=8080, created_at=START)
+    project = Project(id=new_id(), name="app", image=IMAGE, port=8080, port_set=True, healthcheck_set=True, created_at=START)
     world = World(store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None)
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))

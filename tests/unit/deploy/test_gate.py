@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.deploy import ContainerStatus
-from tagboat.deploy.gate import SETTLE_S, Verdict, judge
+from tagboat.core.health import TestRun
+from tagboat.core.image import ImageInfo
+from tagboat.deploy.gate import SETTLE_S, Judgement, Signs, Verdict, gate_limit_s, judge
 
 RUNNING = ContainerStatus(
     id="c",
@@ -22,6 +24,7 @@ RUNNING = ContainerStatus(
     host_port=40000,
 )
 REFUSED = "connection refused"
+FOREGROUND = "; a program that goes to the background ends its container: run it in the foreground"
 
 
 def saying(health: str) -> ContainerStatus:
@@ -37,14 +40,26 @@ def saying(health: str) -> ContainerStatus:
         (RUNNING, "", 80, None, 0.1, Verdict.HEALTHY, "it answers"),
         (RUNNING, "", 80, REFUSED, 50, Verdict.WAIT, REFUSED),
         (saying("unhealthy"), "/ok", 80, None, 1, Verdict.HEALTHY, "it answers"),  # the project says what counts
-        # The image's own HEALTHCHECK, whatever the port says.
-        (saying("healthy"), "image", 80, REFUSED, 1, Verdict.HEALTHY, "the image's HEALTHCHECK says healthy"),
+        # The image's own HEALTHCHECK, and the port, of which it knows nothing.
+        (saying("healthy"), "image", 80, None, 1, Verdict.HEALTHY, "the image's HEALTHCHECK says healthy"),
+        (saying("healthy"), "image", 0, None, 1, Verdict.HEALTHY, "the image's HEALTHCHECK says healthy"),
+        (saying("healthy"), "image", 80, REFUSED, 1, Verdict.WAIT, f"the image's HEALTHCHECK says healthy, but {REFUSED}"),
+        (saying("starting"), "image", 80, REFUSED, 1, Verdict.WAIT, REFUSED),
+        (saying("unhealthy"), "image", 80, REFUSED, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
+        (
+            replace(saying("unhealthy"), health_said="curl: not found"),
+            *("image", 80, None, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy: curl: not found"),
+        ),
         (saying("starting"), "image", 80, None, 1, Verdict.WAIT, "the image's HEALTHCHECK says starting"),
         (saying("unhealthy"), "image", 80, None, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
         (RUNNING, "image", 80, None, 1, Verdict.FAILED, "has no HEALTHCHECK"),
         # Neither: that it runs for a while.
         (RUNNING, "", 0, None, SETTLE_S - 0.01, Verdict.WAIT, "it has been running for"),
         (RUNNING, "", 0, None, SETTLE_S, Verdict.HEALTHY, "it has been running for 3 s"),
+        # Paused: it keeps its connections, and answers nobody.
+        (replace(RUNNING, paused=True), "", 80, None, 50, Verdict.WAIT, "docker unpause app-dev-1"),
+        (replace(saying("healthy"), paused=True), "image", 80, None, 50, Verdict.WAIT, "the container is paused"),
+        (replace(RUNNING, paused=True), "", 0, None, 50, Verdict.WAIT, "the container is paused"),
         # Dead is dead, even if something answers on its port.
         (None, "", 80, None, 9, Verdict.FAILED, "removed by somebody else"),
         (replace(RUNNING, oom_killed=True), "/ok", 80, None, 9, Verdict.FAILED, "out of memory"),
@@ -53,6 +68,7 @@ def saying(health: str) -> ContainerStatus:
         (replace(RUNNING, running=False, restarting=True, exit_code=1), "", 80, None, 9, Verdict.FAILED, "exited with code 1"),
         (replace(RUNNING, restarts=1, exit_code=0), "", 0, None, 9, Verdict.FAILED, "was restarted"),
         (replace(saying("healthy"), running=False), "image", 0, None, 9, Verdict.FAILED, "exited with code 0"),
+        (replace(RUNNING, running=False, exit_code=0), "", 80, None, 9, Verdict.FAILED, "run it in the foreground"),
     ],
 )
 def test_a_verdict(
@@ -64,9 +80,56 @@ def test_a_verdict(
     verdict: Verdict,
     reason: str,
 ) -> None:
-    judgement = judge(status, healthcheck, port, probed, running_s)
+    judgement = judge(Signs(status=status, probed=probed, running_s=running_s), healthcheck, port)
     assert judgement.verdict is verdict
     assert reason in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("health", "passed", "probed", "verdict", "reason"),
+    [
+        ("starting", True, None, Verdict.HEALTHY, "the image's HEALTHCHECK passes, and the port answers"),
+        ("starting", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
+        ("starting", True, REFUSED, Verdict.WAIT, REFUSED),
+        ("healthy", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
+        ("unhealthy", True, None, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
+    ],
+)
+def test_a_run_by_hand_tells_sooner_than_the_engine(
+    health: str, passed: bool, probed: str | None, verdict: Verdict, reason: str
+) -> None:
+    run = TestRun(passed=passed, said="no such table")
+    signs = Signs(status=saying(health), probed=probed, tested=run, running_s=1)
+    assert judge(signs, "image", 80) == Judgement(verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (7, "the new container exited with code 7, and was restarted"),
+        (None, "the new container exited, and was restarted"),
+        (0, f"the new container exited with code 0, and was restarted{FOREGROUND}"),
+    ],
+)
+def test_the_exit_code_is_told_also_where_it_runs_again(code: int | None, reason: str) -> None:
+    signs = Signs(status=replace(RUNNING, restarts=2), exit_code=code, running_s=1)
+    assert judge(signs, "", 80) == Judgement(Verdict.FAILED, reason)
+
+
+@pytest.mark.parametrize(
+    ("set_s", "healthcheck", "needs_s", "limit_s"),
+    [
+        (60, "image", 15 * 60, 15 * 60),
+        (60, "image", 20, 60),
+        (60, "/up", 15 * 60, 60),  # nobody waits for what is not asked
+        (10, "image", 15 * 60, 10),  # a person has said so
+        (1800, "image", 15 * 60, 1800),
+    ],
+)
+def test_how_long_the_gate_waits(set_s: int, healthcheck: str, needs_s: float, limit_s: float) -> None:
+    info = ImageInfo(has_healthcheck=True, health_needs_s=needs_s)
+    assert gate_limit_s(set_s, healthcheck, info) == limit_s
+    assert gate_limit_s(set_s, healthcheck, None) == set_s
 
 
 STATUSES = st.builds(
@@ -81,6 +144,7 @@ STATUSES = st.builds(
     health=st.sampled_from([None, "starting", "healthy", "unhealthy"]),
     labels=st.just({}),
     host_port=st.just(0),
+    paused=st.booleans(),
 ).filter(lambda status: not (status.running and status.restarting))  # the engine room says one or the other
 
 
@@ -94,10 +158,10 @@ STATUSES = st.builds(
 def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_reason(
     status: ContainerStatus | None, healthcheck: str, port: int, probed: str | None, running_s: float
 ) -> None:
-    judgement = judge(status, healthcheck, port, probed, running_s)
+    judgement = judge(Signs(status=status, probed=probed, running_s=running_s), healthcheck, port)
     assert judgement.reason
     if judgement.verdict is Verdict.HEALTHY:
         assert status is not None
         assert status.running
-        assert (status.restarts, status.oom_killed) == (0, False)
-        assert probed is None or healthcheck == "image" or (port == 0 and not healthcheck)
+        assert (status.restarts, status.oom_killed, status.paused) == (0, False, False)
+        assert probed is None or (port == 0 and not healthcheck)

@@ -320,7 +320,7 @@ async def test_the_progress_of_a_pull_is_told(world: World) -> None:
 
 
 async def test_what_the_image_says_completes_a_project_that_nobody_described(world: World) -> None:
-    await world.change_project(port=0, inspected=False)
+    await world.change_project(port=0, inspected=False, port_set=False, healthcheck_set=False)
     await world.ship("v1", MemoryImage(info=ImageInfo(tcp_ports=(8080, 9090), labels={"tagboat.healthcheck": "/up"})))
 
     project = await world.store.read(lambda reader: reader.project(world.project.id))

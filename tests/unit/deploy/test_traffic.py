@@ -101,7 +101,7 @@ async def test_only_what_is_live_is_led_to(world: World, state: InstanceState) -
 
 async def test_what_has_no_port_cannot_be_led_to(world: World) -> None:
     await an_instance(world, "v1", 0)
-    assert await found(world) == {HOST: (Way.NONE, 0)}
+    assert await found(world) == {HOST: (Way.PORTLESS, 0)}
 
 
 async def test_of_several_the_newest_serves_the_stage(world: World) -> None:

@@ -68,6 +68,11 @@ def test_a_refusal_is_told_by_status_and_words(status: int, message: str, kind: 
             "out of order for now",
         ),
         ('Get "https://git.example.com/v2/": EOF', EngineError, True, "could not reach"),
+        (
+            "failed to register layer: Error processing tar file(exit status 1): unexpected EOF",
+            *(EngineError, False, "is it compressed with zstd? That needs Docker 23 or newer"),
+        ),
+        ("failed to register layer: Error processing tar file: connection reset", EngineError, False, "unpack a layer"),
         ("toomanyrequests: You have reached your pull rate limit", EngineError, True, "for now"),
         ("download failed after attempts=6: unexpected EOF", EngineError, True, "could not reach"),
         ("download failed after attempts=1: unknown blob", EngineNotFoundError, False, "push it again"),

@@ -74,7 +74,7 @@ def test_files_and_networks_are_no_part_of_it() -> None:
 def test_endings_are_asked_for_by_label() -> None:
     assert json.loads(wire.endings_filter({"a": "b", "c": ""})) == {
         "type": ["container"],
-        "event": ["die", "stop", "destroy"],
+        "event": ["die", "stop", "destroy", "pause", "unpause", "health_status"],
         "label": ["a=b", "c="],
     }
 

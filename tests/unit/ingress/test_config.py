@@ -73,7 +73,7 @@ def test_no_value_can_add_a_line(value: str) -> None:
 
 def test_the_pages_need_nothing_but_themselves() -> None:
     pages = {name: text for name, text in render(INPUT).files.items() if name.endswith(".html")}
-    assert len(pages) == 3
+    assert len(pages) == 4
     for text in pages.values():
         assert text.startswith("<!doctype html>")
         assert "color-scheme: light dark" in text

@@ -1,0 +1,62 @@
+"""How instances are asked how they are, and what is known of the live ones."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+REQUEST_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How one HTTP request of a health check is made, so that an app takes it for one that came through the front.
+
+    `host` is the Host header, `proto` (`http` or `https`) the X-Forwarded-Proto; connecting and answering may take
+    `limit_s` seconds together.
+    """
+
+    host: str = "localhost"
+    proto: str = "http"
+    limit_s: float = REQUEST_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """What one run of an image's HEALTHCHECK came to; `said` is one line of what it wrote, or why it could not run."""
+
+    __test__ = False  # pytest: not a class of tests
+
+    passed: bool
+    said: str = ""
+
+
+class Trouble(StrEnum):
+    """What is wrong with a live instance, so that a person is needed."""
+
+    NONE = ""
+    DOWN = "down"
+    PAUSED = "paused"
+    CRASH_LOOP = "crash_loop"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What the engine last said of a live instance.
+
+    `restarts` is how often the engine has restarted its container; `crashes` are those restarts that followed one another
+    without a longer peace between, the last of them seen at `crashed_at`. `health` is as in `ContainerStatus`. `detail` says
+    what is wrong, and what to do; `changed_at` is since when `trouble` is what it is.
+    """
+
+    instance_id: str
+    running: bool
+    restarting: bool
+    paused: bool
+    restarts: int
+    health: str | None
+    crashes: int = 0
+    crashed_at: datetime | None = None
+    trouble: Trouble = Trouble.NONE
+    detail: str = ""
+    changed_at: datetime

@@ -1,0 +1,51 @@
+"""What a deploy takes from the image that it pulled: port and healthcheck, as long as no person has set them. Pure."""
+
+from dataclasses import replace
+
+from tagboat.core.catalog import Project
+from tagboat.core.image import ImageInfo
+from tagboat.core.inspection import healthcheck_of, port_of
+from tagboat.core.run import RunConfig
+
+_NATIVE = {
+    "amd64": frozenset({"amd64", "386"}),
+    "arm64": frozenset({"arm64", "arm"}),
+}
+"""What processors run without help, beside their own kind; variants of one kind are taken for the same."""
+
+
+def follow(project: Project, info: ImageInfo) -> Project:
+    """The project with what its image says, where no person has said otherwise."""
+    return replace(
+        project,
+        port=project.port if project.port_set else port_of(info),
+        healthcheck=project.healthcheck if project.healthcheck_set else healthcheck_of(info),
+        inspected=True,
+    )
+
+
+def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
+    """With what containers of the image that says `info` are started, by the configuration of now."""
+    wanted = follow(project, info)
+    return replace(config, port=wanted.port, healthcheck=wanted.healthcheck)
+
+
+def live_reason(tag: str, port: int, *, port_set: bool) -> str:
+    """What a deploy says that made `tag` live; without a port no request can be led to it."""
+    if port:
+        return f"{tag} is live"
+    mend = "set the project's port to have one" if port_set else "EXPOSE one in the image, or set the project's port"
+    return f"{tag} is live, but has no port: its address leads nowhere; {mend}"
+
+
+def foreign(image_platform: str, engine_platform: str) -> str:
+    """What to say of an image for another platform than the engine's, empty where it fits, or where one is not known."""
+    system, _, processor = image_platform.partition("/")
+    own_system, _, own_processor = engine_platform.partition("/")
+    fits = system == own_system and processor in _NATIVE.get(own_processor, {own_processor})
+    if fits or not image_platform or not engine_platform:
+        return ""
+    return (
+        f"the image is built for {image_platform}, this engine is {engine_platform}: build it for that platform"
+        f" (docker build --platform {engine_platform}), unless the machine emulates the other (binfmt)"
+    )

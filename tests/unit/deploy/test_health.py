@@ -1,0 +1,206 @@
+"""How an instance is asked how it is, at the gate and in the watch."""
+
+import pytest
+
+from tagboat.core.deploy import DeployStatus, StepName
+from tagboat.core.errors import EngineError
+from tagboat.core.health import Manner, TestRun
+from tagboat.core.image import ImageInfo
+from tagboat.core.run import RunOptions
+from tagboat.deploy.health import manner
+from tagboat.deploy.scene import read_scene
+from tagboat.engine.memory import MemoryImage
+from tests.unit.deploy.scene import HOST, REFUSED, World, assert_fails
+
+pytestmark = pytest.mark.anyio
+PASSES = TestRun(passed=True)
+
+
+def checked(test: TestRun, needs_s: float = 0.0) -> MemoryImage:
+    return MemoryImage(info=ImageInfo(has_healthcheck=True, health_needs_s=needs_s), test=test)
+
+
+@pytest.mark.parametrize(
+    ("stage", "host"),
+    [
+        ({}, HOST),
+        ({"domains": ("app.example.com", "www.example.com")}, "app.example.com"),
+        ({"domains": ("app.example.com",), "healthcheck_host": "internal.example.com"}, "internal.example.com"),
+    ],
+)
+async def test_a_path_is_asked_as_people_ask_at_the_gate_and_in_the_watch(
+    led: World, stage: dict[str, object], host: str
+) -> None:
+    await led.change_project(healthcheck="/up")
+    await led.change_stage(healthcheck_request_timeout_s=7, **stage)
+    asked: list[Manner | None] = []
+
+    async def note(_port: int) -> None:
+        asked.append(led.probe.manner)
+
+    led.probe.of_port = note
+    await led.ship("v1")
+    assert len(asked) > 10
+    assert set(asked) == {Manner(host=host, proto="http", limit_s=7)}
+
+
+async def test_the_front_says_by_what_protocol_it_was_asked(world: World) -> None:
+    deploy = await world.queue("v1")
+    scene = await world.store.read(lambda reader: read_scene(reader, deploy.id))
+    parts = world.parts
+    object.__setattr__(parts, "front_proto", "https")
+    assert manner(parts, scene) == Manner(host=HOST, proto="https", limit_s=5)
+
+
+async def test_a_healthcheck_that_the_engine_has_not_run_yet_is_run_by_hand(led: World) -> None:
+    """As with an interval of five minutes."""
+    await led.change_project(healthcheck="image")
+    began = led.clock.now()
+    await led.ship("v1", checked(PASSES, needs_s=900))
+    (deploy,) = await led.deploys()
+    assert deploy.step(StepName.CHECK).detail == "the image's HEALTHCHECK passes, and the port answers"
+    assert (led.clock.now() - began).total_seconds() < 15
+
+
+async def test_one_that_becomes_well_late_has_the_time_that_its_image_asks_for(led: World) -> None:
+    await led.change_project(healthcheck="image")
+    led.publish("v1", checked(TestRun(passed=False, said="warming up"), needs_s=900))
+    deploy = await led.queue("v1")
+    began = led.clock.now()
+
+    async def warm_up() -> None:
+        if (led.clock.now() - began).total_seconds() > 75 and led.engine._find(led.container_of(deploy)):
+            led.engine.set_test(led.container_of(deploy), PASSES)
+        else:
+            led.rim.after("status", warm_up)
+
+    led.rim.after("status", warm_up)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+
+
+async def test_what_a_person_has_set_ends_sooner_and_says_what_the_test_said(led: World) -> None:
+    await led.change_project(healthcheck="image")
+    await led.change_stage(health_timeout_s=20)
+    led.publish("v1", checked(TestRun(passed=False, said="no such table"), needs_s=900))
+    ended = await led.carry_out(await led.queue("v1"))
+    assert (ended.reason or "").startswith("not healthy within 20 s: the image's HEALTHCHECK fails: no such table")
+
+
+async def test_one_whose_test_passes_inside_while_its_port_answers_nobody_is_refused(led: World) -> None:
+    await led.change_project(healthcheck="image")
+    old = await led.ship("v1", checked(PASSES))
+    led.publish("v2", checked(PASSES))
+    led.probe.of_port = lambda port: _says(None if port == old.host_port else REFUSED)
+    deploy = await led.queue("v2")
+    led.rim.after("start", lambda: _healthy(led, led.container_of(deploy)))
+    ended = await led.carry_out(deploy)
+    assert (ended.status, ended.step(StepName.CHECK).detail) == (DeployStatus.FAILED, ended.reason)
+    assert f"the image's HEALTHCHECK says healthy, but {REFUSED}" in (ended.reason or "")
+    assert led.routes == {HOST: str(old.host_port)}
+
+
+async def _says(words: str | None) -> str | None:
+    return words
+
+
+async def _healthy(world: World, container: str) -> None:
+    world.engine.set_health(container, "healthy")
+
+
+@pytest.mark.parametrize(
+    ("fall_ill", "reason"),
+    [
+        ("pause", "docker unpause"),
+        ("test", "the image's HEALTHCHECK fails: disk I/O error"),
+        ("port", REFUSED),
+        ("unhealthy", "the image's HEALTHCHECK says unhealthy: gone"),
+    ],
+)
+async def test_in_the_watch_too_each_sign_counts(led: World, fall_ill: str, reason: str) -> None:
+    await led.change_project(healthcheck="image")
+    old = await led.ship("v1", checked(PASSES))
+    led.publish("v2", checked(PASSES))
+    deploy = await led.queue("v2")
+    container = led.container_of(deploy)
+
+    async def sicken() -> None:
+        match fall_ill:
+            case "pause":
+                led.engine.pause(container)
+            case "test":
+                led.engine.set_test(container, TestRun(passed=False, said="disk I/O error"))
+            case "port":
+                led.probe.says = REFUSED
+            case _:
+                led.engine.set_health(container, "unhealthy", "gone")
+
+    led.rim.after("lead", sicken)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.FAILED
+    assert (ended.reason or "").startswith("it was healthy and live, and then: ")
+    assert reason in (ended.reason or "")
+    assert led.routes == {HOST: str(old.host_port)}
+
+
+async def test_one_that_is_paused_at_the_gate_does_not_become_live(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.queue("v2")
+
+    async def pause() -> None:
+        led.engine.pause(led.container_of(deploy))
+
+    led.rim.after("start", pause)
+    ended = await led.carry_out(deploy)
+    assert "the container is paused" in (ended.reason or "")
+
+
+async def test_one_that_exits_in_the_watch_is_told_with_its_code(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    deploy = await led.queue("v2")
+    container = led.container_of(deploy)
+
+    async def crash() -> None:
+        led.engine.exit(container, 7)
+        await led.engine.start(container)
+
+    led.rim.after("lead", crash)
+    ended = await led.carry_out(deploy)
+    assert ended.reason == "it was healthy and live, and then: the new container exited with code 7, and was restarted"
+
+
+async def test_an_engine_that_cannot_run_the_test_is_waited_for(led: World) -> None:
+    await led.change_project(healthcheck="image")
+    led.publish("v1", checked(PASSES))
+    led.engine.fail("run_healthcheck", EngineError("no exec here"))
+    ended = await led.carry_out(await led.queue("v1"))
+    assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+
+
+async def test_no_secret_of_the_app_is_told_by_its_answer(world: World) -> None:
+    await world.change_project(healthcheck="/up", run=RunOptions(secrets={"DSN": "postgres://me:hunter22@db/app"}))
+    world.probe.says = "answered HTTP 500: cannot open postgres://me:hunter22@db/app"
+    ended = await assert_fails(world, world_tag(world), StepName.CHECK, "answered HTTP 500: cannot open ***")
+    assert "hunter22" not in (ended.reason or "")
+
+
+def world_tag(world: World) -> str:
+    world.publish("v1")
+    return "v1"
+
+
+async def test_a_request_that_the_end_of_the_gate_cuts_short_hides_no_reason(world: World) -> None:
+    await world.change_project(healthcheck="/up")
+    await world.change_stage(health_timeout_s=12)
+
+    async def silent(_port: int) -> str:
+        assert world.probe.manner is not None
+        world.clock.move(world.probe.manner.limit_s)
+        return f"no answer within {world.probe.manner.limit_s:g} s"
+
+    world.probe.of_port = silent
+    world.publish("v1")
+    ended = await world.carry_out(await world.queue("v1"))
+    assert (ended.reason or "").startswith("not healthy within 12 s: no answer within 5 s")

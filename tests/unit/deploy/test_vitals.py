@@ -1,0 +1,156 @@
+"""Live instances are looked after for as long as they live; trouble is told once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from tagboat.core.deploy import ContainerStatus, Instance, InstanceState
+from tagboat.core.health import Trouble, Vitals
+from tagboat.core.image import ImageInfo
+from tagboat.core.run import RunOptions
+from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.wellbeing import CRASHES, PEACE, observed
+from tagboat.engine.memory import MemoryImage
+from tests.unit.deploy.rim import START
+from tests.unit.deploy.scene import World
+from tests.unit.deploy.test_gate import RUNNING
+
+pytestmark = pytest.mark.anyio
+WITH_CHECK = MemoryImage(info=ImageInfo(has_healthcheck=True))
+INSTANCE = Instance(
+    id="i", deploy_id="d", project_id="p", stage_id="s", tag="v1", digest=None, state=InstanceState.LIVE,  # type: ignore[arg-type]
+    container="app-dev-1", host_port=40000, fingerprint="", started_at=START,
+)  # fmt: skip
+
+
+def course(*seen: tuple[float, ContainerStatus | None]) -> Vitals:
+    """What is known after these looks, each so many seconds after the start."""
+    known: Vitals | None = None
+    for seconds, status in seen:
+        known = observed(known, INSTANCE, status, START + timedelta(seconds=seconds))
+    assert known is not None
+    return known
+
+
+def restarted(times: int) -> ContainerStatus:
+    return replace(RUNNING, restarts=times)
+
+
+@pytest.mark.parametrize(
+    ("seen", "trouble"),
+    [
+        ([(0, RUNNING)], Trouble.NONE),
+        ([(0, RUNNING), (9, restarted(1))], Trouble.NONE),
+        ([(0, RUNNING), (9, restarted(1)), (18, restarted(2)), (40, restarted(CRASHES))], Trouble.CRASH_LOOP),
+        ([(0, RUNNING), (60, restarted(CRASHES))], Trouble.CRASH_LOOP),
+        ([(0, restarted(8))], Trouble.CRASH_LOOP),
+        ([(0, replace(restarted(8), running=False, restarting=True, exit_code=7))], Trouble.CRASH_LOOP),
+        # Once a day is no loop, and one that has long ended is none any more.
+        ([(0, RUNNING), (90_000, restarted(1)), (180_000, restarted(2)), (270_000, restarted(3))], Trouble.NONE),
+        ([(0, restarted(8)), (PEACE.total_seconds() + 1, restarted(8))], Trouble.NONE),
+        ([(0, restarted(8)), (PEACE.total_seconds() - 1, restarted(8))], Trouble.CRASH_LOOP),
+        # Started by hand, it counts anew.
+        ([(0, restarted(2)), (60, RUNNING), (120, restarted(1))], Trouble.CRASH_LOOP),
+        ([(0, replace(RUNNING, paused=True))], Trouble.PAUSED),
+        ([(0, replace(RUNNING, health="unhealthy"))], Trouble.UNHEALTHY),
+        ([(0, replace(RUNNING, health="starting"))], Trouble.NONE),
+        ([(0, replace(RUNNING, running=False))], Trouble.DOWN),
+        ([(0, None)], Trouble.DOWN),
+        ([(0, None), (1, RUNNING)], Trouble.NONE),
+    ],
+)
+def test_what_needs_a_person(seen: list[tuple[float, ContainerStatus | None]], trouble: Trouble) -> None:
+    known = course(*seen)
+    assert known.trouble is trouble
+    assert bool(known.detail) is (trouble is not Trouble.NONE)
+
+
+def test_what_has_not_changed_is_the_same_value_and_trouble_keeps_its_beginning() -> None:
+    unwell = replace(RUNNING, health="unhealthy", health_said="no such table")
+    assert course((0, RUNNING), (60, RUNNING)) == course((0, RUNNING))
+    assert course((0, RUNNING), (60, unwell), (120, unwell)) == course((0, RUNNING), (60, unwell))
+    assert course((0, RUNNING), (60, unwell), (120, unwell)).changed_at == START + timedelta(seconds=60)
+    assert course((0, unwell)).detail == "the image's HEALTHCHECK says unhealthy: no such table"
+
+
+def test_the_last_end_of_a_crash_loop_is_told_where_it_is_known() -> None:
+    waiting = replace(restarted(9), running=False, restarting=True, exit_code=7)
+    assert "last with exit code 7" in course((0, waiting)).detail
+    assert "want of memory" in course((0, replace(waiting, oom_killed=True))).detail
+
+
+async def known_of(world: World, instance: Instance) -> Vitals:
+    return (await world.store.read(lambda reader: reader.vitals([instance.id])))[instance.id]
+
+
+async def test_the_deploy_itself_leaves_the_first_word(led: World) -> None:
+    live = await led.ship("v1")
+    known = await known_of(led, live)
+    assert (known.running, known.restarts, known.health, known.paused, known.trouble) == (True, 0, None, False, Trouble.NONE)
+
+
+async def test_a_crash_loop_after_the_watch_is_found_by_the_sweep_and_told_once(led: World) -> None:
+    live = await led.ship("v1")
+    with capture_logs() as logs:
+        for _ in range(CRASHES + 2):
+            led.engine.exit(live.container, 7)
+            await sweep(led.parts)
+            await led.engine.start(live.container)
+        await sweep(led.parts)
+
+    known = await known_of(led, live)
+    assert (known.trouble, known.restarts) == (Trouble.CRASH_LOOP, CRASHES + 2)
+    told = [entry for entry in logs if entry.get("action") == "look_after"]
+    assert [(entry["log_level"], entry["container"]) for entry in told] == [("warning", live.container)]
+    assert (await led.instances(InstanceState.LIVE)) == [live]
+
+
+async def test_unhealthy_and_paused_are_found_told_and_taken_back(led: World) -> None:
+    live = await led.ship("v1", WITH_CHECK)
+    with capture_logs() as logs:
+        led.engine.set_health(live.container, "unhealthy", "curl: not found")
+        await sweep(led.parts)
+        assert (await known_of(led, live)).detail == "the image's HEALTHCHECK says unhealthy: curl: not found"
+        led.engine.set_health(live.container, "healthy")
+        led.engine.pause(live.container)
+        await sweep(led.parts)
+        assert "docker unpause" in (await known_of(led, live)).detail
+        led.engine.pause(live.container, paused=False)
+        await sweep(led.parts)
+    assert (await known_of(led, live)).trouble is Trouble.NONE
+    assert [entry["log_level"] for entry in logs if entry.get("action") == "look_after"] == ["warning", "warning", "info"]
+
+
+async def test_nothing_is_written_where_nothing_has_changed(led: World) -> None:
+    live = await led.ship("v1")
+    await sweep(led.parts)
+    quiet = await writes_of_a_sweep(led)
+    led.engine.pause(live.container)
+    assert await writes_of_a_sweep(led) == quiet + 1
+    assert await writes_of_a_sweep(led) == quiet
+
+
+async def writes_of_a_sweep(world: World) -> int:
+    before = world.rim.calls.count("write")
+    await sweep(world.parts)
+    return world.rim.calls.count("write") - before
+
+
+async def test_what_a_healthcheck_says_of_a_secret_is_masked_and_still_the_same(led: World) -> None:
+    await led.change_project(run=RunOptions(secrets={"TOKEN": "s3cret-token"}))
+    live = await led.ship("v1", WITH_CHECK)
+    led.engine.set_health(live.container, "unhealthy", "refused: s3cret-token")
+    await sweep(led.parts)
+    with capture_logs() as logs:
+        await sweep(led.parts)
+    assert (await known_of(led, live)).detail == "the image's HEALTHCHECK says unhealthy: refused: ***"
+    assert logs == []
+
+
+async def test_what_the_sweep_starts_again_is_known_to_run(led: World) -> None:
+    live = await led.ship("v1")
+    await led.engine.stop(live.container)
+    await sweep(led.parts)
+    assert ((await known_of(led, live)).running, (await known_of(led, live)).trouble) == (True, Trouble.NONE)
