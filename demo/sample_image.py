@@ -64,6 +64,7 @@ class SampleApp:
 
     `healthcheck` is the command line of a HEALTHCHECK that runs every second, None for none; `created` the image's date;
     `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
+    `volumes` are the paths of VOLUMEs.
     """
 
     body: str = "hello"
@@ -75,6 +76,8 @@ class SampleApp:
     created: datetime | None = None
     extra_ports: Sequence[str] = ()
     programs: Mapping[str, str] = field(default_factory=dict)
+    volumes: Sequence[str] = ()
+    entrypoint: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,10 @@ def _config(app: SampleApp, diff_ids: Sequence[str]) -> dict[str, object]:
         "Labels": dict(app.labels),
         "StopSignal": "SIGTERM",
     }
+    if app.volumes:
+        run["Volumes"] = {path: {} for path in app.volumes}
+    if app.entrypoint:
+        run["Entrypoint"] = list(app.entrypoint)
     if app.healthcheck is not None:
         second = 1_000_000_000
         run["Healthcheck"] = {

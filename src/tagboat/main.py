@@ -36,6 +36,7 @@ from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
+from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -106,7 +107,8 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
     traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
-    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic)
+    allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
+    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic, allowed)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
@@ -133,6 +135,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             clock=clock,
             tally=tally,
             log_call=log_call,
+            host_path=allowed,
         )
     )
     try:

@@ -42,6 +42,17 @@ UNSAID = {
     "stop_signal": "",
     "stop_timeout_s": None,
     "release_command": [],
+    "release_timeout_s": None,
+    "entrypoint": [],
+    "extra_hosts": {},
+    "shm_size": 0,
+    "init": None,
+    "tmpfs": {},
+    "read_only": None,
+    "cap_add": [],
+    "devices": [],
+    "binds": [],
+    "publish": [],
 }
 """How an app is run where nobody has said how."""
 

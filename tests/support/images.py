@@ -43,6 +43,9 @@ def push_image(
     healthcheck: str | None = None,
     created: datetime | None = None,
     extra_ports: Sequence[str] = (),
+    programs: Mapping[str, str] | None = None,
+    volumes: Sequence[str] = (),
+    entrypoint: Sequence[str] = (),
     auth: tuple[str, str] | None = None,
 ) -> Digest:
     """Build the sample app and push it to `registry_host`/`repository`:`tag`; returns the digest. Raises PushError.
@@ -58,6 +61,9 @@ def push_image(
         healthcheck=healthcheck,
         created=created,
         extra_ports=extra_ports,
+        programs=programs or {},
+        volumes=volumes,
+        entrypoint=entrypoint,
     )
     return parse_digest(push(registry_host, repository, tag, build_image(app), auth))
 

@@ -109,7 +109,7 @@ class StageAsked(RunAsked):
     max_instances: values.MaxInstances = 1
     env: values.Env = Field(default_factory=dict)
     domains: values.Domains = Field(default_factory=list)
-    strategy: run_values.StageStrategy = Strategy.ROLLING
+    strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeout = 60
     watch_s: run_values.WatchTime = 10
     drain_timeout_s: values.DrainTimeout = 30
@@ -127,7 +127,7 @@ class StageChange(RunAsked):
     max_instances: values.MaxInstances = unset()
     env: values.Env = unset()
     domains: values.Domains = unset()
-    strategy: run_values.StageStrategy = unset()
+    strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeout = unset()
     watch_s: run_values.WatchTime = unset()
     drain_timeout_s: values.DrainTimeout = unset()
@@ -136,7 +136,10 @@ class StageChange(RunAsked):
 
 
 class Stage(RunShown):
-    """One lane of a project. `address` is its URL through the ingress, null without one."""
+    """One lane of a project. `address` is its URL through the ingress, null without one.
+
+    `strategy_in_force` is the strategy, or what follows from what the app keeps where that is null.
+    """
 
     id: str
     project: Named
@@ -147,7 +150,8 @@ class Stage(RunShown):
     max_instances: int
     env: Mapping[str, str]
     domains: list[str]
-    strategy: Strategy
+    strategy: Strategy | None
+    strategy_in_force: Strategy
     health_timeout_s: int
     watch_s: int
     drain_timeout_s: int

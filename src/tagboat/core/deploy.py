@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest
 
 
@@ -196,8 +197,9 @@ class ContainerSpec:
     """What the engine is asked to run.
 
     `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
-    container by the names of the engine's volumes, made where they are missing. `files` are contents by absolute path. The
-    rest is as in `RunOptions`: 0, empty and None leave the engine's or the image's own. Without `restarts` it is run once.
+    container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
+    absolute path. An `entrypoint` of None is the image's own, an empty one none. The rest is as in `RunOptions`: 0, empty and
+    None leave the engine's or the image's own. Without `restarts` it is run once.
     """
 
     name: str
@@ -206,9 +208,20 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = 0
     host_port: int = 0
+    entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] = ()
     user: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
+    volume_labels: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    devices: tuple[Device, ...] = ()
+    publish: tuple[Published, ...] = ()
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int = 0
+    init: bool | None = None
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     memory: int = 0
     cpus: float = 0.0
@@ -223,7 +236,8 @@ class ContainerSpec:
 class ContainerStatus:
     """What the engine says of a container.
 
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`.
+    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`. `unasked_volumes` are the names of the
+    volumes, by path, that the engine made by itself for VOLUMEs of the image.
     """
 
     id: str
@@ -236,3 +250,4 @@ class ContainerStatus:
     health: str | None
     labels: Mapping[str, str]
     host_port: int
+    unasked_volumes: Mapping[str, str] = field(default_factory=dict)

@@ -9,11 +9,14 @@ import structlog
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus, Instance, InstanceState
 from tagboat.core.errors import DeployFailedError, EngineError, NameTakenError, PortTakenError
+from tagboat.core.host_access import no_host_path
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Engine, Probe, Store, TagSource
+from tagboat.core.storage import stage_volumes
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal, Scene
+from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
 from tagboat.deploy.traffic import Traffic
 
 LOG_LINES = 100
@@ -30,7 +33,8 @@ log = structlog.get_logger("tagboat.deploy")
 class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
-    `traffic` is None where no ingress leads any: every instance is then reached at its own port.
+    `traffic` is None where no ingress leads any: every instance is then reached at its own port. `host_path` says where a path
+    of the engine's machine leads, or raises InvalidValueError where containers may not have it.
     """
 
     store: Store
@@ -42,6 +46,7 @@ class Parts:
     installation: str
     tally: Tally
     traffic: Traffic | None = None
+    host_path: Callable[[str], str] = no_host_path
 
 
 class Containers:
@@ -66,8 +71,9 @@ class Containers:
             new = False
             try:
                 await self._run(instance_spec(scene, instance, self._parts.installation))
-            except PortTakenError:
+            except PortTakenError as error:
                 await self._engine.remove(instance.container)
+                unless_published(str(error), config)
                 taken |= {host_port}
             else:
                 return instance.container
@@ -106,6 +112,7 @@ class Containers:
             log.warning("container left to the next sweep", action="undo", container=own_container(scene), reason=str(error))
 
     async def _run(self, spec: ContainerSpec) -> None:
+        spec = with_host_paths(spec, self._parts.host_path)
         try:
             await self._engine.create(spec)
         except NameTakenError:
@@ -160,36 +167,26 @@ def release_container(container: str) -> str:
     return f"{container}-release"
 
 
-def volume_name(stage_id: str, name: str) -> str:
-    """The engine's name of a stage's volume: by the id, so that a change of names does not lose what is in it."""
-    return f"tagboat-{stage_id}-{name}"
-
-
 def instance_spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
     """What the engine is to run as the new instance."""
-    options = scene.config.options
-    return replace(
-        _common_spec(scene, instance.container, installation),
-        command=options.command,
-        port=scene.config.port,
-        host_port=instance.host_port,
-    )
+    spec = as_instance(_common_spec(scene, instance.container, installation), scene.config.options)
+    return replace(spec, port=scene.config.port, host_port=instance.host_port)
 
 
 def _release_spec(scene: Scene, installation: str) -> ContainerSpec:
-    spec = _common_spec(scene, release_container(own_container(scene)), installation)
-    return replace(spec, command=scene.config.options.release_command, restarts=False)
+    return as_release(_common_spec(scene, release_container(own_container(scene)), installation), scene.config.options)
 
 
 def _common_spec(scene: Scene, name: str, installation: str) -> ContainerSpec:
     options = scene.config.options
-    return ContainerSpec(
+    spec = ContainerSpec(
         name=name,
         image=scene.image,
         labels={**options.labels, **_own_labels(scene, installation)},
         env={**scene.config.env, **options.secrets},
         user=options.user,
-        volumes={volume_name(scene.stage.id, volume): path for volume, path in options.volumes.items()},
+        volumes=stage_volumes(scene.stage, scene.config),
+        volume_labels=_volume_labels(scene, installation),
         files={f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()},
         memory=options.memory,
         cpus=options.cpus,
@@ -198,6 +195,7 @@ def _common_spec(scene: Scene, name: str, installation: str) -> ContainerSpec:
         stop_signal=options.stop_signal,
         stop_timeout_s=options.stop_timeout_s,
     )
+    return with_surroundings(spec, options)
 
 
 def _own_labels(scene: Scene, installation: str) -> Mapping[str, str]:
@@ -208,6 +206,12 @@ def _own_labels(scene: Scene, installation: str) -> Mapping[str, str]:
         "tagboat.deploy": scene.deploy.id,
         "tagboat.installation": installation,
     }
+
+
+def _volume_labels(scene: Scene, installation: str) -> Mapping[str, str]:
+    """By these a person can tell whose a volume was, after project and stage are gone too."""
+    own = {name: value for name, value in _own_labels(scene, installation).items() if name != "tagboat.deploy"}
+    return own | {"tagboat.stage_id": scene.stage.id}
 
 
 def _made_by(container: ContainerStatus, deploy_id: str) -> bool:

@@ -11,6 +11,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.core.storage import strategy_in_force
 
 T = TypeVar("T")
 _RECENT = 20
@@ -37,6 +38,11 @@ class Scene:
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
         return [instance for instance in self.others if instance.state is state]
+
+    @property
+    def strategy(self) -> Strategy:
+        """How this deploy takes over from what is live."""
+        return strategy_in_force(self.stage, self.config)
 
     @property
     def replaced(self) -> list[Instance]:
@@ -313,7 +319,7 @@ def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
     if scene.own is None:
         return
     tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
-    if scene.own.state is InstanceState.LIVE and scene.stage.strategy is not Strategy.RECREATE:
+    if scene.own.state is InstanceState.LIVE and scene.strategy is not Strategy.RECREATE:
         for instance in scene.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))
 

@@ -31,6 +31,7 @@ from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
+from tagboat.deploy.storage import settle_storage
 
 T = TypeVar("T")
 CANCELLED = "cancelled"
@@ -194,13 +195,14 @@ class Pipeline:
             pulling.cancel()
 
     async def _start(self) -> Step:
-        scene = await self._journal.scene()
+        scene, kept = await settle_storage(self._engine, self._journal, await self._journal.scene())
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
+            await self._journal.note(StepName.START, "the release command runs")
             await self._journal.note_release("\n".join(await self._containers.release(scene)))
-        if scene.stage.strategy is Strategy.RECREATE:
+        if scene.strategy is Strategy.RECREATE:
             await self._stop_old(scene)
-        return Step(StepName.START, StepStatus.DONE, detail=f"started {await self._containers.start(scene)}")
+        return Step(StepName.START, StepStatus.DONE, detail=f"started {await self._containers.start(scene)}{kept}")
 
     async def _stop_old(self, scene: Scene) -> None:
         """Make way for an app that cannot run twice; who asks for it waits meanwhile."""
@@ -275,7 +277,7 @@ class Pipeline:
         if scene.own is not None and scene.own.state is InstanceState.LIVE:
             await self._end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
             return
-        trouble = [] if scene.stage.strategy is not Strategy.RECREATE else await self._swap_back(scene)
+        trouble = [] if scene.strategy is not Strategy.RECREATE else await self._swap_back(scene)
         try:
             await self._patiently(self._at or StepName.SWITCH, self._lead)
         except DeployFailedError as error:

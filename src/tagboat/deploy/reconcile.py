@@ -16,7 +16,9 @@ from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
 from tagboat.deploy.journal import Scene, read_scene
+from tagboat.deploy.options import unless_published, with_host_paths
 from tagboat.deploy.pipeline import retire
+from tagboat.deploy.storage import keep_storage, with_storage
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -113,7 +115,8 @@ async def _revive(parts: Parts, instance: Instance) -> None:
         if status is None:
             await _make_again(parts, instance)
         await parts.engine.start(instance.container)
-    except PortTakenError:
+    except PortTakenError as error:
+        await _ready_to_remake(parts, instance, error)
         await parts.engine.remove(instance.container)
         instance = await _with_another_port(parts, instance)
         await _make_again(parts, instance)
@@ -127,10 +130,21 @@ async def _with_another_port(parts: Parts, instance: Instance) -> Instance:
     return replace(instance, host_port=port)
 
 
+async def _ready_to_remake(parts: Parts, instance: Instance, error: PortTakenError) -> None:
+    """See to it that nothing is lost with its container; raise DeployFailedError where another port would not help."""
+    scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+    unless_published(str(error), scene.config)
+    _, storage = await with_storage(parts.engine, scene, await parts.engine.status(instance.container))
+    if storage.adopted:
+        await parts.store.write(partial(keep_storage, instance.stage_id, storage))
+
+
 async def _make_again(parts: Parts, instance: Instance) -> None:
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
     await pull_if_gone(parts, scene, instance)
-    await parts.engine.create(instance_spec(replace(scene, own=instance), instance, parts.installation))
+    scene, _ = await with_storage(parts.engine, scene)
+    spec = instance_spec(replace(scene, own=instance), instance, parts.installation)
+    await parts.engine.create(with_host_paths(spec, parts.host_path))
 
 
 async def pull_if_gone(parts: Parts, scene: Scene, instance: Instance) -> None:

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import structlog
 
-from tagboat.core.catalog import Project, Stage, Strategy
+from tagboat.core.catalog import Project, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, TagboatError
 from tagboat.core.lanes import lanes
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
+from tagboat.core.storage import strategy_in_force
 
 LEAD_EVERY_S = 60.0
 FOLLOW_S = 1.0
@@ -123,9 +124,13 @@ def _stage_routes(
     if live:
         way, port = Way.OPEN, live[0].host_port
     else:
-        way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
+        way, port = (Way.HELD if restarts and _makes_way(project, stage) else Way.NONE), 0
     for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
         yield Route(host, way, port)
+
+
+def _makes_way(project: Project, stage: Stage) -> bool:
+    return strategy_in_force(stage, run_config(project, stage)) is Strategy.RECREATE
 
 
 def _instance_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str) -> Iterator[Route]:

@@ -102,7 +102,7 @@ class DockerEngine:
         except EngineError:
             # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
             with suppress(EngineError):
-                await self.remove(container)
+                await self._remove(container, volumes=True)
             raise
         return container
 
@@ -124,12 +124,8 @@ class DockerEngine:
                 _unless_gone(error)
 
     async def remove(self, container: str) -> None:
-        """Remove it with its anonymous volumes, not those that have a name, running or not; returns when it is gone."""
-        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
-            try:
-                await _delete(docker.containers.container(container))
-            except DockerError as error:
-                _unless_gone(error)
+        """Remove it, running or not, and none of its volumes, in which an app may have written; returns when it is gone."""
+        await self._remove(container)
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What the engine says of the container of that name or id, None when it is gone."""
@@ -179,6 +175,14 @@ class DockerEngine:
                 yield wire.ended_container(event)
             # An engine that stops ends its stream in good manners.
             raise ConnectionError("it went away")
+
+    async def _remove(self, container: str, *, volumes: bool = False) -> None:
+        """Remove it; with `volumes` those go too that the engine made by itself, and that nobody has written into."""
+        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
+            try:
+                await _delete(docker.containers.container(container), volumes=volumes)
+            except DockerError as error:
+                _unless_gone(error)
 
     async def _create(self, spec: ContainerSpec) -> str:
         async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
@@ -244,10 +248,10 @@ async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
     return (await docker.containers.create(body, name=name)).id
 
 
-async def _delete(container: DockerContainer) -> None:
+async def _delete(container: DockerContainer, *, volumes: bool) -> None:
     """Delete it, or wait for the end of its removal by somebody else."""
     try:
-        await container.delete(force=True, v=True)
+        await container.delete(force=True, v=volumes)
     except DockerError as error:
         if not (error.status == HTTPStatus.CONFLICT and "already in progress" in error.message):
             raise

@@ -15,7 +15,10 @@ FIRST_STAGE = "dev"
 
 
 def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime) -> Project:
-    """Add a project for `image` and its stage `dev`; without `info` the first deploy's pull will fill in the rest."""
+    """Add a project for `image` and its stage `dev`; without `info` the first deploy's pull will fill in the rest.
+
+    An image that keeps data waits for a person: what has that data by now may be running elsewhere on the machine.
+    """
     hosts = _hosts(tx)
     project = Project(
         id=new_id(),
@@ -27,8 +30,20 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
         created_at=now,
     )
     tx.add_project(project)
-    tx.add_stage(Stage(id=new_id(), project_id=project.id, name=FIRST_STAGE, pattern=parse_tag_pattern("*"), created_at=now))
+    tx.add_stage(_first_stage(project, info.volumes if info else ()))
     return project
+
+
+def _first_stage(project: Project, volumes: tuple[str, ...]) -> Stage:
+    return Stage(
+        id=new_id(),
+        project_id=project.id,
+        name=FIRST_STAGE,
+        pattern=parse_tag_pattern("*"),
+        auto_deploy=not volumes,
+        image_volumes=volumes,
+        created_at=project.created_at,
+    )
 
 
 def _hosts(tx: Tx) -> set[str]:

@@ -165,11 +165,15 @@ stages = Table(
     Column("run", LargeBinary),
     Column("domains", _json_tuple(), nullable=False),
     Column("strategy", Coded(str, Strategy), nullable=False, server_default=text("'rolling'")),
+    # Without it, `rolling` is what servers of old wrote where nobody had said anything.
+    Column("strategy_given", Boolean, nullable=False, server_default=text("false")),
     Column("health_timeout_s", Integer, nullable=False),
     Column("watch_s", Integer, nullable=False, server_default=text("10")),
     Column("drain_timeout_s", Integer, nullable=False),
     Column("ttl_h", Integer),
     Column("held", Boolean, nullable=False),
+    Column("image_volumes", _json_tuple(), nullable=False, server_default=text("'[]'")),
+    Column("adopted_volumes", _json(), nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
 )
