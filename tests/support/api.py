@@ -1,6 +1,6 @@
 """The API over a real SQLite store, with an engine that is a memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.host_access import no_host_path
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
@@ -159,7 +160,9 @@ class Api:
 
 
 @contextmanager
-def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]:
+def running_api(
+    data_dir: Path, ingress: Ingress | None = None, host_path: Callable[[str], str] = no_host_path
+) -> Iterator[Api]:
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
     store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
     abandoned: list[str] = []
@@ -200,6 +203,7 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             clock=lambda: datetime.now(UTC),
             tally=tally,
             log_call=_log_call,
+            host_path=host_path,
         )
     )
     try:

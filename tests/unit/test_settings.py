@@ -257,6 +257,8 @@ class TestSecretFiles:
                 ".",
             )
         ],
+        ("TAGBOAT_BIND_ROOTS", "srv", "absolute paths without '..'"),
+        ("TAGBOAT_BIND_ROOTS", "/srv:/a/../b", "absolute paths without '..'"),
         ("TAGBOAT_POLL_SCHEDULE", "@reboot", "'@reboot' is not a schedule"),
         ("TAGBOAT_POLL_SCHEDULE", "0 0 30 2 *", "never comes"),
     ],
