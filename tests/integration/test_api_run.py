@@ -519,8 +519,8 @@ async def test_the_strategy_in_force_is_shown_beside_the_one_that_was_set(api: A
         saved = (await api.caller.patch(path_of(lane), change)).json
         seen.append((saved["strategy"], saved["strategy_in_force"], saved["warnings"]))
     warning = (
-        "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a; with strategy null the"
-        " old one stops first"
+        "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a;"
+        " with strategy null the old one stops first"
     )
     assert seen == [
         (None, "rolling", []),
