@@ -237,14 +237,12 @@ def test_command_lines(server: Server, image: str, options: dict[str, Any], says
 
 def test_everything_of_the_machine_that_may_be_given_is_there(server: Server, image: str, root: Path) -> None:
     udp = free_port()
-    look = "; ".join(
-        [
-            "bb=/bin/busybox; cat /etc/hosts; $bb df /dev/shm | tail -1; cat /proc/1/comm; $bb ls -l /dev/given",
-            "$bb grep CapBnd /proc/self/status; echo x > /nowhere || echo read-only; echo x > /tmp/a && echo scratch",
-            # A shell hands on no variable whose name is none to it; the first process has them all.
-            "cat /given/page; echo; echo x > /given/page || echo not written; tr '\\000' '\\n' < /proc/1/environ",
-            SERVES,
-        ]
+    look = (
+        "bb=/bin/busybox; cat /etc/hosts; $bb df /dev/shm | tail -1; cat /proc/1/comm; $bb ls -l /dev/given;"
+        " $bb grep CapBnd /proc/self/status; echo x > /nowhere || echo read-only; echo x > /tmp/a && echo scratch;"
+        # A shell hands on no variable whose name is none to it; the first process has them all.
+        " cat /given/page; echo; echo x > /given/page || echo not written; tr '\\000' '\\n' < /proc/1/environ;"
+        f" {SERVES}"
     )
     _, stage = lane(
         server,
