@@ -122,7 +122,7 @@ Entrypoint = Annotated[
                 {"const": KEEP_ENTRYPOINT},
                 {
                     "type": "array",
-                    "items": {"type": "string", "pattern": patterns.NO_NUL, "minLength": 1, "maxLength": 4096},
+                    "items": {"type": "string", "pattern": patterns.NO_NUL, "maxLength": 4096},
                     "maxItems": 200,
                 },
             ],
