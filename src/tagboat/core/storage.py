@@ -18,10 +18,10 @@ def volume_name(stage_id: str, name: str) -> str:
 
 
 def image_volume_name(stage: Stage, path: str) -> str:
-    """The engine's name of the stage's volume for a VOLUME of its image. Beside those of `volume_name` it is never taken."""
+    """The engine's name of the stage's volume for a VOLUME of its image. No name of a person's begins with a dot."""
     slug = _NO_SLUG.sub("-", path.lower()).strip("-")[:_LONGEST_SLUG]
     mark = hashlib.sha256(path.encode()).hexdigest()[:8]
-    return stage.adopted_volumes.get(path) or f"tagboat-{stage.id}.{slug}-{mark}"
+    return stage.adopted_volumes.get(path) or volume_name(stage.id, f".{slug}-{mark}")
 
 
 def lasting_paths(config: RunConfig) -> list[str]:

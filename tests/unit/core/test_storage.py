@@ -30,7 +30,7 @@ def test_what_nothing_else_is_mounted_on_lasts_in_a_volume_of_the_stage() -> Non
     declared = ("/cache", "/conf", "/data", "/mine")
     asked = config(declared, tmpfs={"/cache": ""}, binds=("/srv/conf:/conf:ro",), volumes={"own": "/mine"})
     assert lasting_paths(asked) == ["/data"]
-    assert stage_volumes(STAGE, asked) == {"tagboat-s1-own": "/mine", "tagboat-s1.data-bd47413b": "/data"}
+    assert stage_volumes(STAGE, asked) == {"tagboat-s1-own": "/mine", "tagboat-s1-.data-bd47413b": "/data"}
 
 
 def test_names_of_volumes_differ_by_path_and_stage_and_hold_for_any_path() -> None:
@@ -43,7 +43,7 @@ def test_names_of_volumes_differ_by_path_and_stage_and_hold_for_any_path() -> No
 
 def test_a_volume_taken_over_from_an_older_container_goes_before_one_made_anew() -> None:
     stage = replace(STAGE, adopted_volumes={"/data": "f" * 64})
-    assert stage_volumes(stage, config(("/data", "/more"))) == {"f" * 64: "/data", "tagboat-s1.more-a107a6c4": "/more"}
+    assert stage_volumes(stage, config(("/data", "/more"))) == {"f" * 64: "/data", "tagboat-s1-.more-a107a6c4": "/more"}
 
 
 @pytest.mark.parametrize(
