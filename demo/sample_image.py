@@ -65,6 +65,7 @@ class SampleApp:
     `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with `start_period_s`, None for
     none; `created` the image's date; `architecture` what it says it is built for, empty for this machine's own;
     `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
+    `volumes` are the paths of VOLUMEs.
     """
 
     body: str = "hello"
@@ -79,6 +80,8 @@ class SampleApp:
     created: datetime | None = None
     extra_ports: Sequence[str] = ()
     programs: Mapping[str, str] = field(default_factory=dict)
+    volumes: Sequence[str] = ()
+    entrypoint: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,10 @@ def _config(app: SampleApp, diff_ids: Sequence[str]) -> dict[str, object]:
         "Labels": dict(app.labels),
         "StopSignal": "SIGTERM",
     }
+    if app.volumes:
+        run["Volumes"] = {path: {} for path in app.volumes}
+    if app.entrypoint:
+        run["Entrypoint"] = list(app.entrypoint)
     if app.healthcheck is not None:
         second = 1_000_000_000
         start = {"StartPeriod": app.start_period_s * second} if app.start_period_s else {}

@@ -42,6 +42,7 @@ from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.probe import LoopbackProbe
+from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -113,6 +114,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
     traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
+    allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
     parts = Parts(
         store=store,
         engine=engine,
@@ -125,6 +127,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         traffic=traffic,
         base_domain=settings.base_domain,
         front_proto=settings.public_url.partition(":")[0],
+        host_path=allowed,
     )
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
@@ -155,6 +158,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             clock=clock,
             tally=tally,
             log_call=log_call,
+            host_path=allowed,
         )
     )
     try:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from tagboat.core.errors import SettingsError
+from tagboat.core.image import clean_path
 from tagboat.core.schedule import parse_schedule
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ _KNOWN = (
     "TAGBOAT_INGRESS_LISTEN",
     "TAGBOAT_INGRESS_TRUSTED",
     "TAGBOAT_BASE_DOMAIN",
+    "TAGBOAT_BIND_ROOTS",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
     "TAGBOAT_URL",
@@ -84,7 +86,8 @@ class Settings:
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
-    the text of a valid schedule. `ingress_is_default`: nobody has said which ingress, or where it listens.
+    the text of a valid schedule. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
+    what is below them. `ingress_is_default`: nobody has said which ingress, or where it listens.
     """
 
     host: str
@@ -99,6 +102,7 @@ class Settings:
     ingress_listen: tuple[str, int]
     ingress_trusted: tuple[str, ...]
     base_domain: str
+    bind_roots: tuple[str, ...]
     poll_schedule: str
     log_format: LogFormat
 
@@ -134,6 +138,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
+        bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", _parse_bind_roots, default=""),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
     )
@@ -285,6 +290,13 @@ def _parse_networks(text: str) -> tuple[str, ...]:
         raise ValueError(
             "networks or addresses with commas between them are expected, such as 127.0.0.1,10.1.0.0/16"
         ) from None
+
+
+def _parse_bind_roots(text: str) -> tuple[str, ...]:
+    roots = [part for part in text.split(":") if part]
+    if not all(root.startswith("/") and root == clean_path(root) for root in (one.rstrip("/") or "/" for one in roots)):
+        raise ValueError("absolute paths without '..', with colons between them, are expected, such as /srv/data:/dev/dri")
+    return tuple(root.rstrip("/") or "/" for root in roots)
 
 
 def _parse_http_url(text: str) -> str:

@@ -16,6 +16,7 @@ import pytest
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
 from tagboat.core.health import TestRun
+from tagboat.core.host_access import Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.ports import Engine
 from tagboat.engine.docker import DockerEngine
@@ -43,6 +44,7 @@ class App:
     port: int = 8080
     healthcheck: str | None = None
     cmd: tuple[str, ...] = DEFAULT_CMD
+    volumes: tuple[str, ...] = ()
     memory: MemoryImage = field(default_factory=MemoryImage)
 
 
@@ -75,6 +77,7 @@ class World(Protocol):
     def prune(self, image: str) -> None: ...
     def tag(self, image: str) -> None: ...
     def has_volume(self, name: str) -> bool: ...
+    def forget_volume(self, name: str) -> None: ...
     async def add_network(self, name: str) -> None: ...
 
 
@@ -93,6 +96,7 @@ class MemoryWorld:
             created=CREATED,
             health_needs_s=3.0 if app.healthcheck is not None else 0.0,
             platform="linux/amd64",
+            volumes=app.volumes,
         )
         self.memory.publish(image, digest, replace(app.memory, info=info))
         return image, digest
@@ -115,6 +119,9 @@ class MemoryWorld:
 
     def has_volume(self, name: str) -> bool:
         return name in self.memory.volumes
+
+    def forget_volume(self, name: str) -> None:
+        self.memory.volumes.discard(name)
 
     async def add_network(self, name: str) -> None:
         self.memory.add_network(name)
@@ -139,6 +146,7 @@ class DockerWorld:
             healthcheck=app.healthcheck,
             cmd=app.cmd,
             created=CREATED,
+            volumes=app.volumes,
         )
         return parse_image_name(f"{self._host}/{repository}"), digest
 
@@ -160,6 +168,9 @@ class DockerWorld:
     def has_volume(self, name: str) -> bool:
         answer: dict[str, object] = json.loads(call(self._url, "GET", f"/volumes/{name}"))
         return answer.get("Name") == name
+
+    def forget_volume(self, name: str) -> None:
+        call(self._url, "DELETE", f"/volumes/{name}")
 
     async def add_network(self, name: str) -> None:
         async with aiodocker.Docker(self._url) as docker:
@@ -628,6 +639,39 @@ async def test_a_named_volume_is_made_and_outlives_its_container(world: World, m
     await world.engine.remove(spec.name)
     assert world.has_volume(f"{run}-data")
     await world.engine.create(spec)
+
+
+async def test_a_volume_that_only_the_image_asks_for_is_told_of_and_outlives_its_container(world: World, meant: Made) -> None:
+    spec = await meant(App(volumes=("/data", "/more")))
+    info = await world.engine.inspect_image(spec.image)
+    assert info is not None
+    assert info.volumes == ("/data", "/more")
+    await world.engine.create(spec)
+    unasked = (await status_of(world.engine, spec.name)).unasked_volumes
+    assert unasked.keys() == {"/data", "/more"}
+    await world.engine.remove(spec.name)
+    for name in unasked.values():
+        assert world.has_volume(name)
+        world.forget_volume(name)
+
+
+async def test_what_is_mounted_on_the_images_volumes_leaves_none_unasked(world: World, meant: Made, run: str) -> None:
+    spec = await meant(App(volumes=("/data", "/more")))
+    await world.engine.create(replace(spec, volumes={f"{run}-data": "/data"}, tmpfs={"/more": "size=1m"}))
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).unasked_volumes == {}
+    await world.engine.remove(spec.name)
+
+
+async def test_a_port_published_beside_its_own_is_nobody_elses(world: World, meant: Made, free_port: int) -> None:
+    spec = replace(await meant(), publish=(Published("127.0.0.1", free_port, 5353, "udp"),))
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    await world.engine.create(replace(spec, name=f"{spec.name}-2"))
+    with pytest.raises(PortTakenError, match=str(free_port)):
+        await world.engine.start(f"{spec.name}-2")
+    await world.engine.stop(spec.name)
+    await world.engine.start(f"{spec.name}-2")
 
 
 async def test_a_network_that_is_there_is_joined(world: World, meant: Made, run: str) -> None:

@@ -61,8 +61,19 @@ OPTIONS = RunOptions(
     stop_signal="SIGINT",
     stop_timeout_s=0,
     release_command=("migrate",),
+    release_timeout_s=86_400,
+    entrypoint=("/init", ""),
+    extra_hosts={"db": "host-gateway"},
+    shm_size=1 << 20,
+    init=False,
+    tmpfs={"/cache": "size=1m"},
+    read_only=True,
+    cap_add=("NET_ADMIN",),
+    devices=("/dev/a:/dev/a:rwm",),
+    binds=("/srv/a:/a:ro",),
+    publish=("127.0.0.1:53:53/udp",),
 )
-CONFIG = RunConfig(port=8080, healthcheck="/up", env={"A": "plain"}, options=OPTIONS)
+CONFIG = RunConfig(port=8080, healthcheck="/up", env={"A": "plain"}, options=OPTIONS, image_volumes=("/data", "/ü"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -197,10 +208,14 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
 async def test_how_apps_are_run_comes_back_as_it_was(store: SqlStore) -> None:
     project = a_project(run=OPTIONS)
     stage = a_stage(project, run=OPTIONS, strategy=Strategy.RECREATE, watch_s=0, ttl_h=87_600)
+    stage = replace(stage, image_volumes=("/data", "/ü"), adopted_volumes={"/data": "f" * 64})
     await add(store, project, stage, a_project("bare"))
     assert await store.read(lambda reader: reader.project(project.id)) == project
     assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
     assert await store.read(lambda reader: reader.stages(project.id)) == [stage]
+    await store.write(lambda tx: tx.put_stage(replace(stage, run=replace(OPTIONS, entrypoint="image"), strategy=None)))
+    kept = await store.read(lambda reader: reader.stage(stage.id))
+    assert (kept.run.entrypoint, kept.strategy) == ("image", None)
     bare = await store.read(lambda reader: reader.project_by_name("bare"))
     assert bare is not None
     assert bare.run == NO_OPTIONS

@@ -9,7 +9,7 @@ import pytest
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Disk, DiskUsage, ImageSize, Volume
-from tagboat.deploy.containers import volume_name
+from tagboat.core.storage import volume_name
 from tagboat.disks import look_at_disks
 from tagboat.engine.memory import MemoryEngine
 from tests.support.api import Api, running_api

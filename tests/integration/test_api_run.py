@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import structlog
 
 from tagboat.core.catalog import run_config
 from tagboat.core.run import RunConfig
+from tagboat.host_paths import host_paths
 from tests.support.api import UNSAID, Api, running_api
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +28,15 @@ SAID: dict[str, object] = {
     "stop_signal": "SIGINT",
     "stop_timeout_s": 0,
     "release_command": ["migrate", "--all"],
+    "release_timeout_s": 86_400,
+    "entrypoint": ["/init", "--"],
+    "extra_hosts": {"db": "10.0.0.1", "host.docker.internal": "host-gateway"},
+    "shm_size": 256 << 20,
+    "init": True,
+    "tmpfs": {"/tmp": "size=64m,mode=1777", "/run": ""},  # noqa: S108 - in the container
+    "read_only": False,
+    "cap_add": ["NET_ADMIN"],
+    "publish": ["127.0.0.1:5353:53/udp"],
 }
 
 
@@ -123,8 +134,9 @@ async def test_a_path_loses_its_last_slash_and_networks_their_repeats(api: Api) 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("secrets", {"1A": "x"}),
-        ("secrets", {"A-B": "x"}),
+        ("secrets", {"A=B": "x"}),
+        ("secrets", {"A\u0000": "x"}),
+        ("secrets", {"A" * 256: "x"}),
         ("secrets", {"": "x"}),
         ("secrets", {"A": 1}),
         ("secrets", {"A": "x\u0000"}),
@@ -189,6 +201,50 @@ async def test_a_path_loses_its_last_slash_and_networks_their_repeats(api: Api) 
         ("command", ["x" * 4097]),
         ("release_command", ["", "x"]),
         ("release_command", None),
+        ("release_timeout_s", 0),
+        ("release_timeout_s", 86_401),
+        ("release_timeout_s", "60"),
+        ("entrypoint", "imag"),
+        ("entrypoint", ["", "x"]),
+        ("entrypoint", [1]),
+        ("entrypoint", None),
+        ("extra_hosts", {"a b": "10.0.0.1"}),
+        ("extra_hosts", {"db": "db.example.com"}),
+        ("extra_hosts", {"db": "10.0.0.1\n"}),
+        ("extra_hosts", {"": "10.0.0.1"}),
+        ("shm_size", 1),
+        ("shm_size", "lots"),
+        ("shm_size", -1),
+        ("init", "yes"),
+        ("init", 1),
+        ("read_only", "true"),
+        ("tmpfs", {"/": ""}),
+        ("tmpfs", {"/proc": ""}),
+        ("tmpfs", {"data": ""}),
+        ("tmpfs", {"/a": "size=lots"}),
+        ("tmpfs", {"/a": "suid"}),
+        ("tmpfs", {"/a": None}),
+        ("cap_add", ["ALL"]),
+        ("cap_add", ["all"]),
+        ("cap_add", ["CAP_SYS_ADMIN"]),
+        ("cap_add", ["SYS_MODULE"]),
+        ("cap_add", ["FLY"]),
+        ("cap_add", [""]),
+        ("cap_add", "NET_ADMIN"),
+        ("devices", ["/dev/kvm"]),
+        ("devices", ["/srv/a"]),
+        ("devices", ["/dev/../etc"]),
+        ("binds", ["/srv/a:/a"]),
+        ("binds", ["/:/host"]),
+        ("binds", ["/var/run/docker.sock:/var/run/docker.sock"]),
+        ("binds", ["/srv/a:/proc"]),
+        ("binds", ["data:/a"]),
+        ("binds", ["/srv/../etc:/a"]),
+        ("binds", None),
+        ("publish", ["80"]),
+        ("publish", ["0:80"]),
+        ("publish", ["80:80/sctp"]),
+        ("publish", [80]),
         ("user", "a b"),
         ("user", ":1"),
         ("user", "a:b:c"),
@@ -363,3 +419,142 @@ async def test_the_only_instance_is_not_taken_away_by_its_age(api: Api) -> None:
     assert (refused.status, new.status, cleared.status) == (422, 422, 200)
     assert refused.json["errors"][0]["field"] == "ttl_h"
     assert (lane["ttl_h"], cleared.json["ttl_h"]) == (48, None)
+
+
+# What of the machine an app may be given.
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "root"
+    (made / "app").mkdir(parents=True)
+    (made / "out").symlink_to("/etc")
+    return made
+
+
+@pytest.fixture
+def allowing(tmp_path: Path, root: Path) -> Iterator[Api]:
+    """The API of a server that allows paths below `root`, and one device."""
+    data = tmp_path / "data"
+    data.mkdir()
+    paths = host_paths((str(root), "/dev/null"), "unix:///var/run/docker.sock", data)
+    with running_api(data, host_path=paths.where) as api:
+        yield api
+
+
+async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(allowing: Api, root: Path) -> None:
+    made = await project(allowing, binds=[f"{root}/app/:/a:ro", f"{root}/app:/b:rw"], devices=["/dev/null"])
+    assert (made["binds"], made["devices"]) == ([f"{root}/app:/a:ro", f"{root}/app:/b"], ["/dev/null:/dev/null:rwm"])
+    lane = await stage(allowing, made, binds=[f"{root}:/c"])
+    assert (await config(allowing, made, lane)).options.binds == (f"{root}/app:/a:ro", f"{root}/app:/b", f"{root}:/c")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("binds", "/etc:/a", "/etc is not below what TAGBOAT_BIND_ROOTS allows: "),
+        ("binds", "ROOT/out:/a", "/out, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows: "),
+        ("binds", "ROOT/out/ssh:/a", "which leads to /etc/ssh, is not below"),
+        ("binds", "/run/docker.sock:/a", "/run/docker.sock is not below"),
+        ("devices", "/dev/kvm", "/dev/kvm is not below"),
+    ],
+)
+async def test_other_paths_are_refused_with_the_reason(allowing: Api, root: Path, field: str, value: str, says: str) -> None:
+    owner = await project(allowing)
+    lane = await stage(allowing, owner)
+    for thing in (owner, lane):
+        answer = await allowing.caller.patch(path_of(thing), {field: [value.replace("ROOT", str(root))]})
+        assert (answer.status, answer.json["errors"][0]["field"]) == (422, field)
+        assert says in answer.json["detail"]
+
+
+async def test_without_roots_the_refusal_names_the_setting(api: Api) -> None:
+    answer = await api.caller.patch(path_of(await project(api)), {"binds": ["/srv/a:/a"]})
+    assert answer.json["detail"] == (
+        "binds: /srv/a is a path of the server's machine, and none is allowed; whoever runs the server allows some with"
+        " TAGBOAT_BIND_ROOTS"
+    )
+
+
+async def test_paths_allowed_once_keep_nobody_from_changing_something_else(allowing: Api, root: Path) -> None:
+    made = await project(allowing, binds=[f"{root}/app:/a"])
+    (root / "app").rmdir()
+    (root / "app").symlink_to("/etc")
+    assert (await allowing.caller.patch(path_of(made), {"memory": "64m"})).status == 200
+    again = await allowing.caller.patch(path_of(made), {"binds": [f"{root}/app:/a", f"{root}/app:/b"]})
+    assert (again.status, again.json["errors"][0]["field"]) == (422, "binds")
+
+
+# What cannot be mounted, published or overlap together.
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "field"),
+    [
+        ({"volumes": {"a": "/a"}}, {"tmpfs": {"/a": ""}}, "tmpfs"),
+        ({"secret_files": {"k": "v"}}, {"read_only": True}, "read_only"),
+        ({"secret_files": {"k": "v"}}, {"tmpfs": {"/run": ""}}, "tmpfs"),
+        ({"publish": ["80:80"]}, {"max_instances": 2}, "publish"),
+        ({"publish": ["80:80"]}, {"strategy": "rolling"}, "publish"),
+    ],
+)
+async def test_what_cannot_be_had_together_is_refused(api: Api, ours: Any, theirs: Any, field: str) -> None:  # noqa: ANN401 - JSON
+    owner = await project(api, **ours)
+    body = {"name": "dev", "tag_pattern": "*", **theirs}
+    answer = await api.caller.post(f"{path_of(owner)}/stages", body)
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, field)
+    assert (await api.caller.post(f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*"})).status == 201
+
+
+async def test_the_strategy_in_force_is_shown_beside_the_one_that_was_set(api: Api) -> None:
+    owner = await project(api)
+    lane = await stage(api, owner)
+    seen = [(lane["strategy"], lane["strategy_in_force"], lane["warnings"])]
+    for change in (
+        {"volumes": {"a": "/a"}},
+        {"strategy": "rolling"},
+        {"strategy": None},
+        {"volumes": {}, "strategy": "recreate"},
+    ):
+        saved = (await api.caller.patch(path_of(lane), change)).json
+        seen.append((saved["strategy"], saved["strategy_in_force"], saved["warnings"]))
+    warning = (
+        "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a;"
+        " with strategy null the old one stops first"
+    )
+    assert seen == [
+        (None, "rolling", []),
+        (None, "recreate", []),
+        ("rolling", "rolling", [warning]),
+        (None, "recreate", []),
+        ("recreate", "recreate", []),
+    ]
+
+
+async def test_what_the_image_keeps_decides_too(api: Api) -> None:
+    owner = await project(api)
+    lane = await stage(api, owner)
+    await api.store.write(lambda tx: tx.put_stage(replace(tx.stage(lane["id"]), image_volumes=("/data",))))
+    assert (await api.caller.get(path_of(lane))).json["strategy_in_force"] == "recreate"
+    several = (await api.caller.patch(path_of(lane), {"max_instances": 3})).json
+    assert several["strategy_in_force"] == "rolling"
+    assert several["warnings"] == ["all instances of the stage, up to 3, share what is at /data, and write to it at once"]
+    kept = (await api.caller.patch(path_of(lane), {"max_instances": 1, "tmpfs": {"/data": ""}})).json
+    assert (kept["strategy_in_force"], kept["warnings"]) == ("rolling", [])
+
+
+@pytest.mark.parametrize("name", ["discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"])
+async def test_a_variable_may_have_any_name_that_the_engine_takes(api: Api, name: str) -> None:
+    made = await project(api, env={name: "x"})
+    assert made["env"] == {name: "x"}
+    assert (await project(api, "other", secrets={name: "x"}))["secrets"] == [name]
+    both = await api.caller.patch(path_of(made), {"secrets": {name: "x"}})
+    assert (both.status, both.json["errors"][0]["field"]) == (422, "secrets")
+
+
+async def test_the_images_own_entrypoint_may_be_kept(api: Api) -> None:
+    made = await project(api, entrypoint="image", command=["--port", "80"])
+    assert made["entrypoint"] == "image"
+    lane = await stage(api, made, entrypoint=["/init"])
+    assert (await config(api, made, lane)).options.entrypoint == ("/init",)
+    assert (await api.caller.patch(path_of(made), {"entrypoint": []})).json["entrypoint"] == []

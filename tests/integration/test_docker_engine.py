@@ -16,7 +16,8 @@ import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError
+from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, PortTakenError
+from tagboat.core.host_access import Bind, Device, Published, published_port_in
 from tagboat.core.image import parse_image_name
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.loglines import MAX_LINE_BYTES
@@ -244,15 +245,85 @@ async def test_what_is_in_a_named_volume_outlives_the_container(engine: DockerEn
     assert await engine.logs(spec.name, 10) == ["precious"]
 
 
-async def test_an_anonymous_volume_goes_with_its_container(engine_url: str, engine: DockerEngine, meant: Started) -> None:
+async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
+    engine_url: str, engine: DockerEngine, meant: Started
+) -> None:
     spec = await meant(publish=False)
     async with aiodocker.Docker(engine_url) as docker:
         config: dict[str, Any] = {"Image": spec.image, "Labels": dict(spec.labels), "Volumes": {"/cache": {}}}
         await docker.containers.create(config, name=spec.name)
     (mount,) = inspected(engine_url, spec.name)["Mounts"]
-    assert json.loads(call(engine_url, "GET", f"/volumes/{mount['Name']}"))["Name"] == mount["Name"]
+    status = await engine.status(spec.name)
+    assert status is not None
+    assert status.unasked_volumes == {"/cache": mount["Name"]}
     await engine.remove(spec.name)
-    assert "no such volume" in json.loads(call(engine_url, "GET", f"/volumes/{mount['Name']}"))["message"]
+    assert json.loads(call(engine_url, "GET", f"/volumes/{mount['Name']}"))["Name"] == mount["Name"]
+    call(engine_url, "DELETE", f"/volumes/{mount['Name']}")
+
+
+async def test_a_container_that_could_not_be_made_whole_leaves_no_volume(
+    engine_url: str, engine: DockerEngine, meant: Started, docker_registry: DockerRegistry, run: str
+) -> None:
+    digest = push_image(docker_registry.host, "acme/keeps", "v1", body=run, volumes=("/data",), programs={f"data/{run}": ""})
+    image = parse_image_name(f"{docker_registry.host}/acme/keeps")
+    await engine.pull(image, digest, None, lambda _: None)
+    spec = replace(await meant(publish=False), image=f"{image}@{digest}", files={"/etc/passwd/key": "hush"})
+    with pytest.raises(EngineError, match="could not put files"):
+        await engine.create(spec)
+    made = json.loads(call(engine_url, "GET", "/volumes"))["Volumes"] or []
+    assert not [volume for volume in made if (Path(volume["Mountpoint"]) / run).exists()]
+
+
+async def test_volumes_bear_the_labels_asked_for(engine_url: str, script: Started, run: str) -> None:
+    await script("true", volumes={f"{run}-data": "/data"}, volume_labels={"whose": run}, restarts=False)
+    assert json.loads(call(engine_url, "GET", f"/volumes/{run}-data"))["Labels"] == {"whose": run}
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ({"cap_add": ("FLY",)}, "unknown capability"),
+        ({"devices": (Device("/dev/no-such", "/dev/no-such"),)}, "no such file or directory"),
+        ({"binds": (Bind("/no/such", "/a"),)}, "bind source path does not exist"),
+        ({"read_only": True, "files": {"/run/secrets/key": "hush"}}, "read-only"),
+        ({"tmpfs": {"/a": "mode=99"}}, "invalid argument"),
+    ],
+)
+async def test_what_the_engine_cannot_give_is_said_in_its_words(
+    engine: DockerEngine, meant: Started, said: dict[str, Any], match: str
+) -> None:
+    spec = replace(await meant(publish=False), **said)
+    with pytest.raises(EngineError, match=match) as caught:
+        await run_of(engine, spec)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(("kind", "protocol"), [(socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")])
+async def test_a_published_port_that_is_taken_is_named_by_the_engine(
+    engine: DockerEngine, meant: Started, kind: socket.SocketKind, protocol: str
+) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if protocol == "tcp":
+            other.listen()
+        port = other.getsockname()[1]
+        spec = replace(await meant(), publish=(Published("127.0.0.1", port, 5353, protocol),))
+        await engine.create(spec)
+        with pytest.raises(PortTakenError) as caught:
+            await engine.start(spec.name)
+    assert published_port_in(str(caught.value), [f"127.0.0.1:{port}:5353/{protocol}"]) == port
+    assert published_port_in(str(caught.value), [f"127.0.0.1:{spec.host_port}:80/tcp"]) is None
+
+
+async def test_two_containers_cannot_publish_one_port(engine: DockerEngine, meant: Started) -> None:
+    publish = (Published("127.0.0.1", free_port(), 5353, "udp"),)
+    one = replace(await meant(publish=False), publish=publish)
+    two = replace(one, name=f"{one.name}-2")
+    await run_of(engine, one)
+    await engine.create(two)
+    with pytest.raises(PortTakenError) as caught:
+        await engine.start(two.name)
+    assert published_port_in(str(caught.value), [str(publish[0])]) == publish[0].host_port
 
 
 async def test_a_container_in_another_network_keeps_its_port(

@@ -357,6 +357,21 @@ async def test_a_name_that_is_taken_is_made_unique(desk: Desk) -> None:
     assert names == ["app", "app-2", "app-3"]
 
 
+async def test_an_image_that_keeps_data_waits_for_a_person(desk: Desk) -> None:
+    desk.inspector.may_answer.set()
+    desk.inspector.info = ImageInfo(tcp_ports=(80,), volumes=("/data", "/more"))
+    first = await desk.push_one(f"{NAME}:v1")
+    later = await desk.push_one(f"{NAME}:v2")
+    assert (first["project_created"], first["outcome"], first["deploy"]) == (True, "waiting", None)
+    why = (
+        "; the image keeps data, in the VOLUMEs /data, /more, and no second instance must start on that unasked: deploy it by "
+    )
+    for result, tag in ((first, "v1"), (later, "v2")):
+        assert result["reason"].startswith(f"tag {tag} matches *, but auto_deploy of the stage dev is off{why}")
+    (stage,) = await desk.store.read(lambda reader: reader.stages(first["project"]["id"]))
+    assert (stage.auto_deploy, stage.image_volumes) == (False, ("/data", "/more"))
+
+
 async def test_with_auto_create_off_nothing_is_made_or_looked_at(desk: Desk) -> None:
     await desk.store.write(lambda tx: tx.put_setting(AUTO_CREATE, value=False))
     result = await desk.push_one(f"{NAME}:v1")

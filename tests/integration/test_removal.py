@@ -10,7 +10,7 @@ from tagboat.core.deploy import ContainerSpec, DeployStatus, InstanceState
 from tagboat.core.errors import ConflictError, EngineUnavailableError, NotFoundError
 from tagboat.core.image import ImageName
 from tagboat.core.keeping import Deletion
-from tagboat.deploy.containers import volume_name
+from tagboat.core.storage import volume_name
 from tagboat.deploy.removal import Removal
 from tests.support.api import Api, running_api
 from tests.support.records import DIGEST, deploy_record, put_deploy, put_instance

@@ -10,7 +10,6 @@ from alembic.config import Config
 from sqlalchemy import Engine, MetaData, select, text
 
 import tagboat.store.migrations
-from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import InstanceState, StepName, StepStatus
 from tagboat.core.run import NO_OPTIONS
 from tagboat.store import open_store
@@ -137,7 +136,7 @@ async def test_what_was_there_is_read_as_it_was(url: str | None, tmp_path: Path)
         store.close()
 
     assert (project.name, project.env, project.run) == ("app", {"A": "1"}, NO_OPTIONS)
-    assert (stage.strategy, stage.watch_s, stage.ttl_h, stage.held) == (Strategy.ROLLING, 10, None, True)
+    assert (stage.strategy, stage.watch_s, stage.ttl_h, stage.held) == (None, 10, None, True)
     assert (deploy.cancelling, deploy.released, config) == (False, False, None)
     assert [step.name for step in deploy.steps] == list(StepName)
     assert deploy.step(StepName.RESOLVE).status is StepStatus.DONE

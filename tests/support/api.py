@@ -1,6 +1,6 @@
 """The API over a real SQLite store, with an engine that is a memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
@@ -44,6 +45,17 @@ UNSAID = {
     "stop_signal": "",
     "stop_timeout_s": None,
     "release_command": [],
+    "release_timeout_s": None,
+    "entrypoint": [],
+    "extra_hosts": {},
+    "shm_size": 0,
+    "init": None,
+    "tmpfs": {},
+    "read_only": None,
+    "cap_add": [],
+    "devices": [],
+    "binds": [],
+    "publish": [],
 }
 """How an app is run where nobody has said how."""
 
@@ -157,7 +169,9 @@ class Api:
 
 
 @contextmanager
-def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]:
+def running_api(
+    data_dir: Path, ingress: Ingress | None = None, host_path: Callable[[str], str] = no_host_path
+) -> Iterator[Api]:
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
     store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
     abandoned: list[str] = []
@@ -203,6 +217,7 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             clock=lambda: datetime.now(UTC),
             tally=tally,
             log_call=_log_call,
+            host_path=host_path,
         )
     )
     try:

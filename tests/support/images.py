@@ -46,6 +46,9 @@ def push_image(
     architecture: str = "",
     created: datetime | None = None,
     extra_ports: Sequence[str] = (),
+    programs: Mapping[str, str] | None = None,
+    volumes: Sequence[str] = (),
+    entrypoint: Sequence[str] = (),
     auth: tuple[str, str] | None = None,
 ) -> Digest:
     """Build the sample app and push it to `registry_host`/`repository`:`tag`; returns the digest. Raises PushError.
@@ -64,6 +67,9 @@ def push_image(
         architecture=architecture,
         created=created,
         extra_ports=extra_ports,
+        programs=programs or {},
+        volumes=volumes,
+        entrypoint=entrypoint,
     )
     return parse_digest(push(registry_host, repository, tag, build_image(app), auth))
 

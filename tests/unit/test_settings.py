@@ -45,6 +45,7 @@ def test_defaults(cwd: Path) -> None:
         ingress_listen=("127.0.0.1", 7080),
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
+        bind_roots=(),
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
     )
@@ -68,6 +69,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_INGRESS_LISTEN": "[::1]:80",
             "TAGBOAT_INGRESS_TRUSTED": "10.1.2.3/16, 192.0.2.7",
             "TAGBOAT_BASE_DOMAIN": "Apps.Example.com",
+            "TAGBOAT_BIND_ROOTS": "/srv/data/:/dev/dri",
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
             "TAGBOAT_URL": "nonsense that only the command line reads",
@@ -87,6 +89,7 @@ def test_everything_set(cwd: Path) -> None:
         ingress_listen=("::1", 80),
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
+        bind_roots=("/srv/data", "/dev/dri"),
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
     )
@@ -254,6 +257,8 @@ class TestSecretFiles:
                 ".",
             )
         ],
+        ("TAGBOAT_BIND_ROOTS", "srv", "absolute paths without '..'"),
+        ("TAGBOAT_BIND_ROOTS", "/srv:/a/../b", "absolute paths without '..'"),
         ("TAGBOAT_POLL_SCHEDULE", "@reboot", "'@reboot' is not a schedule"),
         ("TAGBOAT_POLL_SCHEDULE", "0 0 30 2 *", "never comes"),
     ],

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
 from tagboat.core.catalog import Registry
+from tagboat.core.host_access import no_host_path
 from tagboat.core.image import ImageName
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
@@ -55,9 +56,9 @@ class ApiParts:
     `list_images` lists a registry's images, `list_tags` an image's tags, both raise RegistryError; `redeliver` carries out the
     delivery of an id once more and returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError;
     `abandon` makes the worker let go of the deploys of stages; `ingress_trouble` says what is wrong with the ingress, None for
-    nothing, and is itself None where there is to be no ingress; `disks` looks at the disks of data and engine; `log_call`
-    takes method, path, status and milliseconds of a call. `tokens` are those that open the API; `public_url` has no trailing
-    slash; `base_domain` is what the stages' own addresses end with, in lower case.
+    nothing, and is itself None where there is to be no ingress; `disks` looks at the disks of data and engine; `host_path` is
+    as for deploys; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
+    `public_url` has no trailing slash; `base_domain` is what the stages' own addresses end with, in lower case.
     """
 
     store: Store
@@ -82,6 +83,7 @@ class ApiParts:
     clock: Callable[[], datetime]
     tally: Tally
     log_call: Callable[[str, str, int, float], None]
+    host_path: Callable[[str], str] = no_host_path
 
     def webhook_url(self, secret: str) -> str:
         """The URL that senders call, which ends with the secret."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from tagboat.api import schemas
 from tagboat.api.answers import FieldError, problems
 from tagboat.api.claims import Claims, Lane
+from tagboat.api.host_rules import check_host_paths
 from tagboat.api.pages import Page
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.api.rules import check_project
@@ -48,6 +49,7 @@ async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Pr
     project = Project(id=new_id(), created_at=parts.clock(), **values)
 
     def create(tx: Tx) -> schemas.Project:
+        check_host_paths(project.run, NO_OPTIONS, parts.host_path)
         _check(tx, parts, project)
         tx.add_project(project)
         return _view(tx, parts, project)
@@ -71,6 +73,7 @@ async def change_project(parts: Parts, project_id: ProjectId, body: schemas.Proj
     def change(tx: Tx) -> schemas.Project:
         old = tx.project(project_id)
         project = replace(old, **split_run(values, old.run))
+        check_host_paths(project.run, old.run, parts.host_path)
         _check(tx, parts, project)
         tx.put_project(project)
         if project.image != old.image:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tagboat.api.answers import FieldError
+from tagboat.api.host_rules import check_mounts, check_publish
 from tagboat.core.catalog import Project, Stage, Strategy
 
 
@@ -11,6 +12,7 @@ def check_project(project: Project, stages: Sequence[Stage]) -> None:
     if project.healthcheck.startswith("/") and project.inspected and not project.port:
         raise FieldError("healthcheck", "a path needs a port to be asked at; give the port as well")
     _refuse_secrets_in_env([("the project", project)])
+    check_mounts(project.run)
     for stage in stages:
         _check_run(project, stage)
 
@@ -27,8 +29,11 @@ def check_stage(project: Project, stage: Stage) -> None:
 
 def _check_run(project: Project, stage: Stage) -> None:
     _refuse_secrets_in_env([("the project", project), (f"the stage {stage.name}", stage)])
+    options = stage.run.over(project.run)
+    check_mounts(options)
+    check_publish(options, stage)
     names: dict[str, str] = {}
-    for name, path in stage.run.over(project.run).volumes.items():
+    for name, path in options.volumes.items():
         if path in names:
             both = f"{names[path]} and {name}"
             raise FieldError("volumes", f"{both}, of the project and the stage {stage.name}, both have the path {path}")

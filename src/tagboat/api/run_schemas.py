@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-from tagboat.api import run_values
+from tagboat.api import host_values, run_values
 from tagboat.api.answers import FieldError
 from tagboat.api.bodies import Answer, Asked, unset, write_only
 from tagboat.api.values import MAX_ENV
 from tagboat.core.run import RunOptions
 
 _MERGED = ("secrets", "secret_files")
-_LISTS = ("command", "networks", "release_command")
+_LISTS = ("command", "networks", "release_command", "cap_add", "devices", "binds", "publish")
 
 
 class RunAsked(Asked):
@@ -30,10 +30,21 @@ class RunAsked(Asked):
     stop_signal: run_values.StopSignal = unset()
     stop_timeout_s: run_values.StopTimeout | None = None
     release_command: run_values.Words = unset()
+    release_timeout_s: run_values.ReleaseTimeout | None = None
+    entrypoint: host_values.Entrypoint = unset()
+    extra_hosts: host_values.ExtraHosts = unset()
+    shm_size: run_values.ShmSize = unset()
+    init: bool | None = None
+    tmpfs: host_values.Tmpfs = unset()
+    read_only: bool | None = None
+    cap_add: host_values.Capabilities = unset()
+    devices: host_values.Devices = unset()
+    binds: host_values.Binds = unset()
+    publish: host_values.Publish = unset()
 
 
 class RunShown(Answer):
-    """How the app is run. `secrets` and `secret_files` are names only; `memory` is in bytes; 0, empty and null: not said."""
+    """How the app is run. `secrets` and `secret_files` are names only; sizes are in bytes; 0, empty and null: not said."""
 
     secrets: list[str]
     secret_files: list[str]
@@ -48,6 +59,17 @@ class RunShown(Answer):
     stop_signal: str
     stop_timeout_s: int | None
     release_command: list[str]
+    release_timeout_s: int | None
+    entrypoint: list[str] | Literal["image"]
+    extra_hosts: Mapping[str, str]
+    shm_size: int
+    init: bool | None
+    tmpfs: Mapping[str, str]
+    read_only: bool | None
+    cap_add: list[str]
+    devices: list[str]
+    binds: list[str]
+    publish: list[str]
 
 
 def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:
@@ -63,6 +85,8 @@ def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:
     for name in _LISTS:
         if name in said:
             said[name] = tuple(said[name])
+    if isinstance(said.get("entrypoint"), list):
+        said["entrypoint"] = tuple(said["entrypoint"])
     return {**rest, "run": replace(before, **said)}
 
 
@@ -76,8 +100,10 @@ def _merged(field: str, before: Mapping[str, str], changes: Mapping[str, str | N
 def run_view(run: RunOptions) -> dict[str, Any]:
     """The fields of `RunShown`."""
     shown: dict[str, object] = {name: getattr(run, name) for name in RunShown.model_fields}
+    entrypoint = run.entrypoint if isinstance(run.entrypoint, str) else list(run.entrypoint)
     return {
         **shown,
+        "entrypoint": entrypoint,
         **{name: sorted(getattr(run, name)) for name in _MERGED},
         **{name: list(getattr(run, name)) for name in _LISTS},
     }

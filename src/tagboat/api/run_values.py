@@ -15,6 +15,7 @@ from tagboat.core.errors import InvalidValueError
 MIN_MEMORY = 6 << 20
 """Bytes; Docker starts no container with less."""
 MAX_MEMORY = 1 << 50
+MIN_SHM_SIZE = 64 << 10
 MAX_PIDS = 1 << 22
 """Linux's own."""
 MIN_CPUS, MAX_CPUS = 0.01, 1024
@@ -28,7 +29,8 @@ _AMOUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,6})?) ?([bkmgt]?)(?:i?b)?", re.A
 _SIGNAL_NAMES = frozenset(signal.name for signal in Signals)
 
 
-def _parse_volume_path(path: str) -> str:
+def parse_container_path(path: str) -> str:
+    """Return `path` if something can be mounted there; else raise InvalidValueError."""
     path = path[:-1] if len(path) > 1 and path.endswith("/") else path
     if len(path) > _MAX_PATH or not path.startswith("/"):
         raise InvalidValueError(f"must be an absolute path in the container such as /data, at most {_MAX_PATH} characters")
@@ -63,6 +65,12 @@ def _read_memory(value: object) -> object:
 def _check_memory(amount: int) -> int:
     if amount and not MIN_MEMORY <= amount <= MAX_MEMORY:
         raise InvalidValueError(f"must be 0 (no limit), or from 6 MiB, Docker's least, to {MAX_MEMORY >> 40} TiB")
+    return amount
+
+
+def _check_shm_size(amount: int) -> int:
+    if amount and not MIN_SHM_SIZE <= amount <= MAX_MEMORY:
+        raise InvalidValueError(f"must be 0 (the engine's own), or from 64 KiB to {MAX_MEMORY >> 40} TiB")
     return amount
 
 
@@ -114,11 +122,13 @@ def _parse_label(name: str) -> str:
     return name
 
 
-def _without_repeats(names: list[str]) -> list[str]:
+def without_repeats(names: list[str]) -> list[str]:
+    """Each of the texts once, in their order."""
     return list(dict.fromkeys(names))
 
 
-def _map_schema(names: str, longest_name: int, value: dict[str, Any], most: int) -> WithJsonSchema:
+def map_schema(names: str, longest_name: int, value: dict[str, Any], most: int) -> WithJsonSchema:
+    """The JSON schema of an object with at most so many `names`, a pattern, whose values are of the schema `value`."""
     return WithJsonSchema(
         {
             "type": "object",
@@ -131,7 +141,7 @@ def _map_schema(names: str, longest_name: int, value: dict[str, Any], most: int)
 
 def _secret_schema(names: str, longest: int) -> WithJsonSchema:
     value = {"anyOf": [{"type": "string", "pattern": patterns.NO_NUL, "maxLength": longest}, {"type": "null"}]}
-    return _map_schema(names, 255, value, MAX_ENV)
+    return map_schema(names, 255, value, MAX_ENV)
 
 
 _SecretValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
@@ -146,14 +156,12 @@ SecretFiles = Annotated[
     dict[_FileName, _FileValue | None], Field(max_length=MAX_ENV), _secret_schema(patterns.FILE_NAME, MAX_SECRET_FILE)
 ]
 _VolumeName = Annotated[str, text(patterns.VOLUME, 64, "a volume's name: letters, digits and _ . -", 1)]
-_VolumePath = Annotated[str, Parsed(_parse_volume_path, {})]
+_VolumePath = Annotated[str, Parsed(parse_container_path, {})]
 Volumes = Annotated[
     dict[_VolumeName, _VolumePath],
     Field(max_length=_MAX_VOLUMES),
     AfterValidator(_refuse_one_path_twice),
-    _map_schema(
-        patterns.VOLUME, 64, {"type": "string", "pattern": patterns.VOLUME_PATH, "maxLength": _MAX_PATH}, _MAX_VOLUMES
-    ),
+    map_schema(patterns.VOLUME, 64, {"type": "string", "pattern": patterns.VOLUME_PATH, "maxLength": _MAX_PATH}, _MAX_VOLUMES),
 ]
 Memory = Annotated[
     int,
@@ -183,14 +191,14 @@ User = Annotated[str, text(patterns.USER, 128, "a user's name or number, then ':
 Networks = Annotated[
     list[Annotated[str, Parsed(_parse_network, {"pattern": patterns.NETWORK})]],
     Field(max_length=_MAX_NETWORKS),
-    AfterValidator(_without_repeats),
+    AfterValidator(without_repeats),
 ]
 _LabelName = Annotated[str, Parsed(_parse_label, {})]
 _LabelValue = Annotated[str, text(patterns.NO_NUL, _MAX_WORD, "a text without NUL")]
 Labels = Annotated[
     dict[_LabelName, _LabelValue],
     Field(max_length=_MAX_LABELS),
-    _map_schema(patterns.LABEL, 128, {"type": "string", "pattern": patterns.NO_NUL, "maxLength": _MAX_WORD}, _MAX_LABELS),
+    map_schema(patterns.LABEL, 128, {"type": "string", "pattern": patterns.NO_NUL, "maxLength": _MAX_WORD}, _MAX_LABELS),
 ]
 StopSignal = Annotated[
     str,
@@ -204,6 +212,22 @@ StopSignal = Annotated[
     ),
 ]
 StopTimeout = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
+ReleaseTimeout = Annotated[int, Field(ge=1, le=86_400), BeforeValidator(whole)]
+ShmSize = Annotated[
+    int,
+    AfterValidator(_check_shm_size),
+    BeforeValidator(_read_memory),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": MIN_SHM_SIZE, "maximum": MAX_MEMORY},
+                {"const": 0},
+                {"type": "string", "pattern": patterns.MEMORY},
+            ],
+            "description": "Bytes of /dev/shm, or text such as 256m; 0 for the engine's own.",
+        }
+    ),
+]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]
 WatchTime = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 TimeToLive = Annotated[int, Field(ge=1, le=87_600), BeforeValidator(whole)]

@@ -120,7 +120,7 @@ class StageAsked(RunAsked):
     max_instances: values.MaxInstances = 1
     env: values.Env = Field(default_factory=dict)
     domains: values.Domains = Field(default_factory=list)
-    strategy: run_values.StageStrategy = Strategy.ROLLING
+    strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeout = HEALTH_TIMEOUT_S
     healthcheck_host: values.HealthcheckHost = ""
     healthcheck_request_timeout_s: values.RequestTimeout = REQUEST_TIMEOUT_S
@@ -140,7 +140,7 @@ class StageChange(RunAsked):
     max_instances: values.MaxInstances = unset()
     env: values.Env = unset()
     domains: values.Domains = unset()
-    strategy: run_values.StageStrategy = unset()
+    strategy: run_values.StageStrategy | None = None
     health_timeout_s: values.HealthTimeout = unset()
     healthcheck_host: values.HealthcheckHost = unset()
     healthcheck_request_timeout_s: values.RequestTimeout = unset()
@@ -151,7 +151,10 @@ class StageChange(RunAsked):
 
 
 class Stage(RunShown):
-    """One lane of a project. `address` is its URL through the ingress, null without one."""
+    """One lane of a project. `address` is its URL through the ingress, null without one.
+
+    `strategy_in_force` is the strategy, or what follows from what the app keeps where that is null.
+    """
 
     id: str
     project: Named
@@ -162,7 +165,8 @@ class Stage(RunShown):
     max_instances: int
     env: Mapping[str, str]
     domains: list[str]
-    strategy: Strategy
+    strategy: Strategy | None
+    strategy_in_force: Strategy
     health_timeout_s: int
     healthcheck_host: str
     healthcheck_request_timeout_s: int

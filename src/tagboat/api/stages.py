@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.claims import Claims, Lane
+from tagboat.api.host_rules import check_host_paths
 from tagboat.api.pages import Page
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.api.rules import check_stage
@@ -45,6 +46,7 @@ async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageA
     stage = Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
 
     def create(tx: Tx) -> schemas.SavedStage:
+        check_host_paths(stage.run, NO_OPTIONS, parts.host_path)
         _check(tx, parts, stage)
         tx.add_stage(stage)
         return Views(tx, parts).saved_stage(stage)
@@ -66,6 +68,7 @@ async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChang
     def change(tx: Tx) -> schemas.SavedStage:
         old = tx.stage(stage_id)
         stage = replace(old, **split_run(values, old.run))
+        check_host_paths(stage.run, old.run, parts.host_path)
         _check(tx, parts, stage)
         tx.put_stage(stage)
         if old.held and not stage.held:

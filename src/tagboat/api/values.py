@@ -193,7 +193,7 @@ Schedule = Annotated[
 ]
 Healthcheck = Annotated[str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": _MAX_HEALTHCHECK})]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
-EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "letters, digits and _, not beginning with a digit", 1)]
+EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
 EnvValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
 Env = Annotated[
     dict[EnvName, EnvValue],
@@ -201,7 +201,7 @@ Env = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": patterns.ENV_NAME, "maxLength": 255},
+            "propertyNames": {"pattern": patterns.ENV_NAME, "minLength": 1, "maxLength": 255},
             "additionalProperties": {"type": "string", "pattern": patterns.NO_NUL, "maxLength": MAX_ENV_VALUE},
             "maxProperties": MAX_ENV,
         }

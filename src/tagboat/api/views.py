@@ -7,12 +7,13 @@ from typing import Any
 from tagboat.api import schemas
 from tagboat.api.parts import ApiParts
 from tagboat.api.run_schemas import run_view
-from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.catalog import Project, Registry, Stage, run_config
 from tagboat.core.decision import shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Reader
+from tagboat.core.storage import stage_warnings, strategy_in_force
 
 
 class Views:
@@ -58,6 +59,7 @@ class Views:
             env=stage.env,
             domains=list(stage.domains),
             strategy=stage.strategy,
+            strategy_in_force=strategy_in_force(stage, run_config(project, stage)),
             health_timeout_s=stage.health_timeout_s,
             healthcheck_host=stage.healthcheck_host,
             healthcheck_request_timeout_s=stage.healthcheck_request_timeout_s,
@@ -74,6 +76,7 @@ class Views:
     def saved_stage(self, stage: Stage) -> schemas.SavedStage:
         """A stage, with what its neighbours make of it."""
         warnings = shadowed(stage, self._reader.stages(stage.project_id))
+        warnings += stage_warnings(self._project_of(stage.project_id), stage)
         return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
 
     def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStage:

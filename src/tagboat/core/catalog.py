@@ -81,7 +81,11 @@ class Stage:
 
     `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an instance may live, None for
     ever. A stage that is `held` gets no deploy by push or poll. Path healthchecks are asked with `healthcheck_host` as Host
-    (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request.
+    (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request. A `strategy` of None
+    follows from what the app keeps (see `tagboat.core.storage`).
+
+    `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`; `adopted_volumes` the names of those
+    of the engine's volumes, by path, that containers of an earlier version of Tagboat had, and that are used on.
     """
 
     id: str
@@ -94,7 +98,7 @@ class Stage:
     env: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = NO_OPTIONS
     domains: tuple[str, ...] = ()
-    strategy: Strategy = Strategy.ROLLING
+    strategy: Strategy | None = None
     health_timeout_s: int = HEALTH_TIMEOUT_S
     healthcheck_host: str = ""
     healthcheck_request_timeout_s: int = REQUEST_TIMEOUT_S
@@ -102,6 +106,8 @@ class Stage:
     drain_timeout_s: int = 30
     ttl_h: int | None = None
     held: bool = False
+    image_volumes: tuple[str, ...] = ()
+    adopted_volumes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime
 
 
@@ -148,4 +154,5 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
         healthcheck=project.healthcheck,
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
+        image_volumes=stage.image_volumes,
     )

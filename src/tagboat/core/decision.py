@@ -117,8 +117,18 @@ def _in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
     if not stage.auto_deploy:
-        return Outcome.WAITING, f"{match}, but auto_deploy of the stage {stage.name} is off"
+        return Outcome.WAITING, f"{match}, but auto_deploy of the stage {stage.name} is off{_data_waits(stage)}"
     return Outcome.QUEUED, match
+
+
+def _data_waits(stage: Stage) -> str:
+    if not stage.image_volumes:
+        return ""
+    volumes = "the VOLUME" if len(stage.image_volumes) == 1 else "the VOLUMEs"
+    return (
+        f"; the image keeps data, in {volumes} {', '.join(stage.image_volumes)}, and no second instance must start on that"
+        " unasked: deploy it by hand, or set auto_deploy"
+    )
 
 
 def _unmatched(project: Project, stages: Sequence[Stage], tag: str) -> str:

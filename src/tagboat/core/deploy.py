@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, ImageName
 
 
@@ -251,8 +252,9 @@ class ContainerSpec:
     """What the engine is asked to run.
 
     `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
-    container by the names of the engine's volumes, made where they are missing. `files` are contents by absolute path. The
-    rest is as in `RunOptions`: 0, empty and None leave the engine's or the image's own. Without `restarts` it is run once.
+    container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
+    absolute path. An `entrypoint` of None is the image's own, an empty one none. The rest is as in `RunOptions`: 0, empty and
+    None leave the engine's or the image's own. Without `restarts` it is run once.
     """
 
     name: str
@@ -261,9 +263,20 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = 0
     host_port: int = 0
+    entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] = ()
     user: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
+    volume_labels: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    devices: tuple[Device, ...] = ()
+    publish: tuple[Published, ...] = ()
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int = 0
+    init: bool | None = None
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     memory: int = 0
     cpus: float = 0.0
@@ -280,6 +293,7 @@ class ContainerStatus:
 
     `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said` is one line of what its
     last run wrote. A paused container is `running`. `started_at` is when it was last started, None if it never was.
+    `unasked_volumes` are the names of the volumes, by path, that the engine made by itself for VOLUMEs of the image.
     """
 
     id: str
@@ -295,3 +309,4 @@ class ContainerStatus:
     started_at: datetime | None = None
     paused: bool = False
     health_said: str = ""
+    unasked_volumes: Mapping[str, str] = field(default_factory=dict)

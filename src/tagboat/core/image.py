@@ -5,7 +5,7 @@ short forms completed. Tag grammar and lengths follow the OCI distribution speci
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -65,9 +65,10 @@ class ImageRef:
 class ImageInfo:
     """What an image says of itself (OCI image configuration).
 
-    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say. `health_needs_s` is
-    how many seconds its HEALTHCHECK takes to come to a verdict: start period, and interval times retries. `platform` is what
-    it is built for, such as `linux/arm64`. Both are known on an engine only.
+    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say. `volumes` are the
+    paths of its VOLUMEs, as `volume_paths` has them. `health_needs_s` is how many seconds its HEALTHCHECK takes to come to a
+    verdict: start period, and interval times retries. `platform` is what it is built for, such as `linux/arm64`. Both are
+    known on an engine only.
     """
 
     digest: Digest | None = None
@@ -77,6 +78,23 @@ class ImageInfo:
     created: datetime | None = None
     health_needs_s: float = 0.0
     platform: str = ""
+    volumes: tuple[str, ...] = ()
+
+
+def volume_paths(declared: Iterable[object]) -> tuple[str, ...]:
+    """The absolute paths among what an image declares as VOLUMEs, each once, as the engine cleans them (`/a/b`), in order."""
+    return tuple(sorted({clean_path(path) for path in declared if isinstance(path, str) and path.startswith("/")} - {"/"}))
+
+
+def clean_path(path: str) -> str:
+    """An absolute path without empty parts, `.` and `..`."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/" + "/".join(parts)
 
 
 def parse_digest(text: str) -> Digest:

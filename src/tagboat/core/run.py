@@ -4,9 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 RELEASE_TIMEOUT_S = 3600
 """Seconds that a release command may run where nobody has said otherwise."""
+KEEP_ENTRYPOINT = "image"
+"""What `entrypoint` is where the image's own ENTRYPOINT is kept, and commands are its arguments."""
+_FIRST_OPTIONS = (
+    *("secrets", "secret_files", "volumes", "memory", "cpus", "pids", "command", "user", "networks", "labels"),
+    *("stop_signal", "stop_timeout_s", "release_command"),
+)
+"""Those that every fingerprint with options in it has held from the beginning, whether or not they say something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +26,10 @@ class RunOptions:
     `pids` the most processes. `networks` are names of networks that exist on the engine, beside the default one.
     `stop_timeout_s` is how many seconds it may take to stop. `release_command` runs in a container of its own before the
     new instance is started, for at most `release_timeout_s` seconds (None: `RELEASE_TIMEOUT_S`).
+
+    `command` is the whole command line; with an `entrypoint` of words it is the arguments of that, and with `KEEP_ENTRYPOINT`
+    those of the image's own. `extra_hosts` are addresses by host name, `shm_size` is in bytes, `tmpfs` are mount options by
+    path. `devices`, `binds` and `publish` are texts as `tagboat.core.host_access` reads them.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -34,6 +46,16 @@ class RunOptions:
     stop_timeout_s: int | None = None
     release_command: tuple[str, ...] = ()
     release_timeout_s: int | None = None
+    entrypoint: tuple[str, ...] | str = ()
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
+    shm_size: int = 0
+    init: bool | None = None
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool | None = None
+    cap_add: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
+    publish: tuple[str, ...] = ()
 
     def over(self, base: "RunOptions") -> "RunOptions":
         """These options where they say something, else those of `base`; what has names is merged name by name."""
@@ -46,26 +68,49 @@ class RunOptions:
             pids=self.pids or base.pids,
             command=self.command or base.command,
             user=self.user or base.user,
-            networks=tuple(dict.fromkeys((*base.networks, *self.networks))),
+            networks=_joined(base.networks, self.networks),
             labels={**base.labels, **self.labels},
             stop_signal=self.stop_signal or base.stop_signal,
             stop_timeout_s=base.stop_timeout_s if self.stop_timeout_s is None else self.stop_timeout_s,
             release_command=self.release_command or base.release_command,
             release_timeout_s=base.release_timeout_s if self.release_timeout_s is None else self.release_timeout_s,
+            entrypoint=self.entrypoint or base.entrypoint,
+            extra_hosts={**base.extra_hosts, **self.extra_hosts},
+            shm_size=self.shm_size or base.shm_size,
+            init=base.init if self.init is None else self.init,
+            tmpfs={**base.tmpfs, **self.tmpfs},
+            read_only=base.read_only if self.read_only is None else self.read_only,
+            cap_add=_joined(base.cap_add, self.cap_add),
+            devices=_joined(base.devices, self.devices),
+            binds=_joined(base.binds, self.binds),
+            publish=_joined(base.publish, self.publish),
         )
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The options that say something, by name: one that a later release adds is no news where nobody uses it."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(NO_OPTIONS, name)}
 
 
 NO_OPTIONS = RunOptions()
 
 
+def _joined(base: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*base, *more)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """With what a deploy starts its containers: project and stage merged. Kept with the deploy, to be had again."""
+    """With what a deploy starts its containers: project and stage merged. Kept with the deploy, to be had again.
+
+    `image_volumes` are the absolute paths that the image declares as VOLUMEs, as far as they are known.
+    """
 
     port: int
     healthcheck: str
     env: Mapping[str, str]
     options: RunOptions = NO_OPTIONS
+    image_volumes: tuple[str, ...] = ()
 
     @property
     def secret_values(self) -> tuple[str, ...]:
@@ -74,8 +119,8 @@ class RunConfig:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when the configuration of the containers does."""
-        parts = {"port": self.port, "env": dict(self.env)}
-        if self.options != NO_OPTIONS:
-            parts["options"] = asdict(self.options)
+        """16 hex digits that change when the configuration of the containers does, and not when Tagboat learns new options."""
+        parts: dict[str, Any] = {"port": self.port, "env": dict(self.env)}
+        if said := self.options.said:
+            parts["options"] = {**{name: getattr(self.options, name) for name in _FIRST_OPTIONS}, **said}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

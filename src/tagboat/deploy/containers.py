@@ -9,11 +9,14 @@ import structlog
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus, Instance, InstanceState
 from tagboat.core.errors import DeployFailedError, EngineError, NameTakenError, PortTakenError
+from tagboat.core.host_access import no_host_path
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Engine, Probe, Store, TagSource
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
+from tagboat.core.storage import stage_volumes
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
+from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
 from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.traffic import Traffic
@@ -32,8 +35,9 @@ class Parts:
     """What a deploy is carried out with. `installation` marks this installation's containers among others' on the engine.
 
     `traffic` is None where no ingress leads any: every instance is then reached at its own port. `base_domain` is what stages
-    have their addresses below, `front_proto` (`http` or `https`) by what people come to them. `places` are shared by all
-    deploys at work: whoever only waits rests meanwhile.
+    have their addresses below, `front_proto` (`http` or `https`) by what people come to them. `host_path` says where a path of
+    the engine's machine leads, or raises InvalidValueError where containers may not have it. `places` are shared by all
+    deploys at work: whoever only waits rests.
     """
 
     store: Store
@@ -47,6 +51,7 @@ class Parts:
     traffic: Traffic | None = None
     base_domain: str = "localhost"
     front_proto: str = "http"
+    host_path: Callable[[str], str] = no_host_path
     places: Places = field(default_factory=Places)
 
 
@@ -83,8 +88,9 @@ class Containers:
             container = await self._create(instance_spec(scene, instance, self._parts.installation))
             try:
                 await self._engine.start(container)
-            except PortTakenError:
+            except PortTakenError as error:
                 await self._engine.remove(container)
+                unless_published(str(error), config)
                 taken |= {host_port}
             else:
                 return replace(instance, container_id=container)
@@ -162,6 +168,7 @@ class Containers:
 
     async def _create(self, spec: ContainerSpec) -> str:
         """Create the container; what an earlier try left under its name, and nothing else, makes way for it."""
+        spec = with_host_paths(spec, self._parts.host_path)
         try:
             return await self._engine.create(spec)
         except NameTakenError:
@@ -228,36 +235,27 @@ def release_container(container: str) -> str:
     return f"{container}-release"
 
 
-def volume_name(stage_id: str, name: str) -> str:
-    """The engine's name of a stage's volume: by the id, so that a change of names does not lose what is in it."""
-    return f"tagboat-{stage_id}-{name}"
-
-
 def instance_spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
     """What the engine is to run as the new instance."""
-    options = scene.config.options
-    return replace(
-        _common_spec(scene, instance.container, installation, INSTANCE),
-        command=options.command,
-        port=scene.config.port,
-        host_port=instance.host_port,
-    )
+    spec = as_instance(_common_spec(scene, instance.container, installation, INSTANCE), scene.config.options)
+    return replace(spec, port=scene.config.port, host_port=instance.host_port)
 
 
 def _release_spec(scene: Scene, installation: str) -> ContainerSpec:
     spec = _common_spec(scene, release_container(scene.container), installation, RELEASE)
-    return replace(spec, command=scene.config.options.release_command, restarts=False)
+    return as_release(spec, scene.config.options)
 
 
 def _common_spec(scene: Scene, name: str, installation: str, role: str) -> ContainerSpec:
     options = scene.config.options
-    return ContainerSpec(
+    spec = ContainerSpec(
         name=name,
         image=scene.image,
         labels={**options.labels, **_own_labels(scene, installation, role)},
         env={**scene.config.env, **options.secrets},
         user=options.user,
-        volumes={volume_name(scene.stage.id, volume): path for volume, path in options.volumes.items()},
+        volumes=stage_volumes(scene.stage, scene.config),
+        volume_labels=_volume_labels(scene, installation),
         files={f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()},
         memory=options.memory,
         cpus=options.cpus,
@@ -266,6 +264,7 @@ def _common_spec(scene: Scene, name: str, installation: str, role: str) -> Conta
         stop_signal=options.stop_signal,
         stop_timeout_s=options.stop_timeout_s,
     )
+    return with_surroundings(spec, options)
 
 
 def _own_labels(scene: Scene, installation: str, role: str) -> Mapping[str, str]:
@@ -277,6 +276,12 @@ def _own_labels(scene: Scene, installation: str, role: str) -> Mapping[str, str]
         "tagboat.installation": installation,
         ROLE: role,
     }
+
+
+def _volume_labels(scene: Scene, installation: str) -> Mapping[str, str]:
+    """By these a person can tell whose a volume was, after project and stage are gone too."""
+    own = {name: value for name, value in _own_labels(scene, installation, "").items() if name not in {"tagboat.deploy", ROLE}}
+    return own | {"tagboat.stage_id": scene.stage.id}
 
 
 def role_of(container: ContainerStatus) -> str:

@@ -48,6 +48,7 @@ from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.scene import Scene
+from tagboat.deploy.storage import settle_storage
 from tagboat.deploy.successor import Successor
 from tagboat.deploy.undo import Undo
 from tagboat.deploy.vigil import watch_over
@@ -294,17 +295,17 @@ class Pipeline:
 
     async def _start(self) -> Step:
         scene = await self._followed(await self._journal.scene())
+        scene, kept = await settle_storage(self._engine, self._journal, scene)
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
             await self._journal.note(StepName.START, "the release command runs")
             await self._containers.release(scene)
         elif scene.deploy.released:
             await self._containers.forget_release(scene.deploy.id)  # a death may have come before its removal
-        if scene.stage.strategy is Strategy.RECREATE:
+        if scene.strategy is Strategy.RECREATE:
             await self._stop_old()
-            scene = await self._journal.scene()
         self._made = await self._containers.start(scene)
-        return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}")
+        return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}{kept}")
 
     async def _stop_old(self) -> None:
         """Make way for an app that cannot run twice; who asks for it waits meanwhile."""

@@ -25,7 +25,9 @@ from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_co
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
+from tagboat.deploy.options import unless_published, with_host_paths
 from tagboat.deploy.scene import read_scene
+from tagboat.deploy.storage import keep_storage, with_storage
 from tagboat.deploy.vitals import look_after
 from tagboat.loops import keep_going
 
@@ -139,7 +141,8 @@ async def _revive(parts: Parts, instance: Instance) -> None:
         if status is None:
             instance = await _make_again(parts, instance)
         await parts.engine.start(instance.handle)
-    except PortTakenError:
+    except PortTakenError as error:
+        await _ready_to_remake(parts, instance, error)
         await parts.engine.remove(instance.handle)
         instance = await _make_again(parts, await _with_another_port(parts, instance))
         await parts.engine.start(instance.handle)
@@ -148,6 +151,15 @@ async def _revive(parts: Parts, instance: Instance) -> None:
 async def _with_another_port(parts: Parts, instance: Instance) -> Instance:
     taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
     return await _change(parts, instance, host_port=parts.free_port(taken))
+
+
+async def _ready_to_remake(parts: Parts, instance: Instance, error: PortTakenError) -> None:
+    """See to it that nothing is lost with its container; raise DeployFailedError where another port would not help."""
+    scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+    unless_published(str(error), scene.config)
+    _, storage = await with_storage(parts.engine, scene, await parts.engine.status(instance.handle))
+    if storage.adopted:
+        await parts.store.write(partial(keep_storage, instance.stage_id, storage))
 
 
 async def _make_again(parts: Parts, instance: Instance) -> Instance:
@@ -162,7 +174,9 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
     image = instance.image or scene.project.image
     await ensure_image(parts, image, instance.digest, scene.registry)
     as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
-    container = await parts.engine.create(instance_spec(as_it_was, instance, parts.installation))
+    as_it_was, _ = await with_storage(parts.engine, as_it_was)
+    spec = instance_spec(as_it_was, instance, parts.installation)
+    container = await parts.engine.create(with_host_paths(spec, parts.host_path))
     return await _change(parts, instance, container_id=container)
 
 

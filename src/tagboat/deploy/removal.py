@@ -12,7 +12,7 @@ from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceS
 from tagboat.core.errors import ConflictError, EngineError, NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.keeping import Deletion, LeftVolumes
 from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
-from tagboat.deploy.containers import volume_name
+from tagboat.core.storage import volume_name
 
 AGAIN_S = 30.0
 _ROUNDS = 5

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from tagboat.core.catalog import Project, Registry, Stage, run_config
+from tagboat.core.catalog import Project, Registry, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState
 from tagboat.core.ids import short_id
 from tagboat.core.image import ImageName
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
+from tagboat.core.storage import strategy_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Scene:
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
         return [instance for instance in self.others if instance.state is state]
+
+    @property
+    def strategy(self) -> Strategy:
+        """How this deploy takes over from what is live."""
+        return strategy_in_force(self.stage, self.config)
 
     @property
     def replaced(self) -> list[Instance]:

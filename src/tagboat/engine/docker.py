@@ -122,7 +122,7 @@ class DockerEngine:
         except EngineError:
             # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
             with suppress(EngineError):
-                await self.remove(container)
+                await self._remove(container, volumes=True)
             raise
         return container
 
@@ -144,12 +144,8 @@ class DockerEngine:
                 _unless_gone(error)
 
     async def remove(self, container: str) -> None:
-        """Remove it with its anonymous volumes, not those that have a name, running or not; returns when it is gone."""
-        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
-            try:
-                await _delete(docker.containers.container(container))
-            except DockerError as error:
-                _unless_gone(error)
+        """Remove it, running or not, and none of its volumes, in which an app may have written; returns when it is gone."""
+        await self._remove(container)
         self._tests.forget(container)
 
     async def status(self, container: str) -> ContainerStatus | None:
@@ -249,6 +245,14 @@ class DockerEngine:
             # An engine that stops ends its stream in good manners.
             raise ConnectionError("it went away")
 
+    async def _remove(self, container: str, *, volumes: bool = False) -> None:
+        """Remove it; with `volumes` those go too that the engine made by itself, and that nobody has written into."""
+        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
+            try:
+                await _delete(docker.containers.container(container), volumes=volumes)
+            except DockerError as error:
+                _unless_gone(error)
+
     async def _create(self, spec: ContainerSpec) -> str:
         async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
             try:
@@ -325,10 +329,10 @@ async def _remove_unused(docker: Docker, image: str) -> bool:
     return True
 
 
-async def _delete(container: DockerContainer) -> None:
+async def _delete(container: DockerContainer, *, volumes: bool) -> None:
     """Delete it, or wait for the end of its removal by somebody else."""
     try:
-        await container.delete(force=True, v=True)
+        await container.delete(force=True, v=volumes)
     except DockerError as error:
         if not (error.status == HTTPStatus.CONFLICT and "already in progress" in error.message):
             raise

@@ -57,8 +57,8 @@ class _Listener:
 class MemoryEngine:
     """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order, by names.
 
-    `clock` says when containers are started; `volumes` are the names of those that containers have asked for, which stay when
-    the containers go.
+    `clock` says when containers are started; `volumes` are the names of those that containers, or their images, have asked
+    for, which stay when the containers go.
     """
 
     def __init__(self) -> None:
@@ -185,12 +185,13 @@ class MemoryEngine:
             raise EngineNotFoundError(f"the engine could not create the container {spec.name}: No such image: {spec.image}")
         if self._find(spec.name):
             raise NameTakenError(f"the engine could not create the container {spec.name}: the name is already in use")
-        self.volumes |= spec.volumes.keys()
         self._need_networks(spec)
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
-        self._containers[container_id] = _Container(spec, image, _created(container_id, spec, image), image.test)
+        status = _created(container_id, spec, image)
+        self._containers[container_id] = _Container(spec, image, status, image.test)
+        self.volumes |= spec.volumes.keys() | set(status.unasked_volumes.values())
         return container_id
 
     async def start(self, container: str) -> None:
@@ -201,8 +202,9 @@ class MemoryEngine:
             return
         if found.image.start_error:
             raise EngineError(f"the engine could not start the container {container}: {found.image.start_error}")
-        if self._port_taken_from(found):
-            raise PortTakenError(f"the engine could not start the container {container}: port is already allocated")
+        if taken := _host_ports(found) & self._ports_in_use():
+            said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
+            raise PortTakenError(f"the engine could not start the container {container}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
         found.status = replace(
             found.status, running=True, restarting=False, exit_code=0, health=health, started_at=self.clock()
@@ -328,12 +330,16 @@ class MemoryEngine:
             raise EngineNotFoundError(f"No such container: {container}")
         return found
 
-    def _port_taken_from(self, wanted: _Container) -> bool:
-        running = [held.status.host_port for held in self._containers.values() if held.status.running]
-        return wanted.status.host_port != 0 and wanted.status.host_port in running
+    def _ports_in_use(self) -> set[int]:
+        return {port for held in self._containers.values() if held.status.running for port in _host_ports(held)}
+
+
+def _host_ports(held: _Container) -> set[int]:
+    return {held.status.host_port, *(one.host_port for one in held.spec.publish)} - {0}
 
 
 def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> ContainerStatus:
+    mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
     return ContainerStatus(
         id=container_id,
         name=spec.name,
@@ -346,4 +352,9 @@ def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> Cont
         # The real one adds a container's own labels to its image's.
         labels={**image.info.labels, **spec.labels},
         host_port=spec.host_port if spec.port else 0,
+        unasked_volumes={path: _unasked_name(container_id, path) for path in image.info.volumes if path not in mounted},
     )
+
+
+def _unasked_name(container_id: str, path: str) -> str:
+    return hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()

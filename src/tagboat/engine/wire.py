@@ -9,7 +9,17 @@ from typing import Any
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
 from tagboat.core.errors import InvalidImageRefError
-from tagboat.core.image import Digest, ImageInfo, ImageName, is_docker_hub, parse_digest, parse_image_name, parse_image_ref
+from tagboat.core.host_access import LOOPBACK, Published
+from tagboat.core.image import (
+    Digest,
+    ImageInfo,
+    ImageName,
+    is_docker_hub,
+    parse_digest,
+    parse_image_name,
+    parse_image_ref,
+    volume_paths,
+)
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.engine.healthtest import health_test, last_said, needs_s
 
@@ -42,8 +52,11 @@ def create_body(spec: ContainerSpec, *, bounded_log: bool = True) -> dict[str, A
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "HostConfig": _host_config(spec, bounded_log=bounded_log),
     }
-    if spec.port:
-        body["ExposedPorts"] = {f"{spec.port}/tcp": {}}
+    if ports := _port_bindings(spec):
+        body["ExposedPorts"] = {port: {} for port in ports}
+    if spec.entrypoint is not None:
+        # One empty text is the engine's word for none; an empty list would leave the image's.
+        body["Entrypoint"] = list(spec.entrypoint) or [""]
     if spec.command:
         body["Cmd"] = list(spec.command)
     if spec.user:
@@ -75,6 +88,7 @@ def container_status(answer: Json) -> ContainerStatus:
         started_at=_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
+        unasked_volumes=_unasked_volumes(answer),
     )
 
 
@@ -130,6 +144,7 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
         created=_time(answer.get("Created") or ""),
         health_needs_s=needs_s(config),
         platform=platform_of(answer),
+        volumes=volume_paths(config.get("Volumes") or {}),
     )
 
 
@@ -191,16 +206,58 @@ def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:
     }
     if bounded_log:
         host["LogConfig"] = _BOUNDED_LOG
-    if spec.port:
-        host["PortBindings"] = {f"{spec.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]}
-    if spec.volumes:
-        host["Mounts"] = [{"Type": "volume", "Source": name, "Target": path} for name, path in spec.volumes.items()]
+    if ports := _port_bindings(spec):
+        host["PortBindings"] = ports
+    if mounts := [*_volume_mounts(spec), *_bind_mounts(spec)]:
+        host["Mounts"] = mounts
     if spec.memory:
         # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its limit would swap, not end.
         host["Memory"] = host["MemorySwap"] = spec.memory
     if spec.cpus:
         host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
-    return host
+    return host | _given_of_the_machine(spec)
+
+
+def _given_of_the_machine(spec: ContainerSpec) -> dict[str, Any]:
+    """What of HostConfig is left out as a rule."""
+    given: dict[str, Any] = {
+        "Tmpfs": dict(spec.tmpfs),
+        "Devices": [
+            {"PathOnHost": one.source, "PathInContainer": one.target, "CgroupPermissions": one.rights} for one in spec.devices
+        ],
+        "ExtraHosts": [f"{host}:{address}" for host, address in spec.extra_hosts.items()],
+        "ShmSize": spec.shm_size,
+        "ReadonlyRootfs": spec.read_only,
+        "CapAdd": list(spec.cap_add),
+    }
+    return {name: value for name, value in given.items() if value} | ({} if spec.init is None else {"Init": spec.init})
+
+
+def _volume_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
+    for name, path in spec.volumes.items():
+        labels = {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+        yield {"Type": "volume", "Source": name, "Target": path, **labels}
+
+
+def _bind_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
+    # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
+    for bind in spec.binds:
+        yield {"Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only}
+
+
+def _port_bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
+    own = [Published(LOOPBACK, spec.host_port, spec.port)] if spec.port else []
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for one in (*own, *spec.publish):
+        host_port = {"HostIp": one.host_ip, "HostPort": str(one.host_port)}
+        bindings.setdefault(f"{one.port}/{one.protocol}", []).append(host_port)
+    return bindings
+
+
+def _unasked_volumes(answer: Json) -> dict[str, str]:
+    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
+    volumes = [mount for mount in answer.get("Mounts") or [] if mount.get("Type") == "volume" and mount.get("Name")]
+    return {mount["Destination"]: mount["Name"] for mount in volumes if mount["Destination"] not in asked}
 
 
 def _host_port(answer: Json) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
-from tagboat.core.image import Digest, ImageInfo, parse_digest
+from tagboat.core.image import Digest, ImageInfo, parse_digest, volume_paths
 from tagboat.registry.failures import parse_json
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -122,6 +122,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         labels=MappingProxyType(labels),
         has_healthcheck=_has_healthcheck(_mapping(config.get("Healthcheck")).get("Test")),
         created=_created(decoded.get("created")),
+        volumes=volume_paths(_mapping(config.get("Volumes"))),
     )
 
 

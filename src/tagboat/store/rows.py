@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.catalog import Project, Registry, Stage, Strategy
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
@@ -39,11 +39,14 @@ class SealedRows:
 
     def of_stage(self, stage: Stage) -> dict[str, Any]:
         """The row of a stage."""
-        return to_row(stage) | {"run": self._seal_run(stage.run, _run_place("stage", stage.id))}
+        run = self._seal_run(stage.run, _run_place("stage", stage.id))
+        return to_row(stage) | _strategy_row(stage.strategy) | {"run": run}
 
     def stage(self, row: Mapping[str, Any]) -> Stage:
         """The stage of a row."""
-        return Stage(**{**row, "run": self._open_run(row["run"], _run_place("stage", row["id"]))})
+        run = self._open_run(row["run"], _run_place("stage", row["id"]))
+        values = {name: value for name, value in row.items() if name != "strategy_given"}
+        return Stage(**{**values, "strategy": _strategy(row), "run": run})
 
     def of_registry(self, registry: Registry) -> dict[str, Any]:
         """The row of a registry, which has its host besides, to be found by."""
@@ -95,6 +98,16 @@ class SealedRows:
 
     def _open_signature(self, sealed: bytes, place: str) -> Signature:
         return _decode_signature(self._cipher.open(sealed, place))
+
+
+def _strategy_row(strategy: Strategy | None) -> dict[str, object]:
+    """A strategy of None is `rolling` to servers that know no other word for it."""
+    return {"strategy": strategy or Strategy.ROLLING, "strategy_given": strategy is not None}
+
+
+def _strategy(row: Mapping[str, Any]) -> Strategy | None:
+    strategy: Strategy = row["strategy"]
+    return strategy if row["strategy_given"] or strategy is not Strategy.ROLLING else None
 
 
 def _run_place(kind: str, key: str) -> str:

@@ -180,6 +180,8 @@ stages = Table(
     Column("run", LargeBinary),
     Column("domains", _json_tuple(), nullable=False),
     Column("strategy", Coded(str, Strategy), nullable=False, server_default=text("'rolling'")),
+    # Without it, `rolling` is what servers of old wrote where nobody had said anything.
+    Column("strategy_given", Boolean, nullable=False, server_default=text("false")),
     Column("health_timeout_s", Integer, nullable=False),
     Column("healthcheck_host", Text, nullable=False, server_default=text("''")),
     Column("healthcheck_request_timeout_s", Integer, nullable=False, server_default=text("5")),
@@ -187,6 +189,8 @@ stages = Table(
     Column("drain_timeout_s", Integer, nullable=False),
     Column("ttl_h", Integer),
     Column("held", Boolean, nullable=False),
+    Column("image_volumes", _json_tuple(), nullable=False, server_default=text("'[]'")),
+    Column("adopted_volumes", _json(), nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
     # Few of them have one, and each sweep asks which.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tagboat.api import patterns, run_values
+from tagboat.api import host_values, patterns, run_values, values
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import MAX_NAME_LENGTH, parse_image_name, parse_image_ref, parse_tag
 from tagboat.core.image_glob import parse_image_glob
@@ -47,6 +47,14 @@ VOLUME = _run_value(run_values.Volumes, lambda text: {text: "/data"})
 FILE_NAME = _run_value(run_values.SecretFiles, lambda text: {text: ""})
 NETWORK = _run_value(run_values.Networks, lambda text: [text])
 LABEL = _run_value(run_values.Labels, lambda text: {text: ""})
+ENV_NAME = _run_value(values.Env, lambda text: {text: ""})
+EXTRA_HOST = _run_value(host_values.ExtraHosts, lambda text: {text: "::1"})
+EXTRA_ADDRESS = _run_value(host_values.ExtraHosts, lambda text: {"db": text})
+TMPFS_OPTIONS = _run_value(host_values.Tmpfs, lambda text: {"/tmp": text})  # noqa: S108 - in the container
+CAPABILITY = _run_value(host_values.Capabilities, lambda text: [text])
+BIND = _run_value(host_values.Binds, lambda text: [text])
+DEVICE = _run_value(host_values.Devices, lambda text: [text])
+PUBLISHED = _run_value(host_values.Publish, lambda text: [text])
 
 
 def _python(pattern: str) -> str:
@@ -74,6 +82,14 @@ GRAMMARS: list[tuple[str, Callable[[str], object], int]] = [
     (patterns.FILE_NAME, FILE_NAME, 255),
     (patterns.NETWORK, NETWORK, 128),
     (patterns.LABEL, LABEL, 128),
+    (patterns.ENV_NAME, ENV_NAME, 255),
+    (patterns.EXTRA_HOST, EXTRA_HOST, 253),
+    (patterns.EXTRA_ADDRESS, EXTRA_ADDRESS, 64),
+    (patterns.TMPFS_OPTIONS, TMPFS_OPTIONS, 255),
+    (host_values.CAPABILITY, CAPABILITY, 64),
+    (patterns.BIND, BIND, 255),
+    (patterns.DEVICE, DEVICE, 255),
+    (patterns.PUBLISHED, PUBLISHED, 64),
 ]
 
 
@@ -102,6 +118,13 @@ def test_what_fits_is_accepted(pattern: str, parse: Callable[[str], object], lon
         (patterns.FILE_NAME, ["tls.key", ".env", "id_ed25519", "a-b.c"]),
         (patterns.NETWORK, ["backend", "db_1", "hosts"]),
         (patterns.LABEL, ["traefik.enable", "com.example/x", "tagboat"]),
+        (patterns.ENV_NAME, ["A", "discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"]),
+        (patterns.EXTRA_HOST, ["db", "host.docker.internal", "my_db"]),
+        (patterns.EXTRA_ADDRESS, ["host-gateway", "10.0.0.1", "255.255.255.255"]),
+        (patterns.TMPFS_OPTIONS, ["", "size=64m", "size=50%,mode=1777,uid=1000,noexec", "rw"]),
+        (host_values.CAPABILITY, ["NET_ADMIN", "CAP_SYS_PTRACE"]),
+        (patterns.BIND, ["/srv/data:/data", "/srv/a:/a:ro"]),
+        (patterns.PUBLISHED, ["5353:53/udp", "0.0.0.0:80:8080", "65535:1/tcp"]),
     ],
 )
 def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
@@ -135,6 +158,18 @@ def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
         (patterns.FILE_NAME, FILE_NAME, ["", ".", "..", "../a", "a/b", "a..b", "a.", "..a"]),
         (patterns.NETWORK, NETWORK, ["host", "none", "bridge", "default", "-a", "container:a"]),
         (patterns.LABEL, LABEL, ["tagboat.managed", "a b", "a=b", "", "ü"]),
+        (patterns.ENV_NAME, ENV_NAME, ["", "A=B", "=", "A\0"]),
+        (patterns.EXTRA_HOST, EXTRA_HOST, ["", "-a", "a b", "a:b", "a."]),
+        (patterns.EXTRA_ADDRESS, EXTRA_ADDRESS, ["", "10.0.0", "10.0.0.256", "host", "db.example.com"]),
+        (patterns.TMPFS_OPTIONS, TMPFS_OPTIONS, ["size=", "mode=9", "dev", "suid", "size=1m,", ",size=1m", "bind"]),
+        (
+            host_values.CAPABILITY,
+            CAPABILITY,
+            ["ALL", "SYS_ADMIN", "CAP_SYS_MODULE", "FOO", "", "SYS_RAWIO", "DAC_READ_SEARCH"],
+        ),
+        (patterns.BIND, BIND, ["/a", "a:/a", "/a:/proc", "/a:/run/secrets", "/a:/", "/a/../b:/b", "/a:/b:rx"]),
+        (patterns.DEVICE, DEVICE, ["", "dev/a", "/dev/a:rwm", "/dev/../a"]),
+        (patterns.PUBLISHED, PUBLISHED, ["80", "0:80", "80:65536", "80:80/sctp", "host:80:80"]),
         (patterns.IMAGE_WITHOUT_HOST, parse_image_name, ["Nginx", "a//b", "", "a/b@sha256:0", "_a"]),
     ],
 )

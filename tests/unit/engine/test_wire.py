@@ -7,6 +7,7 @@ import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.deploy import ContainerSpec
+from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, parse_image_name
 from tagboat.engine import wire
 
@@ -55,6 +56,73 @@ def test_what_is_said_is_passed_on() -> None:
 def test_volumes_are_the_engines_own_and_have_names() -> None:
     body = wire.create_body(replace(SPEC, volumes={"shop-data": "/data"}))
     assert body["HostConfig"]["Mounts"] == [{"Type": "volume", "Source": "shop-data", "Target": "/data"}]
+
+
+def test_volumes_are_made_with_labels() -> None:
+    body = wire.create_body(replace(SPEC, volumes={"shop-data": "/data"}, volume_labels={"whose": "shop"}))
+    assert body["HostConfig"]["Mounts"][0]["VolumeOptions"] == {"Labels": {"whose": "shop"}}
+
+
+@pytest.mark.parametrize(("entrypoint", "said"), [(None, None), ((), [""]), (("/init", "--"), ["/init", "--"])])
+def test_an_entrypoint_is_kept_cleared_or_set(entrypoint: tuple[str, ...] | None, said: list[str] | None) -> None:
+    assert wire.create_body(replace(SPEC, entrypoint=entrypoint)).get("Entrypoint") == said
+
+
+def test_what_is_given_of_the_machine() -> None:
+    host = wire.create_body(
+        replace(
+            SPEC,
+            tmpfs={"/cache": "size=1m"},
+            binds=(Bind("/srv/a", "/a", read_only=True),),
+            devices=(Device("/dev/a", "/dev/b", "r"),),
+            extra_hosts={"db": "::1", "gw": "host-gateway"},
+            shm_size=1 << 20,
+            init=False,
+            read_only=True,
+            cap_add=("NET_ADMIN",),
+        )
+    )["HostConfig"]
+    assert host["Tmpfs"] == {"/cache": "size=1m"}
+    assert host["Mounts"] == [{"Type": "bind", "Source": "/srv/a", "Target": "/a", "ReadOnly": True}]
+    assert host["Devices"] == [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"}]
+    assert host["ExtraHosts"] == ["db:::1", "gw:host-gateway"]
+    assert (host["ShmSize"], host["Init"], host["ReadonlyRootfs"], host["CapAdd"]) == (1 << 20, False, True, ["NET_ADMIN"])
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert "Privileged" not in host
+
+
+def test_further_ports_are_published_beside_its_own() -> None:
+    publish = (Published("0.0.0.0", 80, 8080), Published("127.0.0.1", 53, 53, "udp"))  # noqa: S104 - nothing listens
+    body = wire.create_body(replace(SPEC, port=8080, host_port=40000, publish=publish))
+    assert body["ExposedPorts"] == {"8080/tcp": {}, "53/udp": {}}
+    assert body["HostConfig"]["PortBindings"] == {
+        "8080/tcp": [
+            {"HostIp": "127.0.0.1", "HostPort": "40000"},
+            {"HostIp": "0.0.0.0", "HostPort": "80"},  # noqa: S104 - nothing listens
+        ],
+        "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}],
+    }
+
+
+def test_volumes_that_nobody_asked_for_are_told_from_others() -> None:
+    answer = {
+        "Id": "1",
+        "Name": "/web",
+        "State": {},
+        "HostConfig": {"Mounts": [{"Type": "volume", "Source": "mine", "Target": "/mine"}]},
+        "Mounts": [
+            {"Type": "volume", "Name": "mine", "Destination": "/mine"},
+            {"Type": "volume", "Name": "f00", "Destination": "/data"},
+            {"Type": "bind", "Source": "/srv", "Destination": "/srv"},
+        ],
+    }
+    assert wire.container_status(answer).unasked_volumes == {"/data": "f00"}
+    assert wire.container_status({"Id": "1", "Name": "/web", "State": {}, "Mounts": None}).unasked_volumes == {}
+
+
+def test_the_volumes_of_an_image() -> None:
+    assert wire.image_info({"Config": {"Volumes": {"/data/": {}, "/a": {}}}}, "nginx").volumes == ("/a", "/data")
+    assert wire.image_info({"Config": {"Volumes": None}}, "nginx").volumes == ()
 
 
 def test_limits() -> None:

@@ -181,3 +181,11 @@ def test_the_digest_is_that_of_the_reference() -> None:
 def test_a_configuration_that_is_none_is_an_error(body: bytes) -> None:
     with pytest.raises(RegistryProtocolError, match="r/x"):
         parse_config(body, A, "r/x")
+
+
+@pytest.mark.parametrize(
+    ("declared", "volumes"),
+    [({"/data": {}, "/a/": {}}, ("/a", "/data")), (None, ()), ({}, ()), (["/data"], ()), ({"data": {}}, ())],
+)
+def test_volumes(declared: object, volumes: tuple[str, ...]) -> None:
+    assert info({"Volumes": declared}).volumes == volumes

@@ -1,8 +1,11 @@
-"""How apps are run.
+"""How a stage's new instance takes over, where nobody has said it, and where the app's data is.
 
 Revision ID: 0007
 Revises: 0006
 """
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0007"
 down_revision = "0006"
@@ -11,4 +14,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Add columns, which older rows, and servers not yet brought up to date, leave at their defaults.
+
+    The `rolling` of older stages becomes "nobody has said": until now it could not be told from what somebody had said.
+    """
+    columns = (
+        sa.Column("strategy_given", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        sa.Column("image_volumes", sa.Text, nullable=False, server_default=sa.text("'[]'")),
+        sa.Column("adopted_volumes", sa.Text, nullable=False, server_default=sa.text("'{}'")),
+    )
+    for column in columns:
+        op.add_column("stages", column)

@@ -1,0 +1,124 @@
+"""What an app may be given of the machine: paths, devices and ports, as people write them."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tagboat.core.errors import InvalidValueError
+
+LOOPBACK = "127.0.0.1"
+_MAX_PORT = 65535
+_MAX_PATH = 255
+_PATH = re.compile(r"(?:/[^/:\x00-\x1f\x7f]+)+")
+_BIND = re.compile(r"(?P<source>/[^:]*):(?P<target>/[^:]*?)(?::(?P<mode>ro|rw))?")
+_DEVICE = re.compile(r"(?P<source>/[^:]*)(?::(?P<target>/[^:]*))?(?::(?P<rights>[rwm]{1,3}))?")
+_PUBLISHED = re.compile(
+    r"(?:(?P<ip>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):)?(?P<host>[0-9]{1,5}):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?"
+)
+_TAKEN = re.compile(r":([0-9]{1,5})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or directory of the machine, `source`, seen at `target` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the machine, seen at `target`; `rights` are of `r`, `w` and `m` (to make its node)."""
+
+    source: str
+    target: str
+    rights: str = "rwm"
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}:{self.rights}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port of the container reached at a fixed port of the machine, 1 to 65535 both; `protocol` is `tcp` or `udp`."""
+
+    host_ip: str
+    host_port: int
+    port: int
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        host = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip
+        return f"{host}:{self.host_port}:{self.port}/{self.protocol}"
+
+
+def parse_bind(text: str) -> Bind:
+    """Read `HOST_PATH:CONTAINER_PATH[:ro]`; raise InvalidValueError for what is none."""
+    found = _BIND.fullmatch(text)
+    if not found:
+        raise InvalidValueError("must be HOST_PATH:CONTAINER_PATH, with :ro after it where it is only to be read")
+    return Bind(_path(found["source"]), _path(found["target"]), found["mode"] == "ro")
+
+
+def parse_device(text: str) -> Device:
+    """Read `HOST_PATH[:CONTAINER_PATH[:rwm]]`; raise InvalidValueError for what is none."""
+    found = _DEVICE.fullmatch(text)
+    rights = (found and found["rights"]) or ""
+    if not found or (rights and not found["target"]) or len(set(rights)) < len(rights):
+        raise InvalidValueError("must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or that with a colon and some of rwm")
+    source = _path(found["source"])
+    in_order = "".join(right for right in "rwm" if right in (rights or "rwm"))
+    return Device(source, _path(found["target"]) if found["target"] else source, in_order)
+
+
+def parse_published(text: str) -> Published:
+    """Read `[HOST_IP:]HOST_PORT:PORT[/udp]`, on loopback unless it says so; raise InvalidValueError for what is none."""
+    found = _PUBLISHED.fullmatch(text)
+    if not found:
+        raise InvalidValueError("must be HOST_PORT:PORT, with HOST_IP: before it and /udp after it where wanted")
+    host_port, port = int(found["host"]), int(found["port"])
+    if not (0 < host_port <= _MAX_PORT and 0 < port <= _MAX_PORT):
+        raise InvalidValueError(f"has a port that is not from 1 to {_MAX_PORT}")
+    return Published(_ip(found["ip"] or LOOPBACK), host_port, port, found["protocol"] or "tcp")
+
+
+def published_port_in(complaint: str, publish: Sequence[str]) -> int | None:
+    """The port of `publish` that the engine's words about a taken port name, None where they name another."""
+    named = {int(port) for port in _TAKEN.findall(complaint)}
+    return next((port for port in (parse_published(text).host_port for text in publish) if port in named), None)
+
+
+def lies_within(path: str, root: str) -> bool:
+    """Whether `path` is `root` or below it; both are absolute and clean."""
+    return root in {path, "/"} or path.startswith(f"{root}/")
+
+
+def no_host_path(path: str) -> str:
+    """Refuse every path of the machine: nobody has allowed any."""
+    raise InvalidValueError(
+        f"{path} is a path of the server's machine, and none is allowed; whoever runs the server allows some with"
+        " TAGBOAT_BIND_ROOTS"
+    )
+
+
+def _path(text: str) -> str:
+    path = text[:-1] if len(text) > 1 and text.endswith("/") else text
+    if path == "/":
+        return path
+    if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
+        raise InvalidValueError(f"has a path that is not absolute, has an empty part, or over {_MAX_PATH} characters")
+    if {"..", "."} & set(path.split("/")):
+        raise InvalidValueError("has '..' or '.' in a path; write the path as it is, such as /srv/data")
+    return path
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidValueError(f"{text} is no IP address") from None

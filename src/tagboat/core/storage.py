@@ -1,0 +1,81 @@
+"""What an app keeps from one version to the next, and what follows from it for how a new version takes over."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from tagboat.core.catalog import Project, Stage, Strategy, run_config
+from tagboat.core.host_access import parse_bind
+from tagboat.core.run import RunConfig, RunOptions
+
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
+_LONGEST_SLUG = 40
+
+
+def volume_name(stage_id: str, name: str) -> str:
+    """The engine's name of a stage's volume: by the id, so that a change of names does not lose what is in it."""
+    return f"tagboat-{stage_id}-{name}"
+
+
+def image_volume_name(stage: Stage, path: str) -> str:
+    """The engine's name of the stage's volume for a VOLUME of its image. No name of a person's begins with a dot."""
+    slug = _NO_SLUG.sub("-", path.lower()).strip("-")[:_LONGEST_SLUG]
+    mark = hashlib.sha256(path.encode()).hexdigest()[:8]
+    return stage.adopted_volumes.get(path) or volume_name(stage.id, f".{slug}-{mark}")
+
+
+def lasting_paths(config: RunConfig) -> list[str]:
+    """The VOLUMEs of the image that nothing else is mounted on: what is there lasts in volumes of the stage by themselves."""
+    taken = mounted_paths(config.options)
+    return [path for path in config.image_volumes if path not in taken]
+
+
+def mounted_paths(options: RunOptions) -> set[str]:
+    """The paths in the container on which the options have something mounted."""
+    return {*options.volumes.values(), *options.tmpfs, *(parse_bind(text).target for text in options.binds)}
+
+
+def stage_volumes(stage: Stage, config: RunConfig) -> dict[str, str]:
+    """The paths of all volumes of the stage, by the engine's names of them."""
+    named = {volume_name(stage.id, name): path for name, path in config.options.volumes.items()}
+    return named | {image_volume_name(stage, path): path for path in lasting_paths(config)}
+
+
+def kept(config: RunConfig) -> list[str]:
+    """The paths in the container that instances of a stage share and may write to, in words fit for a person."""
+    binds = [bind.target for bind in map(parse_bind, config.options.binds) if not bind.read_only]
+    return [*config.options.volumes.values(), *lasting_paths(config), *binds]
+
+
+def strategy_in_force(stage: Stage, config: RunConfig) -> Strategy:
+    """How a new version takes over: as somebody has said, else by what the app keeps.
+
+    Two versions must not write to one volume at once, nor can they have one port. Where several tags are live side by side
+    none of them makes way.
+    """
+    if stage.strategy is not None:
+        return stage.strategy
+    cannot_overlap = bool(kept(config) or config.options.publish)
+    return Strategy.RECREATE if cannot_overlap and stage.max_instances == 1 else Strategy.ROLLING
+
+
+def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
+    """What will not go as one might think with what the app keeps, each with its mend."""
+    paths = ", ".join(kept(config))
+    if not paths or strategy_in_force(stage, config) is Strategy.RECREATE:
+        return []
+    if stage.max_instances > 1:
+        return [f"all instances of the stage, up to {stage.max_instances}, share what is at {paths}, and write to it at once"]
+    overlap = f"the strategy is rolling, so at each deploy old and new instance write at once to what is at {paths}"
+    return [f"{overlap}; with strategy null the old one stops first"]
+
+
+def stage_warnings(project: Project, stage: Stage) -> list[str]:
+    """The same as far as it is known before a deploy."""
+    return storage_warnings(stage, run_config(project, stage))
+
+
+def taken_over(config: RunConfig, stage: Stage, found: Mapping[str, str]) -> dict[str, str]:
+    """Of the volumes that the old container had by itself, those that the stage uses on from now, by path."""
+    used = mounted_paths(config.options)
+    return {path: name for path, name in found.items() if path not in used and path not in stage.adopted_volumes}

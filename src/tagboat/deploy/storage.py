@@ -1,0 +1,88 @@
+"""What the app keeps, made sure of before a deploy changes anything: which paths its image wants to last, and where."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import ContainerStatus, Deploy
+from tagboat.core.ports import Engine, Tx
+from tagboat.core.run import RunConfig
+from tagboat.core.storage import image_volume_name, lasting_paths, storage_warnings, taken_over
+from tagboat.deploy.journal import Journal
+from tagboat.deploy.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the app keeps its data: what the image declares, what the stage takes over by path, and both in words."""
+
+    image_volumes: tuple[str, ...]
+    adopted: Mapping[str, str]
+    words: tuple[str, ...] = ()
+
+    def of_stage(self, stage: Stage) -> Stage:
+        """The stage with this on record."""
+        adopted = {**stage.adopted_volumes, **self.adopted}
+        return replace(stage, image_volumes=self.image_volumes, adopted_volumes=adopted)
+
+    def of_config(self, config: RunConfig) -> RunConfig:
+        """The configuration with this in it."""
+        return replace(config, image_volumes=self.image_volumes)
+
+
+async def settle_storage(engine: Engine, journal: Journal, scene: Scene) -> tuple[Scene, str]:
+    """Find where the app's data is to be, and write it down before a container needs it; the scene after it, and the words.
+
+    A container that an earlier version of Tagboat made may have written into volumes that the engine made by itself: what
+    is in them is gone on with.
+    """
+    storage = _storage(scene, await _declared(engine, scene), [await engine.status(one.handle) for one in scene.others])
+    stage, config = storage.of_stage(scene.stage), storage.of_config(scene.config)
+    if (stage, config) != (scene.stage, scene.config):
+        await journal.advance(None, None, partial(_write_down, storage, config))
+        scene = await journal.scene()
+    return scene, "".join(f"; {words}" for words in storage.words)
+
+
+async def with_storage(engine: Engine, scene: Scene, old: ContainerStatus | None = None) -> tuple[Scene, Storage]:
+    """The scene in which the container of a live instance is made again in the place of `old`, and what is new of it."""
+    storage = _storage(scene, await _declared(engine, scene), [old])
+    return replace(scene, stage=storage.of_stage(scene.stage), config=storage.of_config(scene.config)), storage
+
+
+def keep_storage(stage_id: str, storage: Storage, tx: Tx) -> None:
+    """Write down what the stage takes over."""
+    tx.put_stage(storage.of_stage(tx.stage(stage_id)))
+
+
+async def _declared(engine: Engine, scene: Scene) -> tuple[str, ...]:
+    info = await engine.inspect_image(scene.image)
+    return scene.config.image_volumes if info is None else info.volumes
+
+
+def _storage(scene: Scene, declared: tuple[str, ...], old: Iterable[ContainerStatus | None]) -> Storage:
+    config = replace(scene.config, image_volumes=declared)
+    storage, left = Storage(declared, {}), []
+    for status in filter(None, old):  # the newest first: its data is what goes on
+        adopted = taken_over(config, storage.of_stage(scene.stage), status.unasked_volumes)
+        storage = replace(storage, adopted={**storage.adopted, **adopted})
+        left += [
+            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used any more"
+            for path, name in status.unasked_volumes.items()
+            if path not in adopted
+        ]
+    stage = storage.of_stage(scene.stage)
+    lasting = [f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}" for path in lasting_paths(config)]
+    return replace(storage, words=(*lasting, *left, *storage_warnings(stage, config)))
+
+
+def _named(stage: Stage, storage: Storage, path: str) -> str:
+    name = image_volume_name(stage, path)
+    return f"the volume {name} that the old container had" if path in storage.adopted else f"the stage's volume {name}"
+
+
+def _write_down(storage: Storage, config: RunConfig, tx: Tx, deploy: Deploy) -> Deploy:
+    keep_storage(deploy.stage_id, storage, tx)
+    tx.put_deploy_config(deploy.id, config)
+    return deploy
