@@ -23,6 +23,9 @@ HOLD_S = 120
 _LUA_FILE = "hold.lua"
 _UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
 _FINGERPRINT = "@FINGERPRINT@"
+_BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
+_HEADER_LINES = 500
+_MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
 _MAX_TRACKED = 20480  # more than there are host ports for instances
 
 
@@ -82,6 +85,9 @@ def _global(wanted: ConfigInput) -> str:
         "  # Without it HAProxy reserves memory for as many connections as the system allows files, which may be a billion.",
         "  fd-hard-limit 65536",
         "  hard-stop-after 24h",
+        "  # Heads of requests and answers up to 64 KiB, with room for what is added to them; cookies and tokens grow.",
+        f"  tune.bufsize {_BUFFER}",
+        f"  tune.http.maxhdr {_HEADER_LINES}",
     ]
     if wanted.run_as:
         lines += [f"  user {wanted.run_as}", f"  group {wanted.run_as}"]
@@ -103,6 +109,10 @@ defaults
   option idle-close-on-response
   option redispatch
   retries 3
+  # Events of a stream are small, and each counts when it comes: without it they wait up to 200 ms for more.
+  option http-no-delay
+  # An app hears that its client has gone, and a drain does not wait for nobody. Who half-closes while he waits counts as gone.
+  option abortonclose
   # A client's connection keeps its own to the app. Shared, each of the four tries could meet one that the app has just closed.
   http-reuse never"""
 
@@ -141,6 +151,12 @@ frontend web
   # Counted by port until the answer's last byte: this is how Tagboat knows when an instance has no more to do.
   http-request track-sc0 var(txn.way) table {IN_FLIGHT_TABLE}
   http-request set-dst-port var(txn.way)
+
+  # Whoever closes a connection keeps its port busy for a minute, and the engine's proxy, which would be it when a client
+  # leaves, has no more than some 28,000 of them to an app. So the app is to close after what may be a client's only request,
+  # and after each while many clients come and go.
+  http-request set-header Connection close if {{ http_first_req }} !{{ req.hdr(upgrade) -m found }}
+  http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} !{{ req.hdr(upgrade) -m found }}
   use_backend repeatable if {{ method GET HEAD OPTIONS }}
   default_backend once"""
 
