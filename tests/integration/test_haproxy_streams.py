@@ -64,7 +64,7 @@ async def test_an_event_of_a_stream_is_passed_on_as_it_comes(world: IngressWorld
         writer.write(b"0\r\n\r\n")
 
     async with serving(world, tell), asking(world, method=method) as reader, asyncio.timeout(_PATIENCE_S):
-        late = []
+        late: list[float] = []
         while len(late) < _EVENTS:
             line = await reader.readline()
             assert line, "the stream ended early"

@@ -352,6 +352,11 @@ async def test_an_address_that_is_taken_makes_the_name_unique_too(desk: Desk) ->
     assert push["project"]["name"] == "shop-app-2"
 
 
+async def test_names_that_come_to_one_address_are_told_apart(desk: Desk) -> None:
+    names = [(await desk.push_one(f"git.example.com/{path}:v1"))["project"]["name"] for path in ("a/my_app", "b/my-app")]
+    assert names == ["my_app", "my-app-2"]
+
+
 async def test_a_name_that_is_taken_is_made_unique(desk: Desk) -> None:
     names = [(await desk.push_one(f"git.example.com/{org}/app:v1"))["project"]["name"] for org in ("a", "b", "c")]
     assert names == ["app", "app-2", "app-3"]

@@ -221,7 +221,8 @@ class Ingress(Protocol):
     """Leads traffic to instances. `address` is the URL at which a stage answers, None where there is none.
 
     `lead` makes traffic follow exactly `routes` (each host once), and returns once the ingress has confirmed it: whoever
-    asks for a host that no route names is told that there is nothing, and requests under way end where they began.
+    asks for a host that no route names is told that there is nothing, and requests under way end where they began. A route
+    that cannot be, by its host or its port, is left out; of two for one host the first counts.
     `in_flight` is how many requests the instance on a loopback port is still answering, 0 for one that never had any.
     Both raise IngressUnavailableError; after it the routes in force are those of before, or some of each.
     """

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -11,7 +12,7 @@ from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, TagboatError
 from tagboat.core.lanes import lanes
-from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.naming import earlier_instance_host, earlier_stage_host, instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
 
@@ -23,8 +24,8 @@ _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
 """So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
 _Claim = tuple[int, datetime]
-"""What a claim to a host goes by: whose it is, and since when there has been the stage."""
-_OF_STAGE, _OF_INSTANCE = 0, 1
+"""What a claim to a host goes by: how the host is come by, and since when there has been the stage."""
+_OF_STAGE, _BY_SLUG, _OF_INSTANCE, _OF_EARLIER = range(4)
 
 log = structlog.get_logger("tagboat.traffic")
 
@@ -90,7 +91,8 @@ class Traffic:
 def routes(reader: Reader, base_domain: str) -> list[Route]:
     """A route for every host of every stage, and of its instances. Of two that claim one host, the older stage has it.
 
-    What is a stage's comes before what is an instance's.
+    What is a stage's comes before what is an instance's. What they have only since hosts are made of slugs, or had till then,
+    comes after what others have by their names as they are written.
     """
     live: dict[str, list[Instance]] = defaultdict(list)
     changing: set[str] = set()
@@ -104,9 +106,14 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
     found: dict[str, tuple[_Claim, Route]] = {}
     for project, stage in lanes(reader):
         running = live.get(stage.id, ())
-        of_stage = _stage_routes(project, stage, running, base_domain, restarts=stage.id in restarting)
-        _claim(found, (_OF_STAGE, stage.created_at), of_stage)
-        _claim(found, (_OF_INSTANCE, stage.created_at), _instance_routes(project, stage, running, base_domain))
+        by_name, *by_domain = _stage_routes(project, stage, running, base_domain, restarts=stage.id in restarting)
+        earlier = replace(by_name, host=earlier_stage_host(project.name, stage.name, base_domain))
+        _claim(found, (_OF_STAGE if earlier == by_name else _BY_SLUG, stage.created_at), [by_name])
+        _claim(found, (_OF_STAGE, stage.created_at), by_domain)
+        _claim(found, (_OF_INSTANCE, stage.created_at), _instance_routes(project, stage, running, instance_host, base_domain))
+        _claim(found, (_OF_EARLIER, stage.created_at), [earlier])
+        of_instances = _instance_routes(project, stage, running, earlier_instance_host, base_domain)
+        _claim(found, (_OF_EARLIER, stage.created_at), of_instances)
     return [route for _, route in found.values()]
 
 
@@ -119,16 +126,17 @@ def _claim(found: dict[str, tuple[_Claim, Route]], claim: _Claim, wanted: Iterab
 
 def _stage_routes(
     project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, *, restarts: bool
-) -> Iterator[Route]:
+) -> list[Route]:
     if live:
         way, port = Way.OPEN, live[0].host_port
     else:
         way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
-    for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
-        yield Route(host, way, port)
+    return [Route(host, way, port) for host in (stage_host(project.name, stage.name, base_domain), *stage.domains)]
 
 
-def _instance_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str) -> Iterator[Route]:
+def _instance_routes(
+    project: Project, stage: Stage, live: Sequence[Instance], host: Callable[[str, str, str, str], str], base_domain: str
+) -> Iterator[Route]:
     if stage.max_instances > 1:
         for instance in live:
-            yield Route(instance_host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)
+            yield Route(host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)

@@ -6,7 +6,7 @@ changes one entry of it, without a reload. docs/decisions/0007-haproxy-by-map.md
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +59,7 @@ class HaproxyIngress:
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
+        self._refused: Sequence[str] = []
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -95,8 +96,9 @@ class HaproxyIngress:
             await self._next_look()
 
     async def lead(self, routes: Collection[Route]) -> None:
-        """Make traffic follow exactly `routes`. Raises InvalidValueError for a host that is none or named twice."""
-        wanted = routing_map(routes)
+        """Make traffic follow exactly `routes`; those that cannot be are left out, and the log says so."""
+        wanted, refused = routing_map(routes)
+        self._say_refused(refused)
         async with self._turn, self._waking():
             make_directory(self._directory)
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
@@ -104,6 +106,12 @@ class HaproxyIngress:
             self._wanted = wanted
             await self._keeper.keep(self._wanted)
             await self._follow(wanted)
+
+    def _say_refused(self, refused: Sequence[str]) -> None:
+        if refused != self._refused:
+            for why in refused:
+                log.warning("route left out", action="ingress", reason=why)
+        self._refused = refused
 
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""

@@ -55,7 +55,7 @@ class MemoryIngress:
     async def lead(self, routes: Collection[Route]) -> None:
         """Take over the routes."""
         self._fail_if_told("lead")
-        wanted = routing_map(routes)
+        wanted, _ = routing_map(routes)
         self.journal.append(wanted)
         async with self._changed:
             self._routes = wanted

@@ -1,9 +1,8 @@
 """Routes as HAProxy's map holds them, and the commands that lead from one map to another. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from tagboat.core.errors import InvalidValueError
 from tagboat.core.route import Route, Way
 from tagboat.ingress.config import MAP_FILE
 
@@ -15,26 +14,28 @@ RoutingMap = Mapping[str, str]
 """Host to a port in digits, `held` or `none`."""
 
 
-def routing_map(routes: Collection[Route]) -> RoutingMap:
-    """The map for `routes`. Raises InvalidValueError for a host that is none or named twice, and for a port that is none."""
+def routing_map(routes: Collection[Route]) -> tuple[RoutingMap, Sequence[str]]:
+    """The map for those routes that can be, and what is wrong with each of the others, which must not stop all the rest."""
     made: dict[str, str] = {}
+    refused = []
     for route in routes:
-        if not _HOST.fullmatch(route.host):
-            raise InvalidValueError(f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_'")
-        if route.host in made:
-            raise InvalidValueError(f"two routes claim the host {route.host}")
-        made[route.host] = _value(route)
-    return made
+        why = _refusal(route) or (f"two routes claim the host {route.host}" if route.host in made else None)
+        if why:
+            refused.append(why)
+        else:
+            made[route.host] = str(route.port) if route.way is Way.OPEN else route.way.value
+    return made, refused
 
 
-def _value(route: Route) -> str:
-    if route.way is not Way.OPEN:
-        return route.way.value
-    if not 0 < route.port <= _MAX_PORT:
-        raise InvalidValueError(
-            f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+def _refusal(route: Route) -> str | None:
+    if not _HOST.fullmatch(route.host):
+        return (
+            f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_', at most 253; "
+            "shorten the name of its project or stage"
         )
-    return str(route.port)
+    if route.way is Way.OPEN and not 0 < route.port <= _MAX_PORT:
+        return f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+    return None
 
 
 def map_file(wanted: RoutingMap) -> str:

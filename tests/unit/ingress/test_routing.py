@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagboat.core.errors import InvalidValueError
 from tagboat.core.route import Route, Way
 from tagboat.ingress.routing import changes, map_file, parse_shown_map, routing_map
 
@@ -12,28 +11,30 @@ MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]
 
 def test_a_map_says_where_each_host_leads() -> None:
     routes = [Route("b.localhost", Way.OPEN, 20001), Route("a.localhost", Way.HELD), Route("c_1.localhost", Way.NONE)]
-    assert map_file(routing_map(routes)) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
+    assert map_file(routing_map(routes)[0]) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
 
 
 def test_no_routes_are_an_empty_file() -> None:
-    assert map_file(routing_map([])) == ""
+    assert map_file(routing_map([])[0]) == ""
 
 
 @pytest.mark.parametrize("host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"])
 def test_what_cannot_be_a_host(host: str) -> None:
-    with pytest.raises(InvalidValueError, match="cannot be a route's host"):
-        routing_map([Route(host, Way.NONE)])
+    made, refused = routing_map([Route("a", Way.NONE), Route(host, Way.NONE), Route("b", Way.NONE)])
+    assert made == {"a": "none", "b": "none"}
+    assert ["cannot be a route's host" in why for why in refused] == [True]
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
 def test_what_cannot_be_a_port(port: int) -> None:
-    with pytest.raises(InvalidValueError, match=f"leads to port {port}"):
-        routing_map([Route("a", Way.OPEN, port)])
+    made, refused = routing_map([Route("a", Way.OPEN, port), Route("b", Way.OPEN, 1)])
+    assert made == {"b": "1"}
+    assert [f"leads to port {port}" in why for why in refused] == [True]
 
 
 def test_a_host_is_claimed_once() -> None:
-    with pytest.raises(InvalidValueError, match="two routes claim the host a"):
-        routing_map([Route("a", Way.NONE), Route("a", Way.NONE)])
+    made, refused = routing_map([Route("a", Way.NONE), Route("a", Way.HELD)])
+    assert (made, refused) == ({"a": "none"}, ["two routes claim the host a"])
 
 
 def test_haproxys_answer() -> None:
