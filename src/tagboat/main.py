@@ -35,7 +35,7 @@ from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
-from tagboat.engine.probe import LoopbackProbe
+from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.http_server import BACKLOG, HttpServer
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
@@ -106,7 +106,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
     traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
-    parts = Parts(store, engine, registry, LoopbackProbe(), free_loopback_port, clock, installation, tally, traffic)
+    parts = Parts(store, engine, registry, ProtocolProbe(), free_loopback_port, clock, installation, tally, traffic)
     worker = Worker(parts, data_dir.replica)
     poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
     webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)

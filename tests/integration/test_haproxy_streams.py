@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tagboat.core.route import Route, Way
+from tests.support import loopback
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import App, Client, ask, open_websocket
 
@@ -20,7 +21,6 @@ _EVENTS = 40
 _EACH_S = 0.03
 _LATE_S = 0.02
 _PATIENCE_S = 10.0
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
@@ -30,25 +30,12 @@ async def world(tmp_path: Path) -> AsyncIterator[IngressWorld]:
 
 
 @contextlib.asynccontextmanager
-async def serving(world: IngressWorld, serve: Serve) -> AsyncIterator[int]:
+async def serving(world: IngressWorld, serve: loopback.Serve) -> AsyncIterator[int]:
     """An app that treats each connection so, and the way to it; its port."""
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the test's to notice, at the other end
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=256 * KIB)
-    try:
-        port = server.sockets[0].getsockname()[1]
+    async with loopback.serving(serve) as port:
         await world.ingress.lead([Route(HOST, Way.OPEN, port)])
         yield port
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

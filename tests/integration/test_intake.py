@@ -299,11 +299,11 @@ async def test_an_unknown_image_becomes_a_project_with_a_stage_dev(desk: Desk) -
 
 
 async def test_the_images_labels_win(desk: Desk) -> None:
-    labels = {"tagboat.port": "9999", "tagboat.healthcheck": "/ready"}
+    labels = {"tagboat.port": "9999", "tagboat.healthcheck": "/ready", "tagboat.protocol": "h2c"}
     desk.inspector.info = ImageInfo(tcp_ports=(80,), has_healthcheck=True, labels=labels)
     result = await desk.push_one(f"{NAME}:v1")
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
-    assert (project.port, project.healthcheck) == (9999, "/ready")
+    assert (project.port, project.healthcheck, project.protocol) == (9999, "/ready", "h2c")
 
 
 @pytest.mark.parametrize("error", [RegistryNotFoundError("no such image"), EngineUnavailableError("no engine")])

@@ -11,6 +11,7 @@ from tagboat.api.bodies import Answer, Asked, unset, write_only
 from tagboat.api.run_schemas import RunAsked, RunShown
 from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class ProjectAsked(RunAsked):
     image: values.Image
     port: values.Port = unset()
     healthcheck: values.Healthcheck = unset()
+    protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -73,6 +75,7 @@ class ProjectChange(RunAsked):
     image: values.Image = unset()
     port: values.Port = unset()
     healthcheck: values.Healthcheck = unset()
+    protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -93,6 +96,7 @@ class Project(RunShown):
     image: str
     port: int
     healthcheck: str
+    protocol: AppProtocol
     env: Mapping[str, str]
     registry: str | None
     poll: Poll

@@ -32,6 +32,7 @@ class Views:
             image=str(project.image),
             port=project.port,
             healthcheck=project.healthcheck,
+            protocol=project.protocol,
             env=project.env,
             registry=project.registry_id,
             poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),

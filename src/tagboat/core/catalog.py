@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
@@ -46,6 +47,7 @@ class Project:
     """One image that is deployed.
 
     `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty;
+    `protocol` is how the app is spoken to at that port;
     `inspected` is False until somebody, or the image itself, has said what `port` and `healthcheck` are.
     """
 
@@ -54,6 +56,7 @@ class Project:
     image: ImageName
     port: int = 0
     healthcheck: str = ""
+    protocol: AppProtocol = AppProtocol.HTTP
     env: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = NO_OPTIONS
     registry_id: str | None = None
@@ -133,6 +136,7 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
     return RunConfig(
         port=project.port,
         healthcheck=project.healthcheck,
+        protocol=project.protocol,
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.image import Digest
+from tagboat.core.protocol import AppProtocol
 
 
 class Trigger(StrEnum):
@@ -169,7 +170,7 @@ class Instance:
     """One container that serves one tag of a stage.
 
     `host_port` is the loopback port it is published on, 0 for none; `fingerprint` is that of the
-    configuration it was started with.
+    configuration it was started with, `protocol` how it is spoken to at its port.
     """
 
     id: str
@@ -184,11 +185,13 @@ class Instance:
     fingerprint: str
     started_at: datetime
     stopped_at: datetime | None = None
+    protocol: AppProtocol = AppProtocol.HTTP
 
     @property
     def url(self) -> str | None:
         """Its own loopback address, None when it listens on nothing."""
-        return f"http://127.0.0.1:{self.host_port}" if self.host_port else None
+        scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
+        return f"{scheme}://127.0.0.1:{self.host_port}" if self.host_port else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from tagboat.core.deploy import ContainerSpec, ContainerStatus, Deploy, DeploySt
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport, PollState, RegistryBackoff
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 from tagboat.core.route import Route
 from tagboat.core.run import RunConfig
@@ -200,10 +201,15 @@ class Engine(Protocol):
 
 
 class Probe(Protocol):
-    """Asks an instance on its loopback port whether it answers. Never raises: None is a yes, a text says why not."""
+    """Asks an instance on its loopback port whether it answers. Never raises: None is a yes, a text says why not.
+
+    `ask` does so in any protocol. `spoken` is what is spoken at a port where HTTP/1.1 is not, None where nothing says so.
+    """
 
     async def http(self, port: int, path: str) -> str | None: ...
     async def tcp(self, port: int) -> str | None: ...
+    async def ask(self, protocol: AppProtocol, port: int, path: str, host: str = ..., limit_s: float = ...) -> str | None: ...
+    async def spoken(self, port: int) -> AppProtocol | None: ...
 
 
 class Polls(Protocol):

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from tagboat.core.protocol import AppProtocol
+
 RELEASE_TIMEOUT_S = 3600
 """Seconds that a release command may run where nobody has said otherwise."""
 
@@ -66,11 +68,14 @@ class RunConfig:
     healthcheck: str
     env: Mapping[str, str]
     options: RunOptions = NO_OPTIONS
+    protocol: AppProtocol = AppProtocol.HTTP
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when the configuration of the containers does."""
         parts = {"port": self.port, "env": dict(self.env)}
+        if self.protocol is not AppProtocol.HTTP:
+            parts["protocol"] = self.protocol
         if self.options != NO_OPTIONS:
             parts["options"] = asdict(self.options)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

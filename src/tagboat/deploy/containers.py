@@ -62,6 +62,7 @@ class Containers:
         for _ in range(_PORT_TRIES):
             host_port = self._parts.free_port(taken) if config.port else 0
             instance = replace(instance, host_port=host_port, fingerprint=config.fingerprint, started_at=self._parts.clock())
+            instance = replace(instance, protocol=config.protocol)
             await self._journal.put_instance(instance, new=new, config=config)
             new = False
             try:

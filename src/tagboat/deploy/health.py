@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from tagboat.core.deploy import Instance
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.ports import Engine, Probe
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.run import RunConfig
 from tagboat.deploy.gate import Judgement, Verdict, judge
 
@@ -69,5 +70,7 @@ class Health:
         if healthcheck.startswith("/"):
             if not port:
                 raise DeployFailedError("the healthcheck is a path, but the project has no port to ask it at; set the port")
+            if self._config.protocol is not AppProtocol.HTTP:
+                return await self._probe.ask(self._config.protocol, port, healthcheck)
             return await self._probe.http(port, healthcheck)
         return await self._probe.tcp(port) if port and healthcheck != "image" else None

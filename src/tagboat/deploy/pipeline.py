@@ -31,6 +31,7 @@ from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
+from tagboat.deploy.speech import asked_in_http, with_protocol
 
 T = TypeVar("T")
 CANCELLED = "cancelled"
@@ -54,6 +55,7 @@ class Pipeline:
         self._finished: Step | None = None
         self._at: StepName | None = None
         self._engine_left = False
+        self._warning = ""
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -89,7 +91,7 @@ class Pipeline:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._end(DeployStatus.SUCCEEDED, f"{deploy.tag} is live")
+            await self._end(DeployStatus.SUCCEEDED, "; ".join(filter(None, (f"{deploy.tag} is live", self._warning))))
         except _AlreadyLiveError:
             await self._end(DeployStatus.SUCCEEDED, "already live")
         except CalledOffError:
@@ -213,8 +215,9 @@ class Pipeline:
     async def _check(self) -> Step:
         scene = await self._journal.scene()
         await self._wake(scene)
-        reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
-        return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
+        gate = self._health(scene).until_healthy(scene.stage.health_timeout_s)
+        reason, self._warning = await asked_in_http(self._parts.probe, scene, gate)
+        return Step(StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning))))
 
     async def _wake(self, scene: Scene) -> None:
         """Start the new container again if the engine has been away: had it been restarted, it would have ended them all."""
@@ -344,4 +347,5 @@ async def _forget(_last_words: str) -> None:
 
 def _filled(info: ImageInfo, project: Project) -> Project:
     """The project, completed with what its image says; a healthcheck that somebody gave stays."""
-    return replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)
+    filled = replace(project, port=port_of(info), healthcheck=project.healthcheck or healthcheck_of(info), inspected=True)
+    return with_protocol(filled, info)

@@ -128,10 +128,15 @@ def _stage_routes(
     project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, *, restarts: bool
 ) -> list[Route]:
     if live:
-        way, port = Way.OPEN, live[0].host_port
+        by_name = _to(live[0], stage_host(project.name, stage.name, base_domain))
     else:
-        way, port = (Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE), 0
-    return [Route(host, way, port) for host in (stage_host(project.name, stage.name, base_domain), *stage.domains)]
+        way = Way.HELD if restarts and stage.strategy is Strategy.RECREATE else Way.NONE
+        by_name = Route(stage_host(project.name, stage.name, base_domain), way)
+    return [by_name, *(replace(by_name, host=domain) for domain in stage.domains)]
+
+
+def _to(instance: Instance, host: str) -> Route:
+    return Route(host, Way.OPEN, instance.host_port, instance.protocol)
 
 
 def _instance_routes(
@@ -139,4 +144,4 @@ def _instance_routes(
 ) -> Iterator[Route]:
     if stage.max_instances > 1:
         for instance in live:
-            yield Route(host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)
+            yield _to(instance, host(project.name, stage.name, instance.tag, base_domain))

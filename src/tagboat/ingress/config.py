@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tagboat.core.errors import SettingsError
 from tagboat.ingress import pages
+from tagboat.ingress.backends import backends
 
 CONFIG_FILE = "haproxy.cfg"
 MAP_FILE = "routes.map"
@@ -34,7 +35,8 @@ class ConfigInput:
     """What the text depends on.
 
     `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are believed; `run_as` is the
-    system user that HAProxy becomes, None to stay who it is; `lua` is whether HAProxy was built with it; `hold_s` is how many
+    system user that HAProxy becomes, None to stay who it is; `lua` and `tls` are whether HAProxy was built with them;
+    `hold_s` is how many
     seconds a held request waits at most.
     """
 
@@ -42,6 +44,7 @@ class ConfigInput:
     trusted: tuple[str, ...] = TRUSTED_FRONTS
     run_as: str | None = None
     lua: bool = True
+    tls: bool = True
     hold_s: int = HOLD_S
 
 
@@ -72,7 +75,7 @@ def render(wanted: ConfigInput) -> RenderedConfig:
 
 
 def _config(wanted: ConfigInput) -> str:
-    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), _BACKENDS))
+    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), backends(tls=wanted.tls), _COUNTS))
 
 
 _HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
@@ -125,7 +128,7 @@ def _frontend(wanted: ConfigInput) -> str:
 frontend web
   bind {_address(wanted.listen)}
 
-  # Where to: the map says a port, `held` or `none`.
+  # Where to: the map says PORT or PORT/PROTOCOL, `held` or `none`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) var(txn.host),map_str({MAP_FILE},unknown) if {{ var(txn.host) -m found }}{hold}
@@ -148,31 +151,27 @@ frontend web
   http-request add-header X-Forwarded-For %[src] unless {{ var(txn.for) -m found }}
   http-request set-header X-Forwarded-For "%[var(txn.for)], %[src]" if {{ var(txn.for) -m found }}
 
+  http-request set-var(txn.port) var(txn.way),word(1,/)
+  http-request set-var(txn.protocol) var(txn.way),word(2,/)
+
   # Counted by port until the answer's last byte: this is how Tagboat knows when an instance has no more to do.
-  http-request track-sc0 var(txn.way) table {IN_FLIGHT_TABLE}
-  http-request set-dst-port var(txn.way)
+  http-request track-sc0 var(txn.port) table {IN_FLIGHT_TABLE}
+  http-request set-dst-port var(txn.port)
 
   # Whoever closes a connection keeps its port busy for a minute, and the engine's proxy, which would be it when a client
   # leaves, has no more than some 28,000 of them to an app. So the app is to close after what may be a client's only request,
   # and after each while many clients come and go.
   http-request set-header Connection close if {{ http_first_req }} !{{ req.hdr(upgrade) -m found }}
   http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} !{{ req.hdr(upgrade) -m found }}
-  use_backend repeatable if {{ method GET HEAD OPTIONS }}
+  acl repeatable method GET HEAD OPTIONS
+  use_backend h2c if {{ var(txn.protocol) -m str h2c }}
+  use_backend repeatable_https if {{ var(txn.protocol) -m str https }} repeatable
+  use_backend once_https if {{ var(txn.protocol) -m str https }}
+  use_backend repeatable if repeatable
   default_backend once"""
 
 
-_BACKENDS = f"""\
-# An app may close an idle connection just as the next request comes over it. What can be repeated is sent again on a new one.
-backend repeatable
-  retry-on conn-failure empty-response
-  server app 127.0.0.1:+0
-
-# What must not happen twice gets a new connection each, on which that cannot happen.
-backend once
-  option http-server-close
-  retry-on conn-failure
-  server app 127.0.0.1:+0
-
+_COUNTS = f"""\
 backend {IN_FLIGHT_TABLE}
   stick-table type string len 5 size {_MAX_TRACKED} expire 1m store conn_cur
 """

@@ -31,11 +31,12 @@ _VERSION = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """An installed HAProxy that can be used; `lua` is whether it can hold requests."""
+    """An installed HAProxy that can be used; `lua` is whether it can hold requests, `tls` whether it can speak TLS to apps."""
 
     path: str
     version: str
     lua: bool
+    tls: bool
 
 
 def parse_version_text(path: str, text: str) -> Program:
@@ -45,7 +46,7 @@ def parse_version_text(path: str, text: str) -> Program:
         raise SettingsError(f"{path} is no HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
         raise SettingsError(f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it")
-    return Program(path, match[1], lua="Built with Lua" in text)
+    return Program(path, match[1], lua="Built with Lua" in text, tls="+OPENSSL" in text)
 
 
 async def find_program(name: str) -> Program:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
 from tagboat.ingress.config import MAP_FILE
 
@@ -11,7 +12,7 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _MAX_PORT = 65535
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits, `held` or `none`."""
+"""Host to a port in digits (`PORT/PROTOCOL` where that is not `http`), `held` or `none`."""
 
 
 def routing_map(routes: Collection[Route]) -> tuple[RoutingMap, Sequence[str]]:
@@ -23,8 +24,14 @@ def routing_map(routes: Collection[Route]) -> tuple[RoutingMap, Sequence[str]]:
         if why:
             refused.append(why)
         else:
-            made[route.host] = str(route.port) if route.way is Way.OPEN else route.way.value
+            made[route.host] = _value(route)
     return made, refused
+
+
+def _value(route: Route) -> str:
+    if route.way is not Way.OPEN:
+        return route.way.value
+    return str(route.port) if route.protocol is AppProtocol.HTTP else f"{route.port}/{route.protocol.value}"
 
 
 def _refusal(route: Route) -> str | None:

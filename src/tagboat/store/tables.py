@@ -28,6 +28,7 @@ from sqlalchemy.types import TypeDecorator
 from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
 from tagboat.core.image import ImageName
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Verdict
 from tagboat.core.tags import parse_tag_pattern
 
@@ -148,6 +149,7 @@ projects = Table(
     Column("run", LargeBinary),  # sealed: there are secrets among it
     Column("registry_id", String, ForeignKey("registries.id")),
     Column("inspected", Boolean, nullable=False),
+    Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -245,6 +247,7 @@ instances = Table(
     Column("fingerprint", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("stopped_at", Instant),
+    Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
     Index(None, "state"),

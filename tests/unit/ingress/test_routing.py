@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
 from tagboat.ingress.routing import changes, map_file, parse_shown_map, routing_map
 
@@ -23,6 +24,11 @@ def test_what_cannot_be_a_host(host: str) -> None:
     made, refused = routing_map([Route("a", Way.NONE), Route(host, Way.NONE), Route("b", Way.NONE)])
     assert made == {"a": "none", "b": "none"}
     assert ["cannot be a route's host" in why for why in refused] == [True]
+
+
+def test_what_is_no_http_has_its_protocol_beside_its_port() -> None:
+    routes = [Route(protocol.value, Way.OPEN, 20001, protocol) for protocol in AppProtocol]
+    assert map_file(routing_map(routes)[0]) == "h2c 20001/h2c\nhttp 20001\nhttps 20001/https\n"
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
