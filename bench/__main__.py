@@ -1,10 +1,10 @@
-"""`python -m bench`: all measurements in about seven minutes. Needs a Docker engine and the programs of `make test`."""
+"""`python -m bench`: all measurements in about eleven minutes. Needs a Docker engine and the programs of `make test`."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import deploys_under_load, idle, poll_requests, poll_scale, push_time, webhook_flood, webhook_rate
+from bench import deploys_under_load, fronts, idle, poll_requests, poll_scale, push_time, webhook_flood, webhook_rate
 from bench.rig import BenchError
 
 
@@ -26,6 +26,8 @@ def main() -> int:
             webhook_flood.measure(folder)
             print("Twenty deploys under load, through the ingress", flush=True)
             deploys_under_load.measure(folder)
+            print("A minute of requests to one app, each way in", flush=True)
+            fronts.measure(folder)
             print("Start and rest", flush=True)
             idle.measure(folder, used)
         except BenchError as error:

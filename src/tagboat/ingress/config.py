@@ -104,7 +104,8 @@ defaults
   mode http
   timeout connect 5s
   timeout http-request 15s
-  timeout http-keep-alive 60s
+  # Longer than fronts keep an idle connection (Caddy two minutes): who closes first must be the one that sends requests.
+  timeout http-keep-alive 150s
   timeout client 1h
   timeout server 1h
   timeout tunnel 24h
