@@ -1,4 +1,4 @@
-"""A minute of requests to an app in a container that keeps connections: past README's fronts, and by clients that keep none."""
+"""A minute of requests to an app that keeps connections: through README's fronts, and by clients that keep none."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,7 @@ _HOST = "localhost"
 _IMAGE = "bench/keeps"
 # The machine's own nginx, whose files the container sees: an app that keeps connections open, as most do.
 _SEEN = ("/usr", "/lib", "/lib64", "/etc")
+_SCRATCH = "/tmp"  # noqa: S108 - of the container
 _APP = """
 daemon off; user root; pid /tmp/pid; error_log /dev/null; worker_processes 1;
 events { worker_connections 4096; }
@@ -45,11 +46,12 @@ class Told:
 
 def measure(folder: Path, seconds: int = MINUTE_S) -> None:
     """Print the rate and the failures of each way in, `seconds` long each."""
-    asyncio.run(_measure(folder / "fronts", seconds))
+    place = folder / "fronts"
+    place.mkdir()
+    asyncio.run(_measure(place, seconds))
 
 
 async def _measure(folder: Path, seconds: int) -> None:
-    folder.mkdir()
     with docker_registry() as registry:
         app = await asyncio.to_thread(_run_app, folder, registry.host)
         try:
@@ -76,7 +78,7 @@ def _run_app(folder: Path, registry_host: str) -> _Running:
     push(registry_host, _IMAGE, "v1", build_image(SampleApp()))
     mounts = [word for path in _SEEN for word in ("--volume", f"{path}:{path}:ro")]
     name = _docker(
-        *("run", "--detach", "--tmpfs", "/tmp", "--tmpfs", "/var/lib/nginx", "--publish", f"127.0.0.1:{port}:8080"),
+        *("run", "--detach", "--tmpfs", _SCRATCH, "--tmpfs", "/var/lib/nginx", "--publish", f"127.0.0.1:{port}:8080"),
         *(*mounts, "--volume", f"{config}:/app.conf:ro", f"{registry_host}/{_IMAGE}:v1"),
         *("/usr/sbin/nginx", "-e", "/dev/null", "-c", "/app.conf"),
     )

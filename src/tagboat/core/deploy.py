@@ -199,7 +199,8 @@ class ContainerSpec:
     """What the engine is asked to run.
 
     `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
-    container by the names of the engine's volumes, made where they are missing. `files` are contents by absolute path. The
+    container by the names of the engine's volumes, made where they are missing. `files` are contents by absolute path.
+    `aliases` are further names by which it is found on those of `networks` that they stand for. The
     rest is as in `RunOptions`: 0, empty and None leave the engine's or the image's own. Without `restarts` it is run once.
     """
 
@@ -217,6 +218,7 @@ class ContainerSpec:
     cpus: float = 0.0
     pids: int = 0
     networks: tuple[str, ...] = ()
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     restarts: bool = True

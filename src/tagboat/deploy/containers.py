@@ -92,6 +92,15 @@ class Containers:
             raise ReleaseFailedError(f"{reason}; nothing was changed", lines)
         return lines
 
+    async def take_names(self, scene: Scene) -> bool:
+        """Let the new instance be found by the stage's names; whether that has cut its connections on those networks."""
+        own = scene.own
+        if own is None or not _waits_for_names(scene, own):
+            return False
+        for network, aliases in scene.aliases.items():
+            await self._engine.rejoin(own.container, network, aliases)
+        return bool(scene.aliases)
+
     async def discard(self, scene: Scene, keep: Callable[[str], Awaitable[None]]) -> None:
         """Remove the new container, if one was made, once `keep` has what it last said, which may be more than once.
 
@@ -174,7 +183,13 @@ def instance_spec(scene: Scene, instance: Instance, installation: str) -> Contai
         command=options.command,
         port=scene.config.port,
         host_port=instance.host_port,
+        aliases={} if _waits_for_names(scene, instance) else scene.aliases,
     )
+
+
+def _waits_for_names(scene: Scene, instance: Instance) -> bool:
+    """Whether the stage's names lead to another instance, and not to this one before it is known to be healthy."""
+    return instance.state is InstanceState.STARTING and bool(scene.others_that(InstanceState.LIVE))
 
 
 def _release_spec(scene: Scene, installation: str) -> ContainerSpec:

@@ -1,7 +1,7 @@
 """The durable record of one deploy's progress: every change is read, made and written in one transaction."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
+from tagboat.deploy.aliases import Aliases, aliases_on
 
 T = TypeVar("T")
 _RECENT = 20
@@ -22,7 +23,8 @@ class Scene:
     """Everything a deploy concerns, as it stands at one moment.
 
     `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
-    with what its containers are started; `newer` is whether another deploy of the stage waits.
+    with what its containers are started; `newer` is whether another deploy of the stage waits; `aliases` are the stage's names
+    on its networks.
     """
 
     deploy: Deploy
@@ -33,6 +35,7 @@ class Scene:
     others: tuple[Instance, ...]
     config: RunConfig
     newer: bool
+    aliases: Aliases = field(default_factory=dict)
 
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
@@ -281,6 +284,7 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
+    config = reader.deploy_config(deploy_id) or run_config(project, stage)
     return Scene(
         deploy=deploy,
         project=project,
@@ -288,7 +292,8 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         registry=reader.registry_of(project),
         own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
-        config=reader.deploy_config(deploy_id) or run_config(project, stage),
+        config=config,
+        aliases=aliases_on(reader, project, stage, config.options.networks),
         newer=any(other.id != deploy_id for other in reader.open_deploys(stage.id)),
     )
 

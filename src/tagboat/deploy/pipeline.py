@@ -217,6 +217,8 @@ class Pipeline:
         await self._wake(scene)
         gate = self._health(scene).until_healthy(scene.stage.health_timeout_s)
         reason, self._warning = await asked_in_http(self._parts.probe, scene, gate)
+        if await self._containers.take_names(scene):
+            reason = await self._health(scene).until_healthy(scene.stage.health_timeout_s)
         return Step(StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning))))
 
     async def _wake(self, scene: Scene) -> None:
