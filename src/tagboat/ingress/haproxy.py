@@ -21,7 +21,7 @@ from tagboat.ingress.files import make_directory, write_files
 from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
-from tagboat.ingress.routing import RoutingMap, map_file, routing_map
+from tagboat.ingress.routing import RoutingMap, map_file, refusals, routing_map
 
 T = TypeVar("T")
 
@@ -97,8 +97,8 @@ class HaproxyIngress:
 
     async def lead(self, routes: Collection[Route]) -> None:
         """Make traffic follow exactly `routes`; those that cannot be are left out, and the log says so."""
-        wanted, refused = routing_map(routes)
-        self._say_refused(refused)
+        wanted = routing_map(routes)
+        self._say_refused(refusals(routes))
         async with self._turn, self._waking():
             make_directory(self._directory)
             # On disk first: whoever starts HAProxy from now on starts it with these routes.

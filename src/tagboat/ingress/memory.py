@@ -56,7 +56,7 @@ class MemoryIngress:
     async def lead(self, routes: Collection[Route]) -> None:
         """Take over the routes."""
         self._fail_if_told("lead")
-        wanted, _ = routing_map(routes)
+        wanted = routing_map(routes)
         self.journal.append(wanted)
         async with self._changed:
             self._routes = wanted

@@ -1,7 +1,7 @@
 """Routes as HAProxy's map holds them, and the commands that lead from one map to another. Pure."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
@@ -15,17 +15,24 @@ RoutingMap = Mapping[str, str]
 """Host to a port in digits (`PORT/PROTOCOL` where that is not `http`), `held` or `none`."""
 
 
-def routing_map(routes: Collection[Route]) -> tuple[RoutingMap, Sequence[str]]:
-    """The map for those routes that can be, and what is wrong with each of the others, which must not stop all the rest."""
+def routing_map(routes: Collection[Route]) -> RoutingMap:
+    """The map for those routes that can be: one that cannot must not stop all the rest. Of two for a host the first counts."""
     made: dict[str, str] = {}
-    refused = []
     for route in routes:
-        why = _refusal(route) or (f"two routes claim the host {route.host}" if route.host in made else None)
-        if why:
-            refused.append(why)
-        else:
-            made[route.host] = _value(route)
-    return made, refused
+        if _refusal(route) is None:
+            made.setdefault(route.host, _value(route))
+    return made
+
+
+def refusals(routes: Collection[Route]) -> list[str]:
+    """What is wrong with each of the routes that the map leaves out."""
+    seen: set[str] = set()
+    said = []
+    for route in routes:
+        why = _refusal(route) or (f"two routes claim the host {route.host}" if route.host in seen else None)
+        seen.add(route.host)
+        said += [why] if why else []
+    return said
 
 
 def _value(route: Route) -> str:
