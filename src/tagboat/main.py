@@ -32,6 +32,8 @@ from tagboat.deploy.containers import Parts
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
 from tagboat.deploy.traffic import Traffic
+from tagboat.deploy.vigil import keep_vigil
+from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
@@ -50,7 +52,7 @@ from tagboat.settings import IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
-DEPLOYS_GRACE_S = 5.0
+DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
 """Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
 a few dozen calls at a time would set it off again and again, to find nothing."""
@@ -119,6 +121,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             polls=poller,
             ingress=ingress,
             examine=partial(examine, registry),
+            ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,
@@ -171,6 +174,7 @@ def _work(built: _Built) -> Iterator[Coroutine[Any, Any, None]]:
     yield built.worker.run()
     yield built.poller.run()
     yield keep_sweeping(built.parts)
+    yield keep_vigil(built.parts)
     yield keep_pruning(built.parts.store, built.parts.clock)
     if built.parts.traffic is not None:
         yield built.parts.traffic.run()

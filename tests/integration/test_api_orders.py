@@ -9,6 +9,7 @@ import pytest
 
 from tagboat.core.catalog import Offer, run_config
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
 from tests.support.api import Api, running_api
@@ -105,6 +106,26 @@ async def test_rollback_to_a_deploy_that_is_named(scene: Scene) -> None:
     assert (answer.status, answer.json["tag"]) == (202, "v1")
 
 
+async def test_the_way_back_is_told_before_it_is_taken(scene: Scene) -> None:
+    path = f"/api/stages/{scene.dev}/rollback"
+    nothing = await scene.api.caller.get(path)
+    first = await scene.ran(scene.dev, "v1", "1", InstanceState.STOPPED)
+    await scene.ran(scene.dev, "v2", "2", InstanceState.LIVE)
+    something = await scene.api.caller.get(path)
+    scene.api.registries.error = RegistryNotFoundError("there is no such image")
+    gone = await scene.api.caller.get(path)
+    refused = await scene.api.caller.post(path)
+
+    assert (nothing.json["possible"], nothing.json["tag"]) == (False, None)
+    assert "nothing was ever live in the stage dev" in nothing.json["reason"]
+    digest = "sha256:" + "1" * 64
+    assert something.json == {"possible": True, "reason": "", "deploy": first, "tag": "v1", "digest": digest}
+    assert (gone.json["possible"], gone.json["tag"]) == (False, "v1")
+    assert (refused.status, refused.json["detail"].startswith(gone.json["reason"])) == (409, True)
+    assert not await scene.held()
+    assert [one for one in await scene.deploys() if one["status"] == "queued"] == []
+
+
 async def test_rollback_with_nothing_to_go_back_to_changes_nothing(scene: Scene) -> None:
     never = await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback")
     live = await scene.ran(scene.dev, "v1", "1", InstanceState.LIVE)
@@ -151,7 +172,7 @@ async def test_what_cannot_be_promoted(scene: Scene) -> None:
     assert (empty.status, empty.json["detail"]) == (409, "nothing is live in the stage dev that could be promoted")
     assert (itself.status, unknown.status) == (409, 404)
     assert [(answer.status, answer.json["errors"][0]["field"]) for answer in said] == [(422, "from")] * 4
-    assert await scene.deploys() == []
+    assert [one for one in await scene.deploys() if one["status"] == "queued"] == []
 
 
 async def test_a_queued_deploy_is_cancelled_at_once_and_only_once(scene: Scene) -> None:
@@ -183,8 +204,8 @@ async def test_a_running_deploy_is_asked_to_be_cancelled_until_the_old_instance_
 
 async def test_hold_and_release_deploy_the_newest_that_came(scene: Scene) -> None:
     held = await scene.api.caller.post(f"/api/stages/{scene.dev}/hold")
-    await offer(scene, "v1", 1)
-    await offer(scene, "v2", 2)
+    await offer(scene, "dev-1", 1)
+    await offer(scene, "dev-2", 2)
 
     released = await scene.api.caller.post(f"/api/stages/{scene.dev}/release")
     again = await scene.api.caller.post(f"/api/stages/{scene.dev}/release")
@@ -193,14 +214,14 @@ async def test_hold_and_release_deploy_the_newest_that_came(scene: Scene) -> Non
     assert (released.status, released.json["held"]) == (200, False)
     deploys = await scene.deploys()
     assert [(deploy["id"], deploy["tag"], deploy["trigger"]) for deploy in deploys] == [
-        (released.json["deploys"][0], "v2", Trigger.WEBHOOK)
+        (released.json["deploys"][0], "dev-2", Trigger.WEBHOOK)
     ]
     assert again.json == released.json | {"deploys": []}
 
 
 async def test_changing_held_is_the_same(scene: Scene) -> None:
     await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"held": True})
-    await offer(scene, "v1", 1)
+    await offer(scene, "dev-1", 1)
 
     unrelated = await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"position": 3, "held": True})
     before = await scene.deploys()
@@ -208,7 +229,7 @@ async def test_changing_held_is_the_same(scene: Scene) -> None:
 
     assert (unrelated.json["held"], before) == (True, [])
     assert (changed.json["held"], changed.json["position"]) == (False, 4)
-    assert [deploy["tag"] for deploy in await scene.deploys()] == ["v1"]
+    assert [deploy["tag"] for deploy in await scene.deploys()] == ["dev-1"]
     assert not await scene.api.store.read(lambda reader: reader.offers(scene.dev))
 
 

@@ -13,11 +13,12 @@ from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryError, RegistryNotFoundError
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.way_back import WaysBack
 from tagboat.engine.memory import MemoryEngine
 from tagboat.ingress.none import NoIngress
 from tagboat.store import SqlStore, open_store
@@ -104,6 +105,13 @@ class Registries:
             raise self.error
         return self.tags
 
+    async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:
+        """The digest asked for: it is there."""
+        self.asked.append((f"{image}@{tag}", registry.name if registry else None))
+        if self.error:
+            raise self.error
+        return parse_digest(tag)
+
 
 @dataclass(slots=True)
 class Ways:
@@ -175,6 +183,7 @@ def running_api(data_dir: Path, ingress: Ingress | None = None) -> Iterator[Api]
             polls=polls,
             ingress=ingress or NoIngress(),
             examine=examine,
+            ways_back=WaysBack(store, engine, registries.resolve),
             webhook=webhook.router(),
             new_secret=new_secret,
             redeliver=webhook.redeliver,

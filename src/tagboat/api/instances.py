@@ -49,7 +49,7 @@ async def read_logs(
     """The last lines that an instance's container wrote."""
     instance = await parts.store.read(lambda reader: reader.instance(instance_id))
     try:
-        return schemas.Logs(lines=list(await parts.engine.logs(instance.container, tail)))
+        return schemas.Logs(lines=list(await parts.engine.logs(instance.handle, tail)))
     except EngineNotFoundError:
         gone = f"the container {instance.container} is gone, and its log with it"
         raise ProblemError(HTTPStatus.NOT_FOUND, gone) from None

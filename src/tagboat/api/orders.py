@@ -16,13 +16,32 @@ router = APIRouter(prefix="/api", tags=["orders"])
 
 @router.post("/stages/{stage_id}/rollback", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 409, 413, 422))
 async def roll_back(parts: Parts, stage_id: StageId, body: schemas.RollbackAsked | None = None) -> schemas.Deploy:
-    """Queue the very digest that was live before, with the configuration it had, and hold the stage."""
+    """Queue the very digest that was live before, with the configuration it had, and hold the stage.
+
+    A deploy at work that has not begun to retire what it replaces is cancelled, and what it was to replace serves again.
+    Ordered again while a rollback is under way, the answer is that one. Where the image is nowhere any more, it is a 409.
+    """
     to = body.to if body else None
+    await parts.ways_back.refuse_if_gone(stage_id, to)
 
     def queue(tx: Tx) -> schemas.Deploy:
         return Views(tx, parts).deploy(tx.deploy(parts.orders.rollback(tx, stage_id, to).deploy_id))
 
     return await parts.store.write(queue)
+
+
+@router.get("/stages/{stage_id}/rollback", responses=problems(404))
+async def show_way_back(parts: Parts, stage_id: StageId) -> schemas.WayBack:
+    """Say what a rollback of the stage would bring back, and whether its image is still to be had."""
+    prospect = await parts.ways_back.prospect(stage_id)
+    target = prospect.target
+    return schemas.WayBack(
+        possible=prospect.possible,
+        reason=prospect.reason,
+        deploy=target.deploy_id if target else None,
+        tag=target.tag if target else None,
+        digest=target.digest if target else None,
+    )
 
 
 @router.post("/stages/{stage_id}/promote", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 409, 413, 422))
@@ -47,12 +66,12 @@ async def hold_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
     return await parts.store.write(lambda tx: Views(tx, parts).stage(parts.orders.hold(tx, stage_id)))
 
 
-@router.post("/stages/{stage_id}/release", responses=problems(404))
-async def release_stage(parts: Parts, stage_id: StageId) -> schemas.ReleasedStage:
+@router.post("/stages/{stage_id}/release", responses=problems(404, 413, 422))
+async def release_stage(parts: Parts, stage_id: StageId, body: schemas.ReleaseAsked | None = None) -> schemas.ReleasedStage:
     """Let pushes and polls deploy again, beginning with the newest that came meanwhile."""
 
     def release(tx: Tx) -> schemas.ReleasedStage:
-        queued = parts.orders.release(tx, stage_id)
+        queued = parts.orders.release(tx, stage_id, including=body is not None and body.including)
         return Views(tx, parts).released_stage(tx.stage(stage_id), [one.deploy_id for one in queued])
 
     return await parts.store.write(release)

@@ -13,6 +13,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
+from tagboat.deploy.way_back import WaysBack
 
 
 class Check(Protocol):
@@ -47,13 +48,14 @@ class Found(Protocol):
 class ApiParts:
     """The parts.
 
-    `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests
-    a registry, with the list of an image's tags where one is given; `list_images` lists a registry's images, `list_tags` an
-    image's tags, both raise RegistryError; `redeliver` carries out the delivery of an id once more and returns the receipt's
-    JSON, or raises NotFoundError, ConflictError or InvalidValueError; `abandon` makes the worker let go of the deploys of
-    stages; `ingress_trouble` says what is wrong with the ingress, None for nothing, and is itself None where there is to be no
-    ingress; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
-    `public_url` has no trailing slash; `base_domain` is what the stages' own addresses end with, in lower case.
+    `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests a
+    registry, with the list of an image's tags where one is given; `ways_back` tells what a rollback would come to;
+    `list_images` lists a registry's images, `list_tags` an image's tags, both raise RegistryError; `redeliver` carries out the
+    delivery of an id once more and returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError;
+    `abandon` makes the worker let go of the deploys of stages; `ingress_trouble` says what is wrong with the ingress, None for
+    nothing, and is itself None where there is to be no ingress; `log_call` takes method, path, status and milliseconds of a
+    call. `tokens` are those that open the API; `public_url` has no trailing slash; `base_domain` is what the stages' own
+    addresses end with, in lower case.
     """
 
     store: Store
@@ -65,6 +67,7 @@ class ApiParts:
     webhook: ASGIApp
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]
+    ways_back: WaysBack
     list_images: Callable[[Registry], Awaitable[Found]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     ingress_trouble: Callable[[], Awaitable[str | None]] | None

@@ -186,6 +186,25 @@ class RollbackAsked(Asked):
     to: values.DeployId | None = None
 
 
+class ReleaseAsked(Asked):
+    """How to release. `including`: deploy what was taken back in the stage as well, if it was pushed again meanwhile."""
+
+    including: bool = False
+
+
+class WayBack(Answer):
+    """What a rollback would bring back: the deploy that brought it, its tag and digest, null where there is nothing.
+
+    `reason` says why it is not `possible`, empty where it is.
+    """
+
+    possible: bool
+    reason: str
+    deploy: str | None
+    tag: str | None
+    digest: str | None
+
+
 class PromoteAsked(Asked):
     """The id of the stage whose live digest to deploy."""
 

@@ -136,6 +136,7 @@ def _registries(client: Client) -> Iterator[Finding]:
             show.progress(f"asking the registry {registry['name']}")
             yield _registry(client, registry)
         yield from _failed_polls(client)
+        yield from _no_way_back(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
 
@@ -146,6 +147,15 @@ def _failed_polls(client: Client) -> Iterator[Finding]:
         if error := project["poll"]["error"]:
             detail = f"{error}; 'tagboat poll {project['name']}' tries again"
             yield Finding(f"last poll of {project['name']}", ok=False, detail=detail)
+
+
+def _no_way_back(client: Client) -> Iterator[Finding]:
+    """Stages that cannot be rolled back to what served before, since its image is nowhere any more."""
+    for project in client.items("/api/projects"):
+        for stage in client.items(f"/api/projects/{project['id']}/stages"):
+            way = client.get(f"/api/stages/{stage['id']}/rollback")
+            if way["tag"] is not None and not way["possible"]:
+                yield Finding(f"way back of {project['name']} {stage['name']}", ok=False, detail=way["reason"])
 
 
 def _registry(client: Client, registry: Answer) -> Finding:

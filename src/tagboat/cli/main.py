@@ -233,14 +233,21 @@ def hold(project: Project, stage: StageName, *, json: Json = False) -> None:
 
 
 @app.command()
-def release(project: Project, stage: StageName, *, json: Json = False) -> None:
+def release(
+    project: Project,
+    stage: StageName,
+    *,
+    including: Annotated[bool, typer.Option("--including", help="Deploy what was taken back as well.")] = False,
+    json: Json = False,
+) -> None:
     """Let pushes and polls deploy again in a stage.
 
-    The newest that came while it was held is deployed.
+    The newest that came while it was held is deployed. What failed after it was live, or was rolled back from, stays out
+    unless it is asked for with --including.
     """
     from tagboat.cli.orders import release as command
 
-    ask(lambda client: command(client, project, stage, as_json=json))
+    ask(lambda client: command(client, project, stage, including=including, as_json=json))
 
 
 @app.command()

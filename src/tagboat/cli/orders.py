@@ -52,9 +52,9 @@ def hold(client: Client, project: str, stage: str, *, as_json: bool) -> int:
     return 0
 
 
-def release(client: Client, project: str, stage: str, *, as_json: bool) -> int:
+def release(client: Client, project: str, stage: str, *, including: bool, as_json: bool) -> int:
     """Let them deploy again, beginning with the newest that came meanwhile."""
-    answer = client.post(f"/api/stages/{find_stage(client, project, stage)['id']}/release")
+    answer = client.post(f"/api/stages/{find_stage(client, project, stage)['id']}/release", {"including": including})
     if as_json:
         show.as_json(answer)
         return 0

@@ -7,7 +7,7 @@ from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
 from tagboat.cli.projects import NONE_YET
 
-_COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last deploy")
+_COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last deploy", "way back")
 
 
 def status(client: Client, *, as_json: bool) -> int:
@@ -36,6 +36,7 @@ def _stages(client: Client) -> list[Answer]:
             stage=stage,
             live=[instance for instance in live if instance["stage"]["id"] == stage["id"]],
             last_deploy=next(iter(client.get("/api/deploys", stage=stage["id"], limit=1)["items"]), None),
+            way_back=client.get(f"/api/stages/{stage['id']}/rollback"),
         )
         for project in client.items("/api/projects")
         for stage in client.items(f"/api/projects/{project['id']}/stages")
@@ -56,6 +57,7 @@ def _rows(row: Answer) -> Iterator[tuple[object, ...]]:
             ", ".join(_addresses(stage if number == 0 else None, shown)),
             ", ".join(show.when(instance["started_at"]) for instance in shown),
             _told(row["last_deploy"]) if number == 0 else "",
+            _way_back(row["way_back"]) if number == 0 else "",
         )
 
 
@@ -63,6 +65,12 @@ def _addresses(stage: Answer | None, live: list[Answer]) -> list[str]:
     """Those through the ingress, where there are any; else every instance's own."""
     led = [stage["address"] if stage else None, *(instance["address"] for instance in live)]
     return list(filter(None, led)) or [instance["url"] for instance in live if instance["url"]]
+
+
+def _way_back(way: Answer) -> str:
+    if way["tag"] is None:
+        return "none"
+    return str(way["tag"]) if way["possible"] else f"none: {way['tag']} is gone"
 
 
 def _told(deploy: Answer | None) -> str:

@@ -122,7 +122,10 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: Verdict) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A push that came while its stage was held: to be deployed when the stage is released. `digest` as for a tag."""
+    """A push that was not deployed because its stage was held, or its digest had been taken back there. `digest` as for a tag.
+
+    It is deployed when the stage is released, one that was taken back only if that is asked for.
+    """
 
     stage_id: str
     tag: str

@@ -1,10 +1,11 @@
 """What to do about a push: pure functions that return a named reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
-from tagboat.core.image import ImageName
+from tagboat.core.deploy import TakenBack
+from tagboat.core.image import Digest, ImageName
 from tagboat.core.image_glob import ImageGlob
 from tagboat.core.push import Outcome
 
@@ -51,6 +52,25 @@ def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
             outcome, reason = _in_stage(stage, tag)
             return Decision(outcome, reason, stage, stages[:place])
     return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, stages)
+
+
+def unless_taken_back(decision: Decision, digest: Digest | None, taken_back: Sequence[TakenBack], tag: str) -> Decision:
+    """The same decision, but `waiting` where a deploy is due of a digest that was taken back in its stage."""
+    found = next((version for version in taken_back if version.digest == digest), None)
+    if decision.outcome is not Outcome.QUEUED or decision.stage is None or found is None:
+        return decision
+    stage = decision.stage
+    return replace(
+        decision, outcome=Outcome.WAITING, reason=f"{match_words(stage, tag)}, but {taken_back_words(found, stage)}"
+    )
+
+
+def taken_back_words(version: TakenBack, stage: Stage) -> str:
+    """Why pushes and polls do not deploy a version that was taken back, and what lifts that."""
+    return (
+        f"its image was taken back in the stage {stage.name} at {version.at:%Y-%m-%d %H:%M} UTC ({version.reason}); "
+        f"deploy {version.tag} by hand, or release the stage with --including, to try it again"
+    )
 
 
 def refuses(policy: AutoCreate, image: ImageName) -> str | None:

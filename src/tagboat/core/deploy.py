@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from tagboat.core.image import Digest
+from tagboat.core.image import Digest, ImageName
 from tagboat.core.protocol import AppProtocol
 
 
@@ -83,9 +83,14 @@ PENDING_STEPS = tuple(Step(name) for name in StepName)
 class Deploy:
     """One attempt to make a tag live in a stage.
 
-    `digest` is what the push named or what `resolve` found. `merges` counts the pushes merged into it, so that a
-    resolution that raced with one is seen to be stale. `claimed_by` is the server at work on it until `claimed_until`.
-    `cancelling` is whether somebody asked to cancel it, `released` whether its release command has been run.
+    `digest` is what the push named or what `resolve` found, of the repository `image` (None until then: the project's).
+    `merges` counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is
+    the server at work on it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
+
+    What it has done so far decides how it is undone: `container` is the name of its container, chosen before any is made;
+    `release_id` is the engine's id of the container of its release command, from before that is started, and `released`
+    whether that command has ended well; `replaced` are the ids of the instances that it put to draining, and `made_way` is
+    whether it stops them before its own is live.
     """
 
     id: str
@@ -101,7 +106,12 @@ class Deploy:
     log: str = ""
     merges: int = 0
     cancelling: bool = False
+    image: ImageName | None = None
+    container: str = ""
+    release_id: str = ""
     released: bool = False
+    replaced: tuple[str, ...] = ()
+    made_way: bool = False
     claimed_by: str | None = None
     claimed_until: datetime | None = None
     created_at: datetime
@@ -115,6 +125,16 @@ class Deploy:
     def with_step(self, step: Step) -> "Deploy":
         """The same deploy with `step` in the place of the one of its name."""
         return replace(self, steps=tuple(step if old.name is step.name else old for old in self.steps))
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of its steps was taken."""
+        return self.steps[0].status is not StepStatus.PENDING
+
+    @property
+    def by_news(self) -> bool:
+        """Whether a push or a poll has caused it, and no person."""
+        return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
 
     @property
     def failed_step(self) -> Step | None:
@@ -131,8 +151,10 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
     """Whether a push of `tag` (and `digest`, where known) needs no deploy of its own because `waiting` will bring it.
 
     It will when it still has to look the tag up, or was told to bring this very digest. One already told another digest,
-    or to be forced less than asked, will not.
+    or to be forced less than asked, will not; nor will one that has failed or is being cancelled.
     """
+    if waiting.status.final or waiting.cancelling or waiting.failed_step is not None:
+        return False
     if waiting.tag != tag or waiting.resolved or (force and not waiting.force):
         return False
     if waiting.digest is None or waiting.digest == digest:
@@ -161,6 +183,9 @@ class InstanceState(StrEnum):
         return self in {InstanceState.STOPPED, InstanceState.FAILED}
 
 
+Version = tuple[Digest, str]
+"""What an instance serves: the digest of its image, and the fingerprint of the configuration it was started with."""
+
 ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceState.DRAINING})
 """Those of instances that have, or are about to have, a container."""
 
@@ -169,8 +194,11 @@ ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceS
 class Instance:
     """One container that serves one tag of a stage.
 
-    `host_port` is the loopback port it is published on, 0 for none; `fingerprint` is that of the
-    configuration it was started with, `protocol` how it is spoken to at its port.
+    `image` is the repository of its image, None for the project's. `container` is the name of its container and
+    `container_id` the engine's id of it, empty until it is known. `host_port` is the loopback port it is published on, 0
+    for none; `fingerprint` is that of the configuration it was started with. `watched` is whether it has stayed healthy
+    for as long as its stage watches what is new: until then, what it has replaced is kept. `protocol` is how it is spoken
+    to at its port.
     """
 
     id: str
@@ -179,19 +207,47 @@ class Instance:
     stage_id: str
     tag: str
     digest: Digest
+    image: ImageName | None = None
     state: InstanceState
     container: str
+    container_id: str = ""
     host_port: int
     fingerprint: str
+    watched: bool = True
     started_at: datetime
     stopped_at: datetime | None = None
     protocol: AppProtocol = AppProtocol.HTTP
+
+    @property
+    def handle(self) -> str:
+        """What the engine is asked for it by: its id once that is known, for a container can be renamed."""
+        return self.container_id or self.container
+
+    @property
+    def version(self) -> "Version":
+        """What it serves."""
+        return self.digest, self.fingerprint
 
     @property
     def url(self) -> str | None:
         """Its own loopback address, None when it listens on nothing."""
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
         return f"{scheme}://127.0.0.1:{self.host_port}" if self.host_port else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """A version that went live in a stage and was taken back, of which `reason` says why.
+
+    It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest there again.
+    """
+
+    stage_id: str
+    digest: Digest
+    fingerprint: str
+    tag: str
+    reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +284,8 @@ class ContainerSpec:
 class ContainerStatus:
     """What the engine says of a container.
 
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`.
+    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`. `started_at` is when it was last
+    started, None if it never was.
     """
 
     id: str
@@ -241,3 +298,4 @@ class ContainerStatus:
     health: str | None
     labels: Mapping[str, str]
     host_port: int
+    started_at: datetime | None = None

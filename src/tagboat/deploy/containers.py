@@ -9,15 +9,15 @@ import structlog
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus, Instance, InstanceState
 from tagboat.core.errors import DeployFailedError, EngineError, NameTakenError, PortTakenError
-from tagboat.core.ids import new_id, short_id
-from tagboat.core.naming import container_name
+from tagboat.core.ids import new_id
 from tagboat.core.ports import Engine, Probe, Store, TagSource
+from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.tally import Tally
-from tagboat.deploy.journal import Journal, Scene
+from tagboat.deploy.journal import Journal
+from tagboat.deploy.scene import Scene
 from tagboat.deploy.traffic import Traffic
 
 LOG_LINES = 100
-RELEASE_LIMIT_S = 900.0
 SECRETS_FOLDER = "/run/secrets"
 _PORT_TRIES = 20
 _FIRST_PAUSE_S = 0.01
@@ -44,6 +44,10 @@ class Parts:
     traffic: Traffic | None = None
 
 
+ROLE = "tagboat.role"
+INSTANCE, RELEASE = "instance", "release"
+
+
 class Containers:
     """Makes and removes what one deploy needs."""
 
@@ -52,44 +56,63 @@ class Containers:
         self._engine = parts.engine
         self._journal = journal
 
-    async def start(self, scene: Scene) -> str:
-        """Start the new instance, on record before it is made; its name. An earlier try's remains are removed first."""
+    async def start(self, scene: Scene) -> Instance:
+        """Start the new instance, on record before it is made; how it stands. An earlier try's remains are removed first."""
         if scene.own is not None:
-            await self._make_way(scene.own.container, scene.deploy.id)
+            await self._remove_own(scene.deploy.id, INSTANCE)
         instance, new = scene.own or _new_instance(scene, self._parts.clock()), scene.own is None
         config = scene.config
         taken = await self._journal.ports_taken() if config.port else frozenset()
         for _ in range(_PORT_TRIES):
             host_port = self._parts.free_port(taken) if config.port else 0
-            instance = replace(instance, host_port=host_port, fingerprint=config.fingerprint, started_at=self._parts.clock())
-            instance = replace(instance, protocol=config.protocol)
+            instance = replace(
+                instance,
+                container_id="",
+                host_port=host_port,
+                fingerprint=config.fingerprint,
+                protocol=config.protocol,
+                started_at=self._parts.clock(),
+            )
             await self._journal.put_instance(instance, new=new, config=config)
             new = False
+            container = await self._create(instance_spec(scene, instance, self._parts.installation))
             try:
-                await self._run(instance_spec(scene, instance, self._parts.installation))
+                await self._engine.start(container)
             except PortTakenError:
-                await self._engine.remove(instance.container)
+                await self._engine.remove(container)
                 taken |= {host_port}
             else:
-                return instance.container
+                return replace(instance, container_id=container)
         raise DeployFailedError(f"found no free loopback port for the new container in {_PORT_TRIES} tries")
 
     async def release(self, scene: Scene) -> Collection[str]:
-        """Run the release command in a container of its own; what it said. Raises ReleaseFailedError when it fails."""
-        spec = _release_spec(scene, self._parts.installation)
-        await self._make_way(spec.name, scene.deploy.id)
-        await self._run(spec)
+        """Run the release command in a container of its own, once; what it said. Raises ReleaseFailedError when it fails.
+
+        One that was begun before, by this server or another, is waited for, or was: it is never ended for that, and never
+        begun again.
+        """
+        container = await self._begun_release(scene) or await self._begin_release(scene)
+        limit_s = release_timeout_s(scene.config.options)
         try:
-            async with asyncio.timeout(RELEASE_LIMIT_S):
-                ended = await self._until_ended(spec.name)
+            status = await self._until_ended(container, limit_s)
         except TimeoutError:
-            reason = f"the release command was still running after {RELEASE_LIMIT_S / 60:.0f} minutes"
+            await self._engine.stop(container)
+            reason = (
+                f"the release command was still running after {limit_s:g} s and was ended in the middle of its work: look at "
+                "what it left, and give it more time with release_timeout_s if it needs it"
+            )
         else:
-            reason = "" if ended == 0 else f"the release command exited with code {ended}"
-        lines = await self._last_words(spec.name)
-        await self._engine.remove(spec.name)
+            reason = (
+                f"the release command exited with code {status.exit_code}; what is live is unchanged"
+                if status.exit_code
+                else ""
+            )
+        lines = await last_words(self._engine, container)
         if reason:
-            raise ReleaseFailedError(f"{reason}; nothing was changed", lines)
+            await self._engine.remove(container)
+            raise ReleaseFailedError(reason, lines)
+        await self._journal.change(released=True, log="\n".join(lines))
+        await self._engine.remove(container)
         return lines
 
     async def take_names(self, scene: Scene) -> bool:
@@ -98,56 +121,88 @@ class Containers:
         if own is None or not _waits_for_names(scene, own):
             return False
         for network, aliases in scene.aliases.items():
-            await self._engine.rejoin(own.container, network, aliases)
+            await self._engine.rejoin(own.handle, network, aliases)
         return bool(scene.aliases)
 
-    async def discard(self, scene: Scene, keep: Callable[[str], Awaitable[None]]) -> None:
-        """Remove the new container, if one was made, once `keep` has what it last said, which may be more than once.
+    async def forget_release(self, deploy_id: str) -> None:
+        """Remove the container of a release command whose end is on record."""
+        await self._remove_own(deploy_id, RELEASE)
 
-        An engine that is away leaves it to the next sweep.
+    async def discard(self, scene: Scene, keep: Callable[[str], Awaitable[None]]) -> None:
+        """Remove what the deploy has made, if anything, once `keep` has what it last said, which may be more than once.
+
+        A release command that runs is told to end, and given its time. An engine that is away leaves it to the next sweep.
         """
         try:
-            for container in (own_container(scene), release_container(own_container(scene))):
-                status = await self._engine.status(container)
-                if status is not None and _made_by(status, scene.deploy.id):
-                    await keep("\n".join(await self._last_words(container)))
-                    await self._engine.remove(container)
+            for status in await self._own(scene.deploy.id):
+                if role_of(status) == RELEASE and status.running:
+                    await self._engine.stop(status.id)
+                await keep("\n".join(await last_words(self._engine, status.id)))
+                await self._engine.remove(status.id)
         except EngineError as error:
-            log.warning("container left to the next sweep", action="undo", container=own_container(scene), reason=str(error))
+            log.warning("container left to the next sweep", action="undo", container=scene.container, reason=str(error))
 
-    async def _run(self, spec: ContainerSpec) -> None:
-        try:
-            await self._engine.create(spec)
-        except NameTakenError:
-            await self._make_way(spec.name, spec.labels["tagboat.deploy"])
-            await self._engine.create(spec)
-        await self._engine.start(spec.name)
-
-    async def _make_way(self, container: str, deploy_id: str) -> None:
-        """Remove the container that an earlier try has left; raise DeployFailedError if it is somebody else's."""
-        status = await self._engine.status(container)
-        if status is None:
-            return
-        if not _made_by(status, deploy_id):
-            raise DeployFailedError(
-                f"another container is named {container}; Tagboat does not touch it: rename or remove it, and deploy again"
+    async def _begun_release(self, scene: Scene) -> str | None:
+        """The container in which the release command was begun, None if it never was. ReleaseFailedError if it is gone."""
+        found = next((one for one in await self._own(scene.deploy.id) if role_of(one) == RELEASE), None)
+        if found is not None and found.started_at is not None:
+            return found.id
+        if found is not None:  # died between making and starting it
+            await self._engine.remove(found.id)
+        elif scene.deploy.release_id:
+            raise ReleaseFailedError(
+                "the container of the release command was removed by somebody else: it is not known how that ended, and it is "
+                "not begun again; look at what it left, and deploy again",
+                (),
             )
-        await self._engine.remove(container)
+        return None
 
-    async def _until_ended(self, container: str) -> int:
+    async def _begin_release(self, scene: Scene) -> str:
+        container = await self._create(_release_spec(scene, self._parts.installation))
+        await self._journal.change(release_id=container)
+        await self._engine.start(container)
+        return container
+
+    async def _create(self, spec: ContainerSpec) -> str:
+        """Create the container; what an earlier try left under its name, and nothing else, makes way for it."""
+        try:
+            return await self._engine.create(spec)
+        except NameTakenError:
+            if not await self._remove_own(spec.labels["tagboat.deploy"], spec.labels[ROLE]):
+                raise DeployFailedError(
+                    f"another container is named {spec.name}; Tagboat does not touch it: rename or remove it, and deploy again"
+                ) from None
+            return await self._engine.create(spec)
+
+    async def _own(self, deploy_id: str) -> list[ContainerStatus]:
+        """The containers of the deploy that are there, by its label: names can change."""
+        labels = {"tagboat.installation": self._parts.installation, "tagboat.deploy": deploy_id}
+        return await self._engine.containers(labels)
+
+    async def those_of(self, deploy_id: str, role: str) -> list[ContainerStatus]:
+        """The containers of the deploy that have that role."""
+        return [status for status in await self._own(deploy_id) if role_of(status) == role]
+
+    async def _remove_own(self, deploy_id: str, role: str) -> bool:
+        """Remove the deploy's containers of that role; whether there was any."""
+        found = await self.those_of(deploy_id, role)
+        for status in found:
+            await self._engine.remove(status.id)
+        return bool(found)
+
+    async def _until_ended(self, container: str, limit_s: float) -> ContainerStatus:
+        """Raises TimeoutError once the container has been running for `limit_s` seconds."""
         pause = _FIRST_PAUSE_S
-        while (status := await self._engine.status(container)) is not None and status.running:
+        while True:
+            status = await self._engine.status(container)
+            if status is None:
+                raise ReleaseFailedError("the container of the release command was removed by somebody else", ())
+            if not status.running:
+                return status
+            if status.started_at and (self._parts.clock() - status.started_at).total_seconds() > limit_s:
+                raise TimeoutError
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-        if status is None:
-            raise DeployFailedError("the container of the release command was removed by somebody else")
-        return status.exit_code
-
-    async def _last_words(self, container: str) -> Collection[str]:
-        try:
-            return await self._engine.logs(container, LOG_LINES)
-        except EngineError:
-            return ()
 
 
 class ReleaseFailedError(DeployFailedError):
@@ -158,11 +213,17 @@ class ReleaseFailedError(DeployFailedError):
         self.lines = lines
 
 
-def own_container(scene: Scene) -> str:
-    """The name of the deploy's container, whether or not it was made yet."""
-    if scene.own is not None:
-        return scene.own.container
-    return container_name(scene.project.name, scene.stage.name, short_id(scene.deploy.id))
+async def last_words(engine: Engine, container: str) -> Collection[str]:
+    """The last lines that a container wrote, none where the engine cannot tell."""
+    try:
+        return await engine.logs(container, LOG_LINES)
+    except EngineError:
+        return ()
+
+
+def release_timeout_s(options: RunOptions) -> int:
+    """Seconds that the release command may run."""
+    return RELEASE_TIMEOUT_S if options.release_timeout_s is None else options.release_timeout_s
 
 
 def release_container(container: str) -> str:
@@ -179,7 +240,7 @@ def instance_spec(scene: Scene, instance: Instance, installation: str) -> Contai
     """What the engine is to run as the new instance."""
     options = scene.config.options
     return replace(
-        _common_spec(scene, instance.container, installation),
+        _common_spec(scene, instance.container, installation, INSTANCE),
         command=options.command,
         port=scene.config.port,
         host_port=instance.host_port,
@@ -193,16 +254,16 @@ def _waits_for_names(scene: Scene, instance: Instance) -> bool:
 
 
 def _release_spec(scene: Scene, installation: str) -> ContainerSpec:
-    spec = _common_spec(scene, release_container(own_container(scene)), installation)
+    spec = _common_spec(scene, release_container(scene.container), installation, RELEASE)
     return replace(spec, command=scene.config.options.release_command, restarts=False)
 
 
-def _common_spec(scene: Scene, name: str, installation: str) -> ContainerSpec:
+def _common_spec(scene: Scene, name: str, installation: str, role: str) -> ContainerSpec:
     options = scene.config.options
     return ContainerSpec(
         name=name,
         image=scene.image,
-        labels={**options.labels, **_own_labels(scene, installation)},
+        labels={**options.labels, **_own_labels(scene, installation, role)},
         env={**scene.config.env, **options.secrets},
         user=options.user,
         volumes={volume_name(scene.stage.id, volume): path for volume, path in options.volumes.items()},
@@ -216,18 +277,20 @@ def _common_spec(scene: Scene, name: str, installation: str) -> ContainerSpec:
     )
 
 
-def _own_labels(scene: Scene, installation: str) -> Mapping[str, str]:
+def _own_labels(scene: Scene, installation: str, role: str) -> Mapping[str, str]:
     return {
         "tagboat.managed": "true",
         "tagboat.project": scene.project.name,
         "tagboat.stage": scene.stage.name,
         "tagboat.deploy": scene.deploy.id,
         "tagboat.installation": installation,
+        ROLE: role,
     }
 
 
-def _made_by(container: ContainerStatus, deploy_id: str) -> bool:
-    return container.labels.get("tagboat.deploy") == deploy_id
+def role_of(container: ContainerStatus) -> str:
+    """What a container of a deploy is for; older releases told it by the name alone."""
+    return container.labels.get(ROLE) or (RELEASE if container.name.endswith("-release") else INSTANCE)
 
 
 def _new_instance(scene: Scene, now: datetime) -> Instance:
@@ -241,8 +304,9 @@ def _new_instance(scene: Scene, now: datetime) -> Instance:
         stage_id=deploy.stage_id,
         tag=deploy.tag,
         digest=deploy.digest,
+        image=deploy.image,
         state=InstanceState.STARTING,
-        container=own_container(scene),
+        container=scene.container,
         host_port=0,
         fingerprint="",
         started_at=now,

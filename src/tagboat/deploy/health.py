@@ -62,7 +62,7 @@ class Health:
 
     async def _look(self, running_s: float) -> Judgement:
         port = self._instance.host_port
-        status, probed = await asyncio.gather(self._engine.status(self._instance.container), self._ask(port))
+        status, probed = await asyncio.gather(self._engine.status(self._instance.handle), self._ask(port))
         return judge(status, self._config.healthcheck, port, probed, running_s)
 
     async def _ask(self, port: int) -> str | None:

@@ -1,56 +1,33 @@
 """The durable record of one deploy's progress: every change is read, made and written in one transaction."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage, Strategy, run_config
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus
+from tagboat.core.catalog import KnownTag, Project
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    EXACT_TRIGGERS,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    TakenBack,
+)
 from tagboat.core.errors import NotFoundError
-from tagboat.core.image import Digest
+from tagboat.core.ids import short_id
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
-from tagboat.deploy.aliases import Aliases, aliases_on
+from tagboat.deploy.scene import Scene, read_scene
 
 T = TypeVar("T")
-_RECENT = 20
 _UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Everything a deploy concerns, as it stands at one moment.
-
-    `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
-    with what its containers are started; `newer` is whether another deploy of the stage waits; `aliases` are the stage's names
-    on its networks.
-    """
-
-    deploy: Deploy
-    project: Project
-    stage: Stage
-    registry: Registry | None
-    own: Instance | None
-    others: tuple[Instance, ...]
-    config: RunConfig
-    newer: bool
-    aliases: Aliases = field(default_factory=dict)
-
-    def others_that(self, state: InstanceState) -> list[Instance]:
-        """The other instances in that state, newest first."""
-        return [instance for instance in self.others if instance.state is state]
-
-    @property
-    def replaced(self) -> list[Instance]:
-        """Those to serve again if the deploy fails: the newest that drain, and not what an earlier deploy has left behind."""
-        room = self.stage.max_instances - len(self.others_that(InstanceState.LIVE))
-        return self.others_that(InstanceState.DRAINING)[: max(room, 0)]
-
-    @property
-    def image(self) -> str:
-        """`NAME@DIGEST`, as the engine knows the image."""
-        return f"{self.project.image}@{self.deploy.digest}"
 
 
 class CalledOffError(Exception):
@@ -59,6 +36,10 @@ class CalledOffError(Exception):
 
 class TakenOverError(Exception):
     """Another server has claimed the deploy meanwhile, or it was withdrawn: nothing of it is this one's business any more."""
+
+
+class MergedMeanwhileError(Exception):
+    """A push was merged into the deploy while its tag was looked up: it must be looked up again."""
 
 
 class Journal:
@@ -125,6 +106,8 @@ class Journal:
                 deploy = deploy.with_step(replace(finished, started_at=started, finished_at=self._clock()))
             if begun is not None:
                 deploy = deploy.with_step(Step(begun, StepStatus.RUNNING, started_at=self._clock()))
+            if begun is StepName.START and not deploy.container:
+                deploy = replace(deploy, container=_container(tx, deploy))
             tx.put_deploy(deploy)
             return deploy
 
@@ -140,23 +123,30 @@ class Journal:
 
         await self._store.write(work)
 
-    async def settle_digest(self, seen: Deploy, digest: Digest) -> bool:
-        """Write down what `seen.tag` resolved to, unless a push was merged in meanwhile and it must be resolved again."""
+    async def settle_digest(self, seen: Deploy, digest: Digest, image: ImageName) -> bool:
+        """Write down what `seen.tag` resolved to, unless a push was merged in meanwhile and it must be resolved again.
+
+        A person who wants a digest that was taken back lifts that.
+        """
 
         def work(tx: Tx) -> bool:
             deploy = self._claimed(tx)
             if deploy.merges != seen.merges:
                 return False
-            tx.put_deploy(replace(deploy, digest=digest).with_step(_resolved(deploy, digest, self._clock())))
-            tx.record_tag(
-                KnownTag(
-                    project_id=deploy.project_id,
-                    tag=deploy.tag,
-                    digest=digest,
-                    first_seen=self._clock(),
-                    source=deploy.trigger,
+            settled = replace(deploy, digest=digest, image=image)
+            tx.put_deploy(settled.with_step(_resolved(deploy, digest, self._clock())))
+            if not deploy.by_news:
+                tx.delete_taken_back(deploy.stage_id, digest)
+            if deploy.trigger not in EXACT_TRIGGERS:  # those name what was live once, not what the tag points to
+                tx.record_tag(
+                    KnownTag(
+                        project_id=deploy.project_id,
+                        tag=deploy.tag,
+                        digest=digest,
+                        first_seen=self._clock(),
+                        source=deploy.trigger,
+                    )
                 )
-            )
             return True
 
         return await self._store.write(work)
@@ -172,19 +162,32 @@ class Journal:
 
         await self._store.write(work)
 
-    async def put_states(self, instances: Iterable[Instance], state: InstanceState) -> None:
-        """Write down that these instances are in another state now."""
+    async def change_instances(self, instances: Iterable[Instance], **changes: Any) -> None:  # noqa: ANN401 - whatever fields there are
+        """Change these fields of instances."""
 
         def work(tx: Tx) -> None:
             self._claimed(tx)
             for instance in instances:
-                tx.put_instance(replace(tx.instance(instance.id), state=state))
+                tx.put_instance(replace(tx.instance(instance.id), **changes))
 
         await self._store.write(work)
 
-    async def note_release(self, log: str) -> None:
-        """Write down that the release command was run, and what it said."""
-        await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), released=True, log=log)))
+    async def make_way(self) -> None:
+        """Write down that what is live makes way for an instance that cannot run beside it, before it is stopped."""
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
+            for instance in live:
+                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+            replaced = (*deploy.replaced, *(instance.id for instance in live))
+            tx.put_deploy(replace(deploy, replaced=replaced, made_way=True))
+
+        await self._store.write(work)
+
+    async def change(self, **changes: Any) -> None:  # noqa: ANN401 - whatever fields there are
+        """Change these fields of the deploy."""
+        await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), **changes)))
 
     async def keep_log(self, log: str) -> None:
         """Write down what a container last said, before it is removed; after a death in between it says the same again."""
@@ -196,22 +199,41 @@ class Journal:
 
         await self._store.write(work)
 
-    async def give_up(self, at: StepName | None, reason: str, log: str = "") -> Scene:
+    async def give_up(
+        self,
+        at: StepName | None,
+        reason: str,
+        log: str = "",
+        *,
+        merges: int | None = None,
+        sick: bool = False,
+        instead: Callable[[Tx, Deploy], None] | None = None,
+    ) -> Scene:
         """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
 
         Those that were to be replaced serve again, unless they are about to be removed: then it is too late to go back.
+        `sick` is whether its instance was live and sickened, so that its digest is not to come back by itself; `instead`
+        queues what is deployed in its place, which makes it superseded: the reason on record before the end says so. Raises
+        MergedMeanwhileError in place of failing at a look-up of the tag from before the last push was merged in.
         """
 
         def work(tx: Tx) -> Scene:
             scene = self._scene(tx)
             deploy = self._claimed(tx)
+            if at is StepName.RESOLVE and not deploy.cancelling and merges not in {None, deploy.merges}:
+                raise MergedMeanwhileError
             too_late = deploy.step(StepName.RETIRE).status is not StepStatus.PENDING
             if at is not None:
                 started = deploy.step(at).started_at
                 deploy = deploy.with_step(Step(at, StepStatus.FAILED, started, self._clock(), reason))
-            tx.put_deploy(replace(deploy, log="\n".join(filter(None, (deploy.log, log)))))
+            deploy = replace(deploy, log="\n".join(filter(None, (deploy.log, log))), reason=reason if instead else None)
+            tx.put_deploy(deploy)
             if not too_late:
                 _revert_instances(tx, scene, self._clock())
+            if sick and scene.own is not None:
+                tx.put_taken_back(taken_back(scene.own, reason, self._clock()))
+            if instead is not None:
+                instead(tx, deploy)
             return self._scene(tx)
 
         return await self._store.write(work)
@@ -236,10 +258,17 @@ class Journal:
 
         def work(reader: Reader) -> Instance | None:
             deploy = self._claimed(reader)
-            if deploy.step(StepName.SWITCH).status is StepStatus.PENDING:
-                return None
-            failed = reader.instances(stage_id=deploy.stage_id, states=[InstanceState.FAILED], limit=_RECENT)
-            return next((instance for instance in failed if instance.deploy_id == self._id), None)
+            made = reader.instance_of(self._id) if deploy.step(StepName.SWITCH).status is not StepStatus.PENDING else None
+            return made if made is not None and made.state is InstanceState.FAILED else None
+
+        return await self._store.read(work)
+
+    async def taken_back(self, digest: Digest) -> TakenBack | None:
+        """The record that this digest was taken back in the stage, None if it was not."""
+
+        def work(reader: Reader) -> TakenBack | None:
+            found = reader.taken_back(self._claimed(reader).stage_id)
+            return next((version for version in found if version.digest == digest), None)
 
         return await self._store.read(work)
 
@@ -247,11 +276,12 @@ class Journal:
         """With what another instance was started, where that was kept."""
         return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
 
-    async def end(self, status: DeployStatus, reason: str) -> None:
-        """Write down how it ended."""
+    async def end(self, status: DeployStatus, reason: str, also: Callable[[Tx, Deploy], None] = lambda _tx, _: None) -> None:
+        """Write down how it ended, and whatever else `also` writes."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
+            also(tx, deploy)
             if status is DeployStatus.SUCCEEDED:
                 deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
             tx.put_deploy(
@@ -279,48 +309,49 @@ class Journal:
         return read_scene(reader, self._id)
 
 
-def read_scene(reader: Reader, deploy_id: str) -> Scene:
-    """Everything the deploy concerns; raises NotFoundError when it is no longer there."""
-    deploy = reader.deploy(deploy_id)
-    project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
-    active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
-    config = reader.deploy_config(deploy_id) or run_config(project, stage)
-    return Scene(
-        deploy=deploy,
-        project=project,
-        stage=stage,
-        registry=reader.registry_of(project),
-        own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
-        others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
-        config=config,
-        aliases=aliases_on(reader, project, stage, config.options.networks),
-        newer=any(other.id != deploy_id for other in reader.open_deploys(stage.id)),
+def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
+    """The record that an instance was taken back."""
+    return TakenBack(
+        stage_id=instance.stage_id,
+        digest=instance.digest,
+        fingerprint=instance.fingerprint,
+        tag=instance.tag,
+        reason=reason,
+        at=now,
     )
 
 
-def switch_instances(tx: Tx, deploy: Deploy, max_instances: int) -> Deploy:
-    """Make the deploy's instance live, and those it replaces draining: its tag's, and the oldest beyond `max_instances`."""
+def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: bool) -> Deploy:
+    """Make the deploy's instance live, and those it replaces draining: its tag's, and the oldest beyond `max_instances`.
+
+    `watched` is whether it need not be watched first to be relied on.
+    """
     live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
     starting = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
     own = next((instance for instance in starting if instance.deploy_id == deploy.id), None)
     if own is None:
         raise NotFoundError("the new instance is no longer on record")
-    tx.put_instance(replace(own, state=InstanceState.LIVE))
+    tx.put_instance(replace(own, state=InstanceState.LIVE, watched=watched))
     others = [instance for instance in live if instance.tag != deploy.tag]
     replaced = [instance for instance in live if instance.tag == deploy.tag]
-    for instance in (*replaced, *others[max_instances - 1 :]):  # newest first, so that the oldest go
+    replaced += others[max_instances - 1 :]  # newest first, so that the oldest go
+    for instance in replaced:
         tx.put_instance(replace(instance, state=InstanceState.DRAINING))
-    return deploy
+    return replace(deploy, replaced=(*deploy.replaced, *(instance.id for instance in replaced)))
 
 
 def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
     """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
-    if scene.own is None:
-        return
-    tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
-    if scene.own.state is InstanceState.LIVE and scene.stage.strategy is not Strategy.RECREATE:
+    if scene.own is not None:
+        tx.put_instance(replace(scene.own, state=InstanceState.FAILED, stopped_at=now))
+    if not scene.deploy.made_way:
         for instance in scene.replaced:
             tx.put_instance(replace(instance, state=InstanceState.LIVE))
+
+
+def _container(reader: Reader, deploy: Deploy) -> str:
+    """The name of the deploy's container, by the names of its project and stage at this time."""
+    return container_name(reader.project(deploy.project_id).name, reader.stage(deploy.stage_id).name, short_id(deploy.id))
 
 
 def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:

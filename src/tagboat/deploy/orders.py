@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tagboat.core.catalog import Offer, Stage, judged_tag
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.decision import decide, unless_taken_back
+from tagboat.core.deploy import Deploy, DeployStatus, StepName, StepStatus, TakenBack, Trigger
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
-from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
+from tagboat.core.ports import DeployTriggerer, Queued, Topic, Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.tags import Candidate, newest
+from tagboat.deploy.way_back import WayBack, find_way_back, live_in, under_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,52 @@ class Orders:
     clock: Callable[[], datetime]
 
     def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
-        """Queue what the deploy `to` brought, or what was live before, with the configuration of that time; hold the stage."""
+        """Queue what the deploy `to` brought, or what served before, with its image and configuration; hold the stage.
+
+        A deploy at work that can still be taken back is cancelled. Ordered again while it is under way, it is the same.
+        """
         stage = tx.stage(stage_id)
-        target = self._target(tx, stage, to)
-        config = tx.deploy_config(target.deploy_id)
-        if config is None:
-            raise ConflictError(f"the configuration of {target.tag} was not kept; deploy the tag {target.tag} instead")
+        if again := under_way(tx, stage, to):
+            return Queued(Outcome.MERGED, again.id)
+        way = find_way_back(tx, stage, to)
+        target = way.target
         tx.put_stage(replace(stage, held=True))
+        if to is not None:
+            tx.delete_taken_back(stage.id, target.digest)
+        self._flee(tx, stage, way)
         queued = self.deployer.trigger_deploy(
-            stage.project_id, stage.id, target.tag, tx=tx, trigger=Trigger.ROLLBACK, digest=target.digest
+            stage.project_id,
+            stage.id,
+            target.tag,
+            tx=tx,
+            trigger=Trigger.ROLLBACK,
+            digest=target.digest,
+            image=target.image,
         )
-        tx.put_deploy_config(queued.deploy_id, config)
+        tx.put_deploy_config(queued.deploy_id, way.config)
         return queued
+
+    def _flee(self, tx: Tx, stage: Stage, way: WayBack) -> None:
+        """Cancel what is at work, and remember from which version it is gone back: pushes do not bring it again."""
+        for other in tx.open_deploys(stage.id):
+            if other.trigger is Trigger.ROLLBACK and other.status is DeployStatus.QUEUED:
+                self.cancel(tx, other.id)
+        if way.cancels is not None and way.cancels.failed_step is None:
+            tx.put_deploy(replace(way.cancels, cancelling=True))
+            tx.announce(Topic.DEPLOYS)
+        if way.away_from is not None and way.away_from != way.target.version:
+            digest, fingerprint = way.away_from
+            reason = f"a person rolled back from it to {way.target.tag}"
+            tx.put_taken_back(
+                TakenBack(
+                    stage_id=stage.id,
+                    digest=digest,
+                    fingerprint=fingerprint,
+                    tag=way.away_from_tag,
+                    reason=reason,
+                    at=self.clock(),
+                )
+            )
 
     def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
         """Queue in one stage the very digest that is live in another of the same project."""
@@ -45,11 +81,11 @@ class Orders:
             raise ConflictError(f"the stage {source.name} belongs to another project, whose image is not this one's")
         if source.id == stage.id:
             raise ConflictError(f"the stage {stage.name} cannot be promoted to itself; name the stage to take from")
-        live = _live(tx, source)
+        live = live_in(tx, source)
         if live is None:
             raise ConflictError(f"nothing is live in the stage {source.name} that could be promoted")
         return self.deployer.trigger_deploy(
-            stage.project_id, stage.id, live.tag, tx=tx, trigger=Trigger.PROMOTE, digest=live.digest
+            stage.project_id, stage.id, live.tag, tx=tx, trigger=Trigger.PROMOTE, digest=live.digest, image=live.image
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
@@ -73,19 +109,44 @@ class Orders:
         tx.put_stage(stage)
         return stage
 
-    def release(self, tx: Tx, stage_id: str) -> list[Queued]:
-        """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several)."""
+    def release(self, tx: Tx, stage_id: str, *, including: bool = False) -> list[Queued]:
+        """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several).
+
+        What came is decided on as if it came now. What was taken back stays waiting, unless it is to be tried again
+        (`including`).
+        """
         stage = replace(tx.stage(stage_id), held=False)
         tx.put_stage(stage)
         offers = tx.offers(stage.id)
         tx.delete_offers(stage.id)
+        tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now
         if not stage.auto_deploy:
             return []
-        chosen = _newest_offers(offers, stage.max_instances)
-        for offer in offers:
+        due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
+        waiting = [one for one in tx.open_deploys(stage.id) if one.by_news and one.status is DeployStatus.QUEUED]
+        candidates = [*due, *(_as_offer(deploy) for deploy in waiting)]
+        chosen = _newest_offers(candidates, stage.max_instances)
+        for offer in due:
             if offer not in chosen:
                 self._tell_why(tx, stage, offer, Outcome.RECORDED)
-        return [self._deploy_offer(tx, stage, offer) for offer in chosen]
+        return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
+
+    def _is_due(self, tx: Tx, stage: Stage, offer: Offer, *, including: bool) -> bool:
+        """Whether the stage takes the offer by the rules of now. What was taken back stays an offer."""
+        project = tx.project(stage.project_id)
+        decision = decide(project, tx.stages(project.id), offer.tag)
+        if decision.stage is None or decision.stage.id != stage.id:
+            verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=Outcome.RECORDED, reason=decision.reason)
+            tx.record_tag(judged_tag(project.id, offer.tag, None, verdict))
+            return False
+        digest = parse_digest(offer.digest) if offer.digest else None
+        if unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome is Outcome.QUEUED:
+            return True
+        if including and digest is not None:
+            tx.delete_taken_back(stage.id, digest)
+        else:
+            tx.add_offer(offer)
+        return including
 
     def _deploy_offer(self, tx: Tx, stage: Stage, offer: Offer) -> Queued:
         queued = self.deployer.trigger_deploy(
@@ -94,7 +155,6 @@ class Orders:
             offer.tag,
             tx=tx,
             trigger=Trigger(Source(offer.source)),
-            digest=parse_digest(offer.digest) if offer.digest else None,
         )
         self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
         return queued
@@ -106,34 +166,9 @@ class Orders:
         verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=outcome, reason=reason, deploy=deploy)
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
 
-    def _target(self, reader: Reader, stage: Stage, to: str | None) -> Instance:
-        """The instance that a rollback brings back in another container."""
-        been_live = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.STOPPED])
-        if to is not None:
-            deploy = reader.deploy(to)
-            found = next((instance for instance in been_live if instance.deploy_id == deploy.id), None)
-            if found is None:
-                raise ConflictError(f"the deploy {to} brought nothing live in the stage {stage.name}; name one that did")
-            return found
-        live = _live(reader, stage)
-        return _before(been_live, live) or _nothing_before(stage, live)
 
-
-def _before(been_live: Sequence[Instance], live: Instance | None) -> Instance | None:
-    """The one stopped last that was something else than what is live."""
-    stopped = [one for one in been_live if one.state is InstanceState.STOPPED and one.stopped_at is not None]
-    stopped.sort(key=lambda one: one.stopped_at or one.started_at, reverse=True)
-    others = (one for one in stopped if live is None or (one.digest, one.fingerprint) != (live.digest, live.fingerprint))
-    return next(others, None)
-
-
-def _nothing_before(stage: Stage, live: Instance | None) -> Instance:
-    what = f"nothing was live before {live.tag}" if live else "nothing was ever live"
-    raise ConflictError(f"there is nothing to go back to: {what} in the stage {stage.name}")
-
-
-def _live(reader: Reader, stage: Stage) -> Instance | None:
-    return next(iter(reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])), None)
+def _as_offer(deploy: Deploy) -> Offer:
+    return Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=None, source=deploy.trigger, seen_at=deploy.created_at)
 
 
 def _newest_offers(offers: Sequence[Offer], count: int) -> list[Offer]:

@@ -6,32 +6,49 @@ why a deploy failed, and who serves from then on, is written down before anythin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Project, Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.catalog import Offer, Project, Stage, Strategy, judged_tag
+from tagboat.core.decision import taken_back_words
+from tagboat.core.deploy import (
+    EXACT_TRIGGERS,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import (
     DeployFailedError,
+    EngineNotFoundError,
     EngineUnavailableError,
-    IngressError,
-    InvalidValueError,
     NotFoundError,
     StoreUnavailableError,
     TagboatError,
 )
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
+from tagboat.core.ports import Tx
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.health import Health
-from tagboat.deploy.journal import CalledOffError, Journal, Scene, TakenOverError, switch_instances
+from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.scene import Scene
 from tagboat.deploy.speech import asked_in_http, with_protocol
+from tagboat.deploy.successor import Successor
+from tagboat.deploy.undo import Undo
+from tagboat.deploy.vigil import watch_over
 
 T = TypeVar("T")
 CANCELLED = "cancelled"
@@ -44,6 +61,22 @@ class _AlreadyLiveError(Exception):
     """The very digest is live with the same configuration."""
 
 
+class _MovedOnError(Exception):
+    """The tag was pushed again, and what it pointed to before is not to be had any more."""
+
+
+class _TakenBackError(Exception):
+    """The digest was taken back in this stage before, and no person has asked for it again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _SickenedError(DeployFailedError):
+    """The new instance was healthy and live, and then it was not."""
+
+
 class Pipeline:
     """Carries one deploy through its steps."""
 
@@ -52,7 +85,10 @@ class Pipeline:
         self._engine = parts.engine
         self._journal = Journal(parts.store, parts.clock, deploy_id)
         self._containers = Containers(parts, self._journal)
+        self._undo = Undo(parts, self._journal, self._containers, self._patiently)
         self._finished: Step | None = None
+        self._made: Instance | None = None
+        self._merges: int | None = None
         self._at: StepName | None = None
         self._engine_left = False
         self._warning = ""
@@ -78,41 +114,61 @@ class Pipeline:
             return
         try:
             if failed := scene.deploy.failed_step:
-                await self._take_back(failed.detail)
+                await self._undo.take_back(failed.detail)
             else:
                 await self._go_on(scene.deploy)
         except NotFoundError:
             await self._containers.discard(scene, _forget)
             raise
 
+    async def park(self) -> None:
+        """Leave the deploy to the next start, or to another server, with somebody serving: see `Undo.park`."""
+        scene = await self._journal.resume()
+        if not scene.deploy.status.final:
+            await self._undo.park(scene)
+
     async def _go_on(self, deploy: Deploy) -> None:
+        while True:
+            try:
+                await self._take_steps(deploy)
+            except MergedMeanwhileError:
+                deploy = (await self._journal.scene()).deploy
+            else:
+                return
+
+    async def _take_steps(self, deploy: Deploy) -> None:
         try:
             for name in StepName:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
-            await self._end(DeployStatus.SUCCEEDED, "; ".join(filter(None, (f"{deploy.tag} is live", self._warning))))
+            reason = "; ".join(filter(None, (f"{deploy.tag} is live", self._warning)))
+            await self._undo.end(DeployStatus.SUCCEEDED, reason)
         except _AlreadyLiveError:
-            await self._end(DeployStatus.SUCCEEDED, "already live")
-        except CalledOffError:
-            await self._fail(CANCELLED)
-        except ReleaseFailedError as error:
-            await self._fail(str(error), "\n".join(error.lines))
-        except DeployFailedError as error:
-            await self._fail(str(error))
-        except (NotFoundError, StoreUnavailableError, TakenOverError):
+            await self._undo.end(DeployStatus.SUCCEEDED, "already live")
+        except _TakenBackError as error:
+            await self._undo.end(DeployStatus.CANCELLED, error.reason, partial(_keep_waiting, error.reason))
+        except (CalledOffError, _MovedOnError, DeployFailedError) as error:
+            await self._fail(_failure(error, deploy.tag))
+        except (NotFoundError, StoreUnavailableError, TakenOverError, MergedMeanwhileError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
-            await self._fail(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more")
+            await self._fail(_Failure(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"))
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
         self._at = name
-        await self._journal.advance(self._finished, name)
+        await self._journal.advance(self._finished, name, self._note_made)
         self._finished = None
         log.info("step", action=name.value)
         self._finished = await self._patiently(name, self._steps[name])
+
+    def _note_made(self, tx: Tx, deploy: Deploy) -> Deploy:
+        """Put the engine's id of the new container on record, with the end of the step that made it."""
+        if self._made is not None:
+            tx.put_instance(replace(tx.instance(self._made.id), container_id=self._made.container_id))
+        return deploy
 
     async def _patiently(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again where the cause of a failure may pass by itself; raise DeployFailedError when it does not."""
@@ -123,6 +179,8 @@ class Pipeline:
             except (NotFoundError, StoreUnavailableError, DeployFailedError):
                 raise
             except TagboatError as error:
+                if name is StepName.PULL or (name is StepName.START and isinstance(error, EngineNotFoundError)):
+                    await self._unless_moved_on()
                 waits = waits or delays(error, self._parts.clock())
                 wait = next(waits, None) if error.retryable else None
                 if wait is None:
@@ -132,17 +190,34 @@ class Pipeline:
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
                 await asyncio.sleep(wait)
 
+    async def _unless_moved_on(self) -> None:
+        """Raise where the tag points to another image by now: many registries drop the one of before at once."""
+        scene = await self._journal.scene()
+        if scene.deploy.trigger in EXACT_TRIGGERS:
+            return
+        try:
+            digest = await self._parts.tag_source.resolve(scene.repository, scene.deploy.tag, scene.registry)
+        except TagboatError:
+            return  # what brought the step down tells more
+        if digest != scene.deploy.digest:
+            raise _MovedOnError
+
     async def _resolve(self) -> Step:
         while True:
             scene = await self._journal.scene()
             deploy = scene.deploy
-            digest = deploy.digest or await self._parts.tag_source.resolve(scene.project.image, deploy.tag, scene.registry)
-            if await self._journal.settle_digest(deploy, digest):
+            self._merges = deploy.merges
+            digest = deploy.digest or await self._parts.tag_source.resolve(scene.repository, deploy.tag, scene.registry)
+            if await self._journal.settle_digest(deploy, digest, scene.repository):
                 break
         scene = await self._journal.scene()
+        if scene.deploy.by_news and (version := await self._journal.taken_back(digest)):
+            raise _TakenBackError(taken_back_words(version, scene.stage))
         live = None if scene.deploy.force else await self._live_already(scene)
         if live is not None:
-            await self._journal.put_instance(replace(live, tag=scene.deploy.tag), new=False)
+            if not live.watched and not await watch_over(self._parts, live):
+                return await self._resolve()  # it was taken back meanwhile
+            await self._journal.change_instances([live], tag=scene.deploy.tag)
             raise _AlreadyLiveError
         return scene.deploy.step(StepName.RESOLVE)
 
@@ -155,7 +230,7 @@ class Pipeline:
                 and instance.fingerprint == scene.config.fingerprint
                 and await self._checked_alike(instance, scene.config)
             ):
-                status = await self._engine.status(instance.container)
+                status = await self._engine.status(instance.handle)
                 return instance if status is not None and status.running else None
         return None
 
@@ -183,7 +258,7 @@ class Pipeline:
             raise DeployFailedError("the deploy has no digest to pull")
         latest = [""]
         pulling = asyncio.ensure_future(
-            self._engine.pull(scene.project.image, digest, scene.registry, lambda text: latest.__setitem__(0, text))
+            self._engine.pull(scene.repository, digest, scene.registry, lambda text: latest.__setitem__(0, text))
         )
         try:
             noted = ""
@@ -199,18 +274,24 @@ class Pipeline:
         scene = await self._journal.scene()
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
-            await self._journal.note_release("\n".join(await self._containers.release(scene)))
+            await self._journal.note(StepName.START, "the release command runs")
+            await self._containers.release(scene)
+        elif scene.deploy.released:
+            await self._containers.forget_release(scene.deploy.id)  # a death may have come before its removal
         if scene.stage.strategy is Strategy.RECREATE:
-            await self._stop_old(scene)
-        return Step(StepName.START, StepStatus.DONE, detail=f"started {await self._containers.start(scene)}")
+            await self._stop_old()
+            scene = await self._journal.scene()
+        self._made = await self._containers.start(scene)
+        return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}")
 
-    async def _stop_old(self, scene: Scene) -> None:
+    async def _stop_old(self) -> None:
         """Make way for an app that cannot run twice; who asks for it waits meanwhile."""
-        await self._journal.put_states(scene.others_that(InstanceState.LIVE), InstanceState.DRAINING)
+        await self._journal.make_way()
         await self._lead()
-        await self._drain()
+        scene = await self._journal.scene()
+        await self._drained(scene.others_that(InstanceState.DRAINING), scene.stage)
         for instance in scene.others:
-            await self._engine.stop(instance.container)
+            await self._engine.stop(instance.handle)
 
     async def _check(self) -> Step:
         scene = await self._journal.scene()
@@ -224,14 +305,17 @@ class Pipeline:
     async def _wake(self, scene: Scene) -> None:
         """Start the new container again if the engine has been away: had it been restarted, it would have ended them all."""
         if self._engine_left and scene.own is not None:
-            await self._engine.start(scene.own.container)
+            await self._engine.start(scene.own.handle)
             self._engine_left = False
 
     async def _switch(self) -> Step:
         scene = await self._journal.scene()
         if scene.own is not None and scene.own.state is InstanceState.STARTING:
+            proven = self._parts.traffic is None or not scene.stage.watch_s
             # On record first: whoever leads traffic from now on leads it to the new instance, and never back and forth.
-            await self._journal.advance(None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances))
+            await self._journal.advance(
+                None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances, watched=proven)
+            )
         await self._lead()
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
@@ -240,90 +324,62 @@ class Pipeline:
         scene = await self._journal.scene()
         if self._parts.traffic is None:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead back")
-        if not scene.stage.watch_s:
+        if scene.own is None or scene.own.watched:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
         await self._wake(scene)
-        reason = await self._health(scene).watch(scene.stage.watch_s, self._newer_waits)
+        # Where the two cannot run at once, the old one is stopped and not warm: the new one is watched to the end.
+        successor = Successor(self._parts, scene.own, may_cut=not scene.deploy.made_way)
+        try:
+            reason = await self._health(scene).watch(scene.stage.watch_s, successor.takes_over)
+        except DeployFailedError as error:
+            raise _SickenedError(str(error)) from error
+        finally:
+            await successor.close()
+        if not successor.took_over:
+            await self._journal.change_instances([scene.own], watched=True)
         return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
-
-    async def _newer_waits(self) -> bool:
-        return (await self._journal.scene()).newer
 
     async def _drain(self) -> Step:
         scene = await self._journal.scene()
-        old = scene.others_that(InstanceState.DRAINING)
         if self._parts.traffic is None:
             return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead away")
-        if not old:
-            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="there is no older instance")
-        detail = await self._parts.traffic.drained(old, scene.stage.drain_timeout_s)
-        return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
+        if not scene.retired:
+            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail=_kept(scene) or "there is no older instance")
+        return Step(StepName.DRAIN, StepStatus.DONE, detail=await self._drained(scene.retired, scene.stage))
+
+    async def _drained(self, old: Sequence[Instance], stage: Stage) -> str:
+        return await self._parts.traffic.drained(old, stage.drain_timeout_s) if self._parts.traffic is not None else ""
 
     async def _retire(self) -> Step:
-        old = (await self._journal.scene()).others_that(InstanceState.DRAINING)
-        for instance in old:
+        scene = await self._journal.scene()
+        for instance in scene.retired:
             await retire(self._parts, instance)
-        names = ", ".join(instance.container for instance in old)
-        return Step(StepName.RETIRE, StepStatus.DONE, detail=f"retired {names}" if old else "there was nothing to retire")
+        names = ", ".join(instance.container for instance in scene.retired)
+        return Step(
+            StepName.RETIRE,
+            StepStatus.DONE,
+            detail=f"retired {names}" if names else _kept(scene) or "there was nothing to retire",
+        )
 
-    async def _fail(self, reason: str, lines: str = "") -> None:
+    async def _fail(self, failure: "_Failure") -> None:
         """Write down why it failed and who serves from now on, then take back what was begun."""
         if self._finished is not None:
-            await self._journal.advance(self._finished, None)
-        await self._journal.give_up(self._at, reason, lines)
-        await self._take_back(reason)
+            await self._journal.advance(self._finished, None, self._note_made)
+        await self._journal.give_up(
+            self._at,
+            failure.reason,
+            "\n".join(failure.lines),
+            merges=self._merges,
+            sick=failure.sick,
+            instead=self._queue_again if failure.moved_on else None,
+        )
+        await self._undo.take_back(failure.reason)
 
-    async def _take_back(self, reason: str) -> None:
-        scene = await self._journal.scene()
-        status = DeployStatus.CANCELLED if scene.deploy.cancelling else DeployStatus.FAILED
-        log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
-        if scene.own is not None and scene.own.state is InstanceState.LIVE:
-            await self._end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
-            return
-        trouble = [] if scene.stage.strategy is not Strategy.RECREATE else await self._swap_back(scene)
-        try:
-            await self._patiently(self._at or StepName.SWITCH, self._lead)
-        except DeployFailedError as error:
-            # What might still be sent requests is left running, for the sweep that comes once traffic is known to be led.
-            trouble.append(f"traffic could not be led: {error}")
-        else:
-            await self._remove_own(scene)
-        await self._end(status, "; ".join((reason, *trouble)))
-
-    async def _remove_own(self, scene: Scene) -> None:
-        """Remove the new instance, once it has answered what it was sent while it was live."""
-        made = await self._journal.made_live()
-        if made is not None and self._parts.traffic is not None:
-            await self._parts.traffic.drained([made], scene.stage.drain_timeout_s)
-        await self._containers.discard(scene, self._journal.keep_log)
-
-    async def _swap_back(self, scene: Scene) -> list[str]:
-        """Put the old instance of an app that cannot run twice back in the place of the new one; what went wrong."""
-        try:
-            await self._lead()  # who asks waits until the old one is back
-        except (IngressError, InvalidValueError) as error:
-            log.warning("traffic not held", action="undo", reason=str(error))
-        await self._remove_own(scene)
-        return await self._restart_old(scene)
-
-    async def _restart_old(self, scene: Scene) -> list[str]:
-        """Start again what was stopped to make way; what went wrong."""
-        trouble = []
-        for instance in scene.replaced:
-            try:
-                config = await self._journal.config_of(instance) or scene.config
-                await self._patiently(StepName.START, partial(self._engine.start, instance.container))
-                health = Health(self._engine, self._parts.probe, instance, config)
-                await health.until_healthy(scene.stage.health_timeout_s)
-            except TagboatError as error:
-                trouble.append(f"{instance.container} did not come back: {error}")
-            # Live all the same: it is what serves the stage, and whoever looks after live instances will go on trying.
-            await self._journal.put_states([instance], InstanceState.LIVE)
-        return trouble
-
-    async def _end(self, status: DeployStatus, reason: str) -> None:
-        await self._journal.end(status, reason)
-        self._parts.tally.count("tagboat_deploys_total", status=status.value)
+    def _queue_again(self, tx: Tx, deploy: Deploy) -> None:
+        """Queue what the tag points to now; a call that tells of it merges into that."""
+        DeployQueue(self._parts.clock).trigger_deploy(
+            deploy.project_id, deploy.stage_id, deploy.tag, tx=tx, trigger=deploy.trigger, force=deploy.force
+        )
 
     async def _lead(self) -> None:
         if self._parts.traffic is not None:
@@ -337,14 +393,48 @@ class Pipeline:
 
 async def retire(parts: Parts, instance: Instance) -> None:
     """Stop and remove the container of a draining instance, and write that down."""
-    await parts.engine.stop(instance.container)
-    await parts.engine.remove(instance.container)
+    await parts.engine.stop(instance.handle)
+    await parts.engine.remove(instance.handle)
     stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=parts.clock())
     await parts.store.write(lambda tx: tx.put_instance(stopped))
 
 
 async def _forget(_last_words: str) -> None:
     """There is no deploy any more to write them down on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a deploy does not come to its end: `lines` are what the app said, the rest as for `Journal.give_up`."""
+
+    reason: str
+    lines: Collection[str] = ()
+    sick: bool = False
+    moved_on: bool = False
+
+
+def _failure(error: Exception, tag: str) -> _Failure:
+    match error:
+        case CalledOffError():
+            return _Failure(CANCELLED)
+        case _MovedOnError():
+            return _Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
+        case ReleaseFailedError():
+            return _Failure(str(error), error.lines)
+    return _Failure(str(error), sick=isinstance(error, _SickenedError))
+
+
+def _kept(scene: Scene) -> str:
+    kept = [instance.container for instance in scene.others_that(InstanceState.DRAINING) if instance not in scene.retired]
+    return f"{', '.join(kept)} is kept until something newer has stayed healthy" if kept else ""
+
+
+def _keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
+    """Keep what is not deployed for the release of the stage, and say on its tag why."""
+    source, now = Source(deploy.trigger.value), deploy.created_at
+    tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
+    verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
+    tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
 
 
 def _filled(info: ImageInfo, project: Project) -> Project:

@@ -7,7 +7,7 @@ from datetime import datetime
 from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, Trigger, merged, merges_into
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import new_id
-from tagboat.core.image import Digest
+from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Queued, Topic, Tx
 from tagboat.core.push import Outcome
 
@@ -28,6 +28,7 @@ class DeployQueue:
         trigger: Trigger = Trigger.MANUAL,
         digest: Digest | None = None,
         force: bool = False,
+        image: ImageName | None = None,
     ) -> Queued:
         """Queue a deploy of `image_tag`, or merge into one that will bring it; raise NotFoundError for an unknown stage."""
         waiting = [
@@ -46,6 +47,7 @@ class DeployQueue:
             digest=digest,
             trigger=trigger,
             force=force,
+            image=image,
             created_at=self._clock(),
         )
         self._supersede(tx, deploy)
@@ -54,14 +56,17 @@ class DeployQueue:
         return Queued(Outcome.QUEUED, deploy.id)
 
     def _supersede(self, tx: Tx, newer: Deploy) -> None:
-        """In a stage of one instance, end the queued deploys that `newer` makes pointless."""
+        """In a stage of one instance, end the queued deploys that `newer` makes pointless.
+
+        A rollback holds its stage: what pushes have queued waits for its release, and is not made pointless by it.
+        """
         stage = next((stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None)
         if stage is None:
             raise NotFoundError(f"there is no stage {newer.stage_id[:80]!r} in that project")
         if stage.max_instances > 1:
             return
         for older in tx.open_deploys(stage.id):
-            if older.status is DeployStatus.QUEUED:
+            if older.status is DeployStatus.QUEUED and not (newer.trigger is Trigger.ROLLBACK and older.by_news):
                 tx.put_deploy(
                     replace(
                         older,

@@ -6,17 +6,26 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 
 from tagboat.core.catalog import Stage
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import EngineError, EngineUnavailableError, PortTakenError, StoreUnavailableError, TagboatError
+from tagboat.core.deploy import ACTIVE_STATES, ContainerStatus, Instance, InstanceState
+from tagboat.core.errors import (
+    EngineError,
+    EngineUnavailableError,
+    NotFoundError,
+    PortTakenError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import Parts, instance_spec, own_container, release_container
-from tagboat.deploy.journal import Scene, read_scene
+from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_container, role_of
+from tagboat.deploy.images import ensure_image
 from tagboat.deploy.pipeline import retire
+from tagboat.deploy.scene import read_scene
 
 SWEEP_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -73,14 +82,14 @@ async def sweep(parts: Parts) -> None:
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
-    running = {container.name for container in containers if container.running or container.restarting}
-    failures = await _do_all(partial(_revive, parts, one) for one in records.live if one.container not in running)
+    running = {key for one in containers if one.running or one.restarting for key in (one.id, one.name)}
+    failures = await _do_all(partial(_revive, parts, one) for one in records.live if one.handle not in running)
     if parts.traffic is not None:
         # Nothing is removed before traffic is known to be led elsewhere.
         await parts.traffic.lead()
     failures += await _do_all(
         [
-            *(partial(_remove_orphan, parts, one.name) for one in containers if one.name not in records.known),
+            *(partial(_remove_orphan, parts, one) for one in containers if not records.knows(one)),
             *(partial(_retire_drained, parts, records, one) for one in records.drained),
             *(partial(_give_up, parts, one) for one in records.given_up),
         ]
@@ -104,44 +113,65 @@ async def _do_all(chores: Iterable[Callable[[], Awaitable[None]]]) -> list[Tagbo
 
 async def _revive(parts: Parts, instance: Instance) -> None:
     """Start a live instance again, or make its container again as it was."""
-    status = await parts.engine.status(instance.container)
+    status = await parts.engine.status(instance.handle)
     current = await parts.store.read(lambda reader: reader.instance(instance.id))
     if current.state is not InstanceState.LIVE or (status is not None and (status.running or status.restarting)):
         return  # it was otherwise when the containers were listed
     log.warning("a live container does not run; starting it", action="revive", container=instance.container)
     try:
         if status is None:
-            await _make_again(parts, instance)
-        await parts.engine.start(instance.container)
+            instance = await _make_again(parts, instance)
+        await parts.engine.start(instance.handle)
     except PortTakenError:
-        await parts.engine.remove(instance.container)
-        instance = await _with_another_port(parts, instance)
-        await _make_again(parts, instance)
-        await parts.engine.start(instance.container)
+        await parts.engine.remove(instance.handle)
+        instance = await _make_again(parts, await _with_another_port(parts, instance))
+        await parts.engine.start(instance.handle)
 
 
 async def _with_another_port(parts: Parts, instance: Instance) -> Instance:
     taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
-    port = parts.free_port(taken)
-    await parts.store.write(lambda tx: tx.put_instance(replace(tx.instance(instance.id), host_port=port)))
-    return replace(instance, host_port=port)
+    return await _change(parts, instance, host_port=parts.free_port(taken))
 
 
-async def _make_again(parts: Parts, instance: Instance) -> None:
+async def _make_again(parts: Parts, instance: Instance) -> Instance:
+    """Make its container again, as it was, with the image of then, which somebody may have pruned.
+
+    One that was made before a death, and is not on record yet, is it.
+    """
+    own = await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id})
+    if found := next((one for one in own if role_of(one) == INSTANCE), None):
+        return await _change(parts, instance, container_id=found.id)
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
-    await pull_if_gone(parts, scene, instance)
-    await parts.engine.create(instance_spec(replace(scene, own=instance), instance, parts.installation))
+    image = instance.image or scene.project.image
+    await ensure_image(parts.engine, image, instance.digest, scene.registry)
+    as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
+    container = await parts.engine.create(instance_spec(as_it_was, instance, parts.installation))
+    return await _change(parts, instance, container_id=container)
 
 
-async def pull_if_gone(parts: Parts, scene: Scene, instance: Instance) -> None:
-    """Have the engine hold the instance's image, which somebody may have pruned."""
-    if await parts.engine.inspect_image(f"{scene.project.image}@{instance.digest}") is None:
-        await parts.engine.pull(scene.project.image, instance.digest, scene.registry, lambda _: None)
+async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields there are
+    await parts.store.write(lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes)))
+    return replace(instance, **changes)
 
 
-async def _remove_orphan(parts: Parts, container: str) -> None:
-    await parts.engine.remove(container)
-    log.info("orphan removed", action="sweep", container=container)
+async def _remove_orphan(parts: Parts, container: ContainerStatus) -> None:
+    """Remove what a deploy of this installation has made and left behind; labels alone do not make it so."""
+    if await parts.store.read(lambda reader: _made_here(reader, container)):
+        await parts.engine.remove(container.id)
+        log.info("orphan removed", action="sweep", container=container.name)
+
+
+def _made_here(reader: Reader, container: ContainerStatus) -> bool:
+    """Whether a deploy on record has made it: by the engine's id of it, or, before that was known, by its name."""
+    try:
+        deploy = reader.deploy(container.labels.get("tagboat.deploy", ""))
+    except NotFoundError:
+        return False
+    made = reader.instance_of(deploy.id)
+    ids, names = {deploy.release_id}, {deploy.container, release_container(deploy.container)}
+    if made is not None:
+        ids, names = {*ids, made.container_id}, {*names, made.container, release_container(made.container)}
+    return container.id in ids or container.name in names
 
 
 async def _retire_drained(parts: Parts, records: "_Records", instance: Instance) -> None:
@@ -152,7 +182,8 @@ async def _retire_drained(parts: Parts, records: "_Records", instance: Instance)
 
 async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
-    await parts.engine.remove(instance.container)
+    for container in await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id}):
+        await parts.engine.remove(container.id)
     failed = replace(instance, state=InstanceState.FAILED, stopped_at=parts.clock())
     await parts.store.write(lambda tx: tx.put_instance(failed))
 
@@ -168,34 +199,49 @@ def _expire(parts: Parts, tx: Tx) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """What is on record: names of all containers that may be there; live instances to be kept running; those to be removed."""
+    """What is on record: ids of deploys that work or have an instance; live instances to be kept running; those to go."""
 
-    known: frozenset[str]
+    working: frozenset[str]
+    serving: frozenset[str]
     live: list[Instance]
     drained: list[Instance]
     given_up: list[Instance]
     stages: Mapping[str, Stage]
 
+    def knows(self, container: ContainerStatus) -> bool:
+        """Whether the container is wanted: one that runs a release command no longer than its deploy works."""
+        deploy = container.labels.get("tagboat.deploy", "")
+        return deploy in self.working or (deploy in self.serving and role_of(container) == INSTANCE)
+
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
     deploys = {deploy.id: deploy for deploy in reader.all_open_deploys()}
-    busy = {deploy.stage_id for deploy in deploys.values()}
-    known = {instance.container for instance in active}
+    busy = {deploy.stage_id for deploy in deploys.values() if deploy.begun}
+    kept = _kept(active)
     return _Records(
-        known=frozenset(known | _containers_at_work(reader, deploys.values())),
+        working=frozenset(deploys),
+        serving=frozenset(one.deploy_id for one in active),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
-        drained=[one for one in active if one.state is InstanceState.DRAINING and one.stage_id not in busy],
-        given_up=[one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in deploys],
+        drained=[one for one in _that(active, InstanceState.DRAINING) if one.stage_id not in busy and one.id not in kept],
+        given_up=[one for one in _that(active, InstanceState.STARTING) if one.deploy_id not in deploys],
         stages={one.stage_id: reader.stage(one.stage_id) for one in active},
     )
 
 
-def _containers_at_work(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
-    """Those of deploys at work: a release command has no instance on record, and one that failed may still answer."""
-    own = {own_container(read_scene(reader, one.id)) for one in deploys if one.status is DeployStatus.RUNNING}
-    return own | {release_container(container) for container in own}
+def _that(instances: Iterable[Instance], state: InstanceState) -> list[Instance]:
+    return [instance for instance in instances if instance.state is state]
+
+
+def _kept(active: Iterable[Instance]) -> set[str]:
+    """The ids of those kept to serve again if what is live sickens: the newest watched one where what is live is not yet."""
+    unproven = {one.stage_id for one in _that(active, InstanceState.LIVE) if not one.watched}
+    kept: dict[str, str] = {}
+    for instance in _that(active, InstanceState.DRAINING):  # newest first
+        if instance.watched and instance.stage_id in unproven:
+            kept.setdefault(instance.stage_id, instance.id)
+    return set(kept.values())
 
 
 def _own_labels(parts: Parts) -> dict[str, str]:

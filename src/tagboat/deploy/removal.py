@@ -80,8 +80,8 @@ class Removal:
         # On record first: else the sweep, woken by its end, would start it again.
         await self._put(replace(instance, state=InstanceState.DRAINING))
         try:
-            await self.engine.stop(instance.container)
-            await self.engine.remove(instance.container)
+            await self.engine.stop(instance.handle)
+            await self.engine.remove(instance.handle)
         except EngineError:
             await self._put(instance)
             raise

@@ -8,7 +8,7 @@ from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Probe
 from tagboat.core.protocol import PROTOCOL_LABEL, AppProtocol, misspoken, protocol_of
-from tagboat.deploy.journal import Scene
+from tagboat.deploy.scene import Scene
 
 
 def with_protocol(project: Project, info: ImageInfo) -> Project:

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from tagboat.core.deploy import Deploy, DeployStatus
-from tagboat.core.errors import NotFoundError, StoreUnavailableError
+from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.journal import TakenOverError
@@ -19,6 +19,8 @@ MAX_PARALLEL = 16
 CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
+PARK_S = 4.5
+"""Seconds to leave a deploy in order as the server stops; after that it is left as a death would leave it."""
 BREATH_S = 0.02
 """Seconds between two looks at least: thousands of pushes a second must not be thousands of looks."""
 
@@ -64,11 +66,19 @@ class Worker:
                 pass
 
     async def close(self, grace_s: float) -> None:
-        """Give the deploys in progress `grace_s` seconds to finish, then park the rest for the next start."""
-        tasks = set(self._tasks.values())
+        """Give the deploys in progress `grace_s` seconds to finish, then park the rest for the next start (or server)."""
+        tasks = dict(self._tasks)
         if tasks:
-            _, parked = await asyncio.wait(tasks, timeout=grace_s)
-            await _cancel(parked)
+            _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
+            await asyncio.gather(*(self._park(deploy_id) for deploy_id, task in tasks.items() if task in left))
+
+    async def _park(self, deploy_id: str) -> None:
+        await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
+        try:
+            async with asyncio.timeout(PARK_S):
+                await Pipeline(self._parts, deploy_id).park()
+        except (TagboatError, TakenOverError, TimeoutError) as error:
+            log.warning("the deploy is left as it is", action="park", deploy=deploy_id, reason=str(error))
 
     async def abandon(self, stage_ids: Iterable[str]) -> None:
         """Stop working on the deploys of these stages, wherever they are; their containers stay for the caller to remove."""

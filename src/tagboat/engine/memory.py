@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
@@ -46,13 +47,15 @@ class _Listener:
 
 
 class MemoryEngine:
-    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order.
+    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order, by names.
 
-    `volumes` are the names of those that containers have asked for; they stay when the containers go.
+    `clock` says when containers are started; `volumes` are the names of those that containers have asked for, which stay when
+    the containers go.
     """
 
     def __init__(self) -> None:
         self.journal: list[str] = []
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.volumes: set[str] = set()
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
@@ -160,7 +163,9 @@ class MemoryEngine:
         if self._port_taken_from(found):
             raise PortTakenError(f"the engine could not start the container {container}: port is already allocated")
         health = "starting" if found.image.info.has_healthcheck else None
-        found.status = replace(found.status, running=True, restarting=False, exit_code=0, health=health)
+        found.status = replace(
+            found.status, running=True, restarting=False, exit_code=0, health=health, started_at=self.clock()
+        )
         found.log.extend(found.image.log)
         if found.image.exit_code is not None:
             self.exit(container, found.image.exit_code)
@@ -232,7 +237,8 @@ class MemoryEngine:
                 )
 
     def _record(self, call: str, what: str) -> None:
-        self.journal.append(f"{call} {what}")
+        found = self._find(what)
+        self.journal.append(f"{call} {found.spec.name if found else what}")
         self._fail_if_told(call)
 
     def _fail_if_told(self, call: str) -> None:

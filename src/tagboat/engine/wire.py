@@ -69,6 +69,7 @@ def container_status(answer: Json) -> ContainerStatus:
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
         host_port=_host_port(answer),
+        started_at=_time(state.get("StartedAt") or ""),
     )
 
 

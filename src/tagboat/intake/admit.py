@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses
+from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses, unless_taken_back
 from tagboat.core.deploy import Trigger
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
@@ -51,13 +51,16 @@ class Admission:
         )
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
-        """Do what was decided for the push, and make its tag known with that."""
+        """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
+        if decision.outcome is Outcome.QUEUED and decision.stage and push.image.digest:
+            taken_back = self.tx.taken_back(decision.stage.id)
+            decision = unless_taken_back(decision, push.image.digest, taken_back, push.image.tag)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
             queued = self._queue(push, decision.stage)
             outcome, deploy = queued.outcome, queued.deploy_id
             reason = merged_reason(reason) if outcome is Outcome.MERGED else reason
-        elif outcome is Outcome.WAITING and decision.stage and decision.stage.held:
+        elif outcome is Outcome.WAITING and decision.stage and (decision.stage.held or decision.stage.auto_deploy):
             self._offer(push, decision.stage)
         verdict = Verdict(at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy)
         self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))

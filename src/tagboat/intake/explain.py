@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses
+from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses, unless_taken_back
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
@@ -33,6 +33,8 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
         outcome, reason = _unknown_image(reader, ref)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     decision = decide(project, reader.stages(project.id), tag)
+    if decision.stage:
+        decision = unless_taken_back(decision, ref.digest, reader.taken_back(decision.stage.id), tag)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:

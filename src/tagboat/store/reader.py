@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, not_, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import NotFoundError
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.image import ImageName
@@ -123,6 +123,12 @@ class SqlReader:
         table = tables.offers
         return self._all(Offer, select(table).where(table.c.stage_id == stage_id).order_by(table.c.seen_at, table.c.tag))
 
+    def taken_back(self, stage_id: str) -> list[TakenBack]:
+        """What went live in the stage and was taken back, the latest first."""
+        table = tables.taken_back
+        query = select(table).where(table.c.stage_id == stage_id).order_by(table.c.at.desc(), table.c.digest)
+        return self._all(TakenBack, query)
+
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """The queued and running deploys of a stage, oldest first."""
         return self._open_deploys(tables.deploys.c.stage_id == stage_id)
@@ -162,6 +168,26 @@ class SqlReader:
         table = tables.instances
         query = _newest_first(table, project_id, stage_id, before, limit)
         return self._all(Instance, query.where(table.c.state.in_(states)) if states else query)
+
+    def instance_of(self, deploy_id: str) -> Instance | None:
+        """The instance that a deploy has made, whatever became of it."""
+        table = tables.instances
+        return self._first(Instance, select(table).where(table.c.deploy_id == deploy_id).order_by(table.c.id.desc()))
+
+    def unwatched_instances(self) -> list[Instance]:
+        """The live instances that have not yet been watched for as long as their stages ask."""
+        table = tables.instances
+        return self._all(Instance, select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched)))
+
+    def previous_instance(self, stage_id: str, without: Collection[Version] = ()) -> Instance | None:
+        """The newest draining instance of the stage, else the newest stopped one, of none of the versions `without`."""
+        table = tables.instances
+        others = [not_(and_(table.c.digest == digest, table.c.fingerprint == mark)) for digest, mark in without]
+        for state in (InstanceState.DRAINING, InstanceState.STOPPED):
+            query = select(table).where(table.c.stage_id == stage_id, table.c.state == state, *others)
+            if found := self._first(Instance, query.order_by(table.c.id.desc())):
+                return found
+        return None
 
     def hook(self, hook_id: str) -> Hook:
         """The hook of that id, its signature in the clear."""

@@ -203,7 +203,12 @@ deploys = Table(
     Column("log", Text, nullable=False),
     Column("merges", Integer, nullable=False),
     Column("cancelling", Boolean, nullable=False, server_default=text("false")),
+    Column("image", Coded(str, _to_image_name)),
+    Column("container", Text, nullable=False, server_default=text("''")),
+    Column("release_id", Text, nullable=False, server_default=text("''")),
     Column("released", Boolean, nullable=False, server_default=text("false")),
+    Column("replaced", _json_tuple(), nullable=False, server_default=text("'[]'")),
+    Column("made_way", Boolean, nullable=False, server_default=text("false")),
     Column("claimed_by", Text),
     Column("claimed_until", Instant),
     Column("created_at", Instant, nullable=False),
@@ -241,16 +246,30 @@ instances = Table(
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), nullable=False),
     Column("tag", Text, nullable=False),
     Column("digest", Text, nullable=False),
+    Column("image", Coded(str, _to_image_name)),
     Column("state", Coded(str, InstanceState), nullable=False),
     Column("container", Text, nullable=False),
+    Column("container_id", Text, nullable=False, server_default=text("''")),
     Column("host_port", Integer, nullable=False),
     Column("fingerprint", Text, nullable=False),
+    Column("watched", Boolean, nullable=False, server_default=text("true")),
     Column("started_at", Instant, nullable=False),
     Column("stopped_at", Instant),
     Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
     Index(None, "state"),
+)
+
+taken_back = Table(
+    "taken_back",
+    metadata,
+    Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("tag", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 deliveries = Table(

@@ -16,9 +16,9 @@ from sqlalchemy.dialects import sqlite
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
-from tagboat.core.deploy import Deploy, DeployStatus, Instance
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, TakenBack
 from tagboat.core.hook import Hook, Signature
-from tagboat.core.image import ImageName
+from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
 from tagboat.core.run import RunConfig
@@ -55,6 +55,7 @@ class Memory:
     stages: dict[str, list[Stage]] = field(default_factory=dict)
     registries: dict[str, Registry | None] = field(default_factory=dict)
     open_deploys: dict[str, dict[str, Deploy]] = field(default_factory=dict)
+    taken_back: dict[str, list[TakenBack]] = field(default_factory=dict)
 
 
 class UnitOfWork(SqlReader):
@@ -67,6 +68,7 @@ class UnitOfWork(SqlReader):
         self._stages = memory.stages
         self._registries = memory.registries
         self._open = memory.open_deploys
+        self._taken_back = memory.taken_back
         self._new_deploys: dict[str, Deploy] = {}
         self._changed_deploys: dict[str, Deploy] = {}
         self._deliveries: list[Delivery] = []
@@ -124,6 +126,12 @@ class UnitOfWork(SqlReader):
             self.flush()
             self._open[stage_id] = {deploy.id: deploy for deploy in super().open_deploys(stage_id)}
         return list(self._open[stage_id].values())
+
+    def taken_back(self, stage_id: str) -> list[TakenBack]:
+        """What went live in the stage and was taken back, the latest first."""
+        if stage_id not in self._taken_back:
+            self._taken_back[stage_id] = super().taken_back(stage_id)
+        return self._taken_back[stage_id]
 
     # Reads that must see what was gathered.
 
@@ -316,6 +324,17 @@ class UnitOfWork(SqlReader):
         self.flush()
         self._connection.execute(delete(tables.offers).where(tables.offers.c.stage_id == stage_id))
 
+    def put_taken_back(self, version: TakenBack) -> None:
+        """Remember that a version was taken back in its stage."""
+        self._upsert(tables.taken_back, to_row(version))
+        self._taken_back.pop(version.stage_id, None)
+
+    def delete_taken_back(self, stage_id: str, digest: Digest) -> None:
+        """Forget that a digest was taken back in the stage."""
+        table = tables.taken_back
+        self._connection.execute(delete(table).where(table.c.stage_id == stage_id, table.c.digest == digest))
+        self._taken_back.pop(stage_id, None)
+
     def forget_tags(self, project_id: str) -> None:
         """Forget the tags and polls of a project, as if its image had never been seen."""
         self._send_tags()
@@ -383,6 +402,7 @@ class UnitOfWork(SqlReader):
         self._stages.clear()
         self._registries.clear()
         self._open.clear()
+        self._taken_back.clear()
 
 
 _bulk_insert = cache(BulkInsert)

@@ -111,6 +111,7 @@ def usual_answers() -> dict[str, Any]:
         "DELETE /api/registries/r1": Said(b"", 204),
         "POST /api/stages/s1/deploys": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/rollback": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
+        "GET /api/stages/s1/rollback": {"possible": True, "reason": "", "deploy": "d0", "tag": "v0", "digest": DIGEST},
         "POST /api/stages/s1/promote": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/hold": STAGE | {"held": True},
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},

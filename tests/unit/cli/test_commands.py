@@ -267,7 +267,8 @@ def test_ctrl_c_is_quiet(tagboat: Tagboat, server: FakeServer) -> None:
         ("promote app qa dev", "POST /api/stages/s1/promote", {"from": "s0"}),
         ("cancel d1", "POST /api/deploys/d1/cancel", None),
         ("hold app dev", "POST /api/stages/s1/hold", None),
-        ("release app dev", "POST /api/stages/s1/release", None),
+        ("release app dev", "POST /api/stages/s1/release", {"including": False}),
+        ("release app dev --including", "POST /api/stages/s1/release", {"including": True}),
     ],
 )
 def test_orders_ask_for_what_was_said(tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object) -> None:

@@ -6,6 +6,7 @@
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -263,6 +264,13 @@ class World:
         await self.engine.create(ContainerSpec(name=name, image=f"{image}@{digest}", labels=labels))
         await self.engine.start(name)
 
+    async def orphan(self, name: str) -> None:
+        """Run a container that an ended deploy has made and left behind."""
+        deploy = await self.queue(f"of-{name}")
+        await self.change_deploy(deploy, status=DeployStatus.FAILED, container=name)
+        labels = {"tagboat.managed": "true", "tagboat.installation": INSTALLATION, "tagboat.deploy": deploy.id}
+        await self.foreign_container(name, **labels)
+
     def container_of(self, deploy: Deploy, stage: Stage | None = None) -> str:
         """What the deploy's container is, or will be, named."""
         return f"{self.project.name}-{(stage or self.stage).name}-{short_id(deploy.id)}"
@@ -276,6 +284,23 @@ class World:
                 return deploys
             # A real clock, whatever that of the scene says.
             assert await asyncio.to_thread(self._news.wait, _LONGEST_WAIT_S), f"nothing new came of {deploys}"
+
+    async def until_state(self, instance: Instance, holds: Callable[[Instance], bool]) -> Instance:
+        """Wait until an instance is as wanted."""
+        for _ in range(20_000):
+            current = await self.store.read(lambda reader: reader.instance(instance.id))
+            if holds(current):
+                return current
+            await asyncio.to_thread(time.sleep, 0.001)
+        raise AssertionError(f"it is not as wanted: {current}")
+
+    async def until_gone(self, container: str) -> None:
+        """Wait until there is no such container."""
+        for _ in range(20_000):
+            if container not in await self.containers():
+                return
+            await asyncio.to_thread(time.sleep, 0.001)
+        raise AssertionError(f"{container} is still there")
 
     async def until_all_ended(self) -> list[Deploy]:
         """Wait until no deploy is open."""
@@ -304,6 +329,7 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
     world.hear_of_changes()
+    world.engine.clock = clock.now
     world.rim.lead_through(store, "read", "write")
     world.rim.lead_through(world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs")
     world.rim.lead_through(world.engine, "containers")

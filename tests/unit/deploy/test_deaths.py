@@ -19,7 +19,7 @@ from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import Clock, Died
-from tests.unit.deploy.scene import HOST, INSTALLATION, REFUSED, World, assert_only, build_world
+from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, build_world
 
 pytestmark = pytest.mark.anyio
 
@@ -222,7 +222,7 @@ async def much_to_sweep(world: World) -> Instance:
     await world.change_deploy(begun, status=DeployStatus.CANCELLED)
     await world.engine.remove(live.container)
     world.cut.clear()
-    await world.foreign_container("orphan", **{"tagboat.managed": "true", "tagboat.installation": INSTALLATION})
+    await world.orphan("orphan")
     await world.foreign_container("squatter")
     squatter = world.engine._find("squatter")
     assert squatter is not None
@@ -248,7 +248,7 @@ async def test_a_death_after_any_change_of_a_sweep(new_store: Callable[[], SqlSt
         world.rim.live_on()
         await sweep(world.parts)
         (left,) = await world.instances(*ACTIVE_STATES)
-        assert left == replace(live, host_port=left.host_port), changes
+        assert left == replace(live, host_port=left.host_port, container_id=left.container_id), changes
         assert await world.containers() == sorted([live.container, "squatter"])
         assert await world.is_running(live.container)
         assert world.routes == {HOST: str(left.host_port)}

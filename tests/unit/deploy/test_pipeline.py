@@ -64,6 +64,7 @@ async def test_the_container_is_named_labelled_and_configured(world: World) -> N
         "tagboat.stage": "dev",
         "tagboat.deploy": deploy.id,
         "tagboat.installation": INSTALLATION,
+        "tagboat.role": "instance",
     }
     assert held.spec.env == {"A": "project", "B": "stage"}
     assert (held.spec.port, held.spec.host_port) == (8080, FIRST_PORT)
@@ -387,7 +388,8 @@ async def test_a_container_of_its_own_that_is_left_over_makes_way(world: World) 
     """The engine made it, but its answer was lost."""
     world.publish("v1")
     deploy = await world.queue("v1")
-    world.rim.before("create", lambda: world.foreign_container(world.container_of(deploy), **{"tagboat.deploy": deploy.id}))
+    labels = {"tagboat.installation": INSTALLATION, "tagboat.deploy": deploy.id}
+    world.rim.before("create", lambda: world.foreign_container(world.container_of(deploy), **labels))
 
     ended = await world.carry_out(deploy)
 

@@ -42,13 +42,13 @@ async def cut_off_in_check(world: World, tag: str) -> Deploy:
 
 async def test_a_container_of_ours_that_no_record_knows_is_removed(world: World) -> None:
     live = await world.ship("v1")
-    await world.foreign_container("orphan", **OURS)
+    await world.orphan("orphan")
     await sweep(world.parts)
     await assert_only(world, live)
 
 
 async def test_one_that_does_not_run_is_removed_too(world: World) -> None:
-    await world.foreign_container("orphan", **OURS)
+    await world.orphan("orphan")
     world.engine.exit("orphan", 1)
     await sweep(world.parts)
     assert await world.containers() == []
@@ -62,8 +62,9 @@ async def test_one_that_does_not_run_is_removed_too(world: World) -> None:
         {"tagboat.installation": INSTALLATION},
         {"tagboat.managed": "false", "tagboat.installation": INSTALLATION},
         {"tagboat.managed": "true", "tagboat.installation": "another-installation"},
+        {**OURS, "tagboat.deploy": "18ec4e2f06b00235cd261ef6"},
     ],
-    ids=["unlabelled", "no installation", "not managed", "managed no more", "another installation"],
+    ids=["unlabelled", "no installation", "not managed", "managed no more", "another installation", "no record of it"],
 )
 async def test_what_is_not_ours_stays(world: World, labels: dict[str, str]) -> None:
     await world.foreign_container("app-dev-12345678", **labels)
@@ -113,7 +114,7 @@ async def test_a_container_made_while_it_sweeps_stays(world: World) -> None:
 
 async def test_one_that_cannot_be_removed_does_not_keep_the_others(world: World) -> None:
     for name in ("one", "two", "three"):
-        await world.foreign_container(name, **OURS)
+        await world.orphan(name)
     world.engine.fail("remove", EngineError("device or resource busy"))
 
     with pytest.raises(EngineError, match="busy"):
@@ -124,7 +125,7 @@ async def test_one_that_cannot_be_removed_does_not_keep_the_others(world: World)
 
 async def test_an_engine_that_is_away_is_not_asked_again_at_once(world: World) -> None:
     for name in ("one", "two", "three"):
-        await world.foreign_container(name, **OURS)
+        await world.orphan(name)
     world.engine.fail("remove", EngineUnavailableError("away"))
 
     with pytest.raises(EngineUnavailableError):
@@ -216,7 +217,7 @@ async def test_it_sweeps_at_once_and_every_minute(world: World) -> None:
 
 
 async def test_it_looks_again_soon_when_a_container_has_ended(world: World) -> None:
-    await world.foreign_container("orphan", **OURS)
+    await world.orphan("orphan")
     to_second, to_third = await seconds_between_sweeps(world, 3)  # the first removes it, which is an ending
     assert BREATH_S <= to_second < SWEEP_EVERY_S
     assert to_third >= SWEEP_EVERY_S

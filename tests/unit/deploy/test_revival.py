@@ -66,7 +66,8 @@ async def test_a_live_instance_comes_back_as_it_was(led: World, harm: Callable[.
     assert led.engine.spec(live.container) == was
     assert was.env == {"COLOUR": "blue", "PASSWORD": "hunter2"}
     assert (was.port, was.host_port) == (8080, live.host_port)
-    assert await led.instances(InstanceState.LIVE) == [live]
+    (back,) = await led.instances(InstanceState.LIVE)
+    assert back == replace(live, container_id=back.container_id)
     await assert_only(led, live)
 
 
@@ -90,7 +91,7 @@ async def test_where_its_port_was_taken_it_gets_another(led: World, harm: Callab
     await sweep(led.parts)
 
     (back,) = await led.instances(InstanceState.LIVE)
-    assert back == replace(live, host_port=back.host_port)
+    assert back == replace(live, host_port=back.host_port, container_id=back.container_id)
     assert back.host_port not in {0, live.host_port}
     assert led.engine.spec(back.container).host_port == back.host_port
     assert await led.is_running(back.container)
@@ -114,7 +115,7 @@ async def test_all_of_several_come_back(led: World) -> None:
         await harmed(led, pruned, live)
     await sweep(led.parts)
     assert [await led.is_running(live.container) for live in lives] == [True, True]
-    assert await led.instances(InstanceState.LIVE) == lives[::-1]
+    assert [live.id for live in await led.instances(InstanceState.LIVE)] == [live.id for live in lives[::-1]]
 
 
 async def test_one_that_the_engine_restarts_by_itself_is_left_to_it(led: World) -> None:
@@ -216,7 +217,7 @@ async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_ne
 async def test_one_that_cannot_come_back_does_not_keep_the_others(led: World, error: EngineError) -> None:
     await led.change_stage(max_instances=2)
     first, second = await led.ship("v1"), await led.ship("v2")
-    await led.foreign_container("orphan", **OURS)
+    await led.orphan("orphan")
     for live in (first, second):
         await harmed(led, stopped, live)
     led.engine.fail("start", error)
@@ -235,7 +236,7 @@ async def test_one_that_cannot_come_back_does_not_keep_the_others(led: World, er
 async def test_what_traffic_may_still_be_led_to_is_not_removed(led: World) -> None:
     assert led.ingress is not None
     live = await led.ship("v1")
-    await led.foreign_container("orphan", **OURS)
+    await led.orphan("orphan")
     led.ingress.fail("lead", AWAY)
     with pytest.raises(IngressUnavailableError):
         await sweep(led.parts)

@@ -297,22 +297,6 @@ async def test_without_a_time_it_is_not_watched(led: World) -> None:
     assert (ended.step(StepName.WATCH).status, ended.step(StepName.WATCH).detail) == (StepStatus.SKIPPED, "watch_s is 0")
 
 
-async def test_a_newer_deploy_cuts_it_short(led: World) -> None:
-    await led.change_stage(watch_s=1000)
-    _, deploy = await a_newer_one_beside_a_live_one(led)
-
-    async def push() -> None:
-        led.publish("v3")
-        await led.queue("v3")
-
-    await led.change_deploy(deploy, status=DeployStatus.RUNNING)
-    led.rim.after("lead", push)
-    ended = await led.carry_out(deploy)
-    assert ended.status is DeployStatus.SUCCEEDED
-    assert ended.step(StepName.WATCH).detail == "it stayed healthy for 0 s; a newer deploy waits"
-    await assert_only(led, await led.instance_of(ended))
-
-
 async def test_but_not_while_it_is_silent(led: World) -> None:
     old, deploy = await a_newer_one_beside_a_live_one(led)
     await led.change_deploy(deploy, status=DeployStatus.RUNNING)
@@ -353,7 +337,7 @@ async def nothing() -> None:
 
 
 async def engine_away(world: World) -> None:
-    world.engine.fail("status", EngineUnavailableError("the engine is away"))
+    world.engine.fail("containers", EngineUnavailableError("the engine is away"))
 
 
 async def test_what_the_new_one_was_sent_it_may_answer(led: World) -> None:

@@ -360,8 +360,8 @@ async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_ne
     await worker.close(0)
 
     parked = await world.deploy(deploy.id)
-    assert parked == deploy
-    assert parked.step(StepName.CHECK).status is StepStatus.RUNNING
+    assert (parked.status, parked.claimed_by, parked.claimed_until) == (DeployStatus.RUNNING, None, None)
+    assert parked.step(StepName.PULL).status is StepStatus.DONE
     assert await world.is_running(world.container_of(deploy))
     world.probe.let_answer()
     async with at_work(Worker(world.parts, HERE)):  # the same server in its next life waits for no claim to run out

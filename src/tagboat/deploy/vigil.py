@@ -1,0 +1,135 @@
+"""Watching over what is live and was not watched to the end, because a newer deploy took its turn.
+
+What it has replaced is kept as long, and serves again if it sickens.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from tagboat.core.catalog import Project, Stage, run_config
+from tagboat.core.deploy import DeployStatus, Instance, InstanceState
+from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
+from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.run import RunConfig
+from tagboat.deploy.containers import Parts, last_words
+from tagboat.deploy.health import Health
+from tagboat.deploy.journal import taken_back
+
+LOOK_EVERY_S = 60.0
+BREATH_S = 1.0
+RETRY_S = 5.0
+
+log = structlog.get_logger("tagboat.vigil")
+
+
+async def keep_vigil(parts: Parts) -> None:
+    """Watch over every instance that needs it, from when its deploy has ended; until cancelled."""
+    news = asyncio.Event()
+    parts.store.listen(Topic.DEPLOYS, news.set)
+    watching: dict[str, asyncio.Task[None]] = {}
+    try:
+        while True:
+            news.clear()
+            watching = {key: task for key, task in watching.items() if not task.done()}
+            try:
+                for instance in await parts.store.read(_unwatched):
+                    if instance.id not in watching:
+                        watching[instance.id] = asyncio.create_task(_watch_patiently(parts, instance))
+            except TagboatError as error:
+                log.warning("cannot look for what to watch over", action="vigil", reason=str(error))
+            await asyncio.sleep(BREATH_S)
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await news.wait()
+            except TimeoutError:
+                pass
+    finally:
+        for task in watching.values():
+            task.cancel()
+
+
+async def watch_over(parts: Parts, instance: Instance) -> bool:
+    """Return once a live instance has stayed healthy for as long as its stage asks, or is not live any more.
+
+    Which of both, is the answer. Raises DeployFailedError where it sickened; what it had replaced serves again then. Raises
+    other errors of the tree where it cannot be asked or the records cannot be written.
+    """
+    stage, config = await parts.store.read(lambda reader: _stage_and_config(reader, instance))
+
+    async def is_over() -> bool:
+        current = await parts.store.read(lambda reader: reader.instance(instance.id))
+        return current.state is not InstanceState.LIVE or current.watched
+
+    try:
+        await Health(parts.engine, parts.probe, instance, config).watch(stage.watch_s, is_over)
+    except DeployFailedError as error:
+        reason = str(error)
+        if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason)):
+            log.warning("taken back", action="vigil", container=instance.container, reason=reason)
+            await _take_away(parts, instance, stage)
+        raise
+    return await parts.store.write(lambda tx: _note_watched(tx, instance.id))
+
+
+async def _watch_patiently(parts: Parts, instance: Instance) -> None:
+    while True:
+        try:
+            await watch_over(parts, instance)
+        except (DeployFailedError, NotFoundError):
+            return
+        except TagboatError as error:
+            log.warning("cannot watch over", action="vigil", container=instance.container, reason=str(error))
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
+
+
+async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
+    """Lead traffic to what serves again, and remove the container once it answers no request any more."""
+    if parts.traffic is not None:
+        await parts.traffic.lead()
+        await parts.traffic.drained([instance], stage.drain_timeout_s)
+    try:
+        lines = "\n".join(await last_words(parts.engine, instance.handle))
+        await parts.store.write(lambda tx: tx.put_deploy(replace(tx.deploy(instance.deploy_id), log=lines)))
+        await parts.engine.remove(instance.handle)
+    except EngineError as error:
+        log.warning("container left to the next sweep", action="vigil", container=instance.container, reason=str(error))
+
+
+def _unwatched(reader: Reader) -> list[Instance]:
+    """Those that are live and unwatched, and whose deploy does not watch them itself."""
+    return [one for one in reader.unwatched_instances() if reader.deploy(one.deploy_id).status.final]
+
+
+def _stage_and_config(reader: Reader, instance: Instance) -> tuple[Stage, RunConfig]:
+    stage = reader.stage(instance.stage_id)
+    project: Project = reader.project(instance.project_id)
+    return stage, reader.deploy_config(instance.deploy_id) or run_config(project, stage)
+
+
+def _note_watched(tx: Tx, instance_id: str) -> bool:
+    current = tx.instance(instance_id)
+    if current.state is not InstanceState.LIVE:
+        return False
+    tx.put_instance(replace(current, watched=True))
+    return True
+
+
+def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str) -> bool:
+    """Let what the instance has replaced serve again, and its deploy have failed; whether it was still live."""
+    current = tx.instance(instance.id)
+    if current.state is not InstanceState.LIVE:
+        return False
+    now = parts.clock()
+    deploy = tx.deploy(instance.deploy_id)
+    tx.put_instance(replace(current, state=InstanceState.FAILED, stopped_at=now))
+    for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):
+        if older.id in deploy.replaced:
+            tx.put_instance(replace(older, state=InstanceState.LIVE))
+    tx.put_deploy(replace(deploy, status=DeployStatus.FAILED, reason=reason))
+    tx.put_taken_back(taken_back(current, reason, now))
+    tx.announce(Topic.DEPLOYS)
+    return True

@@ -1,0 +1,437 @@
+"""Nothing accepted is lost or doubled, whatever comes in between: merges, moving tags, renames, restarts."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from tagboat.core.catalog import Offer, Strategy
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.errors import EngineError, EngineNotFoundError, RegistryNotFoundError
+from tagboat.core.image import parse_image_ref
+from tagboat.core.ports import Queued, Tx
+from tagboat.core.push import Outcome
+from tagboat.core.run import RunOptions
+from tagboat.core.tags import parse_tag_pattern
+from tagboat.deploy.containers import release_container
+from tagboat.deploy.orders import Orders
+from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.worker import Worker
+from tagboat.engine.memory import MemoryImage
+from tagboat.intake.explain import explain
+from tests.unit.deploy.rim import Died
+from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
+
+T = TypeVar("T")
+pytestmark = pytest.mark.anyio
+
+
+async def push(world: World, tag: str) -> Queued:
+    queue = DeployQueue(world.clock.now)
+    return await world.store.write(
+        lambda tx: queue.trigger_deploy(world.project.id, world.stage.id, tag, tx=tx, trigger=Trigger.WEBHOOK)
+    )
+
+
+async def order(world: World, work: Callable[[Orders, Tx], T]) -> T:
+    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    return await world.store.write(lambda tx: work(orders, tx))
+
+
+async def at_work(world: World, tag: str) -> Deploy:
+    return await world.change_deploy(await world.queue(tag), status=DeployStatus.RUNNING)
+
+
+# Merging.
+
+
+async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -> None:
+    """The registry's notification comes again while the first deploy, which found no such tag, is taken back."""
+    await led.ship("v1")
+    deploy = await at_work(led, "v2")
+    told: list[Queued] = []
+
+    async def told_again() -> None:
+        led.publish("v2")
+        expected = await led.store.read(lambda reader: explain(reader, parse_image_ref(f"{led.project.image}:v2")))
+        told.append(await push(led, "v2"))
+        assert expected.outcome is told[0].outcome
+
+    led.rim.after("lead", told_again)
+    assert (await led.carry_out(deploy)).status is DeployStatus.FAILED
+    assert told[0].outcome is Outcome.QUEUED
+    assert (await led.carry_out(await led.deploy(told[0].deploy_id))).reason == "v2 is live"
+
+
+async def test_nor_into_one_that_is_being_cancelled(led: World) -> None:
+    deploy = await at_work(led, "v2")
+    await order(led, lambda orders, tx: orders.cancel(tx, deploy.id))
+    led.publish("v2")
+    assert (await push(led, "v2")).outcome is Outcome.QUEUED
+    assert (await led.carry_out(deploy)).status is DeployStatus.CANCELLED
+
+
+async def test_a_push_that_merges_while_the_tag_is_not_found_has_it_looked_up_again(led: World) -> None:
+    deploy = await at_work(led, "v2")
+    told: list[Queued] = []
+
+    async def told_again() -> None:
+        told.append(await push(led, "v2"))
+        led.tags.failures.append(RegistryNotFoundError("the registry has no tag v2"))  # the answer was on its way by then
+        led.publish("v2")
+
+    led.rim.before("resolve", told_again)
+    ended = await led.carry_out(deploy)
+    assert told == [Queued(Outcome.MERGED, deploy.id)]
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
+    assert led.tags.asked == ["v2", "v2"]
+
+
+async def test_a_tag_that_nobody_told_of_again_fails_at_once(led: World) -> None:
+    ended = await led.carry_out(await led.queue("no-such-tag"))
+    assert (ended.status, led.tags.asked) == (DeployStatus.FAILED, ["no-such-tag"])
+
+
+# A tag that moves on.
+
+
+@pytest.mark.parametrize("call", ["pull", "create"])
+async def test_a_tag_that_moves_on_is_superseded_by_what_it_points_to_then(led: World, call: str) -> None:
+    live = await led.ship("v1")
+    first = led.publish("moving")
+    deploy = await at_work(led, "moving")
+
+    async def pushed_again() -> None:
+        led.publish("moving", MemoryImage(log=("newer",)))
+        led.engine.fail(call, EngineNotFoundError("unknown blob") if call == "create" else EngineError("unknown blob"))
+
+    led.rim.before(call, pushed_again)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.SUPERSEDED
+    assert ended.reason == "moving was pushed again while it was pulled, and is deployed as it is now"
+    assert ended.digest == first
+    assert live.state is InstanceState.LIVE
+    (following,) = [one for one in await led.deploys() if not one.status.final]
+    assert (following.tag, following.trigger) == ("moving", Trigger.WEBHOOK)
+    assert (await push(led, "moving")).outcome is Outcome.MERGED, "the call that tells of it"
+    newer = await led.carry_out(following)
+    assert newer.status is DeployStatus.SUCCEEDED
+    assert newer.digest == led.tags.digests["moving"] != first
+    await assert_only(led, await led.instance_of(newer))
+
+
+async def test_one_that_has_not_moved_fails_with_the_reason(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    led.engine.fail("pull", EngineError("unknown blob"))
+    ended = await led.carry_out(await at_work(led, "v2"))
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "unknown blob")
+    assert all(one.status.final for one in await led.deploys())
+
+
+async def test_what_a_person_rolls_back_to_is_looked_up_nowhere_else(led: World) -> None:
+    first = await led.ship("moving")
+    led.clock.move(1)
+    led.publish("moving", MemoryImage(log=("newer",)))
+    await led.carry_out(await led.queue("moving"))
+    led.engine.prune(f"{led.project.image}@{first.digest}")
+    back = await order(led, lambda orders, tx: orders.rollback(tx, led.stage.id))
+    led.engine.fail("pull", EngineError("manifest unknown"))
+    ended = await led.carry_out(await led.deploy(back.deploy_id))
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "manifest unknown")
+
+
+async def test_what_is_rolled_back_to_is_not_what_the_tag_points_to(led: World) -> None:
+    await led.ship("moving")
+    led.clock.move(1)
+    newer = led.publish("moving", MemoryImage(log=("newer",)))
+    await led.carry_out(await led.queue("moving"))
+    back = await order(led, lambda orders, tx: orders.rollback(tx, led.stage.id))
+    assert (await led.carry_out(await led.deploy(back.deploy_id))).status is DeployStatus.SUCCEEDED
+    known = await led.store.read(lambda reader: reader.known_tag(led.project.id, "moving"))
+    assert known is not None
+    assert known.digest == newer
+
+
+# What is released is decided on anew.
+
+
+async def test_only_what_the_pattern_takes_now_is_deployed(led: World) -> None:
+    await led.change_stage(pattern=parse_tag_pattern("v*"), held=True)
+    for tag in ("v2.0-beta", "v1.5"):
+        offer = Offer(stage_id=led.stage.id, tag=tag, digest=None, source="webhook", seen_at=led.clock.now())
+        await led.store.write(lambda tx, offer=offer: tx.add_offer(offer))  # type: ignore[misc]
+        led.clock.move(1)
+    await led.change_stage(pattern=parse_tag_pattern("v1*"))
+    queued = await order(led, lambda orders, tx: orders.release(tx, led.stage.id))
+    assert [(await led.deploy(one.deploy_id)).tag for one in queued] == ["v1.5"]
+    known = await led.store.read(lambda reader: reader.known_tag(led.project.id, "v2.0-beta"))
+    assert known is not None
+    assert known.verdict is not None
+    assert (known.verdict.outcome, known.verdict.reason) == (
+        Outcome.RECORDED,
+        "tag v2.0-beta matches no stage's pattern (tried dev v1*)",
+    )
+
+
+async def test_of_what_was_queued_before_and_offered_after_the_hold_the_newest_is_deployed(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    before = await led.queue("v2")
+    await led.change_stage(held=True)
+    offer = Offer(stage_id=led.stage.id, tag="v1.5", digest=None, source="webhook", seen_at=led.clock.now())
+    await led.store.write(lambda tx: tx.add_offer(offer))
+    assert await order(led, lambda orders, tx: orders.release(tx, led.stage.id)) == []
+    assert (await led.carry_out(before)).reason == "v2 is live"
+
+
+# The release command.
+
+MIGRATE = RunOptions(release_command=("migrate",), release_timeout_s=10**9)  # the clock of the scene runs fast
+
+
+async def begun(world: World) -> tuple[Deploy, str, "asyncio.Task[Deploy]"]:
+    """A deploy whose release command runs."""
+    await world.change_stage(run=MIGRATE)
+    world.publish("v1")
+    deploy = await at_work(world, "v1")
+    task = asyncio.create_task(world.carry_out(deploy))
+    release = release_container(world.container_of(deploy))
+    for _ in range(20_000):
+        if await world.is_running(release):
+            return deploy, release, task
+        await asyncio.to_thread(time.sleep, 0.001)
+    raise AssertionError("the release command was never begun")
+
+
+async def cut_off(task: "asyncio.Task[Deploy]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def changes_of(world: World, container: str) -> list[str]:
+    return [line for line in world.engine.journal if line.endswith(f" {container}")]
+
+
+async def test_a_restart_waits_for_it_and_begins_it_no_second_time(led: World) -> None:
+    deploy, release, task = await begun(led)
+    assert (await led.deploy(deploy.id)).step(StepName.START).detail == "the release command runs"
+    await cut_off(task)
+    task = asyncio.create_task(led.carry_out(deploy))
+    for _ in range(50):
+        await asyncio.sleep(0)
+        await asyncio.to_thread(time.sleep, 0.001)
+    assert changes_of(led, release) == [f"create {release}", f"start {release}"]
+    led.engine.exit(release, 0)
+    ended = await task
+    assert (ended.status, ended.released) == (DeployStatus.SUCCEEDED, True)
+    assert changes_of(led, release) == [f"create {release}", f"start {release}", f"remove {release}"]
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, DeployStatus.SUCCEEDED), (3, DeployStatus.FAILED)])
+async def test_one_that_ended_while_nobody_looked_is_believed(led: World, code: int, status: DeployStatus) -> None:
+    deploy, release, task = await begun(led)
+    await cut_off(task)
+    led.engine.exit(release, code)
+    assert (await led.carry_out(deploy)).status is status
+    assert changes_of(led, release).count(f"start {release}") == 1
+
+
+async def test_one_that_vanished_while_nobody_looked_is_not_begun_again(led: World) -> None:
+    deploy, release, task = await begun(led)
+    await cut_off(task)
+    await led.engine.remove(release)
+    ended = await led.carry_out(deploy)
+    assert ended.status is DeployStatus.FAILED
+    assert "it is not known how that ended, and it is not begun again" in (ended.reason or "")
+    assert changes_of(led, release).count(f"start {release}") == 1
+
+
+async def at_once() -> bool:
+    return True
+
+
+async def test_one_that_was_made_and_not_started_is_made_again(led: World) -> None:
+    await led.change_stage(run=MIGRATE)
+    led.publish("v1")
+    deploy = await at_work(led, "v1")
+    led.rim.die_when("create", at_once)
+    with pytest.raises(Died):
+        await Pipeline(led.parts, deploy.id).carry_out()
+    led.rim.live_on()
+    release = release_container(led.container_of(deploy))
+
+    async def end() -> None:
+        led.engine.exit(release, 0)
+
+    led.rim.after("start", end)
+    assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
+    assert changes_of(led, release).count(f"start {release}") == 1
+
+
+async def test_cancelled_it_is_told_to_end_before_it_is_removed(led: World) -> None:
+    deploy, release, task = await begun(led)
+    await cut_off(task)
+    await order(led, lambda orders, tx: orders.cancel(tx, deploy.id))
+    assert (await led.carry_out(deploy)).status is DeployStatus.CANCELLED
+    assert changes_of(led, release)[-2:] == [f"stop {release}", f"remove {release}"]
+
+
+async def test_it_has_the_time_that_is_set(led: World) -> None:
+    await led.change_stage(run=RunOptions(release_command=("migrate",), release_timeout_s=7))
+    led.publish("v1")
+    began = led.clock.now()
+    ended = await led.carry_out(await at_work(led, "v1"))
+    assert "still running after 7 s" in (ended.reason or "")
+    assert 7 <= (led.clock.now() - began).total_seconds() < 10
+
+
+async def test_the_sweep_leaves_it_alone_although_the_project_was_renamed(led: World) -> None:
+    deploy, release, task = await begun(led)
+    await led.change_project(name="shop")
+    await sweep(led.parts)
+    assert await led.is_running(release)
+    led.engine.exit(release, 0)
+    ended = await task
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert (await led.instance_of(ended)).container == f"app-dev-{deploy.id[-8:]}", "the name that was on record"
+
+
+# Renames, and changes of settings in mid-deploy.
+
+
+async def sickens_after_start(world: World, old: Instance, change: Callable[[], object]) -> Deploy:
+    """A deploy that fails at the gate, after something was changed."""
+    world.publish("v2", MemoryImage(log=("cannot connect to the database",)))
+    deploy = await at_work(world, "v2")
+
+    async def of_port(port: int) -> str | None:
+        return None if port == old.host_port else REFUSED
+
+    async def happen() -> None:
+        await change()  # type: ignore[misc]
+        world.probe.of_port = of_port
+
+    world.rim.after("start", happen)
+    return await world.carry_out(deploy)
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+async def test_a_failed_one_goes_with_its_log_although_the_project_was_renamed(led: World, strategy: Strategy) -> None:
+    await led.change_stage(strategy=strategy)
+    old = await led.ship("v1")
+    ended = await sickens_after_start(led, old, lambda: led.change_project(name="shop"))
+    assert (ended.status, ended.log) == (DeployStatus.FAILED, "cannot connect to the database")
+    assert await led.containers() == [old.container]
+    assert await led.is_running(old.container)
+
+
+@pytest.mark.parametrize(("before", "after"), [(Strategy.RECREATE, Strategy.ROLLING), (Strategy.ROLLING, Strategy.RECREATE)])
+async def test_what_was_done_decides_the_undo(led: World, before: Strategy, after: Strategy) -> None:
+    await led.change_stage(strategy=before)
+    old = await led.ship("v1")
+    began = len(led.engine.journal)
+    ended = await sickens_after_start(led, old, lambda: led.change_stage(strategy=after))
+    assert ended.status is DeployStatus.FAILED
+    await sweep(led.parts)
+    assert [one.id for one in await led.instances(InstanceState.LIVE)] == [old.id]
+    assert await led.is_running(old.container)
+    assert led.routes == {HOST: str(old.host_port)}
+    starts = led.engine.journal[began:].count(f"start {old.container}")
+    assert starts == (1 if before is Strategy.RECREATE else 0)
+
+
+async def test_the_number_of_instances_of_then_counts_too(led: World) -> None:
+    old = await led.ship("v1")
+    led.publish("v2")
+    deploy = await at_work(led, "v2")
+
+    async def widen_and_sicken() -> None:
+        await led.change_stage(max_instances=3)
+        (live,) = await led.instances(InstanceState.LIVE)
+
+        async def of_port(port: int) -> str | None:
+            return REFUSED if port == live.host_port else None
+
+        led.probe.of_port = of_port
+
+    led.rim.after("lead", widen_and_sicken)
+    assert (await led.carry_out(deploy)).status is DeployStatus.FAILED
+    assert [one.id for one in await led.instances(InstanceState.LIVE)] == [old.id]
+
+
+async def test_a_container_that_was_renamed_is_found_by_its_id(led: World) -> None:
+    live = await led.ship("v1")
+    held = led.engine._find(live.container)
+    assert held is not None
+    held.status = held.status.__class__(
+        **{**{name: getattr(held.status, name) for name in held.status.__slots__}, "name": "mine"}
+    )
+    held.spec = held.spec.__class__(**{**{name: getattr(held.spec, name) for name in held.spec.__slots__}, "name": "mine"})
+    await sweep(led.parts)
+    assert await led.containers() == ["mine"], "neither started anew beside it nor removed"
+    assert await led.is_running("mine")
+    await led.ship("v2")
+    assert "mine" not in await led.containers()
+
+
+async def test_a_copy_that_a_person_made_of_our_container_is_left_alone(led: World) -> None:
+    live = await led.ship("v1")
+    held = led.engine._find(live.container)
+    assert held is not None
+    await led.foreign_container("my-copy", **held.spec.labels)
+    await led.ship("v2")
+    await sweep(led.parts)
+    assert await led.is_running("my-copy")
+
+
+# An orderly stop.
+
+
+async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the_old_one_serving(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    old = await led.ship("v1")
+    led.publish("v2")
+    worker = Worker(led.parts, "here")
+    deploy = await led.queue("v2")
+    led.probe.keep_waiting()
+    led.probe._calls = asyncio.Semaphore(0)
+    await worker._look()
+    await led.probe.asked_once_more()
+    assert led.routes[HOST] == "held"
+
+    await worker.close(0.01)
+
+    assert led.routes[HOST] == str(old.host_port)
+    assert await led.containers() == [old.container]
+    assert await led.is_running(old.container)
+    parked = await led.deploy(deploy.id)
+    assert (parked.status, parked.claimed_by, parked.made_way) == (DeployStatus.QUEUED, None, False)
+    led.probe.let_answer()
+    ended = await led.carry_out(parked)
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
+    await assert_only(led, await led.instance_of(ended))
+
+
+async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    await led.ship("v1")
+    led.publish("v2")
+    deploy = await at_work(led, "v2")
+    led.rim.die_when("lead", lambda: is_live(led, deploy))
+    with pytest.raises(Died):
+        await Pipeline(led.parts, deploy.id).carry_out()
+    led.rim.live_on()
+    await Pipeline(led.parts, deploy.id).park()
+    made = await led.instance_of(await led.deploy(deploy.id))
+    assert led.routes == {HOST: str(made.host_port)}
+    assert (await led.deploy(deploy.id)).step(StepName.CHECK).status is StepStatus.DONE
+    assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
+
+
+async def is_live(world: World, deploy: Deploy) -> bool:
+    return any(one.deploy_id == deploy.id for one in await world.instances(InstanceState.LIVE))
