@@ -159,7 +159,7 @@ class Pipeline:
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
         self._at = name
-        await self._journal.advance(self._finished, name, self._note_made)
+        await self._journal.advance(self._finished, name, self._make_live if name is StepName.SWITCH else self._note_made)
         self._finished = None
         log.info("step", action=name.value)
         self._finished = await self._patiently(name, self._steps[name])
@@ -169,6 +169,22 @@ class Pipeline:
         if self._made is not None:
             tx.put_instance(replace(tx.instance(self._made.id), container_id=self._made.container_id))
         return deploy
+
+    def _make_live(self, tx: Tx, deploy: Deploy) -> Deploy:
+        """Put on record who is live, unless it is: whoever leads traffic from now on leads it to the new instance.
+
+        In the transaction that begins the step: each costs time, while people wait for what is healthy already.
+        """
+        own = [
+            one
+            for one in tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
+            if one.deploy_id == deploy.id
+        ]
+        if not own:
+            return deploy
+        stage = tx.stage(deploy.stage_id)
+        proven = self._parts.traffic is None or not stage.watch_s
+        return switch_instances(tx, deploy, stage.max_instances, watched=proven)
 
     async def _patiently(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again where the cause of a failure may pass by itself; raise DeployFailedError when it does not."""
@@ -309,14 +325,8 @@ class Pipeline:
             self._engine_left = False
 
     async def _switch(self) -> Step:
-        scene = await self._journal.scene()
-        if scene.own is not None and scene.own.state is InstanceState.STARTING:
-            proven = self._parts.traffic is None or not scene.stage.watch_s
-            # On record first: whoever leads traffic from now on leads it to the new instance, and never back and forth.
-            await self._journal.advance(
-                None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances, watched=proven)
-            )
         await self._lead()
+        scene = await self._journal.scene()
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
 
