@@ -161,6 +161,30 @@ async def test_a_path_is_asked_in_the_project_s_protocol(tls: ssl.SSLContext) ->
         assert await probe.http(app.port, "/") is not None
 
 
+async def test_a_server_that_only_calls_plain_requests_bad_is_found_out_too(tls: ssl.SSLContext) -> None:
+    """As those do that tell plain requests from TLS by the first byte."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readexactly(1) != b"\x16":
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        inner, outer = ssl.MemoryBIO(), ssl.MemoryBIO()
+        machine = tls.wrap_bio(inner, outer, server_side=True)
+        inner.write(b"\x16")
+        while True:
+            try:
+                machine.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(outer.read())
+                inner.write(await reader.read(65536))
+        writer.write(outer.read())
+        await reader.read()
+
+    async with serving(serve) as port:
+        assert await ProtocolProbe().spoken(port) is AppProtocol.HTTPS
+
+
 async def test_what_an_app_speaks_is_found_out(world: IngressWorld, tls: ssl.SSLContext) -> None:
     probe, plain = ProtocolProbe(), await world.app("plain")
     async with Http2App("blue").running() as app, tls_app(tls) as tls_port:

@@ -18,6 +18,7 @@ _WHOLE_S = 5.0
 _SAYS_S = 0.5
 _LONGEST = 4096
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
+_BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
 T = TypeVar("T")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -41,9 +42,10 @@ class ProtocolProbe(LoopbackProbe):
     async def spoken(self, port: int) -> AppProtocol | None:
         """What is spoken at a port where HTTP/1.1 is not, None where nothing says so within a second."""
         heard = await _answer_to_http(port)
-        if heard:
-            return spoken(heard)
-        # Many only hang up on what they do not understand. Who answers in a protocol speaks it.
+        found = spoken(heard)
+        if found or (heard and not heard.startswith(_BAD_REQUESTS)):
+            return found
+        # Many only hang up on what they do not understand, or call it bad. Who answers in a protocol speaks it.
         tls, h2c_status = await asyncio.gather(_within(_shakes_hands(port)), _within(_status_by_h2c(port, "/", "localhost")))
         return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
 
@@ -52,7 +54,7 @@ async def _answer_to_http(port: int) -> bytes:
     heard = b""
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(_SAYS_S), _connected(port) as (reader, writer):
-            writer.write(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while len(heard) < _LONGEST and not spoken(heard) and (chunk := await reader.read(_LONGEST)):
                 heard += chunk
     return heard
