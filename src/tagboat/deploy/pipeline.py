@@ -42,6 +42,7 @@ from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
+from tagboat.deploy.names import drop_names
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.scene import Scene
@@ -403,6 +404,7 @@ class Pipeline:
 
 async def retire(parts: Parts, instance: Instance) -> None:
     """Stop and remove the container of a draining instance, and write that down."""
+    await drop_names(parts, instance)
     await parts.engine.stop(instance.handle)
     await parts.engine.remove(instance.handle)
     stopped = replace(instance, state=InstanceState.STOPPED, stopped_at=parts.clock())

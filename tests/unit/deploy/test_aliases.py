@@ -46,6 +46,13 @@ async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(jo
     assert joined.engine.spec(container).aliases["back"] == ("my-app-dev", "my-app")
 
 
+async def test_the_old_one_is_found_no_more_when_it_is_told_to_end(joined: World) -> None:
+    first = await joined.ship("v1")
+    await joined.ship("v2")
+    told = [entry for entry in joined.engine.journal if entry.split()[1] in {first.container, first.handle}]
+    assert [entry.split()[0] for entry in told] == ["create", "start", "rejoin", "rejoin", "stop", "remove"]
+
+
 async def test_one_that_never_becomes_healthy_is_never_found(joined: World) -> None:
     first = await joined.ship("v1")
     await joined.change_stage(health_timeout_s=0)
