@@ -130,6 +130,10 @@ def behind(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterato
 @pytest.fixture
 def lane(behind: tuple[Server, int], registry: DockerRegistry, engine_url: str) -> Lane:
     server, port = behind
+    return new_lane(server, port, registry, engine_url)
+
+
+def new_lane(server: Server, port: int, registry: DockerRegistry, engine_url: str) -> Lane:
     image = f"{registry.host}/acme/app-{uuid.uuid4().hex[:8]}"
     name = image.rpartition("/")[2]
     body = {"name": name, "image": image, "port": 8080, "healthcheck": "/"}
