@@ -1,4 +1,4 @@
-"""`python -m bench`: all measurements in about fifteen minutes. Needs a Docker engine and the programs of `make test`."""
+"""`python -m bench`: all measurements in about twenty minutes. Needs a Docker engine and the programs of `make test`."""
 
 import sys
 import tempfile
@@ -8,6 +8,7 @@ from bench import (
     big_database,
     burst,
     deploys_under_load,
+    fronts,
     idle,
     poll_requests,
     poll_scale,
@@ -41,6 +42,8 @@ def main() -> int:
             webhook_flood.measure(folder)
             print("Twenty deploys under load, through the ingress", flush=True)
             deploys_under_load.measure(folder)
+            print("A minute of requests to one app, each way in", flush=True)
+            fronts.measure(folder)
             print("Start and rest", flush=True)
             idle.measure(folder, used)
             rest.measure(folder)

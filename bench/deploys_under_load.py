@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from bench.load import Asker, Kind, Load, LostError, Talk
-from bench.loaded_apps import PAGE, push_loaded, push_websocket
-from bench.phase import Phase, Span
+from bench.load import Asker, Kind, Load, LostError, Stream, Talk
+from bench.loaded_apps import PAGE, push_events, push_loaded, push_websocket
+from bench.phase import Phase, Span, p99_ms
 from bench.rig import BenchError, Server, await_value, free_port, remove_images, show, tagboat
 from tagboat.core.route import Route, Way
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -34,7 +34,7 @@ _PAUSE_S = 1.2
 """Between two changes by hand: about as long as a deploy watches and drains."""
 _STAGE = {"watch_s": 1, "drain_timeout_s": 15}
 _UPLOAD = 1_000_000
-_LOADED, _NEIGHBOUR, _WEBSOCKET = "bench/loaded", "bench/neighbour", "bench/websocket"
+_LOADED, _NEIGHBOUR, _WEBSOCKET, _EVENTS = "bench/loaded", "bench/neighbour", "bench/websocket", "bench/events"
 
 PAGES = Kind("page", "/", PAGE, every_s=0.04)
 SLOW = Kind("200 ms", "/cgi-bin/slow?0.2", "slept", every_s=0.25)
@@ -67,9 +67,11 @@ def measure(folder: Path) -> None:
                 push_loaded(registry.host, _LOADED, f"v{number}")
                 push_loaded(registry.host, _NEIGHBOUR, f"v{number}")
             push_websocket(registry.host, _WEBSOCKET, "v1")
-            stage, other = (_set_up(server, f"{registry.host}/{name}") for name in (f"{_LOADED}:v0", f"{_WEBSOCKET}:v1"))
+            push_events(registry.host, _EVENTS, "v1")
+            images = (f"{registry.host}/{name}" for name in (f"{_LOADED}:v0", f"{_WEBSOCKET}:v1", f"{_EVENTS}:v1"))
+            stage, *others = (_set_up(server, image) for image in images)
             site = Site(server, stage["id"], port, urlsplit(stage["address"]).netloc, f"{registry.host}/{_NEIGHBOUR}")
-            asyncio.run(_measure(site, urlsplit(other["address"]).netloc))
+            asyncio.run(_measure(site, *(urlsplit(other["address"]).netloc for other in others)))
             asyncio.run(_measure_peer(folder / "peer", f"{registry.host}/{_LOADED}"))
         except LostError as error:
             raise BenchError(str(error)) from error
@@ -86,9 +88,9 @@ def _set_up(server: Server, image: str) -> Mapping[str, Any]:
     return changed
 
 
-async def _measure(site: Site, websocket_host: str) -> None:
+async def _measure(site: Site, websocket_host: str, events_host: str) -> None:
     rest, deploys, neighbour = (Phase(site.port, site.host, ASKERS) for _ in range(3))
-    async with Talk(site.port, websocket_host) as talk:
+    async with Talk(site.port, websocket_host) as talk, Stream(site.port, events_host) as stream:
         for first in range(1, CHANGES + 1, _IN_A_ROUND):  # by turns, so that a busy minute of the machine befalls all alike
             numbers = range(first, first + _IN_A_ROUND)
             await rest.rest(_REST_S)
@@ -103,6 +105,10 @@ async def _measure(site: Site, websocket_host: str) -> None:
     deploys.say_lost("deploys (target 0 lost)", KINDS)
     print(f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ", end="")
     print(f"slowest {talk.longest_s * 1000:.0f} ms")
+    late = f"{len(stream.late_s)} events, p99 {p99_ms(stream.late_s):.1f} ms late, at most {max(stream.late_s) * 1000:.0f} ms"
+    print(f"  another app's events, one each 30 ms: {stream.broken or late}   (target p99 < 5 ms)")
+    longest = f"{deploys.longest_ms(PAGES):.0f} ms, at rest {rest.longest_ms(PAGES):.0f} ms"
+    print(f"  the longest that a page took: {longest}   (target <= 50 ms)")
     for kind in (PAGES, SLOW):
         show(f"p99 during deploys, {kind.name}", [deploys.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms", "<= 1.5")
         show("  beside the engine's own part", [deploys.p99_ms(kind)], "run, stop another app", [neighbour.p99_ms(kind)], "ms")

@@ -202,3 +202,34 @@ class Talk:
             raise LostError(f"the message came back as {answer!r}")
         self.messages += 1
         self.longest_s = max(self.longest_s, time.perf_counter() - began)
+
+
+class Stream:
+    """A stream of events that say when they were sent, listened to from entering the block to leaving it.
+
+    `late_s` is how late each came, in seconds; `broken` says why it ended too early.
+    """
+
+    def __init__(self, port: int, host: str) -> None:
+        self.late_s: list[float] = []
+        self.broken: str | None = None
+        self._port, self._host = port, host
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(f"GET /events HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+        async with asyncio.timeout(_LIMIT_S):
+            await self._reader.readuntil(b"\r\n\r\n")
+        self._task = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._writer.close()
+
+    async def _listen(self) -> None:
+        while line := await self._reader.readline():
+            if line.startswith(b"data: "):
+                self.late_s.append(time.time() - float(line[6:]))
+        self.broken = "it ended"

@@ -1,4 +1,4 @@
-"""The apps that are loaded: one that is deployed again and again, and one whose WebSocket is to notice nothing of it."""
+"""The apps that are loaded: one that is deployed again and again, and two that are to notice nothing of it."""
 
 from demo.sample_image import SampleApp, build_image, push
 
@@ -21,6 +21,13 @@ printf 'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection
 printf 'Sec-WebSocket-Accept: %s\\r\\n\\r\\n' "$(printf '%s' "$hash" | xxd -r -p | base64)"
 while text=$(head -c 10 | tail -c 4) && [ -n "$text" ]; do printf '\\201\\004%s' "$text"; done
 """
+# An event each 30 ms, as a language model's tokens come; each says when it was sent.
+_EVENTS = """#!/bin/sh
+while read -r line && [ "${#line}" -gt 1 ]; do :; done
+printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nConnection: close\\r\\n\\r\\n'
+while echo | busybox ts 'data: %.s'; do sleep 0.03; done
+"""
+_TELL = ("/bin/sh", "-c", "trap 'exit 0' TERM; nc -ll -p $PORT -e /www/events & wait")
 _LISTEN = ("/bin/sh", "-c", "trap 'exit 0' TERM; nc -ll -p $PORT -e /www/websocket & wait")
 PAGE = "hello"
 
@@ -38,4 +45,10 @@ def push_loaded(registry_host: str, repository: str, tag: str) -> None:
 def push_websocket(registry_host: str, repository: str, tag: str) -> None:
     """Push an app that takes nothing but WebSockets and sends back each message of four bytes."""
     app = SampleApp(cmd=_LISTEN, programs={"www/websocket": _WEBSOCKET})
+    push(registry_host, repository, tag, build_image(app))
+
+
+def push_events(registry_host: str, repository: str, tag: str) -> None:
+    """Push an app that answers every request with a stream of events, one each 30 ms: `data: ` and the time of day."""
+    app = SampleApp(cmd=_TELL, programs={"www/events": _EVENTS})
     push(registry_host, repository, tag, build_image(app))

@@ -59,7 +59,11 @@ class Phase:
 
     def p99_ms(self, kind: Kind) -> float:
         """The 99th percentile of the answers of one kind."""
-        return _p99_ms([answer.took_s for load in self.loads for answer in load.answers[kind.name]])
+        return p99_ms([answer.took_s for load in self.loads for answer in load.answers[kind.name]])
+
+    def longest_ms(self, kind: Kind) -> float:
+        """The longest that an answer of one kind took."""
+        return max(answer.took_s for load in self.loads for answer in load.answers[kind.name]) * 1000
 
     def say_parts(self, kind: Kind) -> None:
         """Print the 99th percentile of what was asked in each part of the changes, where there was enough of it to say."""
@@ -67,7 +71,7 @@ class Phase:
         seconds: dict[str, list[float]] = defaultdict(list)
         for span in self.spans:
             seconds[span.name] += (answer.took_s for answer in answers if span.began <= answer.due < span.ended)
-        parts = [f"{name} {_p99_ms(took):.0f}" for name, took in seconds.items() if len(took) >= _ENOUGH]
+        parts = [f"{name} {p99_ms(took):.0f}" for name, took in seconds.items() if len(took) >= _ENOUGH]
         print(f"    p99 of a {kind.name} asked for during: {', '.join(parts)} ms")
 
     def say_lost(self, what: str, kinds: Sequence[Kind]) -> None:
@@ -81,5 +85,6 @@ class Phase:
             print(f"      {count:5} times: {reason}")
 
 
-def _p99_ms(seconds: Sequence[float]) -> float:
+def p99_ms(seconds: Sequence[float]) -> float:
+    """The 99th percentile, in milliseconds."""
     return sorted(seconds)[math.ceil(len(seconds) * 0.99) - 1] * 1000

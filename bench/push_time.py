@@ -1,10 +1,15 @@
-"""From the push's news to the first answer of the new container, beside the same work done by bare engine calls."""
+"""From the push's news to the first answer of the new version: of its container, and at the stage's own address.
+
+Beside the same work done by bare engine calls.
+"""
 
 import asyncio
+import http.client
 import statistics
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,28 +26,55 @@ _REPOSITORY = "bench/pushed"
 
 
 def measure(folder: Path) -> None:
-    """Print both times and their ratio, and where Tagboat's time went, step by step."""
-    with docker_registry() as registry, tagboat(folder / "pushed") as server:
+    """Print each time beside its floor and their ratio, and where Tagboat's time went, step by step."""
+    with docker_registry() as registry:
         try:
-            _by_turns(server, registry.host)
+            with tagboat(folder / "pushed") as server:
+                _by_turns(server, registry.host, _CONTAINER)
+                server.remove_projects()
+            ingress_port = free_port()
+            with tagboat(folder / "addressed", ingress_port) as server:
+                _by_turns(server, registry.host, replace(_ADDRESS, ingress_port=ingress_port))
+                server.remove_projects()
         finally:
-            server.remove_projects()
             remove_images(f"{registry.host}/")
 
 
-def _by_turns(server: Server, host: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where the first answer is waited for: `ingress_port` 0 is the container's own port."""
+
+    what: str
+    target: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ingress_port: int = 0
+
+
+_CONTAINER = _End("push to first answer", "ratio <= 1.25")
+_ADDRESS = _End("push to new at the address", "ratio <= 1.20", {"tagboat.healthcheck": "/"})
+
+
+def _by_turns(server: Server, host: str, end: _End) -> None:
     image = f"{host}/{_REPOSITORY}"
-    push_image(host, _REPOSITORY, "v0", body="round 0")
-    _succeeded(server, server.push(f"{image}:v0")["deploy"])
+    push_image(host, _REPOSITORY, "v0", body=f"round 0, {end.what}", labels=end.labels)
+    first = server.push(f"{image}:v0")
+    address = server.call("PATCH", f"/api/stages/{first['stage']['id']}", {"watch_s": 1})["address"]
+    _succeeded(server, first["deploy"])
     own, floor, deploys = [], [], []
     for number in range(1, ROUNDS + 1):
-        push_image(host, _REPOSITORY, f"v{number}", body=f"round {number}")
-        seconds, deploy = _own(server, f"{image}:v{number}")
+        body = f"round {number}, {end.what}"
+        push_image(host, _REPOSITORY, f"v{number}", body=body, labels=end.labels)
+        if end.ingress_port:
+            seconds, deploy = _own_at(
+                server, f"{image}:v{number}", end.ingress_port, urllib.parse.urlsplit(address).netloc, body
+            )
+        else:
+            seconds, deploy = _own(server, f"{image}:v{number}")
         own.append(seconds * 1000)
         deploys.append(deploy)
-        digest = push_image(host, _REPOSITORY, f"floor{number}", body=f"floor {number}")
+        digest = push_image(host, _REPOSITORY, f"floor{number}", body=f"floor {number}, {end.what}", labels=end.labels)
         floor.append(asyncio.run(_floor(f"{image}@{digest}")))
-    show("push to first answer", own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", "ratio <= 1.25")
+    show(end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target)
     print(f"  Tagboat's steps, each in ms:                {_medians([_steps(deploy) for deploy in deploys])}")
     print(f"  bare calls, in ms from the beginning to:    {_medians(floor)}")
 
@@ -68,6 +100,23 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
     await_page(await_value(port, "the new instance", pause_s=0.005))
     took = time.perf_counter() - began
     return took, _succeeded(server, deploy)
+
+
+def _own_at(server: Server, reference: str, port: int, host: str, body: str) -> tuple[float, Mapping[str, Any]]:
+    """Until the stage's own address answers with the new version, which people reload all the while."""
+    path = server.webhook_path()
+    people = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    began = time.perf_counter()
+    push = server.call("POST", path, {"image": reference})["pushes"][0]
+
+    def is_new() -> bool | None:
+        people.request("GET", "/", headers={"Host": host})
+        return True if body.encode() in people.getresponse().read() else None
+
+    await_value(is_new, "the new version at the address", pause_s=0.005)
+    took = time.perf_counter() - began
+    people.close()
+    return took, _succeeded(server, push["deploy"])
 
 
 def _succeeded(server: Server, deploy_id: str) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
-from tagboat.engine.probe import LoopbackProbe
+from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -119,7 +119,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         store=store,
         engine=engine,
         tag_source=registry,
-        probe=LoopbackProbe(),
+        probe=ProtocolProbe(),
         free_port=free_loopback_port,
         clock=clock,
         installation=installation,

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.image import clean_path
+from tagboat.core.naming import MAX_BASE_DOMAIN
 from tagboat.core.schedule import parse_schedule
 
 T = TypeVar("T")
@@ -347,6 +348,8 @@ def _parse_domain(text: str) -> str:
     domain = text.lower().removesuffix(".")
     if not _DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
         raise ValueError("a domain name is expected, such as apps.example.com")
+    if len(domain) > MAX_BASE_DOMAIN:
+        raise ValueError(f"a domain of at most {MAX_BASE_DOMAIN} characters is expected: the stages' names go before it")
     return domain
 
 

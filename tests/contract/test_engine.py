@@ -683,6 +683,21 @@ async def test_a_network_that_is_there_is_joined(world: World, meant: Made, run:
     await world.engine.remove(spec.name)
 
 
+async def test_a_running_container_joins_a_network_again_under_other_names(world: World, meant: Made, run: str) -> None:
+    spec = replace(await meant(), networks=(f"{run}-net",), aliases={f"{run}-net": ("before",)})
+    await world.add_network(f"{run}-net")
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    await world.engine.rejoin(spec.name, f"{run}-net", ("app-dev", "app"))
+    await world.engine.rejoin(spec.name, f"{run}-net", ())
+    assert (await status_of(world.engine, spec.name)).running
+    with pytest.raises(EngineNotFoundError, match="make it with: docker network create no-such-net"):
+        await world.engine.rejoin(spec.name, "no-such-net", ("app",))
+    await world.engine.remove(spec.name)
+    with pytest.raises(EngineNotFoundError):
+        await world.engine.rejoin(spec.name, f"{run}-net", ("app",))
+
+
 @pytest.mark.parametrize("network", ["no-such-net", "no such", "../containers/json"])
 async def test_a_network_that_is_missing_is_named_and_leaves_no_container(world: World, meant: Made, network: str) -> None:
     spec = replace(await meant(), networks=(network,))

@@ -29,7 +29,6 @@ _REPLACE = (
     "store.write Journal.advance to check#1",
     "engine.status#1",
     "store.write Journal.advance to switch#1",
-    "store.write Journal.advance#1",  # who is live is switched on record
     "ingress.change#1",
     "ingress.write_files#1",
     "haproxy.show proc#1",
@@ -51,7 +50,7 @@ _REPLACE = (
     "engine.stop#1",
     "engine.remove#1",
     "store.write retire#1",
-    "store.write Journal.advance#2",  # the last step is done
+    "store.write Journal.advance#1",  # the last step is done
     "store.write Journal.end#1",
 )
 _FIRST = (
@@ -61,13 +60,13 @@ _FIRST = (
     "engine.create#1",
     "engine.start#1",
     "store.write Journal.advance to check#1",
-    "store.write Journal.advance#1",
+    "store.write Journal.advance to switch#1",
     "ingress.change#1",
     "haproxy.set map#1",
     "store.write Journal.advance to watch#1",
     "store.write Journal.advance to drain#1",
     "store.write Journal.advance to retire#1",
-    "store.write Journal.advance#2",
+    "store.write Journal.advance#1",
     "store.write Journal.end#1",
 )
 _RECREATE = (
@@ -93,7 +92,6 @@ _RECREATE = (
     "store.write Journal.advance to check#1",
     "engine.status#1",
     "store.write Journal.advance to switch#1",
-    "store.write Journal.advance#1",
     "ingress.change#2",
     "ingress.write_files#2",
     "haproxy.show info#2",
@@ -107,7 +105,7 @@ _RECREATE = (
     "engine.stop#2",
     "engine.remove#1",
     "store.write retire#1",
-    "store.write Journal.advance#2",
+    "store.write Journal.advance#1",
     "store.write Journal.end#1",
 )
 _ROLL_BACK = (
@@ -117,7 +115,7 @@ _ROLL_BACK = (
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
-    "store.write Journal.advance#1",
+    "store.write Journal.advance to switch#1",
     "ingress.change#1",
     "haproxy.set map#1",
     "store.write Journal.advance to drain#1",
@@ -174,7 +172,7 @@ QUICK = frozenset(
     {
         ("replace", "store.write Journal.put_instance#1 after"),
         ("replace", "engine.start#1 after"),
-        ("replace", "store.write Journal.advance#1 after"),
+        ("replace", "store.write Journal.advance to switch#1 after"),
         ("replace", "haproxy.set map#1 after"),
         ("replace", "engine.stop#1 after"),
         ("recreate", "engine.stop#1 after"),
@@ -188,7 +186,7 @@ TWICE = (
     ("replace", "engine.start#1 after", "store.write Journal.resume#1 after"),
     ("replace", "engine.start#1 after", "engine.remove#1 before"),
     ("replace", "engine.start#1 after", "engine.remove#1 after"),
-    ("replace", "store.write Journal.advance#1 after", "beside: ingress.lead#1 after"),
+    ("replace", "store.write Journal.advance to switch#1 after", "beside: ingress.lead#1 after"),
     ("replace", "engine.stop#1 after", "engine.remove#1 after"),
     ("recreate", "store.write Journal.put_states#1 after", "beside: ingress.lead#1 after"),
     ("recreate", "engine.stop#1 after", "engine.start#1 after"),

@@ -84,6 +84,18 @@ async def test_two_stages_cannot_have_one_address(api: Api) -> None:
     assert [stage["name"] for stage in (await api.caller.get(f"/api/projects/{other}/stages")).json["items"]] == ["d"]
 
 
+async def test_names_that_come_to_one_address_are_refused(api: Api) -> None:
+    await save(api, await project(api, "my_app"), "dev")
+    other = await project(api, "my-app")
+    fine = await save(api, other, "x")
+
+    refused = await save(api, other, "dev")
+    renamed = await api.caller.patch(f"/api/stages/{fine.json['id']}", {"name": "dev"})
+
+    assert (fine.status, refused.status, renamed.status) == (201, 409, 409)
+    assert f"the stage dev of my_app answers at my-app-dev.{BASE_DOMAIN} already" in refused.json["detail"]
+
+
 async def test_a_project_cannot_be_renamed_onto_anothers_address(api: Api) -> None:
     await save(api, await project(api, "a"), "b-c")
     other = await project(api, "x")

@@ -45,6 +45,7 @@ async def test_a_project_is_made_and_shown_as_the_contract_says(api: Api) -> Non
         "port_set": True,
         "healthcheck": "/up",
         "healthcheck_set": True,
+        "protocol": "http",
         "env": {"MODE": "test", "EMPTY": ""},
         "registry": None,
         "poll": {"last_at": None, "next_at": "2026-05-01T12:00:00Z", "error": None},
@@ -135,6 +136,15 @@ async def test_a_change_leaves_the_rest_alone(api: Api) -> None:
     assert (await api.caller.patch(f"/api/projects/{made['id']}", {})).json == changed
     cleared = (await api.caller.patch(f"/api/projects/{made['id']}", {"env": {}})).json
     assert cleared["env"] == {}
+
+
+@pytest.mark.parametrize(("given", "status"), [("h2c", 200), ("https", 200), ("http", 200), ("h2", 422), (None, 422)])
+async def test_the_protocol_is_one_of_three(api: Api, given: str | None, status: int) -> None:
+    made = await make(api)
+    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"protocol": given})
+    assert changed.status == status
+    if status == 200:
+        assert changed.json["protocol"] == given
 
 
 @pytest.mark.parametrize("field", ["name", "image", "port", "healthcheck", "env"])

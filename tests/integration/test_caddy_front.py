@@ -9,6 +9,7 @@ import pytest
 from tests.support.caddy import AskServer, Caddy, running_caddy
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import Client
+from tests.support.loopback import Counted, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,16 @@ async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, ask:
     await world.ingress.lead([to(green, DOMAIN)])
     assert (await client.call(DOMAIN)).json["app"] == "green", "the switch shows on a connection that Caddy keeps"
     await client.close()
+
+
+async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_path: Path, ask: AskServer) -> None:
+    counted = Counted()
+    async with serving(counted.serve) as upstream, running_caddy(tmp_path, upstream=upstream, ask=ask.port) as caddy:
+        for _ in range(40):
+            client = Client(caddy.port, tls=caddy.context(), server_name=DOMAIN)
+            assert (await client.call(DOMAIN)).body == b"hello"
+            await client.close()
+    assert counted.connections <= 4, "each that is closed keeps a port for a minute"
 
 
 async def test_a_domain_that_nobody_claims_gets_no_certificate(ask: AskServer, caddy: Caddy) -> None:

@@ -338,6 +338,36 @@ async def test_a_container_in_another_network_keeps_its_port(
     await engine.remove(spec.name)
 
 
+async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
+    engine_url: str, engine: DockerEngine, script: Started, run: str
+) -> None:
+    async with aiodocker.Docker(engine_url) as docker:
+        await docker.networks.create({"Name": f"{run}-net"})
+    serve, on = "busybox mkdir /pages; echo {} > /pages/index.html; httpd -f -p 8080 -h /pages", (f"{run}-net",)
+    blue = await script(
+        serve.format("blue"), name=f"{run}-blue", networks=on, aliases={on[0]: ("app-dev", "app")}, stop_timeout_s=1
+    )
+    green = await script(serve.format("green"), name=f"{run}-green", networks=on)
+    # A static program cannot look names up by the C library.
+    found = "busybox nslookup -type=a app-dev 127.0.0.11 | busybox sed -n 's/^Address: //p' | head -n 1"
+    page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 $({found}) 8080 | tail -n 1"
+    ask = f"while :; do page=$({page}); echo ${{page:-failed}}; sleep 0.05; done"
+    client = await script(ask, name=f"{run}-client", networks=on)
+
+    await logged(engine, client.name, "blue")
+    await asyncio.sleep(1)
+    assert set((await engine.logs(client.name, 10))[-10:]) == {"blue"}, "who has not joined under the name is not found by it"
+    await engine.rejoin(green.name, on[0], ("app-dev", "app"))
+    await logged(engine, client.name, "green")
+    assert "failed" not in (await engine.logs(client.name, 100))[5:]
+    await engine.stop(blue.name)
+    await engine.remove(blue.name)
+    await asyncio.sleep(1)
+    assert set((await engine.logs(client.name, 5))[-5:]) == {"green"}
+    for spec in (green, client):
+        await engine.remove(spec.name)
+
+
 async def test_a_network_is_not_found_by_the_beginning_of_its_id(
     engine_url: str, engine: DockerEngine, meant: Started, run: str
 ) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 HOST = "app-prod.localhost"
 BACK_S = 5.0
+MAY_GO_AHEAD = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> 23 & 1  # CAP_SYS_NICE
 
 
 @pytest.fixture
@@ -46,6 +47,11 @@ async def watched(world: IngressWorld) -> AsyncIterator[None]:
     watch.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watch
+
+
+async def test_haproxy_goes_before_us_where_we_may_say_so(world: IngressWorld) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {os.getpriority(os.PRIO_PROCESS, worker) for worker in world.workers} == {own - 5 if MAY_GO_AHEAD else own}
 
 
 @pytest.mark.usefixtures("watched")

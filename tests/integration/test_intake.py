@@ -299,11 +299,11 @@ async def test_an_unknown_image_becomes_a_project_with_a_stage_dev(desk: Desk) -
 
 
 async def test_the_images_labels_win(desk: Desk) -> None:
-    labels = {"tagboat.port": "9999", "tagboat.healthcheck": "/ready"}
+    labels = {"tagboat.port": "9999", "tagboat.healthcheck": "/ready", "tagboat.protocol": "h2c"}
     desk.inspector.info = ImageInfo(tcp_ports=(80,), has_healthcheck=True, labels=labels)
     result = await desk.push_one(f"{NAME}:v1")
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
-    assert (project.port, project.healthcheck) == (9999, "/ready")
+    assert (project.port, project.healthcheck, project.protocol) == (9999, "/ready", "h2c")
 
 
 @pytest.mark.parametrize("error", [RegistryNotFoundError("no such image"), EngineUnavailableError("no engine")])
@@ -350,6 +350,11 @@ async def test_an_address_that_is_taken_makes_the_name_unique_too(desk: Desk) ->
     await desk.store.write(lambda tx: tx.add_stage(stage))
     push = await desk.push_one("git.example.com/other/shop-app:v1")
     assert push["project"]["name"] == "shop-app-2"
+
+
+async def test_names_that_come_to_one_address_are_told_apart(desk: Desk) -> None:
+    names = [(await desk.push_one(f"git.example.com/{path}:v1"))["project"]["name"] for path in ("a/my_app", "b/my-app")]
+    assert names == ["my_app", "my-app-2"]
 
 
 async def test_a_name_that_is_taken_is_made_unique(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tagboat.core.route import Route, Way
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import WEBSOCKET, Client
+from tests.support.loopback import Counted, serving
 from tests.support.nginx import Nginx, running_nginx
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,23 @@ async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, clie
 async def test_a_host_that_no_stage_has_is_the_ingress_s_to_answer(world: IngressWorld, client: Client) -> None:
     await world.ingress.lead([])
     assert (await client.call("stranger.apps.example.com")).status == (await world.ask("stranger.apps.example.com")).status
+
+
+async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_path: Path) -> None:
+    counted = Counted()
+    async with serving(counted.serve) as upstream, running_nginx(tmp_path, upstream=upstream) as nginx:
+        for _ in range(40):
+            client = Client(nginx.port, tls=nginx.context(), server_name="127.0.0.1")
+            assert (await client.call(DOMAIN)).body == b"hello"
+            await client.close()
+    assert counted.connections <= 4, "each that is closed keeps a port for a minute"
+
+
+async def test_long_heads_pass_both_ways(world: IngressWorld, client: Client) -> None:
+    app = await world.app("blue")
+    await world.ingress.lead([to(app, DOMAIN)])
+    answer = await client.call(DOMAIN, headers={f"X-Cookie-{number}": "c" * 10_000 for number in range(5)})
+    assert sum(name.startswith("x-cookie-") for name in answer.json["headers"]) == 5
 
 
 async def test_a_websocket_lives_through_a_switch(world: IngressWorld, client: Client) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.ports import free_port
 
+_README = Path(__file__).parents[2] / "README.md"
 _START_S = 20.0
 _STOP_S = 10.0
 
@@ -54,27 +55,27 @@ class Caddy:
 
 
 def _caddyfile(folder: Path, port: int, upstream: int, ask: int) -> str:
-    return f"""
-{{
+    """README's own, with an authority, ports and a folder of the test's."""
+    aside = f"""
   admin off
   auto_https disable_redirects
   skip_install_trust
   storage file_system {folder / "storage"}
   http_port {free_port()}
   https_port {port}
-  on_demand_tls {{
-    ask http://127.0.0.1:{ask}/api/ingress/ask
-  }}
-}}
-
-https:// {{
-  bind 127.0.0.1
-  tls internal {{
-    on_demand
-  }}
-  reverse_proxy 127.0.0.1:{upstream}
-}}
 """
+    changed = {
+        "\n{\n": f"\n{{{aside}",
+        "https:// {": "https:// {\n  bind 127.0.0.1",
+        "\n\ttls {": "\n\ttls internal {",
+        "127.0.0.1:7070": f"127.0.0.1:{ask}",
+        "127.0.0.1:7080": f"127.0.0.1:{upstream}",
+    }
+    text = _README.read_text().partition("**Caddy**")[2].split("```")[1]
+    for written, own in changed.items():
+        assert written in text, f"README's rule for Caddy has no {written!r} any more"
+        text = text.replace(written, own, 1)
+    return text
 
 
 @contextlib.asynccontextmanager

@@ -169,6 +169,19 @@ class Client:
         async with asyncio.timeout(_PATIENCE_S):
             return await reader.read(len(text))
 
+    async def rest(self) -> bytes:
+        """All that comes until there has been nothing for a while, as it is on the wire."""
+        assert self._streams is not None
+        heard = b""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.5):
+                    if not (chunk := await self._streams[0].read(65536)):
+                        break
+                heard += chunk
+        await self.close()
+        return heard
+
     async def close(self) -> None:
         streams, self._streams = self._streams, None
         if streams is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +28,22 @@ class Nginx:
         return ssl.create_default_context(cafile=str(self.root_certificate))
 
 
-def _lines_of_the_readme(upstream: int) -> str:
+def _lines_of_the_readme(changed: Mapping[str, str]) -> str:
     lines = _README.read_text().partition("**nginx**")[2].split("```")[1]
-    assert _UPSTREAM in lines
-    return lines.replace(_UPSTREAM, f"127.0.0.1:{upstream}")
+    for written, own in changed.items():
+        assert written in lines, f"README's rule for nginx has no {written!r} any more"
+        lines = lines.replace(written, own)
+    return lines
 
 
 def _config(folder: Path, port: int, upstream: int, certificate: Certificate) -> str:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    own = {
+        _UPSTREAM: f"127.0.0.1:{upstream}",
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "/etc/ssl/apps.pem": str(certificate.chain),
+        "/etc/ssl/apps.key": str(certificate.key),
+    }
     places = "\n".join(f"  {kind}_temp_path {folder / kind};" for kind in kinds)
     return f"""
 daemon off;
@@ -46,12 +54,7 @@ events {{}}
 http {{
   access_log off;
 {places}
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {certificate.chain};
-    ssl_certificate_key {certificate.key};
-{_lines_of_the_readme(upstream)}
-  }}
+{_lines_of_the_readme(own)}
 }}
 """
 

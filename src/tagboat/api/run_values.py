@@ -11,6 +11,7 @@ from tagboat.api import patterns
 from tagboat.api.values import MAX_ENV, MAX_ENV_VALUE, EnvName, Parsed, text, whole
 from tagboat.core.catalog import Strategy
 from tagboat.core.errors import InvalidValueError
+from tagboat.core.protocol import AppProtocol
 
 MIN_MEMORY = 6 << 20
 """Bytes; Docker starts no container with less."""
@@ -228,6 +229,7 @@ ShmSize = Annotated[
         }
     ),
 ]
+ProjectProtocol = Annotated[AppProtocol, Strict(strict=False)]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]
 WatchTime = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 TimeToLive = Annotated[int, Field(ge=1, le=87_600), BeforeValidator(whole)]

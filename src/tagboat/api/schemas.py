@@ -12,6 +12,7 @@ from tagboat.api.run_schemas import RunAsked, RunShown
 from tagboat.core.catalog import HEALTH_TIMEOUT_S, RegistryKind, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.health import REQUEST_TIMEOUT_S
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class ProjectAsked(RunAsked):
     image: values.Image
     port: values.Port = unset()
     healthcheck: values.Healthcheck = unset()
+    protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -79,6 +81,7 @@ class ProjectChange(RunAsked):
     port_set: bool = unset()
     healthcheck: values.Healthcheck = unset()
     healthcheck_set: bool = unset()
+    protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
@@ -104,6 +107,7 @@ class Project(RunShown):
     port_set: bool
     healthcheck: str
     healthcheck_set: bool
+    protocol: AppProtocol
     env: Mapping[str, str]
     registry: str | None
     poll: Poll

@@ -89,12 +89,14 @@ def create_project(
     stage: Annotated[str, typer.Option("--stage", help="The name of its first stage.")] = "dev",
     pattern: Annotated[str, typer.Option("--pattern", help="Which tags go to that stage.")] = "*",
     port: Annotated[int | None, typer.Option("--port", help="The image says it unless given.")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="http (unless given), h2c (gRPC) or https.")] = None,
     json: Json = False,
 ) -> None:
     """Make a project of an image, with one stage. Nothing is deployed yet."""
     from tagboat.cli.projects import create as command
 
-    ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, port=port, as_json=json))
+    given = {"port": port, "protocol": protocol}
+    ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, given=given, as_json=json))
 
 
 @projects.command("remove")

@@ -1,5 +1,7 @@
 """`tagboat projects`, and `create`, `tags` and `remove` below it."""
 
+from collections.abc import Mapping
+
 from tagboat.cli import show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.given import confirm
@@ -24,10 +26,19 @@ def projects(client: Client, *, as_json: bool) -> int:
     return 0
 
 
-def create(client: Client, image: str, *, name: str | None, stage: str, pattern: str, port: int | None, as_json: bool) -> int:
-    """Make a project of an image, with one stage."""
-    asked: dict[str, object] = {"image": image, "name": name or image.rpartition("/")[2]}
-    project = client.post("/api/projects", asked if port is None else {**asked, "port": port})
+def create(
+    client: Client,
+    image: str,
+    *,
+    name: str | None,
+    stage: str,
+    pattern: str,
+    given: Mapping[str, object | None],
+    as_json: bool,
+) -> int:
+    """Make a project of an image, with one stage; `given` are fields of the project, None where nothing was said."""
+    said = {field: value for field, value in given.items() if value is not None}
+    project = client.post("/api/projects", {"image": image, "name": name or image.rpartition("/")[2], **said})
     try:
         saved = client.post(f"/api/projects/{project['id']}/stages", {"name": stage, "tag_pattern": pattern})
     except TagboatError as error:

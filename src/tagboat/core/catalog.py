@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Verdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
@@ -51,7 +52,7 @@ class Project:
 
     `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty. Each follows the
     newest image until a person has set it (`port_set`, `healthcheck_set`); `inspected` is False until somebody, or an image,
-    has said what they are.
+    has said what they are. `protocol` is how the app is spoken to at that port.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Project:
     image: ImageName
     port: int = 0
     healthcheck: str = ""
+    protocol: AppProtocol = AppProtocol.HTTP
     env: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = NO_OPTIONS
     registry_id: str | None = None
@@ -152,6 +154,7 @@ def run_config(project: Project, stage: Stage) -> RunConfig:
     return RunConfig(
         port=project.port,
         healthcheck=project.healthcheck,
+        protocol=project.protocol,
         env={**project.env, **stage.env},
         options=stage.run.over(project.run),
         image_volumes=stage.image_volumes,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.protocol import AppProtocol
 
 
 class Trigger(StrEnum):
@@ -197,7 +198,8 @@ class Instance:
     `image` is the repository of its image, None for the project's. `container` is the name of its container and
     `container_id` the engine's id of it, empty until it is known. `host_port` is the loopback port it is published on, 0
     for none; `fingerprint` is that of the configuration it was started with. `watched` is whether it has stayed healthy
-    for as long as its stage watches what is new: until then, what it has replaced is kept.
+    for as long as its stage watches what is new: until then, what it has replaced is kept. `protocol` is how it is spoken
+    to at its port.
     """
 
     id: str
@@ -215,6 +217,7 @@ class Instance:
     watched: bool = True
     started_at: datetime
     stopped_at: datetime | None = None
+    protocol: AppProtocol = AppProtocol.HTTP
 
     @property
     def handle(self) -> str:
@@ -229,7 +232,8 @@ class Instance:
     @property
     def url(self) -> str | None:
         """Its own loopback address, None when it listens on nothing."""
-        return f"http://127.0.0.1:{self.host_port}" if self.host_port else None
+        scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
+        return f"{scheme}://127.0.0.1:{self.host_port}" if self.host_port else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,8 +257,9 @@ class ContainerSpec:
 
     `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
     container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
-    absolute path. An `entrypoint` of None is the image's own, an empty one none. The rest is as in `RunOptions`: 0, empty and
-    None leave the engine's or the image's own. Without `restarts` it is run once.
+    absolute path. An `entrypoint` of None is the image's own, an empty one none. `aliases` are further names by which it is
+    found on those of `networks` that they stand for. The rest is as in `RunOptions`: 0, empty and None leave the engine's or
+    the image's own. Without `restarts` it is run once.
     """
 
     name: str
@@ -282,6 +287,7 @@ class ContainerSpec:
     cpus: float = 0.0
     pids: int = 0
     networks: tuple[str, ...] = ()
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     restarts: bool = True

@@ -8,6 +8,8 @@ from tagboat.core.errors import InvalidValueError
 
 MAX_LENGTH = 63
 """Characters; that of a DNS label, since names become host names."""
+MAX_BASE_DOMAIN = 189
+"""Characters of a base domain: a host has 253 at most, and a whole label goes before it."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
@@ -40,21 +42,48 @@ def container_name(project: str, stage: str, short: str) -> str:
 
 
 def stage_host(project: str, stage: str, base_domain: str) -> str:
-    """The host at which a stage answers: `PROJECT-STAGE.BASE_DOMAIN`, the names cut as `_label` says."""
-    return f"{_label(f'{project}-{stage}')}.{base_domain}"
+    """The host at which a stage answers: `PROJECT-STAGE.BASE_DOMAIN`, at most 253 characters, names as `slug` makes them."""
+    return f"{slug(f'{project}-{stage}')}.{base_domain}"
 
 
 def instance_host(project: str, stage: str, tag: str, base_domain: str) -> str:
-    """The host of one instance among several of a stage: `PROJECT-STAGE-TAGSLUG.BASE_DOMAIN`.
+    """The host of one instance among several of a stage: `PROJECT-STAGE-TAG.BASE_DOMAIN`, the tag in lower case, as a slug."""
+    return f"{slug(_named_by_tag(project, stage, tag))}.{base_domain}"
 
-    The slug is the tag in lower case, every run of other than a-z and 0-9 as one `-`, none at either end.
+
+def network_name(project: str, stage: str) -> str:
+    """The name by which a stage's live instance is found on a network: `PROJECT-STAGE`, as `slug` makes it."""
+    return slug(f"{project}-{stage}")
+
+
+def slug(text: str) -> str:
+    """`text` (in lower case) as one label of a host name: every run of other than a-z and 0-9 becomes one `-`.
+
+    One longer than `MAX_LENGTH` characters is cut to its beginning and a hash of all of it.
     """
-    slug = _NO_SLUG.sub("-", tag.lower()).strip("-") or _short_hash(tag)
-    return f"{_label(f'{project}-{stage}-{slug}')}.{base_domain}"
+    label = _NO_SLUG.sub("-", text).strip("-")
+    if len(label) <= MAX_LENGTH:
+        return label
+    mark = _short_hash(text)
+    return f"{label[: MAX_LENGTH - len(mark) - 1].rstrip('-')}-{mark}"
 
 
-def _label(text: str) -> str:
-    """`text` if DNS takes it (63 bytes between dots, RFC 1035), else its beginning and a hash of all of it, 63 in sum."""
+def earlier_stage_host(project: str, stage: str, base_domain: str) -> str:
+    """Where a stage answered before hosts were made of slugs, and answers still."""
+    return f"{_earlier_label(f'{project}-{stage}')}.{base_domain}"
+
+
+def earlier_instance_host(project: str, stage: str, tag: str, base_domain: str) -> str:
+    """Where an instance answered before hosts were made of slugs, and answers still."""
+    return f"{_earlier_label(_named_by_tag(project, stage, tag))}.{base_domain}"
+
+
+def _named_by_tag(project: str, stage: str, tag: str) -> str:
+    named = _NO_SLUG.sub("-", tag.lower()).strip("-") or _short_hash(tag)
+    return f"{project}-{stage}-{named}"
+
+
+def _earlier_label(text: str) -> str:
     if all(len(part) <= MAX_LENGTH for part in text.split(".")):
         return text
     mark = _short_hash(text)

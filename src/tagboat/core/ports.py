@@ -25,6 +25,7 @@ from tagboat.core.hosts import HostClaim
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.keeping import Deletion, DiskUsage, PulledImage
 from tagboat.core.polling import PollReport, PollState, RegistryBackoff
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 from tagboat.core.route import Route
 from tagboat.core.run import RunConfig
@@ -221,6 +222,7 @@ class TagSource(Protocol):
 class Engine(Protocol):
     """A container engine. All raise EngineError; `stop` and `remove` of a container that is gone do nothing.
 
+    `rejoin` lets a running container leave a network and join it again under other names, which cuts its connections there.
     `endings` tells the names of containers with all of `labels` as they stop, die or are removed, are paused or go on, or as
     their HEALTHCHECK comes to another verdict; from when it is first asked for a name, until the engine goes away
     (EngineUnavailableError). `platform` is the engine's machine, such as `linux/amd64`. `run_healthcheck` runs the HEALTHCHECK
@@ -244,6 +246,7 @@ class Engine(Protocol):
     async def start(self, container: str) -> None: ...
     async def stop(self, container: str) -> None: ...
     async def remove(self, container: str) -> None: ...
+    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None: ...
     async def status(self, container: str) -> ContainerStatus | None: ...
     async def run_healthcheck(self, container: str) -> TestRun | None: ...
     async def last_exit_code(self, container: str) -> int | None: ...
@@ -257,10 +260,15 @@ class Engine(Protocol):
 
 
 class Probe(Protocol):
-    """Asks an instance on its loopback port whether it answers. Never raises: None is a yes, a text says why not."""
+    """Asks an instance on its loopback port whether it answers. Never raises: None is a yes, a text says why not.
+
+    `ask` does so in any protocol. `spoken` is what is spoken at a port where HTTP/1.1 is not, None where nothing says so.
+    """
 
     async def http(self, port: int, path: str, manner: Manner = ...) -> str | None: ...
     async def tcp(self, port: int) -> str | None: ...
+    async def ask(self, protocol: AppProtocol, port: int, path: str, host: str = ..., limit_s: float = ...) -> str | None: ...
+    async def spoken(self, port: int) -> AppProtocol | None: ...
 
 
 class Polls(Protocol):
@@ -278,7 +286,8 @@ class Ingress(Protocol):
     """Leads traffic to instances. `address` is the URL at which a stage answers, None where there is none.
 
     `lead` makes traffic follow exactly `routes` (each host once), and returns once the ingress has confirmed it: whoever
-    asks for a host that no route names is told that there is nothing, and requests under way end where they began.
+    asks for a host that no route names is told that there is nothing, and requests under way end where they began. A route
+    that cannot be, by its host or its port, is left out; of two for one host the first counts.
     `change` does the same for the hosts of `routes` and for those `gone`, which no route names any more; every other is led
     as before. There must have been a `lead`, and one must follow a `change` that failed.
     `in_flight` is how many requests the instance on a loopback port is still answering, 0 for one that never had any.

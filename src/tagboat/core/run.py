@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tagboat.core.protocol import AppProtocol
+
 RELEASE_TIMEOUT_S = 3600
 """Seconds that a release command may run where nobody has said otherwise."""
 KEEP_ENTRYPOINT = "image"
@@ -111,6 +113,7 @@ class RunConfig:
     env: Mapping[str, str]
     options: RunOptions = NO_OPTIONS
     image_volumes: tuple[str, ...] = ()
+    protocol: AppProtocol = AppProtocol.HTTP
 
     @property
     def secret_values(self) -> tuple[str, ...]:
@@ -121,6 +124,8 @@ class RunConfig:
     def fingerprint(self) -> str:
         """16 hex digits that change when the configuration of the containers does, and not when Tagboat learns new options."""
         parts: dict[str, Any] = {"port": self.port, "env": dict(self.env)}
+        if self.protocol is not AppProtocol.HTTP:
+            parts["protocol"] = self.protocol
         if said := self.options.said:
             parts["options"] = {**{name: getattr(self.options, name) for name in _FIRST_OPTIONS}, **said}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

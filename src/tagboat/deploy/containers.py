@@ -81,6 +81,7 @@ class Containers:
                 container_id="",
                 host_port=host_port,
                 fingerprint=config.fingerprint,
+                protocol=config.protocol,
                 started_at=self._parts.clock(),
             )
             await self._journal.put_instance(instance, new=new, config=config)
@@ -126,6 +127,15 @@ class Containers:
         await self._journal.change(released=True, log="\n".join(lines))
         await self._engine.remove(container)
         return lines
+
+    async def take_names(self, scene: Scene) -> bool:
+        """Let the new instance be found by the stage's names; whether that has cut its connections on those networks."""
+        own = scene.own
+        if own is None or not _waits_for_names(scene, own):
+            return False
+        for network, aliases in scene.aliases.items():
+            await self._engine.rejoin(own.handle, network, aliases)
+        return bool(scene.aliases)
 
     async def forget_release(self, deploy_id: str) -> None:
         """Remove the container of a release command whose end is on record."""
@@ -238,7 +248,13 @@ def release_container(container: str) -> str:
 def instance_spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
     """What the engine is to run as the new instance."""
     spec = as_instance(_common_spec(scene, instance.container, installation, INSTANCE), scene.config.options)
-    return replace(spec, port=scene.config.port, host_port=instance.host_port)
+    aliases = {} if _waits_for_names(scene, instance) else scene.aliases
+    return replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=aliases)
+
+
+def _waits_for_names(scene: Scene, instance: Instance) -> bool:
+    """Whether the stage's names lead to another instance, and not to this one before it is known to be healthy."""
+    return instance.state is InstanceState.STARTING and bool(scene.others_that(InstanceState.LIVE))
 
 
 def _release_spec(scene: Scene, installation: str) -> ContainerSpec:

@@ -10,6 +10,7 @@ from tagboat.core.errors import DeployFailedError, EngineError
 from tagboat.core.health import Manner
 from tagboat.core.masking import mask_values
 from tagboat.core.naming import stage_host
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.following import foreign
@@ -130,11 +131,17 @@ class Health:
     async def _ask_path(self, port: int, left_s: float) -> str | None:
         """Ask the path; that the last request was cut short by the end of the gate is not what is wrong with the app."""
         whole_s = self._manner.limit_s
-        said = await self._probe.http(port, self._config.healthcheck, replace(self._manner, limit_s=min(whole_s, left_s)))
+        said = await self._request(port, replace(self._manner, limit_s=min(whole_s, left_s)))
         if said is not None and left_s < whole_s and said.startswith("no answer within"):
             return self._said or said
         self._said = said
         return said
+
+    async def _request(self, port: int, manner: Manner) -> str | None:
+        protocol, path = self._config.protocol, self._config.healthcheck
+        if protocol is AppProtocol.HTTP:
+            return await self._probe.http(port, path, manner)
+        return await self._probe.ask(protocol, port, path, manner.host, manner.limit_s)
 
 
 def _settled(status: ContainerStatus, healthcheck: str) -> bool:

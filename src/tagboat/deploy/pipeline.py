@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Offer, Stage, Strategy, judged_tag
+from tagboat.core.catalog import Offer, Project, Stage, Strategy, judged_tag
 from tagboat.core.decision import taken_back_words
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
@@ -45,9 +45,11 @@ from tagboat.deploy.following import follow, followed, foreign, live_reason
 from tagboat.deploy.health import Health
 from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
+from tagboat.deploy.names import drop_names
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.scene import Scene
+from tagboat.deploy.speech import asked_in_http, with_protocol
 from tagboat.deploy.storage import settle_storage
 from tagboat.deploy.successor import Successor
 from tagboat.deploy.undo import Undo
@@ -96,6 +98,7 @@ class Pipeline:
         self._engine_left = False
         self._seen: ContainerStatus | None = None
         self._pulled: ImageInfo | None = None
+        self._warning = ""
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
             StepName.PULL: self._pull,
@@ -162,12 +165,12 @@ class Pipeline:
     async def _succeed(self) -> None:
         scene = await self._journal.scene()
         reason = live_reason(scene.deploy.tag, scene.config.port, port_set=scene.project.port_set)
-        await self._undo.end(DeployStatus.SUCCEEDED, reason, self._seen)
+        await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, (reason, self._warning))), self._seen)
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
         self._at = name
-        await self._journal.advance(self._finished, name, self._note_made)
+        await self._journal.advance(self._finished, name, self._make_live if name is StepName.SWITCH else self._note_made)
         self._finished = None
         log.info("step", action=name.value)
         self._finished = await self._patiently(name, self._steps[name])
@@ -177,6 +180,22 @@ class Pipeline:
         if self._made is not None:
             tx.put_instance(replace(tx.instance(self._made.id), container_id=self._made.container_id))
         return deploy
+
+    def _make_live(self, tx: Tx, deploy: Deploy) -> Deploy:
+        """Put on record who is live, unless it is: whoever leads traffic from now on leads it to the new instance.
+
+        In the transaction that begins the step: each costs time, while people wait for what is healthy already.
+        """
+        own = [
+            one
+            for one in tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
+            if one.deploy_id == deploy.id
+        ]
+        if not own:
+            return deploy
+        stage = tx.stage(deploy.stage_id)
+        proven = self._parts.traffic is None or not stage.watch_s
+        return switch_instances(tx, deploy, stage.max_instances, watched=proven)
 
     async def _patiently(self, name: StepName, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work`, again where the cause of a failure may pass by itself; raise DeployFailedError when it does not."""
@@ -261,8 +280,8 @@ class Pipeline:
             detail = "pulled"
         self._pulled = info
         if info is not None:
-            if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
-                await self._journal.fill_project(partial(follow, info=info))
+            if scene.deploy.trigger not in EXACT_TRIGGERS and _as_it_says(scene.project, info) != scene.project:
+                await self._journal.fill_project(partial(_as_it_says, info=info))
             detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
@@ -321,9 +340,11 @@ class Pipeline:
         await self._wake(scene)
         health = self._health(scene)
         async with self._parts.places.rest():
-            reason = await health.until_healthy()
+            reason, self._warning = await asked_in_http(self._parts.probe, scene, health.until_healthy())
+            if await self._containers.take_names(scene):
+                reason = await health.until_healthy()
         self._seen = health.seen
-        return Step(StepName.CHECK, StepStatus.DONE, detail=reason)
+        return Step(StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning))))
 
     async def _wake(self, scene: Scene) -> None:
         """Start the new container again if the engine has been away: had it been restarted, it would have ended them all."""
@@ -333,12 +354,6 @@ class Pipeline:
 
     async def _switch(self) -> Step:
         scene = await self._journal.scene()
-        if scene.own is not None and scene.own.state is InstanceState.STARTING:
-            proven = self._parts.traffic is None or not scene.stage.watch_s
-            # On record first: whoever leads traffic from now on leads it to the new instance, and never back and forth.
-            await self._journal.advance(
-                None, None, lambda tx, deploy: switch_instances(tx, deploy, scene.stage.max_instances, watched=proven)
-            )
         await self._lead(scene.stage)
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
@@ -422,6 +437,7 @@ class Pipeline:
 
 async def retire(parts: Parts, instance: Instance) -> None:
     """Stop and remove the container of a draining instance, and write that down."""
+    await drop_names(parts, instance)
     await parts.engine.stop(instance.handle)
     await parts.engine.remove(instance.handle)
     await parts.store.write(lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock())))
@@ -463,3 +479,8 @@ def _keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
     tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
     verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
     tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
+
+
+def _as_it_says(project: Project, info: ImageInfo) -> Project:
+    """The project with what its newest image says of itself, unless a person has said otherwise."""
+    return with_protocol(follow(project, info), info)

@@ -1,6 +1,6 @@
 """Everything a deploy concerns, as it stands at one moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tagboat.core.catalog import Project, Registry, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState
@@ -10,6 +10,7 @@ from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
 from tagboat.core.storage import strategy_in_force
+from tagboat.deploy.aliases import Aliases, aliases_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Scene:
 
     `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
     with what its containers are started, `kept` whether that is on record already, and so not to follow its image any more;
-    `registry` is that of its image.
+    `registry` is that of its image; `aliases` are the stage's names on its networks.
     """
 
     deploy: Deploy
@@ -29,6 +30,7 @@ class Scene:
     others: tuple[Instance, ...]
     config: RunConfig
     kept: bool = False
+    aliases: Aliases = field(default_factory=dict)
 
     def others_that(self, state: InstanceState) -> list[Instance]:
         """The other instances in that state, newest first."""
@@ -80,6 +82,7 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
     kept = reader.deploy_config(deploy_id)
+    config = kept or run_config(project, stage)
     return Scene(
         deploy=deploy,
         project=project,
@@ -87,8 +90,9 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         registry=registry_of(reader, project, deploy.image),
         own=next((instance for instance in active if instance.deploy_id == deploy_id), None),
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
-        config=kept or run_config(project, stage),
+        config=config,
         kept=kept is not None,
+        aliases=aliases_on(reader, project, stage, config.options.networks),
     )
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -13,7 +14,7 @@ from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceS
 from tagboat.core.errors import IngressUnavailableError, NotFoundError, TagboatError
 from tagboat.core.hosts import looked_up_as
 from tagboat.core.lanes import lanes
-from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.naming import earlier_instance_host, earlier_stage_host, instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
 
@@ -28,8 +29,8 @@ _DRAIN_PAUSE_S = 0.05
 _QUIET_LOOKS = 2
 """So many looks in a row must find no request in flight: one may fall between choosing the instance and counting."""
 _Claim = tuple[int, datetime, str]
-"""What a claim to a host goes by: whose it is, and since when there has been the stage; at the end its id."""
-_OF_STAGE, _OF_INSTANCE = 0, 1
+"""What a claim to a host goes by: how the host is come by, and since when there has been the stage; at the end its id."""
+_OF_STAGE, _BY_SLUG, _OF_INSTANCE, _OF_EARLIER = range(4)
 
 log = structlog.get_logger("tagboat.traffic")
 
@@ -125,7 +126,8 @@ async def _rest(took_s: float) -> None:
 def routes(reader: Reader, base_domain: str) -> list[Route]:
     """A route for every host of every stage, and of its instances. Of two that claim one host, the older stage has it.
 
-    What is a stage's comes before what is an instance's.
+    What is a stage's comes before what is an instance's. What they have only since hosts are made of slugs, or had till then,
+    comes after what others have by their names as they are written.
     """
     return [route for of_stage in _routes_by_stage(reader, base_domain).values() for route in of_stage]
 
@@ -192,10 +194,18 @@ def _claim_all(
     otherwise: Way,
 ) -> None:
     """Put in what a stage and its instances claim."""
-    of_stage = _stage_routes(project, stage, live, base_domain, otherwise)
-    _claim(found, (((_OF_STAGE, stage.created_at, stage.id), route) for route in of_stage))
-    of_instances = _instance_routes(project, stage, live, base_domain)
-    _claim(found, (((_OF_INSTANCE, stage.created_at, stage.id), route) for route in of_instances))
+    by_name, *by_domain = _stage_routes(project, stage, live, base_domain, otherwise)
+    earlier = replace(by_name, host=earlier_stage_host(project.name, stage.name, base_domain))
+    of_instances = _instance_routes(project, stage, live, instance_host, base_domain)
+    earlier_of_instances = _instance_routes(project, stage, live, earlier_instance_host, base_domain)
+    for kind, wanted in (
+        (_OF_STAGE if earlier == by_name else _BY_SLUG, [by_name]),
+        (_OF_STAGE, by_domain),
+        (_OF_INSTANCE, of_instances),
+        (_OF_EARLIER, [earlier]),
+        (_OF_EARLIER, earlier_of_instances),
+    ):
+        _claim(found, (((kind, stage.created_at, stage.id), route) for route in wanted))
 
 
 def _claim(found: dict[str, tuple[_Claim, Route]], wanted: Iterable[tuple[_Claim, Route]]) -> None:
@@ -212,15 +222,19 @@ def _way_without_port(*, restarts: bool, portless: bool) -> Way:
     return Way.PORTLESS if portless else Way.NONE
 
 
-def _stage_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way
+def _stage_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way) -> list[Route]:
+    host = stage_host(project.name, stage.name, base_domain)
+    by_name = _to(live[0], host) if live else Route(host, otherwise)
+    return [by_name, *(replace(by_name, host=domain) for domain in stage.domains)]
+
+
+def _to(instance: Instance, host: str) -> Route:
+    return Route(host, Way.OPEN, instance.host_port, instance.protocol)
+
+
+def _instance_routes(
+    project: Project, stage: Stage, live: Sequence[Instance], host: Callable[[str, str, str, str], str], base_domain: str
 ) -> Iterator[Route]:
-    way, port = (Way.OPEN, live[0].host_port) if live else (otherwise, 0)
-    for host in (stage_host(project.name, stage.name, base_domain), *stage.domains):
-        yield Route(host, way, port)
-
-
-def _instance_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str) -> Iterator[Route]:
     if stage.max_instances > 1:
         for instance in live:
-            yield Route(instance_host(project.name, stage.name, instance.tag, base_domain), Way.OPEN, instance.host_port)
+            yield _to(instance, host(project.name, stage.name, instance.tag, base_domain))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
+from aiodocker.networks import DockerNetwork
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
@@ -118,7 +119,7 @@ class DockerEngine:
         try:
             await self._put_files(container, spec)
             for network in spec.networks:
-                await self._connect(container, spec.name, network)
+                await self._connect(container, spec.name, network, spec.aliases.get(network, ()))
         except EngineError:
             # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
             with suppress(EngineError):
@@ -279,15 +280,22 @@ class DockerEngine:
         ):
             pass
 
-    async def _connect(self, container: str, name: str, network: str) -> None:
+    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        """Leave the network, unless it is not on it, and join it under `aliases`. Raises EngineNotFoundError."""
+        doing = f"disconnect the container {container} from the network {network}"
+        async with self._connection.use(doing, _CHANGE_S) as docker:
+            try:
+                await (await _network(docker, network, doing)).disconnect({"Container": container})
+            except DockerError as error:
+                if "is not connected" not in error.message:
+                    raise
+        await self._connect(container, container, network, aliases)
+
+    async def _connect(self, container: str, name: str, network: str, aliases: Sequence[str]) -> None:
         doing = f"connect the container {name} to the network {network}"
         async with self._connection.use(doing, _CHANGE_S) as docker:
-            # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it
-            # takes `db` for the beginning of an id where nothing has that name.
-            ids = [found["Id"] for found in await docker.networks.list() if found["Name"] == network]
-            if not ids:
-                raise no_network(network, doing)
-            await (await docker.networks.get(ids[0])).connect({"Container": container})
+            named = {"EndpointConfig": {"Aliases": list(aliases)}} if aliases else {}
+            await (await _network(docker, network, doing)).connect({"Container": container, **named})
 
     async def _follow_pull(
         self, request: StreamRequest, image: ImageName, secret: str | None, progress: Callable[[str], None]
@@ -311,6 +319,15 @@ class DockerEngine:
             except DockerError as error:
                 _unless_gone(error)
                 return None
+
+
+async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
+    # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it takes
+    # `db` for the beginning of an id where nothing has that name.
+    ids = [found["Id"] for found in await docker.networks.list() if found["Name"] == network]
+    if not ids:
+        raise no_network(network, doing)
+    return await docker.networks.get(ids[0])
 
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:

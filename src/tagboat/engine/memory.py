@@ -229,6 +229,13 @@ class MemoryEngine:
             del self._containers[found.status.id]
             self._tell(found)
 
+    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        """Let it have those names there. Raises EngineNotFoundError."""
+        self._record("rejoin", f"{container} {network}")
+        found = self._held(container)
+        found.spec = replace(found.spec, aliases={**found.spec.aliases, network: tuple(aliases)})
+        self._need_networks(replace(found.spec, networks=(network,)))
+
     async def status(self, container: str) -> ContainerStatus | None:
         """What is known of the container of that name or id, None when it is gone."""
         self._fail_if_told("status")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tagboat.core.errors import SettingsError
 from tagboat.ingress import pages
+from tagboat.ingress.backends import backends
 
 CONFIG_FILE = "haproxy.cfg"
 MAP_FILE = "routes.map"
@@ -24,6 +25,9 @@ _LUA_FILE = "hold.lua"
 _UNKNOWN_FILE, _NOT_LIVE_FILE, _RESTARTING_FILE = "unknown.html", "not-live.html", "restarting.html"
 _NO_PORT_FILE = "no-port.html"
 _FINGERPRINT = "@FINGERPRINT@"
+_BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
+_HEADER_LINES = 500
+_MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
 _MAX_TRACKED = 20480  # more than there are host ports for instances
 
 
@@ -32,7 +36,8 @@ class ConfigInput:
     """What the text depends on.
 
     `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are believed; `run_as` is the
-    system user that HAProxy becomes, None to stay who it is; `lua` is whether HAProxy was built with it; `hold_s` is how many
+    system user that HAProxy becomes, None to stay who it is; `lua` and `tls` are whether HAProxy was built with them;
+    `hold_s` is how many
     seconds a held request waits at most.
     """
 
@@ -40,6 +45,7 @@ class ConfigInput:
     trusted: tuple[str, ...] = TRUSTED_FRONTS
     run_as: str | None = None
     lua: bool = True
+    tls: bool = True
     hold_s: int = HOLD_S
 
 
@@ -71,7 +77,7 @@ def render(wanted: ConfigInput) -> RenderedConfig:
 
 
 def _config(wanted: ConfigInput) -> str:
-    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), _BACKENDS))
+    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), backends(tls=wanted.tls), _COUNTS))
 
 
 _HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
@@ -84,6 +90,9 @@ def _global(wanted: ConfigInput) -> str:
         "  # Without it HAProxy reserves memory for as many connections as the system allows files, which may be a billion.",
         "  fd-hard-limit 65536",
         "  hard-stop-after 24h",
+        "  # Heads of requests and answers up to 64 KiB, with room for what is added to them; cookies and tokens grow.",
+        f"  tune.bufsize {_BUFFER}",
+        f"  tune.http.maxhdr {_HEADER_LINES}",
     ]
     if wanted.run_as:
         lines += [f"  user {wanted.run_as}", f"  group {wanted.run_as}"]
@@ -97,7 +106,8 @@ defaults
   mode http
   timeout connect 5s
   timeout http-request 15s
-  timeout http-keep-alive 60s
+  # Longer than fronts keep an idle connection (Caddy two minutes): who closes first must be the one that sends requests.
+  timeout http-keep-alive 150s
   timeout client 1h
   timeout server 1h
   timeout tunnel 24h
@@ -105,6 +115,10 @@ defaults
   option idle-close-on-response
   option redispatch
   retries 3
+  # Events of a stream are small, and each counts when it comes: without it they wait up to 200 ms for more.
+  option http-no-delay
+  # An app hears that its client has gone, and a drain does not wait for nobody. Who half-closes while he waits counts as gone.
+  option abortonclose
   # A client's connection keeps its own to the app. Shared, each of the four tries could meet one that the app has just closed.
   http-reuse never"""
 
@@ -117,7 +131,7 @@ def _frontend(wanted: ConfigInput) -> str:
 frontend web
   bind {_address(wanted.listen)}
 
-  # Where to: the map says a port, `held`, `none` or `portless`.
+  # Where to: the map says PORT or PORT/PROTOCOL, `held`, `none` or `portless`.
   http-request set-var(txn.way) str(unknown)
   http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)
   http-request set-var(txn.way) var(txn.host),map_str({MAP_FILE},unknown) if {{ var(txn.host) -m found }}{hold}
@@ -141,25 +155,27 @@ frontend web
   http-request add-header X-Forwarded-For %[src] unless {{ var(txn.for) -m found }}
   http-request set-header X-Forwarded-For "%[var(txn.for)], %[src]" if {{ var(txn.for) -m found }}
 
+  http-request set-var(txn.port) var(txn.way),word(1,/)
+  http-request set-var(txn.protocol) var(txn.way),word(2,/)
+
   # Counted by port until the answer's last byte: this is how Tagboat knows when an instance has no more to do.
-  http-request track-sc0 var(txn.way) table {IN_FLIGHT_TABLE}
-  http-request set-dst-port var(txn.way)
-  use_backend repeatable if {{ method GET HEAD OPTIONS }}
+  http-request track-sc0 var(txn.port) table {IN_FLIGHT_TABLE}
+  http-request set-dst-port var(txn.port)
+
+  # Whoever closes a connection keeps its port busy for a minute, and the engine's proxy, which would be it when a client
+  # leaves, has no more than some 28,000 of them to an app. So the app is to close after what may be a client's only request,
+  # and after each while many clients come and go.
+  http-request set-header Connection close if {{ http_first_req }} !{{ req.hdr(upgrade) -m found }}
+  http-request set-header Connection close if {{ fe_sess_rate gt {_MANY_CLIENTS} }} !{{ req.hdr(upgrade) -m found }}
+  acl repeatable method GET HEAD OPTIONS
+  use_backend h2c if {{ var(txn.protocol) -m str h2c }}
+  use_backend repeatable_https if {{ var(txn.protocol) -m str https }} repeatable
+  use_backend once_https if {{ var(txn.protocol) -m str https }}
+  use_backend repeatable if repeatable
   default_backend once"""
 
 
-_BACKENDS = f"""\
-# An app may close an idle connection just as the next request comes over it. What can be repeated is sent again on a new one.
-backend repeatable
-  retry-on conn-failure empty-response
-  server app 127.0.0.1:+0
-
-# What must not happen twice gets a new connection each, on which that cannot happen.
-backend once
-  option http-server-close
-  retry-on conn-failure
-  server app 127.0.0.1:+0
-
+_COUNTS = f"""\
 backend {IN_FLIGHT_TABLE}
   stick-table type string len 5 size {_MAX_TRACKED} expire 1m store conn_cur
 """

@@ -6,7 +6,7 @@ changes one entry of it, without a reload. docs/decisions/0007-haproxy-by-map.md
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from tagboat.ingress.files import make_directory, write_file, write_files
 from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
-from tagboat.ingress.routing import RoutingMap, changed_map, map_file, routing_map
+from tagboat.ingress.routing import RoutingMap, changed_map, map_file, refusals, routing_map
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class HaproxyIngress:
         self._look_now = asyncio.Event()
         self._wanted: RoutingMap | None = None
         self._looked_at = -_WHOLE_LOOK_S
+        self._refused: Sequence[str] = []
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -98,8 +99,9 @@ class HaproxyIngress:
             await self._next_look()
 
     async def lead(self, routes: Collection[Route]) -> None:
-        """Make traffic follow exactly `routes`. Raises InvalidValueError for a host that is none or named twice."""
+        """Make traffic follow exactly `routes`; those that cannot be are left out, and the log says so."""
         wanted = routing_map(routes)
+        self._say_refused(refusals(routes))
         async with self._turn, self._waking():
             make_directory(self._directory)
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
@@ -109,7 +111,9 @@ class HaproxyIngress:
             await self._follow(wanted)
 
     async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
-        """Lead some hosts elsewhere, and forget those `gone`. Raises InvalidValueError as `lead` does."""
+        """Lead some hosts elsewhere, and forget those `gone`."""
+        for why in refusals(routes):
+            log.warning("route left out", action="ingress", reason=why)
         put = routing_map(routes)
         left = [host for host in gone if host not in put]
         async with self._turn, self._waking():
@@ -122,6 +126,12 @@ class HaproxyIngress:
             await self._keeper.keep(self._wanted)
             for count in await self._of_each_worker(lambda worker: self._master.change(worker, put, left)):
                 log.debug("routes changed", action="ingress", changes=count)
+
+    def _say_refused(self, refused: Sequence[str]) -> None:
+        if refused != self._refused:
+            for why in refused:
+                log.warning("route left out", action="ingress", reason=why)
+        self._refused = refused
 
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""

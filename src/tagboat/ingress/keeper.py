@@ -88,7 +88,7 @@ class Keeper:
             await self._start_beside(program, config)
 
     def _rendered(self, program: Program) -> RenderedConfig:
-        return render(replace(self._input, run_as=_system_user(), lua=program.lua))
+        return render(replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls))
 
     async def _put_files(self, program: Program, config: RenderedConfig, routes: RoutingMap | None) -> None:
         make_directory(self._directory)

@@ -27,7 +27,7 @@ class MemoryIngress:
 
     @property
     def routes(self) -> Mapping[str, str]:
-        """The routes in force: host to a port in digits, `held`, `none` or `portless`."""
+        """The routes in force: host to a port in digits (`PORT/PROTOCOL` unless `http`), `held`, `none` or `portless`."""
         return self._routes
 
     def fail(self, call: str, error: IngressError) -> None:
@@ -41,8 +41,9 @@ class MemoryIngress:
         way = self._routes.get(host, Way.NONE)
         if way in {Way.NONE, Way.PORTLESS}:
             return None
-        self._in_flight[int(way)] = self._in_flight.get(int(way), 0) + 1
-        return int(way)
+        port = int(way.partition("/")[0])
+        self._in_flight[port] = self._in_flight.get(port, 0) + 1
+        return port
 
     def end(self, port: int) -> None:
         """End a request that `begin` led to `port`."""

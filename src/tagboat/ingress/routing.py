@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from tagboat.core.errors import InvalidValueError
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
 from tagboat.ingress.config import MAP_FILE
 
@@ -13,29 +13,44 @@ _MAX_PORT = 65535
 _GOT = re.compile(r'^type=.*\bfound=(yes|no)\b(?:.*\bvalue="([^"]*)")?', re.MULTILINE)
 
 RoutingMap = Mapping[str, str]
-"""Host to a port in digits, `held`, `none` or `portless`."""
+"""Host to a port in digits (`PORT/PROTOCOL` where that is not `http`), `held`, `none` or `portless`."""
 
 
 def routing_map(routes: Collection[Route]) -> RoutingMap:
-    """The map for `routes`. Raises InvalidValueError for a host that is none or named twice, and for a port that is none."""
+    """The map for those routes that can be: one that cannot must not stop all the rest. Of two for a host the first counts."""
     made: dict[str, str] = {}
     for route in routes:
-        if not _HOST.fullmatch(route.host):
-            raise InvalidValueError(f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_'")
-        if route.host in made:
-            raise InvalidValueError(f"two routes claim the host {route.host}")
-        made[route.host] = _value(route)
+        if _refusal(route) is None:
+            made.setdefault(route.host, _value(route))
     return made
+
+
+def refusals(routes: Collection[Route]) -> list[str]:
+    """What is wrong with each of the routes that the map leaves out."""
+    seen: set[str] = set()
+    said = []
+    for route in routes:
+        why = _refusal(route) or (f"two routes claim the host {route.host}" if route.host in seen else None)
+        seen.add(route.host)
+        said += [why] if why else []
+    return said
 
 
 def _value(route: Route) -> str:
     if route.way is not Way.OPEN:
         return route.way.value
-    if not 0 < route.port <= _MAX_PORT:
-        raise InvalidValueError(
-            f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+    return str(route.port) if route.protocol is AppProtocol.HTTP else f"{route.port}/{route.protocol.value}"
+
+
+def _refusal(route: Route) -> str | None:
+    if not _HOST.fullmatch(route.host):
+        return (
+            f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_', at most 253; "
+            "shorten the name of its project or stage"
         )
-    return str(route.port)
+    if route.way is Way.OPEN and not 0 < route.port <= _MAX_PORT:
+        return f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+    return None
 
 
 def map_file(wanted: RoutingMap) -> str:

@@ -10,6 +10,7 @@ from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.inspection import healthcheck_of, port_of
 from tagboat.core.naming import unique_name
 from tagboat.core.ports import Tx
+from tagboat.core.protocol import AppProtocol, protocol_of
 from tagboat.core.tags import parse_tag_pattern
 
 FIRST_STAGE = "dev"
@@ -26,6 +27,7 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
         image=image,
         port=port_of(info) if info else 0,
         healthcheck=healthcheck_of(info) if info else "",
+        protocol=protocol_of(info.labels) if info else AppProtocol.HTTP,
         inspected=info is not None,
         created_at=now,
     )

@@ -32,6 +32,7 @@ from tagboat.core.catalog import RegistryKind, Strategy
 from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
 from tagboat.core.health import Trouble
 from tagboat.core.image import ImageName
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Verdict
 from tagboat.core.tags import parse_tag_pattern
 
@@ -163,6 +164,7 @@ projects = Table(
     Column("inspected", Boolean, nullable=False),
     Column("port_set", Boolean, nullable=False, server_default=text("false")),
     Column("healthcheck_set", Boolean, nullable=False, server_default=text("false")),
+    Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -292,6 +294,7 @@ instances = Table(
     Column("watched", Boolean, nullable=False, server_default=text("true")),
     Column("started_at", Instant, nullable=False),
     Column("stopped_at", Instant),
+    Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
     # Few are ever active, among any number of ended ones: these find them, and those ended last, without walking the history.

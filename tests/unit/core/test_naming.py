@@ -1,10 +1,22 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_image_name
-from tagboat.core.naming import MAX_LENGTH, container_name, instance_host, parse_name, stage_host, unique_name
+from tagboat.core.naming import (
+    MAX_LENGTH,
+    container_name,
+    earlier_instance_host,
+    earlier_stage_host,
+    instance_host,
+    network_name,
+    parse_name,
+    stage_host,
+    unique_name,
+)
 
 PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) <= 200)
 
@@ -60,7 +72,17 @@ def test_the_name_of_a_container() -> None:
 
 def test_the_host_of_a_stage() -> None:
     assert stage_host("app", "prod", "localhost") == "app-prod.localhost"
-    assert stage_host("my.app_1", "prod", "example.com") == "my.app_1-prod.example.com"
+    assert stage_host("my.app_1", "prod", "example.com") == "my-app-1-prod.example.com"
+    assert stage_host("a__b--c", "x._y", "example.com") == "a-b-c-x-y.example.com", "no label has `--` in it"
+
+
+def test_where_a_stage_answered_before_hosts_were_slugs() -> None:
+    assert earlier_stage_host("my.app_1", "prod", "example.com") == "my.app_1-prod.example.com"
+    assert earlier_instance_host("my_app", "pr", "V1.2", "example.com") == "my_app-pr-v1-2.example.com"
+
+
+def test_the_name_on_a_network() -> None:
+    assert network_name("my_app", "dev") == "my-app-dev"
 
 
 @pytest.mark.parametrize(
@@ -96,8 +118,15 @@ TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True)
 
 @given(project=NAMES, stage=NAMES, tag=TAGS)
 def test_every_host_fits_into_dns(project: str, stage: str, tag: str) -> None:
-    for host in (stage_host(project, stage, "localhost"), instance_host(project, stage, tag, "localhost")):
-        assert host == host.lower()
-        assert max(len(label) for label in host.split(".")) <= MAX_LENGTH
-        assert host[0] not in "._-"
-        assert host.endswith(".localhost")
+    for base in ("localhost", ".".join(["b" * 54] * 4)):
+        for host in (stage_host(project, stage, base), instance_host(project, stage, tag, base)):
+            label = host.removesuffix(f".{base}")
+            assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label)
+            assert len(label) <= MAX_LENGTH
+            assert len(host) <= 253
+
+
+def test_names_that_are_cut_stay_apart() -> None:
+    base = ".".join(["b" * 54] * 4)
+    hosts = {stage_host(name, "dev", base) for name in ("a" * 60, "a" * 61, f"{'a' * 59}_b", f"{'a' * 59}-b")}
+    assert len(hosts) == 4

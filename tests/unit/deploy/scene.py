@@ -29,6 +29,7 @@ from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.containers import Parts
@@ -83,6 +84,8 @@ class Answers:
         self.manner: Manner | None = None
         self.of_port: Callable[[int], Awaitable[str | None]] | None = None
         self.asked: list[tuple[int, str]] = []
+        self.asked_in: list[tuple[AppProtocol, str, float]] = []
+        self.speaks: AppProtocol | None = None
         self._calls = asyncio.Semaphore(0)
         self._open = asyncio.Event()
         self._open.set()
@@ -109,6 +112,15 @@ class Answers:
 
     async def tcp(self, port: int) -> str | None:
         return await self.http(port, "")
+
+    async def ask(
+        self, protocol: AppProtocol, port: int, path: str, host: str = "localhost", limit_s: float = 5
+    ) -> str | None:
+        self.asked_in.append((protocol, host, limit_s))
+        return await self.http(port, path)
+
+    async def spoken(self, port: int) -> AppProtocol | None:
+        return self.speaks if port else None
 
 
 class Ports:

@@ -14,7 +14,7 @@ from tests.unit.deploy.scene import World, assert_only, build_world, statuses
 
 pytestmark = pytest.mark.anyio
 
-UP_TO_SWITCH = list(StepName)[: list(StepName).index(StepName.SWITCH) + 1]
+BEFORE_SWITCH = list(StepName)[: list(StepName).index(StepName.SWITCH)]
 
 
 async def cut_off(world: World, deploy: Deploy, calls: int, when: str) -> bool:
@@ -80,7 +80,7 @@ async def test_what_is_sure_is_not_done_again(world: World, name: StepName) -> N
         assert not [line for line in world.engine.journal[began:] if line.startswith(("create", "start"))]
 
 
-@pytest.mark.parametrize("name", UP_TO_SWITCH)
+@pytest.mark.parametrize("name", BEFORE_SWITCH)
 async def test_the_old_instance_is_untouched_by_a_death_before_the_switch(world: World, name: StepName) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)
@@ -91,7 +91,19 @@ async def test_the_old_instance_is_untouched_by_a_death_before_the_switch(world:
     assert await world.is_running(old.container)
 
 
-@pytest.mark.parametrize("name", [StepName.START, StepName.CHECK, StepName.SWITCH])
+async def test_whoever_dies_once_the_switch_is_on_record_has_made_it(world: World) -> None:
+    """Step and instances are written in one: there is no moment at which the step runs and the old one is live."""
+    deploy = await a_deploy_beside_a_live_one(world)
+    (old,) = await world.instances(InstanceState.LIVE)
+
+    stopped = await stop_in(world, deploy, StepName.SWITCH)
+
+    assert [one.deploy_id for one in await world.instances(InstanceState.LIVE)] == [deploy.id]
+    assert stopped.replaced == (old.id,)
+    assert await world.is_running(old.container)
+
+
+@pytest.mark.parametrize("name", [StepName.START, StepName.CHECK])
 async def test_started_again_it_can_still_fail_and_be_taken_back(world: World, name: StepName) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)

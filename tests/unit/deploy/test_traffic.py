@@ -211,6 +211,29 @@ async def test_an_older_stage_keeps_its_host_even_with_nothing_live(world: World
     assert (await found(world))[HOST] == (Way.NONE, 0)
 
 
+# Hosts are made of slugs; what was an address before is one still.
+
+
+async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it_did_before(world: World) -> None:
+    await world.change_project(name="my_app.x")
+    await world.change_stage(max_instances=2)
+    await an_instance(world, "v1", 40001)
+    hosts = ("my-app-x-dev", "my_app.x-dev", "my-app-x-dev-v1", "my_app.x-dev-v1")
+    assert await found(world) == {f"{host}.{BASE_DOMAIN}": (Way.OPEN, 40001) for host in hosts}
+
+
+@pytest.mark.parametrize("age_h", [1, -1])
+async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(world: World, age_h: int) -> None:
+    await world.change_project(name="my_app")
+    await an_instance(world, "v1", 40001)
+    other = await another_project(world, "my-app", "dev", age_h=age_h)
+    await an_instance(world, "v1", 40002, stage=other)
+    assert await found(world) == {
+        f"my_app-dev.{BASE_DOMAIN}": (Way.OPEN, 40001),
+        f"my-app-dev.{BASE_DOMAIN}": (Way.OPEN, 40002),
+    }
+
+
 # Leading.
 
 

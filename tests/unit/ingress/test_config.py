@@ -23,6 +23,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
         replace(INPUT, trusted=("10.0.0.0/8",)),
         replace(INPUT, run_as="haproxy"),
         replace(INPUT, lua=False),
+        replace(INPUT, tls=False),
         replace(INPUT, hold_s=7),
     ],
 )
@@ -52,6 +53,12 @@ def test_without_lua_a_held_request_is_told_to_come_back() -> None:
     assert "lua" not in rendered.files["haproxy.cfg"]
     assert "hold.lua" not in rendered.files
     assert "file restarting.html hdr Cache-Control no-store hdr Retry-After 2" in rendered.files["haproxy.cfg"]
+
+
+def test_without_tls_an_https_app_is_not_there() -> None:
+    text = text_of(replace(INPUT, tls=False))
+    assert " ssl " not in text
+    assert text.count("This HAProxy was built without TLS") == 2
 
 
 def test_it_becomes_another_user_only_when_told() -> None:

@@ -12,11 +12,11 @@ from tagboat.ingress.process import Program, our_processes, parse_version_text, 
     ("text", "program"),
     [
         (
-            "HAProxy version 2.6.12-1+deb12u4 2026/10/17\nBuilt with Lua version : Lua 5.3.6\n",
-            Program("h", "2.6.12-1+deb12u4", lua=True),
+            "HAProxy version 2.6.12-1+deb12u4 2026/10/17\nFeature list : +OPENSSL +LUA\nBuilt with Lua version : Lua 5.3.6\n",
+            Program("h", "2.6.12-1+deb12u4", lua=True, tls=True),
         ),
-        ("HAProxy version 3.2.1 2026\n", Program("h", "3.2.1", lua=False)),
-        ("HAProxy version 10.0-dev3 2030\n", Program("h", "10.0-dev3", lua=False)),
+        ("HAProxy version 3.2.1 2026\n", Program("h", "3.2.1", lua=False, tls=False)),
+        ("HAProxy version 10.0-dev3 2030\n", Program("h", "10.0-dev3", lua=False, tls=False)),
     ],
 )
 def test_what_can_be_used(text: str, program: Program) -> None:

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagboat.core.errors import InvalidValueError
+from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
-from tagboat.ingress.routing import changed_map, changes, map_file, parse_got_map, parse_shown_map, routing_map
+from tagboat.ingress.routing import changed_map, changes, map_file, parse_got_map, parse_shown_map, refusals, routing_map
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
 MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
@@ -21,19 +21,29 @@ def test_no_routes_are_an_empty_file() -> None:
 
 @pytest.mark.parametrize("host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"])
 def test_what_cannot_be_a_host(host: str) -> None:
-    with pytest.raises(InvalidValueError, match="cannot be a route's host"):
-        routing_map([Route(host, Way.NONE)])
+    routes = [Route("a", Way.NONE), Route(host, Way.NONE), Route("b", Way.NONE)]
+    made, refused = routing_map(routes), refusals(routes)
+    assert made == {"a": "none", "b": "none"}
+    assert ["cannot be a route's host" in why for why in refused] == [True]
+
+
+def test_what_is_no_http_has_its_protocol_beside_its_port() -> None:
+    routes = [Route(protocol.value, Way.OPEN, 20001, protocol) for protocol in AppProtocol]
+    assert map_file(routing_map(routes)) == "h2c 20001/h2c\nhttp 20001\nhttps 20001/https\n"
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
 def test_what_cannot_be_a_port(port: int) -> None:
-    with pytest.raises(InvalidValueError, match=f"leads to port {port}"):
-        routing_map([Route("a", Way.OPEN, port)])
+    routes = [Route("a", Way.OPEN, port), Route("b", Way.OPEN, 1)]
+    made, refused = routing_map(routes), refusals(routes)
+    assert made == {"b": "1"}
+    assert [f"leads to port {port}" in why for why in refused] == [True]
 
 
 def test_a_host_is_claimed_once() -> None:
-    with pytest.raises(InvalidValueError, match="two routes claim the host a"):
-        routing_map([Route("a", Way.NONE), Route("a", Way.NONE)])
+    routes = [Route("a", Way.NONE), Route("a", Way.HELD)]
+    made, refused = routing_map(routes), refusals(routes)
+    assert (made, refused) == ({"a": "none"}, ["two routes claim the host a"])
 
 
 def test_haproxys_answer() -> None:

@@ -4,6 +4,9 @@ Revision ID: 0008
 Revises: 0007
 """
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -11,4 +14,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Add a column to projects and to instances, which older rows, and servers not yet up to date, leave at `http`."""
+    for table in ("projects", "instances"):
+        op.add_column(table, sa.Column("protocol", sa.Text, nullable=False, server_default=sa.text("'http'")))

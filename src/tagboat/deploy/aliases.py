@@ -1,0 +1,30 @@
+"""The names by which other containers find a stage's live instance on the networks that both are on. Reads, and decides."""
+
+from collections.abc import Collection, Mapping
+
+from tagboat.core.catalog import Project, Stage
+from tagboat.core.lanes import lanes
+from tagboat.core.naming import network_name, slug
+from tagboat.core.ports import Reader
+
+Aliases = Mapping[str, tuple[str, ...]]
+"""Names by network."""
+
+
+def aliases_on(reader: Reader, project: Project, stage: Stage, networks: Collection[str]) -> Aliases:
+    """`PROJECT-STAGE` on each of the stage's `networks`, and `PROJECT` where no other stage has a claim to that name there."""
+    if not networks:
+        return {}
+    own, short = network_name(project.name, stage.name), slug(project.name)
+    shared = _claimed(reader, stage, project, short)
+    return {network: (own,) if network in shared else (own, short) for network in networks}
+
+
+def _claimed(reader: Reader, stage: Stage, project: Project, short: str) -> set[str]:
+    """The networks on which another stage is of the same project, or has `short` for the name of its own."""
+    found: set[str] = set()
+    for its_project, other in lanes(reader):
+        alike = its_project.id == project.id or short in {slug(its_project.name), network_name(its_project.name, other.name)}
+        if other.id != stage.id and alike:
+            found.update(other.run.over(its_project.run).networks)
+    return found

@@ -1,0 +1,138 @@
+"""Asks apps that speak TLS or HTTP/2, and finds out which it is. Implements `tagboat.core.ports.Probe` with LoopbackProbe."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
+from urllib.parse import quote
+
+from tagboat import __version__
+from tagboat.core.protocol import AppProtocol, spoken
+from tagboat.engine import h2c
+from tagboat.engine.probe import LoopbackProbe
+
+_HOST = "127.0.0.1"
+_WHOLE_S = 5.0
+_SAYS_S = 0.5
+_LONGEST = 4096
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
+_BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
+T = TypeVar("T")
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class ProtocolProbe(LoopbackProbe):
+    """Probes 127.0.0.1 in any protocol. Never raises: None is a yes, a text says why not."""
+
+    async def ask(
+        self, protocol: AppProtocol, port: int, path: str, host: str = "localhost", limit_s: float = _WHOLE_S
+    ) -> str | None:
+        """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes; waits at most `limit_s` seconds."""
+        if protocol is AppProtocol.HTTP:
+            return await self.http(port, path)
+        try:
+            async with asyncio.timeout(limit_s):
+                status = await (_status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c)(port, path, host)
+        except (OSError, EOFError, ValueError) as error:
+            return _why(error, protocol, limit_s)
+        return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
+
+    async def spoken(self, port: int) -> AppProtocol | None:
+        """What is spoken at a port where HTTP/1.1 is not, None where nothing says so within a second."""
+        heard = await _answer_to_http(port)
+        found = spoken(heard)
+        if found or (heard and not heard.startswith(_BAD_REQUESTS)):
+            return found
+        # Many only hang up on what they do not understand, or call it bad. Who answers in a protocol speaks it.
+        tls, h2c_status = await asyncio.gather(_within(_shakes_hands(port)), _within(_status_by_h2c(port, "/", "localhost")))
+        return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
+
+
+async def _answer_to_http(port: int) -> bytes:
+    heard = b""
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_SAYS_S), _connected(port) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            while len(heard) < _LONGEST and not spoken(heard) and (chunk := await reader.read(_LONGEST)):
+                heard += chunk
+    return heard
+
+
+async def _within(asked: Awaitable[T]) -> T | None:
+    """The answer if one comes soon."""
+    with contextlib.suppress(OSError, EOFError, ValueError):
+        async with asyncio.timeout(_SAYS_S):
+            return await asked
+    return None
+
+
+async def _shakes_hands(port: int) -> bool:
+    async with _connected(port, _unverified()):
+        return True
+
+
+def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s: float) -> str:
+    match error:
+        case TimeoutError():
+            return f"no answer within {limit_s:g} s"
+        case ConnectionRefusedError():
+            return "connection refused"
+        case ssl.SSLError() | h2c.NoHttp2Error():
+            return f"it does not speak {protocol.value}, which the project's protocol says"
+        case ValueError():
+            return "it answered something that is not HTTP"
+    return "it closed the connection without an answer"
+
+
+async def _status_by_tls(port: int, path: str, host: str) -> int:
+    async with _connected(port, _unverified()) as (reader, writer):
+        writer.write(
+            f"GET {_target(path)} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagboat/{__version__}\r\nAccept: */*\r\n"
+            "X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
+        )
+        while True:
+            line = await reader.readline()
+            if not line:
+                raise ConnectionResetError
+            match = _STATUS_LINE.match(line)
+            if match is None:
+                raise ValueError(line)
+            if not match[1].startswith(b"1"):
+                return int(match[1])
+            while (await reader.readline()).strip():
+                pass
+
+
+async def _status_by_h2c(port: int, path: str, host: str) -> int:
+    async with _connected(port) as (reader, writer):
+        writer.write(h2c.request(_target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]))
+        while True:
+            head = await reader.readexactly(h2c.HEAD_LENGTH)
+            status, reply = h2c.heard(head, await reader.readexactly(h2c.payload_length(head)))
+            if status is not None:
+                return status
+            writer.write(reply)
+
+
+@contextlib.asynccontextmanager
+async def _connected(port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[_Streams]:
+    reader, writer = await asyncio.open_connection(_HOST, port, ssl=context)
+    try:
+        yield reader, writer
+    finally:
+        # Not a polite close: what the app still has to send is not wanted.
+        writer.transport.abort()
+
+
+def _unverified() -> ssl.SSLContext:
+    """For an app on our own loopback port, whose certificate nobody else sees."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _target(path: str) -> str:
+    # Whatever would end the request line early is percent-encoded; what is encoded stays as it is.
+    return quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")

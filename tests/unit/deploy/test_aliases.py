@@ -1,0 +1,85 @@
+"""By which names a stage's instances are found on networks, and when."""
+
+from dataclasses import replace
+
+import pytest
+
+from tagboat.core.deploy import DeployStatus, InstanceState
+from tagboat.core.run import RunOptions
+from tagboat.deploy.reconcile import sweep
+from tests.unit.deploy.scene import REFUSED, World
+
+pytestmark = pytest.mark.anyio
+ON = RunOptions(networks=("back", "front"))
+
+
+@pytest.fixture
+async def joined(led: World) -> World:
+    """A stage on two networks."""
+    for network in ON.networks:
+        led.engine.add_network(network)
+    await led.change_project(name="my_app", run=ON)
+    return led
+
+
+async def test_the_first_instance_is_found_from_its_start(joined: World) -> None:
+    first = await joined.ship("v1")
+    names = ("my-app-dev", "my-app")
+    assert joined.engine.spec(first.container).aliases == {"back": names, "front": names}
+    assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
+
+
+async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(joined: World) -> None:
+    await joined.ship("v1")
+    joined.publish("v2")
+    deploy = await joined.queue("v2")
+    container = joined.container_of(deploy)
+    found_while_asked = []
+
+    async def note(_port: int) -> None:
+        found_while_asked.append(bool(joined.engine.spec(container).aliases))
+
+    joined.probe.of_port = note
+    ended = await joined.carry_out(deploy)
+    assert ended.status is DeployStatus.SUCCEEDED
+    assert found_while_asked[:2] == [False, True], "asked at the gate, and once more, for its connections have been cut"
+    assert joined.engine.spec(container).aliases["back"] == ("my-app-dev", "my-app")
+
+
+async def test_the_old_one_is_found_no_more_when_it_is_told_to_end(joined: World) -> None:
+    first = await joined.ship("v1")
+    await joined.ship("v2")
+    told = [entry for entry in joined.engine.journal if entry.split()[1] in {first.container, first.handle}]
+    assert [entry.split()[0] for entry in told] == ["create", "start", "rejoin", "rejoin", "stop", "remove"]
+
+
+async def test_one_that_never_becomes_healthy_is_never_found(joined: World) -> None:
+    first = await joined.ship("v1")
+    await joined.change_stage(health_timeout_s=0)
+    joined.probe.says = REFUSED
+    joined.publish("v2")
+    assert (await joined.carry_out(await joined.queue("v2"))).status is DeployStatus.FAILED
+    assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
+    assert await joined.instances(InstanceState.LIVE) == [first]
+
+
+async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(joined: World) -> None:
+    other = await joined.another_stage("prod")
+    await joined.change_project(run=RunOptions())
+    await joined.change_stage(run=ON)
+    await joined.store.write(lambda tx: tx.put_stage(replace(other, run=RunOptions(networks=("back",)))))
+    first = await joined.ship("v1")
+    assert joined.engine.spec(first.container).aliases == {"back": ("my-app-dev",), "front": ("my-app-dev", "my-app")}
+
+
+async def test_what_is_made_again_is_found_again(joined: World) -> None:
+    first = await joined.ship("v1")
+    await joined.engine.remove(first.container)
+    await sweep(joined.parts)
+    assert joined.engine.spec(first.container).aliases["back"] == ("my-app-dev", "my-app")
+
+
+async def test_without_networks_nothing_is_joined_again(led: World) -> None:
+    await led.ship("v1")
+    await led.ship("v2")
+    assert not [entry for entry in led.engine.journal if entry.startswith("rejoin")]
