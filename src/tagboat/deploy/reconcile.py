@@ -186,17 +186,23 @@ class _Records:
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    deploys = {deploy.id: deploy for deploy in reader.running_deploys()}  # one that waits has no container yet
+    # Of those that wait, there may be thousands, only the few where something changes are of interest.
+    waiting = {stage_id: reader.open_deploys(stage_id) for stage_id in {one.stage_id for one in active if _changes(one)}}
+    deploys = {deploy.id: deploy for some in (reader.running_deploys(), *waiting.values()) for deploy in some}
     draining = [one for one in active if one.state is InstanceState.DRAINING]
     known = {instance.container for instance in active}
     return _Records(
         known=frozenset(known | _containers_at_work(reader, deploys.values())),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
-        drained=[one for one in draining if not reader.open_deploys(one.stage_id)],
+        drained=[one for one in draining if not waiting[one.stage_id]],
         given_up=[one for one in active if one.state is InstanceState.STARTING and one.deploy_id not in deploys],
         stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
     )
+
+
+def _changes(instance: Instance) -> bool:
+    return instance.state is not InstanceState.LIVE
 
 
 def _containers_at_work(reader: Reader, deploys: Iterable[Deploy]) -> set[str]:
