@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 
-
 _MADE_HERE = re.compile("[0-9a-f]{24}")
 
 
