@@ -1,9 +1,12 @@
 """Identifiers that sort by the time they were made, also where the clock is set back."""
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
+
+_MADE_HERE = re.compile("[0-9a-f]{24}")
 
 
 class IdSequence:
@@ -22,7 +25,12 @@ class IdSequence:
         return f"{number:016x}{random.getrandbits(32):08x}"
 
     def go_on_from(self, known: str) -> None:
-        """Let every id from now on be greater than `known`, which was made before, maybe by a clock that was ahead."""
+        """Let every id from now on be greater than `known`, which was made before, maybe by a clock that was ahead.
+
+        One that was not made here, to judge by its shape, is passed over.
+        """
+        if not _MADE_HERE.fullmatch(known):
+            return
         with self._lock:
             self._last = max(self._last, int(known[:16], 16))
 

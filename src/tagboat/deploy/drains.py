@@ -11,6 +11,7 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.endings import ended
+from tagboat.deploy.names import drop_names
 
 log = structlog.get_logger("tagboat.reconcile")
 
@@ -61,6 +62,7 @@ class Drains:
         """Stop and remove it, unless a deploy that came meanwhile has it serve again, or retires it itself."""
         if not await self._parts.store.read(lambda reader: _is_left(reader, instance)):
             return
+        await drop_names(self._parts, instance)
         await self._parts.engine.stop(instance.handle)
         await self._parts.engine.remove(instance.handle)
         await self._parts.store.write(lambda tx: _note_stopped(tx, instance.id, self._parts.clock()))

@@ -247,23 +247,21 @@ class _Records:
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    deploys = {deploy.id for deploy in reader.running_deploys()}  # one that waits has no container yet
-    draining = _that(active, InstanceState.DRAINING)
+    draining, starting = _that(active, InstanceState.DRAINING), _that(active, InstanceState.STARTING)
+    # Of those that wait, there may be thousands, only the few where something changes are of interest.
+    waiting = {stage_id: reader.open_deploys(stage_id) for stage_id in {one.stage_id for one in (*draining, *starting)}}
+    deploys = {deploy.id for some in (reader.running_deploys(), *waiting.values()) for deploy in some}
+    changing = {stage_id for stage_id, some in waiting.items() if any(deploy.begun for deploy in some)}
     kept = _kept(active)
     return _Records(
         working=frozenset(deploys),
         serving=frozenset(one.deploy_id for one in active),
         # The deploy that made it looks after it until it has ended.
         live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
-        drained=[one for one in draining if one.id not in kept and not _is_changing(reader, one.stage_id)],
-        given_up=[one for one in _that(active, InstanceState.STARTING) if one.deploy_id not in deploys],
+        drained=[one for one in draining if one.id not in kept and one.stage_id not in changing],
+        given_up=[one for one in starting if one.deploy_id not in deploys],
         stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
     )
-
-
-def _is_changing(reader: Reader, stage_id: str) -> bool:
-    """Whether a deploy is at work in the stage, which retires what drains there by itself."""
-    return any(deploy.begun for deploy in reader.open_deploys(stage_id))
 
 
 def _that(instances: Iterable[Instance], state: InstanceState) -> list[Instance]:

@@ -31,7 +31,10 @@ class MemoryIngress:
         return self._routes
 
     def fail(self, call: str, error: IngressError) -> None:
-        """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
+        """Let the next call of the method named `call` that has no earlier failure before it raise `error`.
+
+        A `change` leads as well: it fails in the place of the next `lead`, whichever of them comes first.
+        """
         self._failures.setdefault(call, []).append(error)
 
     async def begin(self, host: str) -> int | None:
@@ -61,6 +64,7 @@ class MemoryIngress:
     async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Take over some routes and leave the others."""
         self._fail_if_told("change")
+        self._fail_if_told("lead")
         await self._take_over(changed_map(self._routes, routing_map(routes), gone))
 
     async def _take_over(self, wanted: RoutingMap) -> None:

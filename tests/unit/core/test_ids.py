@@ -13,5 +13,6 @@ def test_ids_rise_with_the_clock_and_where_it_stands_still_or_goes_back() -> Non
 def test_ids_follow_those_that_a_clock_ahead_has_made() -> None:
     ahead, sequence = IdSequence(lambda: 10**18).next(), IdSequence(lambda: 5)
     sequence.go_on_from(ahead)
-    sequence.go_on_from("0" * 24)
+    for other in ("0" * 24, "i1", ""):
+        sequence.go_on_from(other)
     assert sequence.next() > ahead

@@ -57,10 +57,10 @@ class Rim:
         self._changes_left: int | None = None
         self._doom: tuple[str, Callable[[], Awaitable[bool]]] | None = None
 
-    def lead_through(self, thing: object, *calls: str) -> None:
-        """Let these async methods of `thing` be called by way of here."""
+    def lead_through(self, thing: object, *calls: str, named: str = "") -> None:
+        """Let these async methods of `thing` be called by way of here, by their own names or as if they were `named` so."""
         for call in calls:
-            setattr(thing, call, partial(self._cross, call, getattr(thing, call)))
+            setattr(thing, call, partial(self._cross, named or call, getattr(thing, call)))
 
     def before(self, call: str, do: Callable[[], Awaitable[None]]) -> None:
         """Do something once, before the next call of that name that has nothing planned yet."""

@@ -341,6 +341,7 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
     if world.ingress is not None:
         world.see_what_is_cut()
         world.rim.lead_through(world.ingress, "lead", "in_flight")
+        world.rim.lead_through(world.ingress, "change", named="lead")  # whether one stage is led or all is all the same here
     return world
 
 
