@@ -252,9 +252,9 @@ deploys = Table(
     # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN, postgresql_where=OPEN),
     # The worker goes through those that wait by age, and asks of each whether its stage is at work or another goes before it.
-    # With the status in it too, the index answers by itself: SQLite would look it up in the row, though no other can be there.
-    Index("ix_deploys_waiting", "id", "stage_id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
-    Index("ix_deploys_queued", "stage_id", "id", "status", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    # With status and trigger in it too, the index answers by itself: SQLite would look them up in the row.
+    Index("ix_deploys_waiting", "id", "stage_id", "status", "trigger", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
+    Index("ix_deploys_queued", "stage_id", "id", "status", "trigger", sqlite_where=_IS_QUEUED, postgresql_where=_IS_QUEUED),
     Index("ix_deploys_running", "stage_id", "id", "status", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
     Index(None, "finished_at"),
 )

@@ -77,12 +77,16 @@ def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(connectio
     ]
     assert queued == [
         "SEARCH deploys USING INDEX sqlite_autoindex_deploys_1 (id=?)",
-        "LIST SUBQUERY 3",
+        "LIST SUBQUERY 5",
         "SCAN deploys USING COVERING INDEX ix_deploys_waiting",
         "CORRELATED SCALAR SUBQUERY 1",
         "SEARCH earlier USING COVERING INDEX ix_deploys_running (stage_id=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH earlier USING COVERING INDEX ix_deploys_queued (stage_id=? AND id<?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH stages USING INDEX sqlite_autoindex_stages_1 (id=?)",
     ]
 
 

@@ -22,8 +22,8 @@ def upgrade() -> None:
     mortal = sa.text("ttl_h IS NOT NULL")
     op.create_index("ix_stages_mortal", "stages", ["id"], sqlite_where=mortal, postgresql_where=mortal)
     _make_hosts()
-    _add_partial("ix_deploys_waiting", ["id", "stage_id", "status"], "status = 'queued'")
-    _add_partial("ix_deploys_queued", ["stage_id", "id", "status"], "status = 'queued'")
+    _add_partial("ix_deploys_waiting", ["id", "stage_id", "status", "trigger"], "status = 'queued'")
+    _add_partial("ix_deploys_queued", ["stage_id", "id", "status", "trigger"], "status = 'queued'")
     _add_partial("ix_deploys_running", ["stage_id", "id", "status"], "status = 'running'")
 
 
