@@ -6,14 +6,14 @@ why a deploy failed, and who serves from then on, is written down before anythin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from tagboat.core.catalog import Offer, Project, Stage, Strategy, judged_tag
+from tagboat.core.catalog import Stage, Strategy
 from tagboat.core.decision import taken_back_words
 from tagboat.core.deploy import (
     EXACT_TRIGGERS,
@@ -35,51 +35,35 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Tx
-from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.run import RunConfig
-from tagboat.deploy.containers import Containers, Parts, ReleaseFailedError
-from tagboat.deploy.endings import ended
-from tagboat.deploy.following import follow, followed, foreign, live_reason
+from tagboat.deploy.containers import Containers, Parts
+from tagboat.deploy.failure import (
+    AlreadyLiveError,
+    Failure,
+    MovedOnError,
+    SickenedError,
+    WasTakenBackError,
+    failure_of,
+    keep_waiting,
+)
+from tagboat.deploy.following import live_reason
 from tagboat.deploy.health import Health
-from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
-from tagboat.deploy.names import drop_names
 from tagboat.deploy.patience import delays
+from tagboat.deploy.pulling import Pulling
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.retirement import retire
 from tagboat.deploy.scene import Scene
-from tagboat.deploy.speech import asked_in_http, with_protocol
+from tagboat.deploy.speech import asked_in_http
 from tagboat.deploy.storage import settle_storage
 from tagboat.deploy.successor import Successor
 from tagboat.deploy.undo import Undo
 from tagboat.deploy.vigil import watch_over
 
 T = TypeVar("T")
-CANCELLED = "cancelled"
-_PROGRESS_EVERY_S = 1.0
 
 log = structlog.get_logger("tagboat.deploy")
-
-
-class _AlreadyLiveError(Exception):
-    """The very digest is live with the same configuration."""
-
-
-class _MovedOnError(Exception):
-    """The tag was pushed again, and what it pointed to before is not to be had any more."""
-
-
-class _TakenBackError(Exception):
-    """The digest was taken back in this stage before, and no person has asked for it again."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class _SickenedError(DeployFailedError):
-    """The new instance was healthy and live, and then it was not."""
 
 
 class Pipeline:
@@ -90,6 +74,7 @@ class Pipeline:
         self._engine = parts.engine
         self._journal = Journal(parts.store, parts.clock, deploy_id)
         self._containers = Containers(parts, self._journal)
+        self._pulling = Pulling(parts, self._journal)
         self._undo = Undo(parts, self._journal, self._containers, self._patiently)
         self._finished: Step | None = None
         self._made: Instance | None = None
@@ -97,11 +82,10 @@ class Pipeline:
         self._at: StepName | None = None
         self._engine_left = False
         self._seen: ContainerStatus | None = None
-        self._pulled: ImageInfo | None = None
         self._warning = ""
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
-            StepName.PULL: self._pull,
+            StepName.PULL: self._pulling.pull,
             StepName.START: self._start,
             StepName.CHECK: self._check,
             StepName.SWITCH: self._switch,
@@ -150,17 +134,17 @@ class Pipeline:
                     await self._take(name)
             await self._journal.advance(self._finished, None)
             await self._succeed()
-        except _AlreadyLiveError:
+        except AlreadyLiveError:
             await self._undo.end(DeployStatus.SUCCEEDED, "already live")
-        except _TakenBackError as error:
-            await self._undo.end(DeployStatus.CANCELLED, error.reason, also=partial(_keep_waiting, error.reason))
-        except (CalledOffError, _MovedOnError, DeployFailedError) as error:
-            await self._fail(_failure(error, deploy.tag))
+        except WasTakenBackError as error:
+            await self._undo.end(DeployStatus.CANCELLED, error.reason, also=partial(keep_waiting, error.reason))
+        except (CalledOffError, MovedOnError, DeployFailedError) as error:
+            await self._fail(failure_of(error, deploy.tag))
         except (NotFoundError, StoreUnavailableError, TakenOverError, MergedMeanwhileError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
-            await self._fail(_Failure(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"))
+            await self._fail(Failure(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"))
 
     async def _succeed(self) -> None:
         scene = await self._journal.scene()
@@ -228,7 +212,7 @@ class Pipeline:
         except TagboatError:
             return  # what brought the step down tells more
         if digest != scene.deploy.digest:
-            raise _MovedOnError
+            raise MovedOnError
 
     async def _resolve(self) -> Step:
         while True:
@@ -240,19 +224,19 @@ class Pipeline:
                 break
         scene = await self._journal.scene()
         if scene.deploy.by_news and (version := await self._journal.taken_back(digest)):
-            raise _TakenBackError(taken_back_words(version, scene.stage))
+            raise WasTakenBackError(taken_back_words(version, scene.stage))
         live = None if scene.deploy.force else await self._live_already(scene)
         if live is not None:
             if not live.watched and not await watch_over(self._parts, live):
                 return await self._resolve()  # it was taken back meanwhile
             await self._journal.change_instances([live], tag=scene.deploy.tag)
-            raise _AlreadyLiveError
+            raise AlreadyLiveError
         return scene.deploy.step(StepName.RESOLVE)
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
         same = [one for one in scene.others_that(InstanceState.LIVE) if one.digest == scene.deploy.digest]
-        scene = await self._followed(scene) if same else scene
+        scene = await self._pulling.followed(scene) if same else scene
         for instance in same:
             if (
                 (scene.stage.max_instances == 1 or instance.tag == scene.deploy.tag)
@@ -268,52 +252,8 @@ class Pipeline:
         kept = await self._journal.config_of(instance)
         return kept is None or kept.healthcheck == config.healthcheck
 
-    async def _pull(self) -> Step:
-        scene = await self._journal.scene()
-        if scene.deploy.digest is not None:
-            await until_not_removed(self._parts, scene.repository, scene.deploy.digest)
-        detail = "the engine had it already"
-        info = await self._engine.inspect_image(scene.image)
-        if info is None:
-            await self._pull_watched(scene)
-            info = await self._engine.inspect_image(scene.image)
-            detail = "pulled"
-        self._pulled = info
-        if info is not None:
-            if scene.deploy.trigger not in EXACT_TRIGGERS and _as_it_says(scene.project, info) != scene.project:
-                await self._journal.fill_project(partial(_as_it_says, info=info))
-            detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
-        return Step(StepName.PULL, StepStatus.DONE, detail=detail)
-
-    async def _followed(self, scene: Scene) -> Scene:
-        """The scene with the port and healthcheck that the deploy's own image says, unless a person did, or it was kept."""
-        if scene.kept or (scene.project.port_set and scene.project.healthcheck_set):
-            return scene
-        info = self._pulled or await self._engine.inspect_image(scene.image)
-        return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
-
-    async def _pull_watched(self, scene: Scene) -> None:
-        """Pull, and note the progress about once a second."""
-        digest = scene.deploy.digest
-        if digest is None:
-            raise DeployFailedError("the deploy has no digest to pull")
-        await note_pull(self._parts, scene.repository, digest)
-        latest = [""]
-        pulling = asyncio.ensure_future(
-            self._engine.pull(scene.repository, digest, scene.registry, lambda text: latest.__setitem__(0, text))
-        )
-        try:
-            noted = ""
-            while not (await asyncio.wait([pulling], timeout=_PROGRESS_EVERY_S))[0]:
-                if latest[0] != noted:
-                    noted = latest[0]
-                    await self._journal.note(StepName.PULL, noted)
-            await pulling
-        finally:
-            pulling.cancel()
-
     async def _start(self) -> Step:
-        scene = await self._followed(await self._journal.scene())
+        scene = await self._pulling.followed(await self._journal.scene())
         scene, kept = await settle_storage(self._engine, self._journal, scene)
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
@@ -372,7 +312,7 @@ class Pipeline:
             async with self._parts.places.rest():
                 reason = await health.watch(scene.stage.watch_s, successor.takes_over)
         except DeployFailedError as error:
-            raise _SickenedError(str(error)) from error
+            raise SickenedError(str(error)) from error
         finally:
             await successor.close()
         self._seen = health.seen
@@ -405,7 +345,7 @@ class Pipeline:
             detail=f"retired {names}" if names else _kept(scene) or "there was nothing to retire",
         )
 
-    async def _fail(self, failure: "_Failure") -> None:
+    async def _fail(self, failure: "Failure") -> None:
         """Write down why it failed and who serves from now on, then take back what was begun."""
         if self._finished is not None:
             await self._journal.advance(self._finished, None, self._note_made)
@@ -435,52 +375,10 @@ class Pipeline:
         return Health(self._parts, scene, scene.own, scene.config)
 
 
-async def retire(parts: Parts, instance: Instance) -> None:
-    """Stop and remove the container of a draining instance, and write that down."""
-    await drop_names(parts, instance)
-    await parts.engine.stop(instance.handle)
-    await parts.engine.remove(instance.handle)
-    await parts.store.write(lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock())))
-
-
 async def _forget(_last_words: str) -> None:
     """There is no deploy any more to write them down on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why a deploy does not come to its end: `lines` are what the app said, the rest as for `Journal.give_up`."""
-
-    reason: str
-    lines: Collection[str] = ()
-    sick: bool = False
-    moved_on: bool = False
-
-
-def _failure(error: Exception, tag: str) -> _Failure:
-    match error:
-        case CalledOffError():
-            return _Failure(CANCELLED)
-        case _MovedOnError():
-            return _Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
-        case ReleaseFailedError():
-            return _Failure(str(error), error.lines)
-    return _Failure(str(error), sick=isinstance(error, _SickenedError))
 
 
 def _kept(scene: Scene) -> str:
     kept = [instance.container for instance in scene.others_that(InstanceState.DRAINING) if instance not in scene.retired]
     return f"{', '.join(kept)} is kept until something newer has stayed healthy" if kept else ""
-
-
-def _keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
-    """Keep what is not deployed for the release of the stage, and say on its tag why."""
-    source, now = Source(deploy.trigger.value), deploy.created_at
-    tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
-    verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
-    tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
-
-
-def _as_it_says(project: Project, info: ImageInfo) -> Project:
-    """The project with what its newest image says of itself, unless a person has said otherwise."""
-    return with_protocol(follow(project, info), info)

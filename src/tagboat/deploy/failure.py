@@ -1,0 +1,64 @@
+"""Why a deploy does not come to its end, or not to that of all its steps, and what is written down of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tagboat.core.catalog import Offer, judged_tag
+from tagboat.core.deploy import Deploy
+from tagboat.core.errors import DeployFailedError
+from tagboat.core.ports import Tx
+from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.deploy.containers import ReleaseFailedError
+from tagboat.deploy.journal import CalledOffError
+
+CANCELLED = "cancelled"
+
+
+class AlreadyLiveError(Exception):
+    """The very digest is live with the same configuration."""
+
+
+class MovedOnError(Exception):
+    """The tag was pushed again, and what it pointed to before is not to be had any more."""
+
+
+class WasTakenBackError(Exception):
+    """The digest was taken back in this stage before, and no person has asked for it again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SickenedError(DeployFailedError):
+    """The new instance was healthy and live, and then it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a deploy does not come to its end: `lines` are what the app said, the rest as for `Journal.give_up`."""
+
+    reason: str
+    lines: Collection[str] = ()
+    sick: bool = False
+    moved_on: bool = False
+
+
+def failure_of(error: Exception, tag: str) -> Failure:
+    """What an error that ended a step of the deploy of `tag` comes to."""
+    match error:
+        case CalledOffError():
+            return Failure(CANCELLED)
+        case MovedOnError():
+            return Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
+        case ReleaseFailedError():
+            return Failure(str(error), error.lines)
+    return Failure(str(error), sick=isinstance(error, SickenedError))
+
+
+def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
+    """Keep what is not deployed for the release of the stage, and say on its tag why."""
+    source, now = Source(deploy.trigger.value), deploy.created_at
+    tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
+    verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
+    tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
