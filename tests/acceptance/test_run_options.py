@@ -1,7 +1,9 @@
 """How an app is run, on the real engine: what it keeps, what is run in it, and what it is given of the machine."""
 
+import contextlib
 import json
 import socket
+import sqlite3
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -140,6 +142,7 @@ def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(server: Se
     push(server, image, "v1", **keeping("v1"))
     server.kill()
     written = without_mounts(live_container(image, engine_url), engine_url)
+    forget_ids(server)
     server.start()
 
     made = push(server, image, "v2", **keeping("v2"))
@@ -151,6 +154,13 @@ def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(server: Se
     server.clear()
     assert written in volumes(engine_url)
     docker(engine_url, "volume", "rm", written)
+
+
+def forget_ids(server: Server) -> None:
+    """Let the records be as those of an earlier version, which knew containers by their names."""
+    (database,) = (server.directory / "data").glob("*.db")
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE instances SET container_id = ''")
 
 
 def live_container(image: str, engine_url: str) -> str:

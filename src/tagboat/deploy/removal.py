@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -95,6 +96,7 @@ class Removal:
         """Find the volumes, and remove them where that is wanted; one that something else uses stays."""
         try:
             found = [name for stage_id in stage_ids for name in await self.engine.list_volumes(volume_name(stage_id, ""))]
+            found += await self.store.read(partial(_adopted, stage_ids))
         except EngineError:
             if deletion.volumes:
                 raise
@@ -157,6 +159,11 @@ def _stages(reader: Reader, deletion: Deletion) -> list[str]:
 
 def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
     return [instance for stage_id in stage_ids for instance in reader.instances(stage_id=stage_id, states=ACTIVE_STATES)]
+
+
+def _adopted(stage_ids: Iterable[str], reader: Reader) -> list[str]:
+    """The engine's names of volumes that containers of an earlier version left to the stages."""
+    return [name for stage_id in stage_ids for name in reader.stage(stage_id).adopted_volumes.values()]
 
 
 def _delete_if_clear(tx: Tx, deletion: Deletion) -> bool:

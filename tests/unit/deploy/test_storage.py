@@ -38,6 +38,7 @@ async def as_of_an_earlier_version(world: World, live: Instance) -> str:
     await world.engine.remove(live.container)
     await world.engine.create(replace(spec, volumes={}))
     await world.engine.start(spec.name)
+    await world.store.write(lambda tx: tx.put_instance(replace(live, container_id="")))
     await world.change_stage(image_volumes=(), adopted_volumes={})
     config = await world.store.read(lambda reader: reader.deploy_config(live.deploy_id))
     assert config is not None
