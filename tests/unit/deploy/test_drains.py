@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState, Step, StepName, StepStatus
 from tagboat.core.errors import EngineError
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.reconcile import keep_sweeping
@@ -108,11 +108,22 @@ async def test_one_that_a_deploy_may_want_back_is_left_to_it(led: World, request
     old, drains = await draining(led, "v1"), Drains(led.parts)
     drains.begin(old, 3600)
     led.publish("v2")
-    await led.queue("v2")
+    deploy = await led.queue("v2")
+    begun = deploy.with_step(Step(StepName.RESOLVE, StepStatus.RUNNING))
+    await led.change_deploy(deploy, steps=begun.steps)
     requests.end.set()
     await drains.finished()
     assert await led.is_running(old.container)
     assert await state_of(led, old) is InstanceState.DRAINING
+
+
+async def test_one_that_waits_wants_nothing_of_it(led: World, requests: Requests) -> None:
+    old, drains = await draining(led, "v1"), Drains(led.parts)
+    await led.queue("v2")
+    drains.begin(old, 3600)
+    requests.end.set()
+    await drains.finished()
+    assert await state_of(led, old) is InstanceState.STOPPED
 
 
 async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stopped(led: World, requests: Requests) -> None:

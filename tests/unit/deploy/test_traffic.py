@@ -117,20 +117,21 @@ async def test_the_newest_without_a_port_leaves_the_stage_to_the_one_before(worl
 
 
 @pytest.mark.parametrize(
-    ("strategy", "status", "way"),
+    ("made_way", "status", "way"),
     [
-        (Strategy.RECREATE, DeployStatus.RUNNING, Way.HELD),
-        (Strategy.RECREATE, DeployStatus.QUEUED, Way.NONE),
-        (Strategy.RECREATE, DeployStatus.FAILED, Way.NONE),
-        (Strategy.ROLLING, DeployStatus.RUNNING, Way.NONE),
+        (True, DeployStatus.RUNNING, Way.HELD),
+        (True, DeployStatus.QUEUED, Way.NONE),
+        (True, DeployStatus.FAILED, Way.NONE),
+        (False, DeployStatus.RUNNING, Way.NONE),
     ],
 )
 async def test_requests_are_held_while_an_app_that_cannot_run_twice_restarts(
-    world: World, strategy: Strategy, status: DeployStatus, way: Way
+    world: World, *, made_way: bool, status: DeployStatus, way: Way
 ) -> None:
-    await world.change_stage(strategy=strategy, domains=("app.example.com",))
+    await world.change_stage(domains=("app.example.com",))
     await an_instance(world, "v1", 40001, state=InstanceState.DRAINING)
-    await an_instance(world, "v2", 40002, state=InstanceState.STARTING, status=status)
+    new = await an_instance(world, "v2", 40002, state=InstanceState.STARTING, status=status)
+    await world.change_deploy(await world.deploy(new.deploy_id), made_way=made_way)
     assert await found(world) == {HOST: (way, 0), "app.example.com": (way, 0)}
 
 
