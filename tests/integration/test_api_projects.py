@@ -45,6 +45,7 @@ async def test_a_project_is_made_and_shown_as_the_contract_says(api: Api) -> Non
         "port_set": True,
         "healthcheck": "/up",
         "healthcheck_set": True,
+        "protocol_set": False,
         "protocol": "http",
         "env": {"MODE": "test", "EMPTY": ""},
         "registry": None,

@@ -116,7 +116,7 @@ async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
 def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]:
     """What was sent; a port or healthcheck that a person gives is followed by no image any more."""
     values = body.given(registry="registry_id")
-    for name in ("port", "healthcheck"):
+    for name in ("port", "healthcheck", "protocol"):
         if name in values and not values.setdefault(f"{name}_set", True):
             raise FieldError(
                 f"{name}_set", f"false lets the image say it, but a {name} is given as well; leave one of the two out"

@@ -72,7 +72,8 @@ class ProjectAsked(RunAsked):
 class ProjectChange(RunAsked):
     """What to change of a project. Another `image` makes its tags unknown again.
 
-    With `port_set` or `healthcheck_set` of false the image says it again, from the next deploy on; true keeps what it is.
+    With `port_set`, `healthcheck_set` or `protocol_set` of false the image says it again, from the next deploy on; true keeps
+    what it is.
     """
 
     name: values.Name = unset()
@@ -81,6 +82,7 @@ class ProjectChange(RunAsked):
     port_set: bool = unset()
     healthcheck: values.Healthcheck = unset()
     healthcheck_set: bool = unset()
+    protocol_set: bool = unset()
     protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
@@ -97,7 +99,7 @@ class Poll(Answer):
 class Project(RunShown):
     """One image that is deployed. `registry` is an id; null: it is found by the image's host.
 
-    `port` and `healthcheck` follow the newest image unless a person has set them: `port_set`, `healthcheck_set`.
+    `port`, `healthcheck` and `protocol` follow the newest image unless a person has set them: `port_set` and so on.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Project(RunShown):
     port_set: bool
     healthcheck: str
     healthcheck_set: bool
+    protocol_set: bool
     protocol: AppProtocol
     env: Mapping[str, str]
     registry: str | None

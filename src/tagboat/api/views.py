@@ -38,6 +38,7 @@ class Views:
             port_set=project.port_set,
             healthcheck=project.healthcheck,
             healthcheck_set=project.healthcheck_set,
+            protocol_set=project.protocol_set,
             protocol=project.protocol,
             env=project.env,
             registry=project.registry_id,

@@ -51,8 +51,8 @@ class Project:
     """One image that is deployed.
 
     `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty. Each follows the
-    newest image until a person has set it (`port_set`, `healthcheck_set`); `inspected` is False until somebody, or an image,
-    has said what they are. `protocol` is how the app is spoken to at that port.
+    newest image until a person has set it (`port_set`, `healthcheck_set`, `protocol_set`); `inspected` is False until
+    somebody, or an image, has said what they are. `protocol` is how the app is spoken to at that port.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Project:
     port: int = 0
     healthcheck: str = ""
     protocol: AppProtocol = AppProtocol.HTTP
+    protocol_set: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = NO_OPTIONS
     registry_id: str | None = None

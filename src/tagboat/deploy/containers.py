@@ -88,7 +88,7 @@ class Containers:
             new = False
             container = await self._create(instance_spec(scene, instance, self._parts.installation))
             try:
-                await self._engine.start(container)
+                await self._engine.start(instance.container)  # by the name that it was given a moment ago: people know it
             except PortTakenError as error:
                 await self._engine.remove(container)
                 unless_published(str(error), config)
@@ -171,9 +171,16 @@ class Containers:
         return None
 
     async def _begin_release(self, scene: Scene) -> str:
-        container = await self._create(_release_spec(scene, self._parts.installation))
+        spec = _release_spec(scene, self._parts.installation)
+        container = await self._create(spec)
         await self._journal.change(release_id=container)
-        await self._engine.start(container)
+        try:
+            await self._engine.start(spec.name)
+        except EngineError as error:
+            if error.retryable:
+                raise
+            await self._engine.remove(container)
+            raise ReleaseFailedError(f"the release command cannot be run: {error}; what is live is unchanged", ()) from error
         return container
 
     async def _create(self, spec: ContainerSpec) -> str:

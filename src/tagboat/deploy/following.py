@@ -1,10 +1,11 @@
-"""What a deploy takes from the image that it pulled: port and healthcheck, as long as no person has set them. Pure."""
+"""What a deploy takes from its image: port, healthcheck and protocol, as long as no person has set them. Pure."""
 
 from dataclasses import replace
 
 from tagboat.core.catalog import Project
 from tagboat.core.image import ImageInfo
 from tagboat.core.inspection import healthcheck_of, port_of
+from tagboat.core.protocol import protocol_of
 from tagboat.core.run import RunConfig
 
 _NATIVE = {
@@ -20,6 +21,7 @@ def follow(project: Project, info: ImageInfo) -> Project:
         project,
         port=project.port if project.port_set else port_of(info),
         healthcheck=project.healthcheck if project.healthcheck_set else healthcheck_of(info),
+        protocol=project.protocol if project.protocol_set else protocol_of(info.labels),
         inspected=True,
     )
 
@@ -27,7 +29,7 @@ def follow(project: Project, info: ImageInfo) -> Project:
 def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
     """With what containers of the image that says `info` are started, by the configuration of now."""
     wanted = follow(project, info)
-    return replace(config, port=wanted.port, healthcheck=wanted.healthcheck)
+    return replace(config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol)
 
 
 def live_reason(tag: str, port: int, *, port_set: bool) -> str:

@@ -22,6 +22,7 @@ _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 1.0
 _WATCH_PAUSE_S = 0.5
 _SHORTEST_ASK_S = 1.0
+_ANSWERED = "answered HTTP "
 _SILENCES = 3
 """So many probes in a row must fail before a watched instance is called unhealthy: one may meet a hiccup."""
 
@@ -126,7 +127,15 @@ class Health:
             if not port:
                 raise DeployFailedError("the healthcheck is a path, but the project has no port to ask it at; set the port")
             return await self._ask_path(port, left_s)
-        return await self._probe.tcp(port) if port else None
+        return await self._ask_port(port) if port else None
+
+    async def _ask_port(self, port: int) -> str | None:
+        """Ask the port alone: who answers in the project's protocol, whatever the status, is there."""
+        protocol = self._config.protocol
+        if protocol is AppProtocol.HTTP:
+            return await self._probe.tcp(port)
+        said = await self._probe.ask(protocol, port, "/", self._manner.host, self._manner.limit_s)
+        return None if said is not None and said.startswith(_ANSWERED) else said
 
     async def _ask_path(self, port: int, left_s: float) -> str | None:
         """Ask the path; that the last request was cut short by the end of the gate is not what is wrong with the app."""

@@ -67,6 +67,10 @@ class Journal:
 
         return await self._store.read(work)
 
+    async def scene_with(self, config: RunConfig) -> Scene:
+        """Read how things stand, with the configuration that the deploy has come by but not put on record yet."""
+        return replace(await self.scene(), config=config)
+
     async def resume(self) -> Scene:
         """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched.
 

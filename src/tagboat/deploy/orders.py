@@ -10,10 +10,10 @@ from datetime import datetime
 
 from tagboat.core.catalog import Offer, Stage, judged_tag
 from tagboat.core.decision import decide, unless_taken_back
-from tagboat.core.deploy import Deploy, DeployStatus, StepName, StepStatus, TakenBack, Trigger
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, TakenBack, Trigger
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
-from tagboat.core.ports import DeployTriggerer, Queued, Topic, Tx
+from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.tags import Candidate, newest
 from tagboat.deploy.way_back import WayBack, find_way_back, live_in, under_way
@@ -60,6 +60,9 @@ class Orders:
         if way.cancels is not None and way.cancels.failed_step is None:
             tx.put_deploy(replace(way.cancels, cancelling=True))
             tx.announce(Topic.DEPLOYS)
+        if way.drops is not None:
+            tx.put_instance(replace(way.drops, state=InstanceState.DRAINING))
+            tx.announce(Topic.ROUTES)
         if way.away_from is not None and way.away_from != way.target.version:
             digest, fingerprint = way.away_from
             reason = f"a person rolled back from it to {way.target.tag}"
@@ -97,6 +100,10 @@ class Orders:
             deploy = replace(deploy, status=DeployStatus.CANCELLED, reason="cancelled", finished_at=self.clock())
         elif deploy.step(StepName.RETIRE).status is not StepStatus.PENDING:
             raise ConflictError(f"{deploy.tag} is live and the old instance is being stopped; roll back instead")
+        elif _serves_alone(tx, deploy):
+            raise ConflictError(
+                f"{deploy.tag} is live and nothing else could go on serving; deploy another tag instead, or hold the stage"
+            )
         else:
             deploy = replace(deploy, cancelling=True)
         tx.put_deploy(deploy)
@@ -165,6 +172,14 @@ class Orders:
         reason = f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
         verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=outcome, reason=reason, deploy=deploy)
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
+
+
+def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
+    """Whether the deploy's instance is live, and none that it has replaced, or that is live beside it, would be left."""
+    active = reader.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE, InstanceState.DRAINING])
+    own = [one for one in active if one.deploy_id == deploy.id and one.state is InstanceState.LIVE]
+    left = [one for one in active if one not in own and (one.state is InstanceState.LIVE or one.id in deploy.replaced)]
+    return bool(own) and not left
 
 
 def _as_offer(deploy: Deploy) -> Offer:

@@ -49,6 +49,7 @@ from tagboat.deploy.failure import (
 )
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.health import Health
+from tagboat.deploy.images import ensure_image
 from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
 from tagboat.deploy.patience import delays
 from tagboat.deploy.pulling import Pulling
@@ -263,8 +264,19 @@ class Pipeline:
             await self._containers.forget_release(scene.deploy.id)  # a death may have come before its removal
         if scene.strategy is Strategy.RECREATE:
             await self._stop_old()
-        self._made = await self._containers.start(scene)
+        self._made = await self._started(scene)
         return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}{kept}")
+
+    async def _started(self, scene: Scene) -> Instance:
+        """Start the new instance, with its image pulled once more where somebody has removed it since."""
+        try:
+            return await self._containers.start(scene)
+        except EngineNotFoundError:
+            await self._unless_moved_on()
+            if scene.deploy.digest is None or await self._engine.inspect_image(scene.image) is not None:
+                raise
+            await ensure_image(self._parts, scene.repository, scene.deploy.digest, scene.registry)
+            return await self._containers.start(await self._journal.scene_with(scene.config))
 
     async def _stop_old(self) -> None:
         """Make way for an app that cannot run twice; who asks for it waits meanwhile."""

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from tagboat.core.catalog import Project
 from tagboat.core.deploy import EXACT_TRIGGERS, Step, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
@@ -13,7 +12,6 @@ from tagboat.deploy.following import follow, followed, foreign
 from tagboat.deploy.images import note_pull, until_not_removed
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.scene import Scene
-from tagboat.deploy.speech import with_protocol
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -40,14 +38,15 @@ class Pulling:
             detail = "pulled"
         self.info = info
         if info is not None:
-            if scene.deploy.trigger not in EXACT_TRIGGERS and _as_it_says(scene.project, info) != scene.project:
-                await self._journal.fill_project(partial(_as_it_says, info=info))
+            if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
+                await self._journal.fill_project(partial(follow, info=info))
             detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
     async def followed(self, scene: Scene) -> Scene:
-        """The scene with the port and healthcheck that the deploy's own image says, unless a person did, or it was kept."""
-        if scene.kept or (scene.project.port_set and scene.project.healthcheck_set):
+        """The scene with port, healthcheck and protocol as its own image says, unless a person did, or it was kept."""
+        project = scene.project
+        if scene.kept or (project.port_set and project.healthcheck_set and project.protocol_set):
             return scene
         info = self.info or await self._engine.inspect_image(scene.image)
         return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
@@ -71,8 +70,3 @@ class Pulling:
             await pulling
         finally:
             pulling.cancel()
-
-
-def _as_it_says(project: Project, info: ImageInfo) -> Project:
-    """The project with what its newest image says of itself, unless a person has said otherwise."""
-    return with_protocol(follow(project, info), info)

@@ -1,21 +1,11 @@
 """In which protocol an app is spoken to: what its image says, asking in it, and noticing that it is the wrong one."""
 
 from collections.abc import Awaitable
-from dataclasses import replace
 
-from tagboat.core.catalog import Project
 from tagboat.core.errors import DeployFailedError
-from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Probe
-from tagboat.core.protocol import PROTOCOL_LABEL, AppProtocol, misspoken, protocol_of
+from tagboat.core.protocol import AppProtocol, misspoken
 from tagboat.deploy.scene import Scene
-
-
-def with_protocol(project: Project, info: ImageInfo) -> Project:
-    """The project with the protocol that its image's label names, unless it was told another than `http`."""
-    if PROTOCOL_LABEL not in info.labels or project.protocol is not AppProtocol.HTTP:
-        return project
-    return replace(project, protocol=protocol_of(info.labels))
 
 
 async def asked_in_http(probe: Probe, scene: Scene, gate: Awaitable[str]) -> tuple[str, str]:

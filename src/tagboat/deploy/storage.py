@@ -6,9 +6,11 @@ from functools import partial
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy
+from tagboat.core.errors import DeployFailedError
 from tagboat.core.ports import Engine, Tx
 from tagboat.core.run import RunConfig
-from tagboat.core.storage import image_volume_name, lasting_paths, storage_warnings, taken_over
+from tagboat.core.storage import image_volume_name, lasting_paths, stage_volumes, storage_warnings, taken_over
+from tagboat.deploy.containers import SECRETS_FOLDER
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.scene import Scene
 
@@ -37,12 +39,37 @@ async def settle_storage(engine: Engine, journal: Journal, scene: Scene) -> tupl
     A container that an earlier version of Tagboat made may have written into volumes that the engine made by itself: what
     is in them is gone on with.
     """
-    storage = _storage(scene, await _declared(engine, scene), [await engine.status(one.handle) for one in scene.others])
+    declared = await _declared(engine, scene)
+    if scene.config.options.secret_files and (path := _over_secrets(scene.config, declared)):
+        raise DeployFailedError(
+            f"the image declares a VOLUME at {path}, where secret_files would be written into data that lasts; build the "
+            "image without it, or give the secrets as environment variables (secrets)"
+        )
+    storage = _storage(scene, declared, [await engine.status(one.handle) for one in scene.others])
     stage, config = storage.of_stage(scene.stage), storage.of_config(scene.config)
+    storage = replace(storage, words=(*storage.words, *await _left_behind(journal, scene, stage_volumes(stage, config))))
     if (stage, config) != (scene.stage, scene.config):
         await journal.advance(None, None, partial(_write_down, storage, config))
         scene = await journal.scene()
     return scene, "".join(f"; {words}" for words in storage.words)
+
+
+async def _left_behind(journal: Journal, scene: Scene, mounted: Mapping[str, str]) -> list[str]:
+    """What to say of the volumes that the newest of the other instances has, and the new one has not."""
+    before = scene.others[0] if scene.others else None
+    config = await journal.config_of(before) if before is not None else None
+    had = stage_volumes(scene.stage, config) if config is not None else {}
+    return [
+        f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there"
+        for name, path in had.items()
+        if name not in mounted
+    ]
+
+
+def _over_secrets(config: RunConfig, declared: Iterable[str]) -> str | None:
+    """A VOLUME of the image in which the folder of the secret files would be, None for none."""
+    lasting = lasting_paths(replace(config, image_volumes=tuple(declared)))
+    return next((path for path in lasting if f"{SECRETS_FOLDER}/".startswith(f"{path}/")), None)
 
 
 async def with_storage(engine: Engine, scene: Scene, old: ContainerStatus | None = None) -> tuple[Scene, Storage]:

@@ -54,7 +54,8 @@ class Undo:
         """Lead traffic back, remove the new container, and end the deploy."""
         scene = await self._journal.scene()
         status = _ended(scene.deploy)
-        log.warning("deploy failed", action="fail", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
+        tell = log.warning if status is DeployStatus.FAILED else log.info
+        tell(f"deploy {status.value}", action="take back", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
         if scene.own is not None and scene.own.state is InstanceState.LIVE:
             await self.end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
             return

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from tagboat.core.catalog import Stage
-from tagboat.core.deploy import DeployStatus, Instance, InstanceState
+from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.deploy.containers import Parts, last_words
@@ -124,7 +124,8 @@ def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str) -> bool:
     for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):
         if older.id in deploy.replaced:
             tx.put_instance(replace(older, state=InstanceState.LIVE))
-    tx.put_deploy(replace(deploy, status=DeployStatus.FAILED, reason=reason))
+    watch = replace(deploy.step(StepName.WATCH), status=StepStatus.FAILED, finished_at=now, detail=reason)
+    tx.put_deploy(replace(deploy, status=DeployStatus.FAILED, reason=reason, finished_at=now).with_step(watch))
     tx.put_taken_back(taken_back(current, reason, now))
     tx.announce(Topic.DEPLOYS)
     return True

@@ -22,12 +22,18 @@ async def look_after(parts: Parts, live: Sequence[Instance], containers: Collect
     What did not run then has been started since, and is looked at once more. Raises EngineError, StoreUnavailableError.
     """
     listed = {key: one for one in containers if one.running or one.restarting for key in (one.id, one.name)}
-    statuses = {one.id: listed.get(one.handle) or await parts.engine.status(one.handle) for one in live}
+    statuses = {one.id: listed.get(one.handle) or await _status_now(parts, one) for one in live}
     changes = await parts.store.read(lambda reader: _changes(reader, live, statuses, parts.clock()))
     if changes:
         await parts.store.write(lambda tx: _keep(tx, [change.after for change in changes]))
     for change in changes:
         _tell(change)
+
+
+async def _status_now(parts: Parts, instance: Instance) -> ContainerStatus | None:
+    """What the engine says of it by now: its container may have been made again, and have another id."""
+    current = await parts.store.read(lambda reader: reader.instance(instance.id))
+    return await parts.engine.status(current.handle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,15 @@ _LOOKED_AT = 50
 class WayBack:
     """What a rollback brings back: the instance that served it, and its configuration of then.
 
-    `cancels` is the deploy at work that is taken back for it, None where there is none or it is too late for that.
+    `cancels` is the deploy at work that is taken back for it, None where there is none or it is too late for that. `drops`
+    is the live instance that is fled from while the target is live beside it, None where there is no such.
     `away_from` is the version that is fled from, of the tag `away_from_tag`, None where nothing is known of one.
     """
 
     target: Instance
     config: RunConfig
     cancels: Deploy | None = None
+    drops: Instance | None = None
     away_from: Version | None = None
     away_from_tag: str = ""
 
@@ -48,7 +50,15 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
     config = reader.deploy_config(target.deploy_id)
     if config is None:
         raise ConflictError(f"the configuration of {target.tag} was not kept; deploy the tag {target.tag} instead")
-    return WayBack(target=target, config=config, cancels=at_work, away_from=away_from, away_from_tag=away_from_tag)
+    beside = at_work is None and live is not None and target.state is InstanceState.LIVE and target.id != live.id
+    return WayBack(
+        target=target,
+        config=config,
+        cancels=at_work,
+        drops=live if beside else None,
+        away_from=away_from,
+        away_from_tag=away_from_tag,
+    )
 
 
 def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
@@ -81,6 +91,9 @@ def _before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy
     if at_work is not None and (served := _served_before(reader, stage, live, at_work)):
         return served
     without = [(version.digest, version.fingerprint) for version in reader.taken_back(stage.id)]
+    beside = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])[1:]
+    if left := next((one for one in beside if live and one.version not in {*without, live.version}), None):
+        return left
     if live is not None:
         without.append(live.version)
     found = reader.previous_instance(stage.id, without)
@@ -92,11 +105,12 @@ def _before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy
 
 
 def _served_before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy) -> Instance | None:
-    """What served until the deploy at work came, or still does."""
+    """What the stage's address led to until the deploy at work came, or still does: of several, the newest."""
     if live is not None and live.deploy_id != at_work.id:
         return live
-    draining = reader.instances(stage_id=stage.id, states=[InstanceState.DRAINING])
-    return next((instance for instance in draining if instance.id in at_work.replaced), None)
+    others = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.DRAINING])
+    served = (one for one in others if one.state is InstanceState.LIVE or one.id in at_work.replaced)
+    return max((one for one in served if one.deploy_id != at_work.id), key=lambda one: one.id, default=None)
 
 
 def _named(reader: Reader, stage: Stage, to: str) -> Instance:

@@ -165,6 +165,7 @@ projects = Table(
     Column("port_set", Boolean, nullable=False, server_default=text("false")),
     Column("healthcheck_set", Boolean, nullable=False, server_default=text("false")),
     Column("protocol", Coded(str, AppProtocol), nullable=False, server_default=text("'http'")),
+    Column("protocol_set", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Instant, nullable=False),
 )
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_instance_is_asked_and_led_to_in_the_project_s_protocol(led: World) -> None:
-    await led.change_project(protocol=AppProtocol.H2C, healthcheck="/up")
+    await led.change_project(protocol_set=True, protocol=AppProtocol.H2C, healthcheck="/up")
     await led.ship("v1")
     assert led.probe.asked_in[0][0] is AppProtocol.H2C
     assert led.routes[HOST] == f"{FIRST_PORT}/h2c"
@@ -23,7 +23,7 @@ async def test_the_instance_is_asked_and_led_to_in_the_project_s_protocol(led: W
 async def test_what_is_live_is_led_to_as_it_was_started(led: World) -> None:
     """Until the next deploy, and again after a rollback: the old image speaks what it spoke."""
     await led.ship("v1")
-    await led.change_project(protocol=AppProtocol.HTTPS)
+    await led.change_project(protocol_set=True, protocol=AppProtocol.HTTPS)
     assert led.parts.traffic is not None
     await led.parts.traffic.lead()
     assert led.routes[HOST] == str(FIRST_PORT)
@@ -39,7 +39,7 @@ async def test_what_is_live_is_led_to_as_it_was_started(led: World) -> None:
 
 async def test_the_same_digest_in_another_protocol_is_a_deploy(world: World) -> None:
     await world.ship("v1")
-    await world.change_project(protocol=AppProtocol.H2C)
+    await world.change_project(protocol_set=True, protocol=AppProtocol.H2C)
     ended = await world.carry_out(await world.queue("v1"))
     assert ended.reason == "v1 is live"
     assert (await world.instance_of(ended)).protocol is AppProtocol.H2C
