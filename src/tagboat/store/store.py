@@ -40,7 +40,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine, reading: Engine, cipher: Cipher) -> None:
         self._engine = engine
-        self._rows = SealedRows(cipher)
+        self._rows = SealedRows(cipher, alone=self.exclusive)
         # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
         self._reads = reading.execution_options(tagboat_write=False, **isolation)
