@@ -6,6 +6,7 @@ from functools import partial
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy
+from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Engine, Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.storage import image_volume_name, lasting_paths, storage_warnings, taken_over
@@ -31,13 +32,16 @@ class Storage:
         return replace(config, image_volumes=self.image_volumes)
 
 
-async def settle_storage(engine: Engine, journal: Journal, scene: Scene) -> tuple[Scene, str]:
+async def settle_storage(engine: Engine, journal: Journal, scene: Scene, info: ImageInfo | None) -> tuple[Scene, str]:
     """Find where the app's data is to be, and write it down before a container needs it; the scene after it, and the words.
+
+    `info` is what the image says of itself, None where the engine has yet to be asked.
 
     A container that an earlier version of Tagboat made may have written into volumes that the engine made by itself: what
     is in them is gone on with.
     """
-    storage = _storage(scene, await _declared(engine, scene), [await engine.status(one.handle) for one in scene.others])
+    declared = await _declared(engine, scene) if info is None else info.volumes
+    storage = _storage(scene, declared, [await engine.status(one.handle) for one in scene.others])
     stage, config = storage.of_stage(scene.stage), storage.of_config(scene.config)
     if (stage, config) != (scene.stage, scene.config):
         await journal.advance(None, None, partial(_write_down, storage, config))
