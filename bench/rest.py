@@ -1,12 +1,14 @@
 """What a server with sixty live stages costs while nothing happens, and what it keeps in memory after a thousand deploys."""
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig import BenchError, Server, free_port, remove_images, rss_mb, show, tagboat
+from bench.rig import BenchError, Server, end, free_port, remove_images, rss_mb, show, start_until, tagboat
+from bench.stub_engine import READY
 from tagboat.ingress.process import our_processes
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
@@ -16,6 +18,7 @@ _SETTLE_S = 5.0
 _LOOK_S = 30.0
 _DEPLOYS = (500, 1000)
 _TICKS = os.sysconf("SC_CLK_TCK")
+_STUB_ENGINE = Path(__file__).with_name("stub_engine.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def measure(folder: Path) -> None:
             _at_rest(folder / "rest", registry.host)
         finally:
             remove_images(f"{registry.host}/")
-        _after_deploys(folder / "deploys", registry.host)
+        _after_deploys(folder, registry.host)
 
 
 def _at_rest(data_dir: Path, host: str) -> None:
@@ -65,16 +68,23 @@ def _deploy_all(server: Server, host: str) -> None:
         raise BenchError(f"{len(live)} of {STAGES} stages are live")
 
 
-def _after_deploys(data_dir: Path, host: str) -> None:
-    """The engine is one in memory and every app answers at once: what grows is the server's own."""
-    sizes: dict[int, float] = {}
-    with tagboat(data_dir, free_port(), in_memory=True) as server:
-        _deploy_all(server, host)
-        began, done = rss_mb(server.pid), STAGES
-        for wanted in _DEPLOYS:
-            done += _redeploy(server, wanted - done)
-            sizes[wanted] = rss_mb(server.pid)
+def _after_deploys(folder: Path, host: str) -> None:
+    """The server, HAProxy and the registry are real; the engine, in a process of its own, only says what one would say."""
+    engine = folder / "engine.sock"
+    stub, _ = start_until((sys.executable, str(_STUB_ENGINE), str(engine)), READY)
+    try:
+        with tagboat(folder / "deploys", free_port(), TAGBOAT_DOCKER_HOST=f"unix://{engine}") as server:
+            time.sleep(_SETTLE_S)
+            idle = rss_mb(server.pid)
+            _deploy_all(server, host)
+            began, sizes, done = rss_mb(server.pid), dict[int, float](), STAGES
+            for wanted in _DEPLOYS:
+                done += _redeploy(server, wanted - done)
+                sizes[wanted] = rss_mb(server.pid)
+    finally:
+        end(stub)
     few, many = _DEPLOYS
+    show(f"memory after {STAGES} deploys", [began], "before the first", [idle], "MB")
     show(f"memory after {few} deploys", [sizes[few]], f"after {STAGES}", [began], "MB", "<= 105 MB")
     show(f"memory after {many} deploys", [sizes[many]], f"after {few}", [sizes[few]], "MB", "ratio <= 1.02")
 

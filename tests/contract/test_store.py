@@ -1110,7 +1110,7 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
 
 async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) -> None:
     asked: list[str] = []
-    event.listen(store._engine, "before_cursor_execute", lambda _c, _cursor, query, *_: asked.append(query))
+    event.listen(store._reads, "before_cursor_execute", lambda _c, _cursor, query, *_: asked.append(query))
     await store.read(lambda reader: reader.deliveries("v", limit=50))
     (query,) = [query for query in asked if "FROM deliveries" in query]
     assert [name for name in ("headers", "body", "truncated", "*") if name in query] == []

@@ -22,7 +22,6 @@ _REPLACE = (
     "engine.inspect_image#3",
     "engine.inspect_image#4",
     "store.write Journal.advance to start#1",
-    "engine.inspect_image#5",  # what the image wants to last
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",

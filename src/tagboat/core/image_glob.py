@@ -10,6 +10,8 @@ from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName
 
 _ALLOWED = re.compile(r"[a-zA-Z0-9._:/*?\[\]-]+", re.ASCII)
 _TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+_ANYTHING = "**"
+"""What the setting says unless a person has said otherwise: many a server needs no RE2 then."""
 _WILD = frozenset("*?[]")
 _WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
@@ -26,7 +28,7 @@ class ImageGlob:
 
     def matches(self, image: ImageName) -> bool:
         """Whether the glob matches the whole name with its host."""
-        return self._compiled.fullmatch(str(image)) is not None
+        return self.text == _ANYTHING or self._compiled.fullmatch(str(image)) is not None
 
     @cached_property
     def _compiled(self) -> Any:  # noqa: ANN401 - re2 ships no types

@@ -83,6 +83,7 @@ class Pipeline:
         self._at: StepName | None = None
         self._engine_left = False
         self._seen: ContainerStatus | None = None
+        self._checked: Scene | None = None
         self._warning = ""
         self._steps: Mapping[StepName, Callable[[], Awaitable[Step]]] = {
             StepName.RESOLVE: self._resolve,
@@ -255,7 +256,7 @@ class Pipeline:
 
     async def _start(self) -> Step:
         scene = await self._pulling.followed(await self._journal.scene())
-        scene, kept = await settle_storage(self._engine, self._journal, scene)
+        scene, kept = await settle_storage(self._engine, self._journal, scene, self._pulling.info)
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
         if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
             await self._journal.note(StepName.START, "the release command runs")
@@ -296,6 +297,7 @@ class Pipeline:
             if await self._containers.take_names(scene):
                 reason = await health.until_healthy()
         self._seen = health.seen
+        self._checked = scene
         return Step(StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning))))
 
     async def _wake(self, scene: Scene) -> None:
@@ -305,7 +307,8 @@ class Pipeline:
             self._engine_left = False
 
     async def _switch(self) -> Step:
-        scene = await self._journal.scene()
+        # The step has begun by a record that is still there: to read all of it again would keep waiting who waits for it.
+        scene = self._checked or await self._journal.scene()
         await self._lead(scene.stage)
         log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")

@@ -7,6 +7,7 @@ from functools import partial
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy
 from tagboat.core.errors import DeployFailedError
+from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Engine, Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.storage import image_volume_name, lasting_paths, stage_volumes, storage_warnings, taken_over
@@ -33,13 +34,15 @@ class Storage:
         return replace(config, image_volumes=self.image_volumes)
 
 
-async def settle_storage(engine: Engine, journal: Journal, scene: Scene) -> tuple[Scene, str]:
+async def settle_storage(engine: Engine, journal: Journal, scene: Scene, info: ImageInfo | None) -> tuple[Scene, str]:
     """Find where the app's data is to be, and write it down before a container needs it; the scene after it, and the words.
+
+    `info` is what the image says of itself, None where the engine has yet to be asked.
 
     A container that an earlier version of Tagboat made may have written into volumes that the engine made by itself: what
     is in them is gone on with.
     """
-    declared = await _declared(engine, scene)
+    declared = await _declared(engine, scene) if info is None else info.volumes
     if scene.config.options.secret_files and (path := _over_secrets(scene.config, declared)):
         raise DeployFailedError(
             f"the image declares a VOLUME at {path}, where secret_files would be written into data that lasts; build the "

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
 from tagboat.engine.loglines import first_line
 
@@ -97,28 +96,7 @@ def _length(headers: Mapping[str, str]) -> int:
 def _text(body: str) -> str:
     if not body.lstrip().startswith("<"):
         return first_line(body)
-    page = _Page()
-    page.feed(body)
-    return first_line(" ".join(page.title) or "\n".join(page.text))
+    # Loaded when there is a page to be read: the names of all its signs are large, and few apps ever fail with a page.
+    from tagboat.engine.page import words_of  # noqa: PLC0415
 
-
-class _Page(HTMLParser):
-    """The words of a page for browsers; its title says best what it is about."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.title: list[str] = []
-        self.text: list[str] = []
-        self._within = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the library's signature
-        self._within = tag
-
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the library's signature
-        self._within = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._within == "title":
-            self.title.append(data.strip())
-        elif self._within not in {"script", "style"}:
-            self.text.append(data)
+    return first_line(words_of(body))

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tagboat.core.errors import SettingsError, StoreUnavailableError
-from tagboat.store.tables import metadata
+from tagboat.store.tables import metadata, with_partial_indexes
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -18,10 +18,15 @@ HEAD = "0010"
 """The newest migration; a test holds it against the migrations themselves."""
 
 CACHED_STATEMENTS = 96
-"""Statements that a connection to SQLite keeps prepared: the bulk inserts of every size into a few tables, and all others."""
+"""Statements that the connection that writes to SQLite keeps prepared: the bulk inserts of every size into a few tables, and
+all others."""
 
 PAGES_KB = 400
-"""Of the file, that each connection to SQLite keeps. There are several, and the system has at hand what is in use."""
+"""Of the file, that it keeps."""
+
+READ_STATEMENTS, READ_PAGES_KB = 24, 100
+"""The same for each connection that only reads. There are several, and with as much they would take 10 MB; the system has at
+hand what is in use."""
 
 LOCKED_FOR_S = 2.0
 """Seconds for which a transaction waits to be the one that writes. A webhook call may have to wait for a batch that waits, and
@@ -52,13 +57,14 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
     Raises SettingsError when the URL cannot be used.
     """
     if url is None:
-        return _open_sqlite(data_dir / "tagboat.db")
+        return _open_sqlite(data_dir / "tagboat.db", CACHED_STATEMENTS, PAGES_KB)
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
         raise SettingsError(
             "TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
+    with_partial_indexes("postgresql")
     asked = {name: value for name, value in _NOT_SILENT.items() if name not in parsed.query}
     engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=asked)
 
@@ -68,6 +74,13 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
         connection.commit()
 
     return engine
+
+
+def open_reading(engine: Engine, data_dir: Path) -> Engine:
+    """Return the engine to read by what is written by `engine`: for SQLite one of its own, whose connections keep less."""
+    if engine.dialect.name != "sqlite":
+        return engine
+    return _open_sqlite(data_dir / "tagboat.db", READ_STATEMENTS, READ_PAGES_KB)
 
 
 def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
@@ -140,8 +153,8 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _open_sqlite(path: Path) -> Engine:
-    kept = {"cached_statements": CACHED_STATEMENTS}
+def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
+    kept = {"cached_statements": statements}
     # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
@@ -152,7 +165,7 @@ def _open_sqlite(path: Path) -> Engine:
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
         patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience, f"cache_size=-{PAGES_KB}"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience, f"cache_size=-{pages_kb}"):
             connection.execute(f"PRAGMA {pragma}")
         record.info["file"] = _file_id(path)
 

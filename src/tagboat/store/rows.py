@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
+from tagboat.core.errors import SettingsError
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
 
 SIGNATURE_SETTING = "webhook_signature"
+_PLAIN = b'{"port":'
+"""How a configuration begins that is not sealed. What is sealed begins with the key's id and chance."""
 
 _decode_run = msgspec.json.Decoder(RunOptions).decode
 _decode_config = msgspec.json.Decoder(RunConfig).decode
@@ -24,10 +27,16 @@ def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's da
 
 
 class SealedRows:
-    """Those of the values that hold secrets. Reading raises SettingsError where another key has sealed them."""
+    """Those of the values that hold secrets. Reading raises SettingsError where another key has sealed them.
 
-    def __init__(self, cipher: Cipher) -> None:
+    Where no other server reads what this one writes (`alone`), a deploy's configuration that can hold no secret is written as
+    it is: the library that seals takes 8 MB, and many a server has nothing else for it to do. Others may be older, and know
+    of sealed ones only.
+    """
+
+    def __init__(self, cipher: Cipher, *, alone: bool = False) -> None:
         self._cipher = cipher
+        self._alone = alone
 
     def of_project(self, project: Project) -> dict[str, Any]:
         """The row of a project."""
@@ -72,12 +81,18 @@ class SealedRows:
         return Hook(**{**row, "signature": sealed and self._open_signature(sealed, _hook_place(row["id"]))})
 
     def of_config(self, config: RunConfig, deploy_id: str) -> bytes:
-        """What a deploy starts its containers with, sealed."""
-        return self._cipher.seal(msgspec.json.encode(config).decode(), _config_place(deploy_id))
+        """What a deploy starts its containers with, sealed unless it can hold no secret."""
+        text = msgspec.json.encode(config)
+        return text if self._alone and _is_plain(config) else self._cipher.seal(text.decode(), _config_place(deploy_id))
 
     def config(self, sealed: bytes, deploy_id: str) -> RunConfig:
         """What a deploy starts its containers with."""
-        return _decode_config(self._cipher.open(sealed, _config_place(deploy_id)))
+        if not sealed.startswith(_PLAIN):
+            return _decode_config(self._cipher.open(sealed, _config_place(deploy_id)))
+        config = _decode_config(sealed)
+        if not _is_plain(config):  # whoever can write into the database alone must not get at the machine by it
+            raise SettingsError(f"a stored configuration ({_config_place(deploy_id)}) is not sealed: it was changed by others")
+        return config
 
     def of_signature(self, signature: Signature) -> str:
         """The signature of the global URL, as the setting SIGNATURE_SETTING holds it: sealed, in Base64."""
@@ -98,6 +113,11 @@ class SealedRows:
 
     def _open_signature(self, sealed: bytes, place: str) -> Signature:
         return _decode_signature(self._cipher.open(sealed, place))
+
+
+def _is_plain(config: RunConfig) -> bool:
+    """Whether it holds neither secrets nor what gives a container more than any other has."""
+    return not config.env and config.options == NO_OPTIONS
 
 
 def _strategy_row(strategy: Strategy | None) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tagboat.core.ids import go_on_from
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store import tables
 from tagboat.store.cipher import Cipher, load_or_make_key
-from tagboat.store.database import begin_write, migrate, open_database
+from tagboat.store.database import begin_write, migrate, open_database, open_reading
 from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.readers import ReadThreads
@@ -38,12 +38,12 @@ KEY_ID_SETTING = "encryption_key_id"
 class SqlStore:
     """Implements `Store` on SQLite or PostgreSQL."""
 
-    def __init__(self, engine: Engine, cipher: Cipher) -> None:
+    def __init__(self, engine: Engine, reading: Engine, cipher: Cipher) -> None:
         self._engine = engine
-        self._rows = SealedRows(cipher)
+        self._rows = SealedRows(cipher, alone=self.exclusive)
         # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
-        self._reads = engine.execution_options(tagboat_write=False, **isolation)
+        self._reads = reading.execution_options(tagboat_write=False, **isolation)
         self._listeners: dict[Topic, dict[Callable[[], None], Callable[[], None]]] = {topic: {} for topic in Topic}
         self._memory = Memory()
         self._kept: Connection | None = None
@@ -98,6 +98,7 @@ class SqlStore:
         if self._kept:
             self._kept.close()
         self._engine.dispose()
+        self._reads.dispose()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -169,7 +170,7 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
             hint = "; check TAGBOAT_DATABASE_URL" if url else ""
             raise StoreUnavailableError(f"{_translate(error)}{hint}") from error
         raise
-    return SqlStore(engine, cipher)
+    return SqlStore(engine, open_reading(engine, data_dir), cipher)
 
 
 def _check_key(engine: Engine, cipher: Cipher) -> None:

@@ -98,6 +98,27 @@ async def test_the_old_one_serves_until_the_switch_and_drains_from_then_on(world
     assert seen["retire"] == [InstanceState.LIVE, InstanceState.DRAINING]
 
 
+async def test_the_engine_is_asked_of_an_image_only_until_it_holds_it(world: World) -> None:
+    await world.ship("v1")
+    began = len(world.rim.calls)
+
+    await world.ship("v2")
+
+    calls = world.rim.calls[began:]
+    assert calls.count("inspect_image") == 2  # is it there, and what it says once it is
+    assert "inspect_image" not in calls[calls.index("create") - 1 :]
+
+
+async def test_between_the_record_of_the_switch_and_traffic_only_the_routes_are_read(led: World) -> None:
+    await led.ship("v1")
+    began = len(led.rim.calls)
+
+    await led.ship("v2")
+
+    calls = led.rim.calls[began:]
+    assert calls[: calls.index("lead")][-3:] == ["status", "write", "read"]
+
+
 async def test_several_tags_live_side_by_side_and_the_oldest_goes(world: World) -> None:
     await world.change_stage(max_instances=2)
     for tag in ("v1", "v2", "v3"):

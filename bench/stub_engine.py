@@ -1,0 +1,174 @@
+"""`stub_engine.py SOCKET`: as much of a Docker engine as a deploy asks for, in a process of its own.
+
+It starts nothing. A container is a port that answers every request, so a server may deploy a thousand times within minutes,
+and none of what the engine keeps is in the memory of the server that is measured.
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+READY = "engine ready"
+_VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
+_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Container:
+    """`port` is at which its app answers while it runs, 0 for none."""
+
+    id: str
+    name: str
+    body: Json
+    started_at: str = ""
+    app: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        bound = [port for ports in self.body["HostConfig"].get("PortBindings", {}).values() for port in ports]
+        return int(bound[0]["HostPort"]) if bound else 0
+
+    async def stop(self) -> None:
+        if self.app is not None:
+            self.app.close()
+        self.app = None
+
+    def shown(self) -> Json:
+        state = {"Running": self.app is not None, "StartedAt": self.started_at, "ExitCode": 0}
+        config = {"Labels": self.body["Labels"], "Image": self.body["Image"]}
+        ports = self.body["HostConfig"].get("PortBindings", {})
+        networks = {"Ports": ports, "Networks": {}}
+        named = {"Id": self.id, "Name": f"/{self.name}", "State": state, "Config": config, "Mounts": []}
+        return named | {"HostConfig": self.body["HostConfig"], "NetworkSettings": networks}
+
+
+@dataclass(slots=True)
+class _Engine:
+    """What it holds: names of images, and containers by their ids."""
+
+    images: set[str] = field(default_factory=set)
+    held: dict[str, _Container] = field(default_factory=dict)
+
+    def find(self, request: web.Request) -> _Container:
+        wanted = request.match_info["container"]
+        for one in self.held.values():
+            if wanted in {one.id, one.name}:
+                return one
+        raise web.HTTPNotFound(text=json.dumps({"message": "No such container"}), content_type="application/json")
+
+    async def version(self, _request: web.Request) -> web.Response:
+        return web.json_response(_VERSION)
+
+    async def image(self, request: web.Request) -> web.Response:
+        name = request.match_info["image"]
+        if name not in self.images:
+            return web.json_response({"message": "No such image"}, status=404)
+        config: Json = {"ExposedPorts": {"8080/tcp": {}}, "Labels": {}}
+        shown = {"Id": f"sha256:{'0' * 64}", "RepoDigests": [name], "Config": config, "Os": "linux", "Architecture": "amd64"}
+        return web.json_response(shown)
+
+    async def pull(self, request: web.Request) -> web.Response:
+        self.images.add(request.query["fromImage"])
+        return web.json_response({"status": "Pull complete"})
+
+    async def remove_image(self, request: web.Request) -> web.Response:
+        self.images.discard(request.match_info["image"])
+        return web.json_response([])
+
+    async def create(self, request: web.Request) -> web.Response:
+        made = _Container(secrets.token_hex(32), request.query["name"], await request.json())
+        self.held[made.id] = made
+        return web.json_response({"Id": made.id, "Warnings": []}, status=201)
+
+    async def start(self, request: web.Request) -> web.Response:
+        found = self.find(request)
+        if found.app is None and found.port:
+            found.app = await asyncio.start_server(_answer, "127.0.0.1", found.port)
+        found.started_at = datetime.now(UTC).isoformat()
+        return web.Response(status=204)
+
+    async def stop(self, request: web.Request) -> web.Response:
+        await self.find(request).stop()
+        return web.Response(status=204)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        found = self.find(request)
+        await found.stop()
+        del self.held[found.id]
+        return web.Response(status=204)
+
+    async def inspect(self, request: web.Request) -> web.Response:
+        return web.json_response(self.find(request).shown())
+
+    async def list(self, request: web.Request) -> web.Response:
+        wanted: Mapping[str, Any] = json.loads(request.query.get("filters", "{}"))
+        pairs = dict(label.split("=", 1) for label in wanted.get("label", ()))
+        shown = [one.shown() for one in self.held.values() if pairs.items() <= one.body["Labels"].items()]
+        if "ancestor" in wanted:
+            shown = [one for one in shown if one["Config"]["Image"] in wanted["ancestor"]]
+        return web.json_response(shown)
+
+    async def nothing(self, _request: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if "until" not in request.query:
+            await asyncio.Event().wait()
+        return response
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request; a connection that is closed without any is no fault."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_ANSWER)
+        await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+def _app() -> web.Application:
+    engine, app = _Engine(), web.Application()
+    routes = (
+        ("GET", "/version", engine.version),
+        ("GET", "/images/{image:.+}/json", engine.image),
+        ("POST", "/images/create", engine.pull),
+        ("DELETE", "/images/{image:.+}", engine.remove_image),
+        ("POST", "/containers/create", engine.create),
+        ("GET", "/containers/json", engine.list),
+        ("GET", "/containers/{container}/json", engine.inspect),
+        ("POST", "/containers/{container}/start", engine.start),
+        ("POST", "/containers/{container}/stop", engine.stop),
+        ("DELETE", "/containers/{container}", engine.remove),
+        ("GET", "/networks", engine.nothing),
+        ("GET", "/events", engine.events),
+    )
+    for method, path, answer in routes:
+        app.router.add_route(method, path, answer)
+        app.router.add_route(method, "/{version:v[0-9.]+}" + path, answer)
+    return app
+
+
+async def _serve(path: str) -> None:
+    runner = web.AppRunner(_app())
+    await runner.setup()
+    await web.UnixSite(runner, path).start()
+    print(READY, flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1]))

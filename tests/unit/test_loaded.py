@@ -1,0 +1,36 @@
+"""What the server does not load before there is a need for it: each of these takes a megabyte or more, for ever."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = {
+    "alembic": "migrations",
+    "cryptography": "sealed secrets",
+    "html.parser": "apps that fail with a page",
+    "psycopg": "PostgreSQL",
+    "re2": "patterns of images and tags that a person has set",
+    "sqlalchemy.dialects.postgresql": "PostgreSQL",
+}
+PROGRAM = """
+import sys
+from pathlib import Path
+import tagboat.main
+from tagboat.core.config import read_auto_create
+from tagboat.core.image import parse_image_name
+from tagboat.core.run import RunConfig
+from tagboat.store import open_store
+
+store = open_store(None, Path(sys.argv[1]))
+rule = store._read(read_auto_create)
+assert rule.images[0].matches(parse_image_name("git.example.com/acme/app"))
+assert store._rows.of_config(RunConfig(port=8080, healthcheck="/", env={}), "d1")
+store.close()
+print(*sys.modules)
+"""
+
+
+def test_a_server_on_sqlite_with_the_settings_it_comes_with_loads_none_of_it(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tagboat.deploy.pipeline" in loaded
