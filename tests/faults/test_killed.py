@@ -54,8 +54,8 @@ def test_the_points_listed_are_those_that_are_passed(name: str, stricken: World,
     course = COURSES[name]
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
-        stricken.server.order()
         ran = course.run(stricken, lane)
+        course.sequel(stricken, lane)
         stricken.rest(lane)
         users.goes_on()
     passed = stricken.server.passed()
@@ -73,13 +73,13 @@ def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) 
     course, server = COURSES[name], stricken.server
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
-        server.order(die_at=meant_by(name, point))
-        ran = course.run(stricken, lane)
+        ran = course.run(stricken, lane, meant_by(name, point))
         assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
         if course.served_by_the_old_one:
             users.goes_on(5)
         server.order()
         server.start()
+        course.sequel(stricken, lane)
         stricken.rest(lane)
         users.goes_on()
     assert_well(stricken, lane, course, ran, users.failures)
@@ -92,14 +92,14 @@ def test_killed_and_killed_again(name: str, point: str, next_point: str, stricke
     course, server = COURSES[name], stricken.server
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
-        server.order(die_at=meant_by(name, point))
-        ran = course.run(stricken, lane)
+        ran = course.run(stricken, lane, meant_by(name, point))
         assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
         server.order(die_at=[next_point])
         server.launch()
         assert server.await_death(30), f"{next_point} was not passed, but: {server.passed()}"
         server.order()
         server.start()
+        course.sequel(stricken, lane)
         stricken.rest(lane)
         users.goes_on()
     assert_well(stricken, lane, course, ran, users.failures)
@@ -117,6 +117,9 @@ def assert_still(stricken: World, lane: Lane) -> None:
 
 def assert_well(stricken: World, lane: Lane, course: Course, ran: Ran, failures: list[Any]) -> None:
     assert failures == [] or not course.always_served
+    if course.judge is not None:
+        course.judge(stricken, lane, ran)
+        return
     new = [deploy for deploy in stricken.deploys(lane) if deploy["id"] not in ran.known]
     if not new:  # it died before it had taken the order; who gave it was told so
         assert not ran.accepted

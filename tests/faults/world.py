@@ -71,9 +71,19 @@ class FaultyServer(Server):
         """Have the launcher do that from now on. Points are numbered and listed afresh."""
         self.faults.mkdir(exist_ok=True)
         (self.faults / "passed").write_text("")
+        if not wanted.get("hold_at"):
+            (self.faults / "let_go").unlink(missing_ok=True)
         fresh = self.faults / "order.new"
         fresh.write_text(json.dumps({**wanted, "order": str(uuid.uuid4())}))
         fresh.replace(self.faults / "order")
+
+    def held_at(self, point: str) -> None:
+        """Wait until a call is held at the point."""
+        self.until(lambda: point in self.passed(), f"somebody to come to {point}")
+
+    def let_go(self) -> None:
+        """Let the call go that is held."""
+        (self.faults / "let_go").touch()
 
     def passed(self) -> list[str]:
         return (self.faults / "passed").read_text().splitlines()
@@ -127,9 +137,9 @@ class World:
         assert status < 300, (status, answer)
         return dict(answer or {})
 
-    def publish(self, lane: Lane, **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
-        """Push the image of a tag that nobody has seen; its page says `I am TAG`."""
-        tag = f"v{next(_tags)}"
+    def publish(self, lane: Lane, tag: str = "", **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
+        """Push the image of a tag, else of one that nobody has seen; its page says `I am TAG`."""
+        tag = tag or f"v{next(_tags)}"
         push_image(self.registry, f"acme/{lane.project}", tag, body=f"I am {tag}", **app)
         return tag
 
@@ -154,13 +164,13 @@ class World:
         assert ended["status"] == "succeeded", ended
         return tag
 
-    def try_to(self, method: str, path: str, body: object) -> bool:
+    def try_to(self, method: str, path: str, body: object = None) -> bool:
         """Ask for something in the course of which the server may die; whether it was accepted."""
         try:
             status, answer = self.server.call(method, path, body)
         except (OSError, http.client.HTTPException):
             return False
-        assert status == 202, answer
+        assert status in {200, 202}, answer
         return True
 
     def try_to_push(self, lane: Lane, tag: str) -> bool:
@@ -206,7 +216,9 @@ class World:
         volumes = [volume["Name"] for volume in self.engine("/volumes")["Volumes"] or []]
         networks = [network["Name"] for network in self.engine("/networks")]
         marks = (lane.project, lane.stage_id)
-        return [name for name in (*volumes, *networks) if any(mark in name for mark in marks)]
+        found = [name for name in (*volumes, *networks) if any(mark in name for mark in marks)]
+        mounts = [mount for one in self.containers(lane) for mount in one["Mounts"]]
+        return [name for name in found if name not in {mount.get("Name") for mount in mounts}]
 
     def routes(self) -> Mapping[str, str]:
         """What HAProxy itself says of where it leads whom."""
