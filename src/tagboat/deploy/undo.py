@@ -14,7 +14,7 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
-from tagboat.deploy.containers import INSTANCE, Containers, Parts
+from tagboat.deploy.containers import INSTANCE, Containers, Parts, last_words
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.scene import Scene
@@ -73,8 +73,8 @@ class Undo:
 
         The new one is given `PARK_STOP_S` seconds to stop, since the two cannot run at once.
         """
-        before_switch = scene.own is None or scene.own.state is InstanceState.STARTING
-        if scene.deploy.failed_step is None and scene.deploy.made_way and before_switch:
+        serves = scene.own is not None and scene.own.state is InstanceState.LIVE
+        if scene.deploy.made_way and not serves:
             await self._make_way_back(scene)
             await self._parts.store.write(partial(_requeue, scene))
             await self._lead(scene.stage)
@@ -88,6 +88,8 @@ class Undo:
                     await self._engine.stop(container.id)
             except TimeoutError:
                 pass
+            if scene.deploy.failed_step is not None:
+                await self._journal.keep_log("\n".join(await last_words(self._engine, container.id)))
             await self._engine.remove(container.id)
         for instance in scene.replaced:
             await self._engine.start(instance.handle)
@@ -139,11 +141,11 @@ def _ended(deploy: Deploy) -> DeployStatus:
 
 
 def _requeue(scene: Scene, tx: Tx) -> None:
-    """Let what was stopped serve again, and the deploy begin anew where it is claimed next."""
+    """Let what was stopped serve again, and the deploy begin anew where it is claimed next; one that failed is taken back."""
     for instance in scene.replaced:
         tx.put_instance(replace(tx.instance(instance.id), state=InstanceState.LIVE))
-    deploy = tx.deploy(scene.deploy.id)
-    tx.put_deploy(
-        replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=(), claimed_by=None, claimed_until=None)
-    )
+    deploy = replace(tx.deploy(scene.deploy.id), claimed_by=None, claimed_until=None)
+    if deploy.failed_step is None:
+        deploy = replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=())
+    tx.put_deploy(deploy)
     tx.announce(Topic.DEPLOYS)
