@@ -83,7 +83,7 @@ class Orders:
 
     async def hold(self, point: str) -> None:
         """Come back once nothing holds this call any more; whoever cancels it meanwhile is heard."""
-        while self.read().get("hold_at") == point and not self._let_go.exists():
+        while self.read().get("hold_at") == point and not self._let_go.exists():  # noqa: ASYNC110 - other processes say so
             await asyncio.sleep(_PAUSE_S)
 
 

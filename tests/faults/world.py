@@ -71,8 +71,7 @@ class FaultyServer(Server):
         """Have the launcher do that from now on. Points are numbered and listed afresh."""
         self.faults.mkdir(exist_ok=True)
         (self.faults / "passed").write_text("")
-        if not wanted.get("hold_at"):
-            (self.faults / "let_go").unlink(missing_ok=True)
+        (self.faults / "let_go").unlink(missing_ok=True)
         fresh = self.faults / "order.new"
         fresh.write_text(json.dumps({**wanted, "order": str(uuid.uuid4())}))
         fresh.replace(self.faults / "order")
