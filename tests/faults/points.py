@@ -228,6 +228,11 @@ def stable(passed: Iterable[str]) -> list[str]:
     return [point for point in passed if _is_stable(point)]
 
 
+def calls_of(points: Iterable[str]) -> set[str]:
+    """What is called at the points, without their numbers and edges."""
+    return {point.partition("#")[0] for point in points}
+
+
 def _is_stable(point: str) -> bool:
     if point.startswith("beside: "):  # of all that is not the deploy's own, only the order that caused it
         return any(order in point for order in _ORDERS)

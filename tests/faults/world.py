@@ -26,7 +26,7 @@ from tests.support.server import TOKEN, Server
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 Json = dict[str, Any]
-_READY_S = 20.0
+_READY_S = 60.0
 _tags = itertools.count(int(time.time()))
 """Others in each run: an engine that has the layers of an earlier one asks the registry for none."""
 
@@ -50,6 +50,10 @@ class FaultyServer(Server):
         }
         read = {} if self.read_s is None else {"FAULTS_READ_S": str(self.read_s)}
         return {**super().variables(), **own, **read}
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
         said = self.out()
@@ -309,7 +313,7 @@ def world(
 def _end(server: FaultyServer, engine_url: str) -> None:
     try:
         server.order()
-        if server.process is None or server.process.poll() is not None:
+        if not server.runs:
             server.start()
         projects = [project["name"] for project in server.items("/api/projects?limit=200")]
         server.clear()
