@@ -5,6 +5,8 @@ What is as in a course of a single deploy is tried there. The second of a name i
 
 from collections.abc import Mapping, Sequence
 
+from tests.faults.points import around
+
 _GO_BACK = (
     "beside: store.write roll_back#1",
     "store.write Journal.resume#1",
@@ -114,19 +116,15 @@ _RELEASE_FAILS = (
 )
 
 
-def _around(calls: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{call} {edge}" for call in calls for edge in ("before", "after"))
-
-
 CROSSED_POINTS: Mapping[str, Sequence[str]] = {
     # The watch is not begun again: that is refused.
-    "go back in the watch": (*_around(_GO_BACK), "store.write Journal.advance to watch#1 before"),
-    "cancel and push": _around(_CANCEL_AND_PUSH),
-    "merge, cancel and push": _around(_MERGE_CANCEL_AND_PUSH),
-    "push what fails again": _around(_PUSH_AGAIN),
-    "cut short, then sick": _around(_CUT_SHORT),
-    "release": _around(_RELEASE),
-    "release fails": _around(_RELEASE_FAILS),
+    "go back in the watch": (*around(_GO_BACK), "store.write Journal.advance to watch#1 before"),
+    "cancel and push": around(_CANCEL_AND_PUSH),
+    "merge, cancel and push": around(_MERGE_CANCEL_AND_PUSH),
+    "push what fails again": around(_PUSH_AGAIN),
+    "cut short, then sick": around(_CUT_SHORT),
+    "release": around(_RELEASE),
+    "release fails": around(_RELEASE_FAILS),
 }
 
 CROSSED_QUICK = frozenset(

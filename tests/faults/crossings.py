@@ -1,10 +1,12 @@
 """Courses in which one order crosses another: what is under way is gone back from, called off, cut short or pushed anew."""
 
 import subprocess
+from collections.abc import Sequence
+from functools import partial
 
 from tests.faults.courses import Course, Ran
 from tests.faults.world import Json, Lane, World
-from tests.support.images import EXITS_AT_ONCE
+from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE
 
 SICK_AT_A_WORD = (
     "/bin/sh",
@@ -19,8 +21,8 @@ _FAILING = "store.write Journal.give_up#1 after"
 _ASKED = "engine.status#2 before"
 
 
-def push_and_wait_for_the_watch(world: World, lane: Lane, **app: object) -> None:
-    tag = world.publish(lane, **app)
+def push_until_the_watch(world: World, lane: Lane, cmd: Sequence[str] = DEFAULT_CMD) -> None:
+    tag = world.publish(lane, cmd=cmd)
     deploy = world.push(lane, tag)
     world.server.until(lambda: step_of(world, deploy, "watch") == "running", f"the watch of {tag}")
 
@@ -63,13 +65,12 @@ def judge_flight(world: World, lane: Lane, ran: Ran) -> None:
 # Called off, with pushes before and after
 
 
-def push_held(world: World, lane: Lane, point: str, **app: object) -> str:
+def push_held(world: World, lane: Lane, point: str, cmd: Sequence[str] = DEFAULT_CMD) -> None:
     """Push a fresh tag, whose deploy is held at the point."""
-    tag = world.publish(lane, **app)
+    tag = world.publish(lane, cmd=cmd)
     world.server.order(hold_at=point)
     world.push(lane, tag)
     world.server.held_at(point)
-    return tag
 
 
 def cancel_and_push(world: World, lane: Lane) -> tuple[str, bool]:
@@ -96,10 +97,6 @@ def judge_cancelled(world: World, lane: Lane, ran: Ran) -> None:
 
 
 # Pushed anew while it fails
-
-
-def push_what_fails(world: World, lane: Lane) -> None:
-    push_held(world, lane, _FAILING, cmd=EXITS_AT_ONCE)
 
 
 def push_it_mended(world: World, lane: Lane) -> tuple[str, bool]:
@@ -132,7 +129,11 @@ def push_what_fails_behind(world: World, lane: Lane) -> tuple[str, bool]:
 
 def sicken(world: World, lane: Lane) -> None:
     """Once the newer one has failed, make sick what was not watched to the end."""
-    world.server.until(lambda: world.deploys(lane)[0]["status"] not in {"queued", "running"} or is_watched(world, lane), "it")
+
+    def ready() -> bool:
+        return world.deploys(lane)[0]["status"] not in {"queued", "running"} or is_watched(world, lane)
+
+    world.server.until(ready, "the newer deploy to end")
     container = world.live(lane)["container"]
     subprocess.run(["docker", "-H", world.engine_url, "exec", container, "/bin/sh", "-c", ": > /www/sick"], check=True)
 
@@ -160,7 +161,7 @@ _ALL = (
         "",
         go_back,
         {"watch_s": _LATE_WATCH_S},
-        prepare=push_and_wait_for_the_watch,
+        prepare=push_until_the_watch,
         judge=judge_flight,
     ),
     Course(
@@ -169,7 +170,7 @@ _ALL = (
         "",
         "",
         cancel_and_push,
-        prepare=lambda world, lane: push_held(world, lane, _ASKED) and None,
+        prepare=partial(push_held, point=_ASKED),
         hold=_ASKED,
         judge=judge_cancelled,
     ),
@@ -179,11 +180,20 @@ _ALL = (
         "",
         "",
         merge_cancel_and_push,
-        prepare=lambda world, lane: push_held(world, lane, _LOOKED_UP) and None,
+        prepare=partial(push_held, point=_LOOKED_UP),
         hold=_LOOKED_UP,
         judge=judge_cancelled,
     ),
-    Course("push what fails again", 1, "", "", push_it_mended, prepare=push_what_fails, hold=_FAILING, judge=judge_mended),
+    Course(
+        "push what fails again",
+        1,
+        "",
+        "",
+        push_it_mended,
+        prepare=partial(push_held, point=_FAILING, cmd=EXITS_AT_ONCE),
+        hold=_FAILING,
+        judge=judge_mended,
+    ),
     Course(
         "cut short, then sick",
         1,
@@ -192,7 +202,7 @@ _ALL = (
         push_what_fails_behind,
         {"watch_s": _LONG_WATCH_S},
         always_served=False,
-        prepare=lambda world, lane: push_and_wait_for_the_watch(world, lane, cmd=SICK_AT_A_WORD),
+        prepare=partial(push_until_the_watch, cmd=SICK_AT_A_WORD),
         sequel=sicken,
         judge=judge_cut_short,
     ),

@@ -161,17 +161,18 @@ _FAIL_WHEN_LIVE = (
 )
 
 
-def _around(calls: Sequence[str]) -> tuple[str, ...]:
+def around(calls: Sequence[str]) -> tuple[str, ...]:
+    """The points before and after each of the calls."""
     return tuple(f"{call} {edge}" for call in calls for edge in ("before", "after"))
 
 
 POINTS: Mapping[str, Sequence[str]] = {
-    "replace": (*_around(_REPLACE), CLAIM),
-    "first": (*_around(_FIRST), CLAIM),
-    "recreate": _around(_RECREATE),
-    "roll back": (*_around(_ROLL_BACK), CLAIM),
-    "fail": _around(_FAIL),
-    "fail when live": _around(_FAIL_WHEN_LIVE),
+    "replace": (*around(_REPLACE), CLAIM),
+    "first": (*around(_FIRST), CLAIM),
+    "recreate": around(_RECREATE),
+    "roll back": (*around(_ROLL_BACK), CLAIM),
+    "fail": around(_FAIL),
+    "fail when live": around(_FAIL_WHEN_LIVE),
 }
 """What a course has in common with `replace`, in the same situation, is tried there alone."""
 
