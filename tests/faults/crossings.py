@@ -15,7 +15,7 @@ SICK_AT_A_WORD = (
 )
 """Healthy until somebody makes the file `/www/sick`."""
 _LATE_WATCH_S = 6
-_LONG_WATCH_S = 15
+_LONG_WATCH_S = 60
 _LOOKED_UP = "store.write Journal.settle_digest#1 before"
 _FAILING = "store.write Journal.give_up#1 after"
 _ASKED = "engine.status#2 before"
