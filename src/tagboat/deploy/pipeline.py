@@ -62,8 +62,6 @@ from tagboat.deploy.undo import Undo
 from tagboat.deploy.vigil import watch_over
 
 T = TypeVar("T")
-HURRY_S = 1
-"""Seconds that an app has left to stop where it is to be started again at once."""
 
 log = structlog.get_logger("tagboat.deploy")
 
@@ -278,14 +276,10 @@ class Pipeline:
             await self._stop(instance)
 
     async def _stop(self, instance: Instance) -> None:
-        """Stop what makes way; called off in the middle, see it stopped before anybody starts it again.
-
-        The engine goes on with a stop whose caller has left: what was started meanwhile would end with it.
-        """
         try:
             await self._engine.stop(instance.handle)
         except asyncio.CancelledError:
-            await self._engine.stop(instance.handle, HURRY_S)
+            await self._undo.see_stopped(instance)
             raise
 
     async def _check(self) -> Step:

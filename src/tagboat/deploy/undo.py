@@ -4,6 +4,7 @@ Why a deploy failed, and who serves from then on, is on record before any of thi
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -16,11 +17,13 @@ from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueErr
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import INSTANCE, Containers, Parts, last_words
 from tagboat.deploy.health import Health
-from tagboat.deploy.journal import Journal
+from tagboat.deploy.journal import Journal, TakenOverError
 from tagboat.deploy.scene import Scene
 
 PARK_STOP_S = 3.0
 """Seconds that a new instance is given to stop when the server itself has to."""
+HURRY_S = 2
+"""Seconds that an old one has left to stop then, before it is started again."""
 
 log = structlog.get_logger("tagboat.deploy")
 
@@ -80,6 +83,16 @@ class Undo:
             await self._lead(scene.stage)
         else:
             await self._journal.change(claimed_by=None, claimed_until=None)
+
+    async def see_stopped(self, instance: Instance) -> None:
+        """Return once an instance is stopped whose stop was broken off: it may be started again then.
+
+        The engine goes on with a stop whose caller has left; what was started meanwhile would end with it. Where the server
+        itself has to stop, the app has `HURRY_S` seconds left, so that it serves again while the server is down.
+        """
+        with contextlib.suppress(TagboatError, TakenOverError):
+            cancelling = (await self._journal.scene()).deploy.cancelling
+            await self._engine.stop(instance.handle, None if cancelling else HURRY_S)
 
     async def _make_way_back(self, scene: Scene) -> None:
         for container in await self._containers.those_of(scene.deploy.id, INSTANCE):

@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.catalog import Offer, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
-from tagboat.core.errors import EngineError, EngineNotFoundError, RegistryNotFoundError
+from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, RegistryNotFoundError
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
@@ -498,6 +498,28 @@ async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_
     assert led.engine.journal[began:] == [f"stop {old.container}", f"start {old.container}"]
     assert led.routes == {HOST: str(old.host_port)}
     await assert_only(led, (await led.instances(InstanceState.LIVE))[0])
+
+
+async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_going(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    await led.ship("v1")
+    led.publish("v2")
+    worker = Worker(led.parts, "here")
+    deploy = await led.queue("v2")
+    asked = asyncio.Event()
+
+    async def stop_never(_: str, within_s: int | None = None) -> None:
+        asked.set()
+        if within_s is not None:
+            raise EngineUnavailableError("the engine does not answer")
+        await asyncio.Event().wait()
+
+    led.engine.stop = stop_never  # type: ignore[method-assign]
+    await worker._look()
+    await asked.wait()
+    await worker.close(0.01)
+    assert worker._tasks == {}
+    assert (await led.deploy(deploy.id)).claimed_by is None
 
 
 async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World) -> None:
