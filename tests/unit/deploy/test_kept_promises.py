@@ -508,10 +508,10 @@ async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_goin
     deploy = await led.queue("v2")
     asked = asyncio.Event()
 
-    async def stop_never(_: str, within_s: int | None = None) -> None:
+    async def stop_never(container: str, within_s: int | None = None) -> None:
         asked.set()
         if within_s is not None:
-            raise EngineUnavailableError("the engine does not answer")
+            raise EngineUnavailableError(f"the engine does not answer about {container}")
         await asyncio.Event().wait()
 
     led.engine.stop = stop_never  # type: ignore[method-assign]
