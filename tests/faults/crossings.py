@@ -148,6 +148,7 @@ def judge_cut_short(world: World, lane: Lane, ran: Ran) -> None:
     sick, *others = new_deploys(world, lane, ran)
     assert sick["status"] == "failed", sick
     assert "it was healthy and live, and then" in sick["reason"] or "exited" in sick["reason"], sick
+    assert "out of luck" in sick["log"], sick
     assert [one["status"] for one in others] in ([], ["failed"]), others
     assert others or not ran.accepted
     world.assert_serves(lane, ran.before)
