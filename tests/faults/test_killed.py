@@ -29,6 +29,8 @@ CASES = [
     for point in points
 ]
 
+RESUMED = "store.write Journal.resume#1 before"
+
 
 @pytest.fixture(scope="module")
 def stricken(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
@@ -88,7 +90,7 @@ def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) 
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
         ran = course.run(stricken, lane, meant_by(name, point))
-        assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
+        assert server.await_death(60), f"{point} was not passed, but: {server.passed()}"
         if course.served_by_the_old_one:
             users.goes_on(5)
         server.order()
@@ -107,13 +109,35 @@ def test_killed_and_killed_again(name: str, point: str, next_point: str, stricke
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
         ran = course.run(stricken, lane, meant_by(name, point))
-        assert server.await_death(30), f"{point} was not passed, but: {server.passed()}"
+        assert server.await_death(60), f"{point} was not passed, but: {server.passed()}"
         server.order(die_at=[next_point])
         server.launch()
-        assert server.await_death(30), f"{next_point} was not passed, but: {server.passed()}"
+        assert server.await_death(60), f"{next_point} was not passed, but: {server.passed()}"
         server.order()
         server.start()
         course.sequel(stricken, lane)
+        stricken.rest(lane)
+        users.goes_on()
+    assert_well(stricken, lane, course, ran, users.failures)
+    assert_still(stricken, lane)
+    leave(course, stricken, lane, lanes)
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["beside: store.write roll_back#1 after", "store.write Journal.give_up#1 after", "store.write Journal.end#1 after"],
+)
+def test_ordered_again_after_the_death_it_is_gone_back_once(point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+    course, server = ALL["go back in the watch"], stricken.server
+    lane = lane_for(course, stricken, lanes)
+    with course.users(stricken, lane) as users:
+        ran = course.run(stricken, lane, [point])
+        assert server.await_death(60), f"{point} was not passed, but: {server.passed()}"
+        server.order(hold_at=RESUMED)
+        server.start()
+        server.held_at(RESUMED)
+        assert stricken.try_to("POST", f"/api/stages/{lane.stage_id}/rollback", {})
+        server.let_go()
         stricken.rest(lane)
         users.goes_on()
     assert_well(stricken, lane, course, ran, users.failures)
