@@ -81,8 +81,10 @@ class Undo:
             await self._make_way_back(scene)
             await self._parts.store.write(partial(_requeue, scene))
             await self._lead(scene.stage)
-        else:
-            await self._journal.change(claimed_by=None, claimed_until=None)
+            return
+        if scene.deploy.made_way:
+            await self._lead(scene.stage)  # the new one is live on record, but who asks for it may still be waiting
+        await self._journal.change(claimed_by=None, claimed_until=None)
 
     async def see_stopped(self, instance: Instance) -> None:
         """Return once an instance is stopped whose stop was broken off: it may be started again then.

@@ -522,12 +522,13 @@ async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_goin
     assert (await led.deploy(deploy.id)).claimed_by is None
 
 
-async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World) -> None:
+@pytest.mark.parametrize("last", ["write", "lead"])
+async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, last: str) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     await led.ship("v1")
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.die_when("lead", lambda: is_live(led, deploy))
+    led.rim.die_when(last, lambda: is_live(led, deploy))
     with pytest.raises(Died):
         await Pipeline(led.parts, deploy.id).carry_out()
     led.rim.live_on()
