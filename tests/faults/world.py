@@ -177,7 +177,11 @@ class World:
         return True
 
     def try_to_push(self, lane: Lane, tag: str) -> bool:
-        return self.try_to("POST", self.server.webhook_path(), {"image": f"{lane.image}:{tag}"})
+        try:
+            path = self.server.webhook_path()
+        except (OSError, http.client.HTTPException):
+            return False  # it died of the order before
+        return self.try_to("POST", path, {"image": f"{lane.image}:{tag}"})
 
     @contextmanager
     def users(self, lane: Lane) -> Iterator[Traffic]:
