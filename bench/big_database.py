@@ -1,6 +1,7 @@
 """What a long queue, many projects and a long history cost: pushes taken in a second, and time in a rollback's transaction."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,6 +29,7 @@ from tagboat.store.rows import to_row
 PROJECTS = 5000
 ENDED = 50_000
 ROUNDS = 3
+ROLLBACKS = 9
 HOST, PUSHED = "registry.example.com", "bench/pushed"
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _DIGESTS = (Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64))
@@ -48,8 +50,8 @@ def measure(folder: Path) -> None:
                 found.append(load(script, url, (f"{HOST}/{PUSHED}", f"t{turn}", "distinct")).rate)
     name = f"{PROJECTS} wait, {ENDED} have ended"
     show(name, rates[many], "one of each", rates[few], "calls/s", "ratio >= 0.8")
-    held_ms = asyncio.run(_rollback(many, stage)) * 1000
-    show("a rollback holds the writer for", [held_ms], "the target", [20.0], "ms", "< 20 ms")
+    held_ms = asyncio.run(_rollbacks(many, stage))
+    show("a rollback holds the writer for", held_ms, "the target", [20.0], "ms", "< 20 ms")
 
 
 def _fill(data_dir: Path, *, projects: int, ended: int) -> str:
@@ -121,20 +123,29 @@ def _instance(deploy: Deploy, number: int) -> Instance:
     )
 
 
-async def _rollback(data_dir: Path, stage_id: str) -> float:
-    """Seconds that the transaction of a rollback spends on what it reads and decides."""
+class _UndoneError(Exception):
+    """Undoes the transaction that it is raised in."""
+
+
+async def _rollbacks(data_dir: Path, stage_id: str) -> list[float]:
+    """Milliseconds that the transaction of a rollback spends on what it reads, decides and writes; each is undone."""
+    took: list[float] = []
     store = open_store(None, data_dir)
     clock = partial(datetime.now, UTC)
     orders = Orders(DeployQueue(clock), clock)
 
-    def work(tx: Tx) -> float:
+    def work(tx: Tx) -> None:
         last = tx.recent_instances(stage_id, [InstanceState.STOPPED], 1)
         tx.put_deploy_config(last[0].deploy_id, RunConfig(port=8080, healthcheck="", env={}))
         began = time.perf_counter()
         orders.rollback(tx, stage_id)
-        return time.perf_counter() - began
+        took.append((time.perf_counter() - began) * 1000)
+        raise _UndoneError
 
     try:
-        return await store.write(work)
+        for _ in range(ROLLBACKS + 1):
+            with contextlib.suppress(_UndoneError):
+                await store.write(work)
     finally:
         store.close()
+    return took[1:]  # the first one has its statements to make

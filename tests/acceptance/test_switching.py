@@ -188,10 +188,14 @@ def test_a_newer_deploy_cuts_the_watch_short(lane: Lane) -> None:
     lane.change(watch_s=600)
     publish(lane.image, "v2", body="v2")
     second = lane.deploy("v2")["id"]
-    lane.server.until(lambda: lane.live() == ["v2"], "v2 to take over")
+    lane.server.until(lambda: is_watched(lane, second), "v2 to be watched")
     lane.change(watch_s=1)
     lane.bring("v3")
     assert "a newer deploy waits" in step(lane.server.ended(second), "watch")["detail"]
+
+
+def is_watched(lane: Lane, deploy: str) -> bool:
+    return bool(step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], "watch")["status"] == "running")
 
 
 def test_back_to_what_was_live_with_its_configuration(lane: Lane) -> None:

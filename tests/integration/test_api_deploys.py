@@ -154,6 +154,7 @@ async def test_instances_are_shown_with_their_address(api: Api) -> None:
         "container": live,
         "started_at": "",
         "stopped_at": None,
+        **dict.fromkeys(["running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"]),
     }
     only_live = (await api.caller.get(f"/api/instances?project={project_id}&state=live")).json["items"]
     assert [item["container"] for item in only_live] == [live]

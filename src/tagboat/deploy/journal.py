@@ -18,6 +18,7 @@ from tagboat.core.deploy import (
     StepName,
     StepStatus,
     TakenBack,
+    Trigger,
 )
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import short_id
@@ -129,7 +130,7 @@ class Journal:
     async def settle_digest(self, seen: Deploy, digest: Digest, image: ImageName) -> bool:
         """Write down what `seen.tag` resolved to, unless a push was merged in meanwhile and it must be resolved again.
 
-        A person who wants a digest that was taken back lifts that.
+        A person who wants a digest that was taken back lifts that; who rolls back has said it with the order.
         """
 
         def work(tx: Tx) -> bool:
@@ -138,7 +139,7 @@ class Journal:
                 return False
             settled = replace(deploy, digest=digest, image=image)
             tx.put_deploy(settled.with_step(_resolved(deploy, digest, self._clock())))
-            if not deploy.by_news:
+            if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
                 tx.delete_taken_back(deploy.stage_id, digest)
             if deploy.trigger not in EXACT_TRIGGERS:  # those name what was live once, not what the tag points to
                 tx.record_tag(

@@ -86,6 +86,16 @@ class KeptWriter(KeptReader):
         old = delete(_deploys).where(_deploys.c.id.in_(deploy_ids), _is_old(before, newest, keep))
         return self._connection.execute(old).rowcount
 
+    def prune_deliveries(self, before: datetime, keep: int, at_most: int) -> int:
+        """Delete up to `at_most` deliveries received before `before` or not among the newest `keep`; how many went."""
+        self.flush()
+        table = tables.deliveries
+        oldest_kept = select(table.c.id).order_by(table.c.id.desc()).offset(keep - 1).limit(1).scalar_subquery()
+        old = select(table.c.id).where((table.c.received_at < before) | (table.c.id < oldest_kept))
+        # The oldest have the lowest ids, so that looking for some does not mean looking at all.
+        some = old.order_by(table.c.id).limit(at_most)
+        return self._connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
+
     def begin_deletion(self, deletion: Deletion) -> None:
         """Put on record that a project or a stage is being deleted, so that it is gone on with after a death."""
         self.end_deletion(deletion)

@@ -304,16 +304,6 @@ class UnitOfWork(SqlReader, KeptWriter):
         self.flush()
         return super().deliveries(before, limit)
 
-    def prune_deliveries(self, before: datetime, keep: int, at_most: int) -> int:
-        """Delete up to `at_most` deliveries received before `before` or not among the newest `keep`; how many went."""
-        self.flush()
-        table = tables.deliveries
-        oldest_kept = select(table.c.id).order_by(table.c.id.desc()).offset(keep - 1).limit(1).scalar_subquery()
-        old = select(table.c.id).where((table.c.received_at < before) | (table.c.id < oldest_kept))
-        # The oldest have the lowest ids, so that looking for some does not mean looking at all.
-        some = old.order_by(table.c.id).limit(at_most)
-        return self._connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
-
     def add_hook(self, hook: Hook) -> None:
         """Add a hook, its signature sealed."""
         self._connection.execute(insert(tables.hooks), self._rows.of_hook(hook))

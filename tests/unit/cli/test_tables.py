@@ -81,4 +81,8 @@ def test_what_a_sender_wrote_steers_no_terminal(tagboat: Tagboat, server: FakeSe
 
 def test_nothing_to_say_takes_no_line(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/deploys"] = page()
-    assert len(on_terminal(tagboat, 40, "status")) == 5
+    nothing = {"possible": False, "reason": "nothing was ever live", "deploy": None, "tag": None, "digest": None}
+    server.answers["GET /api/stages/s1/rollback"] = nothing
+    assert "  none" in on_terminal(tagboat, 40, "status")[-1]
+    server.answers["GET /api/projects"] = page()
+    assert len(on_terminal(tagboat, 40, "status")) == 2

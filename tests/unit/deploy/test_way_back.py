@@ -144,6 +144,22 @@ async def test_another_target_takes_the_place_of_one_under_way(led: World) -> No
     assert second.state is InstanceState.LIVE
 
 
+async def test_another_configuration_of_the_same_image_is_not_gone_forward_to(led: World) -> None:
+    await shipped(led, "v1")
+    for colour in ("blue", "red"):
+        await led.change_stage(env={"COLOUR": colour})
+        await led.carry_out(await led.queue("v1"))
+        led.clock.move(1)
+    seen = []
+    for _ in range(2):
+        back = await led.instance_of(await led.carry_out(await led.deploy((await roll_back(led)).deploy_id)))
+        seen.append(dict(led.engine.spec(back.container).env))
+        led.clock.move(1)
+    assert seen == [{"COLOUR": "blue"}, {}]
+    with pytest.raises(ConflictError, match="but what was taken back"):
+        await roll_back(led)
+
+
 async def test_what_was_named_may_be_what_was_fled_from(led: World) -> None:
     _, second = await shipped(led, "v1", "v2")
     await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
