@@ -27,7 +27,7 @@ test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="
 	@tools/install-test-tools
 	@$(BIN)/python -m pytest -q $(ARGS)
 
-faults: $(STAMP) ## Kill, starve and mislead the server in every way we know; `make test` tries a few of these (40 minutes)
+faults: $(STAMP) ## Kill, starve and mislead the server in every way we know; `make test` tries a few of these (an hour)
 	@tools/install-test-tools
 	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 

@@ -472,6 +472,17 @@ async def test_a_running_container_can_be_removed(world: World, made: Made) -> N
     assert await world.engine.status(spec.name) is None
 
 
+async def test_a_container_that_is_hurried_is_stopped_and_can_be_started_again(world: World, made: Made) -> None:
+    spec = await made()
+    await world.engine.start(spec.name)
+    stopping = asyncio.create_task(world.engine.stop(spec.name))
+    await world.engine.stop(spec.name, 1)
+    assert not (await status_of(world.engine, spec.name)).running
+    await stopping
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).running
+
+
 async def test_what_is_gone_needs_no_stopping_or_removing(world: World, made: Made) -> None:
     spec = await made()
     await asyncio.gather(*(world.engine.remove(spec.name) for _ in range(4)))

@@ -1,6 +1,6 @@
 """The courses a deploy can take, each as an order that may be cut off by the server's death."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +23,18 @@ class Ran:
     accepted: bool
 
 
+def nothing(_: World, __: Lane) -> None:
+    """Nothing is to be done."""
+
+
 @dataclass(frozen=True)
 class Course:
     """`lives` is how many tags must have been live before, `words` what the reason of the deploy must say.
 
     `always_served` is whether no request may fail at any time, `fresh` whether it begins with a stage that has no instance.
+    `prepare` brings about what the order finds, before points are numbered; `hold` is the point at which a call is held
+    from then on, until the order lets it go. `sequel` is done once the server is back. `judge` says what must hold at
+    the end, in place of the rules for a single deploy.
     """
 
     name: str
@@ -37,6 +44,10 @@ class Course:
     order: Callable[[World, Lane], tuple[str, bool]]
     stage: Mapping[str, Any] = field(default_factory=dict)
     always_served: bool = True
+    prepare: Callable[[World, Lane], None] = nothing
+    hold: str = ""
+    sequel: Callable[[World, Lane], None] = nothing
+    judge: Callable[[World, Lane, Ran], None] | None = None
 
     @property
     def fresh(self) -> bool:
@@ -47,9 +58,12 @@ class Course:
         """Whether somebody answers at once while the server is dead, wherever it died; else who asks may have to wait."""
         return self.always_served and "strategy" not in self.stage
 
-    def run(self, world: World, lane: Lane) -> Ran:
+    def run(self, world: World, lane: Lane, die_at: Iterable[str] = ()) -> Ran:
+        """Prepare and order, with the server dying at `die_at`."""
         known = frozenset(deploy["id"] for deploy in world.deploys(lane))
         before = "" if self.fresh else world.live(lane)["tag"]
+        self.prepare(world, lane)
+        world.server.order(die_at=list(die_at), hold_at=self.hold)
         tag, accepted = self.order(world, lane)
         return Ran(tag, before, known, accepted)
 
@@ -96,3 +110,4 @@ _ALL = (
     ),
 )
 COURSES = {course.name: course for course in _ALL}
+"""Those of one deploy."""

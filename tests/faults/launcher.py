@@ -4,10 +4,12 @@ A point is a call of the store, the engine or HAProxy, before it is made or afte
 are numbered by name from the last order on, and those of a deploy apart from those of everything else (`beside: …`).
 
 FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names points at which to die, by SIGKILL,
-`wait_at` one at which to stand still until it is ordered otherwise; `ahead_s` is how far the clock is ahead. `passed` is the
-list of the points passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next byte.
+`wait_at` one at which the whole server stands still until it is ordered otherwise, `hold_at` one at which only the call itself
+is held, until it is cancelled or the file `let_go` is there; `ahead_s` is how far the clock is ahead. `passed` is the list of
+the points passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next byte.
 """
 
+import asyncio
 import inspect
 import json
 import os
@@ -34,7 +36,11 @@ from tagboat.registry.transport import Timeouts
 from tagboat.store import SqlStore
 
 Call = Callable[..., Awaitable[Any]]
-ENGINE_CALLS = ("inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs", "containers")
+ENGINE_CALLS = (
+    *("inspect_image", "platform", "pull", "remove_image", "list_volumes", "remove_volume"),
+    *("create", "start", "stop", "remove", "rejoin", "status", "run_healthcheck", "last_exit_code", "logs", "containers"),
+)
+_PAUSE_S = 0.02
 
 
 class Orders:
@@ -43,6 +49,7 @@ class Orders:
     def __init__(self, directory: Path) -> None:
         self._file = directory / "order"
         self._passed = directory / "passed"
+        self._let_go = directory / "let_go"
         self._lock = threading.Lock()
         self._text = ""
         self._counts: Counter[str] = Counter()
@@ -72,7 +79,12 @@ class Orders:
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)  # a signal to oneself may take a moment to arrive
         while self.read().get("wait_at") == point:
-            time.sleep(0.02)
+            time.sleep(_PAUSE_S)
+
+    async def hold(self, point: str) -> None:
+        """Come back once nothing holds this call any more; whoever cancels it meanwhile is heard."""
+        while self.read().get("hold_at") == point and not self._let_go.exists():  # noqa: ASYNC110 - other processes say so
+            await asyncio.sleep(_PAUSE_S)
 
 
 def with_points(call: Call, name: Callable[..., str], orders: Orders) -> Call:
@@ -80,8 +92,10 @@ def with_points(call: Call, name: Callable[..., str], orders: Orders) -> Call:
     async def wrapped(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the call takes and gives
         point = orders.number(name(*args))
         orders.pass_by(f"{point} before")
+        await orders.hold(f"{point} before")
         result = await call(*args, **named)
         orders.pass_by(f"{point} after")
+        await orders.hold(f"{point} after")
         if getattr(result, "begun", None):
             orders.pass_by("claim after")
         return result

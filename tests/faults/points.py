@@ -17,16 +17,19 @@ _REPLACE = (
     "store.write Journal.settle_digest#1",
     "store.write Journal.advance to pull#1",
     "engine.inspect_image#1",
+    "store.write note_pull#1",
     "engine.pull#1",
     "engine.inspect_image#2",  # within the pull, before it and after
     "engine.inspect_image#3",
     "engine.inspect_image#4",
+    "engine.platform#1",
     "store.write Journal.advance to start#1",
+    "engine.status#1",  # where the old one keeps what it writes
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
     "store.write Journal.advance to check#1",
-    "engine.status#1",
+    "engine.status#2",
     "store.write Journal.advance to switch#1",
     "ingress.change#1",
     "ingress.write_files#1",
@@ -37,7 +40,8 @@ _REPLACE = (
     "haproxy.set map#1",
     "haproxy.get map#2",
     "store.write Journal.advance to watch#1",
-    "engine.status#2",
+    "engine.status#3",
+    "store.write Journal.change_instances#1",  # it stayed healthy
     "store.write Journal.advance to drain#1",
     "ingress.in_flight#1",
     "haproxy.show proc#3",
@@ -69,7 +73,7 @@ _FIRST = (
     "store.write Journal.end#1",
 )
 _RECREATE = (
-    "store.write Journal.put_states#1",
+    "store.write Journal.make_way#1",
     "ingress.change#1",
     "ingress.write_files#1",
     "haproxy.show proc#1",
@@ -89,7 +93,7 @@ _RECREATE = (
     "engine.create#1",
     "engine.start#1",
     "store.write Journal.advance to check#1",
-    "engine.status#1",
+    "engine.status#2",
     "store.write Journal.advance to switch#1",
     "ingress.change#2",
     "ingress.write_files#2",
@@ -98,7 +102,7 @@ _RECREATE = (
     "haproxy.set map#2",
     "haproxy.get map#4",
     "store.write Journal.advance to watch#1",
-    "engine.status#2",
+    "engine.status#3",
     "store.write Journal.advance to drain#1",
     "store.write Journal.advance to retire#1",
     "engine.stop#2",
@@ -124,20 +128,22 @@ _ROLL_BACK = (
     "store.write Journal.end#1",
 )
 _FAIL = (
-    "engine.status#1",
-    "engine.inspect_image#5",  # is it built for another machine?
+    "engine.status#2",
+    "engine.inspect_image#6",  # is it built for another machine?
+    "engine.platform#2",
     "store.write Journal.give_up#1",
     "ingress.change#1",
     "ingress.write_files#1",
     "haproxy.get map#1",
-    "engine.status#2",
+    "engine.containers#1",
+    "engine.status#3",
     "engine.logs#1",
     "store.write Journal.keep_log#1",
     "engine.remove#1",
     "store.write Journal.end#1",
 )
 _FAIL_WHEN_LIVE = (
-    "engine.status#2",
+    "engine.status#3",
     "store.write Journal.give_up#1",
     "ingress.change#2",
     "ingress.write_files#2",
@@ -146,6 +152,7 @@ _FAIL_WHEN_LIVE = (
     "haproxy.set map#2",
     "ingress.in_flight#1",
     "ingress.in_flight#2",
+    "engine.containers#1",
     "engine.logs#1",
     "store.write Journal.keep_log#1",
     "engine.remove#1",
@@ -153,17 +160,18 @@ _FAIL_WHEN_LIVE = (
 )
 
 
-def _around(calls: Sequence[str]) -> tuple[str, ...]:
+def around(calls: Sequence[str]) -> tuple[str, ...]:
+    """The points before and after each of the calls."""
     return tuple(f"{call} {edge}" for call in calls for edge in ("before", "after"))
 
 
 POINTS: Mapping[str, Sequence[str]] = {
-    "replace": (*_around(_REPLACE), CLAIM),
-    "first": (*_around(_FIRST), CLAIM),
-    "recreate": _around(_RECREATE),
-    "roll back": (*_around(_ROLL_BACK), CLAIM),
-    "fail": _around(_FAIL),
-    "fail when live": _around(_FAIL_WHEN_LIVE),
+    "replace": (*around(_REPLACE), CLAIM),
+    "first": (*around(_FIRST), CLAIM),
+    "recreate": around(_RECREATE),
+    "roll back": (*around(_ROLL_BACK), CLAIM),
+    "fail": around(_FAIL),
+    "fail when live": around(_FAIL_WHEN_LIVE),
 }
 """What a course has in common with `replace`, in the same situation, is tried there alone."""
 
@@ -187,7 +195,7 @@ TWICE = (
     ("replace", "engine.start#1 after", "engine.remove#1 after"),
     ("replace", "store.write Journal.advance to switch#1 after", "beside: ingress.lead#1 after"),
     ("replace", "engine.stop#1 after", "engine.remove#1 after"),
-    ("recreate", "store.write Journal.put_states#1 after", "beside: ingress.lead#1 after"),
+    ("recreate", "store.write Journal.make_way#1 after", "beside: ingress.lead#1 after"),
     ("recreate", "engine.stop#1 after", "engine.start#1 after"),
     ("recreate", "engine.start#1 after", "engine.remove#1 after"),
     ("roll back", "engine.start#1 after", "engine.create#1 after"),
@@ -203,9 +211,9 @@ _BY_THE_SWEEP = {
 """A container that ends wakes the sweep, which may be the first to lead traffic where the deploy wants it."""
 
 _NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
-_REPEATED = {"engine.status": 2, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
+_REPEATED = {"engine.status": 3, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
 """What is called until something comes about: after so many, the next may be of another phase, or never come."""
-_ORDERS = ("Intake.accept", "roll_back")
+_ORDERS = ("Intake.accept", "roll_back", "cancel")
 
 
 def meant_by(course: str, point: str) -> list[str]:
@@ -218,6 +226,11 @@ def meant_by(course: str, point: str) -> list[str]:
 def stable(passed: Iterable[str]) -> list[str]:
     """Of the points passed, those that every deploy of its course passes."""
     return [point for point in passed if _is_stable(point)]
+
+
+def calls_of(points: Iterable[str]) -> set[str]:
+    """What is called at the points, without their numbers and edges."""
+    return {point.partition("#")[0] for point in points}
 
 
 def _is_stable(point: str) -> bool:

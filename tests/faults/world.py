@@ -26,7 +26,8 @@ from tests.support.server import TOKEN, Server
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 Json = dict[str, Any]
-_READY_S = 20.0
+_READY_S = 60.0
+_SEEN = frozenset({"running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"})
 _tags = itertools.count(int(time.time()))
 """Others in each run: an engine that has the layers of an earlier one asks the registry for none."""
 
@@ -51,6 +52,10 @@ class FaultyServer(Server):
         read = {} if self.read_s is None else {"FAULTS_READ_S": str(self.read_s)}
         return {**super().variables(), **own, **read}
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         said = self.out()
         self.launch()
@@ -71,9 +76,18 @@ class FaultyServer(Server):
         """Have the launcher do that from now on. Points are numbered and listed afresh."""
         self.faults.mkdir(exist_ok=True)
         (self.faults / "passed").write_text("")
+        (self.faults / "let_go").unlink(missing_ok=True)
         fresh = self.faults / "order.new"
         fresh.write_text(json.dumps({**wanted, "order": str(uuid.uuid4())}))
         fresh.replace(self.faults / "order")
+
+    def held_at(self, point: str) -> None:
+        """Wait until a call is held at the point."""
+        self.until(lambda: point in self.passed(), f"somebody to come to {point}")
+
+    def let_go(self) -> None:
+        """Let the call go that is held."""
+        (self.faults / "let_go").touch()
 
     def passed(self) -> list[str]:
         return (self.faults / "passed").read_text().splitlines()
@@ -127,9 +141,9 @@ class World:
         assert status < 300, (status, answer)
         return dict(answer or {})
 
-    def publish(self, lane: Lane, **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
-        """Push the image of a tag that nobody has seen; its page says `I am TAG`."""
-        tag = f"v{next(_tags)}"
+    def publish(self, lane: Lane, tag: str = "", **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
+        """Push the image of a tag, else of one that nobody has seen; its page says `I am TAG`."""
+        tag = tag or f"v{next(_tags)}"
         push_image(self.registry, f"acme/{lane.project}", tag, body=f"I am {tag}", **app)
         return tag
 
@@ -154,17 +168,21 @@ class World:
         assert ended["status"] == "succeeded", ended
         return tag
 
-    def try_to(self, method: str, path: str, body: object) -> bool:
+    def try_to(self, method: str, path: str, body: object = None) -> bool:
         """Ask for something in the course of which the server may die; whether it was accepted."""
         try:
             status, answer = self.server.call(method, path, body)
         except (OSError, http.client.HTTPException):
             return False
-        assert status == 202, answer
+        assert status in {200, 202}, answer
         return True
 
     def try_to_push(self, lane: Lane, tag: str) -> bool:
-        return self.try_to("POST", self.server.webhook_path(), {"image": f"{lane.image}:{tag}"})
+        try:
+            path = self.server.webhook_path()
+        except (OSError, http.client.HTTPException):
+            return False  # it died of the order before
+        return self.try_to("POST", path, {"image": f"{lane.image}:{tag}"})
 
     @contextmanager
     def users(self, lane: Lane) -> Iterator[Traffic]:
@@ -206,7 +224,9 @@ class World:
         volumes = [volume["Name"] for volume in self.engine("/volumes")["Volumes"] or []]
         networks = [network["Name"] for network in self.engine("/networks")]
         marks = (lane.project, lane.stage_id)
-        return [name for name in (*volumes, *networks) if any(mark in name for mark in marks)]
+        found = [name for name in (*volumes, *networks) if any(mark in name for mark in marks)]
+        mounts = [mount for one in self.containers(lane) for mount in one["Mounts"]]
+        return [name for name in found if name not in {mount.get("Name") for mount in mounts}]
 
     def routes(self) -> Mapping[str, str]:
         """What HAProxy itself says of where it leads whom."""
@@ -268,9 +288,10 @@ class World:
             assert self.live(lane)["tag"] != deploy["tag"]
 
     def memory(self, lane: Lane) -> object:
-        """All that a restart must leave as it is."""
+        """All that a restart must leave as it is; what the engine says of instances is looked at afresh."""
         containers = sorted((one["Id"], one["State"]) for one in self.containers(lane))
-        return (containers, self.deploys(lane), self.instances(lane), self.routes())
+        instances = [{name: one[name] for name in one if name not in _SEEN} for one in self.instances(lane)]
+        return (containers, self.deploys(lane), instances, self.routes())
 
 
 @contextmanager
@@ -298,7 +319,7 @@ def world(
 def _end(server: FaultyServer, engine_url: str) -> None:
     try:
         server.order()
-        if server.process is None or server.process.poll() is not None:
+        if not server.runs:
             server.start()
         projects = [project["name"] for project in server.items("/api/projects?limit=200")]
         server.clear()

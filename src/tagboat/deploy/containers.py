@@ -121,8 +121,7 @@ class Containers:
                 else ""
             )
         lines = await last_words(self._engine, container)
-        if reason:
-            await self._engine.remove(container)
+        if reason:  # its container stays until that is on record: whoever goes on after a death finds the same
             raise ReleaseFailedError(reason, lines)
         await self._journal.change(released=True, log="\n".join(lines))
         await self._engine.remove(container)
@@ -161,6 +160,7 @@ class Containers:
         if found is not None and found.started_at is not None:
             return found.id
         if found is not None:  # died between making and starting it
+            await self._journal.change(release_id="")  # first: a death in between must not make it seem begun, and gone
             await self._engine.remove(found.id)
         elif scene.deploy.release_id:
             raise ReleaseFailedError(
@@ -179,7 +179,6 @@ class Containers:
         except EngineError as error:
             if error.retryable:
                 raise
-            await self._engine.remove(container)
             raise ReleaseFailedError(f"the release command cannot be run: {error}; what is live is unchanged", ()) from error
         return container
 

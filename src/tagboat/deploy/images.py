@@ -16,7 +16,7 @@ from tagboat.core.config import read_config
 from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import PulledImage
-from tagboat.core.ports import Topic
+from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import Parts
 
 EVERY_S = 3600.0
@@ -60,16 +60,35 @@ async def ensure_image(
         await parts.engine.pull(image, digest, registry, progress)
 
 
+async def lift_marks(parts: Parts) -> None:
+    """Take off the marks of a server that has died: nobody is at it any more, and who wants such an image need not wait.
+
+    Where other servers share the records, a mark may be theirs: it runs out by itself.
+    """
+    if parts.store.exclusive:
+        await parts.store.write(_lift_marks)
+
+
+def _lift_marks(tx: Tx) -> None:
+    for pulled in tx.pulled_images():
+        if pulled.removing_until is not None:
+            tx.end_removal(pulled.image, pulled.digest, gone=False)
+
+
 async def keep_tidying(parts: Parts) -> None:
     """Remove what nobody wants any more: at once, after deploys and deletions, and each hour; until cancelled."""
     news = asyncio.Event()
     for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
         parts.store.listen(topic, news.set)
     tidying, clock = Tidying(parts), asyncio.get_running_loop().time
+    lifted = False
     while True:
         news.clear()
         began = clock()
         try:
+            if not lifted:
+                await lift_marks(parts)
+                lifted = True
             await tidying.round()
         except TagboatError as error:
             log.warning("images stay for now", action="tidy", reason=str(error))

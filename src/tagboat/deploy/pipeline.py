@@ -286,7 +286,14 @@ class Pipeline:
         await self._lead(scene.stage)
         await self._drained(scene.others_that(InstanceState.DRAINING), scene.stage)
         for instance in scene.others:
+            await self._stop(instance)
+
+    async def _stop(self, instance: Instance) -> None:
+        try:
             await self._engine.stop(instance.handle)
+        except asyncio.CancelledError:
+            await self._undo.see_stopped(instance)
+            raise
 
     async def _check(self) -> Step:
         scene = await self._journal.scene()

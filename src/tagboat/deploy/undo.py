@@ -4,6 +4,7 @@ Why a deploy failed, and who serves from then on, is on record before any of thi
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -14,13 +15,15 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
-from tagboat.deploy.containers import INSTANCE, Containers, Parts
+from tagboat.deploy.containers import INSTANCE, Containers, Parts, last_words
 from tagboat.deploy.health import Health
-from tagboat.deploy.journal import Journal
+from tagboat.deploy.journal import Journal, TakenOverError
 from tagboat.deploy.scene import Scene
 
 PARK_STOP_S = 3.0
 """Seconds that a new instance is given to stop when the server itself has to."""
+HURRY_S = 2
+"""Seconds that an old one has left to stop then, before it is started again."""
 
 log = structlog.get_logger("tagboat.deploy")
 
@@ -74,13 +77,25 @@ class Undo:
 
         The new one is given `PARK_STOP_S` seconds to stop, since the two cannot run at once.
         """
-        before_switch = scene.own is None or scene.own.state is InstanceState.STARTING
-        if scene.deploy.failed_step is None and scene.deploy.made_way and before_switch:
+        serves = scene.own is not None and scene.own.state is InstanceState.LIVE
+        if scene.deploy.made_way and not serves:
             await self._make_way_back(scene)
             await self._parts.store.write(partial(_requeue, scene))
             await self._lead(scene.stage)
-        else:
-            await self._journal.change(claimed_by=None, claimed_until=None)
+            return
+        if scene.deploy.made_way:
+            await self._lead(scene.stage)  # the new one is live on record, but who asks for it may still be waiting
+        await self._journal.change(claimed_by=None, claimed_until=None)
+
+    async def see_stopped(self, instance: Instance) -> None:
+        """Return once an instance is stopped whose stop was broken off: it may be started again then.
+
+        The engine goes on with a stop whose caller has left; what was started meanwhile would end with it. Where the server
+        itself has to stop, the app has `HURRY_S` seconds left, so that it serves again while the server is down.
+        """
+        with contextlib.suppress(TagboatError, TakenOverError):
+            cancelling = (await self._journal.scene()).deploy.cancelling
+            await self._engine.stop(instance.handle, None if cancelling else HURRY_S)
 
     async def _make_way_back(self, scene: Scene) -> None:
         for container in await self._containers.those_of(scene.deploy.id, INSTANCE):
@@ -89,6 +104,8 @@ class Undo:
                     await self._engine.stop(container.id)
             except TimeoutError:
                 pass
+            if scene.deploy.failed_step is not None:
+                await self._journal.keep_log("\n".join(await last_words(self._engine, container.id)))
             await self._engine.remove(container.id)
         for instance in scene.replaced:
             await self._engine.start(instance.handle)
@@ -140,11 +157,11 @@ def _ended(deploy: Deploy) -> DeployStatus:
 
 
 def _requeue(scene: Scene, tx: Tx) -> None:
-    """Let what was stopped serve again, and the deploy begin anew where it is claimed next."""
+    """Let what was stopped serve again, and the deploy begin anew where it is claimed next; one that failed is taken back."""
     for instance in scene.replaced:
         tx.put_instance(replace(tx.instance(instance.id), state=InstanceState.LIVE))
-    deploy = tx.deploy(scene.deploy.id)
-    tx.put_deploy(
-        replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=(), claimed_by=None, claimed_until=None)
-    )
+    deploy = replace(tx.deploy(scene.deploy.id), claimed_by=None, claimed_until=None)
+    if deploy.failed_step is None:
+        deploy = replace(deploy, status=DeployStatus.QUEUED, made_way=False, replaced=())
+    tx.put_deploy(deploy)
     tx.announce(Topic.DEPLOYS)

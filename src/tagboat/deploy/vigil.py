@@ -66,8 +66,8 @@ async def watch_over(parts: Parts, instance: Instance) -> bool:
     try:
         await Health(parts, scene, instance, scene.config).watch(scene.stage.watch_s, is_over)
     except DeployFailedError as error:
-        reason = str(error)
-        if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason)):
+        reason, log_lines = str(error), "\n".join(await last_words(parts.engine, instance.handle))
+        if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason, log_lines)):
             log.warning("taken back", action="vigil", container=instance.container, reason=reason)
             await _take_away(parts, instance, scene.stage)
         raise
@@ -93,8 +93,6 @@ async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
         await parts.traffic.lead_stage(instance.stage_id)
         await parts.traffic.drained([instance], stage.drain_timeout_s)
     try:
-        lines = "\n".join(await last_words(parts.engine, instance.handle))
-        await parts.store.write(lambda tx: tx.put_deploy(replace(tx.deploy(instance.deploy_id), log=lines)))
         await parts.engine.remove(instance.handle)
     except EngineError as error:
         log.warning("container left to the next sweep", action="vigil", container=instance.container, reason=str(error))
@@ -113,8 +111,11 @@ def _note_watched(tx: Tx, instance_id: str) -> bool:
     return True
 
 
-def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str) -> bool:
-    """Let what the instance has replaced serve again, and its deploy have failed; whether it was still live."""
+def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str, log_lines: str) -> bool:
+    """Let what the instance has replaced serve again, and its deploy have failed; whether it was still live.
+
+    What it last said is kept with that: from now on a sweep may remove its container.
+    """
     current = tx.instance(instance.id)
     if current.state is not InstanceState.LIVE:
         return False
@@ -125,7 +126,8 @@ def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str) -> bool:
         if older.id in deploy.replaced:
             tx.put_instance(replace(older, state=InstanceState.LIVE))
     watch = replace(deploy.step(StepName.WATCH), status=StepStatus.FAILED, finished_at=now, detail=reason)
-    tx.put_deploy(replace(deploy, status=DeployStatus.FAILED, reason=reason, finished_at=now).with_step(watch))
+    failed = replace(deploy, status=DeployStatus.FAILED, reason=reason, log=log_lines, finished_at=now)
+    tx.put_deploy(failed.with_step(watch))
     tx.put_taken_back(taken_back(current, reason, now))
     tx.announce(Topic.DEPLOYS)
     return True

@@ -83,9 +83,9 @@ class Worker:
             await asyncio.gather(*(self._park(deploy_id) for deploy_id, task in tasks.items() if task in left))
 
     async def _park(self, deploy_id: str) -> None:
-        await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
         try:
             async with asyncio.timeout(PARK_S):
+                await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
                 await Pipeline(self._parts, deploy_id).park()
         except (TagboatError, TakenOverError, TimeoutError) as error:
             log.warning("the deploy is left as it is", action="park", deploy=deploy_id, reason=str(error))

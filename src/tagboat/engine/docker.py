@@ -132,15 +132,18 @@ class DockerEngine:
         async with self._connection.use(f"start the container {container}", _CHANGE_S) as docker:
             await docker.containers.container(container).start()
 
-    async def stop(self, container: str) -> None:
-        """Send its stop signal (its own, else the image's, else SIGTERM), and SIGKILL after its stop time-out, else 10 s."""
+    async def stop(self, container: str, within_s: int | None = None) -> None:
+        """Send its stop signal (its own, else the image's, else SIGTERM), and SIGKILL after its stop time-out, else 10 s.
+
+        `within_s` is another time-out, in seconds, which also holds where a stop with a longer one is under way.
+        """
         timeout_s = await self._inspect(container, wire.stop_timeout_s)
         if timeout_s is None:
             return
-        limit = timeout_s + _STOP_MARGIN_S
+        limit = (timeout_s if within_s is None else within_s) + _STOP_MARGIN_S
         async with self._connection.use(f"stop the container {container}", limit) as docker:
             try:
-                await docker.containers.container(container).stop()
+                await docker.containers.container(container).stop(t=within_s)
             except DockerError as error:
                 _unless_gone(error)
 

@@ -213,7 +213,7 @@ class MemoryEngine:
         if found.image.exit_code is not None:
             self.exit(container, found.image.exit_code)
 
-    async def stop(self, container: str) -> None:
+    async def stop(self, container: str, within_s: int | None = None) -> None:  # noqa: ARG002 - all stop at once here
         """Stop it; does nothing if it is gone."""
         self._record("stop", container)
         if found := self._find(container):

@@ -1,6 +1,7 @@
 """Images: those that Tagboat pulled and no stage wants any more are removed; nobody else's ever."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from tagboat.core.config import IMAGES_KEEP
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest
-from tagboat.deploy.images import Tidying, keep_tidying
+from tagboat.deploy.images import Tidying, keep_tidying, lift_marks
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
 from tests.unit.deploy.scene import World
@@ -247,3 +248,19 @@ async def test_a_round_goes_on_where_the_last_one_stopped(world: World, monkeypa
     await tidying.round()
     asked = [line for line in world.engine.journal if line.startswith("remove_image")]
     assert len(set(asked)) == 3, "those that must stay keep no other from its turn"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_the_mark_of_a_server_that_died_is_lifted_where_no_other_is_at_it(
+    world: World, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tag in ("v1", "v2"):
+        await world.ship(tag)
+    image, digest, now = world.project.image, world.tags.digests["v1"], world.clock.now()
+    until = now + timedelta(seconds=120)
+    assert await world.store.write(lambda tx: tx.begin_removal(image, digest, 1, now, until))
+    monkeypatch.setattr(type(world.store), "exclusive", alone)
+    await lift_marks(world.parts)
+    found = await world.store.read(lambda reader: reader.pulled_image(image, digest))
+    assert found is not None
+    assert found.removing_until == (None if alone else until)

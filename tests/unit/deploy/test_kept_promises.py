@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.catalog import Offer, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
-from tagboat.core.errors import EngineError, EngineNotFoundError, RegistryNotFoundError
+from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, RegistryNotFoundError
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
@@ -273,6 +273,41 @@ async def test_one_that_was_made_and_not_started_is_made_again(led: World) -> No
     assert changes_of(led, release).count(f"start {release}") == 1
 
 
+async def die() -> None:
+    raise Died
+
+
+async def test_one_that_was_never_started_is_begun_however_often_the_server_dies(led: World) -> None:
+    await led.change_stage(run=MIGRATE)
+    led.publish("v1")
+    deploy = await at_work(led, "v1")
+    for when in (led.rim.before, led.rim.after):
+        when("start" if when == led.rim.before else "remove", die)
+        with pytest.raises(Died):
+            await Pipeline(led.parts, deploy.id).carry_out()
+    release = release_container(led.container_of(deploy))
+
+    async def end() -> None:
+        led.engine.exit(release, 0)
+
+    led.rim.after("start", end)
+    ended = await led.carry_out(deploy)
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v1 is live")
+    assert changes_of(led, release).count(f"start {release}") == 1
+
+
+async def test_why_it_failed_is_known_after_a_death_too(led: World) -> None:
+    _, release, task = await begun(led)
+    led.rim.after("remove", die)
+    led.engine.exit(release, 3)
+    with pytest.raises(Died):
+        await task
+    (deploy,) = await led.deploys()
+    ended = await led.carry_out(deploy)
+    assert ended.reason == "the release command exited with code 3; what is live is unchanged"
+    assert await led.containers() == []
+
+
 async def test_cancelled_it_is_told_to_end_before_it_is_removed(led: World) -> None:
     deploy, release, task = await begun(led)
     await cut_off(task)
@@ -417,12 +452,83 @@ async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the
     await assert_only(led, await led.instance_of(ended))
 
 
-async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World) -> None:
+async def test_parking_what_has_failed_leaves_the_old_one_serving(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    old = await led.ship("v1")
+    led.publish("v2", MemoryImage(exit_code=3, log=("out of luck",)))
+    deploy = await at_work(led, "v2")
+
+    async def has_failed() -> bool:
+        return (await led.deploy(deploy.id)).failed_step is not None
+
+    led.rim.die_when("write", has_failed)
+    with pytest.raises(Died):
+        await Pipeline(led.parts, deploy.id).carry_out()
+    led.rim.live_on()
+    assert not await led.is_running(old.container)
+    await Pipeline(led.parts, deploy.id).park()
+    assert led.routes == {HOST: str(old.host_port)}
+    assert await led.is_running(old.container)
+    ended = await led.carry_out(deploy)
+    assert (ended.status, ended.log) == (DeployStatus.FAILED, "out of luck")
+    assert "exited with code 3" in (ended.reason or "")
+    await assert_only(led, old)
+
+
+async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_again(led: World) -> None:
+    """The engine goes on with a stop although whoever asked for it has left."""
+    await led.change_stage(strategy=Strategy.RECREATE)
+    old = await led.ship("v1")
+    led.publish("v2")
+    worker = Worker(led.parts, "here")
+    await led.queue("v2")
+    stop, asked = led.engine.stop, asyncio.Event()
+
+    async def stop_slowly(container: str, within_s: int | None = None) -> None:
+        asked.set()
+        if within_s is None:
+            await asyncio.Event().wait()
+        await stop(container)
+
+    led.engine.stop = stop_slowly  # type: ignore[method-assign]
+    await worker._look()
+    await asked.wait()
+    began = len(led.engine.journal)
+    await worker.close(0.01)
+    assert led.engine.journal[began:] == [f"stop {old.container}", f"start {old.container}"]
+    assert led.routes == {HOST: str(old.host_port)}
+    await assert_only(led, (await led.instances(InstanceState.LIVE))[0])
+
+
+async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_going(led: World) -> None:
+    await led.change_stage(strategy=Strategy.RECREATE)
+    await led.ship("v1")
+    led.publish("v2")
+    worker = Worker(led.parts, "here")
+    deploy = await led.queue("v2")
+    asked = asyncio.Event()
+
+    async def stop_never(container: str, within_s: int | None = None) -> None:
+        asked.set()
+        if within_s is not None:
+            raise EngineUnavailableError(f"the engine does not answer about {container}")
+        await asyncio.Event().wait()
+
+    led.engine.stop = stop_never  # type: ignore[method-assign]
+    await worker._look()
+    await asked.wait()
+    await worker.close(0.01)
+    assert worker._tasks == {}
+    assert (await led.deploy(deploy.id)).claimed_by is None
+
+
+@pytest.mark.parametrize("last", ["write", "lead"])
+async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, last: str) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     await led.ship("v1")
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.die_when("lead", lambda: is_live(led, deploy))
+    led.rim.die_when(last, lambda: is_live(led, deploy))
     with pytest.raises(Died):
         await Pipeline(led.parts, deploy.id).carry_out()
     led.rim.live_on()

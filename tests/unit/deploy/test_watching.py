@@ -14,6 +14,7 @@ from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.vigil import keep_vigil, watch_over
+from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 
 pytestmark = pytest.mark.anyio
@@ -255,6 +256,22 @@ async def test_a_death_in_the_vigil_loses_nothing(led: World) -> None:
     assert await watch_over(led.parts, new)
     await sweep(led.parts)
     assert not await led.is_running(old.container)
+
+
+async def test_what_it_last_said_is_kept_before_a_sweep_can_remove_it(led: World) -> None:
+    _, new = await cut_short(led)
+    led.engine.say(new.container, "out of luck")
+    await sickens(led, new)
+
+    async def has_failed() -> bool:
+        return (await led.deploy(new.deploy_id)).status is DeployStatus.FAILED
+
+    led.rim.die_when("write", has_failed)
+    with pytest.raises(Died):
+        await watch_over(led.parts, new)
+    led.rim.live_on()
+    await sweep(led.parts)
+    assert (await led.deploy(new.deploy_id)).log == "out of luck"
 
 
 # The fuse.
