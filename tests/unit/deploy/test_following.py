@@ -143,3 +143,24 @@ def test_which_machine_runs_what(image: str, engine: str, fits: bool) -> None:
 
 def test_what_is_live_with_a_port_is_live() -> None:
     assert live_reason("v1", 80, port_set=False) == "v1 is live"
+
+
+def speaking(protocol: str, log: str) -> MemoryImage:
+    labels = {"tagboat.protocol": protocol} if protocol else {}
+    return MemoryImage(info=ImageInfo(tcp_ports=(8080,), labels=labels), log=(log,))
+
+
+async def test_the_protocol_follows_the_image_in_both_directions(led_by_image: World) -> None:
+    world = led_by_image
+    spoken = []
+    for number, label in enumerate(("", "h2c", "", "https", "http")):
+        deploy = await deployed(world, f"v{number}", speaking(label, str(number)))
+        spoken.append((await world.instance_of(deploy)).protocol.value)
+    assert spoken == ["http", "h2c", "http", "https", "http"]
+
+
+async def test_the_protocol_that_a_person_has_set_stays(led_by_image: World) -> None:
+    world = led_by_image
+    await world.change_project(protocol_set=True)
+    deploy = await deployed(world, "v1", speaking("h2c", ""))
+    assert (await world.instance_of(deploy)).protocol.value == "http"

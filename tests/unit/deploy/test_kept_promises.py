@@ -9,7 +9,7 @@ import pytest
 
 from tagboat.core.catalog import Offer, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
-from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, RegistryNotFoundError
+from tagboat.core.errors import ConflictError, EngineError, EngineNotFoundError, EngineUnavailableError, RegistryNotFoundError
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
@@ -541,3 +541,41 @@ async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, l
 
 async def is_live(world: World, deploy: Deploy) -> bool:
     return any(one.deploy_id == deploy.id for one in await world.instances(InstanceState.LIVE))
+
+
+async def test_the_only_one_that_serves_is_not_cancelled(led: World) -> None:
+    led.publish("v1")
+    deploy = await at_work(led, "v1")
+    refused: list[str] = []
+
+    async def cancel() -> None:
+        with pytest.raises(ConflictError) as error:
+            await order(led, lambda orders, tx: orders.cancel(tx, deploy.id))
+        refused.append(str(error.value))
+
+    led.rim.after("lead", cancel)
+    assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
+    assert "v1 is live and nothing else could go on serving" in refused[0]
+
+
+async def test_an_image_that_somebody_removes_between_pull_and_start_is_pulled_again(led: World) -> None:
+    await led.ship("v1")
+    digest = led.publish("v2")
+    image = f"{led.project.image}@{digest}"
+
+    async def prune() -> None:
+        led.engine.prune(image)
+
+    led.rim.before("create", prune)
+    ended = await led.carry_out(await at_work(led, "v2"))
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
+    assert led.engine.journal.count(f"pull {image}") == 2
+
+
+async def test_a_release_command_that_cannot_be_run_is_named_as_such(led: World) -> None:
+    await led.change_stage(run=RunOptions(release_command=("/bin/migrate",)))
+    led.publish("v1", MemoryImage(start_error="exec: no such file"))
+    ended = await led.carry_out(await at_work(led, "v1"))
+    assert ended.status is DeployStatus.FAILED
+    assert "the release command cannot be run" in (ended.reason or "")
+    assert await led.containers() == []

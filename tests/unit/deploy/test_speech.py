@@ -73,3 +73,21 @@ async def test_a_project_made_by_itself_takes_the_label(world: World) -> None:
     world.publish("v1", MemoryImage(info=info))
     ended = await world.carry_out(await world.queue("v1"))
     assert (await world.instance_of(ended)).protocol is AppProtocol.H2C
+
+
+@pytest.mark.parametrize("said", [None, "answered HTTP 404"])
+async def test_without_a_path_any_answer_in_its_protocol_is_one(world: World, said: str | None) -> None:
+    await world.change_project(protocol_set=True, protocol=AppProtocol.H2C)
+    world.probe.says = said
+    world.publish("v1")
+    assert (await world.carry_out(await world.queue("v1"))).status is DeployStatus.SUCCEEDED
+
+
+async def test_and_one_that_does_not_speak_it_replaces_nothing(world: World) -> None:
+    await world.ship("v1")
+    await world.change_project(protocol_set=True, protocol=AppProtocol.HTTPS)
+    world.probe.says = "it does not speak https, which the project's protocol says"
+    world.publish("v2")
+    ended = await world.carry_out(await world.queue("v2"))
+    assert ended.status is DeployStatus.FAILED
+    assert "it does not speak https" in (ended.reason or "")

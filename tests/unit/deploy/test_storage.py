@@ -300,3 +300,28 @@ async def test_the_sweep_leaves_a_container_whose_published_port_is_taken(led: W
         await sweep(led.parts)
     await sweep(led.parts)
     await assert_only_runs(led, live)
+
+
+async def test_what_is_not_mounted_any_more_is_said(led: World) -> None:
+    await led.change_stage(run=RunOptions(volumes={"own": "/own"}))
+    await shipped(led, "v1", keeping("/data"))
+    await led.change_stage(run=RunOptions(volumes={"other": "/own"}))
+    _, deploy = await shipped(led, "v2", keeping(log="2"))
+    detail = deploy.step(StepName.START).detail
+    for name, path in ((f"tagboat-{led.stage.id}-own", "/own"), (image_volume_name(led.stage, "/data"), "/data")):
+        assert f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there" in detail
+
+
+@pytest.mark.parametrize("path", ["/run", "/run/secrets"])
+async def test_secret_files_are_not_written_into_what_lasts(led: World, path: str) -> None:
+    await led.change_stage(run=RunOptions(secret_files={"key": "hunter2"}))
+    led.publish("v1", keeping(path))
+    ended = await led.carry_out(await led.queue("v1"))
+    assert ended.status is DeployStatus.FAILED
+    assert f"the image declares a VOLUME at {path}" in (ended.reason or "")
+    assert led.engine.volumes == set()
+
+
+async def test_beside_it_they_may_be(led: World) -> None:
+    await led.change_stage(run=RunOptions(secret_files={"key": "hunter2"}))
+    await shipped(led, "v1", keeping("/run/app", "/runner"))

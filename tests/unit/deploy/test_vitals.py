@@ -154,3 +154,11 @@ async def test_what_the_sweep_starts_again_is_known_to_run(led: World) -> None:
     await led.engine.stop(live.container)
     await sweep(led.parts)
     assert ((await known_of(led, live)).running, (await known_of(led, live)).trouble) == (True, Trouble.NONE)
+
+
+async def test_one_that_was_made_again_is_well_at_once(led: World) -> None:
+    live = await led.ship("v1")
+    await led.engine.remove(live.container)
+    await sweep(led.parts)
+    found = await led.store.read(lambda reader: reader.vitals([live.id]))
+    assert (found[live.id].running, found[live.id].trouble) == (True, Trouble.NONE)

@@ -11,6 +11,7 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.way_back import WaysBack
 from tests.unit.deploy.scene import HOST, World, assert_only
 
@@ -302,3 +303,38 @@ async def test_it_is_back_before_the_one_fled_from_is_gone(led: World) -> None:
     ended = await led.carry_out(deploy)
     assert ended.step(StepName.WATCH).detail == "cancelled"
     assert seen == [str(second.host_port)]
+
+
+# Several instances side by side.
+
+
+async def side_by_side(world: World) -> list[Instance]:
+    """v1, which made room for v3; v2 and v3, which are live."""
+    await world.change_stage(max_instances=2)
+    return await shipped(world, "v1", "v2", "v3")
+
+
+async def live_tags(world: World) -> list[str]:
+    return [one.tag for one in await world.instances(InstanceState.LIVE)]
+
+
+async def test_of_several_the_one_fled_from_goes_and_the_address_leads_to_the_one_before(led: World) -> None:
+    _, second, _ = await side_by_side(led)
+    ended = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
+    assert (ended.tag, ended.reason) == ("v2", "already live")
+    assert await live_tags(led) == ["v2"]
+    assert led.parts.traffic is not None
+    await led.parts.traffic.lead()
+    assert led.routes[HOST] == str(second.host_port)
+    await sweep(led.parts)
+    assert await led.containers() == [second.container]
+
+
+async def test_and_ordered_in_its_watch_what_made_room_for_it_is_back_as_well(led: World) -> None:
+    await led.change_stage(max_instances=2)
+    first, second = await shipped(led, "v1", "v2")
+    cancelled, back = await rolled_back_while(led, "lead", "v3")
+    assert (cancelled.status, back.tag, back.reason) == (DeployStatus.CANCELLED, "v2", "already live")
+    assert sorted(await live_tags(led)) == ["v1", "v2"]
+    assert led.routes[HOST] == str(second.host_port)
+    assert await led.is_running(first.container)
