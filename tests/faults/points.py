@@ -129,7 +129,7 @@ _ROLL_BACK = (
 )
 _FAIL = (
     "engine.status#2",
-    "engine.inspect_image#6",  # is it built for another machine?
+    "engine.inspect_image#5",  # is it built for another machine?
     "engine.platform#2",
     "store.write Journal.give_up#1",
     "ingress.change#1",
@@ -211,8 +211,16 @@ _BY_THE_SWEEP = {
 """A container that ends wakes the sweep, which may be the first to lead traffic where the deploy wants it."""
 
 _NUMBERED = re.compile(r"(.+)#(\d+) (?:before|after)")
-_REPEATED = {"engine.status": 3, "ingress.in_flight": 2, "haproxy.show table": 2, "haproxy.show proc": 4}
-"""What is called until something comes about: after so many, the next may be of another phase, or never come."""
+_REPEATED = {
+    "engine.status": 3,
+    "ingress.in_flight": 2,
+    "haproxy.show table": 2,
+    "haproxy.show proc": 4,
+    "engine.last_exit_code": 0,
+}
+"""What is called until something comes about: after so many, the next may be of another phase, or never come.
+
+How the program ended is asked only where a look comes upon a container that the engine has just started again."""
 _ORDERS = ("Intake.accept", "roll_back", "cancel")
 
 
