@@ -319,11 +319,11 @@ class World:
         for call in ("stop", "remove"):
             setattr(self.engine, call, partial(self._end_container, getattr(self.engine, call)))
 
-    async def _end_container(self, end: Callable[[str], Awaitable[None]], container: str) -> None:
+    async def _end_container(self, end: Callable[..., Awaitable[None]], container: str, *grace_s: float) -> None:
         held = self.engine._find(container)
         if held and held.status.running and str(held.status.host_port) in self.routes.values():
             self.cut.append(container)
-        await end(container)
+        await end(container, *grace_s)
 
 
 async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -> World:
