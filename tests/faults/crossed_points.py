@@ -131,7 +131,6 @@ CROSSED_QUICK = frozenset(
     {
         ("go back in the watch", "store.write Journal.give_up#1 after"),
         ("cancel and push", "beside: store.write Intake.accept#1 after"),
-        ("cut short, then sick", "store.write Journal.end#1 after"),
         ("release", "engine.start#1 after"),
     }
 )
