@@ -140,6 +140,14 @@ def map_schema(names: str, longest_name: int, value: dict[str, Any], most: int) 
     )
 
 
+def _size_schema(least: int, description: str) -> WithJsonSchema:
+    """How the API describes an amount of memory of at least `least` bytes, or 0."""
+    number = {"type": "integer", "minimum": least, "maximum": MAX_MEMORY}
+    return WithJsonSchema(
+        {"anyOf": [number, {"const": 0}, {"type": "string", "pattern": patterns.MEMORY}], "description": description}
+    )
+
+
 def _secret_schema(names: str, longest: int) -> WithJsonSchema:
     value = {"anyOf": [{"type": "string", "pattern": patterns.NO_NUL, "maxLength": longest}, {"type": "null"}]}
     return map_schema(names, 255, value, MAX_ENV)
@@ -168,16 +176,7 @@ Memory = Annotated[
     int,
     AfterValidator(_check_memory),
     BeforeValidator(_read_memory),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": MIN_MEMORY, "maximum": MAX_MEMORY},
-                {"const": 0},
-                {"type": "string", "pattern": patterns.MEMORY},
-            ],
-            "description": "Bytes, or text such as 512m or 1.5g; 0 for no limit.",
-        }
-    ),
+    _size_schema(MIN_MEMORY, "Bytes, or text such as 512m or 1.5g; 0 for no limit."),
 ]
 Cpus = Annotated[
     float,
@@ -218,16 +217,7 @@ ShmSize = Annotated[
     int,
     AfterValidator(_check_shm_size),
     BeforeValidator(_read_memory),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": MIN_SHM_SIZE, "maximum": MAX_MEMORY},
-                {"const": 0},
-                {"type": "string", "pattern": patterns.MEMORY},
-            ],
-            "description": "Bytes of /dev/shm, or text such as 256m; 0 for the engine's own.",
-        }
-    ),
+    _size_schema(MIN_SHM_SIZE, "Bytes of /dev/shm, or text such as 256m; 0 for the engine's own."),
 ]
 ProjectProtocol = Annotated[AppProtocol, Strict(strict=False)]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]
