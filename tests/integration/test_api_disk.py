@@ -47,6 +47,7 @@ async def test_what_is_ours_of_all_that_is_taken(api: Api, monkeypatch: pytest.M
             Volume(of_stage, 5),
             Volume(left, None, {"tagboat.installation": "here"}),
             Volume(foreign, 7, {"tagboat.installation": "there"}),
+            Volume(volume_name("2" * 24, "data"), 8),  # of another Tagboat, maybe, from before volumes had labels
             Volume("pgdata", 9),
         ),
         layers=100,

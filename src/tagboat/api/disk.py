@@ -81,8 +81,12 @@ def _volumes(reader: Reader, volumes: Iterable[Volume]) -> Iterator[StageVolume]
     installation = reader.setting(INSTALLATION_ID)
     for volume in volumes:
         match = _OF_A_STAGE.fullmatch(volume.name)
-        if match and volume.labels.get("tagboat.installation", installation) == installation:
-            project, stage = _owner(reader, match[1])
+        if not match:
+            continue
+        project, stage = _owner(reader, match[1])
+        label = volume.labels.get("tagboat.installation")
+        # Earlier releases gave none: without a stage here, it may be in use by another Tagboat on the same engine.
+        if label == installation or (label is None and project is not None):
             yield StageVolume(name=volume.name, bytes=volume.size, project=project, stage=stage)
 
 
