@@ -367,7 +367,7 @@ class Pipeline:
             detail=f"retired {names}" if names else _kept(scene) or "there was nothing to retire",
         )
 
-    async def _fail(self, failure: "Failure") -> None:
+    async def _fail(self, failure: Failure) -> None:
         """Write down why it failed and who serves from now on, then take back what was begun."""
         if self._finished is not None:
             await self._journal.advance(self._finished, None, self._note_made)

@@ -64,8 +64,10 @@ class Successor:
             return self._preparing.result()
         except TagboatError as error:
             log.info("the deploy that waits cannot be prepared", action="watch", deploy=self._of, reason=str(error))
-            self._preparing = None  # again in a while: until then, what is watched goes on to be watched
-            return False
+        except Exception:  # of a fault in preparing the next, what is watched and healthy must not be taken back
+            log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
+        self._preparing = None  # again in a while: until then, what is watched goes on to be watched
+        return False
 
     def _waiting(self, reader: Reader) -> Deploy | None:
         """The deploy that is carried out next."""

@@ -82,9 +82,11 @@ async def _watch_patiently(parts: Parts, instance: Instance) -> None:
             return
         except TagboatError as error:
             log.warning("cannot watch over", action="vigil", container=instance.container, reason=str(error))
-            await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("a fault inside Tagboat", action="vigil", container=instance.container)
         else:
             return
+        await asyncio.sleep(RETRY_S)
 
 
 async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:

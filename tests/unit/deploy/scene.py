@@ -24,7 +24,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
@@ -55,7 +55,7 @@ class Tags:
 
     def __init__(self) -> None:
         self.digests: dict[str, Digest] = {}
-        self.failures: list[RegistryError] = []
+        self.failures: list[Exception] = []
         self.asked: list[str] = []
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's

@@ -152,6 +152,19 @@ async def test_a_registry_that_is_away_is_asked_again(led: World) -> None:
     assert led.tags.asked.count("v3") == 2
 
 
+async def test_a_fault_in_preparing_the_next_one_takes_nothing_back(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    led.publish("v3")
+
+    async def queue() -> None:
+        led.tags.failures.append(ZeroDivisionError("a fault of ours"))
+        await led.queue("v3")
+
+    ended = await while_watched(led, "v2", queue)
+    assert ended.status is DeployStatus.SUCCEEDED, ended.reason
+
+
 # What is said of it afterwards.
 
 
@@ -227,6 +240,27 @@ async def test_where_it_sickens_what_was_kept_serves_again(led: World) -> None:
     assert failed.log == "out of luck"
     taken_back = await led.store.read(lambda reader: reader.taken_back(led.stage.id))
     assert [version.digest for version in taken_back] == [new.digest]
+
+
+async def test_a_fault_in_it_is_told_and_it_goes_on(
+    led: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tagboat.deploy.vigil.RETRY_S", 0.01)
+    _, new = await cut_short(led)
+    faults = [ZeroDivisionError("a fault of ours")]
+
+    async def answers(_port: int) -> str | None:
+        if faults:
+            raise faults.pop()
+        return None
+
+    led.probe.of_port = answers
+    vigil = asyncio.create_task(keep_vigil(led.parts))
+    await led.until_state(new, lambda one: one.watched)
+    vigil.cancel()
+    await asyncio.gather(vigil, return_exceptions=True)
+    assert not faults
+    assert "a fault inside Tagboat" in capsys.readouterr().out + caplog.text
 
 
 async def test_where_the_newer_one_fails_too_both_go(led: World) -> None:
