@@ -93,7 +93,7 @@ async def _answers_http(port: int) -> bool:
 
 
 async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner) -> Answer:
-    writer.write(_request(path, manner))
+    writer.write(request(path, manner))
     await writer.drain()
     return await read_head(reader)
 
@@ -133,11 +133,10 @@ def _plain(path: str) -> str:
     return unquote(path).strip("/")
 
 
-def _request(path: str, manner: Manner) -> bytes:
-    # Line breaks and whatever else would end the request line early are percent-encoded; what is encoded stays as it is.
-    target = quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")
+def request(path: str, manner: Manner) -> bytes:
+    """A GET of `path` as `manner` says, after which the connection is of no use any more."""
     lines = (
-        f"GET {target} HTTP/1.1",
+        f"GET {target(path)} HTTP/1.1",
         f"Host: {manner.host}",
         f"User-Agent: tagboat/{__version__}",
         "Accept: */*",
@@ -147,3 +146,8 @@ def _request(path: str, manner: Manner) -> bytes:
         "Connection: close",
     )
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
+
+
+def target(path: str) -> str:
+    """The path as a request names it: what would end its line early is percent-encoded, what is encoded stays as it is."""
+    return quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")

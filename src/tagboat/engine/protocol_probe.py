@@ -2,22 +2,21 @@
 
 import asyncio
 import contextlib
-import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
-from urllib.parse import quote
 
 from tagboat import __version__
+from tagboat.core.health import Manner
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.engine import h2c
-from tagboat.engine.probe import LoopbackProbe
+from tagboat.engine.http_answer import read_head
+from tagboat.engine.probe import LoopbackProbe, request, target
 
 _HOST = "127.0.0.1"
 _WHOLE_S = 5.0
 _SAYS_S = 0.5
 _LONGEST = 4096
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})\b")
 _BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
 T = TypeVar("T")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -88,26 +87,13 @@ def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s:
 
 async def _status_by_tls(port: int, path: str, host: str) -> int:
     async with _connected(port, _unverified()) as (reader, writer):
-        writer.write(
-            f"GET {_target(path)} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagboat/{__version__}\r\nAccept: */*\r\n"
-            "X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
-        )
-        while True:
-            line = await reader.readline()
-            if not line:
-                raise ConnectionResetError
-            match = _STATUS_LINE.match(line)
-            if match is None:
-                raise ValueError(line)
-            if not match[1].startswith(b"1"):
-                return int(match[1])
-            while (await reader.readline()).strip():
-                pass
+        writer.write(request(path, Manner(host=host, proto="https")))
+        return (await read_head(reader)).status
 
 
 async def _status_by_h2c(port: int, path: str, host: str) -> int:
     async with _connected(port) as (reader, writer):
-        writer.write(h2c.request(_target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]))
+        writer.write(h2c.request(target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]))
         while True:
             head = await reader.readexactly(h2c.HEAD_LENGTH)
             status, reply = h2c.heard(head, await reader.readexactly(h2c.payload_length(head)))
@@ -132,8 +118,3 @@ def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
-
-
-def _target(path: str) -> str:
-    # Whatever would end the request line early is percent-encoded; what is encoded stays as it is.
-    return quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")
