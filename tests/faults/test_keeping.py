@@ -33,9 +33,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_regis
 
 @pytest.fixture
 def lane(host: World) -> Iterator[Lane]:
-    if not host.server.runs:  # the case before has failed
-        host.server.order()
-        host.server.start()
+    host.server.start_if_left_dead()
     made = host.lane()
     yield made
     host.called("DELETE", f"/api/projects/{made.project_id}")

@@ -46,9 +46,7 @@ def lanes() -> dict[str, Lane]:
 
 def lane_for(course: Course, stricken: World, lanes: dict[str, Lane]) -> Lane:
     """A stage where the course can be run: a new one where there may be no instance yet, else the one of the last case."""
-    if not stricken.server.runs:  # a case has failed: the next ones are to be true of themselves
-        stricken.server.order()
-        stricken.server.start()
+    stricken.server.start_if_left_dead()
     if course.fresh or course.name not in lanes:
         lanes[course.name] = stricken.lane(**course.stage)
         for _ in range(course.lives):
