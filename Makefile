@@ -6,6 +6,8 @@ BIN := .venv/bin
 STAMP := .venv/installed
 # What a test run is limited to, such as `make test ARGS="tests/unit -x"`.
 ARGS ?=
+# Two processes: what needs the Docker engine in one, which waits a lot, all else in the other (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
@@ -25,7 +27,7 @@ run: $(STAMP) ## Run the server here; settings come from the environment and .en
 
 test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="tests/unit -x"
 	@tools/install-test-tools
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
 faults: $(STAMP) ## Kill, starve and mislead the server in every way we know; `make test` tries a few of these (an hour)
 	@tools/install-test-tools

@@ -13,12 +13,27 @@ _IMAGES_BEFORE = pytest.StashKey[frozenset[str]]()
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Note what the engine holds, which may be somebody's own."""
-    session.config.stash[_IMAGES_BEFORE] = loopback_images()
+    if not _is_worker(session.config):
+        session.config.stash[_IMAGES_BEFORE] = loopback_images()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Leave no image behind in an engine that was there before."""
-    remove_left_images(session.config.stash[_IMAGES_BEFORE])
+    if not _is_worker(session.config):
+        remove_left_images(session.config.stash[_IMAGES_BEFORE])
+
+
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side with others runs a file at most; all that needs the engine is one after the other, with one engine."""
+    for item in items:
+        needs_engine = "engine_url" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path)))
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs a share of the tests for another one, which sees to what is before and after them."""
+    return hasattr(config, "workerinput")
 
 
 @pytest.fixture(scope="session")
