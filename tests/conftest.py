@@ -27,8 +27,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side with others runs a file at most; all that needs the engine is one after the other, with one engine."""
     for item in items:
-        needs_engine = "engine_url" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path)))
+        if item.get_closest_marker("xdist_group") is None:
+            needs_engine = "engine_url" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("engine" if needs_engine else str(item.path)))
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -26,7 +26,7 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE, push_image
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]
 
 TEST_LABEL = "tagboat.test"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
