@@ -192,6 +192,7 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
         pattern=parse_tag_pattern("semver:^1.2 || >=3.0.0-rc.1"),
         position=-3,
         auto_deploy=False,
+        allow_downgrade=True,
         max_instances=4,
         env={"B": ""},
         domains=("a.example.com", "b.example.com"),

@@ -23,13 +23,17 @@ class PolledTag(Answer):
 
 
 class PollOutcome(Answer):
-    """What one poll came to; `deploys` are ids. `tags` has every tag that was news, those that were deployed last."""
+    """What one poll came to; `deploys` are ids. `tags` has every tag that was news, those that were deployed last.
+
+    `complaint` is what the registry kept from the poll, such as one tag of many; without any news it is the `error` too.
+    """
 
     first_poll: bool
     new_tags: list[str]
     deploys: list[str]
     tags: list[PolledTag]
     error: str | None
+    complaint: str | None
 
 
 class TagNews(Answer):

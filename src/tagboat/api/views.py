@@ -57,6 +57,7 @@ class Views:
             tag_pattern=stage.pattern.text,
             position=stage.position,
             auto_deploy=stage.auto_deploy,
+            allow_downgrade=stage.allow_downgrade,
             max_instances=stage.max_instances,
             env=stage.env,
             domains=list(stage.domains),

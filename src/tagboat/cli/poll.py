@@ -32,12 +32,13 @@ def _poll(client: Client, project: Answer) -> Answer:
     try:
         report = client.post(f"/api/projects/{project['id']}/poll", timeout_s=LONG_TIMEOUT_S)
     except TagboatError as error:
-        report = Answer(first_poll=False, new_tags=[], deploys=[], tags=[], error=str(error))
+        report = Answer(first_poll=False, new_tags=[], deploys=[], tags=[], error=str(error), complaint=None)
     return Answer(project=project["name"], **report)
 
 
 def _row(report: Answer) -> tuple[object, ...]:
-    note = "first poll: tags are recorded, nothing is deployed" if report["first_poll"] else ""
+    first = "first poll: tags are recorded, nothing is deployed" if report["first_poll"] else ""
+    note = "; ".join(filter(None, (first, report["complaint"])))
     return (
         report["project"],
         _some(report["new_tags"]),

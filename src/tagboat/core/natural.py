@@ -57,7 +57,7 @@ class _Part:
 _HASH = _Part(is_hash=True)
 
 
-class Names:
+class NaturalNames:
     """Compares tags by their names. `tags` are all those in question: among hashes, digits alone are a hash too."""
 
     def __init__(self, tags: Iterable[str]) -> None:

@@ -7,19 +7,21 @@
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
-from tagboat.core.natural import Names, natural_key
-from tagboat.core.semver import Version, VersionRange, parse_version
+from tagboat.core.natural import NaturalNames, natural_key
+from tagboat.core.semver import Version, parse_version
 from tagboat.core.tags import TagPattern
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Builds made to be reproducible stamp their images with the year 1, with 1970 or with 1980, which says nothing."""
 _LATEST_AHEAD = timedelta(days=1)
+
+FOUND_LATER = "was found later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,29 @@ class Candidate:
     found: float = 0.0
 
 
+class Names:
+    """Tells which of `tags` are higher versions than others, in a stage with that `pattern`, as far as their names say."""
+
+    def __init__(self, pattern: TagPattern, tags: Iterable[str]) -> None:
+        self._by_semver = pattern.by_semver
+        self._natural = NaturalNames(tags)
+
+    def compare(self, one: str, other: str) -> int | None:
+        """Above 0 where `one` is the higher version, below where `other` is, 0 for the same; None where names do not tell."""
+        mine, theirs = self._version(one), self._version(other)
+        if mine and theirs:
+            return (mine > theirs) - (mine < theirs)
+        return self._natural.compare(one, other)
+
+    def place(self, tag: str) -> tuple[object, Any]:
+        """A family and a number: of two tags of one family, the one with the greater number is the higher version."""
+        version = self._version(tag)
+        return ("", version) if version else (self._natural.family(tag), self._natural.head(tag))
+
+    def _version(self, tag: str) -> Version | None:
+        return parse_version(tag) if self._by_semver else None
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """The order of `candidates`, whose tags differ, in a stage with that `pattern`, as seen at the time `now` (UTC)."""
@@ -45,7 +70,7 @@ class Order:
     _names: Names = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_names", Names(candidate.tag for candidate in self.candidates))
+        object.__setattr__(self, "_names", Names(self.pattern, [candidate.tag for candidate in self.candidates]))
 
     def contenders(self, count: int) -> list[Candidate]:
         """Those that may be among the `count` newest, as far as the beginnings of their names tell; in any order.
@@ -54,10 +79,7 @@ class Order:
         """
         families: defaultdict[object, defaultdict[object, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
         for candidate in self.candidates:
-            version = self._version(candidate.tag)
-            family, head = (
-                ("semver", version) if version else (self._names.family(candidate.tag), self._names.head(candidate.tag))
-            )
+            family, head = self._names.place(candidate.tag)
             families[family][head].append(candidate)
         return [one for heads in families.values() for one in _highest(heads, count)]
 
@@ -80,9 +102,6 @@ class Order:
 
     def by_name(self, one: str, other: str) -> int | None:
         """Above 0 where `one` is the higher version, below where `other` is, 0 for the same; None where names do not tell."""
-        mine, theirs = self._version(one), self._version(other)
-        if mine and theirs:
-            return (mine > theirs) - (mine < theirs)
         return self._names.compare(one, other)
 
     def rule(self, one: Candidate, other: Candidate) -> str:
@@ -94,7 +113,7 @@ class Order:
         if built[0] and built[1] and built[0] != built[1]:
             return "was built later" if built[0] > built[1] else "is newer"
         if one.found != other.found:
-            return "was found later" if one.found > other.found else "is newer"
+            return FOUND_LATER if one.found > other.found else "is newer"
         if natural_key(one.tag) > natural_key(other.tag):
             return "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
         return "is newer"
@@ -116,9 +135,6 @@ class Order:
                 loser, winner = (other, one) if verdict > 0 else (one, other)
                 beaten[loser].add(winner)
         return beaten
-
-    def _version(self, tag: str) -> Version | None:
-        return parse_version(tag) if isinstance(self.pattern.matcher, VersionRange) else None
 
     def _built(self, candidate: Candidate) -> datetime | None:
         """When its image was built, if that can be true: after the year 2000, and before tomorrow."""

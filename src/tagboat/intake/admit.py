@@ -6,11 +6,21 @@ from datetime import datetime
 
 from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import (
+    Decision,
+    decide,
+    goes_by_version,
+    merged_reason,
+    normal_tag,
+    refuses,
+    unless_lower,
+    unless_taken_back,
+)
 from tagboat.core.deploy import Trigger
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, Source, Verdict
+from tagboat.core.serving import serving_in
 from tagboat.intake.autocreate import make_project
 from tagboat.intake.receipt import Named, PushResult
 
@@ -36,6 +46,8 @@ class Admission:
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
         push = as_stored(push, registry_kind(self.tx, project))
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
+        if decision.stage and goes_by_version(decision):
+            decision = unless_lower(decision, push.image.tag, serving_in(self.tx, decision.stage.id))
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
         return PushResult(

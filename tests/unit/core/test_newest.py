@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import islice, permutations
+from itertools import islice, pairwise, permutations
 from time import monotonic
 
 import pytest
@@ -177,7 +177,7 @@ def test_the_higher_version_is_newer_however_they_are_listed_and_whenever_they_w
         for listed in islice(permutations(candidates), 24):
             assert chosen(pattern, listed) == [ordered[-1]]
             assert chosen(pattern, listed, len(ordered)) == ordered[::-1]
-    for older, newer in zip(undated, undated[1:], strict=False):
+    for older, newer in pairwise(undated):
         assert order.rule(newer, older) == "is the higher version"
         assert order.rule(older, newer) == "is newer"
 
