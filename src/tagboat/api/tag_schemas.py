@@ -25,7 +25,8 @@ class PolledTag(Answer):
 class PollOutcome(Answer):
     """What one poll came to; `deploys` are ids. `tags` has every tag that was news, those that were deployed last.
 
-    `complaint` is what the registry kept from the poll, such as one tag of many; without any news it is the `error` too.
+    `error` is also what the registry kept from the poll, such as one tag of many, where there was no news besides; else that
+    is on the project only.
     """
 
     first_poll: bool
@@ -33,7 +34,6 @@ class PollOutcome(Answer):
     deploys: list[str]
     tags: list[PolledTag]
     error: str | None
-    complaint: str | None
 
 
 class TagNews(Answer):

@@ -37,7 +37,6 @@ def poll_view(report: PollReport) -> PollOutcome:
         deploys=list(report.deploys),
         tags=[_polled_view(tag) for tag in report.tags],
         error=report.error,
-        complaint=report.complaint,
     )
 
 

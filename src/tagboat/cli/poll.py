@@ -32,13 +32,12 @@ def _poll(client: Client, project: Answer) -> Answer:
     try:
         report = client.post(f"/api/projects/{project['id']}/poll", timeout_s=LONG_TIMEOUT_S)
     except TagboatError as error:
-        report = Answer(first_poll=False, new_tags=[], deploys=[], tags=[], error=str(error), complaint=None)
+        report = Answer(first_poll=False, new_tags=[], deploys=[], tags=[], error=str(error))
     return Answer(project=project["name"], **report)
 
 
 def _row(report: Answer) -> tuple[object, ...]:
-    first = "first poll: tags are recorded, nothing is deployed" if report["first_poll"] else ""
-    note = "; ".join(filter(None, (first, report["complaint"])))
+    note = "first poll: tags are recorded, nothing is deployed" if report["first_poll"] else ""
     return (
         report["project"],
         _some(report["new_tags"]),

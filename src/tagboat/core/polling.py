@@ -53,8 +53,8 @@ class TagReport:
 class PollReport:
     """What one poll of a project came to. `deploys` are ids; on an `error` all lists are empty.
 
-    `tags` has every tag that was news, those that were deployed last. `complaint` is what the registry kept from the poll,
-    such as one tag of many; where there was no news besides, it is the `error` too.
+    `tags` has every tag that was news, those that were deployed last. `error` is also what the registry kept from the poll,
+    such as one tag of many, where there was no news besides.
     """
 
     first_poll: bool
@@ -62,4 +62,3 @@ class PollReport:
     deploys: tuple[str, ...] = ()
     tags: tuple[TagReport, ...] = ()
     error: str | None = None
-    complaint: str | None = None

@@ -25,10 +25,11 @@ from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
+from tagboat.registry.catching_up import CatchingUp
 from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.found import Found, find
 from tagboat.registry.rest import Rests
-from tagboat.registry.rounds import Note, Round, spacing
+from tagboat.registry.rounds import SHARE, Note, Round, spacing
 from tagboat.registry.situation import Situation, projects_of_hosts, read_situation
 from tagboat.registry.timetable import Timetable
 
@@ -77,6 +78,7 @@ class Poller:
         self._holder = holder
         self._tally = tally
         self._timetable = Timetable(store, clock, self._claim)
+        self._catching_up = CatchingUp(store, clock, self._claim, self._poll_some)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._backoffs: dict[str, RegistryBackoff] = {}
         self._rests = Rests(store)
@@ -96,8 +98,9 @@ class Poller:
         await self._timetable.settle()
 
     async def run(self) -> None:
-        """Poll every project whenever the schedule says so, until cancelled."""
+        """Poll every project whenever the schedule says so, and sooner what is to be caught up with, until cancelled."""
         async with asyncio.TaskGroup() as rounds:
+            rounds.create_task(self._catching_up.run(rounds))
             while True:
                 await self._timetable.wait()
                 try:
@@ -148,18 +151,27 @@ class Poller:
     async def _poll_host(self, host: str) -> None:
         try:
             while (plan := self._due.pop(host, None)) is not None:
-                await self._round(plan)
+                self._passed_over[host] = await self._round(plan)
         finally:
             self._busy.discard(host)
 
-    async def _round(self, plan: _Plan) -> None:
+    async def _poll_some(self, host: str, project_ids: Sequence[str], over_s: float) -> None:
+        """Poll these projects of a host, beside what the schedule has polled there; spread over so many seconds at most."""
+        self._rests.listen()
+        self._sizes.setdefault(host, len(project_ids))
+        await self._round(_Plan(host, project_ids, spacing(len(project_ids), over_s / SHARE)))
+
+    async def _round(self, plan: _Plan) -> frozenset[str]:
+        """Poll them, and return the ids of those that were passed over."""
         subject = Round(
             plan.host, self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due, self._keep_turn
         )
+        passed_over: frozenset[str] = frozenset()
         try:
-            self._passed_over[plan.host] = await subject.run(plan.project_ids, plan.spacing_s)
+            passed_over = await subject.run(plan.project_ids, plan.spacing_s)
         except* StoreUnavailableError as errors:
             log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
+        return passed_over
 
     async def _poll(self, project: Project) -> PollReport:
         """Poll a project now."""
@@ -222,7 +234,7 @@ class Poller:
         _tell(situation, found)
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
         host = situation.project.image.host
-        if report.error is None or report.complaint:  # the registry answers
+        if report.error in {None, found.complaint}:  # the registry answers
             self._failing.pop(host, None)
             self._backoffs[host] = RegistryBackoff(host=host)
         if report.tags:
@@ -249,7 +261,6 @@ class Poller:
             deploys=tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy),
             tags=tags,
             error=None if tags else found.complaint,
-            complaint=found.complaint,
         )
 
     def _is_outage(self, project: Project, error: RegistryError) -> bool:

@@ -129,8 +129,8 @@ def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str
             ("blue", "green"),
             Looked({"blue": NEWER}),
             (
-                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell which "
-                "is newer, and the stage dev takes one"
+                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell "
+                "which is newer, and the stage dev takes one"
             ),
             "tag green matches * and is the newest of 2 found",
         ),
