@@ -90,10 +90,9 @@ class _Choice:
     chosen: Sequence[Candidate]
 
 
-def watched(stages: Sequence[Stage], live: Sequence[Instance]) -> list[str]:
-    """The tags whose digest is looked up: those that are live, and those that a pattern names outright."""
-    named = (stage.pattern.literal for stage in stages)
-    return list(dict.fromkeys([*(instance.tag for instance in live), *filter(None, named)]))
+def watched(named: Sequence[str], live: Sequence[Instance]) -> list[str]:
+    """The tags whose digest is looked up, each once: those that are live, and those that are `named` outright by a pattern."""
+    return list(dict.fromkeys([*(instance.tag for instance in live), *named]))
 
 
 def recorded_digest(tag: str, known: Mapping[str, KnownTag], live: Sequence[Instance]) -> str | None:

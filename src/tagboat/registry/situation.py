@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sys import intern
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest
 from tagboat.core.poll import watched
@@ -43,9 +44,16 @@ class Situation:
     @property
     def watched(self) -> list[str]:
         """The tags whose digest is looked up (see core.poll.watched)."""
-        if self.rest is None:
-            return watched(self.stages, self.live)
-        return list(dict.fromkeys([*(instance.tag for instance in self.live), *self.rest.named]))
+        kind = self.registry.kind if self.registry else None
+        # On a Gitea, which has tags in lower case, no pattern can mean what it names in another.
+        return [tag for tag in watched(self._named, self.live) if normal_tag(tag, kind) == tag]
+
+    @property
+    def _named(self) -> Sequence[str]:
+        """The tags that patterns name outright."""
+        if self.rest is not None:
+            return self.rest.named
+        return tuple(intern(stage.pattern.literal) for stage in self.stages if stage.pattern.literal)
 
     def is_news(self, found: Sequence[str], digests: Mapping[str, Digest], *, whole: bool) -> bool:
         """Whether anything is to be recorded of what the registry says, beyond the time at which it said it.
@@ -61,8 +69,7 @@ class Situation:
 
     def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> Rest:
         """What to remember of it when there was no news."""
-        named = self.rest.named if self.rest else tuple(intern(s.pattern.literal) for s in self.stages if s.pattern.literal)
-        return Rest(seen_in(listed, digests, self.live), named)
+        return Rest(seen_in(listed, digests, self.live), tuple(self._named))
 
 
 @dataclass(frozen=True, slots=True)
