@@ -31,6 +31,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
 from tagboat.store import SqlStore, open_store
@@ -60,6 +61,8 @@ class Tags:
     refusals: dict[str, RegistryError] = field(default_factory=dict)
     """What it answers to questions about single tags, listed or not."""
     digests: dict[str, str] = field(default_factory=dict)
+    built: dict[str, datetime] = field(default_factory=dict)
+    on_inspected: Callable[[], Awaitable[None]] | None = None
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
         self.asked += 1
@@ -79,9 +82,11 @@ class Tags:
         return Digest("sha256:" + self.digests[tag] * 64) if tag in self.digests else self.digest
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
+        if self.on_inspected:
+            await self.on_inspected()
         if image.tag in self.refusals:
             raise self.refusals[image.tag]
-        return ImageInfo()
+        return ImageInfo(created=self.built.get(image.tag))
 
 
 @dataclass
@@ -666,3 +671,37 @@ async def test_a_stage_that_allows_it_goes_back(store: SqlStore) -> None:
     tags.tags = ["v1", "v2"]
     await subject.poll_now("p0")
     assert await queued(store) == ["v1"]
+
+
+async def test_what_a_webhook_brings_while_images_are_looked_at_is_compared_too(store: SqlStore) -> None:
+    await staged(store)
+    tags = Tags(["aaa"])
+    tags.built = {"new": NOW + timedelta(hours=1), "lost": NOW}
+    subject = poller(store, tags, Clock(NOW + timedelta(days=1)))
+    await subject.poll_now("p0")
+    tags.tags += ["lost", "new"]
+
+    async def webhook() -> None:
+        tags.on_inspected = None
+        await make_live(store, "new")
+
+    tags.tags.remove("new")
+    tags.on_inspected = webhook
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.deploys) == (("lost",), ())
+    assert "but new, which is live, was built later" in report.tags[0].verdict.reason
+
+
+@pytest.mark.parametrize(("new", "deployed"), [(["v2"], ["v2"]), (["ab", "cd"], [])])
+async def test_a_budget_that_is_spent_delays_only_what_must_be_looked_at(
+    store: SqlStore, new: list[str], deployed: list[str]
+) -> None:
+    await staged(store)
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Ticking())
+    await cycle(subject)
+    tags.tags += new
+    tags.refusals = dict.fromkeys(new, BudgetSpentError("half is spent"))
+    await cycle(subject)
+    assert await queued(store) == deployed
+    assert ("half is spent" in await complaint(store)) is not bool(deployed)

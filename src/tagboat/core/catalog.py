@@ -140,9 +140,9 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: Verdict) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A push that was not deployed because its stage was held, or its digest had been taken back there. `digest` as for a tag.
+    """A push that was not deployed: its stage was held, its digest had been taken back there, or it is too low a version.
 
-    It is deployed when the stage is released, one that was taken back only if that is asked for.
+    It is deployed when the stage is released; in the latter two cases only if that is asked for. `digest` as for a tag.
     """
 
     stage_id: str

@@ -59,6 +59,14 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be looked at: tags that are news, and what a stage has. `to_choose` is whether the choice depends on it."""
+
+    images: Sequence[Serving | str]
+    to_choose: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A tag that is news, and what to do about it: `recorded` where it is made known and no more."""
 
@@ -123,21 +131,21 @@ def to_look_at(
     looked: Looked,
     serving: Mapping[str, Sequence[Serving]],
     now: datetime,
-) -> list[Serving | str]:
+) -> Wanted:
     """What must be looked at before `judge` can tell; again after each look, until there is nothing more.
 
     These are the tags that names alone do not put in order, and those that are to be deployed: are they images? `serving` is
     what each stage has, by its id; of that, only what the others are compared with.
     """
-    wanted: dict[str, Serving | str] = {}
+    to_choose: dict[str, Serving | str] = {}
+    to_deploy: dict[str, Serving | str] = {}
     for lane in _lanes({tag: decide(project, stages, tag) for tag in news.tags}, serving):
         choice = _choice(lane, looked, now)
         for candidate in choice.order.undecided(lane.stage.max_instances):
-            wanted[candidate.tag] = choice.standing.get(candidate.tag, candidate.tag)
-        for candidate in choice.chosen:
-            if candidate.tag in lane.due:
-                wanted[candidate.tag] = candidate.tag
-    return [one for tag, one in wanted.items() if tag not in looked.seen]
+            to_choose[candidate.tag] = choice.standing.get(candidate.tag, candidate.tag)
+        to_deploy |= {candidate.tag: candidate.tag for candidate in choice.chosen if candidate.tag in lane.due}
+    images = [one for tag, one in (to_deploy | to_choose).items() if tag not in looked.seen]
+    return Wanted(images, to_choose=not to_choose.keys() <= looked.seen)
 
 
 def judge(

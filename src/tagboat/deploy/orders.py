@@ -152,10 +152,10 @@ class Orders:
         digest = parse_digest(offer.digest) if offer.digest else None
         if unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome is Outcome.QUEUED:
             return True
-        if including and digest is not None:
-            tx.delete_taken_back(stage.id, digest)
-        else:
+        if not including:
             tx.add_offer(offer)
+        elif digest is not None:
+            tx.delete_taken_back(stage.id, digest)
         return including
 
     def _deploy_offer(self, tx: Tx, stage: Stage, offer: Offer) -> Queued:

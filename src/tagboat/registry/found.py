@@ -21,6 +21,7 @@ from tagboat.core.errors import (
 from tagboat.core.image import Digest, ImageRef
 from tagboat.core.poll import MOST_COMPARED, Looked, find_news, to_look_at
 from tagboat.core.serving import Serving
+from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.situation import Situation
 
 MOST_LOOKED_AT = 2 * MOST_COMPARED
@@ -103,18 +104,31 @@ async def _digests(
 async def _look_at_news(situation: Situation, tags: Sequence[str], digests: Mapping[str, Digest], now: datetime) -> Looked:
     news = find_news(tags, digests, situation.known, situation.live)
     looked = Looked()
-    while wanted := to_look_at(situation.project, situation.stages, news, looked, situation.serving, now):
+    while True:
+        wanted = to_look_at(situation.project, situation.stages, news, looked, situation.serving, now)
+        if not wanted.images:
+            return looked
         if len(looked.seen) >= MOST_LOOKED_AT:
-            late = {one: f"{situation.project.image}:{one} was not looked at: there are too many" for one in map(_tag, wanted)}
+            image = situation.project.image
+            late = {tag: f"{image}:{tag} was not looked at: there are too many" for tag in map(_tag, wanted.images)}
             return looked.and_then(Looked(refused=late))
-        for at in range(0, len(wanted), _AT_A_TIME):
-            sights = await asyncio.gather(*(_look_at(situation, one) for one in wanted[at : at + _AT_A_TIME]))
-            for sight in sights:
-                looked = looked.and_then(sight)
+        try:
+            looked = looked.and_then(await _look_at(situation, wanted.images))
+        except BudgetSpentError:
+            if wanted.to_choose:
+                raise
+            return looked  # what is to be deployed is known by name, and its deploy will tell whether it is an image
+
+
+async def _look_at(situation: Situation, wanted: Sequence[Serving | str]) -> Looked:
+    looked = Looked()
+    for at in range(0, len(wanted), _AT_A_TIME):
+        for sight in await asyncio.gather(*(_look_at_one(situation, one) for one in wanted[at : at + _AT_A_TIME])):
+            looked = looked.and_then(sight)
     return looked
 
 
-async def _look_at(situation: Situation, wanted: Serving | str) -> Looked:
+async def _look_at_one(situation: Situation, wanted: Serving | str) -> Looked:
     tag, image = _tag(wanted), situation.project.image
     ref = ImageRef(image, tag)
     if isinstance(wanted, Serving):

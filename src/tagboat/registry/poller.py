@@ -19,7 +19,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageRef
-from tagboat.core.poll import Looked, News, find_news, judge
+from tagboat.core.poll import Looked, News, find_news, judge, to_look_at
 from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Push, Source
@@ -27,7 +27,7 @@ from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
 from tagboat.registry.catching_up import CatchingUp
 from tagboat.registry.failures import BudgetSpentError
-from tagboat.registry.found import Found, find
+from tagboat.registry.found import MOST_LOOKED_AT, Found, find
 from tagboat.registry.rest import Rests
 from tagboat.registry.rounds import SHARE, Note, Round, spacing
 from tagboat.registry.situation import Situation, projects_of_hosts, read_situation
@@ -233,6 +233,8 @@ class Poller:
             return await self._failed(situation.project, found)
         _tell(situation, found)
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
+        if report is None:  # a push came meanwhile, with which what was found must be compared
+            return await self._settle(situation, await self._find(await self._read_whole(situation)))
         host = situation.project.image.host
         if report.error in {None, found.complaint}:  # the registry answers
             self._failing.pop(host, None)
@@ -242,8 +244,11 @@ class Poller:
             log.info("polled", action="poll", project=situation.project.name, news=len(report.tags), tags=told)
         return report
 
-    def _admit(self, tx: Tx, asked: Project, found: Found) -> PollReport:
-        """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
+    def _admit(self, tx: Tx, asked: Project, found: Found) -> PollReport | None:
+        """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile.
+
+        None, and nothing is done, where more must be looked at for that.
+        """
         situation = read_situation(tx, asked.id, self._tags)
         first = not situation.state.first_done and found.whole
         if situation.project.image != asked.image:  # whose first poll is still to come
@@ -252,6 +257,8 @@ class Poller:
         digests = {tag: found.digests[tag] for tag in situation.watched if tag in found.digests}
         news = find_news(found.tags, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
+        if not first and _must_look_again(situation, news, found.looked, admission.now):
+            return None
         tags = _carry_out(admission, situation, news, digests, found.looked, first=first)
         tx.put_poll_state(_state_after(situation.state, found, admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
@@ -293,6 +300,11 @@ class Poller:
         if backoff is not None:
             self._backoffs[host] = backoff
         return report
+
+
+def _must_look_again(situation: Situation, news: News, looked: Looked, now: datetime) -> bool:
+    wanted = to_look_at(situation.project, situation.stages, news, looked, situation.serving, now)
+    return wanted.to_choose and len(looked.seen) < MOST_LOOKED_AT
 
 
 def _state_after(before: PollState, found: Found, now: datetime) -> PollState:

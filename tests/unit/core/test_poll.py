@@ -11,7 +11,7 @@ from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Candidate, Order
-from tagboat.core.poll import MOST_COMPARED, Looked, News, find_news, judge, to_look_at, watched
+from tagboat.core.poll import MOST_COMPARED, Looked, News, Wanted, find_news, judge, to_look_at, watched
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
@@ -225,12 +225,12 @@ def test_a_changed_digest_and_a_new_tag_compete() -> None:
 def test_images_are_looked_at_where_the_tags_do_not_tell_and_before_they_are_deployed(
     tags: tuple[str, ...], stages: list[Stage], asked: list[str]
 ) -> None:
-    assert sorted(map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW))) == sorted(asked)
+    assert sorted(map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)) == sorted(asked)
 
 
 def test_what_is_chosen_instead_of_what_is_not_an_image_is_looked_at_too() -> None:
-    looked, asked = NOTHING, []
-    while wanted := to_look_at(PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW):
+    looked, asked = NOTHING, list[Serving | str]()
+    while wanted := to_look_at(PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW).images:
         asked += wanted
         (tag,) = wanted
         looked = looked.and_then(Looked(others={"1.2.0": "a chart"} if tag == "1.2.0" else {}, seen=frozenset({str(tag)})))
@@ -281,9 +281,13 @@ def test_a_poll_never_goes_back(
 
 def test_what_is_live_is_looked_at_where_names_do_not_tell() -> None:
     there = Serving("cd", live=True, digest=ONE)
-    assert to_look_at(PROJECT, [DEV], fresh("ab"), NOTHING, {"dev": [there]}, NOW) == [there, "ab"]
-    assert to_look_at(PROJECT, [DEV], fresh("v2"), NOTHING, {"dev": [Serving("v1", live=True)]}, NOW) == ["v2"]
-    assert to_look_at(PROJECT, [DEV], fresh("v1"), NOTHING, {"dev": [Serving("v2", live=True)]}, NOW) == []
+    rows: list[tuple[str, Serving, list[Serving | str], bool]] = [
+        ("ab", there, ["ab", there], True),
+        ("v2", Serving("v1", live=True), ["v2"], False),
+        ("v1", Serving("v2", live=True), [], False),
+    ]
+    for new, has, images, to_choose in rows:
+        assert to_look_at(PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW) == Wanted(images, to_choose=to_choose)
 
 
 def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None:
@@ -300,7 +304,7 @@ def test_a_moved_tag_is_not_held_against_itself() -> None:
 
 def test_of_very_many_whose_names_do_not_tell_some_are_compared_and_the_reason_says_so() -> None:
     tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MOST_COMPARED + 50)]
-    assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)) == MOST_COMPARED
+    assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images) == MOST_COMPARED
     said = [reason for outcome, reason in told(fresh(*tags), DEV).values()]
     assert sum(f"only the {MOST_COMPARED} that sort last are compared" in reason for reason in said) == 50
 
