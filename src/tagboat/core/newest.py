@@ -8,7 +8,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -60,17 +60,23 @@ class Names:
         return parse_version(tag) if self._by_semver else None
 
 
-@dataclass(frozen=True, slots=True)
 class Order:
-    """The order of `candidates`, whose tags differ, in a stage with that `pattern`, as seen at the time `now` (UTC)."""
+    """The order of `candidates`, whose tags differ, in a stage with that `pattern`, as seen at the time `now` (UTC).
 
-    pattern: TagPattern
-    candidates: Sequence[Candidate]
-    now: datetime
-    _names: Names = field(init=False, repr=False, compare=False)
+    `names` are those of more tags than these, where what they are can be told from the others.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_names", Names(self.pattern, [candidate.tag for candidate in self.candidates]))
+    def __init__(
+        self, pattern: TagPattern, candidates: Sequence[Candidate], now: datetime, names: Names | None = None
+    ) -> None:
+        self.candidates = candidates
+        self._pattern = pattern
+        self._now = now
+        self._names = names or Names(pattern, [candidate.tag for candidate in candidates])
+
+    def only(self, candidates: Sequence[Candidate]) -> "Order":
+        """That of some of them."""
+        return Order(self._pattern, candidates, self._now, self._names)
 
     def contenders(self, count: int) -> list[Candidate]:
         """Those that may be among the `count` newest, as far as the beginnings of their names tell; in any order.
@@ -105,7 +111,10 @@ class Order:
         return self._names.compare(one, other)
 
     def rule(self, one: Candidate, other: Candidate) -> str:
-        """The rule that puts `one` before `other`, in words that follow `one`; where it is only by way of others, none."""
+        """The rule that puts `one` before `other`, in words that follow `one`; where it is only by way of others, none.
+
+        Both may be other than the candidates, if `names` has them.
+        """
         by_name = self.by_name(one.tag, other.tag)
         if by_name:
             return "is the higher version" if by_name > 0 else "is newer"
@@ -142,7 +151,7 @@ class Order:
         if created is None:
             return None
         aware = created if created.tzinfo else created.replace(tzinfo=UTC)
-        return aware if _EARLIEST <= aware <= self.now + _LATEST_AHEAD else None
+        return aware if _EARLIEST <= aware <= self._now + _LATEST_AHEAD else None
 
 
 def _highest(heads: Mapping[Any, Sequence[Candidate]], count: int) -> list[Candidate]:

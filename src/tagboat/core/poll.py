@@ -3,19 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.decision import Decision, decide, match_words
 from tagboat.core.deploy import Instance
 from tagboat.core.image import Digest
 from tagboat.core.natural import natural_key
-from tagboat.core.newest import FOUND_LATER, Candidate, Order
+from tagboat.core.newest import FOUND_LATER, Candidate, Names, Order
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
 
 MOST_COMPARED = 200
 """New tags of one stage that are looked at where their names do not put them in order."""
+_OLDER = 100
 _BEFORE, _NOW = 0.0, 1.0
 """When a tag was found: before this poll, or by it."""
 _FIRST = "the first poll of an image records its tags and deploys none"
@@ -24,10 +26,14 @@ _FIRST_CHANGED = "the first poll of an image deploys none, and leaves it to the 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Of one poll: tags never seen before, in the order found, and known ones whose digest changed."""
+    """Of one poll: tags never seen before, in the order found, and known ones whose digest changed.
+
+    `older` are some of the known tags: among commits, one that happens to have no letters is told by the others.
+    """
 
     fresh: tuple[str, ...]
     changed: tuple[tuple[str, Digest], ...]
+    older: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -81,6 +87,7 @@ class _Lane:
 
     stage: Stage
     serving: Sequence[Serving]
+    older: Sequence[str]
     due: dict[str, Decision] = field(default_factory=dict)
 
 
@@ -121,7 +128,7 @@ def find_news(
         for tag, digest in digests.items()
         if tag in known and recorded_digest(tag, known, live) not in {None, digest}
     )
-    return News(fresh, changed)
+    return News(fresh, changed, tuple(islice(known, _OLDER)))
 
 
 def to_look_at(
@@ -139,7 +146,7 @@ def to_look_at(
     """
     to_choose: dict[str, Serving | str] = {}
     to_deploy: dict[str, Serving | str] = {}
-    for lane in _lanes({tag: decide(project, stages, tag) for tag in news.tags}, serving):
+    for lane in _lanes({tag: decide(project, stages, tag) for tag in news.tags}, news, serving):
         choice = _choice(lane, looked, now)
         for candidate in choice.order.undecided(lane.stage.max_instances):
             to_choose[candidate.tag] = choice.standing.get(candidate.tag, candidate.tag)
@@ -165,7 +172,7 @@ def judge(
     a held one these are what is kept for its release. A tag that the registry refuses is left for the next poll.
     """
     decisions = _first(news) if first else {tag: decide(project, stages, tag) for tag in news.tags}
-    for lane in _lanes(decisions, serving):
+    for lane in _lanes(decisions, news, serving):
         decisions = {tag: decision for tag, decision in decisions.items() if tag not in lane.due} | _choose(lane, looked, now)
     for tag, _ in news.changed:
         if tag in decisions:
@@ -188,12 +195,12 @@ def _changed(decision: Decision, tag: str, stages: Sequence[Stage], live: Sequen
     return replace(decision, reason=f"the digest of {tag}, which {cause}, has changed: {decision.reason}")
 
 
-def _lanes(decisions: Mapping[str, Decision], serving: Mapping[str, Sequence[Serving]]) -> list[_Lane]:
+def _lanes(decisions: Mapping[str, Decision], news: News, serving: Mapping[str, Sequence[Serving]]) -> list[_Lane]:
     lanes: dict[str, _Lane] = {}
     for tag, decision in decisions.items():
         stage = decision.stage
         if stage and (decision.outcome is Outcome.QUEUED or stage.held):
-            lanes.setdefault(stage.id, _Lane(stage, serving.get(stage.id, ()))).due[tag] = decision
+            lanes.setdefault(stage.id, _Lane(stage, serving.get(stage.id, ()), news.older)).due[tag] = decision
     return list(lanes.values())
 
 
@@ -203,10 +210,12 @@ def _choice(lane: _Lane, looked: Looked, now: datetime) -> _Choice:
     standing = {} if stage.allow_downgrade else {one.tag: one for one in lane.serving if one.tag not in images}
     there = [Candidate(tag, looked.created.get(tag), _BEFORE) for tag in standing]
     new = [Candidate(tag, looked.created.get(tag), _NOW) for tag in images]
-    competing = Order(stage.pattern, there + new, now).contenders(stage.max_instances)
+    names = Names(stage.pattern, [*standing, *images, *lane.older])
+    whole = Order(stage.pattern, there + new, now, names)
+    competing = whole.contenders(stage.max_instances)
     of_new = sorted((one for one in competing if one.tag not in standing), key=lambda one: natural_key(one.tag))
     compared = [one for one in competing if one.tag in standing] + of_new[-MOST_COMPARED:]
-    order = Order(stage.pattern, compared, now)
+    order = whole.only(compared)
     left_out = frozenset(one.tag for one in of_new[:-MOST_COMPARED])
     return _Choice(order, standing, left_out, order.first(stage.max_instances))
 
@@ -256,8 +265,7 @@ def _left(stage: Stage, choice: _Choice, looked: Looked, tag: str) -> str:
         )
     least = choice.chosen[-1]
     one = Candidate(tag, looked.created.get(tag), _NOW)
-    order = choice.order if one in choice.order.candidates else Order(stage.pattern, [least, one], choice.order.now)
-    rule = order.rule(least, one)
+    rule = choice.order.rule(least, one)
     if least.tag in choice.standing:
         state = choice.standing[least.tag].state
         return (

@@ -3,12 +3,14 @@
 import re
 
 from tagboat.core.catalog import RegistryKind
+from tagboat.core.errors import InvalidTagPatternError
 from tagboat.core.glob import Glob
 from tagboat.core.regex import Regex
-from tagboat.core.semver import VersionRange
+from tagboat.core.semver import VersionRange, parse_version_range
 from tagboat.core.tags import TagPattern
 
 _SIGNS_OF_A_REGEX = re.compile(r"^\^|\$$|\\[dws]|\.[*+]|[+()]")
+_AROUND = " \t\"'`"
 _LIST = re.compile(r"[,|\s]+")
 # A slash or the like that must be there: none may be optional, one of several or within a class.
 _REGEX_NEEDS = re.compile(r"[/:@,\s](?![?*{])")
@@ -33,11 +35,13 @@ def unmatchable(pattern: TagPattern, kind: RegistryKind | None) -> str | None:
 
 def _advice(text: str) -> str:  # noqa: PLR0911 - a sentence for each kind
     """What is wrong with a glob that is empty, and what to write instead."""
-    bare = text.strip()
+    bare = text.strip(_AROUND)
     if bare != text:
-        return f"a tag has no blanks; write {bare}"
-    if text.startswith("!"):
-        return f"a pattern cannot exclude; give {text[1:]} a stage with a lower position and auto_deploy off"
+        return f"a tag has no blanks and no quotes; write {bare or '*'}"
+    if _is_range(text):
+        return f"it looks like a range of versions; write semver:{text}"
+    if text.startswith("!") or "!(" in text:
+        return "a pattern cannot exclude; give what is to be left out a stage with a lower position and auto_deploy off"
     if "{" in text and "}" in text:
         return f"there are no braces; write regex:{_as_regex(text)}"
     if _SIGNS_OF_A_REGEX.search(text):
@@ -50,6 +54,14 @@ def _advice(text: str) -> str:  # noqa: PLR0911 - a sentence for each kind
     if "/" in text:
         return f"a tag has no slash, and CI systems put a dash there; write {text.replace('/', '-')}"
     return "a tag has at most 128 letters, digits and _ . - only, and begins with none of . and -"
+
+
+def _is_range(text: str) -> bool:
+    try:
+        parse_version_range(text)
+    except InvalidTagPatternError:
+        return False
+    return True
 
 
 def _as_regex(glob: str) -> str:

@@ -193,5 +193,6 @@ def _newest_offers(stage: Stage, offers: Sequence[Offer], now: datetime) -> list
     """As many of the newest `offers` as the stage takes, oldest first; the one that came last of those of one tag."""
     by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
     candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]
-    order = Order(stage.pattern, Order(stage.pattern, candidates, now).contenders(stage.max_instances), now)
-    return [by_tag[best.tag] for best in order.first(stage.max_instances)][::-1]
+    order = Order(stage.pattern, candidates, now)
+    newest = order.only(order.contenders(stage.max_instances)).first(stage.max_instances)
+    return [by_tag[best.tag] for best in newest][::-1]

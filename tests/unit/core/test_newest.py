@@ -26,7 +26,7 @@ def chosen(pattern: str, candidates: Sequence[Candidate], count: int = 1) -> lis
     """The newest by the rule; those that can be ruled out by the beginnings of names alone make no difference."""
     order = Order(parse_tag_pattern(pattern), candidates, NOW)
     found = order.first(count)
-    assert Order(parse_tag_pattern(pattern), order.contenders(count), NOW).first(count) == found
+    assert order.only(order.contenders(count)).first(count) == found
     return [candidate.tag for candidate in found]
 
 

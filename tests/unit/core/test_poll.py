@@ -302,6 +302,19 @@ def test_a_moved_tag_is_not_held_against_itself() -> None:
     assert said["main"] == ("queued", "the digest of main, which is live, has changed: tag main matches *")
 
 
+def test_a_commit_without_letters_is_told_by_the_tags_known_before() -> None:
+    alone, among = fresh("1111111"), News(("1111111",), (), ("9c1d2e3", "latest"))
+    there = {"dev": [Serving("9999999", live=True)]}
+    assert to_look_at(PROJECT, [DEV], alone, NOTHING, there, NOW).images == []
+    assert to_look_at(PROJECT, [DEV], among, NOTHING, there, NOW).to_choose
+
+
+def test_commits_that_happen_to_have_digits_only_are_commits_among_very_many() -> None:
+    tags = [f"{n * 17:07x}" for n in range(0x4000, 0x8000)]
+    wanted = to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)
+    assert (len(wanted.images), wanted.to_choose) == (MOST_COMPARED, True)
+
+
 def test_of_very_many_whose_names_do_not_tell_some_are_compared_and_the_reason_says_so() -> None:
     tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MOST_COMPARED + 50)]
     assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images) == MOST_COMPARED
