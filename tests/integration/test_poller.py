@@ -570,7 +570,7 @@ async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(store
     report = await subject.poll_now("p0")
     assert (report.new_tags, report.error) == (("main-2",), None)
     assert await queued(store) == ["main-2"]
-    assert "the tag is new, and looked at again by the next poll" in await complaint(store)
+    assert "it is looked at again by the next poll" in await complaint(store)
     await cycle(subject)
     assert await queued(store) == ["main-2"]
     tags.refusals.clear()
@@ -705,3 +705,12 @@ async def test_a_budget_that_is_spent_delays_only_what_must_be_looked_at(
     await cycle(subject)
     assert await queued(store) == deployed
     assert ("half is spent" in await complaint(store)) is not bool(deployed)
+
+
+async def test_a_live_tag_that_is_gone_from_the_registry_goes_on_serving_without_complaint(store: SqlStore) -> None:
+    await staged(store)
+    await make_live(store, "v1")
+    subject = poller(store, Tags([], refusals={"v1": reply(404)}), Clock())
+    for _ in range(2):
+        report = await subject.poll_now("p0")
+        assert (report.deploys, report.error) == ((), None)

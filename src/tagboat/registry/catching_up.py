@@ -31,10 +31,14 @@ log = structlog.get_logger("tagboat.poller")
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A project to be polled at `at` (seconds of the loop's clock), which has failed `tries` times."""
+    """A project to be polled at `at` (seconds of the loop's clock), which has failed `tries` times.
+
+    `heard_of` is whether that is for having been heard of: then any poll of it meanwhile will do.
+    """
 
     at: float
     tries: int = 0
+    heard_of: bool = False
 
 
 class CatchingUp:
@@ -70,13 +74,17 @@ class CatchingUp:
                     known = await self._store.read(known_projects)
                     self._due |= dict.fromkeys(known, _Due(now))
                     started = True
-                heard = await self._store.read(lambda reader: reader.unpolled_projects(_PAGE))
-                self._due |= {
-                    one: _Due(now + HEARD_FOR_S) for one in heard if one not in self._due | dict.fromkeys(self._at_work)
-                }
+                self._note(await self._store.read(lambda reader: reader.unpolled_projects(_PAGE)), now)
                 await self._begin(rounds, now)
             except StoreUnavailableError as error:
                 log.warning("not polled", action="poll", reason=str(error))
+
+    def _note(self, unpolled: Sequence[str], now: float) -> None:
+        """Have what was heard of wait for its turn, and forget what was polled in another way before that came."""
+        for project_id in [key for key, one in self._due.items() if one.heard_of and key not in unpolled]:
+            del self._due[project_id]
+        for project_id in set(unpolled) - self._due.keys() - self._at_work:
+            self._due[project_id] = _Due(now + HEARD_FOR_S, heard_of=True)
 
     async def _begin(self, rounds: asyncio.TaskGroup, now: float) -> None:
         due = {project_id: one for project_id, one in self._due.items() if one.at <= now}

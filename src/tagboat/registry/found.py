@@ -55,7 +55,7 @@ async def find(situation: Situation, read_whole: Callable[[Situation], Awaitable
     """
     listed, complaints = await _list(situation)
     refused: dict[str, str] = {}
-    digests = await _digests(situation, situation.watched, listed or (), refused)
+    digests = await _digests(situation, situation.watched, listed, refused)
     if listed is None and not digests:
         raise complaints[0]
     whole = listed is not None
@@ -66,9 +66,9 @@ async def find(situation: Situation, read_whole: Callable[[Situation], Awaitable
         return Found(is_news, tags, digests, Looked(), whole, _as_one([*told, *refused.values()]))
     situation = await read_whole(situation)
     missing = [tag for tag in situation.watched if tag not in digests and tag not in refused]
-    digests |= await _digests(situation, missing, tags, refused)
+    digests |= await _digests(situation, missing, listed, refused)
     looked = await _look_at_news(situation, tags, digests, now)
-    new = [f"{why}; the tag is new, and looked at again by the next poll" for why in looked.refused.values()]
+    new = [f"{why}; it is looked at again by the next poll" for why in looked.refused.values()]
     return Found(is_news, tags, digests, looked, whole, _as_one([*told, *refused.values(), *new]))
 
 
@@ -85,16 +85,15 @@ async def _list(situation: Situation) -> tuple[list[str] | None, list[RegistryEr
 
 
 async def _digests(
-    situation: Situation, tags: Sequence[str], listed: Sequence[str], refused: dict[str, str]
+    situation: Situation, tags: Sequence[str], listed: Sequence[str] | None, refused: dict[str, str]
 ) -> dict[str, Digest]:
-    """What `tags` point to. Those that are not given are put among the `refused`, unless nobody says that they exist."""
+    """What `tags` point to. Those that are not given are put among the `refused`, unless they are not `listed` either."""
     digests: dict[str, Digest] = {}
-    expected = {*listed, *(instance.tag for instance in situation.live)}
     for tag in tags:
         try:
             digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
         except RegistryNotFoundError as error:
-            if tag in expected:
+            if listed is not None and tag in listed:
                 refused[tag] = str(error)
         except _REFUSALS as error:
             refused[tag] = str(error)

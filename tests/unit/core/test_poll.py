@@ -310,7 +310,7 @@ def test_a_commit_without_letters_is_told_by_the_tags_known_before() -> None:
 
 
 def test_commits_that_happen_to_have_digits_only_are_commits_among_very_many() -> None:
-    tags = [f"{n * 17:07x}" for n in range(0x4000, 0x8000)]
+    tags = [f"{n * 17:07x}" for n in range(0x7000, 0x8000)]
     wanted = to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)
     assert (len(wanted.images), wanted.to_choose) == (MOST_COMPARED, True)
 
