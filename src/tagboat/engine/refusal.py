@@ -115,7 +115,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     (
         re.compile(r"unsupported media type", re.IGNORECASE),
         EngineError,
-        "{image} is not a container image but, say, a chart, an SBOM or a build's cache; push it elsewhere. The engine said: {said}",
+        "{image} is not a container image but, say, a chart or a build's cache; push it elsewhere. The engine said: {said}",
     ),
     (
         re.compile(r"error unmarshall?ing content|unable to decode token response|unexpected media type", re.IGNORECASE),
