@@ -122,12 +122,14 @@ async def test_an_image_just_heard_of_is_polled_once_and_one_made_by_hand_is_not
 
 
 async def test_an_image_just_heard_of_that_a_person_polls_needs_no_other_first_poll(store: SqlStore) -> None:
-    polls = Polls(store)
+    polls = Polls(store, mine=False)
     async with catching(polls):
         await settle()
         await store.write(partial(add, "heard", heard_by=Source.WEBHOOK))
-        await asyncio.sleep(catching_up.LOOK_EVERY_S)
+        await settle()
         await store.write(lambda tx: tx.put_poll_state(PollState(project_id="heard", first_done=True, last_at=NOW)))
+        await settle()
+        polls.mine = True
         await settle()
     assert polls.asked == []
 
