@@ -195,12 +195,14 @@ def _repository(number: int) -> str:
 
 @contextmanager
 def _filled(data_dir: Path, registry: DockerRegistry, digest: Digest, count: int) -> Iterator[_Poller]:
-    """A server with a project for each of `count` repositories, all polled before, which polls when told."""
+    """A server with a project for each of `count` repositories, all polled at its start, which polls when told."""
     data_dir.mkdir()
     asyncio.run(_fill_store(data_dir, registry.host, digest, count))
     with tagboat(data_dir) as server:
         said = json.loads((data_dir / SERVER_FILE).read_text())
-        yield _Poller(server, said["url"], said["token"])
+        poller = _Poller(server, said["url"], said["token"])
+        await_value(lambda: _since(poller, count), "the polls of the start", pause_s=1.0)
+        yield poller
 
 
 async def _fill_store(data_dir: Path, host: str, digest: Digest, count: int) -> None:

@@ -1,5 +1,6 @@
 """Polls of a real registry by the real process: what is news, what is not, and what happens when one of them goes away."""
 
+import json
 import shutil
 import signal
 import uuid
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from demo.sample_image import build_index, push
+from demo.sample_image import Image, build_index, push
+from tagboat.registry.manifests import OCI_INDEX, OCI_MANIFEST, digest_of
 from tests.acceptance.test_push_to_running import containers, publish
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.images import listens_late
@@ -115,7 +117,7 @@ def test_what_a_webhook_brought_is_not_deployed_again(server: Server, image: str
     push = server.push(f"{image}:v1")
     project = push["project"]["id"]
     server.ended(push["deploy"])
-    assert poll(server, project) == {**NOTHING, "first_poll": True}
+    assert {**poll(server, project), "first_poll": True} == {**NOTHING, "first_poll": True}  # it may have been polled by now
     publish(image, "v2", body="built once", cmd=listens_late(2))
     deploy = server.push(f"{image}:v2")["deploy"]
     assert poll(server, project) == NOTHING
@@ -270,8 +272,74 @@ def test_a_new_tag_that_is_no_image_hides_no_other(server: Server, image: str) -
     assert [fetch(instance["url"]) for instance in server.live()] == ["hello two"]
     for tag in ("b-cache", "y-cache"):
         push(host, repository, tag, build_index({}))
-    failed = server.ended(*poll(server, project)["deploys"])
-    assert (failed["tag"] in {"b-cache", "y-cache"}, failed["status"]) == (True, "failed")
+    assert poll(server, project) == {**NOTHING, "new_tags": ["b-cache", "y-cache"]}
+
+
+def artifact(config_type: str) -> Image:
+    """A manifest of something that is not an image, with a configuration of that media type."""
+    blob = b"{}"
+    config = {"mediaType": config_type, "digest": digest_of(blob), "size": len(blob)}
+    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+    return Image(json.dumps(manifest).encode(), {digest_of(blob): blob}, OCI_MANIFEST)
+
+
+def build_cache() -> Image:
+    """A build's cache as BuildKit exports it: an index of layers and of a configuration of its own."""
+    blobs: dict[str, bytes] = {digest_of(blob): blob for blob in (b"\x1f\x8b a layer", b"{}")}
+    kinds = ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.buildkit.cacheconfig.v0")
+    entries = [
+        {"mediaType": kind, "digest": digest, "size": len(blob)}
+        for kind, (digest, blob) in zip(kinds, blobs.items(), strict=True)
+    ]
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return Image(json.dumps(index).encode(), blobs, OCI_INDEX)
+
+
+def test_charts_and_caches_beside_an_image_do_not_take_its_place(server: Server, image: str) -> None:
+    publish(image, "main-1")
+    project = add_project(server, image, "*")
+    poll(server, project)
+    host, _, repository = image.partition("/")
+    push(host, repository, "main-9-chart", artifact("application/vnd.cncf.helm.config.v1+json"))
+    push(host, repository, "zcache", build_cache())
+    publish(image, "main-2")
+    report = poll(server, project)
+    assert (report["error"], poll_error(server, project)) == (None, None)
+    assert [server.ended(deploy)["tag"] for deploy in report["deploys"]] == ["main-2"]
+    push(host, f"{repository}-chart", "1.0.0", build_cache())
+    pushed = server.push(f"{image}-chart:1.0.0")
+    assert (pushed["outcome"], pushed["project"]) == ("refused", None)
+    assert "is not a container image" in pushed["reason"]
+
+
+def test_a_poll_makes_up_for_a_lost_call_without_going_back(server: Server, image: str) -> None:
+    publish(image, "v1.0.0")
+    project = add_project(server, image, "semver:>=1.0.0")
+    poll(server, project)
+    for tag in ("v1.0.1", "v1.0.2"):
+        publish(image, tag)
+    server.ended(server.push(f"{image}:v1.0.2")["deploy"])
+    status, report = server.call("POST", f"/api/projects/{project}/poll")
+    assert (status, report["new_tags"], report["deploys"]) == (200, ["v1.0.1"], [])
+    assert "but v1.0.2, which is live, is the higher version" in report["tags"][0]["reason"]
+    waiting = server.push(f"{image}:v1.0.1")
+    assert (waiting["outcome"], waiting["deploy"]) == ("waiting", None)
+    assert [instance["tag"] for instance in server.live()] == ["v1.0.2"]
+
+
+def test_what_was_pushed_while_the_server_was_stopped_is_live_soon_after_its_start(server: Server, image: str) -> None:
+    server.call("PATCH", "/api/settings", {"poll_schedule": "@every 24h"})
+    publish(image, "v3")
+    push_of_v3 = server.push(f"{image}:v3")
+    server.ended(push_of_v3["deploy"])
+    project = f"/api/projects/{push_of_v3['project']['id']}"
+    server.until(lambda: bool(server.call("GET", project)[1]["poll"]["last_at"]), "the first poll", seconds=15)
+    server.terminate()
+    publish(image, "v9", body="hello v9")
+    server.start()
+    server.until(lambda: [one["tag"] for one in server.live()] == ["v9"], "v9 to be live", seconds=60)
+    deploy = server.items("/api/deploys")[0]
+    assert (deploy["tag"], deploy["trigger"]) == ("v9", "poll")
 
 
 def test_a_live_tag_that_the_registry_lists_but_lost_hides_no_other(server: Server, mortal: DockerRegistry) -> None:

@@ -192,6 +192,7 @@ async def test_a_stage_comes_back_as_it_was(store: SqlStore) -> None:
         pattern=parse_tag_pattern("semver:^1.2 || >=3.0.0-rc.1"),
         position=-3,
         auto_deploy=False,
+        allow_downgrade=True,
         max_instances=4,
         env={"B": ""},
         domains=("a.example.com", "b.example.com"),
@@ -1273,3 +1274,19 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
         assert found == {instance.id: vitals}
     await store.write(lambda tx: tx.delete_stage(stage.id))
     assert await store.read(lambda reader: reader.vitals([instance.id])) == {}
+
+
+async def test_projects_that_a_webhook_has_named_and_no_poll_has_seen(store: SqlStore) -> None:
+    by_hand, heard, polled, failed = (a_project(name) for name in ("a", "b", "c", "d"))
+    await add(store, by_hand, heard, polled, failed)
+
+    def work(tx: Tx) -> None:
+        for project, source in ((by_hand, "manual"), (heard, "webhook"), (polled, "webhook"), (failed, "webhook")):
+            tx.record_tag(KnownTag(project_id=project.id, tag="v1", digest=None, first_seen=NOW, source=source))
+        tx.put_poll_state(PollState(project_id=polled.id, first_done=True, last_at=NOW))
+        tx.put_poll_state(PollState(project_id=failed.id, last_at=NOW, error="down"))
+        assert tx.unpolled_projects(10) == [heard.id]
+
+    await store.write(work)
+    assert await store.read(lambda reader: reader.unpolled_projects(10)) == [heard.id]
+    assert await store.read(lambda reader: reader.unpolled_projects(0)) == []

@@ -44,6 +44,7 @@ async def test_a_stage_has_the_contracts_fields_and_defaults(api: Api) -> None:
         "tag_pattern": "*",
         "position": 0,
         "auto_deploy": True,
+        "allow_downgrade": False,
         "max_instances": 1,
         "env": {},
         "domains": [],

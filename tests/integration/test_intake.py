@@ -13,7 +13,7 @@ import pytest
 from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
 from tagboat.core.config import AUTO_CREATE, AUTO_CREATE_IMAGES
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus, Trigger
-from tagboat.core.errors import EngineUnavailableError, RegistryNotFoundError, TagboatError
+from tagboat.core.errors import EngineUnavailableError, NotAnImageError, RegistryNotFoundError, TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageRef, parse_image_name, parse_image_ref
 from tagboat.core.ports import Tx
@@ -21,6 +21,7 @@ from tagboat.core.push import Outcome, Push, Source, Verdict
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import intake as intake_module
+from tagboat.intake.explain import explain
 from tagboat.intake.intake import Intake
 from tagboat.store import SqlStore, open_store
 
@@ -304,6 +305,51 @@ async def test_the_images_labels_win(desk: Desk) -> None:
     result = await desk.push_one(f"{NAME}:v1")
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
     assert (project.port, project.healthcheck, project.protocol) == (9999, "/ready", "h2c")
+
+
+async def test_of_what_is_not_an_image_no_project_is_made(desk: Desk) -> None:
+    desk.inspector.error = NotAnImageError(f"{NAME}:1.2.0 is not a container image: it is a chart")
+    result = await desk.push_one(f"{NAME}:1.2.0")
+    assert (result["outcome"], result["project"], result["deploy"]) == ("refused", None, None)
+    assert result["reason"] == f"{NAME}:1.2.0 is not a container image: it is a chart; no project is made of it"
+    assert await desk.store.read(lambda reader: reader.projects()) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allow_downgrade", "pushed", "outcome"),
+    [
+        ("semver:>=1.0.0", False, "1.9.5", "waiting"),
+        ("semver:>=1.0.0", False, "v1.9.5", "waiting"),
+        ("semver:>=1.0.0", True, "1.9.5", "queued"),
+        ("semver:>=1.0.0", False, "2.0.0", "merged"),
+        ("semver:>=1.0.0", False, "v2.0.0", "queued"),
+        ("semver:>=1.0.0", False, "2.0.1", "queued"),
+        ("*", False, "1.9.5", "queued"),
+    ],
+)
+async def test_a_stage_that_goes_by_versions_takes_no_lower_one(
+    desk: Desk, pattern: str, allow_downgrade: bool, pushed: str, outcome: str
+) -> None:
+    project = await make_project(desk, ("prod", pattern), allow_downgrade=allow_downgrade)
+    await desk.push_one(f"{NAME}:2.0.0")
+    explained = await desk.store.read(lambda reader: explain(reader, parse_image_ref(f"{NAME}:{pushed}")))
+    result = await desk.push_one(f"{NAME}:{pushed}")
+    assert (result["outcome"], explained.outcome) == (outcome, outcome)
+    assert result["reason"] == explained.reason
+    (stage,) = await desk.store.read(lambda reader: reader.stages(project.id))
+    offers = await desk.store.read(lambda reader: reader.offers(stage.id))
+    if outcome == "waiting":
+        assert "but 2.0.0, which is under way, is the higher version" in result["reason"]
+        assert [offer.tag for offer in offers] == [pushed]
+    else:
+        assert offers == []
+
+
+async def test_one_call_with_a_higher_and_a_lower_version_deploys_the_higher(desk: Desk) -> None:
+    await make_project(desk, ("prod", "semver:*"))
+    higher, lower = await desk.push(f"{NAME}:1.2.0", f"{NAME}:1.1.0")
+    assert (higher["outcome"], lower["outcome"]) == ("queued", "waiting")
+    assert (await desk.deploy(higher["deploy"])).status is DeployStatus.QUEUED
 
 
 @pytest.mark.parametrize("error", [RegistryNotFoundError("no such image"), EngineUnavailableError("no engine")])

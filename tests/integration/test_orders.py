@@ -416,6 +416,19 @@ async def test_release_of_several_deploys_as_many_as_may_run_oldest_first(desk: 
     assert [tag for tag, _ in await desk.open()] == ["pr-2", "pr-3"]
 
 
+async def test_a_release_does_not_go_back_to_a_lower_version_unless_told_to(desk: Desk) -> None:
+    await desk.change(pattern=parse_tag_pattern("semver:*"))
+    await desk.begin(desk.a_deploy("v2.0.0", DeployStatus.RUNNING))
+    await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
+    await desk.push("v1.0.0")
+
+    assert await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id)) == []
+    assert [offer.tag for offer in await desk.store.read(lambda reader: reader.offers(desk.dev.id))] == ["v1.0.0"]
+    (queued,) = await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id, including=True))
+    assert (await desk.deploy(queued.deploy_id)).tag == "v1.0.0"
+    assert await desk.store.read(lambda reader: reader.offers(desk.dev.id)) == []
+
+
 async def test_release_of_a_stage_that_deploys_nothing_by_itself(desk: Desk) -> None:
     await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     await desk.push("v1")

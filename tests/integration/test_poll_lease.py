@@ -17,6 +17,7 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
+from tagboat.registry import catching_up
 from tagboat.registry.poller import LEASE_S, Poller
 from tagboat.store import open_store
 from tests.support.postgres import Postgres, postgres
@@ -149,6 +150,12 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is awaited is told by nobody
             await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def by_schedule_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is polled for having been heard of, or after a start, which goes by the loop's clock."""
+    monkeypatch.setattr(catching_up, "LOOK_EVERY_S", 3600)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -11,7 +11,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
-from tagboat.core.errors import RegistryError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.errors import (
+    NotAnImageError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryFailedError,
+    RegistryNotFoundError,
+    RegistryProtocolError,
+    RegistryRateLimitedError,
+    RegistryUnreachableError,
+    RepositoryUnknownError,
+)
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
@@ -20,6 +31,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
 from tagboat.store import SqlStore, open_store
@@ -46,6 +58,11 @@ class Tags:
     on_asked: Callable[[], Awaitable[None]] | None = None
     broken: str | None = None
     images: list[str] = field(default_factory=list)
+    refusals: dict[str, RegistryError] = field(default_factory=dict)
+    """What it answers to questions about single tags, listed or not."""
+    digests: dict[str, str] = field(default_factory=dict)
+    built: dict[str, datetime] = field(default_factory=dict)
+    on_inspected: Callable[[], Awaitable[None]] | None = None
 
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
         self.asked += 1
@@ -60,10 +77,16 @@ class Tags:
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
         self.resolved += 1
-        return self.digest
+        if tag in self.refusals:
+            raise self.refusals[tag]
+        return Digest("sha256:" + self.digests[tag] * 64) if tag in self.digests else self.digest
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
-        return ImageInfo()
+        if self.on_inspected:
+            await self.on_inspected()
+        if image.tag in self.refusals:
+            raise self.refusals[image.tag]
+        return ImageInfo(created=self.built.get(image.tag))
 
 
 @dataclass
@@ -454,3 +477,240 @@ async def test_news_found_on_schedule_is_logged_with_its_reasons(store: SqlStore
 def reasons(report: PollReport) -> dict[str, tuple[str, str, str]]:
     """What was said of each tag."""
     return {one.tag: (one.change.value, one.verdict.outcome.value, one.verdict.reason) for one in report.tags}
+
+
+def reply(status: int) -> RegistryError:
+    """What the client makes of a status for one tag."""
+    if status in {401, 403}:
+        return RegistryDeniedError(f"denied with {status}")
+    if status == 404:
+        return RegistryNotFoundError("there is no such tag, 404")
+    return RegistryFailedError(f"failed with {status}") if status >= 500 else RegistryProtocolError(f"answered {status}")
+
+
+async def staged(store: SqlStore, pattern: str = "*") -> None:
+    """One project `p0` with one stage."""
+    await add_projects(store, 1)
+    stage = Stage(id="s", project_id="p0", name="dev", pattern=parse_tag_pattern(pattern), created_at=NOW)
+    await store.write(lambda tx: tx.add_stage(stage))
+
+
+async def make_live(store: SqlStore, tag: str, digest: str = "a") -> None:
+    """Have `tag` be live in the stage, as a webhook and a worker would have it."""
+
+    def work(tx: Tx) -> None:
+        tx.record_tag(KnownTag(project_id="p0", tag=tag, digest=None, first_seen=NOW, source="webhook"))
+        deploy = Deploy(
+            id=f"d-{tag}",
+            project_id="p0",
+            stage_id="s",
+            tag=tag,
+            digest=Digest("sha256:" + digest * 64),
+            trigger=Trigger.WEBHOOK,
+            status=DeployStatus.SUCCEEDED,
+            created_at=NOW,
+        )
+        tx.add_deploy(deploy)
+        tx.add_instance(
+            Instance(
+                id=f"i-{tag}",
+                deploy_id=deploy.id,
+                project_id="p0",
+                stage_id="s",
+                tag=tag,
+                digest=Digest("sha256:" + digest * 64),
+                state=InstanceState.LIVE,
+                container=tag,
+                host_port=1,
+                fingerprint="f",
+                started_at=NOW,
+            )
+        )
+
+    await store.write(work)
+
+
+async def queued(store: SqlStore) -> list[str]:
+    """The tags of the deploys that wait."""
+    return [deploy.tag for deploy in await store.read(lambda reader: reader.open_deploys("s"))]
+
+
+async def complaint(store: SqlStore) -> str:
+    return (await store.read(lambda reader: reader.poll_state("p0"))).error or ""
+
+
+STATUSES = [401, 403, 404, 412, 451, 400, 500]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+async def test_a_live_tag_that_the_registry_refuses_does_not_hide_its_fix(store: SqlStore, status: int) -> None:
+    await staged(store)
+    await make_live(store, "v1")
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Clock())
+    assert (await subject.poll_now("p0")).error is None
+    tags.refusals["v1"] = reply(status)
+    assert str(status) in ((await subject.poll_now("p0")).error or "")
+    tags.tags.append("v2")
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.error) == (("v2",), None)
+    assert await queued(store) == ["v2"]
+    assert str(status) in await complaint(store)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(store: SqlStore, status: int) -> None:
+    await staged(store, "main-*")
+    tags = Tags(["main-1"])
+    clock = Ticking()
+    subject = poller(store, tags, clock)
+    await subject.poll_now("p0")
+    tags.tags += ["main-2", "main-3"]
+    tags.refusals["main-3"] = reply(status)
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.error) == (("main-2",), None)
+    assert await queued(store) == ["main-2"]
+    assert "it is looked at again by the next poll" in await complaint(store)
+    await cycle(subject)
+    assert await queued(store) == ["main-2"]
+    tags.refusals.clear()
+    await cycle(subject)
+    assert await queued(store) == ["main-3"]
+    assert await complaint(store) == ""
+
+
+async def test_what_is_not_an_image_is_recorded_and_never_deployed(store: SqlStore) -> None:
+    await staged(store)
+    tags = Tags(["main-1"])
+    subject = poller(store, tags, Ticking())
+    await subject.poll_now("p0")
+    tags.tags += ["main-2", "zcache"]
+    tags.refusals["zcache"] = NotAnImageError("acme/app0:zcache is not a container image: it is a cache")
+    report = await subject.poll_now("p0")
+    assert {one.tag: one.verdict.outcome.value for one in report.tags} == {"zcache": "recorded", "main-2": "queued"}
+    assert await complaint(store) == ""
+    tags.tags.append("zcache2")
+    tags.refusals["zcache2"] = tags.refusals["zcache"]
+    assert (await subject.poll_now("p0")).deploys == ()
+
+
+@pytest.mark.parametrize("listed", [[], ["1.30"]])
+async def test_a_live_tag_is_looked_at_whether_it_is_listed_or_not(store: SqlStore, listed: list[str]) -> None:
+    await staged(store, "latest")
+    await make_live(store, "latest")
+    tags = Tags(listed)
+    subject = poller(store, tags, Ticking())
+    for _ in range(2):
+        assert (await subject.poll_now("p0")).deploys == ()
+    tags.digests["latest"] = "b"
+    await cycle(subject)
+    assert await queued(store) == ["latest"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 400, 500])
+async def test_a_live_tag_is_looked_at_where_the_list_is_refused(store: SqlStore, status: int) -> None:
+    await staged(store, "latest")
+    await make_live(store, "latest")
+    tags = Tags(error=reply(status))
+    subject = poller(store, tags, Ticking())
+    report = await subject.poll_now("p0")
+    assert "new tags cannot be seen" in (report.error or "")
+    assert "new tags cannot be seen" in await complaint(store)
+    tags.digests["latest"] = "b"
+    await cycle(subject)
+    assert await queued(store) == ["latest"]
+    tags.error, tags.tags = None, ["latest", "old"]
+    assert (await subject.poll_now("p0")).first_poll
+    assert await queued(store) == ["latest"]
+
+
+async def test_where_list_and_tags_are_refused_the_poll_has_failed(store: SqlStore) -> None:
+    await staged(store)
+    await make_live(store, "v1")
+    subject = poller(store, Tags(error=reply(403), refusals={"v1": reply(403)}), Clock())
+    report = await subject.poll_now("p0")
+    assert (report.error, report.first_poll) == ("denied with 403", True)
+
+
+async def test_a_repository_that_is_still_to_come_is_an_empty_list(store: SqlStore) -> None:
+    await staged(store)
+    tags = Tags(error=RepositoryUnknownError("NAME_UNKNOWN"))
+    subject = poller(store, tags, Ticking())
+    report = await subject.poll_now("p0")
+    assert (report.first_poll, report.error) == (True, None)
+    tags.error, tags.tags = None, ["v1"]
+    assert (await subject.poll_now("p0")).new_tags == ("v1",)
+    assert await queued(store) == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "live", "missed"), [("semver:>=1.0.0", "v1.0.2", "v1.0.1"), ("main-*", "main-102", "main-101")]
+)
+async def test_a_push_that_nobody_heard_of_does_not_take_back_what_came_after_it(
+    store: SqlStore, pattern: str, live: str, missed: str
+) -> None:
+    await staged(store, pattern)
+    tags = Tags([live.replace("2", "0")])
+    subject = poller(store, tags, Ticking())
+    await subject.poll_now("p0")
+    await make_live(store, live)
+    tags.tags += [missed, live]
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.deploys) == ((missed,), ())
+    (told,) = report.tags
+    assert f"but {live}, which is live, is the higher version" in told.verdict.reason
+
+
+async def test_a_stage_that_allows_it_goes_back(store: SqlStore) -> None:
+    await staged(store, "v*")
+    await store.write(lambda tx: tx.put_stage(replace(tx.stage("s"), allow_downgrade=True)))
+    tags = Tags([])
+    subject = poller(store, tags, Ticking())
+    await subject.poll_now("p0")
+    await make_live(store, "v2")
+    tags.tags = ["v1", "v2"]
+    await subject.poll_now("p0")
+    assert await queued(store) == ["v1"]
+
+
+async def test_what_a_webhook_brings_while_images_are_looked_at_is_compared_too(store: SqlStore) -> None:
+    await staged(store)
+    tags = Tags(["aaa"])
+    tags.built = {"new": NOW + timedelta(hours=1), "lost": NOW}
+    subject = poller(store, tags, Clock(NOW + timedelta(days=1)))
+    await subject.poll_now("p0")
+    tags.tags += ["lost", "new"]
+
+    async def webhook() -> None:
+        tags.on_inspected = None
+        await make_live(store, "new")
+
+    tags.tags.remove("new")
+    tags.on_inspected = webhook
+    report = await subject.poll_now("p0")
+    assert (report.new_tags, report.deploys) == (("lost",), ())
+    assert "but new, which is live, was built later" in report.tags[0].verdict.reason
+
+
+@pytest.mark.parametrize(("new", "deployed"), [(["v2"], ["v2"]), (["ab", "cd"], [])])
+async def test_a_budget_that_is_spent_delays_only_what_must_be_looked_at(
+    store: SqlStore, new: list[str], deployed: list[str]
+) -> None:
+    await staged(store)
+    tags = Tags(["v1"])
+    subject = poller(store, tags, Ticking())
+    await cycle(subject)
+    tags.tags += new
+    tags.refusals = dict.fromkeys(new, BudgetSpentError("half is spent"))
+    await cycle(subject)
+    assert await queued(store) == deployed
+    assert ("half is spent" in await complaint(store)) is not bool(deployed)
+
+
+async def test_a_live_tag_that_is_gone_from_the_registry_goes_on_serving_without_complaint(store: SqlStore) -> None:
+    await staged(store)
+    await make_live(store, "v1")
+    subject = poller(store, Tags([], refusals={"v1": reply(404)}), Clock())
+    for _ in range(2):
+        report = await subject.poll_now("p0")
+        assert (report.deploys, report.error) == ((), None)

@@ -46,7 +46,7 @@ async def test_rolling_was_nobodys_word_and_recreate_somebodys(url: str | None, 
     finally:
         store.close()
     assert {stage.id: stage.strategy for stage in stages} == {"s1": None, "s2": Strategy.RECREATE}
-    assert all((stage.image_volumes, stage.adopted_volumes) == ((), {}) for stage in stages)
+    assert all((stage.image_volumes, stage.adopted_volumes, stage.allow_downgrade) == ((), {}, False) for stage in stages)
 
 
 async def test_a_server_not_yet_brought_up_to_date_reads_and_writes_on(old: Engine, url: str | None, tmp_path: Path) -> None:

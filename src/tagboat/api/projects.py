@@ -24,6 +24,7 @@ from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.serving import serving_in
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
@@ -100,7 +101,8 @@ async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.
         project, stages = reader.project(project_id), reader.stages(project_id)
         tags = reader.known_tags(project.id, page.after, page.with_next)
         shown, cursor = page.cut(tags, lambda tag: tag.tag)
-        return schemas.Page(items=[tag_view(tag, project, stages) for tag in shown], next=cursor)
+        serving = {stage.id: serving_in(reader, stage.id) for stage in stages}
+        return schemas.Page(items=[tag_view(tag, project, stages, serving) for tag in shown], next=cursor)
 
     return await parts.store.read(read)
 

@@ -124,6 +124,7 @@ class StageAsked(RunAsked):
     tag_pattern: values.Pattern
     position: values.Position = 0
     auto_deploy: bool = True
+    allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
     env: values.Env = Field(default_factory=dict)
     domains: values.Domains = Field(default_factory=list)
@@ -144,6 +145,7 @@ class StageChange(RunAsked):
     tag_pattern: values.Pattern = unset()
     position: values.Position = unset()
     auto_deploy: bool = unset()
+    allow_downgrade: bool = unset()
     max_instances: values.MaxInstances = unset()
     env: values.Env = unset()
     domains: values.Domains = unset()
@@ -169,6 +171,7 @@ class Stage(RunShown):
     tag_pattern: str
     position: int
     auto_deploy: bool
+    allow_downgrade: bool
     max_instances: int
     env: Mapping[str, str]
     domains: list[str]

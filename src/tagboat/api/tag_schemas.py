@@ -23,7 +23,11 @@ class PolledTag(Answer):
 
 
 class PollOutcome(Answer):
-    """What one poll came to; `deploys` are ids. `tags` has every tag that was news, those that were deployed last."""
+    """What one poll came to; `deploys` are ids. `tags` has every tag that was news, those that were deployed last.
+
+    `error` is also what the registry kept from the poll, such as one tag of many, where there was no news besides; else that
+    is on the project only.
+    """
 
     first_poll: bool
     new_tags: list[str]

@@ -14,6 +14,7 @@ from tagboat.core.health import Trouble, Vitals
 from tagboat.core.naming import instance_host, stage_host
 from tagboat.core.ports import Reader
 from tagboat.core.storage import stage_warnings, strategy_in_force
+from tagboat.core.unmatchable import unmatchable
 
 
 class Views:
@@ -57,6 +58,7 @@ class Views:
             tag_pattern=stage.pattern.text,
             position=stage.position,
             auto_deploy=stage.auto_deploy,
+            allow_downgrade=stage.allow_downgrade,
             max_instances=stage.max_instances,
             env=stage.env,
             domains=list(stage.domains),
@@ -77,8 +79,11 @@ class Views:
 
     def saved_stage(self, stage: Stage) -> schemas.SavedStage:
         """A stage, with what its neighbours make of it."""
-        warnings = shadowed(stage, self._reader.stages(stage.project_id))
-        warnings += stage_warnings(self._project_of(stage.project_id), stage)
+        project = self._project_of(stage.project_id)
+        registry = self._reader.registry_of(project)
+        unmatched = unmatchable(stage.pattern, registry.kind if registry else None)
+        warnings = [unmatched] if unmatched else shadowed(stage, self._reader.stages(stage.project_id))
+        warnings += stage_warnings(project, stage)
         return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
 
     def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStage:

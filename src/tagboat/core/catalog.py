@@ -83,9 +83,10 @@ class Stage:
     """One lane of a project.
 
     `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an instance may live, None for
-    ever. A stage that is `held` gets no deploy by push or poll. Path healthchecks are asked with `healthcheck_host` as Host
-    (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request. A `strategy` of None
-    follows from what the app keeps (see `tagboat.core.storage`).
+    ever. A stage that is `held` gets no deploy by push or poll. With `allow_downgrade` a poll, and in a stage of the kind
+    `semver:` a push too, may deploy a tag that is older than what is live. Path healthchecks are asked with
+    `healthcheck_host` as Host (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a
+    request. A `strategy` of None follows from what the app keeps (see `tagboat.core.storage`).
 
     `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`; `adopted_volumes` the names of those
     of the engine's volumes, by path, that containers of an earlier version of Tagboat had, and that are used on.
@@ -97,6 +98,7 @@ class Stage:
     pattern: TagPattern
     position: int = 0
     auto_deploy: bool = True
+    allow_downgrade: bool = False
     max_instances: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
     run: RunOptions = NO_OPTIONS
@@ -138,9 +140,9 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: Verdict) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A push that was not deployed because its stage was held, or its digest had been taken back there. `digest` as for a tag.
+    """A push that was not deployed: its stage was held, its digest had been taken back there, or it is too low a version.
 
-    It is deployed when the stage is released, one that was taken back only if that is asked for.
+    It is deployed when the stage is released; in the latter two cases only if that is asked for. `digest` as for a tag.
     """
 
     stage_id: str

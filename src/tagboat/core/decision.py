@@ -7,7 +7,9 @@ from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.image_glob import ImageGlob
+from tagboat.core.newest import Names
 from tagboat.core.push import Outcome
+from tagboat.core.serving import Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,29 @@ def taken_back_words(version: TakenBack, stage: Stage) -> str:
     )
 
 
+def goes_by_version(decision: Decision) -> bool:
+    """Whether a deploy is due in a stage that takes no lower version than those it has."""
+    stage = decision.stage
+    return decision.outcome is Outcome.QUEUED and stage is not None and stage.pattern.by_semver and not stage.allow_downgrade
+
+
+def unless_lower(decision: Decision, tag: str, serving: Sequence[Serving]) -> Decision:
+    """The same decision, but `waiting` where it `goes_by_version` and the stage has as many higher versions as it takes."""
+    stage = decision.stage
+    if stage is None or not goes_by_version(decision):
+        return decision
+    names = Names(stage.pattern, [tag, *(one.tag for one in serving)])
+    higher = [one for one in serving if (names.compare(one.tag, tag) or 0) > 0]
+    if len(higher) < stage.max_instances:
+        return decision
+    return replace(
+        decision,
+        outcome=Outcome.WAITING,
+        reason=f"{match_words(stage, tag)}, but {higher[0].tag}, which {higher[0].state}, is the higher version; deploy "
+        f"{tag} by hand, or set allow_downgrade on the stage {stage.name}, to go back",
+    )
+
+
 def refuses(policy: AutoCreate, image: ImageName) -> str | None:
     """The reason why an unknown image is not made a project; None when it may become one."""
     if not policy.enabled:
@@ -135,4 +160,5 @@ def _unmatched(project: Project, stages: Sequence[Stage], tag: str) -> str:
     if not stages:
         return f"the project {project.name} has no stage yet"
     tried = ", ".join(f"{stage.name} {stage.pattern.text}" for stage in stages)
-    return f"tag {tag} matches no stage's pattern (tried {tried})"
+    lacks = dict.fromkeys(filter(None, (stage.pattern.near_miss(tag) for stage in stages)))
+    return "; ".join((f"tag {tag} matches no stage's pattern (tried {tried})", *lacks))

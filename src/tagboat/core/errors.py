@@ -10,10 +10,13 @@
     ├── ConflictError               it clashes with something that exists (HTTP 409)
     ├── RegistryError
     │   ├── RegistryUnreachableError    no usable answer: refused, DNS, time-out, cut short, 5xx  (retryable)
+    │   │   └── RegistryFailedError         it did answer, with a 5xx                             (retryable)
     │   ├── RegistryRateLimitedError    429; `retry_at` says when to come back                   (retryable)
     │   ├── RegistryDeniedError         401 or 403 after the login that was possible
     │   ├── RegistryNotFoundError       the registry has no such repository, tag or digest
+    │   │   └── RepositoryUnknownError      it says that of the whole repository (NAME_UNKNOWN)
     │   └── RegistryProtocolError       an answer outside the OCI distribution specification
+    │       └── NotAnImageError             a chart, an SBOM, a build's cache: nothing that can be run
     ├── EngineError
     │   ├── EngineUnavailableError      no connection, or it went away in mid-call              (retryable)
     │   ├── EngineNotFoundError         no such container or image on the engine
@@ -75,6 +78,10 @@ class RegistryUnreachableError(RegistryError):
     retryable = True
 
 
+class RegistryFailedError(RegistryUnreachableError):
+    """A 5xx, after retries: of what was asked for, perhaps, and not of the registry as a whole."""
+
+
 class RegistryRateLimitedError(RegistryError):
     """The registry answered 429. `retry_at` is the time (UTC) its `Retry-After` names, or None."""
 
@@ -93,8 +100,16 @@ class RegistryNotFoundError(RegistryError):
     """No such repository, tag or digest in the registry."""
 
 
+class RepositoryUnknownError(RegistryNotFoundError):
+    """The registry knows no such repository: nothing was pushed there yet."""
+
+
 class RegistryProtocolError(RegistryError):
     """An answer outside the OCI distribution specification: not JSON, too large, a broken challenge."""
+
+
+class NotAnImageError(RegistryProtocolError):
+    """What the registry has there is not a container image; the text says what it is instead."""
 
 
 class EngineError(TagboatError):

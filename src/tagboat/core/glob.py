@@ -71,6 +71,19 @@ class Glob:
         named = [place.only for place in self.places]
         return None if self.stars or None in named else "".join(filter(None, named))
 
+    def is_empty(self, *, lower_case: bool = False) -> bool:
+        """Whether no tag, or none in lower case, can match."""
+        states, letters = _START, _TAG_FIRST
+        for _ in range(MAX_TAG_LENGTH):
+            before, states = states, 0
+            for char in letters:
+                if not (lower_case and char.isupper()):
+                    states |= self.step(before, char)
+            if self.accepts(states):
+                return False
+            letters = _TAG_CHARS
+        return True
+
     def covers(self, other: "Glob") -> bool:
         """Whether every possible tag that `other` matches is matched by `self`; False too when that is too hard to say."""
         letters, later_letters = (_distinct_letters(self, other, alphabet) for alphabet in (_TAG_FIRST, _TAG_CHARS))

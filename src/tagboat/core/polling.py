@@ -10,7 +10,10 @@ from tagboat.core.push import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollState:
-    """Of one project. `first_done` is whether a poll has ever succeeded; `error` is why the last one did not."""
+    """Of one project. `first_done` is whether a poll has ever seen all its tags.
+
+    `error` is why the last one failed, or what the registry kept from it, such as one tag of many.
+    """
 
     project_id: str
     first_done: bool = False
@@ -50,7 +53,8 @@ class TagReport:
 class PollReport:
     """What one poll of a project came to. `deploys` are ids; on an `error` all lists are empty.
 
-    `tags` has every tag that was news, those that were deployed last.
+    `tags` has every tag that was news, those that were deployed last. `error` is also what the registry kept from the poll,
+    such as one tag of many, where there was no news besides.
     """
 
     first_poll: bool

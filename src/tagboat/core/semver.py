@@ -22,7 +22,9 @@ Identifier = tuple[bool, int, str]
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _DOTTED = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION = re.compile(rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_DOTTED}))?", re.ASCII)
-_SHORT_VERSION = re.compile(rf"v({_NUMBER})|v?({_NUMBER})\.({_NUMBER})", re.ASCII)
+
+_LIKE_A_VERSION = re.compile(r"(?:^|[^0-9A-Za-z])[vV]?[0-9]+(?:\.[0-9]+|$)", re.ASCII)
+_WITH_ZEROS = re.compile(r"v?(?=[0-9.]*\b0[0-9])[0-9]+\.[0-9]+\.[0-9]+(?:-|$)", re.ASCII)
 
 _ANY = r"[xX*]"
 _PARTIAL = (
@@ -85,6 +87,24 @@ class VersionRange:
             for alternative in self.alternatives
         )
 
+    def near_miss(self, tag: str) -> str | None:
+        """What `tag` lacks to be within, where it looks much as if it were; None where it is, or is something else."""
+        version = parse_version(tag)
+        if version is None:
+            return _no_version(tag)
+        if version.final or self.admits(version):
+            return None
+        release = Version(version.release)
+        named = any(_invites(comparator, version) for alternative in self.alternatives for comparator in alternative)
+        if named or not self.admits(release):
+            return None
+        return f"{tag} is a prerelease, and the range names none of that release"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no version is within."""
+        return not any(map(self.admits, _turning_points({c.version for c in chain(*self.alternatives)})))
+
     def covers(self, other: "VersionRange") -> bool:
         """Whether every version within `other` is within `self`.
 
@@ -109,13 +129,15 @@ def parse_version(text: str) -> Version | None:
     return Version(release, final=False, prerelease=tuple(map(_identifier, parts)))
 
 
-def parse_short_version(text: str) -> Version | None:
-    """The version meant by `v10`, `1.2` or `v1.2`: zeros for what is left out. None for all else.
-
-    A bare number is none: it may as well be a build's number, a date or a commit that happens to have no letters.
-    """
-    found = _SHORT_VERSION.fullmatch(text) if len(text) <= MAX_TAG_LENGTH else None
-    return Version((int(found[1] or found[2]), int(found[3] or 0), 0)) if found else None
+def _no_version(tag: str) -> str | None:
+    """What a tag with numbers and dots in it lacks to be a version; None where it is nothing of the kind."""
+    if not _LIKE_A_VERSION.search(tag):
+        return None
+    if parse_version(tag.lower()):
+        return f"{tag} is not a full version: the letter before it must be a small v"
+    if _WITH_ZEROS.match(tag):
+        return f"{tag} is not a full version: its numbers must not begin with 0"
+    return f"{tag} is not a full version (x.y.z)"
 
 
 def parse_version_range(text: str) -> VersionRange:

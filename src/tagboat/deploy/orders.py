@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tagboat.core.catalog import Offer, Stage, judged_tag
-from tagboat.core.decision import decide, unless_taken_back
+from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_taken_back
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, TakenBack, Trigger
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
+from tagboat.core.newest import Candidate, Order
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome, Source, Verdict
-from tagboat.core.tags import Candidate, newest
+from tagboat.core.serving import serving_in
 from tagboat.deploy.way_back import WayBack, find_way_back, live_in, under_way
 
 
@@ -119,8 +120,8 @@ class Orders:
     def release(self, tx: Tx, stage_id: str, *, including: bool = False) -> list[Queued]:
         """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several).
 
-        What came is decided on as if it came now. What was taken back stays waiting, unless it is to be tried again
-        (`including`).
+        What came is decided on as if it came now. What was taken back stays waiting, and so does a lower version where the
+        stage takes none, unless they are to be tried again (`including`).
         """
         stage = replace(tx.stage(stage_id), held=False)
         tx.put_stage(stage)
@@ -132,27 +133,29 @@ class Orders:
         due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
         waiting = [one for one in tx.open_deploys(stage.id) if one.by_news and one.status is DeployStatus.QUEUED]
         candidates = [*due, *(_as_offer(deploy) for deploy in waiting)]
-        chosen = _newest_offers(candidates, stage.max_instances)
+        chosen = _newest_offers(stage, candidates, self.clock())
         for offer in due:
             if offer not in chosen:
                 self._tell_why(tx, stage, offer, Outcome.RECORDED)
         return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
 
     def _is_due(self, tx: Tx, stage: Stage, offer: Offer, *, including: bool) -> bool:
-        """Whether the stage takes the offer by the rules of now. What was taken back stays an offer."""
+        """Whether the stage takes the offer by the rules of now. What it does not take unasked stays an offer."""
         project = tx.project(stage.project_id)
         decision = decide(project, tx.stages(project.id), offer.tag)
         if decision.stage is None or decision.stage.id != stage.id:
             verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=Outcome.RECORDED, reason=decision.reason)
             tx.record_tag(judged_tag(project.id, offer.tag, None, verdict))
             return False
+        if goes_by_version(decision):
+            decision = unless_lower(decision, offer.tag, serving_in(tx, stage.id))
         digest = parse_digest(offer.digest) if offer.digest else None
         if unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome is Outcome.QUEUED:
             return True
-        if including and digest is not None:
-            tx.delete_taken_back(stage.id, digest)
-        else:
+        if not including:
             tx.add_offer(offer)
+        elif digest is not None:
+            tx.delete_taken_back(stage.id, digest)
         return including
 
     def _deploy_offer(self, tx: Tx, stage: Stage, offer: Offer) -> Queued:
@@ -186,13 +189,10 @@ def _as_offer(deploy: Deploy) -> Offer:
     return Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=None, source=deploy.trigger, seen_at=deploy.created_at)
 
 
-def _newest_offers(offers: Sequence[Offer], count: int) -> list[Offer]:
-    """The newest `count` of `offers`, oldest first."""
-    left = list(offers)
-    chosen: list[Offer] = []
-    while left and len(chosen) < count:
-        best = newest([Candidate(offer.tag, offer.seen_at) for offer in left])
-        offer = next(offer for offer in left if offer.tag == best.tag)
-        left.remove(offer)
-        chosen.append(offer)
-    return chosen[::-1]
+def _newest_offers(stage: Stage, offers: Sequence[Offer], now: datetime) -> list[Offer]:
+    """As many of the newest `offers` as the stage takes, oldest first; the one that came last of those of one tag."""
+    by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
+    candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]
+    order = Order(stage.pattern, candidates, now)
+    newest = order.only(order.contenders(stage.max_instances)).first(stage.max_instances)
+    return [by_tag[best.tag] for best in newest][::-1]

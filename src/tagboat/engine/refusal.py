@@ -113,6 +113,11 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "what the registry {host} sent is not what its digest names; did a proxy answer in its place? The engine said: {said}",
     ),
     (
+        re.compile(r"unsupported media type", re.IGNORECASE),
+        EngineError,
+        "{image} is not a container image but, say, a chart or a build's cache; push it elsewhere. The engine said: {said}",
+    ),
+    (
         re.compile(r"error unmarshall?ing content|unable to decode token response|unexpected media type", re.IGNORECASE),
         EngineError,
         "the registry {host} did not answer like one; is a proxy in its place, or a login page? The engine said: {said}",

@@ -6,22 +6,36 @@ from datetime import datetime
 
 from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import (
+    Decision,
+    decide,
+    goes_by_version,
+    merged_reason,
+    normal_tag,
+    refuses,
+    unless_lower,
+    unless_taken_back,
+)
 from tagboat.core.deploy import Trigger
+from tagboat.core.errors import NotAnImageError
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, Source, Verdict
+from tagboat.core.serving import serving_in
 from tagboat.intake.autocreate import make_project
 from tagboat.intake.receipt import Named, PushResult
+
+Inspected = ImageInfo | NotAnImageError | None
+"""What an image said of itself, or that it is none and no project is to be made of it; None where nobody could tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Admits pushes in one transaction. `inspected` says what is known of unknown images, None where nobody could tell."""
+    """Admits pushes in one transaction. `inspected` says what is known of unknown images."""
 
     tx: Tx
     deployer: DeployTriggerer
-    inspected: Mapping[ImageName, ImageInfo | None]
+    inspected: Mapping[ImageName, Inspected]
     now: datetime
 
     def admit(self, push: Push) -> PushResult:
@@ -30,12 +44,15 @@ class Admission:
         project = self.tx.project_by_image(image)
         created = project is None
         if project is None:
-            if reason := refuses(read_auto_create(self.tx), image):
+            info = self.inspected.get(image)
+            if reason := refuses(read_auto_create(self.tx), image) or _why_no_image(info):
                 tag = normal_tag(push.image.tag, kind_at(self.tx, image))
                 return PushResult(image=str(image), tag=tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason)
-            project = make_project(self.tx, image, self.inspected.get(image), self.now)
+            project = make_project(self.tx, image, info if isinstance(info, ImageInfo) else None, self.now)
         push = as_stored(push, registry_kind(self.tx, project))
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
+        if decision.stage and goes_by_version(decision):
+            decision = unless_lower(decision, push.image.tag, serving_in(self.tx, decision.stage.id))
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
         return PushResult(
@@ -74,6 +91,10 @@ class Admission:
         return self.deployer.trigger_deploy(
             stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
         )
+
+
+def _why_no_image(info: Inspected) -> str | None:
+    return f"{info}; no project is made of it" if isinstance(info, NotAnImageError) else None
 
 
 def as_stored(push: Push, kind: RegistryKind | None) -> Push:

@@ -3,11 +3,21 @@
 from dataclasses import dataclass
 
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import (
+    Considered,
+    decide,
+    goes_by_version,
+    merged_reason,
+    normal_tag,
+    refuses,
+    unless_lower,
+    unless_taken_back,
+)
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
 from tagboat.core.push import Outcome
+from tagboat.core.serving import serving_in
 from tagboat.intake.admit import kind_at
 from tagboat.intake.receipt import Named
 
@@ -33,6 +43,8 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
         outcome, reason = _unknown_image(reader, ref)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     decision = decide(project, reader.stages(project.id), tag)
+    if decision.stage and goes_by_version(decision):
+        decision = unless_lower(decision, tag, serving_in(reader, decision.stage.id))
     if decision.stage:
         decision = unless_taken_back(decision, ref.digest, reader.taken_back(decision.stage.id), tag)
     outcome, reason = decision.outcome, decision.reason

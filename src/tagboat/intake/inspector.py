@@ -14,7 +14,7 @@ class EngineThenRegistry:
         self._store = store
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
-        """Inspect; raise RegistryError when neither can tell."""
+        """Inspect; raise NotAnImageError if it is none, another RegistryError when neither can tell."""
         try:
             info = await self._engine.inspect_image(_engine_name(image_ref))
         except EngineError:

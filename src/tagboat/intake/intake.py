@@ -11,12 +11,12 @@ import structlog
 from tagboat.core.config import read_auto_create
 from tagboat.core.decision import refuses
 from tagboat.core.delivery import NOTHING_KEPT, Account, Delivery
-from tagboat.core.errors import TagboatError
+from tagboat.core.errors import NotAnImageError, TagboatError
 from tagboat.core.ids import new_id
-from tagboat.core.image import ImageInfo, ImageName, ImageRef
+from tagboat.core.image import ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
 from tagboat.core.push import Push
-from tagboat.intake.admit import Admission, as_stored, kind_at
+from tagboat.intake.admit import Admission, Inspected, as_stored, kind_at
 from tagboat.intake.receipt import Receipt, encode
 
 INSPECTION_LIMIT_S = 4.0
@@ -50,7 +50,7 @@ class Intake:
         self._deployer = deployer
         self._inspector = inspector
         self._clock = clock
-        self._inspections: dict[ImageName, asyncio.Task[ImageInfo | None]] = {}
+        self._inspections: dict[ImageName, asyncio.Task[Inspected]] = {}
 
     async def accept(
         self,
@@ -68,7 +68,7 @@ class Intake:
         """
         began = time.perf_counter() if began is None else began
         pushes = distinct(pushes)
-        inspected: dict[ImageName, ImageInfo | None] = {}
+        inspected: dict[ImageName, Inspected] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
             answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected, account, began))
             if isinstance(answer, bytes):
@@ -90,7 +90,7 @@ class Intake:
         pushes: Sequence[Push],
         sender: str,
         reason: str | None,
-        inspected: Mapping[ImageName, ImageInfo | None],
+        inspected: Mapping[ImageName, Inspected],
         account: Account,
         began: float,
     ) -> bytes | _Unknown:
@@ -103,11 +103,11 @@ class Intake:
         tx.add_delivery(_delivery(delivery, sender, ACCEPTED, body.decode(), admission.now, account, began))
         return body
 
-    async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, ImageInfo | None]:
+    async def _inspect(self, images: Sequence[ImageRef]) -> dict[ImageName, Inspected]:
         infos = await asyncio.gather(*(self._inspect_once(image) for image in images))
         return {image.name: info for image, info in zip(images, infos, strict=True)}
 
-    async def _inspect_once(self, image: ImageRef) -> ImageInfo | None:
+    async def _inspect_once(self, image: ImageRef) -> Inspected:
         """Inspect, sharing the answer among all who ask at the same time."""
         task = self._inspections.get(image.name)
         if task is None:
@@ -116,10 +116,12 @@ class Intake:
             task.add_done_callback(lambda _: self._inspections.pop(image.name, None))
         return await asyncio.shield(task)
 
-    async def _inspect_now(self, image: ImageRef) -> ImageInfo | None:
+    async def _inspect_now(self, image: ImageRef) -> Inspected:
         try:
             async with asyncio.timeout(INSPECTION_LIMIT_S):
                 return await self._inspector.inspect_image(image)
+        except NotAnImageError as error:
+            return error
         except (TagboatError, TimeoutError) as error:
             log.warning("image not inspected", action="inspect", image=str(image), reason=str(error) or "it took too long")
             return None

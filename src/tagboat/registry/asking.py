@@ -11,6 +11,7 @@ from tagboat.core.errors import (
     RegistryNotFoundError,
     RegistryProtocolError,
     RegistryUnreachableError,
+    RepositoryUnknownError,
 )
 from tagboat.registry.auth import Logins
 from tagboat.registry.budget import Budgets
@@ -140,7 +141,8 @@ def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
     codes = {code for code, _ in registry_errors(answer.body)}
     if answer.status == HTTPStatus.NOT_FOUND or "NAME_UNKNOWN" in codes:
         named = what.removeprefix(f"{site.host}/").removeprefix("a ")
-        return RegistryNotFoundError(f"{site.host} has no {named}{_detail(answer, site)}")
+        kind = RepositoryUnknownError if "NAME_UNKNOWN" in codes else RegistryNotFoundError
+        return kind(f"{site.host} has no {named}{_detail(answer, site)}")
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return denied(site, answer, what)
     return RegistryProtocolError(f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}")

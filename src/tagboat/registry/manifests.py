@@ -1,12 +1,13 @@
 """Manifests, indexes and image configurations (OCI image specification 1.1, Docker image manifest v2 schema 2)."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
+from tagboat.core.errors import InvalidImageRefError, NotAnImageError, RegistryProtocolError
+from tagboat.core.excerpt import excerpt
 from tagboat.core.image import Digest, ImageInfo, parse_digest, volume_paths
 from tagboat.registry.failures import parse_json
 
@@ -17,6 +18,15 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 # All four, always: a registry answers 404 for a manifest whose type was not asked for.
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+
+_MANIFESTS = frozenset(ACCEPT.split(", "))
+_CONFIGS = frozenset(
+    {
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/octet-stream",  # as Docker 1.10 pushed them; engines take it to this day
+    }
+)
 
 _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     {
@@ -82,17 +92,26 @@ def read_digest(text: str | None) -> Digest | None:
 
 
 def parse_manifest(body: bytes, source: str) -> Index | Manifest:
-    """Tell by its shape which of the two a body is; raise RegistryProtocolError naming `source` if it is neither."""
-    decoded = parse_json(body, source)
-    if isinstance(decoded, dict) and isinstance(decoded.get("manifests"), list):
-        return Index(tuple(_entry(entry, source) for entry in decoded["manifests"] if not _is_attachment(entry)))
-    if isinstance(decoded, dict) and isinstance(decoded.get("config"), dict):
-        return Manifest(_digest(decoded["config"], source))
-    raise RegistryProtocolError(f"{source} answered with a manifest of a kind that is no image (schema 1 is not supported)")
+    """Tell by its shape which of the two a body is.
+
+    Raises NotAnImageError naming `source` if it is neither, or is said to be something else; RegistryProtocolError if it
+    cannot be read.
+    """
+    decoded = _mapping(parse_json(body, source))
+    if artifact := decoded.get("artifactType"):
+        raise _not_an_image(source, artifact)
+    entries, config = decoded.get("manifests"), decoded.get("config")
+    if isinstance(entries, list):
+        return Index(tuple(_entry(entry, source) for entry in entries if _may_be_image(entry)))
+    if isinstance(config, dict):
+        if _is_other(config.get("mediaType"), _CONFIGS):
+            raise _not_an_image(source, config["mediaType"])
+        return Manifest(_digest(config, source))
+    raise NotAnImageError(f"{source} is not a container image: its manifest is of an unknown kind (schema 1 is not supported)")
 
 
 def choose(index: Index, architecture: str, source: str) -> Entry:
-    """The entry to look at on a Linux machine of `architecture`; raise RegistryProtocolError if the index has no image.
+    """The entry to look at on a Linux machine of `architecture`; raise NotAnImageError if the index has no image.
 
     What is asked of an image (ports, labels, healthcheck) is the same on every platform as good as always, so another
     platform's entry is better than none. `unknown/unknown` are build attestations, never images.
@@ -106,7 +125,7 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
     linux = [entry for entry in images if entry.platform and entry.platform.os == "linux"]
     for entry in linux or images:
         return entry
-    raise RegistryProtocolError(f"{source} has an index without any image in it")
+    raise NotAnImageError(f"{source} is not a container image: it is an index without any image in it")
 
 
 def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
@@ -126,11 +145,21 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
     )
 
 
-def _is_attachment(value: object) -> bool:
-    """Whether a line of an index is no image: an attestation as buildx makes it, or some artifact of OCI 1.1."""
+def _not_an_image(source: str, kind: object) -> NotAnImageError:
+    return NotAnImageError(f"{source} is not a container image: it is of the type {excerpt(str(kind))}")
+
+
+def _is_other(media_type: object, known: Collection[str]) -> bool:
+    """Whether something is said to be of a type that is none of the `known`. Where nothing is said, it may be one."""
+    return bool(media_type) and not (isinstance(media_type, str) and media_type in known)
+
+
+def _may_be_image(value: object) -> bool:
+    """Whether a line of an index can lead to an image: not to a layer or a build's cache, an attestation or an artifact."""
     entry = _mapping(value)
     artifact = bool(entry.get("artifactType")) and not entry.get("platform")
-    return artifact or _REFERENCE_TYPE in _mapping(entry.get("annotations"))
+    attached = _REFERENCE_TYPE in _mapping(entry.get("annotations"))
+    return not (artifact or attached or _is_other(entry.get("mediaType"), _MANIFESTS))
 
 
 def _entry(value: object, source: str) -> Entry:

@@ -14,22 +14,22 @@ from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.errors import (
     NotFoundError,
     RegistryError,
-    RegistryNotFoundError,
-    RegistryProtocolError,
     RegistryRateLimitedError,
     RegistryUnreachableError,
     StoreUnavailableError,
 )
 from tagboat.core.image import Digest, ImageRef
-from tagboat.core.poll import Looked, News, find_news, in_doubt, judge
+from tagboat.core.poll import Looked, News, find_news, judge, to_look_at
 from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
+from tagboat.registry.catching_up import CatchingUp
 from tagboat.registry.failures import BudgetSpentError
+from tagboat.registry.found import MOST_LOOKED_AT, Found, find
 from tagboat.registry.rest import Rests
-from tagboat.registry.rounds import Note, Round, spacing
+from tagboat.registry.rounds import SHARE, Note, Round, spacing
 from tagboat.registry.situation import Situation, projects_of_hosts, read_situation
 from tagboat.registry.timetable import Timetable
 
@@ -37,25 +37,11 @@ LEASE = "poller"
 LEASE_S = 60.0
 _FIRST_BACKOFF_S = 5.0
 _LONGEST_BACKOFF_S = 600.0
-_MOST_INSPECTED = 50
 _SEVERAL = 3
 """Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
 
 log = structlog.get_logger("tagboat.poller")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one poll learnt of a repository: its tags, the digests of the watched ones, and what was looked at besides.
-
-    `is_news` is whether any of it is to be recorded.
-    """
-
-    is_news: bool
-    listed: Sequence[str]
-    digests: Mapping[str, Digest]
-    looked: Looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +78,7 @@ class Poller:
         self._holder = holder
         self._tally = tally
         self._timetable = Timetable(store, clock, self._claim)
+        self._catching_up = CatchingUp(store, clock, self._claim, self._poll_some)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._backoffs: dict[str, RegistryBackoff] = {}
         self._rests = Rests(store)
@@ -111,8 +98,9 @@ class Poller:
         await self._timetable.settle()
 
     async def run(self) -> None:
-        """Poll every project whenever the schedule says so, until cancelled."""
+        """Poll every project whenever the schedule says so, and sooner what is to be caught up with, until cancelled."""
         async with asyncio.TaskGroup() as rounds:
+            rounds.create_task(self._catching_up.run(rounds))
             while True:
                 await self._timetable.wait()
                 try:
@@ -163,18 +151,27 @@ class Poller:
     async def _poll_host(self, host: str) -> None:
         try:
             while (plan := self._due.pop(host, None)) is not None:
-                await self._round(plan)
+                self._passed_over[host] = await self._round(plan)
         finally:
             self._busy.discard(host)
 
-    async def _round(self, plan: _Plan) -> None:
+    async def _poll_some(self, host: str, project_ids: Sequence[str], over_s: float) -> None:
+        """Poll these projects of a host, beside what the schedule has polled there; spread over so many seconds at most."""
+        self._rests.listen()
+        self._sizes.setdefault(host, len(project_ids))
+        await self._round(_Plan(host, project_ids, spacing(len(project_ids), over_s / SHARE)))
+
+    async def _round(self, plan: _Plan) -> frozenset[str]:
+        """Poll them, and return the ids of those that were passed over."""
         subject = Round(
             plan.host, self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due, self._keep_turn
         )
+        passed_over: frozenset[str] = frozenset()
         try:
-            self._passed_over[plan.host] = await subject.run(plan.project_ids, plan.spacing_s)
+            passed_over = await subject.run(plan.project_ids, plan.spacing_s)
         except* StoreUnavailableError as errors:
             log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
+        return passed_over
 
     async def _poll(self, project: Project) -> PollReport:
         """Poll a project now."""
@@ -194,11 +191,12 @@ class Poller:
                 found = await self._find(situation)
             except NotFoundError:  # deleted meanwhile
                 return None
-            if isinstance(found, _Found) and self._is_quiet(situation, found):
+            if isinstance(found, Found) and self._is_quiet(situation, found):
                 self._count(failed=False)
                 self._failing.pop(situation.project.image.host, None)
-                now = PollState(project_id=situation.project.id, first_done=True, last_at=self._clock())
-                rest = situation.at_rest(found.listed, found.digests)
+                now = _state_after(situation.state, found, self._clock())
+                _tell(situation, found)
+                rest = situation.at_rest(found.tags, found.digests)
                 return Note(situation.state, now, rest, situation.changes)
             with contextlib.suppress(NotFoundError):  # deleted meanwhile
                 report = await self._settle(situation, found)
@@ -211,42 +209,34 @@ class Poller:
     def _count(self, *, failed: bool) -> None:
         self._tally.count("tagboat_polls_total", outcome="failed" if failed else "done")
 
-    def _is_quiet(self, situation: Situation, found: _Found) -> bool:
+    def _is_quiet(self, situation: Situation, found: Found) -> bool:
         """Whether the time of the poll is all there is to write: no news, and no outage that has just ended."""
         backoff = self._backoffs.get(situation.project.image.host)
         return not (found.is_news or (backoff and backoff.failures))
 
-    async def _find(self, situation: Situation) -> _Found | RegistryError:
-        """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""
+    async def _find(self, situation: Situation) -> Found | RegistryError:
+        """Look at the repository. Raises NotFoundError."""
         try:
-            listed = await situation.tags.list_tags(situation.project.image, situation.registry)
-            digests = await self._digests(situation, situation.watched(listed))
-            is_news = situation.is_news(listed, digests)
-            if not is_news or not situation.state.first_done:
-                return _Found(is_news, listed, digests, Looked())
-            if situation.rest:
-                situation = await self._read_whole(situation)
-                missing = [tag for tag in situation.watched(listed) if tag not in digests]
-                digests |= await self._digests(situation, missing)
-            news = find_news(listed, digests, situation.known, situation.live)
-            looked = await self._look_at(situation, in_doubt(situation.project, situation.stages, news))
+            return await find(situation, self._read_whole, self._clock())
         except RegistryError as error:
             return error
-        return _Found(is_news, listed, digests, looked)
 
     async def _read_whole(self, situation: Situation) -> Situation:
-        """What a remembered repository has on record. Raises NotFoundError."""
+        """All that is on record of a repository. Raises NotFoundError."""
         project = situation.project
         return await self._store.read(lambda reader: read_situation(reader, project.id, situation.tags))
 
-    async def _settle(self, situation: Situation, found: _Found | RegistryError) -> PollReport:
+    async def _settle(self, situation: Situation, found: Found | RegistryError) -> PollReport:
         """Write everything at once. Raises NotFoundError if the project was deleted."""
         self._rests.forget(situation.project.id)
         if isinstance(found, RegistryError):
             return await self._failed(situation.project, found)
+        _tell(situation, found)
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
+        if report is None:  # a push came meanwhile, with which what was found must be compared
+            return await self._settle(situation, await self._find(await self._read_whole(situation)))
         host = situation.project.image.host
-        if report.error is None:
+        if report.error in {None, found.complaint}:  # the registry answers
             self._failing.pop(host, None)
             self._backoffs[host] = RegistryBackoff(host=host)
         if report.tags:
@@ -254,43 +244,31 @@ class Poller:
             log.info("polled", action="poll", project=situation.project.name, news=len(report.tags), tags=told)
         return report
 
-    async def _digests(self, situation: Situation, tags: Sequence[str]) -> dict[str, Digest]:
-        """What `tags` point to, without those that the registry lists but does not have: they say nothing of the others."""
-        digests: dict[str, Digest] = {}
-        for tag in tags:
-            with contextlib.suppress(RegistryNotFoundError):
-                digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
-        return digests
+    def _admit(self, tx: Tx, asked: Project, found: Found) -> PollReport | None:
+        """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile.
 
-    async def _look_at(self, situation: Situation, tags: Sequence[str]) -> Looked:
-        """Look at the images of new tags, of too many at those found last."""
-        created: dict[str, datetime] = {}
-        imageless: set[str] = set()
-        for tag in tags[-_MOST_INSPECTED:]:
-            try:
-                info = await situation.tags.inspect(ImageRef(situation.project.image, tag), situation.registry)
-            except (RegistryNotFoundError, RegistryProtocolError):  # of this tag alone: it must not hide the others
-                imageless.add(tag)
-                continue
-            if info.created is not None:
-                created[tag] = info.created
-        return Looked(created, frozenset(imageless))
-
-    def _admit(self, tx: Tx, asked: Project, found: _Found) -> PollReport:
-        """Record everything found and queue what is newest, in view of what a webhook may have brought meanwhile."""
+        None, and nothing is done, where more must be looked at for that.
+        """
         situation = read_situation(tx, asked.id, self._tags)
-        first = not situation.state.first_done
+        first = not situation.state.first_done and found.whole
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
         # What is no longer watched, since another tag went live, may change as it likes.
-        digests = {tag: found.digests[tag] for tag in situation.watched(tuple(found.digests))}
-        news = find_news(found.listed, digests, situation.known, situation.live)
+        digests = {tag: found.digests[tag] for tag in situation.watched if tag in found.digests}
+        news = find_news(found.tags, digests, situation.known, situation.live)
         admission = Admission(tx, self._deployer, {}, self._clock())
-        tags = _carry_out(admission, situation, news, digests, found.looked)
-        tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
+        if not first and _must_look_again(situation, news, found.looked, admission.now):
+            return None
+        tags = _carry_out(admission, situation, news, digests, found.looked, first=first)
+        tx.put_poll_state(_state_after(situation.state, found, admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))
-        deploys = tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy)
-        return PollReport(first_poll=first, new_tags=news.fresh, deploys=deploys, tags=tags)
+        return PollReport(
+            first_poll=first,
+            new_tags=tuple(tag for tag in news.fresh if tag not in found.looked.refused),
+            deploys=tuple(tag.verdict.deploy for tag in tags if tag.verdict.deploy),
+            tags=tags,
+            error=None if tags else found.complaint,
+        )
 
     def _is_outage(self, project: Project, error: RegistryError) -> bool:
         """Whether the registry fails as a whole, and not in what it is to say of one repository."""
@@ -324,17 +302,38 @@ class Poller:
         return report
 
 
+def _must_look_again(situation: Situation, news: News, looked: Looked, now: datetime) -> bool:
+    wanted = to_look_at(situation.project, situation.stages, news, looked, situation.serving, now)
+    return wanted.to_choose and len(looked.seen) < MOST_LOOKED_AT
+
+
+def _state_after(before: PollState, found: Found, now: datetime) -> PollState:
+    return replace(before, first_done=before.first_done or found.whole, last_at=now, error=found.complaint)
+
+
+def _tell(situation: Situation, found: Found) -> None:
+    """Log what the registry refuses, once for as long as it is the same."""
+    if found.complaint and found.complaint != situation.state.error:
+        log.warning("poll incomplete", action="poll", project=situation.project.name, reason=found.complaint)
+
+
 def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBackoff]:
     project = reader.project(project_id)
     return project, reader.registry_backoff(project.image.host)
 
 
 def _carry_out(
-    admission: Admission, situation: Situation, news: News, digests: Mapping[str, Digest], looked: Looked
+    admission: Admission,
+    situation: Situation,
+    news: News,
+    digests: Mapping[str, Digest],
+    looked: Looked,
+    *,
+    first: bool,
 ) -> tuple[TagReport, ...]:
     """Do what is to be done about each tag that is news, and record the digests of those that are none."""
-    project, first = situation.project, not situation.state.first_done
-    judged = judge(project, situation.stages, situation.live, news, looked, first=first)
+    project, stages = situation.project, situation.stages
+    judged = judge(project, stages, situation.live, news, looked, situation.serving, admission.now, first=first)
     for tag in digests.keys() - set(news.tags):
         admission.tx.record_tag(
             KnownTag(project_id=project.id, tag=tag, digest=digests[tag], first_seen=admission.now, source=Source.POLL)

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from sys import intern
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.decision import normal_tag
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest
 from tagboat.core.poll import watched
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, TagSource
+from tagboat.core.serving import Serving, serving_in
 from tagboat.registry.rest import Rest, seen_in
 
 MOST_TAGS = 10_000
@@ -25,6 +27,7 @@ class Situation:
     """Of one project. `tags` is what its registry is asked through.
 
     Where there is a `rest`, neither `stages` nor `known` were read. `changes` is how many of `Rests` there had been before.
+    `serving` is what each stage has, by its id; read for one project only.
     """
 
     project: Project
@@ -34,31 +37,39 @@ class Situation:
     tags: TagSource
     stages: Sequence[Stage] = ()
     known: Mapping[str, KnownTag] = field(default_factory=dict)
+    serving: Mapping[str, Sequence[Serving]] = field(default_factory=dict)
     rest: Rest | None = None
     changes: int = 0
 
-    def watched(self, listed: Sequence[str]) -> list[str]:
-        """The listed tags whose digest is looked up (see core.poll.watched)."""
-        if self.rest is None:
-            return watched(self.stages, self.live, listed)
-        wanted = {*self.rest.named, *(instance.tag for instance in self.live)}
-        return [tag for tag in listed if tag in wanted]
+    @property
+    def watched(self) -> list[str]:
+        """The tags whose digest is looked up (see core.poll.watched)."""
+        kind = self.registry.kind if self.registry else None
+        # On a Gitea, which has tags in lower case, no pattern can mean what it names in another.
+        return [tag for tag in watched(self._named, self.live) if normal_tag(tag, kind) == tag]
 
-    def is_news(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> bool:
+    @property
+    def _named(self) -> Sequence[str]:
+        """The tags that patterns name outright."""
+        if self.rest is not None:
+            return self.rest.named
+        return tuple(intern(stage.pattern.literal) for stage in self.stages if stage.pattern.literal)
+
+    def is_news(self, found: Sequence[str], digests: Mapping[str, Digest], *, whole: bool) -> bool:
         """Whether anything is to be recorded of what the registry says, beyond the time at which it said it.
 
-        With a `rest` alone it may say so where a full reading would not.
+        `whole` is whether it was `found` by a list of all tags. With a `rest` alone it may say so where a full reading would
+        not.
         """
         if self.rest:
-            return self.rest.seen != seen_in(listed, digests, self.live)
-        if not self.state.first_done or any(tag not in self.known for tag in listed):
+            return self.rest.seen != seen_in(found, digests, self.live)
+        if (whole and not self.state.first_done) or any(tag not in self.known for tag in found):
             return True
-        return any(self.known[tag].digest != digest for tag, digest in digests.items())
+        return any(tag not in self.known or self.known[tag].digest != digest for tag, digest in digests.items())
 
     def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> Rest:
         """What to remember of it when there was no news."""
-        named = self.rest.named if self.rest else tuple(intern(s.pattern.literal) for s in self.stages if s.pattern.literal)
-        return Rest(seen_in(listed, digests, self.live), named)
+        return Rest(seen_in(listed, digests, self.live), tuple(self._named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +125,12 @@ def projects_of_hosts(reader: Reader) -> dict[str, list[str]]:
 
 def read_situation(reader: Reader, project_id: str, tags: TagSource) -> Situation:
     """That of one project. Raises NotFoundError."""
-    project = reader.project(project_id)
+    project, stages = reader.project(project_id), reader.stages(project_id)
     return Situation(
         project=project,
         registry=reader.registry_of(project),
-        stages=reader.stages(project_id),
+        stages=stages,
+        serving={stage.id: serving_in(reader, stage.id) for stage in stages},
         live=reader.instances(project_id=project_id, states=[InstanceState.LIVE]),
         known={known.tag: known for known in reader.known_tags(project_id)},
         state=reader.poll_state(project_id),

@@ -13,7 +13,10 @@ from tagboat.core.schedule import Schedule, parse_schedule
 
 SETTING = "poll_next"
 OVERDUE_S = 60.0
-"""Seconds after the start at which an interval that ran out meanwhile is made up for, since a start itself does not poll."""
+"""Seconds after the start at which an interval that ran out meanwhile is made up for.
+
+What was polled or heard of before does not wait for that (see `catching_up`).
+"""
 _LONGEST_SLEEP_S = 60.0
 _RETRY_S = 5.0
 _SETTLED_WITHIN_S = 2.0

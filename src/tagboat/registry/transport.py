@@ -12,7 +12,13 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from tagboat import __version__
-from tagboat.core.errors import InvalidValueError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.core.errors import (
+    InvalidValueError,
+    RegistryFailedError,
+    RegistryProtocolError,
+    RegistryRateLimitedError,
+    RegistryUnreachableError,
+)
 from tagboat.registry.failures import for_good, from_library, wait_until
 from tagboat.registry.link_local import Resolver, is_link_local
 from tagboat.registry.site import shown_host
@@ -194,7 +200,7 @@ class Transport:
             raise RegistryRateLimitedError(f"{host} is not available{when}", retry_at)
         # 501 is no failure: it says that this will never be answered.
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.NOT_IMPLEMENTED:
-            raise RegistryUnreachableError(f"{host} failed with status {response.status}; its own log says why")
+            raise RegistryFailedError(f"{host} failed with status {response.status}; its own log says why")
 
     def _translated(self, error: Exception, host: str) -> Exception:
         if self._closed:

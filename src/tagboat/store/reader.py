@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, not_, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -16,6 +16,7 @@ from tagboat.core.hook import Hook, Signature
 from tagboat.core.hosts import HostClaim
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.push import Source
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
 from tagboat.store.kept import KeptReader
@@ -274,6 +275,14 @@ class SqlReader(KeptReader):
         return {project_id: PollState(project_id=project_id) for project_id in project_ids} | {
             state.project_id: state for state in found
         }
+
+    def unpolled_projects(self, limit: int) -> list[str]:
+        """The ids of projects of which a webhook has named a tag and that no poll has looked at, the first `limit` made."""
+        projects, polls, tags = tables.projects.c, tables.polls.c, tables.tags.c
+        polled = exists().where(polls.project_id == projects.id, polls.last_at.is_not(None))
+        heard_of = exists().where(tags.project_id == projects.id, tags.source == Source.WEBHOOK)
+        query = select(projects.id).where(~polled, heard_of).order_by(projects.id).limit(limit)
+        return list(self._connection.scalars(query))
 
     def registry_backoff(self, host: str) -> RegistryBackoff:
         """How a registry host has been failing."""

@@ -178,6 +178,7 @@ stages = Table(
     Column("pattern", Coded(_pattern_text, _parse_pattern), nullable=False),
     Column("position", Integer, nullable=False),
     Column("auto_deploy", Boolean, nullable=False),
+    Column("allow_downgrade", Boolean, nullable=False, server_default=text("false")),
     Column("max_instances", Integer, nullable=False),
     Column("env", _json(), nullable=False),
     Column("run", LargeBinary),

@@ -187,6 +187,11 @@ class UnitOfWork(SqlReader, KeptWriter):
         gathered = {project_id: self._polls[project_id] for project_id in project_ids if project_id in self._polls}
         return super().poll_states([project_id for project_id in project_ids if project_id not in gathered]) | gathered
 
+    def unpolled_projects(self, limit: int) -> list[str]:
+        """The ids of projects of which a webhook has named a tag and that no poll has looked at."""
+        self.flush()
+        return super().unpolled_projects(limit)
+
     def offers(self, stage_id: str) -> list[Offer]:
         """What came while the stage was held, oldest first."""
         self.flush()

@@ -10,20 +10,25 @@ from hypothesis import strategies as st
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.poll import Looked, News, find_news, in_doubt, judge, watched, worth_deploying
+from tagboat.core.newest import Candidate, Order
+from tagboat.core.poll import MOST_COMPARED, Looked, News, Wanted, find_news, judge, to_look_at, watched
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
-from tagboat.core.tags import Candidate, parse_tag_pattern
+from tagboat.core.serving import Serving
+from tagboat.core.tags import parse_tag_pattern
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PROJECT = Project(id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW)
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
 OLDER, NEWER = NOW - timedelta(days=2), NOW - timedelta(days=1)
 NOTHING = Looked()
+NOTHING_THERE: Mapping[str, str] = {}
 Told = dict[str, tuple[str, str]]
 
 
-def stage(name: str, pattern: str, *, takes: int = 1, held: bool = False, auto_deploy: bool = True) -> Stage:
+def stage(
+    name: str, pattern: str, *, takes: int = 1, held: bool = False, auto_deploy: bool = True, allow_downgrade: bool = False
+) -> Stage:
     return Stage(
         id=name,
         project_id="p",
@@ -32,6 +37,7 @@ def stage(name: str, pattern: str, *, takes: int = 1, held: bool = False, auto_d
         max_instances=takes,
         held=held,
         auto_deploy=auto_deploy,
+        allow_downgrade=allow_downgrade,
         created_at=NOW,
     )
 
@@ -59,10 +65,18 @@ def live(tag: str, digest: Digest = ONE) -> Instance:
     )
 
 
-def told(news: News, *stages: Stage, looked: Looked = NOTHING, running: Instance | None = None, first: bool = False) -> Told:
-    """The outcome and the sentence for each tag, in the order in which to act."""
-    judged = judge(PROJECT, stages, [running] if running else [], news, looked, first=first)
-    assert sorted(one.tag for one in judged) == sorted(news.tags)
+def told(
+    news: News,
+    *stages: Stage,
+    looked: Looked = NOTHING,
+    running: Instance | None = None,
+    first: bool = False,
+    has: Mapping[str, str] = NOTHING_THERE,
+) -> Told:
+    """The outcome and the sentence for each tag, in the order in which to act. `has` are the states of tags in each stage."""
+    serving = {one.id: [Serving(tag, live=state == "live") for tag, state in has.items()] for one in stages}
+    judged = judge(PROJECT, stages, [running] if running else [], news, looked, serving, NOW, first=first)
+    assert sorted(one.tag for one in judged) == sorted(set(news.tags) - set(looked.refused))
     assert {one.tag for one in judged if one.change is Change.CHANGED} == {tag for tag, _ in news.changed}
     return {one.tag: (one.decision.outcome.value, one.decision.reason) for one in judged}
 
@@ -114,13 +128,16 @@ def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str
         (
             ("blue", "green"),
             Looked({"blue": NEWER}),
-            "tag blue matches *, but green was found later and the stage dev takes one",
+            (
+                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell "
+                "which is newer, and the stage dev takes one"
+            ),
             "tag green matches * and is the newest of 2 found",
         ),
         (
             ("image", "z-cache"),
-            Looked({}, frozenset({"z-cache"})),
-            "tag z-cache matches *, but it is no image that can be read, such as a build's cache, and there are others",
+            Looked(others={"z-cache": "r/a:z-cache is not a container image: it is a build's cache"}),
+            "tag z-cache matches *, but r/a:z-cache is not a container image: it is a build's cache",
             "tag image matches *",
         ),
     ],
@@ -196,19 +213,113 @@ def test_a_changed_digest_and_a_new_tag_compete() -> None:
 @pytest.mark.parametrize(
     ("tags", "stages", "asked"),
     [
-        (("v1", "v2"), [DEV], []),
+        (("v1", "v2"), [DEV], ["v2"]),
         (("v1", "main"), [DEV], ["v1", "main"]),
-        (("main",), [DEV], []),
-        (("main", "v1"), [PROD], []),
-        (("a", "v1", "b"), [PROD, DEV], ["a", "b"]),
+        (("main",), [DEV], ["main"]),
+        (("main", "v1"), [PROD], ["v1"]),
+        (("a", "v1", "b"), [PROD, DEV], ["a", "b", "v1"]),
         (("a", "b"), [stage("dev", "*", auto_deploy=False)], []),
         (("a", "b"), [stage("dev", "*", held=True)], ["a", "b"]),
     ],
 )
-def test_images_are_looked_at_only_where_the_tags_do_not_tell(
+def test_images_are_looked_at_where_the_tags_do_not_tell_and_before_they_are_deployed(
     tags: tuple[str, ...], stages: list[Stage], asked: list[str]
 ) -> None:
-    assert in_doubt(PROJECT, stages, fresh(*tags)) == asked
+    assert sorted(map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)) == sorted(asked)
+
+
+def test_what_is_chosen_instead_of_what_is_not_an_image_is_looked_at_too() -> None:
+    looked, asked = NOTHING, list[Serving | str]()
+    while wanted := to_look_at(PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW).images:
+        asked += wanted
+        (tag,) = wanted
+        looked = looked.and_then(Looked(others={"1.2.0": "a chart"} if tag == "1.2.0" else {}, seen=frozenset({str(tag)})))
+    assert asked == ["1.2.0", "1.1.0"]
+    said = told(fresh("1.0.0", "1.1.0", "1.2.0"), DEV, looked=looked)
+    assert said["1.2.0"] == ("recorded", "tag 1.2.0 matches *, but a chart")
+    assert said["1.1.0"] == ("queued", "tag 1.1.0 matches * and is the newest of 2 found")
+
+
+def test_what_is_not_an_image_is_recorded_even_alone() -> None:
+    assert told(fresh("sbom"), DEV, looked=Looked(others={"sbom": "an SBOM"})) == {
+        "sbom": ("recorded", "tag sbom matches *, but an SBOM")
+    }
+
+
+def test_what_the_registry_refuses_is_left_for_the_next_poll_and_hides_no_other() -> None:
+    assert told(fresh("v1", "v2"), PROD, looked=Looked(refused={"v2": "status 412"})) == {
+        "v1": ("queued", "tag v1 matches v*")
+    }
+
+
+BACK = "a poll goes back only where allow_downgrade is set on the stage"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "has", "looked", "outcome", "reason"),
+    [
+        ("v*", "v1", {"v2": "live"}, NOTHING, "recorded", f"but v2, which is live, is the higher version; {BACK} s"),
+        ("v*", "v1", {"v2": "open"}, NOTHING, "recorded", f"but v2, which is under way, is the higher version; {BACK} s"),
+        ("semver:*", "1.9.5", {"2.0.0": "live"}, NOTHING, "recorded", "but 2.0.0, which is live, is the higher version"),
+        ("v*", "v9.1", {"v10": "live"}, NOTHING, "recorded", "but v10, which is live, is the higher version"),
+        ("*", "ab", {"cd": "live"}, Looked({"ab": OLDER, "cd": NEWER}), "recorded", "but cd, which is live, was built later"),
+        ("*", "ab", {"cd": "live"}, Looked({"ab": NEWER, "cd": OLDER}), "queued", "tag ab matches *"),
+        ("*", "ab", {"cd": "live"}, Looked({"ab": OLDER}), "queued", "it was found after cd, which is live, and nothing else"),
+        ("v*", "v3", {"v2": "live"}, NOTHING, "queued", "tag v3 matches v*"),
+        ("v*", "v3", {"v2": "live", "v4": "open"}, NOTHING, "recorded", "but v4, which is under way, is the higher version"),
+    ],
+)
+def test_a_poll_never_goes_back(
+    pattern: str, new: str, has: Mapping[str, str], looked: Looked, outcome: str, reason: str
+) -> None:
+    ((said, why),) = told(fresh(new), stage("s", pattern), looked=looked, has=has).values()
+    assert said == outcome
+    assert reason in why
+    ((said, why),) = told(fresh(new), stage("s", pattern, allow_downgrade=True), looked=looked, has=has).values()
+    assert (said, why) == ("queued", f"tag {new} matches {pattern}")
+
+
+def test_what_is_live_is_looked_at_where_names_do_not_tell() -> None:
+    there = Serving("cd", live=True, digest=ONE)
+    rows: list[tuple[str, Serving, list[Serving | str], bool]] = [
+        ("ab", there, ["ab", there], True),
+        ("v2", Serving("v1", live=True), ["v2"], False),
+        ("v1", Serving("v2", live=True), [], False),
+    ]
+    for new, has, images, to_choose in rows:
+        assert to_look_at(PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW) == Wanted(images, to_choose=to_choose)
+
+
+def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None:
+    two = stage("s", "v*", takes=2)
+    assert told(fresh("v1"), two, has={"v2": "live"})["v1"] == ("queued", "tag v1 matches v*")
+    assert told(fresh("v1"), two, has={"v2": "live", "v3": "live"})["v1"][0] == "recorded"
+    assert told(fresh("v4"), two, has={"v2": "live", "v3": "live"})["v4"][0] == "queued"
+
+
+def test_a_moved_tag_is_not_held_against_itself() -> None:
+    said = told(News((), (("main", TWO),)), DEV, running=live("main"), has={"main": "live"}, looked=Looked({"main": OLDER}))
+    assert said["main"] == ("queued", "the digest of main, which is live, has changed: tag main matches *")
+
+
+def test_a_commit_without_letters_is_told_by_the_tags_known_before() -> None:
+    alone, among = fresh("1111111"), News(("1111111",), (), ("9c1d2e3", "latest"))
+    there = {"dev": [Serving("9999999", live=True)]}
+    assert to_look_at(PROJECT, [DEV], alone, NOTHING, there, NOW).images == []
+    assert to_look_at(PROJECT, [DEV], among, NOTHING, there, NOW).to_choose
+
+
+def test_commits_that_happen_to_have_digits_only_are_commits_among_very_many() -> None:
+    tags = [f"{n * 17:07x}" for n in range(0x7000, 0x8000)]
+    wanted = to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)
+    assert (len(wanted.images), wanted.to_choose) == (MOST_COMPARED, True)
+
+
+def test_of_very_many_whose_names_do_not_tell_some_are_compared_and_the_reason_says_so() -> None:
+    tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MOST_COMPARED + 50)]
+    assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images) == MOST_COMPARED
+    said = [reason for outcome, reason in told(fresh(*tags), DEV).values()]
+    assert sum(f"only the {MOST_COMPARED} that sort last are compared" in reason for reason in said) == 50
 
 
 @pytest.mark.parametrize(
@@ -228,7 +339,7 @@ def test_news_is_what_is_new_and_what_changed(
 
 
 def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
-    assert watched([stage("edge", "latest"), DEV], [live("v1")], ["v2", "v1", "latest"]) == ["v1", "latest"]
+    assert watched(["latest", "v1"], [live("v1")]) == ["v1", "latest"]
 
 
 @given(
@@ -239,9 +350,10 @@ def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
 def test_as_many_are_deployed_as_the_stage_takes_and_they_are_the_newest(
     tags: list[str], created: dict[str, datetime], takes: int
 ) -> None:
-    judged = judge(PROJECT, [stage("dev", "*", takes=takes)], [], fresh(*tags), Looked(created), first=False)
+    judged = judge(PROJECT, [stage("dev", "*", takes=takes)], [], fresh(*tags), Looked(created), {}, NOW, first=False)
     due = [one.tag for one in judged if one.decision.outcome is Outcome.QUEUED]
-    assert due == [one.tag for one in worth_deploying([Candidate(tag, created.get(tag)) for tag in tags], takes)]
+    order = Order(DEV.pattern, [Candidate(tag, created.get(tag)) for tag in tags], NOW)
+    assert due == [one.tag for one in order.first(takes)][::-1]
     assert [one.decision.outcome for one in judged] == [Outcome.RECORDED] * (len(tags) - len(due)) + [Outcome.QUEUED] * len(
         due
     )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidTagPatternError
-from tagboat.core.semver import parse_short_version, parse_version, parse_version_range
+from tagboat.core.semver import parse_version, parse_version_range
 
 MATCHES = [
     ("*", "1.2.3", True),
@@ -112,16 +112,35 @@ def test_precedence_is_that_of_the_specification() -> None:
     assert len(set(versions)) == len(versions)
 
 
-@pytest.mark.parametrize(("text", "full"), [("v10", "10.0.0"), ("v1.2", "1.2.0"), ("1.2", "1.2.0")])
-def test_short_versions(text: str, full: str) -> None:
-    assert parse_short_version(text) == parse_version(full)
+@pytest.mark.parametrize(
+    ("text", "tag", "reason"),
+    [
+        ("^1.2", "1.2", "1.2 is not a full version (x.y.z)"),
+        ("^1.2", "v1.10", "v1.10 is not a full version (x.y.z)"),
+        ("^1.2", "V1.2.3", "V1.2.3 is not a full version: the letter before it must be a small v"),
+        ("^1.2", "1.2.3_4", "1.2.3_4 is not a full version (x.y.z)"),
+        ("^1.2", "1.2.3.4", "1.2.3.4 is not a full version (x.y.z)"),
+        ("^1.2", "1.02.3", "1.02.3 is not a full version: its numbers must not begin with 0"),
+        ("^1.2", "release-1.2.3", "release-1.2.3 is not a full version (x.y.z)"),
+        ("^1.2", "1.3.0-rc.1", "1.3.0-rc.1 is a prerelease, and the range names none of that release"),
+        (">=1.2.0-beta", "1.3.0-rc.1", "1.3.0-rc.1 is a prerelease, and the range names none of that release"),
+        ("^1.2", "2.0.0-rc.1", None),
+        (">=1.2.0-beta", "1.2.0-alpha", None),
+        ("^1.2", "2.0.0", None),
+        ("^1.2", "main", None),
+        ("^1.2", "sha-1a2b3c4", None),
+    ],
+)
+def test_what_is_nearly_a_version_of_the_range_is_told_what_it_lacks(text: str, tag: str, reason: str | None) -> None:
+    assert parse_version_range(text).near_miss(tag) == reason
 
 
 @pytest.mark.parametrize(
-    "text", ["10", "1.2.3", "v", "v01", "1.02", "2024.01", "v1-rc", "latest", "", "v1\n", "v" + "1" * 128]
+    ("text", "empty"),
+    [(">2 <1", True), (">1.2.3 <1.2.3", True), ("^1.2", False), (">2 <1 || 1.x", False), ("1.2.3-rc.1", False)],
 )
-def test_what_is_no_short_version(text: str) -> None:
-    assert parse_short_version(text) is None
+def test_a_range_that_no_version_is_in(text: str, empty: bool) -> None:
+    assert parse_version_range(text).is_empty is empty
 
 
 _number = st.sampled_from(["0", "1", "2", "10"])

@@ -5,16 +5,13 @@ import pickle
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import permutations
 
-import nodesemver
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidTagPatternError
-from tagboat.core.tags import MAX_PATTERN_LENGTH, Candidate, TagPattern, is_semver, newer_by, newest, parse_tag_pattern
+from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
 
 
 @pytest.mark.parametrize(
@@ -220,120 +217,3 @@ def test_no_hostile_pattern_hangs_or_writes_to_stderr() -> None:
     done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 30
-
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def at(tag: str, minutes: int | None = None) -> Candidate:
-    """A candidate whose image was created so many minutes after noon."""
-    return Candidate(tag, None if minutes is None else NOON + timedelta(minutes=minutes))
-
-
-@pytest.mark.parametrize(
-    ("candidates", "expected"),
-    [
-        ([at("latest")], "latest"),
-        ([at("v10.0.0"), at("v9.0.0")], "v10.0.0"),
-        ([at("v10.0.0", 0), at("v9.0.0", 5)], "v10.0.0"),
-        ([at("v10"), at("v9")], "v10"),
-        ([at("v10", 0), at("v9", 5)], "v10"),
-        ([at("1.10"), at("1.9")], "1.10"),
-        ([at("v2"), at("v1.9.9")], "v2"),
-        ([at("1.10.0"), at("v1.9.0")], "1.10.0"),
-        ([at("1.0.0"), at("1.0.0-rc.10"), at("1.0.0-rc.9")], "1.0.0"),
-        ([at("1.0.0-rc.10"), at("1.0.0-rc.9")], "1.0.0-rc.10"),
-        # of the same precedence: created later, else found later
-        ([at("v1.0.0", 5), at("1.0.0", 0)], "v1.0.0"),
-        ([at("v1.0.0"), at("1.0.0")], "1.0.0"),
-        ([at("1.0.0"), at("v1.0.0", 0)], "v1.0.0"),
-        # no versions: created later
-        ([at("main-b", 5), at("main-a", 0)], "main-b"),
-        ([at("main-a", 0), at("main-b", 5)], "main-b"),
-        ([at("10", 0), at("9", 5)], "9"),
-        ([at("v1.0.0", 5), at("main", 0)], "v1.0.0"),
-        ([at("v1.0.0", 0), at("main", 5)], "main"),
-        # created at the same time, or who knows when: found later
-        ([at("b", 0), at("a", 0)], "a"),
-        ([at("b"), at("a")], "a"),
-        ([at("b", 5), at("a")], "a"),
-        ([at("b"), at("a", 5)], "a"),
-        ([at("main", 0), at("v1.0.0", 0)], "v1.0.0"),
-        ([at("v1.0.0"), at("main")], "main"),
-        ([at("main"), at("v1.0.0")], "v1.0.0"),
-        # the rules contradict each other: v2 > v1 by version, v1 > main > v2 by time
-        ([at("v2.0.0", 0), at("main", 1), at("v1.0.0", 2)], "main"),
-        ([at("v1.0.0", 2), at("v2.0.0", 0), at("main", 1)], "main"),
-        # x is younger than z, though y, of unknown age, was found between them
-        ([at("x", 5), at("z", 0), at("y")], "y"),
-        ([at("y"), at("x", 5), at("z", 0)], "x"),
-    ],
-)
-def test_the_newest(candidates: list[Candidate], expected: str) -> None:
-    assert newest(candidates).tag == expected
-
-
-@pytest.mark.parametrize(
-    "stamp",
-    [datetime(1, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), datetime(1980, 1, 1, 0, 0, 1, tzinfo=UTC)],
-)
-def test_the_stamps_of_reproducible_builds_are_no_times(stamp: datetime) -> None:
-    assert newest([Candidate("b", NOON), Candidate("a", stamp)]).tag == "a"
-
-
-def test_times_with_and_without_zone_can_be_compared() -> None:
-    one_in_the_east = NOON.astimezone(timezone(timedelta(hours=9))) + timedelta(seconds=1)
-    assert newest([Candidate("b", one_in_the_east), Candidate("a", NOON.replace(tzinfo=None))]).tag == "b"
-
-
-def test_none_has_no_newest() -> None:
-    with pytest.raises(ValueError, match="no candidates"):
-        newest([])
-
-
-@pytest.mark.parametrize(
-    ("tag", "expected"),
-    [
-        ("v1.2.3", True),
-        ("1.2.3-rc.1", True),
-        ("v1", True),
-        ("1.2", True),
-        ("1", False),
-        ("latest", False),
-        ("20260101", False),
-        ("", False),
-    ],
-)
-def test_what_is_ordered_as_a_version(tag: str, expected: bool) -> None:
-    assert is_semver(tag) is expected
-
-
-def test_versions_are_chosen_whatever_the_order_and_the_times() -> None:
-    tags = ["v1.0.0", "v2.0.0-rc.1", "v2.0.0", "v10.0.0", "v9.9.9"]
-    for order in permutations(tags):
-        assert newest([at(tag, minutes) for minutes, tag in enumerate(order)]).tag == "v10.0.0"
-
-
-_candidate = st.builds(at, _tag, st.none() | st.integers(0, 5))
-
-
-@given(st.lists(_candidate, min_size=1, max_size=8))
-@settings(deadline=None)
-def test_the_newest_is_one_of_them_and_no_lower_version_than_another(candidates: list[Candidate]) -> None:
-    chosen = newest(candidates)
-    assert chosen in candidates
-    versions = [candidate.tag for candidate in candidates if nodesemver.valid(candidate.tag, loose=False)]
-    if chosen.tag in versions:
-        assert all(nodesemver.gte(chosen.tag, other, loose=False) for other in versions)
-
-
-@given(_candidate, _candidate)
-@settings(deadline=None)
-def test_of_two_one_is_the_newer_by_a_rule(one: Candidate, other: Candidate) -> None:
-    chosen = newest([one, other])
-    left = one if chosen is other else other
-    rule = newer_by(chosen, left, found_later=chosen is other)
-    assert rule in {"is the higher version", "was built later", "was found later"}
-    if rule != "was found later":
-        assert newest([other, one]) is chosen
-        assert newer_by(left, chosen, found_later=True) == "is newer"

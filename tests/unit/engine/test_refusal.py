@@ -54,6 +54,10 @@ def test_a_refusal_is_told_by_status_and_words(status: int, message: str, kind: 
         ),
         ('Head "https://git.example.com/v2/acme/app": no basic auth credentials', EngineError, False, "login"),
         ('Get "https://git.example.com/v2/": unauthorized: authentication required', EngineError, False, "login"),
+        (
+            "unsupported media type application/vnd.cncf.helm.config.v1+json",
+            *(EngineError, False, "is not a container image but, say, a chart"),
+        ),
         ("failed to register layer: write /x: no space left on device", DiskFullError, True, "disk is full"),
         ("open /var/lib/docker/tmp/x: permission denied", EngineError, False, "permission denied"),
         ("dial tcp 127.0.0.1:1: connect: connection refused", EngineError, True, "could not reach the registry"),

@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError
+from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError, RepositoryUnknownError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.manifests import ACCEPT, OCI_INDEX
@@ -113,7 +113,7 @@ async def test_tags_may_be_null(client: RegistryClient) -> None:
 @pytest.mark.anyio
 async def test_an_image_that_is_not_there(client: RegistryClient) -> None:
     async with fake_registry() as fake:
-        with pytest.raises(RegistryNotFoundError, match="has no acme/app .NAME_UNKNOWN: name_unknown says the fake"):
+        with pytest.raises(RepositoryUnknownError, match="has no acme/app .NAME_UNKNOWN: name_unknown says the fake"):
             await client.list_tags(app(fake), None)
         fake.answer_next(json_body({}))
         with pytest.raises(RegistryProtocolError, match="no list of tags"):

@@ -3,10 +3,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tagboat.core.errors import RegistryProtocolError
+from tagboat.core.errors import NotAnImageError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.registry.manifests import (
     ACCEPT,
+    OCI_MANIFEST,
     Entry,
     Index,
     Manifest,
@@ -19,6 +20,7 @@ from tagboat.registry.manifests import (
     read_digest,
 )
 
+CONFIG_TYPES = "application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"
 A, B, C, D = (Digest("sha256:" + letter * 64) for letter in "abcd")
 AMD64, ARM64, UNKNOWN = Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("unknown", "unknown")
 
@@ -107,9 +109,42 @@ def test_choose_on_another_machine() -> None:
     assert choose(index, "riscv64", "r/x").digest == A
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ({"config": {"digest": A, "mediaType": "application/vnd.cncf.helm.config.v1+json"}}, "vnd.cncf.helm.config"),
+        ({"config": {"digest": A, "mediaType": "application/vnd.oci.empty.v1+json"}}, "vnd.oci.empty"),
+        ({"config": {"digest": A, "mediaType": "application/vnd.wasm.config.v0+json"}}, "vnd.wasm.config"),
+        ({"config": {"digest": A, "mediaType": "application/vnd.buildkit.cacheconfig.v0"}}, "vnd.buildkit.cacheconfig"),
+        ({"config": {"digest": A, "mediaType": ["nonsense"]}}, "nonsense"),
+        ({"config": {"digest": A}, "artifactType": "application/spdx+json"}, "spdx"),
+        ({"manifests": [{"digest": A}], "artifactType": "application/vnd.example"}, "vnd.example"),
+        ({"schemaVersion": 1, "fsLayers": []}, "schema 1"),
+    ],
+)
+def test_what_is_not_an_image_is_named(content: object, kind: str) -> None:
+    with pytest.raises(NotAnImageError, match=f"r/x is not a container image: .*{kind}"):
+        parse_manifest(json.dumps(content).encode(), "r/x")
+
+
+@pytest.mark.parametrize("media_type", [None, "", *CONFIG_TYPES])
+def test_an_image_is_known_by_its_configuration(media_type: str | None) -> None:
+    assert parse_manifest(json.dumps({"config": {"digest": A, "mediaType": media_type}}).encode(), "r/x") == Manifest(A)
+
+
+def test_layers_and_caches_in_an_index_are_not_followed() -> None:
+    listed = [
+        {"digest": A, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"},
+        {"digest": B, "mediaType": "application/vnd.buildkit.cacheconfig.v0"},
+        {"digest": C, "mediaType": OCI_MANIFEST},
+        {"digest": D, "mediaType": 5},
+    ]
+    assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index((Entry(C, None),))
+
+
 @pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
 def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
-    with pytest.raises(RegistryProtocolError, match="r/x has an index without any image"):
+    with pytest.raises(NotAnImageError, match="r/x is not a container image: it is an index without any image"):
         choose(Index(entries), "amd64", "r/x")
 
 

@@ -1,0 +1,35 @@
+"""What a stage has, or is about to have: with that a new tag is compared."""
+
+from dataclasses import dataclass
+
+from tagboat.core.deploy import InstanceState
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.ports import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A tag that is live in a stage, or under way there.
+
+    `digest` is None where it was not looked up yet, `image` the repository where it is not the project's.
+    """
+
+    tag: str
+    live: bool
+    digest: Digest | None = None
+    image: ImageName | None = None
+
+    @property
+    def state(self) -> str:
+        """In words that follow "which"."""
+        return "is live" if self.live else "is under way"
+
+
+def serving_in(reader: Reader, stage_id: str) -> tuple[Serving, ...]:
+    """Those of a stage, each tag once, what is live first; not what is being taken back."""
+    live = reader.instances(stage_id=stage_id, states=[InstanceState.LIVE])
+    found = {one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live}
+    for deploy in reader.open_deploys(stage_id):
+        if not deploy.cancelling and deploy.failed_step is None:
+            found.setdefault(deploy.tag, Serving(deploy.tag, live=False, digest=deploy.digest, image=deploy.image))
+    return tuple(found.values())
