@@ -12,7 +12,7 @@ from tagboat.core.errors import (
     RegistryProtocolError,
     RegistryUnreachableError,
 )
-from tagboat.registry.auth import Logins
+from tagboat.registry.auth import Grant, Logins
 from tagboat.registry.budget import Budgets
 from tagboat.registry.challenges import parse_challenges
 from tagboat.registry.failures import excerpt, parse_json, registry_errors
@@ -29,6 +29,9 @@ HEAD_PROVES_NOTHING = frozenset(
     }
 )
 """Statuses with which a registry, or a proxy in front of it, may refuse a HEAD of what it gives to a GET."""
+
+_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""Statuses with which registries refuse a token."""
 
 
 class Asker:
@@ -49,18 +52,27 @@ class Asker:
         """
         grant = await self._logins.grant(site, scope)
         answer = await self._transport.send(request.with_login(grant.header if grant else None))
-        if answer.status == HTTPStatus.UNAUTHORIZED and answer.url.origin() == request.url.origin():
-            challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
-            renewed = await self._logins.renew(site, scope, challenges, grant)
+        if answer.status in _REFUSALS and answer.url.origin() == request.url.origin():
+            renewed = await self._renew(site, scope, answer, grant)
             if renewed is not None:
                 answer = await self._transport.send(request.with_login(renewed.header))
-            elif grant is None and (error := unguided(site, answer, what)):
+            elif answer.status == HTTPStatus.UNAUTHORIZED and grant is None and (error := unguided(site, answer, what)):
                 raise error
         if answer.url.origin() == request.url.origin():
             self.budgets.note(site, answer.headers, self._clock())
         if answer.status not in accept:
             expect_ok(answer, site, what)
         return answer
+
+    async def _renew(self, site: Site, scope: str, answer: Answer, grant: Grant | None) -> Grant | None:
+        """Another login after a refusal, None where there is none: as the registry demands, else in place of a kept token."""
+        challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            renewed = await self._logins.renew(site, scope, challenges, grant, inside=answer.leads_inside)
+            if renewed is not None:
+                return renewed
+        # Tokens are called back, and run out before their time, and not every registry says so as it should.
+        return await self._logins.replace(site, scope, challenges, grant) if grant else None
 
     async def fetch_json(self, site: Site, request: Request, what: str) -> object:
         """Send `request` as it is and decode the body of its 200. Raises RegistryError like `ask`."""
@@ -147,4 +159,5 @@ def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
 
 
 def _detail(answer: Answer, site: Site) -> str:
-    return excerpt(answer.body, site.credentials.password if site.credentials else "")
+    said = excerpt(answer.body, site.credentials.password if site.credentials else "")
+    return f"{said} (asked through the proxy {answer.proxy})" if answer.proxy else said

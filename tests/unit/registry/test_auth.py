@@ -57,8 +57,6 @@ def test_realms_that_get_nothing(realm: str) -> None:
         (b'{"token": "t", "expires_in": -5}', "t", 60),
         (b'{"token": "t", "expires_in": true}', "t", 60),
         (b'{"token": "t", "expires_in": "300"}', "t", 60),
-        (b'{"token": "t", "expires_in": NaN}', "t", 60),
-        (b'{"token": "t", "expires_in": 1e400}', "t", 86400),
     ],
 )
 def test_parse_token(body: bytes, token: str, seconds: float) -> None:
