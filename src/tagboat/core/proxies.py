@@ -23,7 +23,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exemption:
+class Exemption:
     """An entry of NO_PROXY: a network, or a name (a leading dot: only what is below it); `port` None for all ports."""
 
     name: str = ""
@@ -49,7 +49,7 @@ class Proxies:
     http: Proxy | None = None
     https: Proxy | None = None
     exempt_all: bool = False
-    exempt: tuple[_Exemption, ...] = ()
+    exempt: tuple[Exemption, ...] = ()
 
     def of(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
         """The proxy through which `host` (a name, or an address without brackets) is asked; None: directly.
@@ -82,29 +82,28 @@ def parse_proxy(text: str) -> Proxy | None:
     return Proxy(host, port or _SCHEME_PORTS["http"], unquote(parts.username or ""), unquote(parts.password or ""))
 
 
-def parse_proxies(http: str, https: str, exempt: str) -> Proxies:
-    """Read the three variables. Raises ValueError like `parse_proxy`.
+def parse_exemptions(text: str) -> tuple[bool, tuple[Exemption, ...]]:
+    """Read NO_PROXY: whether it exempts everything (`*`), and what it exempts else.
 
-    Entries of NO_PROXY are names (with all below them), `.names` (what is below alone), addresses, networks (CIDR), each with
-    a port or without, or `*`; those that are none are passed over, as everybody does.
+    Entries are names (with all below them), `.names` (what is below alone), addresses and networks (CIDR), each with a port
+    or without. What is none of these is passed over, as everybody does.
     """
-    entries = [entry for entry in re.split(r"[,\s]+", exempt.lower()) if entry]
-    exemptions = tuple(found for entry in entries if (found := _exemption(entry)) is not None)
-    return Proxies(parse_proxy(http), parse_proxy(https), "*" in entries, exemptions)
+    entries = [entry for entry in re.split(r"[,\s]+", text.lower()) if entry]
+    return "*" in entries, tuple(found for entry in entries if (found := _exemption(entry)) is not None)
 
 
-def _exemption(entry: str) -> _Exemption | None:
+def _exemption(entry: str) -> Exemption | None:
     try:
-        return _Exemption(network=ip_network(entry, strict=False))
+        return Exemption(network=ip_network(entry, strict=False))
     except ValueError:
         pass
     name, port = _split_port(entry)
     try:
-        return _Exemption(network=ip_network(name, strict=False), port=port)
+        return Exemption(network=ip_network(name, strict=False), port=port)
     except ValueError:
         pass
     name = name.removeprefix("*").removesuffix(".")
-    return _Exemption(name=name, port=port) if name.strip(".") else None
+    return Exemption(name=name, port=port) if name.strip(".") else None
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:

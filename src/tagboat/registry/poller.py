@@ -41,6 +41,8 @@ _MOST_INSPECTED = 50
 _SEVERAL = 3
 """Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
+_PATIENCE_S = 30.0
+"""How long a poll that a person has asked for may take to ask."""
 
 log = structlog.get_logger("tagboat.poller")
 
@@ -181,7 +183,7 @@ class Poller:
         async with self._lock(project.id):
             try:
                 situation = await self._store.read(lambda reader: read_situation(reader, project.id, self._tags))
-                report = await self._settle(situation, await self._find(situation))
+                report = await self._settle(situation, await self._find_soon(situation))
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
         self._count(failed=report.error is not None)
@@ -215,6 +217,17 @@ class Poller:
         """Whether the time of the poll is all there is to write: no news, and no outage that has just ended."""
         backoff = self._backoffs.get(situation.project.image.host)
         return not (found.is_news or (backoff and backoff.failures))
+
+    async def _find_soon(self, situation: Situation) -> _Found | RegistryError:
+        """As `_find`, for a person who waits."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._find(situation)
+        except TimeoutError:
+            return RegistryUnreachableError(
+                f"{situation.project.image.host} did not finish answering within {_PATIENCE_S:g} seconds; polls on schedule "
+                "wait longer"
+            )
 
     async def _find(self, situation: Situation) -> _Found | RegistryError:
         """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""

@@ -22,8 +22,8 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageName
 from tagboat.registry.client import RegistryClient
+from tagboat.registry.connections import Timeouts
 from tagboat.registry.failures import TlsFailureError
-from tagboat.registry.transport import Timeouts
 from tests.support.fake_registry import fake_registry, json_body, status
 from tests.unit.registry.conftest import Clock, Sleeps
 
