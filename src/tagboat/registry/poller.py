@@ -189,6 +189,17 @@ class Poller:
         self._count(failed=report.error is not None)
         return report
 
+    async def _find_soon(self, situation: Situation) -> _Found | RegistryError:
+        """As `_find`, for a person who waits."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._find(situation)
+        except TimeoutError:
+            return RegistryUnreachableError(
+                f"{situation.project.image.host} did not finish answering within {_PATIENCE_S:g} seconds; polls on schedule "
+                "wait longer"
+            )
+
     async def _poll_due(self, situation: Situation) -> Note | None:
         """Poll a project whose turn it is; where there is no news, what is to be noted."""
         async with self._lock(situation.project.id):
@@ -217,17 +228,6 @@ class Poller:
         """Whether the time of the poll is all there is to write: no news, and no outage that has just ended."""
         backoff = self._backoffs.get(situation.project.image.host)
         return not (found.is_news or (backoff and backoff.failures))
-
-    async def _find_soon(self, situation: Situation) -> _Found | RegistryError:
-        """As `_find`, for a person who waits."""
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                return await self._find(situation)
-        except TimeoutError:
-            return RegistryUnreachableError(
-                f"{situation.project.image.host} did not finish answering within {_PATIENCE_S:g} seconds; polls on schedule "
-                "wait longer"
-            )
 
     async def _find(self, situation: Situation) -> _Found | RegistryError:
         """One listing, one HEAD for each watched tag, and a look at images where that alone tells which is newest."""
