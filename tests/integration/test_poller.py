@@ -20,6 +20,7 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.registry import poller as poller_module
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
 from tagboat.store import SqlStore, open_store
@@ -155,6 +156,19 @@ async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: S
     await cycle(subject)
     assert (await subject._poll(project)).error == "the project was deleted meanwhile"
     assert (await store.read(lambda reader: reader.poll_state("p1"))).error == "down"
+
+
+async def test_a_person_does_not_wait_for_ever(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_projects(store, 1)
+    monkeypatch.setattr(poller_module, "_PATIENCE_S", 0.05)
+    tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
+    clock = Clock()
+    subject = poller(store, tags, clock)
+    report = await subject.poll_now("p0")
+    assert report.error == f"{HOST} did not finish answering within 0.05 seconds; polls on schedule wait longer"
+    clock.now += timedelta(minutes=5)
+    await cycle(subject)
+    assert (await store.read(lambda reader: reader.poll_state("p0"))).first_done
 
 
 async def test_a_round_at_rest_writes_nothing_but_its_time(store: SqlStore) -> None:
