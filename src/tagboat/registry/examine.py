@@ -44,7 +44,7 @@ async def examine(
     Never raises RegistryError. `log_in` tries the engine's own login.
 
     The checks are `url`, `reachable`, `tls` (https only), `engine` (with a `ca_cert` only: what the Docker engine needs, never
-    a failure), `login`, `root url` (kind gitea only, and only where it names another host than the URL), `engine login` (with
+    a failure), `login`, `root url` (kind gitea only, and only where it goes by another), `engine login` (with
     a password only), `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
     failure), `list` (an image's tags) and `pull` (an image's manifest and configuration), in this order; it ends early where
     the rest could only fail for the same reason, or has no image.
@@ -62,7 +62,7 @@ async def examine(
         checks.append(Check("engine", ok=True, detail=_engine_trust(registry)))
     login, result = await _login(client, registry, site)
     checks.append(login)
-    if result and registry.kind is RegistryKind.GITEA and (elsewhere := _other_host(site, result.named)):
+    if result and registry.kind is RegistryKind.GITEA and (elsewhere := _elsewhere(site, result.named)):
         checks.append(Check("root url", ok=False, detail=_root_url(site, elsewhere)))
     if login.ok and log_in and registry.password is not None:
         checks.append(await _engine_login(log_in, registry))
@@ -144,27 +144,27 @@ async def _login(client: RegistryClient, registry: Registry, site: Site) -> tupl
 
 def _service(registry: Registry, site: Site, result: LoginResult) -> str:
     """Where the password went, if that is elsewhere, or was."""
-    before = registry.login_service
-    if registry.password is None or not result.used or (result.used == str(site.base.origin()) and not before):
+    before, home = registry.login_service, str(site.base.origin())
+    if registry.password is None or not result.used or (result.used == home and before in {"", home}):
         return ""
     if before and before != result.used:
         return f", now by the login service {result.used}, up to now by {before}"
     return f", by the login service {result.used}"
 
 
-def _other_host(site: Site, realm: str) -> str:
-    """The host of a login service that a registry names, if it is another than the registry's."""
+def _elsewhere(site: Site, realm: str) -> URL | None:
+    """Where the login service is that a registry names (`https://HOST`), if that is not where the registry is."""
     try:
-        host = shown_host(site.base.join(URL(realm))) if realm else ""
+        origin = site.base.join(URL(realm)).origin() if realm else site.base.origin()
     except ValueError:
-        return ""
-    return host if host != site.host else ""
+        return None
+    return origin if origin != site.base.origin() else None
 
 
-def _root_url(site: Site, elsewhere: str) -> str:
+def _root_url(site: Site, elsewhere: URL) -> str:
     return (
-        f"this Gitea calls itself {elsewhere}, not {site.host}: the Docker engine asks {elsewhere} for its login, and webhook "
-        f"calls name images of {elsewhere}. Set ROOT_URL = {site.base}/ in the section [server] of Gitea's app.ini, or give "
+        f"this Gitea calls itself {elsewhere}, not {site.base}: the Docker engine asks {elsewhere} for its login, and webhook "
+        f"calls name images of {shown_host(elsewhere)}. Set ROOT_URL = {site.base}/ in the section [server] of Gitea's app.ini, or give "
         f"this registry the URL that Gitea calls itself by"
     )
 

@@ -171,10 +171,15 @@ async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> No
         assert verdicts(checks)["login"] is True
         assert verdicts(checks)["root url"] is False
         said = detail(checks, "root url")
-        assert said.startswith(f"this Gitea calls itself elsewhere.example.com, not {fake.host}: the Docker engine asks")
+        assert said.startswith(
+            f"this Gitea calls itself https://elsewhere.example.com, not {fake.url}: the Docker engine asks"
+        )
         assert f"Set ROOT_URL = {fake.url}/" in said
     async with fake_registry(GITEA) as fake:
-        assert "root url" not in verdicts(await examine(client, gitea(fake, "secret"), None))
+        for known in ("", fake.url):
+            checks = await examine(client, replace(gitea(fake, "secret"), login_service=known), None)
+            assert "root url" not in verdicts(checks)
+            assert detail(checks, "login") == "the username and the password are accepted"
 
 
 @pytest.mark.anyio
