@@ -44,7 +44,7 @@ async def examine(
     Never raises RegistryError. `log_in` tries the engine's own login.
 
     The checks are `url`, `reachable`, `tls` (https only), `engine` (with a `ca_cert` only: what the Docker engine needs, never
-    a failure), `login`, `root url` (kind gitea only, and only where it goes by another), `engine login` (with
+    a failure), `login`, `root url` (kind gitea only, where its ROOT_URL is another than the URL), `engine login` (with
     a password only), `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
     failure), `list` (an image's tags) and `pull` (an image's manifest and configuration), in this order; it ends early where
     the rest could only fail for the same reason, or has no image.
@@ -63,7 +63,7 @@ async def examine(
     login, result = await _login(client, registry, site)
     checks.append(login)
     if result and registry.kind is RegistryKind.GITEA and (elsewhere := _elsewhere(site, result.named)):
-        checks.append(Check("root url", ok=False, detail=_root_url(site, elsewhere)))
+        checks.append(Check("root url", ok=False, detail=_root_url(registry, site, elsewhere)))
     if login.ok and log_in and registry.password is not None:
         checks.append(await _engine_login(log_in, registry))
     if registry.kind is RegistryKind.GITEA:
@@ -161,11 +161,11 @@ def _elsewhere(site: Site, realm: str) -> URL | None:
     return origin if origin != site.base.origin() else None
 
 
-def _root_url(site: Site, elsewhere: URL) -> str:
+def _root_url(registry: Registry, site: Site, elsewhere: URL) -> str:
     return (
         f"this Gitea calls itself {elsewhere}, not {site.base}: the Docker engine asks {elsewhere} for its login, and webhook "
-        f"calls name images of {shown_host(elsewhere)}. Set ROOT_URL = {site.base}/ in the section [server] of Gitea's app.ini, or give "
-        f"this registry the URL that Gitea calls itself by"
+        f"calls name images of {shown_host(elsewhere)}. Set ROOT_URL = {registry.url}/ in the section [server] of Gitea's "
+        "app.ini, or give this registry the URL that Gitea calls itself by"
     )
 
 
