@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryUnreachableError
 from tagboat.core.image import ImageName
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
 from tagboat.registry.examine import examine
-from tests.support.fake_registry import FakeRegistry, Quirks, fake_registry, status
+from tests.support.fake_registry import FakeRegistry, Quirks, cut_short, fake_registry, status
 from tests.support.forward_proxy import ForwardProxy, forward_proxy
 from tests.support.hostile_registries import body, hostile, leading_to
 from tests.support.private_ca import PrivateCa
@@ -122,10 +122,11 @@ async def test_a_proxy_that_cannot_reach_it(url: str, words: str) -> None:
 
 async def test_a_refusal_names_the_proxy() -> None:
     async with proxied() as (proxy, fake):
-        fake.answer_next(status(403))
         client = through(proxy)
-        with pytest.raises(RegistryDeniedError, match=f"asked through the proxy {proxy.host}"):
-            await client.list_tags(app(PLAIN), registry(PLAIN))
+        for answer in (status(403), status(200, body=b"<html>please log in</html>"), cut_short, status(418)):
+            fake._scripted = [answer] * 3
+            said = await complaint(client, PLAIN)
+            assert said.count(f"(asked through the proxy {proxy.host})") == 1
         await client.close()
 
 

@@ -12,10 +12,11 @@ from tagboat.core.errors import (
     RegistryProtocolError,
     RegistryUnreachableError,
 )
+from tagboat.core.proxies import Proxy
 from tagboat.registry.auth import Grant, Logins
 from tagboat.registry.budget import Budgets
 from tagboat.registry.challenges import parse_challenges
-from tagboat.registry.failures import excerpt, parse_json, registry_errors
+from tagboat.registry.failures import by_proxy, excerpt, parse_json, registry_errors
 from tagboat.registry.site import Site
 from tagboat.registry.transport import Answer, Clock, Request, Transport
 
@@ -90,13 +91,14 @@ class Asker:
 
 
 class Deadline:
-    """Lets its block take so many seconds at most, else raises RegistryUnreachableError.
+    """Lets its block take so many seconds at most, else raises RegistryUnreachableError. Errors name the `proxy`, if any.
 
     A class and no generator, which would cost more than all else that a poll does to begin a call.
     """
 
-    def __init__(self, site: Site, seconds: float) -> None:
+    def __init__(self, site: Site, seconds: float, proxy: Proxy | None) -> None:
         self._site = site
+        self._proxy = proxy
         self._seconds = seconds
         self._timeout = asyncio.timeout(seconds)
 
@@ -110,7 +112,9 @@ class Deadline:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
             late = f"{self._site.host} did not finish answering within {self._seconds:g} seconds"
-            raise RegistryUnreachableError(late) from None
+            raise by_proxy(RegistryUnreachableError(late), self._proxy) from None
+        if isinstance(error, RegistryError):
+            by_proxy(error, self._proxy)
 
 
 def expect_ok(answer: Answer, site: Site, what: str) -> None:
@@ -159,5 +163,4 @@ def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
 
 
 def _detail(answer: Answer, site: Site) -> str:
-    said = excerpt(answer.body, site.credentials.password if site.credentials else "")
-    return f"{said} (asked through the proxy {answer.proxy})" if answer.proxy else said
+    return excerpt(answer.body, site.credentials.password if site.credentials else "")

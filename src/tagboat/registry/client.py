@@ -134,7 +134,7 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_site_of(image.host, registry), image.path)
-        async with Deadline(repository.site, self._timeouts.listing):
+        async with self._deadline(repository.site, self._timeouts.listing):
             return await self._list(repository)
 
     async def list_images(self, registry: Registry, limit: int = MAX_IMAGES) -> Found:
@@ -143,7 +143,7 @@ class RegistryClient:
         Raises RegistryError; most public registries do not tell, and the text says what to do instead.
         """
         site = site_of("", registry)
-        async with Deadline(site, self._timeouts.listing):
+        async with self._deadline(site, self._timeouts.listing):
             return await Repositories(self._asker, site, registry, limit).find()
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:
@@ -152,7 +152,7 @@ class RegistryClient:
         Raises RegistryNotFoundError if it names nothing, else RegistryError.
         """
         repository = _Repository(_site_of(image.host, registry), image.path)
-        async with Deadline(repository.site, self._timeouts.total):
+        async with self._deadline(repository.site, self._timeouts.total):
             return await self._resolve(repository, _reference(repository.site, tag))
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
@@ -161,13 +161,13 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_site_of(image.name.host, registry), image.name.path)
-        async with Deadline(repository.site, self._timeouts.total):
+        async with self._deadline(repository.site, self._timeouts.total):
             return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
 
     async def knock(self, registry: Registry) -> Knock:
         """Ask for the API's root without a login. Raises RegistryError if nothing answers."""
         site = site_of("", registry)
-        async with Deadline(site, self._timeouts.total):
+        async with self._deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
         return Knock(_is_registry(answer), "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
 
@@ -178,7 +178,7 @@ class RegistryClient:
         """
         site = site_of("", replace(registry, login_service=""))
         self._logins.forget(site)
-        async with Deadline(site, self._timeouts.total):
+        async with self._deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
             if answer.status == HTTPStatus.OK:
                 return LoginResult(needed=False)
@@ -200,10 +200,13 @@ class RegistryClient:
     async def gitea_version(self, registry: Registry) -> str:
         """The version of the Gitea or Forgejo at the registry's URL. Raises RegistryError if there is none."""
         site = site_of("", registry)
-        async with Deadline(site, self._timeouts.total):
+        async with self._deadline(site, self._timeouts.total):
             answer = await self._transport.send(_get(site, gitea.api_url(registry.url, "version"), MAX_SMALL))
         expect_ok(answer, site, "Gitea's version")
         return gitea.parse_version(answer.body, site.host)
+
+    def _deadline(self, site: Site, seconds: float) -> Deadline:
+        return Deadline(site, seconds, self._transport.proxy_of(site.base))
 
     async def _list(self, repository: _Repository) -> list[str]:
         listing = Listing(str(repository), lower_case=gitea.is_gitea(repository.site))

@@ -26,6 +26,7 @@ _NOT_YET_VALID, _HAS_EXPIRED, _HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH = 9, 10, 
 _MAX_WAIT_S = 24 * 60 * 60
 _EARLIEST_UNIX_TIME = 1_000_000_000
 _MAX_EXCERPT = 200
+_PROXIED = "asked through the proxy"
 _E = TypeVar("_E", bound=RegistryError)
 
 # The first that fits counts: many of the library's errors are also OSErrors, TimeoutErrors or ValueErrors.
@@ -111,9 +112,9 @@ def from_library(error: Exception, host: str) -> RegistryError:
 
 
 def by_proxy(error: RegistryError, proxy: Proxy | None) -> RegistryError:
-    """The same error, which says through which proxy it came, if it came through one."""
-    if proxy is not None:
-        error.args = (f"{error} (asked through the proxy {proxy})",)
+    """The same error, which says through which proxy it came, if it came through one and does not say so yet."""
+    if proxy is not None and _PROXIED not in str(error):
+        error.args = (f"{error} ({_PROXIED} {proxy})",)
     return error
 
 

@@ -78,7 +78,7 @@ class Answer:
     """What came back, whole. `url` is where from, after redirects; `status` is never 429, a redirect or, 501 aside, 5xx.
 
     `leads_inside`: it may name addresses that are not public, for it came from this machine, or from a private network where a
-    person has named the registry. `proxy` is the one it came through, None if it came directly.
+    person has named the registry.
     """
 
     status: int
@@ -86,7 +86,6 @@ class Answer:
     body: bytes
     url: URL
     leads_inside: bool = False
-    proxy: Proxy | None = None
 
     @property
     def host(self) -> str:
@@ -184,7 +183,7 @@ class Transport:
             self._refuse_overload(response, request)
             body = await _read(response, request)
             inside = proxy is None and isinstance(response, PlacedResponse) and _leads_inside(request, response.peer)
-            return Answer(response.status, response.headers, body, request.url, inside, proxy)
+            return Answer(response.status, response.headers, body, request.url, inside)
 
     def _context(self, request: Request) -> ssl.SSLContext | None:
         try:
