@@ -13,7 +13,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 LINK_LOCAL = "is a link-local address, where no registry is asked for anything"
-NOT_PUBLIC = "is not a public address, and something public led there: nothing is asked there"
+NOT_PUBLIC = (
+    "is not a public address: nothing is asked there for a registry that is public, or that nobody has added "
+    "(tagboat registries add)"
+)
 """What messages say of such a host, after its name."""
 
 _NAT64 = ip_network("64:ff9b::/96")
