@@ -41,6 +41,8 @@ _MOST_INSPECTED = 50
 _SEVERAL = 3
 """Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
+MOST_KNOWN = 100_000
+"""Tags of a project beyond which a poll records no more: each poll that finds news reads them all."""
 _PATIENCE_S = 30.0
 """How long a poll that a person has asked for may take to ask."""
 
@@ -295,6 +297,8 @@ class Poller:
         first = not situation.state.first_done
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
+        if len(situation.known) > MOST_KNOWN:
+            return _too_many(tx, situation, self._clock())
         # What is no longer watched, since another tag went live, may change as it likes.
         digests = {tag: found.digests[tag] for tag in situation.watched(tuple(found.digests))}
         news = find_news(found.listed, digests, situation.known, situation.live)
@@ -335,6 +339,16 @@ class Poller:
         if backoff is not None:
             self._backoffs[host] = backoff
         return report
+
+
+def _too_many(tx: Tx, situation: Situation, now: datetime) -> PollReport:
+    """Put on the project that its registry has named more tags than are kept."""
+    error = (
+        f"{situation.project.image} has named more than {MOST_KNOWN} different tags over time, and no more are kept: new ones "
+        "are heard of by webhook alone, until the project is made anew"
+    )
+    tx.put_poll_state(replace(situation.state, last_at=now, error=error))
+    return PollReport(first_poll=not situation.state.first_done, error=error)
 
 
 def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBackoff]:
