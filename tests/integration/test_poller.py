@@ -20,7 +20,6 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.registry import poller as poller_module
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
 from tagboat.store import SqlStore, open_store
@@ -160,7 +159,7 @@ async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: S
 
 async def test_a_person_does_not_wait_for_ever(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_projects(store, 1)
-    monkeypatch.setattr(poller_module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr("tagboat.registry.poller._PATIENCE_S", 0.05)
     tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
     clock = Clock()
     subject = poller(store, tags, clock)
@@ -175,7 +174,7 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_projects(store, 1)
-    monkeypatch.setattr(poller_module, "MOST_KNOWN", 5)
+    monkeypatch.setattr("tagboat.registry.poller.MOST_KNOWN", 5)
     tags = Tags()
     subject = poller(store, tags, Ticking())
     reports = []

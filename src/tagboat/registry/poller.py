@@ -341,16 +341,6 @@ class Poller:
         return report
 
 
-def _too_many(tx: Tx, situation: Situation, now: datetime) -> PollReport:
-    """Put on the project that its registry has named more tags than are kept."""
-    error = (
-        f"{situation.project.image} has named more than {MOST_KNOWN} different tags over time, and no more are kept: new ones "
-        "are heard of by webhook alone, until the project is made anew"
-    )
-    tx.put_poll_state(replace(situation.state, last_at=now, error=error))
-    return PollReport(first_poll=not situation.state.first_done, error=error)
-
-
 def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBackoff]:
     project = reader.project(project_id)
     return project, reader.registry_backoff(project.image.host)
@@ -401,3 +391,13 @@ def _next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime)
         retry_at=refused_until or now + timedelta(seconds=wait),
         refused_until=refused_until,
     )
+
+
+def _too_many(tx: Tx, situation: Situation, now: datetime) -> PollReport:
+    """Put on the project that its registry has named more tags than are kept."""
+    error = (
+        f"{situation.project.image} has named more than {MOST_KNOWN} different tags over time, and no more are kept: new ones "
+        "are heard of by webhook alone, until the project is made anew"
+    )
+    tx.put_poll_state(replace(situation.state, last_at=now, error=error))
+    return PollReport(first_poll=not situation.state.first_done, error=error)
