@@ -53,8 +53,9 @@ from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
+from tagboat.registry.pin import pin_login_service
 from tagboat.registry.poller import Poller
-from tagboat.settings import IngressKind, Settings
+from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 
@@ -105,11 +106,13 @@ class _Built:
 @contextlib.asynccontextmanager
 async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall) -> AsyncIterator[_Built]:
     clock = partial(datetime.now, UTC)
+    if settings.docker.is_exposed:
+        log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
     docker = settings.docker
     engine = DockerEngine(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
-    registry = RegistryClient()
+    registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     tally = Tally()
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
@@ -141,7 +144,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             engine=engine,
             polls=poller,
             ingress=ingress,
-            examine=partial(examine, registry),
+            examine=partial(examine, registry, log_in=engine.log_in),
             ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from tagboat.core.errors import SettingsError
 from tagboat.core.image import clean_path
 from tagboat.core.naming import MAX_BASE_DOMAIN
+from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
 from tagboat.core.schedule import parse_schedule
 
 T = TypeVar("T")
@@ -41,6 +42,10 @@ _KNOWN = (
     "TAGBOAT_URL",
     *_SECRETS,
     *(f"{name}_FILE" for name in _SECRETS),
+)
+IN_THE_CLEAR = (
+    "the engine is on another machine and spoken to without TLS: passwords and secrets cross the network in the clear, and "
+    "whoever reaches its port is root there; set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use ssh://USER@HOST"
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 _MAX_SECRET_FILE = 64 * 1024  # bytes
@@ -79,6 +84,13 @@ class DockerEndpoint:
     tls_verify: bool = False
     cert_path: Path | None = None
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether what is said to the engine, secrets included, goes over a network in the clear."""
+        host = urlsplit(self.url).hostname or ""
+        local = host == "localhost" or (_is_ip_address(host) and ipaddress.ip_address(host).is_loopback)
+        return self.url.startswith("tcp://") and not self.tls_verify and not local
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -88,7 +100,8 @@ class Settings:
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
     the text of a valid schedule. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
-    what is below them. `ingress_is_default`: nobody has said which ingress, or where it listens.
+    what is below them. `proxies` are those of the environment, for registries.
+    `ingress_is_default`: nobody has said which ingress, or where it listens.
     """
 
     host: str
@@ -96,6 +109,7 @@ class Settings:
     data_dir: Path
     database_url: str | None = field(repr=False)
     docker: DockerEndpoint
+    proxies: Proxies
     public_url: str
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
@@ -132,6 +146,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         data_dir=variables.parse("TAGBOAT_DATA_DIR", variables.path, default="~/.local/share/tagboat"),
         database_url=variables.parse_secret("TAGBOAT_DATABASE_URL", _parse_database_url),
         docker=_docker(variables),
+        proxies=_proxies(variables),
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
         ingress=_ingress(variables),
@@ -252,6 +267,16 @@ def _docker(variables: _Variables) -> DockerEndpoint:
     directory = variables.parse("DOCKER_CERT_PATH", variables.path, default="~/.docker")
     is_given = "DOCKER_CERT_PATH" in variables.values or (directory / "ca.pem").exists()
     return DockerEndpoint(url=url, tls_verify=True, cert_path=directory if is_given else None)
+
+
+def _proxies(variables: _Variables) -> Proxies:
+    """HTTP_PROXY and its kin. As for Go programs, the engine among them, the upper case counts before the lower."""
+
+    def proxy(name: str) -> Proxy | None:
+        return variables.parse(name if name in variables.values else name.lower(), parse_proxy, default="")
+
+    exempt_all, exempt = parse_exemptions(variables.values.get("NO_PROXY") or variables.values.get("no_proxy", ""))
+    return Proxies(proxy("HTTP_PROXY"), proxy("HTTPS_PROXY"), exempt_all, exempt)
 
 
 def _ingress(variables: _Variables) -> IngressKind:

@@ -32,7 +32,7 @@ from tagboat.engine.docker import DockerEngine
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.transport import Timeouts
+from tagboat.registry.connections import Timeouts
 from tagboat.store import SqlStore
 
 Call = Callable[..., Awaitable[Any]]

@@ -2,13 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tagboat.core.catalog import Registry
+from tagboat.core.ports import Reader
+from tagboat.registry.pin import pin_login_service
 from tests.support.api import Api, running_api
 from tests.support.private_ca import PrivateCa
 
@@ -51,6 +53,7 @@ async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
         "username": "ci",
         "has_password": True,
         "ca_cert": "",
+        "login_service": None,
     }
     assert all(SECRET not in answer.body.decode() for answer in answers)
     assert await stored_password(api, made["id"]) == SECRET
@@ -74,10 +77,43 @@ async def test_null_clears_the_password_and_nothing_else_does(api: Api) -> None:
         ("http://registry:5000", "http://registry:5000"),
         ("https://[::1]:5000/", "https://[::1]:5000"),
         ("https://Git.example.com/v2/", "https://git.example.com"),
+        ("https://git.example.com:443", "https://git.example.com"),
+        ("http://git.example.com:443", "http://git.example.com:443"),
+        ("https://hub.docker.com", "https://docker.io"),
+        ("https://hub.docker.com/u/acme", "https://docker.io"),
+        ("https://index.docker.io/v1/", "https://docker.io"),
+        ("https://Registry-1.docker.io:443/v2/", "https://docker.io"),
+        ("https://registry.hub.docker.com", "https://docker.io"),
+        ("http://docker.io", "https://docker.io"),
+        ("docker.io", "https://docker.io"),
     ],
 )
 async def test_urls_are_kept_in_one_form(api: Api, given: str, kept: str) -> None:
     assert (await make(api, url=given))["url"] == kept
+
+
+async def test_images_named_with_the_port_of_tls_are_of_the_same_registry(api: Api) -> None:
+    tls, plain = await make(api), await make(api, "Plain", "http://plain.example.com")
+
+    def found(host: str) -> Callable[[Reader], str | None]:
+        return lambda reader: registry.id if (registry := reader.registry_for_host(host)) else None
+
+    assert await api.store.read(found("git.example.com:443")) == tls["id"]
+    assert await api.store.read(found("git.example.com:5000")) is None
+    assert await api.store.read(found("plain.example.com")) == plain["id"]
+    assert await api.store.read(found("plain.example.com:443")) is None
+
+
+async def test_another_url_has_another_login_service(api: Api) -> None:
+    made = await make(api)
+    await pin_login_service(api.store, made["id"], "https://auth.example.com")
+    await pin_login_service(api.store, "0" * 24, "https://auth.example.com")  # deleted meanwhile
+
+    shown = (await api.caller.get(f"/api/registries/{made['id']}")).json
+    renamed = (await api.caller.patch(f"/api/registries/{made['id']}", {"name": "Theirs", "password": SECRET})).json
+    moved = (await api.caller.patch(f"/api/registries/{made['id']}", {"url": "https://git.example.net"})).json
+
+    assert [one["login_service"] for one in (shown, renamed, moved)] == ["https://auth.example.com"] * 2 + [None]
 
 
 async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:

@@ -180,6 +180,36 @@ async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: S
     assert (await store.read(lambda reader: reader.poll_state("p1"))).error == "down"
 
 
+async def test_a_person_does_not_wait_for_ever(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add_projects(store, 1)
+    monkeypatch.setattr("tagboat.registry.poller._PATIENCE_S", 0.05)
+    tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
+    clock = Clock()
+    subject = poller(store, tags, clock)
+    report = await subject.poll_now("p0")
+    assert report.error == f"{HOST} did not finish answering within 0.05 seconds; polls on schedule wait longer"
+    clock.now += timedelta(minutes=5)
+    await cycle(subject)
+    assert (await store.read(lambda reader: reader.poll_state("p0"))).first_done
+
+
+async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_database(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_projects(store, 1)
+    monkeypatch.setattr("tagboat.registry.poller.MOST_KNOWN", 5)
+    tags = Tags()
+    subject = poller(store, tags, Ticking())
+    reports = []
+    for prefix in ("a", "b", "c"):
+        tags.tags = [f"{prefix}{number}" for number in range(3)]
+        reports.append(await subject.poll_now("p0"))
+    assert [report.error is None for report in reports] == [True, True, False]
+    assert str(reports[-1].error).startswith(f"{HOST}/acme/app0 has named more than 5 different tags over time")
+    known, state = await store.read(lambda reader: (reader.known_tags("p0"), reader.poll_state("p0")))
+    assert (len(known), state.error, state.first_done) == (6, reports[-1].error, True)
+
+
 async def test_a_round_at_rest_writes_nothing_but_its_time(store: SqlStore) -> None:
     await add_projects(store, 40)
     clock = Clock()

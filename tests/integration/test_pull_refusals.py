@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from demo.sample_image import SampleApp, build_image, build_index, push
 from tagboat.core.errors import EngineError, EngineNotFoundError
-from tagboat.core.image import parse_image_name
+from tagboat.core.image import parse_digest, parse_image_name
 from tagboat.engine.docker import DockerEngine
 from tests.faults.registry_front import Fault, Front, registry_front
 from tests.support.docker_registry import DockerRegistry
@@ -73,3 +74,20 @@ async def test_an_answer_that_is_not_a_registrys(
     assert "<" not in str(caught.value).replace("'<'", "")
     front.mend()
     await engine.pull(parse_image_name(f"{front.host}/{path}"), digest, None, lambda _: None)
+
+
+async def test_an_address_of_ipv6_in_a_name(engine: DockerEngine) -> None:
+    if int((await engine.version()).partition(".")[0]) >= 23:
+        assert await engine.inspect_image("[::1]:5000/acme/app:v1") is None
+        return
+    with pytest.raises(EngineError, match="know no IPv6 address in an image's name: give the registry a name, and use that"):
+        await engine.inspect_image("[::1]:5000/acme/app:v1")
+
+
+async def test_an_image_that_is_built_for_other_machines(engine: DockerEngine, docker_registry: DockerRegistry) -> None:
+    path = f"acme/run-{secrets.token_hex(4)}"
+    image = build_image(SampleApp(body=path))
+    push(docker_registry.host, path, image.digest, image)
+    digest = parse_digest(push(docker_registry.host, path, "v1", build_index({"linux/s390x": image})))
+    with pytest.raises(EngineError, match=r"is not built for the engine's machine: build it for that.*no matching manifest"):
+        await engine.pull(parse_image_name(f"{docker_registry.host}/{path}"), digest, None, lambda _: None)

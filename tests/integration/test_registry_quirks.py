@@ -22,10 +22,10 @@ from tagboat.core.tags import parse_tag_pattern
 from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry.client import RegistryClient
+from tagboat.registry.connections import Timeouts
 from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.manifests import OCI_INDEX
 from tagboat.registry.poller import Poller
-from tagboat.registry.transport import Timeouts
 from tagboat.store import SqlStore, open_store
 from tests.support.fake_registry import Answerer, FakeRegistry, cut_short, fake_registry, status
 from tests.support.registry_quirks import QUIRKS
@@ -173,12 +173,17 @@ async def test_tags_of_signatures_and_attestations(client: RegistryClient, fake:
     assert await listed(client, fake) == TAGS
 
 
-async def test_fifty_thousand_tags(client: RegistryClient, fake: FakeRegistry) -> None:
-    fake.tags["acme/app"] = [f"build-{number}" for number in range(50_000)]
+async def test_twenty_thousand_tags(client: RegistryClient, fake: FakeRegistry) -> None:
+    fake.tags["acme/app"] = [f"build-{number}" for number in range(20_000)]
     assert await listed(client, fake) == fake.tags["acme/app"]
-    assert len(fake.asked) == 50
+    assert len(fake.asked) == 20
     fake.quirks = QUIRKS["tags_null"]  # which gives them all at once
     assert await listed(client, fake) == fake.tags["acme/app"]
+    fake.tags["acme/app"].append("one-more")
+    for quirks in (QUIRKS["tags_null"], QUIRKS["twenty_thousand_tags"]):
+        fake.quirks = quirks
+        with pytest.raises(RegistryProtocolError, match="acme/app has more than 20000 tags, which is the most that is listed"):
+            await listed(client, fake)
 
 
 # Logins

@@ -32,7 +32,7 @@ QUIRKS: Mapping[str, Quirks] = MappingProxyType(
         "tags_null": Quirks(),
         "tags_like_digests": Quirks(),
         "tags_of_signatures_and_attestations": Quirks(),
-        "fifty_thousand_tags": Quirks(page_size=1000),
+        "twenty_thousand_tags": Quirks(page_size=1000),
         # Logins
         "realm_unreachable": replace(
             GITEA, challenges=('Bearer realm="http://127.0.0.1:1/v2/token",service="container_registry"', 'Basic realm="x"')

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import SettingsError
+from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
 from tagboat.settings import DockerEndpoint, IngressKind, LogFormat, Settings, load_remote_settings, load_settings
 
 HOME = "/home/ada"
@@ -38,6 +39,7 @@ def test_defaults(cwd: Path) -> None:
         data_dir=Path("/home/ada/.local/share/tagboat"),
         database_url=None,
         docker=DockerEndpoint(url="unix:///var/run/docker.sock"),
+        proxies=NO_PROXIES,
         public_url="http://127.0.0.1:7070",
         admin_token=None,
         ingress=IngressKind.NONE,
@@ -63,6 +65,10 @@ def test_everything_set(cwd: Path) -> None:
             "DOCKER_HOST": "unix:///elsewhere.sock",
             "DOCKER_TLS_VERIFY": "1",
             "DOCKER_CERT_PATH": "certs",
+            "http_proxy": "proxy:3128",
+            "HTTPS_PROXY": "http://ann:p%40ss@127.0.0.9/",
+            "https_proxy": "http://lower:1",
+            "NO_PROXY": "*",
             "TAGBOAT_PUBLIC_URL": "https://boat.example.com/",
             "TAGBOAT_ADMIN_TOKEN": SECRET,
             "TAGBOAT_INGRESS": "none",
@@ -82,6 +88,7 @@ def test_everything_set(cwd: Path) -> None:
         data_dir=Path("/var/lib/tagboat"),
         database_url="postgresql://boat:pw@db/boat",
         docker=DockerEndpoint(url="tcp://engine:2376", tls_verify=True, cert_path=cwd / "certs"),
+        proxies=Proxies(http=Proxy("proxy", 3128), https=Proxy("127.0.0.9", 80, "ann", "p@ss"), exempt_all=True),
         public_url="https://boat.example.com",
         admin_token=SECRET,
         ingress=IngressKind.NONE,
@@ -366,3 +373,30 @@ def test_importing_the_settings_brings_none_of_the_big_libraries() -> None:
     program = f"import sys, tagboat.settings; print([name for name in {big} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "value", ["socks5://u:hush@proxy:1080", "https://u:hush@proxy", "http://", "http://u:hush@proxy:port"]
+)
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy"])
+def test_a_proxy_that_cannot_be_used(cwd: Path, name: str, value: str) -> None:
+    said = complaint(cwd, {"TAGBOAT_INGRESS": "none", name: value})
+    assert said.startswith(f"{name} cannot be used: http://HOST:PORT")
+    assert "hush" not in said
+
+
+@pytest.mark.parametrize(
+    ("environ", "exposed"),
+    [
+        ({}, False),
+        ({"DOCKER_HOST": "tcp://10.0.0.5:2375"}, True),
+        ({"DOCKER_HOST": "tcp://engine:2375"}, True),
+        ({"DOCKER_HOST": "tcp://10.0.0.5:2376", "DOCKER_TLS_VERIFY": "1"}, False),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:2375"}, False),
+        ({"DOCKER_HOST": "tcp://[::1]:2375"}, False),
+        ({"DOCKER_HOST": "tcp://localhost"}, False),
+        ({"DOCKER_HOST": "ssh://me@engine"}, False),
+    ],
+)
+def test_whether_secrets_cross_the_network_in_the_clear(cwd: Path, environ: dict[str, str], *, exposed: bool) -> None:
+    assert load(cwd, {"TAGBOAT_INGRESS": "none", **environ}).docker.is_exposed is exposed

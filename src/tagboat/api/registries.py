@@ -105,6 +105,8 @@ def _changed(registry: Registry, body: schemas.RegistryAsked | schemas.RegistryC
     if "password" in values:
         values["password"] = values["password"] or None
     changed = replace(registry, **values)
+    if changed.url != registry.url:
+        changed = replace(changed, login_service="")
     if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
         raise FieldError("url", "only of the kind gitea it may have a path: every other registry is at the root of its host")
     if docker_config is None:

@@ -337,7 +337,11 @@ class RegistryChange(Asked):
 
 
 class Registry(Answer):
-    """Where images live. The password is never shown."""
+    """Where images live. The password is never shown.
+
+    `login_service` is where it was first accepted for a token (`https://HOST[:PORT]`), null before that; it goes nowhere else
+    until a test of the registry has confirmed another.
+    """
 
     id: str
     name: str
@@ -346,6 +350,7 @@ class Registry(Answer):
     username: str
     has_password: bool
     ca_cert: str
+    login_service: str | None
 
 
 class CheckResult(Answer):

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from tagboat.api import patterns
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import InvalidValueError, NotFoundError
-from tagboat.core.image import MAX_NAME_LENGTH, ImageName, parse_image_name, parse_tag
+from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName, is_docker_hub, parse_image_name, parse_tag
 from tagboat.core.image_glob import parse_image_glob
 from tagboat.core.inspection import MAX_PORT, is_healthcheck
 from tagboat.core.naming import parse_name
@@ -27,6 +27,8 @@ MAX_POSITION = 1_000_000
 MAX_FILE = 256 * 1024
 """Characters of a file's text: of certificates, or of a Docker `config.json`."""
 _MAX_DOMAIN = 253
+_DOCKER_HUB_SITES = frozenset({"hub.docker.com", "docker.com", "www.docker.com"})
+"""Where people see Docker Hub, beside the names of its registry."""
 _MAX_HEALTHCHECK = 1024
 _ID = re.compile(r"[0-9a-f]{24}")
 
@@ -104,13 +106,18 @@ def _parse_domain(text: str) -> str:
 
 
 def _parse_registry_url(text: str) -> str:
+    site = text.lower().rpartition("://")[2].partition("/")[0].removesuffix(":443")
+    if is_docker_hub(site) or site in _DOCKER_HUB_SITES:
+        return f"https://{DOCKER_HUB}"
     if len(text) > MAX_NAME_LENGTH or not re.fullmatch(patterns.REGISTRY_URL, text):
         raise InvalidValueError(
             "must be http:// or https:// with a host, a port where needed and, for a Gitea below one, a path; nothing else"
         )
     scheme, _, rest = text.removesuffix("/").removesuffix("/v2").partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}://{host}".lower() + slash + path
+    # Images of a registry at TLS's own port are named without it.
+    host = host.lower().removesuffix(":443") if scheme == "https" else host.lower()
+    return f"{scheme}://{host}{slash}{path}"
 
 
 def _parse_ca_cert(text: str) -> str:

@@ -188,4 +188,5 @@ def registry_view(registry: Registry) -> schemas.Registry:
         username=registry.username,
         has_password=registry.password is not None,
         ca_cert=registry.ca_cert,
+        login_service=registry.login_service or None,
     )

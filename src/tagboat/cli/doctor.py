@@ -12,7 +12,7 @@ from tagboat.cli.place import Place
 from tagboat.cli.status import troubled
 from tagboat.core.errors import EngineError, SettingsError, TagboatError
 from tagboat.core.keeping import LEAST_FREE_BYTES
-from tagboat.settings import IngressKind, Settings
+from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 
 _MENDS = {
     "engine": "is Docker running there, and is TAGBOAT_DOCKER_HOST right?",
@@ -52,6 +52,8 @@ def _look(place: Place) -> Iterator[Finding]:
     if settings is not None:
         yield Finding("settings", ok=True, detail="can be used")
         yield from _local_disks(settings)
+        if settings.docker.is_exposed:
+            yield Finding("way to the engine", ok=False, detail=f"{settings.docker.url}: {IN_THE_CLEAR}")
     try:
         client = Client(place.server())
         health = client.health()

@@ -12,6 +12,7 @@ from tagboat.core.errors import TagboatError
 
 _COLUMNS = ("registry", "url", "kind", "username", "certificates")
 _CHECK_COLUMNS = ("check", "", "detail")
+_CHECK_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ def check(client: Client, name: str, *, as_json: bool) -> int:
         show.as_json(answer)
     else:
         show.table(
-            _CHECK_COLUMNS, ((check["name"], "ok" if check["ok"] else "wrong", check["detail"]) for check in answer["checks"])
+            _CHECK_COLUMNS,
+            ((check["name"], "ok" if check["ok"] else "wrong", check["detail"]) for check in answer["checks"]),
+            columns_at_most=_CHECK_WIDTH,
         )
     return 0 if answer["ok"] else 1
 

@@ -25,16 +25,17 @@ def as_json(value: object) -> None:
     line(json.dumps(value, indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, columns_at_most: int = _UNCUT) -> None:
     """Print a table: nothing is ever cut, and no name folded.
 
     Its last column is for prose: folded to fit a terminal, and below its row where little room is left. Where the result goes
-    elsewhere, every row is one line.
+    elsewhere, every row is one line, unless it would be longer than `columns_at_most`.
     """
     cells = [tuple(columns), *(tuple(map(_cell, row)) for row in rows)]
-    layout = _layout(cells)
+    room = min(_room(), columns_at_most)
+    layout = _layout(cells, room)
     head, *body = map(layout.lines, cells)
-    rule = "-" * min(_room(), max(len(text) for text in chain(head, *body)))
+    rule = "-" * min(room, max(len(text) for text in chain(head, *body)))
     line("\n".join(text.rstrip() for text in chain(head, [rule], *body)))
 
 
@@ -87,10 +88,9 @@ class _Layout:
         return [begin + first, *(_padded("", sum(self.names)) + part for part in more)]
 
 
-def _layout(cells: Sequence[Sequence[str]]) -> _Layout:
+def _layout(cells: Sequence[Sequence[str]], room: int) -> _Layout:
     *names, prose = (max(map(_width, column)) for column in zip(*cells, strict=True))
     names = [width + _GAP for width in names]
-    room = _room()
     left = room - sum(names)
     beside = left >= min(prose, _LEAST_PROSE)
     return _Layout(names, left if beside else max(room - len(_INDENT), _LEAST_PROSE), beside)

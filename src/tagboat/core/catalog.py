@@ -28,7 +28,8 @@ class Registry:
     """Where images live.
 
     `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server; `ca_cert` is the PEM
-    text of the certificate authorities that are trusted beside the system's, empty for none.
+    text of the certificate authorities that are trusted beside the system's, empty for none. `login_service` is where the
+    password was first accepted for a token (`https://HOST[:PORT]`), and goes ever since; empty before that.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Registry:
     username: str = ""
     password: str | None = field(default=None, repr=False)
     ca_cert: str = ""
+    login_service: str = ""
 
     @property
     def host(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from tagboat.engine.connection import DockerConnection, StreamRequest, messages
 from tagboat.engine.health_runs import HealthTests
 from tagboat.engine.loglines import LogTail
 from tagboat.engine.progress import PullProgress
-from tagboat.engine.refusal import no_network, pull_refusal
+from tagboat.engine.refusal import login_refusal, no_network, pull_refusal
 
 T = TypeVar("T")
 
@@ -98,6 +99,12 @@ class DockerEngine:
         await self._follow_pull(request, image, registry.password if registry else None, progress)
         if await self.inspect_image(reference) is None:
             raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
+
+    async def log_in(self, registry: Registry) -> None:
+        """Log in to a registry from the engine, as its pulls do. Raises EngineError, which says why that cannot be."""
+        explain = partial(login_refusal, host=registry.host, secret=registry.password)
+        async with self._connection.use(f"log in to {registry.host}", _CHANGE_S, explain) as docker:
+            await docker.auth(**wire.registry_login(registry.host, registry))
 
     async def remove_image(self, image: str) -> bool:
         """Take the name `NAME@DIGEST` off an image, and remove it if it has no other; False where somebody needs it."""

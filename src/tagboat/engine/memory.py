@@ -68,6 +68,7 @@ class MemoryEngine:
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._tagged: set[str] = set()
+        self._guards: dict[str, tuple[str, str | None]] = {}
         self._containers: dict[str, _Container] = {}
         self._networks: set[str] = set()
         self._listeners: list[_Listener] = []
@@ -78,6 +79,10 @@ class MemoryEngine:
         """Put an image where `pull` finds it."""
         held = content or MemoryImage()
         self._registry[f"{image}@{digest}"] = replace(held, info=replace(held.info, digest=digest))
+
+    def guard(self, host: str, username: str, password: str) -> None:
+        """Let `log_in` at a registry take this login only."""
+        self._guards[host] = (username, password)
 
     def prune(self, image: str) -> None:
         """Forget the pulled image `NAME@DIGEST`; `pull` finds it again. Containers of it live on."""
@@ -167,6 +172,13 @@ class MemoryEngine:
             raise EngineNotFoundError(f"the registry {image.host} has no such image: {reference} not found")
         self._images[reference] = self._registry[reference]
         progress("1 of 1 layers")
+
+    async def log_in(self, registry: Registry) -> None:
+        """Log in, where `guard` asks for it. Raises EngineError when it is another login."""
+        self._record("log_in", registry.host)
+        login = self._guards.get(registry.host)
+        if login is not None and login != (registry.username, registry.password):
+            raise EngineError(f"the registry {registry.host} refused the engine's login")
 
     async def remove_image(self, image: str) -> bool:
         """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""

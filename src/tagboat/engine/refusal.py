@@ -27,6 +27,7 @@ _DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
 _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
+_BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
 _BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -123,6 +124,22 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "the registry {host} did not answer like one; is a proxy in its place, or a login page? The engine said: {said}",
     ),
     (
+        re.compile(r"missing signature key", re.IGNORECASE),
+        EngineError,
+        (
+            "what the registry {host} sent is not what {image} was: its manifest, or the header Docker-Content-Digest, was"
+            " changed on the way; is a proxy in front of it? The engine said: {said}"
+        ),
+    ),
+    (
+        re.compile(r"no matching manifest for", re.IGNORECASE),
+        EngineError,
+        (
+            "{image} is not built for the engine's machine: build it for that, too (docker buildx build --platform), and push"
+            " it again. The engine said: {said}"
+        ),
+    ),
+    (
         re.compile(r"unknown blob|blob unknown", re.IGNORECASE),
         EngineNotFoundError,
         "the registry {host} has the image, but not all of its parts; push it again. The engine said: {said}",
@@ -139,7 +156,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
 def refusal(error: DockerError, doing: str) -> EngineError:
     """Return the error for a call that failed while `doing` (`start web-1`)."""
     said = clean(error.message)
-    text = f"the engine could not {doing}: {said}{_hint(said)}"
+    text = f"the engine could not {doing}: {said}{_hint(said, doing)}"
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):
@@ -154,10 +171,12 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     return EngineError(text)
 
 
-def _hint(said: str) -> str:
+def _hint(said: str, doing: str) -> str:
     """What to do about some of what the engine says, where its words alone do not tell."""
     if _OTHER_PROCESSOR.search(said):
         return "; the image is built for another processor than the engine's: build it for that one (docker build --platform)"
+    if _BAD_REFERENCE.search(said) and "[" in doing:
+        return "; engines before Docker 23 know no IPv6 address in an image's name: give the registry a name, and use that"
     return ""
 
 
@@ -177,6 +196,16 @@ def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None
             trust = docker_trust_file(image.host)
             return make(sentence.format(image=image, host=image.host, path=image.path, trust=trust, said=said))
     return refusal(DockerError(error.status, said), f"pull {image}")
+
+
+def login_refusal(error: DockerError, host: str, secret: str | None) -> EngineError:
+    """Return the error for the engine's login at the registry `host` that failed. `secret` must not be repeated."""
+    said = clean(error.message.replace(secret, "***") if secret else error.message)
+    for pattern, make, sentence in _PULL_REFUSALS:
+        # Those that speak of an image have nothing to say here.
+        if pattern.search(said) and "{image}" not in sentence and "{path}" not in sentence:
+            return make(sentence.format(host=host, trust=docker_trust_file(host), said=said))
+    return EngineError(f"the registry {host} refused the engine's login. The engine said: {said}")
 
 
 def other_version(error: DockerError) -> bool:

@@ -190,12 +190,15 @@ def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
     """
     if registry is None or registry.password is None:
         return None
-    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(image.host) else image.host}
+    return base64.urlsafe_b64encode(json.dumps(registry_login(image.host, registry)).encode()).decode("ascii")
+
+
+def registry_login(host: str, registry: Registry) -> dict[str, str]:
+    """The login of a registry for images that begin with `host`, as the engine takes it."""
+    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(host) else host}
     if registry.username == IDENTITY_TOKEN:
-        login["identitytoken"] = registry.password
-    else:
-        login |= {"username": registry.username, "password": registry.password}
-    return base64.urlsafe_b64encode(json.dumps(login).encode()).decode("ascii")
+        return login | {"identitytoken": registry.password or ""}
+    return login | {"username": registry.username, "password": registry.password or ""}
 
 
 def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:

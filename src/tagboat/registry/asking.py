@@ -13,10 +13,11 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
     RepositoryUnknownError,
 )
-from tagboat.registry.auth import Logins
+from tagboat.core.proxies import Proxy
+from tagboat.registry.auth import Grant, Logins
 from tagboat.registry.budget import Budgets
 from tagboat.registry.challenges import parse_challenges
-from tagboat.registry.failures import excerpt, parse_json, registry_errors
+from tagboat.registry.failures import by_proxy, excerpt, parse_json, registry_errors
 from tagboat.registry.site import Site
 from tagboat.registry.transport import Answer, Clock, Request, Transport
 
@@ -30,6 +31,9 @@ HEAD_PROVES_NOTHING = frozenset(
     }
 )
 """Statuses with which a registry, or a proxy in front of it, may refuse a HEAD of what it gives to a GET."""
+
+_REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""Statuses with which registries refuse a token."""
 
 
 class Asker:
@@ -50,18 +54,27 @@ class Asker:
         """
         grant = await self._logins.grant(site, scope)
         answer = await self._transport.send(request.with_login(grant.header if grant else None))
-        if answer.status == HTTPStatus.UNAUTHORIZED and answer.url.origin() == request.url.origin():
-            challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
-            renewed = await self._logins.renew(site, scope, challenges, grant)
+        if answer.status in _REFUSALS and answer.url.origin() == request.url.origin():
+            renewed = await self._renew(site, scope, answer, grant)
             if renewed is not None:
                 answer = await self._transport.send(request.with_login(renewed.header))
-            elif grant is None and (error := unguided(site, answer, what)):
+            elif answer.status == HTTPStatus.UNAUTHORIZED and grant is None and (error := unguided(site, answer, what)):
                 raise error
         if answer.url.origin() == request.url.origin():
             self.budgets.note(site, answer.headers, self._clock())
         if answer.status not in accept:
             expect_ok(answer, site, what)
         return answer
+
+    async def _renew(self, site: Site, scope: str, answer: Answer, grant: Grant | None) -> Grant | None:
+        """Another login after a refusal, None where there is none: as the registry demands, else in place of a kept token."""
+        challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            renewed = await self._logins.renew(site, scope, challenges, grant, inside=answer.leads_inside)
+            if renewed is not None:
+                return renewed
+        # Tokens are called back, and run out before their time, and not every registry says so as it should.
+        return await self._logins.replace(site, scope, challenges, grant) if grant else None
 
     async def fetch_json(self, site: Site, request: Request, what: str) -> object:
         """Send `request` as it is and decode the body of its 200. Raises RegistryError like `ask`."""
@@ -79,13 +92,14 @@ class Asker:
 
 
 class Deadline:
-    """Lets its block take so many seconds at most, else raises RegistryUnreachableError.
+    """Lets its block take so many seconds at most, else raises RegistryUnreachableError. Errors name the `proxy`, if any.
 
     A class and no generator, which would cost more than all else that a poll does to begin a call.
     """
 
-    def __init__(self, site: Site, seconds: float) -> None:
+    def __init__(self, site: Site, seconds: float, proxy: Proxy | None) -> None:
         self._site = site
+        self._proxy = proxy
         self._seconds = seconds
         self._timeout = asyncio.timeout(seconds)
 
@@ -99,7 +113,9 @@ class Deadline:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
             late = f"{self._site.host} did not finish answering within {self._seconds:g} seconds"
-            raise RegistryUnreachableError(late) from None
+            raise by_proxy(RegistryUnreachableError(late), self._proxy) from None
+        if isinstance(error, RegistryError):
+            by_proxy(error, self._proxy)
 
 
 def expect_ok(answer: Answer, site: Site, what: str) -> None:

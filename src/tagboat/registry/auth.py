@@ -5,7 +5,7 @@ Follows the token authentication of the distribution project (its documents "tok
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -36,16 +36,23 @@ MAX_TOKENS = 8192
 _MAX_TOKEN_BODY = 256 * 1024
 _MAX_TOKEN = 32 * 1024
 
+Pin = Callable[[str, str], Awaitable[None]]
+"""Puts on record for a registry, by its id, the origin of the login service to which its password goes."""
+
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Fetch a token from `realm` and show it. `service` is None where the registry names none."""
+    """Fetch a token from `realm` and show it. `service` is None where the registry names none.
+
+    `inside`: whoever named the realm may name one at an address that is not public.
+    """
 
     realm: str
     service: str | None
+    inside: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +65,16 @@ Login = Bearer | Basic
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A value for `Authorization`, how it was come by, and until when it is good. `fresh` if it was fetched just now."""
+    """A value for `Authorization`, how it was come by, and until when it is good. `fresh` if it was fetched just now.
+
+    `service` is the origin of the login service that gave it, empty where none was asked.
+    """
 
     header: str = field(repr=False)
     login: Login
     expires: datetime | None = None
     fresh: bool = True
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +88,11 @@ class _Purpose:
 class Logins:
     """The logins of all registries. Calls that need the same token at the same time fetch it once."""
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, pin: Pin | None = None) -> None:
         self._transport = transport
         self._clock = clock
+        self._pin = pin
+        self._pins: dict[Site, str] = {}  # that may not be on record yet
         self._ways: dict[Site, Login] = {}
         self._realms: dict[Site, str] = {}  # that answered when the first did not: each time costs a time-out
         self._tokens: dict[_Purpose, Grant] = {}
@@ -96,14 +109,16 @@ class Logins:
         async with self._lock(purpose):
             return self._kept(purpose) or await self._fetch_again(purpose, scope, way)
 
-    async def renew(self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant | None) -> Grant | None:
-        """Log in as a 401 demands; `refused` is what was sent with the request that it answers.
+    async def renew(
+        self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant | None, *, inside: bool
+    ) -> Grant | None:
+        """Log in as a 401 demands; `refused` is what was sent with the request that it answers, `inside` as for Bearer.
 
         None when there is nothing left to try, so that no refusal leads to an endless exchange.
         """
         if gitea.is_gitea(site) and refused and isinstance(refused.login, Bearer) and gitea.is_denied_read(challenges):
             return None
-        options = _options(site, challenges)
+        options = _options(site, challenges, inside=inside)
         if not options or (refused and refused.login == options[0] and (refused.fresh or isinstance(refused.login, Basic))):
             return None
         purpose = _purpose(site, scope)
@@ -113,8 +128,23 @@ class Logins:
                 return kept
             return await self._first(purpose, scope, options)
 
+    async def replace(self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant) -> Grant | None:
+        """A new token in place of a kept one that was refused; None for anything else, so that it is done once."""
+        if refused.fresh or not isinstance(refused.login, Bearer):
+            return None
+        if gitea.is_gitea(site) and challenges and gitea.is_denied_read(challenges):
+            return None
+        purpose = _purpose(site, scope)
+        async with self._lock(purpose):
+            kept = self._kept(purpose)
+            if kept and kept.header != refused.header:
+                return kept
+            self._tokens.pop(purpose, None)
+            return await self._fetch_again(purpose, scope, refused.login)
+
     def forget(self, site: Site) -> None:
         """Drop what is known of a registry, so that the next call logs in from the start."""
+        self._pins.pop(site, None)
         self._ways.pop(site, None)
         self._realms.pop(site, None)
         for purpose in [purpose for purpose in self._tokens if purpose.site == site]:
@@ -156,14 +186,14 @@ class Logins:
 
     async def _fetch(self, purpose: _Purpose, scope: str, way: Bearer) -> Grant:
         asked_at = self._clock()
-        token, lifetime = await self._ask_realms(purpose.site, scope, way)
+        token, lifetime, service = await self._ask_realms(purpose.site, scope, way)
         margin = min(MARGIN, lifetime / 2)
-        grant = Grant(f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin)
+        grant = Grant(f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin, service=service)
         _keep(self._tokens, purpose, replace(grant, fresh=False), MAX_TOKENS)
         _keep(self._ways, purpose.site, way)
         return grant
 
-    async def _ask_realms(self, site: Site, scope: str, way: Bearer) -> tuple[str, timedelta]:
+    async def _ask_realms(self, site: Site, scope: str, way: Bearer) -> tuple[str, timedelta, str]:
         first, *others = sorted(gitea.token_realms(site, way.realm), key=lambda realm: realm != self._realms.get(site))
         try:
             return await self._ask(site, first, scope, way)
@@ -179,15 +209,38 @@ class Logins:
                 return token
             raise error from None
 
-    async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta]:
+    async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta, str]:
+        """A token, for how long it is good, and the origin of the login service that gave it."""
         url = usable_realm(realm, site)
+        at_home = url.origin() == site.base.origin()
+        if site.credentials and not at_home:
+            self._expect_pinned(site, url)
         try:
-            answer = await self._transport.send(_token_request(site, url, scope, way))
+            answer = await self._transport.send(_token_request(site, url, scope, way, public_only=not (way.inside or at_home)))
         except RegistryUnreachableError as error:
-            raise (error if url.origin() == site.base.origin() else _named_by(site, error)) from None
+            raise (error if at_home else _named_by(site, error)) from None
         _expect_token(answer, site)
         default = gitea.TOKEN_LIFETIME if gitea.is_gitea(site) else DEFAULT_LIFETIME
-        return parse_token(answer.body, default, answer.host)
+        token, lifetime = parse_token(answer.body, default, answer.host)
+        service = str(url.origin())
+        await self._pin_down(site, service)
+        return token, lifetime, service
+
+    def _expect_pinned(self, site: Site, url: URL) -> None:
+        """Raise RegistryDeniedError if the password has gone to another login service up to now."""
+        pinned = site.login_service or self._pins.get(site, "")
+        if pinned and pinned != str(url.origin()):
+            raise RegistryDeniedError(
+                f"{site.host} names {url.origin()} as its login service, and the password has gone to {pinned} up to now: "
+                "nothing was sent. If that is meant to have changed, `tagboat registries test NAME` confirms it"
+            )
+
+    async def _pin_down(self, site: Site, service: str) -> None:
+        """Keep where a password was accepted first, as the place where it goes."""
+        if site.credentials and site.id and not site.login_service and site not in self._pins:
+            _keep(self._pins, site, service)
+            if self._pin is not None:
+                await self._pin(site.id, service)
 
 
 def _named_by(site: Site, error: RegistryUnreachableError) -> RegistryUnreachableError:
@@ -197,18 +250,19 @@ def _named_by(site: Site, error: RegistryUnreachableError) -> RegistryUnreachabl
     return told
 
 
-def _token_request(site: Site, realm: URL, scope: str, way: Bearer) -> Request:
+def _token_request(site: Site, realm: URL, scope: str, way: Bearer, *, public_only: bool) -> Request:
     wanted = {name: value for name, value in {"service": way.service, "scope": scope}.items() if value}
     credentials = site.credentials
+    request = Request("GET", realm, _MAX_TOKEN_BODY, ca_cert=site.ca_cert, vouched=site.is_vouched, public_only=public_only)
     if credentials and credentials.is_identity_token:
         form = wanted | {
             "grant_type": "refresh_token",
             "client_id": "tagboat",
             "refresh_token": credentials.password,
         }
-        return Request("POST", realm, _MAX_TOKEN_BODY, form=form, ca_cert=site.ca_cert)
+        return replace(request, method="POST", form=form)
     header = credentials.header if credentials else None
-    return Request("GET", realm.extend_query(wanted), _MAX_TOKEN_BODY, authorization=header, ca_cert=site.ca_cert)
+    return replace(request, url=realm.extend_query(wanted), authorization=header)
 
 
 def usable_realm(realm: str, site: Site) -> URL:
@@ -247,10 +301,10 @@ def _purpose(site: Site, scope: str) -> _Purpose:
     return _Purpose(site, "" if gitea.is_gitea(site) else scope)
 
 
-def _options(site: Site, challenges: Sequence[Challenge]) -> list[Login]:
+def _options(site: Site, challenges: Sequence[Challenge], *, inside: bool) -> list[Login]:
     """The ways that are open, the best first: a token, then the password itself if there is one."""
     bearers: list[Login] = [
-        Bearer(challenge.params["realm"], challenge.params.get("service"))
+        Bearer(challenge.params["realm"], challenge.params.get("service"), inside)
         for challenge in challenges
         if challenge.scheme == "bearer" and challenge.params.get("realm")
     ]

@@ -1,9 +1,14 @@
 """What `registries/{id}/test` answers: what must hold for a registry to be of use, and what to do where it does not."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from yarl import URL
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import (
+    EngineError,
+    EngineUnavailableError,
     RegistryDeniedError,
     RegistryError,
     RegistryNotFoundError,
@@ -13,7 +18,10 @@ from tagboat.core.errors import (
 from tagboat.core.image import ImageName, ImageRef, docker_trust_file
 from tagboat.registry.client import LoginResult, RegistryClient
 from tagboat.registry.failures import Flaw, TlsFailureError
-from tagboat.registry.site import IDENTITY_TOKEN, Site, site_of
+from tagboat.registry.site import IDENTITY_TOKEN, Site, shown_host, site_of
+
+EngineLogin = Callable[[Registry], Awaitable[None]]
+"""Has the engine log in to a registry. Raises EngineError where that fails."""
 
 _MANY_IMAGES = 100
 _TAGS_TRIED = 3
@@ -28,13 +36,16 @@ class Check:
     detail: str
 
 
-async def examine(client: RegistryClient, registry: Registry, image: ImageName | None) -> list[Check]:
+async def examine(
+    client: RegistryClient, registry: Registry, image: ImageName | None, *, log_in: EngineLogin | None = None
+) -> list[Check]:
     """Try a registry from its URL to an image of it: `image` where it has that, else the first it tells of.
 
-    Never raises RegistryError.
+    Never raises RegistryError. `log_in` tries the engine's own login.
 
     The checks are `url`, `reachable`, `tls` (https only), `engine` (with a `ca_cert` only: what the Docker engine needs, never
-    a failure), `login`, `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
+    a failure), `login`, `root url` (kind gitea only, where its ROOT_URL is another than the URL), `engine login` (with
+    a password only), `gitea api` (kind gitea only), `images` (whether it tells which it has: a convenience, never a
     failure), `list` (an image's tags) and `pull` (an image's manifest and configuration), in this order; it ends early where
     the rest could only fail for the same reason, or has no image.
     """
@@ -42,13 +53,19 @@ async def examine(client: RegistryClient, registry: Registry, image: ImageName |
         site = site_of("", registry)
     except RegistryError as error:
         return [Check("url", ok=False, detail=str(error))]
-    checks = [Check("url", ok=True, detail=f"{site.base} is used"), *await _reach(client, registry, site)]
+    proxy = client.proxy_of(registry)
+    way = f"{site.base} is used" + (f", through the proxy {proxy}" if proxy else "")
+    checks = [Check("url", ok=True, detail=way), *await _reach(client, registry, site)]
     if not all(check.ok for check in checks):
         return checks
     if site.base.scheme == "https" and registry.ca_cert.strip():
         checks.append(Check("engine", ok=True, detail=_engine_trust(registry)))
-    login = await _login(client, registry)
+    login, result = await _login(client, registry, site)
     checks.append(login)
+    if result and registry.kind is RegistryKind.GITEA and (elsewhere := _elsewhere(site, result.named)):
+        checks.append(Check("root url", ok=False, detail=_root_url(registry, site, elsewhere)))
+    if login.ok and log_in and registry.password is not None:
+        checks.append(await _engine_login(log_in, registry))
     if registry.kind is RegistryKind.GITEA:
         checks.append(await _gitea_api(client, registry))
     if login.ok:
@@ -113,16 +130,53 @@ def _tls(error: TlsFailureError, registry: Registry) -> str:
     return str(error)
 
 
-async def _login(client: RegistryClient, registry: Registry) -> Check:
+async def _login(client: RegistryClient, registry: Registry, site: Site) -> tuple[Check, LoginResult | None]:
     try:
         result = await client.log_in(registry)
     except RegistryDeniedError as error:
-        return Check("login", ok=False, detail=f"{_refused(registry)} ({error})")
+        return Check("login", ok=False, detail=f"{_refused(registry)} ({error})"), None
     except TlsFailureError as error:
-        return Check("login", ok=False, detail=f"the login service: {_tls(error, registry)}")
+        return Check("login", ok=False, detail=f"the login service: {_tls(error, registry)}"), None
     except RegistryError as error:
-        return Check("login", ok=False, detail=str(error))
-    return Check("login", ok=True, detail=_logged_in(registry, result))
+        return Check("login", ok=False, detail=str(error)), None
+    return Check("login", ok=True, detail=_logged_in(registry, result) + _service(registry, site, result)), result
+
+
+def _service(registry: Registry, site: Site, result: LoginResult) -> str:
+    """Where the password went, if that is elsewhere, or was."""
+    before, home = registry.login_service, str(site.base.origin())
+    if registry.password is None or not result.used or (result.used == home and before in {"", home}):
+        return ""
+    if before and before != result.used:
+        return f", now by the login service {result.used}, up to now by {before}"
+    return f", by the login service {result.used}"
+
+
+def _elsewhere(site: Site, realm: str) -> URL | None:
+    """Where the login service is that a registry names (`https://HOST`), if that is not where the registry is."""
+    try:
+        origin = site.base.join(URL(realm)).origin() if realm else site.base.origin()
+    except ValueError:
+        return None
+    return origin if origin != site.base.origin() else None
+
+
+def _root_url(registry: Registry, site: Site, elsewhere: URL) -> str:
+    return (
+        f"this Gitea calls itself {elsewhere}, not {site.base}: the Docker engine asks {elsewhere} for its login, and webhook "
+        f"calls name images of {shown_host(elsewhere)}. Set ROOT_URL = {registry.url}/ in the section [server] of Gitea's "
+        "app.ini, or give this registry the URL that Gitea calls itself by"
+    )
+
+
+async def _engine_login(log_in: EngineLogin, registry: Registry) -> Check:
+    try:
+        await log_in(registry)
+    except EngineUnavailableError as error:
+        return Check("engine login", ok=True, detail=f"not tried: {error}")
+    except EngineError as error:
+        return Check("engine login", ok=False, detail=f"{error}; until that is mended, its pulls of private images fail")
+    return Check("engine login", ok=True, detail="the Docker engine, which pulls, is let in as well")
 
 
 def _refused(registry: Registry) -> str:

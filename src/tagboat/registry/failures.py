@@ -11,17 +11,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from http import HTTPStatus
 from typing import TypeVar
 
 import aiohttp
+import msgspec
 
 from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.core.proxies import Proxy
+from tagboat.registry.addresses import NotAskedError
 
 # OpenSSL's numbers (openssl/x509_vfy.h), which the ssl module does not name.
 _NOT_YET_VALID, _HAS_EXPIRED, _HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH = 9, 10, 62, 64
 _MAX_WAIT_S = 24 * 60 * 60
 _EARLIEST_UNIX_TIME = 1_000_000_000
 _MAX_EXCERPT = 200
+_PROXIED = "asked through the proxy"
 _E = TypeVar("_E", bound=RegistryError)
 
 # The first that fits counts: many of the library's errors are also OSErrors, TimeoutErrors or ValueErrors.
@@ -30,6 +35,11 @@ _SENTENCES: tuple[tuple[tuple[type[Exception], ...], type[RegistryError], str], 
         (aiohttp.ClientConnectorDNSError,),
         RegistryUnreachableError,
         "is a host name that cannot be resolved; is the URL right, and does DNS work?",
+    ),
+    (
+        (aiohttp.ClientProxyConnectionError,),
+        RegistryUnreachableError,
+        "cannot be asked: no connection to the proxy; is it up, and HTTP_PROXY or HTTPS_PROXY right?",
     ),
     (
         (aiohttp.ConnectionTimeoutError,),
@@ -70,6 +80,10 @@ class TlsFailureError(RegistryUnreachableError):
     flaw: "Flaw | None" = None
 
 
+class TooLargeError(RegistryProtocolError):
+    """An answer is longer than what was asked for can be."""
+
+
 class BudgetSpentError(RegistryRateLimitedError):
     """What polls on schedule may use of the registry's limit is used up. Nothing was asked, and people still may ask."""
 
@@ -82,6 +96,11 @@ def for_good(error: _E) -> _E:
 
 def from_library(error: Exception, host: str) -> RegistryError:
     """Translate an exception that aiohttp, asyncio or ssl raised while `host` was being asked."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_refusal(error, host)
+    refused = getattr(error, "os_error", None)
+    if isinstance(refused, NotAskedError):
+        return RegistryProtocolError(f"{host} {refused}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         return _tls_failure(error, host)
     for kinds, kind, sentence in _SENTENCES:
@@ -90,6 +109,13 @@ def from_library(error: Exception, host: str) -> RegistryError:
     if isinstance(error, OSError):
         return RegistryUnreachableError(f"{host} {_os_failure(error)}")
     return RegistryUnreachableError(f"{host} could not be asked ({type(error).__name__})")
+
+
+def by_proxy(error: RegistryError, proxy: Proxy | None) -> RegistryError:
+    """The same error, which says through which proxy it came, if it came through one and does not say so yet."""
+    if proxy is not None and _PROXIED not in str(error):
+        error.args = (f"{error} ({_PROXIED} {proxy})",)
+    return error
 
 
 def wait_until(retry_after: str | None, now: datetime) -> datetime | None:
@@ -120,9 +146,15 @@ def _seconds(number: int, now: datetime) -> int:
 def parse_json(body: bytes, source: str) -> object:
     """Decode a body; raise RegistryProtocolError naming `source` if it is not JSON."""
     try:
-        return json.loads(body)
+        return msgspec.json.decode(as_utf8(body))
     except (ValueError, RecursionError):
         raise RegistryProtocolError(f"{source} answered something that is not JSON; is it a registry?") from None
+
+
+def as_utf8(body: bytes) -> bytes:
+    """JSON in the encoding that everybody sends, from whichever it is in. Raises ValueError if it is in none."""
+    encoding = json.detect_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding).encode()
 
 
 def registry_errors(body: bytes) -> list[tuple[str, str]]:
@@ -146,6 +178,13 @@ def excerpt(body: bytes, secret: str = "") -> str:
     if not text:
         return ""
     return f" ({text[:_MAX_EXCERPT]}…)" if len(text) > _MAX_EXCERPT else f" ({text})"
+
+
+def _proxy_refusal(error: aiohttp.ClientHttpProxyError, host: str) -> RegistryUnreachableError:
+    if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        remedy = "give its user and password in HTTP_PROXY and HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT"
+        return for_good(RegistryUnreachableError(f"{host} was not asked: the proxy wants a login (407); {remedy}"))
+    return RegistryUnreachableError(f"{host} was not asked: the proxy let nothing through, with status {error.status}")
 
 
 def _tls_failure(error: Exception, host: str) -> TlsFailureError:

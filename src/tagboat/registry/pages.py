@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 from urllib.parse import urljoin
 
+import msgspec
 from yarl import URL
 
 from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
 from tagboat.core.image import parse_tag
-from tagboat.registry.failures import parse_json
+from tagboat.registry.failures import as_utf8
 from tagboat.registry.site import shown_host
 
-MAX_TAGS = 200_000
+MAX_TAGS = 20_000
 MAX_PAGES = 5_000
+MAX_BYTES = 16 * 1024 * 1024
+"""Of all pages of one list."""
 
 _LINK = re.compile(r'<([^>]*)>((?:[ \t]*;[ \t]*[^\s;,="]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?)*)')
 _REL = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
@@ -32,6 +36,7 @@ class Listing:
         self._links: set[URL] = set()
         self._tags: dict[str, None] = {}
         self._followed = 0
+        self._bytes = 0
         self._widened = False
         self._page_is_full = False
         self.in_doubt = False
@@ -46,6 +51,12 @@ class Listing:
     def wider(self) -> int:
         """How many tags to ask for to see whether there are more than were gathered."""
         return 2 * len(self._seen) if self._widened else len(self._seen) + 1
+
+    def spend(self, size: int) -> None:
+        """Count the bytes of a page. Raises RegistryProtocolError once they are too many."""
+        self._bytes += size
+        if self._bytes > MAX_BYTES:
+            raise RegistryProtocolError(f"the list of tags of {self._source} is longer than {MAX_BYTES // 1024**2} MiB")
 
     def add(self, page: Sequence[str], following: URL | None) -> URL | None:
         """Take a page in and return where to go on, or None at the end: an empty page, no link, or a page seen before.
@@ -92,14 +103,21 @@ class Listing:
 
     def _gather(self, page: Sequence[str], following: URL | None) -> bool:
         """Take the tags of a page; whether any is new. `following` tells whether it was cut to the page's size."""
+        self._expect_few(len(page))
         fresh = [tag for tag in page if tag not in self._seen]
         self._seen.update(fresh)
         for tag in fresh:
             self._take(tag.lower() if self._lower_case else tag)
-        if len(self._seen) > MAX_TAGS:
-            raise RegistryProtocolError(f"{self._source} has more than {MAX_TAGS} tags; that is more than can be watched")
+        self._expect_few(len(self._seen))
         self._page_is_full = following is not None and following.query.get("n") == str(len(page))
         return bool(fresh)
+
+    def _expect_few(self, count: int) -> None:
+        if count > MAX_TAGS:
+            raise RegistryProtocolError(
+                f"{self._source} has more than {MAX_TAGS} tags, which is the most that is listed: delete old ones in the "
+                "registry; until then new tags are heard of by webhook alone"
+            )
 
     def _take(self, tag: str) -> None:
         if _ATTACHMENT.fullmatch(tag):
@@ -110,18 +128,30 @@ class Listing:
             return
 
 
-def parse_page(body: bytes, source: str, name: str = "tags") -> list[str]:
+class _Page(msgspec.Struct):
+    """What counts of a page; everything else in it is passed over unread. `name` as it is written."""
+
+    name: msgspec.Raw = msgspec.Raw()
+    tags: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    repositories: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def parse_page(body: bytes, source: str, name: Literal["tags", "repositories"] = "tags") -> list[str]:
     """Read the list called `name` of an answer; raise RegistryProtocolError if it has none.
 
     An empty one may be null, and may be left out of an answer that names its repository.
     """
-    decoded = parse_json(body, source)
-    if not isinstance(decoded, dict) or not (name in decoded or isinstance(decoded.get("name"), str)):
+    try:
+        page = msgspec.json.decode(as_utf8(body), type=_Page)
+    except msgspec.ValidationError as error:
+        what = f"a list of {name} that are not all text" if f"$.{name}" in str(error) else f"JSON that is no list of {name}"
+        raise RegistryProtocolError(f"{source} answered with {what}") from None
+    except (ValueError, RecursionError):
+        raise RegistryProtocolError(f"{source} answered something that is not JSON; is it a registry?") from None
+    listed = page.tags if name == "tags" else page.repositories
+    if listed is msgspec.UNSET and not bytes(page.name).startswith(b'"'):
         raise RegistryProtocolError(f"{source} answered with JSON that is no list of {name}")
-    listed = [] if decoded.get(name) is None else decoded[name]
-    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
-        raise RegistryProtocolError(f"{source} answered with a list of {name} that are not all text")
-    return listed
+    return listed or []
 
 
 def next_page(links: Iterable[str], current: URL) -> URL | None:

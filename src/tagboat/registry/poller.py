@@ -40,6 +40,10 @@ _LONGEST_BACKOFF_S = 600.0
 _SEVERAL = 3
 """Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
+MOST_KNOWN = 100_000
+"""Tags of a project beyond which a poll records no more: each poll that finds news reads them all."""
+_PATIENCE_S = 30.0
+"""How long a poll that a person has asked for may take to ask."""
 
 log = structlog.get_logger("tagboat.poller")
 
@@ -178,11 +182,22 @@ class Poller:
         async with self._lock(project.id):
             try:
                 situation = await self._store.read(lambda reader: read_situation(reader, project.id, self._tags))
-                report = await self._settle(situation, await self._find(situation))
+                report = await self._settle(situation, await self._find_soon(situation))
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
         self._count(failed=report.error is not None)
         return report
+
+    async def _find_soon(self, situation: Situation) -> Found | RegistryError:
+        """As `_find`, for a person who waits."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._find(situation)
+        except TimeoutError:
+            return RegistryUnreachableError(
+                f"{situation.project.image.host} did not finish answering within {_PATIENCE_S:g} seconds; polls on schedule "
+                "wait longer"
+            )
 
     async def _poll_due(self, situation: Situation) -> Note | None:
         """Poll a project whose turn it is; where there is no news, what is to be noted."""
@@ -253,6 +268,8 @@ class Poller:
         first = not situation.state.first_done and found.whole
         if situation.project.image != asked.image:  # whose first poll is still to come
             return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
+        if len(situation.known) > MOST_KNOWN:
+            return _too_many(tx, situation, self._clock())
         # What is no longer watched, since another tag went live, may change as it likes.
         digests = {tag: found.digests[tag] for tag in situation.watched if tag in found.digests}
         news = find_news(found.tags, digests, situation.known, situation.live)
@@ -373,3 +390,13 @@ def _next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime)
         retry_at=refused_until or now + timedelta(seconds=wait),
         refused_until=refused_until,
     )
+
+
+def _too_many(tx: Tx, situation: Situation, now: datetime) -> PollReport:
+    """Put on the project that its registry has named more tags than are kept."""
+    error = (
+        f"{situation.project.image} has named more than {MOST_KNOWN} different tags over time, and no more are kept: new ones "
+        "are heard of by webhook alone, until the project is made anew"
+    )
+    tx.put_poll_state(replace(situation.state, last_at=now, error=error))
+    return PollReport(first_poll=not situation.state.first_done, error=error)

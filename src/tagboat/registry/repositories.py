@@ -23,7 +23,7 @@ from tagboat.registry.transport import Request
 
 MAX_IMAGES = 5_000
 MAX_PAGES = 200
-_MAX_BODY = 8 * 1024 * 1024
+_MAX_BODY = 1024 * 1024
 _SCOPE = "registry:catalog:*"
 _GITEA_PAGE = 50
 _REFUSALS = (RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError)
@@ -122,12 +122,15 @@ class Repositories:
         return await self._asker.fetch_json(self._site, self._request(url).with_login(login), what)
 
     def _request(self, url: URL) -> Request:
-        return Request("GET", url, _MAX_BODY, ca_cert=self._site.ca_cert)
+        return Request("GET", url, _MAX_BODY, ca_cert=self._site.ca_cert, vouched=self._site.is_vouched)
 
     def _take(self, paths: Sequence[str]) -> bool:
-        """Keep what is new; whether anything was."""
+        """Keep what is new, and no more than shows that there is more than is wanted; whether anything was."""
         before = len(self._paths)
-        self._paths.update(dict.fromkeys(path.lower() if gitea.is_gitea(self._site) else path for path in paths))
+        for path in paths:
+            if len(self._paths) > self._limit:
+                break
+            self._paths[path.lower() if gitea.is_gitea(self._site) else path] = None
         self._pages += 1
         return len(self._paths) > before
 

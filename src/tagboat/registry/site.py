@@ -42,13 +42,20 @@ class Credentials:
 class Site:
     """One registry as one caller sees it. `base` has no trailing slash; the API is below `base` + `/v2/`.
 
-    `ca_cert` as in core.catalog.Registry.
+    `ca_cert` and `login_service` as in core.catalog.Registry, whose `id` it is; that is empty where nobody configured one.
     """
 
     base: URL
     kind: RegistryKind = RegistryKind.OCI
     credentials: Credentials | None = None
     ca_cert: str = field(default="", repr=False)
+    id: str = field(default="", compare=False)
+    login_service: str = field(default="", compare=False)
+
+    @property
+    def is_vouched(self) -> bool:
+        """Whether a person has named this registry, or it is the one that everybody means."""
+        return bool(self.id) or self.base == _DOCKER_HUB
 
     @property
     def host(self) -> str:
@@ -67,7 +74,14 @@ def site_of(host: str, registry: Registry | None) -> Site:
     """
     if registry is None:
         return Site(_default_base(host))
-    return Site(_configured_base(registry), registry.kind, _credentials(registry), registry.ca_cert)
+    return Site(
+        _configured_base(registry),
+        registry.kind,
+        _credentials(registry),
+        registry.ca_cert,
+        registry.id,
+        registry.login_service,
+    )
 
 
 @lru_cache(256)

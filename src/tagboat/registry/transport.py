@@ -14,13 +14,17 @@ from yarl import URL
 from tagboat import __version__
 from tagboat.core.errors import (
     InvalidValueError,
+    RegistryError,
     RegistryFailedError,
     RegistryProtocolError,
     RegistryRateLimitedError,
     RegistryUnreachableError,
 )
-from tagboat.registry.failures import for_good, from_library, wait_until
-from tagboat.registry.link_local import Resolver, is_link_local
+from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
+from tagboat.registry.addresses import LINK_LOCAL, NOT_PUBLIC, address_of, is_disguised, is_link_local, is_loopback, is_public
+from tagboat.registry.codings import unpacker
+from tagboat.registry.connections import Connections, PlacedResponse, Timeouts, proxy_login
+from tagboat.registry.failures import TooLargeError, by_proxy, for_good, from_library, wait_until
 from tagboat.registry.site import shown_host
 from tagboat.registry.trust import Contexts
 
@@ -31,9 +35,6 @@ MAX_ERROR_BODY = 16 * 1024
 RETRY_WITHIN = timedelta(seconds=4)
 """Whoever took longer to fail is not asked again at once: a person may be waiting."""
 _CHUNK = 64 * 1024
-_CONNECTIONS = 64
-_CONNECTIONS_PER_HOST = 26
-"""Two more than a round of polls asks through."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Clock = Callable[[], datetime]
@@ -46,23 +47,11 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests.
-
-    `listing` is for a call that may take hundreds of pages.
-    """
-
-    connect: float = 5
-    read: float = 15
-    total: float = 60
-    listing: float = 300
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """What to ask; it may always be repeated. `max_body` caps the body of a successful answer, in bytes.
 
-    `form` is sent as the body of a POST; `ca_cert` (PEM) is trusted beside the system's authorities.
+    `form` is sent as the body of a POST; `ca_cert` (PEM) is trusted beside the system's authorities. `vouched`: a person has
+    named the registry that is asked. `public_only`: nothing is asked at an address that is not public.
     """
 
     method: str
@@ -72,6 +61,8 @@ class Request:
     authorization: str | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     ca_cert: str = field(default="", repr=False)
+    vouched: bool = False
+    public_only: bool = False
 
     @property
     def host(self) -> str:
@@ -85,12 +76,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole. `url` is where from, after redirects; `status` is never 429, a redirect or, 501 aside, 5xx."""
+    """What came back, whole. `url` is where from, after redirects; `status` is never 429, a redirect or, 501 aside, 5xx.
+
+    `leads_inside`: it may name addresses that are not public, for it came from this machine, or from a private network where a
+    person has named the registry.
+    """
 
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
     url: URL
+    leads_inside: bool = False
 
     @property
     def host(self) -> str:
@@ -99,22 +95,29 @@ class Answer:
 
 
 class Transport:
-    """One pool of connections, made inside the running loop when the first request needs it."""
+    """Sends requests, through `proxies` where they say so."""
 
-    def __init__(self, *, clock: Clock, sleep: Sleep, timeouts: Timeouts, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        timeouts: Timeouts,
+        ssl_context: ssl.SSLContext | None = None,
+        proxies: Proxies = NO_PROXIES,
+    ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._timeouts = timeouts
         self._contexts = Contexts(ssl_context)
-        self._session: aiohttp.ClientSession | None = None
-        self._closed = False
+        self._connections = Connections(timeouts, proxies)
 
     async def close(self) -> None:
         """Close every connection. Requests from now on, and those under way, fail with RegistryUnreachableError."""
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._connections.close()
+
+    def proxy_of(self, url: URL) -> Proxy | None:
+        """The proxy through which `url` is asked, None if directly."""
+        return self._connections.proxy_of(url)
 
     async def send(self, request: Request) -> Answer:
         """Ask, again after quick failures (lost connections, 5xx but 501), and return any answer that is none of these.
@@ -139,54 +142,55 @@ class Transport:
                 return answer
             if request.form is not None:  # whose secret is meant for nobody else
                 raise RegistryProtocolError(f"{answer.host} redirects a login elsewhere; nothing was sent there")
-            target = _redirect_target(answer)
-            # Object storage is somebody else: it gets a signed URL, and never the registry's login.
-            stays = target.origin() == request.url.origin()
-            request = replace(request, url=target, authorization=request.authorization if stays else None)
+            request = _redirected(request, answer)
         raise RegistryProtocolError(f"{shown_host(request.url)} redirects in circles")
 
     async def _exchange(self, request: Request) -> Answer:
         """One request and its answer, with every error of the libraries below translated."""
-        if is_link_local(request.url.host or ""):
-            raise RegistryProtocolError(f"{request.host} is a link-local address, where no registry is asked for anything")
-        context = self._context(request)
+        proxy = self._connections.proxy_of(request.url)
         try:
-            async with self._open().request(
-                request.method,
-                request.url,
-                headers=_headers(request),
-                data=request.form,
-                ssl=context or True,
-                allow_redirects=False,
-            ) as response:
-                self._refuse_overload(response, request)
-                body = await _read(response, request)
-                return Answer(response.status, response.headers, body, request.url)
+            return await self._ask(request, proxy)
+        except RegistryError as error:
+            raise by_proxy(error, proxy) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            # Through a proxy, only the proxy's own name is resolved here.
+            unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
             # The chain is cut because the libraries' texts hold whole URLs.
-            raise self._translated(error, request.host) from None
+            raise by_proxy(self._translated(error, f"the proxy {proxy}" if unresolved else request.host), proxy) from None
         except RuntimeError as error:
-            if not self._closed:
+            if not self._connections.closed:
                 raise
             raise self._translated(error, request.host) from None
+
+    async def _ask(self, request: Request, proxy: Proxy | None) -> Answer:
+        _expect_address(request)
+        login = proxy_login(proxy)
+        if self._connections.closed:
+            raise for_good(RegistryUnreachableError("the registry client is closed"))
+        # Through a proxy, it is the proxy's address that would be judged.
+        session = self._connections.session(public_only=request.public_only and proxy is None)
+        async with session.request(
+            request.method,
+            request.url,
+            headers={**_headers(request), **(login if request.url.scheme == "http" else {})},
+            data=request.form,
+            ssl=self._context(request) or True,
+            allow_redirects=False,
+            proxy=f"http://{proxy}" if proxy else None,
+            proxy_headers=login or None,
+        ) as response:
+            if proxy and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                raise aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status)
+            self._refuse_overload(response, request)
+            body = await _read(response, request)
+            inside = proxy is None and isinstance(response, PlacedResponse) and _leads_inside(request, response.peer)
+            return Answer(response.status, response.headers, body, request.url, inside)
 
     def _context(self, request: Request) -> ssl.SSLContext | None:
         try:
             return self._contexts.get(request.ca_cert)
         except InvalidValueError as error:
             raise for_good(RegistryUnreachableError(f"{request.host} was not asked: {error}")) from None
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise for_good(RegistryUnreachableError("the registry client is closed"))
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, resolver=Resolver())
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect, sock_read=self._timeouts.read),
-            )
-        return self._session
 
     def _refuse_overload(self, response: aiohttp.ClientResponse, request: Request) -> None:
         if response.status < HTTPStatus.TOO_MANY_REQUESTS:
@@ -202,10 +206,41 @@ class Transport:
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.NOT_IMPLEMENTED:
             raise RegistryFailedError(f"{host} failed with status {response.status}; its own log says why")
 
-    def _translated(self, error: Exception, host: str) -> Exception:
-        if self._closed:
+    def _translated(self, error: Exception, host: str) -> RegistryError:
+        if self._connections.closed:
             return for_good(RegistryUnreachableError("the registry client is closed"))
         return from_library(error, host)
+
+
+def _expect_address(request: Request) -> None:
+    """Raise RegistryProtocolError if the host is an address that is not to be asked. Names are judged as they are resolved."""
+    host = request.url.host or ""
+    if is_link_local(host):
+        raise RegistryProtocolError(f"{request.host} {LINK_LOCAL}")
+    if is_disguised(host):
+        raise RegistryProtocolError(
+            f"{request.host} is neither a name nor an address with four numbers; nothing is asked there"
+        )
+    if request.public_only and address_of(host) and not is_public(host):
+        raise RegistryProtocolError(f"{request.host} {NOT_PUBLIC}")
+
+
+def _leads_inside(request: Request, peer: str) -> bool:
+    """Whether what the address `peer` answers may lead to others that are not public."""
+    return is_loopback(peer) or (request.vouched and not is_public(peer) and not request.public_only)
+
+
+def _redirected(request: Request, answer: Answer) -> Request:
+    """The request to where the answer to `request` redirects. Raises RegistryProtocolError if that is not to be asked."""
+    target = _redirect_target(answer)
+    if answer.url.scheme == "https" and target.scheme == "http":
+        raise RegistryProtocolError(
+            f"{answer.host} redirects from https to {shown_host(target)} without TLS; nothing was sent there"
+        )
+    if target.origin() == answer.url.origin():
+        return replace(request, url=target)
+    # Object storage is somebody else: it gets a signed URL, and never the registry's login.
+    return replace(request, url=target, authorization=None, public_only=request.public_only or not answer.leads_inside)
 
 
 def _headers(request: Request) -> Mapping[str, str]:
@@ -234,11 +269,12 @@ async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
     """Read a body no further than its cap. Of an error only the beginning is wanted, of anything else all or nothing."""
     failed = response.status >= HTTPStatus.BAD_REQUEST
     cap = MAX_ERROR_BODY if failed else request.max_body
+    unpack = unpacker(response.headers.get("Content-Encoding", ""), request.host)
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
-        body += chunk
+        body += unpack(chunk, cap + 1 - len(body))
         if len(body) > cap:
             if failed:
                 return bytes(body[:cap])
-            raise RegistryProtocolError(f"{request.host} answered with more than {cap} bytes")
+            raise TooLargeError(f"{request.host} answered with more than {cap} bytes")
     return bytes(body)

@@ -111,8 +111,12 @@ class SqlReader(KeptReader):
         return self.registry_for_host(project.image.host)
 
     def registry_for_host(self, host: str) -> Registry | None:
-        """The registry whose images begin with `host`."""
-        return self._registry(select(tables.registries).where(tables.registries.c.host == host))
+        """The registry whose images begin with `host`; where that ends in TLS's own port, also one without it."""
+        found = self._registry(select(tables.registries).where(tables.registries.c.host == host))
+        if found is not None or not host.endswith(":443"):
+            return found
+        named = self._registry(select(tables.registries).where(tables.registries.c.host == host.removesuffix(":443")))
+        return named if named is not None and named.url.startswith("https://") else None
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """What is known of one tag."""

@@ -148,6 +148,7 @@ registries = Table(
     Column("username", Text, nullable=False),
     Column("password", LargeBinary),
     Column("ca_cert", Text, nullable=False, server_default=text("''")),
+    Column("login_service", Text, nullable=False, server_default=text("''")),
 )
 
 projects = Table(

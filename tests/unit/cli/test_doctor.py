@@ -91,6 +91,15 @@ def test_an_engine_elsewhere_is_left_to_the_server(capsys: pytest.CaptureFixture
     assert found["engine"] == (True, "not looked at: the server asks tcp://engine.example:2376, once it runs")
 
 
+def test_an_engine_elsewhere_in_the_clear(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST="tcp://engine.example.com:2375")
+    ok, detail = found["way to the engine"]
+    assert not ok
+    assert detail.startswith("tcp://engine.example.com:2375: the engine is on another machine and spoken to without TLS")
+    for safe in ("tcp://127.0.0.1:2375", "ssh://engine.example.com"):
+        assert "way to the engine" not in findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST=safe)
+
+
 def test_settings_that_cannot_be_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = findings(capsys, tmp_path, TAGBOAT_PORT="none")
     assert list(found) == ["settings"]

@@ -58,6 +58,15 @@ def test_one_is_tried(tagboat: Tagboat, server: FakeServer, ok: bool, code: int,
     assert (done.returncode, json.loads(done.stdout)) == (code, tried)
 
 
+def test_what_a_try_came_to_fits_a_narrow_screen(tagboat: Tagboat, server: FakeServer) -> None:
+    names = ("url", "engine login", "reachable")
+    checks = [{"name": name, "ok": False, "detail": "what is to be done about it, at some length " * 6} for name in names]
+    server.answers[f"POST {ONE}/test"] = {"ok": False, "checks": checks}
+    shown = tagboat("registries", "test", "Ours").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.split().count("length") == 18
+
+
 def test_one_is_forgotten_when_that_is_meant(tagboat: Tagboat, server: FakeServer) -> None:
     said = "the registry Ours would be forgotten; say --yes if that is meant"
     assert tagboat.fails("registries", "remove", "Ours") == said

@@ -10,7 +10,7 @@ from tagboat.core.errors import (
     PortTakenError,
 )
 from tagboat.core.image import parse_image_name
-from tagboat.engine.refusal import clean, pull_refusal, refusal
+from tagboat.engine.refusal import clean, login_refusal, pull_refusal, refusal
 
 APP = parse_image_name("git.example.com/acme/app")
 
@@ -219,3 +219,43 @@ def test_a_network_that_has_gone_is_missed_at_the_start() -> None:
     assert str(error) == (
         "the engine could not start the container web: it has no network db; make it with: docker network create db"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("missing signature key", "Docker-Content-Digest, was changed on the way"),
+        ("no matching manifest for linux/amd64 in the manifest list entries", "docker buildx build --platform"),
+        ("no matching manifest for windows/amd64 10.0 in the manifest list entries", "is not built for the engine's machine"),
+    ],
+)
+def test_a_pull_that_cannot_be_says_what_to_do(message: str, words: str) -> None:
+    error = pull_refusal(DockerError(404, message), APP)
+    assert type(error) is EngineError
+    assert words in str(error)
+
+
+def test_an_address_of_ipv6_in_a_name() -> None:
+    said = str(refusal(DockerError(400, "invalid reference format"), "inspect the image [::1]:5000/acme/app:v1"))
+    assert said.endswith("no IPv6 address in an image's name: give the registry a name, and use that")
+    assert "IPv6" not in str(refusal(DockerError(400, "invalid reference format"), "inspect the image x"))
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "Get https://git.example.com/v2/: unauthorized: hunter2",
+            "refused the engine's login. The engine said: Get",
+        ),
+        ("x509: certificate signed by unknown authority", "/etc/docker/certs.d/git.example.com/ca.crt"),
+        ("http: server gave HTTP response to HTTPS client", '{"insecure-registries": ["git.example.com"]}'),
+        ("dial tcp: lookup git.example.com: no such host", "could not reach the registry git.example.com"),
+        ("toomanyrequests: slow down", "refuses more pulls"),
+        ("something else", "refused the engine's login. The engine said: something else"),
+    ],
+)
+def test_a_login_that_is_refused(message: str, words: str) -> None:
+    said = str(login_refusal(DockerError(500, message), "git.example.com", "hunter2"))
+    assert words in said
+    assert "hunter2" not in said

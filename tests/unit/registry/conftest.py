@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.transport import Timeouts
+from tagboat.registry.connections import Timeouts
 
 
 class Clock:

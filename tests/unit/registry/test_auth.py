@@ -5,12 +5,12 @@ import pytest
 from yarl import URL
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryProtocolError, RegistryUnreachableError
 from tagboat.core.image import ImageName
 from tagboat.registry.auth import DEFAULT_LIFETIME, parse_token, usable_realm
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.site import Site
-from tests.support.fake_registry import FakeRegistry, fake_registry, status
+from tests.support.fake_registry import GITEA, FakeRegistry, Quirks, fake_registry, status
 from tests.unit.registry.conftest import Clock
 
 LIST = "GET /v2/acme/app/tags/list"
@@ -57,8 +57,6 @@ def test_realms_that_get_nothing(realm: str) -> None:
         (b'{"token": "t", "expires_in": -5}', "t", 60),
         (b'{"token": "t", "expires_in": true}', "t", 60),
         (b'{"token": "t", "expires_in": "300"}', "t", 60),
-        (b'{"token": "t", "expires_in": NaN}', "t", 60),
-        (b'{"token": "t", "expires_in": 1e400}', "t", 86400),
     ],
 )
 def test_parse_token(body: bytes, token: str, seconds: float) -> None:
@@ -123,6 +121,37 @@ async def test_a_token_that_is_refused_is_renewed_once(client: RegistryClient) -
         fake.revoke_tokens()
         fake.asked.clear()
         assert await client.list_tags(app(fake), None) == ["v1"]
+        assert fake.paths() == [LIST, TOKEN, LIST]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", [400, 401, 403])
+@pytest.mark.parametrize("kind", list(RegistryKind))
+async def test_a_kept_token_that_is_refused_without_a_challenge_is_replaced_once(
+    client: RegistryClient, code: int, kind: RegistryKind
+) -> None:
+    async with fake_registry(GITEA if kind is RegistryKind.GITEA else Quirks(auth="bearer")) as fake:
+        digest = fake.add_image("acme/app", "v1", {})
+        ours = Registry(id="r1", name="ours", url=fake.url, kind=kind)
+        await client.list_tags(app(fake), ours)
+        for ask in (lambda: client.list_tags(app(fake), ours), lambda: client.resolve(app(fake), "v1", ours)):
+            fake.asked.clear()
+            fake.answer_next(status(code))
+            assert await ask() in (["v1"], digest)
+            assert ["/token?" in path for path in fake.paths()] == [False, True, False]
+        fake.asked.clear()
+        fake.answer_next(status(code), lambda _: None, status(code))
+        with pytest.raises(RegistryError):
+            await client.list_tags(app(fake), ours)
+        assert len(fake.asked) == 3
+
+
+@pytest.mark.anyio
+async def test_a_token_fetched_just_now_is_not_replaced(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer") as fake:
+        fake.answer_next(lambda _: None, lambda _: None, status(403))
+        with pytest.raises(RegistryDeniedError):
+            await client.list_tags(app(fake), None)
         assert fake.paths() == [LIST, TOKEN, LIST]
 
 

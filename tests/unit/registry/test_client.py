@@ -240,9 +240,19 @@ async def test_storage_that_refuses_is_named_without_its_signature(client: Regis
 @pytest.mark.anyio
 async def test_an_answer_that_is_too_large_is_refused(client: RegistryClient) -> None:
     async with fake_registry() as fake:
-        fake.answer_next(status(200, body=b"[" * (8 * 1024 * 1024 + 1)))
-        with pytest.raises(RegistryProtocolError, match="answered with more than 8388608 bytes"):
+        fake.answer_next(*[status(200, body=b"[" * (1024 * 1024 + 1))] * 2)
+        with pytest.raises(RegistryProtocolError, match="answered with more than 1048576 bytes"):
             await client.list_tags(app(fake), None)
+        assert [asked.path for asked in fake.asked] == ["/v2/acme/app/tags/list", "/v2/acme/app/tags/list?n=1000"]
+
+
+@pytest.mark.anyio
+async def test_a_list_too_long_for_one_answer_comes_in_pages(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        tags = [f"{number:0120}" for number in range(10_000)]
+        fake.tags["acme/app"] = tags
+        assert await client.list_tags(app(fake), None) == tags
+        assert len(fake.asked) == 11
 
 
 @pytest.mark.anyio

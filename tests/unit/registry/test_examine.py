@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError
+from tagboat.core.errors import EngineUnavailableError, RegistryDeniedError
 from tagboat.core.image import ImageName
+from tagboat.engine.memory import MemoryEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
@@ -158,6 +161,59 @@ async def test_gitea_with_a_wrong_password_says_how_to_make_a_token(client: Regi
         assert verdicts(checks) == {"url": True, "reachable": True, "login": False, "gitea api": True}
         assert "make a token with the scope read:package in Gitea" in detail(checks, "login")
         assert verdicts(await examine(client, gitea(fake, "secret"), None))["login"] is True
+
+
+@pytest.mark.anyio
+async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> None:
+    realm = 'Bearer realm="https://elsewhere.example.com/v2/token",service="container_registry"'
+    async with fake_registry(GITEA, challenges=(realm, "Basic")) as fake:
+        checks = await examine(client, gitea(fake, "secret"), None)
+        assert verdicts(checks)["login"] is True
+        assert verdicts(checks)["root url"] is False
+        said = detail(checks, "root url")
+        assert said.startswith(
+            f"this Gitea calls itself https://elsewhere.example.com, not {fake.url}: the Docker engine asks"
+        )
+        assert f"Set ROOT_URL = {fake.url}/" in said
+    async with fake_registry(GITEA) as fake:
+        for known in ("", fake.url):
+            checks = await examine(client, replace(gitea(fake, "secret"), login_service=known), None)
+            assert "root url" not in verdicts(checks)
+            assert detail(checks, "login") == "the username and the password are accepted"
+
+
+@pytest.mark.anyio
+async def test_the_engine_logs_in_by_itself(client: RegistryClient) -> None:
+    engine = MemoryEngine()
+    async with fake_registry(GITEA) as fake:
+        ours = gitea(fake, "secret")
+        good = await examine(client, ours, None, log_in=engine.log_in)
+        assert list(verdicts(good))[:5] == ["url", "reachable", "login", "engine login", "gitea api"]
+        assert all(check.ok for check in good)
+        engine.guard(fake.host, "ci", "another")
+        bad = await examine(client, ours, None, log_in=engine.log_in)
+        assert verdicts(bad)["engine login"] is False
+        assert "pulls of private images fail" in detail(bad, "engine login")
+        engine.fail("log_in", EngineUnavailableError("no engine"))
+        away = await examine(client, ours, None, log_in=engine.log_in)
+        assert (verdicts(away)["engine login"], detail(away, "engine login")) == (True, "not tried: no engine")
+        assert "engine login" not in verdicts(await examine(client, gitea(fake), None, log_in=engine.log_in))
+        assert "engine login" not in verdicts(await examine(client, gitea(fake, "wrong"), None, log_in=engine.log_in))
+
+
+@pytest.mark.anyio
+async def test_where_a_password_goes_is_told_and_what_has_changed(client: RegistryClient) -> None:
+    async with fake_registry(auth="bearer", login=("ci", "secret")) as service:
+        realm = (f'Bearer realm="{service.url}/token",service="fake"',)
+        async with fake_registry(auth="bearer", login=("ci", "secret"), challenges=realm) as fake:
+            fake.tokens = service.tokens
+            ours = registry(fake.url, password="secret")
+            for known, words in (
+                ("", f"by the login service {service.url}"),
+                ("http://before", f"now by the login service {service.url}, up to now by http://before"),
+            ):
+                said = detail(await examine(client, replace(ours, login_service=known), None), "login")
+                assert said == f"the username and the password are accepted, {words}"
 
 
 @pytest.mark.anyio

@@ -1,0 +1,85 @@
+"""The connections to registries: two pools, of which one leads to public addresses alone, and the way through a proxy."""
+
+import base64
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp.connector import Connection
+from yarl import URL
+
+from tagboat.core.proxies import Proxies, Proxy
+from tagboat.registry.addresses import Resolver
+
+_CONNECTIONS = 64
+_CONNECTIONS_PER_HOST = 26
+"""Two more than a round of polls asks through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests.
+
+    `listing` is for a call that may take hundreds of pages.
+    """
+
+    connect: float = 5
+    read: float = 15
+    total: float = 60
+    listing: float = 120
+
+
+class PlacedResponse(aiohttp.ClientResponse):
+    """An answer that knows which address its connection led to, whatever the name meant before or since."""
+
+    peer: str = ""
+
+    async def start(self, connection: Connection) -> "PlacedResponse":
+        """Read the head."""
+        name = connection.transport.get_extra_info("peername") if connection.transport else None
+        self.peer = str(name[0]) if isinstance(name, tuple) else ""
+        await super().start(connection)
+        return self
+
+
+class Connections:
+    """The pools, made inside the running loop when they are first needed."""
+
+    def __init__(self, timeouts: Timeouts, proxies: Proxies) -> None:
+        self._timeouts = timeouts
+        self._proxies = proxies
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self.closed = False
+
+    async def close(self) -> None:
+        """Close every connection, and open none from now on."""
+        self.closed = True
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    def proxy_of(self, url: URL) -> Proxy | None:
+        """The proxy through which `url` is asked, None if directly."""
+        return self._proxies.of(url.scheme, url.host or "", url.port)
+
+    def session(self, *, public_only: bool) -> aiohttp.ClientSession:
+        """The pool of connections to anywhere, or to public addresses alone."""
+        if public_only not in self._sessions:
+            connector = aiohttp.TCPConnector(
+                limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, resolver=Resolver(public_only=public_only)
+            )
+            self._sessions[public_only] = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect, sock_read=self._timeouts.read),
+                auto_decompress=False,
+                response_class=PlacedResponse,
+            )
+        return self._sessions[public_only]
+
+
+def proxy_login(proxy: Proxy | None) -> dict[str, str]:
+    """The header that logs in at the proxy, none where it wants no login."""
+    if proxy is None or not (proxy.username or proxy.password):
+        return {}
+    pair = f"{proxy.username}:{proxy.password}".encode()
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}

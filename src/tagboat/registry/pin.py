@@ -1,0 +1,22 @@
+"""Which login service a registry's password goes to: the first that has accepted it, on record from then on."""
+
+from dataclasses import replace
+
+import structlog
+
+from tagboat.core.errors import NotFoundError, StoreUnavailableError
+from tagboat.core.ports import Store, Tx
+
+log = structlog.get_logger("tagboat.registries")
+
+
+async def pin_login_service(store: Store, registry_id: str, origin: str) -> None:
+    """Put `origin` (`https://HOST[:PORT]`) on record for a registry. Raises nothing: the login has succeeded."""
+
+    def work(tx: Tx) -> None:
+        tx.put_registry(replace(tx.registry(registry_id), login_service=origin))
+
+    try:
+        await store.write(work)
+    except (NotFoundError, StoreUnavailableError) as error:
+        log.warning("login service not recorded", action="login", service=origin, reason=str(error))
