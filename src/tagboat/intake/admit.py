@@ -52,9 +52,7 @@ class Admission:
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
         """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
-        if decision.outcome is Outcome.QUEUED and decision.stage and push.image.digest:
-            taken_back = self.tx.taken_back(decision.stage.id)
-            decision = unless_taken_back(decision, push.image.digest, taken_back, push.image.tag)
+        decision = unless_fused(self.tx, decision, project, push)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
             queued = self._queue(push, decision.stage)
@@ -74,6 +72,22 @@ class Admission:
         return self.deployer.trigger_deploy(
             stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
         )
+
+
+def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
+    """The same decision, but `waiting` where the push is of a digest that was taken back in its stage.
+
+    What a caller names is believed only where it is known to be the tag's: else one could name what was taken back with every
+    tag to come, and none would be deployed. The deploy looks the tag up, and finds out.
+    """
+    digest, tag = push.image.digest, push.image.tag
+    if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
+        return decision
+    waiting = unless_taken_back(decision, digest, reader.taken_back(decision.stage.id), tag)
+    if waiting is decision or push.source is Source.POLL:
+        return waiting
+    known = reader.known_tag(project.id, tag)
+    return waiting if known is not None and known.digest == digest else decision
 
 
 def as_stored(push: Push, kind: RegistryKind | None) -> Push:

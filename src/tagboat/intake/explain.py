@@ -1,14 +1,14 @@
 """What a push would do, and why, without doing it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
-from tagboat.core.push import Outcome
-from tagboat.intake.admit import kind_at
+from tagboat.core.push import Outcome, Push, Source
+from tagboat.intake.admit import kind_at, unless_fused
 from tagboat.intake.receipt import Named
 
 
@@ -32,9 +32,8 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
     if project is None:
         outcome, reason = _unknown_image(reader, ref)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
-    decision = decide(project, reader.stages(project.id), tag)
-    if decision.stage:
-        decision = unless_taken_back(decision, ref.digest, reader.taken_back(decision.stage.id), tag)
+    push = Push(replace(ref, tag=tag), Source.WEBHOOK)
+    decision = unless_fused(reader, decide(project, reader.stages(project.id), tag), project, push)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:
