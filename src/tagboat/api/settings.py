@@ -78,7 +78,8 @@ def _view(reader: Reader) -> schemas.Settings:
     return schemas.Settings(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
-        auto_create_images=list(config.auto_create_images),
+        auto_create_images=None if config.auto_create_images is None else list(config.auto_create_images),
+        max_projects=config.max_projects,
         deliveries_keep_days=config.deliveries_keep_days,
         deliveries_keep=config.deliveries_keep,
         images_keep=config.images_keep,

@@ -1,14 +1,13 @@
 """Push → decide → (make a project) → queue: what happens inside the transaction. No I/O but through `Tx`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
-from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, unless_taken_back
 from tagboat.core.deploy import Trigger
-from tagboat.core.image import ImageInfo, ImageName
+from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, Source, Verdict
 from tagboat.intake.autocreate import make_project
@@ -17,24 +16,30 @@ from tagboat.intake.receipt import Named, PushResult
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Admits pushes in one transaction. `inspected` says what is known of unknown images, None where nobody could tell."""
+    """Admits pushes in one transaction.
+
+    `refused` says of unknown images why they become no projects, `no_images` of what was pushed that it is no image;
+    `inspected` is what those say of themselves that become projects, as far as somebody could tell.
+    """
 
     tx: Tx
     deployer: DeployTriggerer
-    inspected: Mapping[ImageName, ImageInfo | None]
     now: datetime
+    refused: Mapping[ImageName, str] = field(default_factory=dict)
+    no_images: Mapping[ImageRef, str] = field(default_factory=dict)
+    inspected: Mapping[ImageName, ImageInfo] = field(default_factory=dict)
 
     def admit(self, push: Push) -> PushResult:
-        """Carry one push through: its tag made known, its deploy queued where one is due."""
+        """Carry one push through, its tag as the registry stores it: made known, and its deploy queued where one is due."""
         image = push.image.name
+        if reason := self.no_images.get(replace(push.image, digest=None)):
+            return refusal(push, reason)
+        if reason := self.refused.get(image):
+            return refusal(push, reason)
         project = self.tx.project_by_image(image)
         created = project is None
         if project is None:
-            if reason := refuses(read_auto_create(self.tx), image):
-                tag = normal_tag(push.image.tag, kind_at(self.tx, image))
-                return PushResult(image=str(image), tag=tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason)
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
-        push = as_stored(push, registry_kind(self.tx, project))
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
@@ -72,6 +77,12 @@ class Admission:
         return self.deployer.trigger_deploy(
             stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
         )
+
+
+def refusal(push: Push, reason: str) -> PushResult:
+    """What came of a push that is refused."""
+    image = push.image
+    return PushResult(image=str(image.name), tag=image.tag, digest=image.digest, outcome=Outcome.REFUSED, reason=reason)
 
 
 def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses
+from tagboat.core.decision import Considered, decide, merged_reason, normal_tag
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
@@ -52,6 +53,7 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
 
 
 def _unknown_image(reader: Reader, ref: ImageRef) -> tuple[Outcome, str]:
-    if refusal := refuses(read_auto_create(reader), ref.name):
+    policy = read_auto_create(reader)
+    if refusal := refuses(policy, ref.name) or too_many_projects(policy, ref.name, reader.count_projects()):
         return Outcome.REFUSED, refusal
     return Outcome.QUEUED, f"no project has the image {ref.name} yet: one would be made, with a stage dev that takes every tag"

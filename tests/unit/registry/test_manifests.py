@@ -109,7 +109,7 @@ def test_choose_on_another_machine() -> None:
 
 @pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
 def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
-    with pytest.raises(RegistryProtocolError, match="r/x has an index without any image"):
+    with pytest.raises(RegistryProtocolError, match="r/x is no container image: it is an index without any image"):
         choose(Index(entries), "amd64", "r/x")
 
 
