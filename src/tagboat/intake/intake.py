@@ -5,19 +5,21 @@ import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 
 import structlog
 
 from tagboat.core.auto_create import MOST_NEW_PROJECTS, MOST_PUSHES, TOO_MANY_PUSHES, Screened, newcomers
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
-from tagboat.core.delivery import NOTHING_KEPT, Account, Delivery
+from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Account, Delivery
 from tagboat.core.errors import NotAnImageError, TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
-from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
-from tagboat.core.push import Push
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Topic, Tx
+from tagboat.core.push import Outcome, Push
 from tagboat.intake.admit import Admission, as_stored, kind_at, refusal
+from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, encode, shortened
 
 INSPECTION_LIMIT_S = 4.0
@@ -30,8 +32,8 @@ _FEW = 3
 INSPECTIONS = MOST_NEW_PROJECTS
 """Images that are inspected at a time, of all calls."""
 
-_SHOWN = 200
-"""Pushes of a call whose outcomes are kept with its delivery."""
+_SHOWN, _SHOWN_SHORT = 200, 3
+"""Pushes of a call whose outcomes are kept with its delivery; the second where its URL has brought very much."""
 
 ACCEPTED = 202
 
@@ -50,6 +52,27 @@ class _Unknown:
     images: tuple[ImageRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is taken in, and what is kept of it: `shown` is how many of its pushes."""
+
+    pushes: tuple[Push, ...]
+    sender: str
+    reason: str | None
+    account: Account
+    began: float
+    shown: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The answer, once it is on disk; how many characters of it are kept, and how many deploys it queued."""
+
+    body: bytes
+    kept: int
+    queued: int
+
+
 class Intake:
     """Takes deliveries in: decided, recorded and queued when `accept` returns, and on disk."""
 
@@ -60,11 +83,13 @@ class Intake:
         inspector: ImageInspector,
         *,
         clock: Callable[[], datetime],
+        ledger: Ledger | None = None,
     ) -> None:
         self._store = store
         self._deployer = deployer
         self._inspector = inspector
         self._clock = clock
+        self._ledger = ledger or Ledger()
         self._inspections: dict[ImageName, tuple[ImageRef, asyncio.Task[_Found]]] = {}
         self._places = asyncio.Semaphore(INSPECTIONS)
 
@@ -83,12 +108,18 @@ class Intake:
         when nothing could be written.
         """
         began = time.perf_counter() if began is None else began
-        pushes = distinct(pushes)
+        pushes, hook = distinct(pushes), account.hook_id
+        shown = _SHOWN
+        if not self._ledger.keeps_whole(hook):
+            account, shown = account.cut(0), _SHOWN_SHORT
+        call = _Call(pushes, sender, reason, account, began, shown)
         inspected: dict[ImageRef, _Found] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
-            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected, account, began))
-            if isinstance(answer, bytes):
-                return answer
+            answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
+            if isinstance(answer, _Taken):
+                self._ledger.kept(hook, account.size + answer.kept)
+                self._ledger.queued(hook, answer.queued)
+                return answer.body
             inspected.update(await self._inspect(answer.images, MANY_LIMIT_S if inspected else None))
 
     async def keep(self, sender: str, status: int, reason: str, account: Account, *, began: float) -> None:
@@ -96,21 +127,24 @@ class Intake:
 
         `began` is as for `accept`.
         """
+        hook = account.hook_id
+        if status >= HTTPStatus.BAD_REQUEST:
+            if not self._ledger.keeps_refused(hook):
+                return
+            account = account.cut(MAX_REFUSED_BODY)
+        if not self._ledger.keeps_whole(hook):
+            account = account.cut(0)
         result = encode({"reason": reason}).decode()
+        self._ledger.kept(hook, account.size + len(result))
         delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
-        await self._store.write(lambda tx: tx.add_delivery(delivery))
+        await self._store.write(lambda tx: _keep(tx, delivery))
 
-    def _admit(
-        self,
-        tx: Tx,
-        pushes: Sequence[Push],
-        sender: str,
-        reason: str | None,
-        inspected: _Inspected,
-        account: Account,
-        began: float,
-    ) -> bytes | _Unknown:
-        taken, over = pushes[:MOST_PUSHES], pushes[MOST_PUSHES:]
+    def wait_s(self, hook_id: str | None) -> float:
+        """Seconds until calls of that URL (None: the global one) may have more deployed; 0 for now."""
+        return self._ledger.wait_s(hook_id)
+
+    def _admit(self, tx: Tx, call: _Call, inspected: _Inspected) -> _Taken | _Unknown:
+        taken, over = call.pushes[:MOST_PUSHES], call.pushes[MOST_PUSHES:]
         screened = _screen(tx, taken, inspected)
         if unknown := _uninspected(taken, screened, inspected):
             return _Unknown(unknown)
@@ -122,11 +156,13 @@ class Intake:
         admission = Admission(tx, self._deployer, self._clock(), refused, no_images, infos)
         results = [admission.admit(push) for push in _distinct_as_stored(tx, taken, screened)]
         results += [refusal(push, TOO_MANY_PUSHES) for push in over]
-        receipt = Receipt(new_id(), tuple(results), reason)
-        short = shortened(receipt, _SHOWN)
+        receipt = Receipt(new_id(), tuple(results), call.reason)
+        short = shortened(receipt, call.shown)
         kept = encode(short)
-        tx.add_delivery(_delivery(receipt.delivery, sender, ACCEPTED, kept.decode(), admission.now, account, began))
-        return kept if short is receipt else encode(receipt)
+        accepted = _delivery(receipt.delivery, call.sender, ACCEPTED, kept.decode(), admission.now, call.account, call.began)
+        _keep(tx, accepted)
+        queued = sum(result.outcome is Outcome.QUEUED for result in results)
+        return _Taken(kept if short is receipt else encode(receipt), len(kept), queued)
 
     async def _inspect(self, images: Sequence[ImageRef], limit_s: float | None) -> dict[ImageRef, _Found]:
         limit_s = limit_s or (INSPECTION_LIMIT_S if len(images) <= _FEW else MANY_LIMIT_S)
@@ -221,6 +257,11 @@ def _uninspected(pushes: Sequence[Push], screened: Screened, inspected: _Inspect
             names.add(image.name)
             found[image] = None
     return tuple(found)[: INSPECTIONS - len(inspected)]
+
+
+def _keep(tx: Tx, delivery: Delivery) -> None:
+    tx.add_delivery(delivery)
+    tx.announce(Topic.DELIVERIES)
 
 
 def _delivery(

@@ -272,6 +272,11 @@ class SqlReader(KeptReader):
         """The delivery of that id."""
         return self._one(Delivery, tables.deliveries, delivery_id, "delivery")
 
+    def has_more_deliveries(self, than: int) -> bool:
+        """Whether more than so many deliveries are kept."""
+        query = select(tables.deliveries.c.id).order_by(tables.deliveries.c.id.desc()).offset(than).limit(1)
+        return self._connection.scalar(query) is not None
+
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
         """Deliveries without what was sent, newest first, from the first older than the id `before`."""
         query = _newest_first(tables.deliveries, None, None, before, limit)

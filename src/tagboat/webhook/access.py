@@ -17,6 +17,11 @@ class Access:
     hook: Hook | None
     signature: Signature | None
 
+    @property
+    def hook_id(self) -> str | None:
+        """The id of the project's own hook, None for the global URL."""
+        return self.hook.id if self.hook else None
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:

@@ -17,12 +17,13 @@ from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
+from tagboat.core.rate import Rate
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.account import account
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
-from tagboat.webhook.flood import Limiter, Line, Rate
+from tagboat.webhook.flood import Limiter, Line
 from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 from tagboat.webhook.hosts import with_host
@@ -110,7 +111,7 @@ class WebhookHandler:
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
             await self._turn_away(address, scope, receive, send)
-        elif wait_s := self._right.take(address, time.monotonic()):
+        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(access.hook_id):
             await _refuse_flood(send, wait_s)
         else:
             try:
@@ -132,7 +133,7 @@ class WebhookHandler:
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        hook_id = access.hook.id if access.hook else None
+        hook_id = access.hook_id
         signature = access.signature
         began = time.perf_counter()
         try:
