@@ -407,6 +407,7 @@ class SettingsChange(Asked):
 
 
 class WebhookUrl(Answer):
-    """The URL that senders call. It holds the secret."""
+    """The URL that senders call. It holds the secret; `allows` is a sentence on what whoever has it can do."""
 
     url: str
+    allows: str

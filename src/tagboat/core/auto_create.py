@@ -14,6 +14,7 @@ TOO_MANY_PUSHES = (
     f"it is beyond the first {MOST_PUSHES} pushes of its call, and a call brings no more; send it in one of its own"
 )
 _TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it in one of its own"
+_NAMED = 5
 Screened = Mapping[ImageName, str | None]
 
 
@@ -71,3 +72,23 @@ def newcomers(policy: AutoCreate, unknown: Sequence[ImageName], at_hand: Collect
         projects += reason is None
         screened[image] = reason
     return screened
+
+
+def what_the_url_allows(policy: AutoCreate) -> str:
+    """What whoever has the webhook URL for all images can do, in a sentence."""
+    own = "Whoever has this URL can have any tag of your projects' images deployed, in the stage whose pattern it matches"
+    return f"{own}, and {_new_images(policy)}: treat it as a password."
+
+
+def _new_images(policy: AutoCreate) -> str:
+    if not policy.enabled or policy.most == 0 or policy.images == ():
+        return "no other image run here"
+    if policy.images is not None:
+        return f"have any image run here that auto_create_images allows ({_some([glob.text for glob in policy.images])})"
+    if policy.hosts:
+        return f"have any image run here that is at {_some(sorted(policy.hosts))}"
+    return "have any image run here, from anywhere (name those that may be in auto_create_images, or add your registry)"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

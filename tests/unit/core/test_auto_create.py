@@ -2,7 +2,7 @@
 
 import pytest
 
-from tagboat.core.auto_create import AutoCreate, newcomers, refuses, too_many_projects
+from tagboat.core.auto_create import AutoCreate, newcomers, refuses, too_many_projects, what_the_url_allows
 from tagboat.core.image import ImageName
 from tagboat.core.image_glob import ImageGlob
 
@@ -70,3 +70,18 @@ def test_those_refused_take_no_places() -> None:
     globs = (ImageGlob("git.example.com/acme/app2?"),)
     screened = newcomers(AutoCreate(enabled=True, images=globs), MANY, (), 0)
     assert [image for image, why in screened.items() if why is None] == MANY[20:]
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (ANY, "have any image run here, from anywhere"),
+        (AutoCreate(enabled=True, images=None, hosts=frozenset({"b.example", "a.example"})), "is at a.example, b.example:"),
+        (AutoCreate(enabled=True, images=(ImageGlob("a/*"),)), "auto_create_images allows (a/*)"),
+        (AutoCreate(enabled=True, images=()), "no other image run here"),
+        (AutoCreate(enabled=False, images=None), "no other image run here"),
+    ],
+)
+def test_what_the_url_allows_follows_the_settings(policy: AutoCreate, words: str) -> None:
+    assert words in what_the_url_allows(policy)
+    assert what_the_url_allows(policy).startswith("Whoever has this URL can have any tag of your projects' images deployed")
