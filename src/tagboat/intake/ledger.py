@@ -38,23 +38,27 @@ class Ledger:
 
     def kept(self, hook_id: str | None, size: int) -> None:
         """Count `size` bytes of a call that was kept."""
-        self._account(hook_id).bytes.tokens -= size
+        self._count(self._account(hook_id).bytes, BYTES, size)
 
     def keeps_refused(self, hook_id: str | None) -> bool:
         """Whether one more call that was refused is kept; counted where it is."""
         bucket = self._account(hook_id).refused
         if bucket.wait(REFUSED, self._now()):
             return False
-        bucket.tokens -= 1
+        self._count(bucket, REFUSED, 1)
         return True
 
     def queued(self, hook_id: str | None, deploys: int) -> None:
         """Count deploys that a call has queued."""
-        self._account(hook_id).deploys.tokens -= deploys
+        self._count(self._account(hook_id).deploys, DEPLOYS, deploys)
 
     def wait_s(self, hook_id: str | None) -> float:
         """Seconds until calls of the URL may have more deployed; 0 for now."""
         return self._account(hook_id).deploys.wait(DEPLOYS, self._now())
+
+    def _count(self, bucket: Bucket, rate: Rate, number: int) -> None:
+        bucket.wait(rate, self._now())  # fills it up first
+        bucket.tokens -= number
 
     def _account(self, hook_id: str | None) -> _Account:
         return self._accounts.setdefault(hook_id, _Account())

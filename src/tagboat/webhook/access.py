@@ -10,7 +10,7 @@ from tagboat.core.hook import Hook, Signature, hash_secret
 from tagboat.core.ports import Reader, Store, Topic
 from tagboat.webhook.secret import read_secret
 
-WRONG_EVERY_S = 0.05
+WRONG_EVERY_S = 0.01
 """Seconds for which secrets that are hardly right are gathered, to be looked up by one read."""
 
 
