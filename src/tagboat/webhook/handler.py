@@ -46,8 +46,11 @@ RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 """For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
-TURNED_AWAY_PER_S = 4_000
-"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest."""
+TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
+"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest.
+
+The second where the database is shared: a right call waits for it again and again, each time for its turn as well.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class WebhookHandler:
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
-        self._line = Line(TURNED_AWAY_PER_S)
+        self._line = Line(TURNED_AWAY_PER_S if store.exclusive else TURNED_AWAY_SHARED_PER_S)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
