@@ -381,6 +381,7 @@ class Pipeline:
             merges=self._merges,
             sick=failure.sick,
             instead=self._queue_again if failure.moved_on else None,
+            also=DeployQueue(self._parts.clock).bring_back if failure.missing and self._at is StepName.RESOLVE else None,
         )
         await self._undo.take_back(failure.reason)
 

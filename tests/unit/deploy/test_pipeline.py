@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import (
     DiskFullError,
     EngineError,
@@ -221,6 +221,36 @@ async def test_a_tag_that_the_registry_does_not_have_fails_at_once(world: World)
     await world.ship("v1")
     await assert_fails(world, "v2", StepName.RESOLVE, "has no tag v2")
     assert world.clock.slept == []
+
+
+async def test_what_made_way_for_a_tag_that_there_is_not_is_queued_again(world: World) -> None:
+    world.publish("v1")
+    for tag in ("v1", "bogus", "v1", "bogus", "more-bogus"):
+        newest = await world.queue(tag)
+
+    async def carried_out(deploy: Deploy) -> Deploy:
+        return await world.carry_out(await world.change_deploy(deploy, status=DeployStatus.RUNNING))
+
+    ended = await carried_out(newest)
+    assert (ended.status, ended.failed_step and ended.failed_step.name) == (DeployStatus.FAILED, StepName.RESOLVE)
+
+    async def waiting() -> list[Deploy]:
+        return await world.store.read(lambda reader: reader.open_deploys(world.stage.id))
+
+    (second,) = await waiting()
+    assert second.tag == "bogus"
+    assert (await carried_out(second)).status is DeployStatus.FAILED
+    (good,) = await waiting()
+    assert (good.tag, good.trigger) == ("v1", Trigger.WEBHOOK)
+    assert (await carried_out(good)).status is DeployStatus.SUCCEEDED
+    assert await waiting() == []
+
+
+async def test_what_was_superseded_by_a_tag_that_there_is_stays_so(world: World) -> None:
+    await world.queue("v0")
+    await world.ship("v1")
+    await assert_fails(world, "bogus", StepName.RESOLVE, "has no tag bogus")
+    assert await world.store.read(lambda reader: reader.open_deploys(world.stage.id)) == []
 
 
 async def test_a_login_that_is_refused_fails_at_once(world: World) -> None:
