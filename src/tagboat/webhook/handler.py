@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
-"""For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
+"""For calls with a right secret: far above what any forge and CI send. What they leave behind, `intake.ledger` limits."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
 TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
