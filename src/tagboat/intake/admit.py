@@ -32,9 +32,9 @@ class Admission:
     def admit(self, push: Push) -> PushResult:
         """Carry one push through, its tag as the registry stores it: made known, and its deploy queued where one is due."""
         image = push.image.name
-        if reason := self.no_images.get(replace(push.image, digest=None)):
-            return refusal(push, reason)
         if reason := self.refused.get(image):
+            return refusal(push, reason)
+        if self.no_images and (reason := self.no_images.get(replace(push.image, digest=None))):
             return refusal(push, reason)
         project = self.tx.project_by_image(image)
         created = project is None
@@ -57,7 +57,8 @@ class Admission:
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
         """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
-        decision = unless_fused(self.tx, decision, project, push)
+        if push.image.digest is not None:
+            decision = unless_fused(self.tx, decision, project, push)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
             queued = self._queue(push, decision.stage)

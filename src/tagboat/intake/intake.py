@@ -146,14 +146,9 @@ class Intake:
     def _admit(self, tx: Tx, call: _Call, inspected: _Inspected) -> _Taken | _Unknown:
         taken, over = call.pushes[:MOST_PUSHES], call.pushes[MOST_PUSHES:]
         screened = _screen(tx, taken, inspected)
-        if unknown := _uninspected(taken, screened, inspected):
+        if screened and (unknown := _uninspected(taken, screened, inspected)):
             return _Unknown(unknown)
-        settled = _settled(inspected)
-        no_images = {image: str(found) for image, found in inspected.items() if isinstance(found, NotAnImageError)}
-        refused = {image.name: why for image, why in no_images.items() if image.name not in settled}
-        refused |= {name: why for name, why in screened.items() if why is not None}
-        infos = {image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)}
-        admission = Admission(tx, self._deployer, self._clock(), refused, no_images, infos)
+        admission = self._admission(tx, screened, inspected)
         results = [admission.admit(push) for push in _distinct_as_stored(tx, taken, screened)]
         results += [refusal(push, TOO_MANY_PUSHES) for push in over]
         receipt = Receipt(new_id(), tuple(results), call.reason)
@@ -163,6 +158,16 @@ class Intake:
         _keep(tx, accepted)
         queued = sum(result.outcome is Outcome.QUEUED for result in results)
         return _Taken(kept if short is receipt else encode(receipt), len(kept), queued)
+
+    def _admission(self, tx: Tx, screened: Screened, inspected: _Inspected) -> Admission:
+        if not screened and not inspected:
+            return Admission(tx, self._deployer, self._clock())
+        settled = _settled(inspected)
+        no_images = {image: str(found) for image, found in inspected.items() if isinstance(found, NotAnImageError)}
+        refused = {image.name: why for image, why in no_images.items() if image.name not in settled}
+        refused |= {name: why for name, why in screened.items() if why is not None}
+        infos = {image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)}
+        return Admission(tx, self._deployer, self._clock(), refused, no_images, infos)
 
     async def _inspect(self, images: Sequence[ImageRef], limit_s: float | None) -> dict[ImageRef, _Found]:
         limit_s = limit_s or (INSPECTION_LIMIT_S if len(images) <= _FEW else MANY_LIMIT_S)
@@ -215,6 +220,8 @@ def _as_one(same: Sequence[Push]) -> Push:
 
 def _distinct_as_stored(reader: Reader, pushes: Sequence[Push], unknown: Container[ImageName]) -> Sequence[Push]:
     """`pushes` with those made one that the registry will take for one tag: Gitea does not tell V1 from v1."""
+    if len(pushes) == 1:
+        return [as_stored(pushes[0], kind_at(reader, pushes[0].image.name))]
     kinds: dict[tuple[str, ImageName | None], RegistryKind | None] = {}
     stored: list[Push] = []
     for push in pushes:
@@ -228,6 +235,8 @@ def _distinct_as_stored(reader: Reader, pushes: Sequence[Push], unknown: Contain
 
 def _screen(reader: Reader, pushes: Sequence[Push], inspected: _Inspected) -> Screened:
     """What becomes of the images that no project has, each once, in their order."""
+    if len(pushes) == 1 and reader.project_by_image(pushes[0].image.name) is not None:
+        return {}  # as nearly always
     names = dict.fromkeys(push.image.name for push in pushes)
     known = reader.projects_by_image(names)
     unknown = [name for name in names if name not in known]
