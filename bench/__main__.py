@@ -9,6 +9,7 @@ from bench import (
     burst,
     deploys_under_load,
     fronts,
+    hostile_calls,
     hostile_registry,
     idle,
     poll_requests,
@@ -43,6 +44,8 @@ def main() -> int:
             webhook_flood.measure(folder)
             print("Right webhook calls, while registries that mean harm are polled", flush=True)
             hostile_registry.measure(folder)
+            print("Calls of whoever means ill", flush=True)
+            hostile_calls.measure(folder)
             print("Twenty deploys under load, through the ingress", flush=True)
             deploys_under_load.measure(folder)
             print("A minute of requests to one app, each way in", flush=True)

@@ -80,7 +80,9 @@ async def _add(write: Callable[[Callable[[Tx], None]], Awaitable[None]], made: l
         for project, stage in some:
             tx.add_project(project)
             tx.add_stage(stage)
-            tx.add_deploy(replace(_deploy(project, stage, "v1", 0), status=DeployStatus.QUEUED, finished_at=None))
+            # One that names its image: a push would be looked up, at a registry that is not there.
+            waiting = replace(_deploy(project, stage, "v1", 0), trigger=Trigger.PROMOTE)
+            tx.add_deploy(replace(waiting, status=DeployStatus.QUEUED, finished_at=None))
 
     for first in range(0, len(made), 500):
         await write(partial(work, made[first : first + 500]))

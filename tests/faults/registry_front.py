@@ -19,7 +19,7 @@ class Fault:
 
     `status`, `code` and `headers` are an answer in the registry's place, `code` that of an error of the distribution
     specification, or `page` its body when it is none of a registry's; `cut` sends half of the body and hangs up; `hang`
-    answers nothing before the fault is over.
+    answers nothing before the fault is over; with `away` the front is closed to everybody from then on.
     """
 
     status: int | None = None
@@ -28,6 +28,7 @@ class Fault:
     page: bytes | None = None
     cut: bool = False
     hang: bool = False
+    away: bool = False
     agent: str = ""
     path: str = "/"
     times: int = 1 << 30
@@ -107,6 +108,9 @@ class Front:
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         fault = self._befalls(request)
+        if fault is not None and fault.away:
+            self.close()
+            return
         if fault is not None and fault.hang:
             self._over.wait(_PATIENCE_S)
         if fault is not None and fault.status is not None:

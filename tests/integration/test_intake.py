@@ -311,7 +311,7 @@ async def test_of_what_is_not_an_image_no_project_is_made(desk: Desk) -> None:
     desk.inspector.error = NotAnImageError(f"{NAME}:1.2.0 is not a container image: it is a chart")
     result = await desk.push_one(f"{NAME}:1.2.0")
     assert (result["outcome"], result["project"], result["deploy"]) == ("refused", None, None)
-    assert result["reason"] == f"{NAME}:1.2.0 is not a container image: it is a chart; no project is made of it"
+    assert result["reason"] == f"{NAME}:1.2.0 is not a container image: it is a chart"
     assert await desk.store.read(lambda reader: reader.projects()) == []
 
 

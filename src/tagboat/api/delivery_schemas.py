@@ -62,7 +62,8 @@ class Delivery(Answer):
 class DeliveryShown(Delivery):
     """A call with all that is kept of it.
 
-    `headers` are without credentials; `body` is cut at 64 KiB, and then `truncated`; `result` is the JSON of the answer.
+    `headers` are without credentials, long ones cut short. `body` is `truncated` where not all of it was kept: at most 64 KiB
+    are, 4 KiB of a call that was refused, none where its URL has brought too much of late. `result` is the JSON of the answer.
     """
 
     headers: Mapping[str, str]

@@ -12,8 +12,11 @@ _OTHERWISE = "the old URL would stop working at once"
 
 
 def webhook_url(client: Client, *, as_json: bool) -> int:
-    """Show the secret URL."""
-    return _show(client.get("/api/settings/webhook"), as_json=as_json)
+    """Show the secret URL, and beside it what it allows."""
+    found = client.get("/api/settings/webhook")
+    if not as_json:
+        show.progress(found["allows"])
+    return _show(found, as_json=as_json)
 
 
 def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:

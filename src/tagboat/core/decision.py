@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
-from tagboat.core.image import Digest, ImageName
-from tagboat.core.image_glob import ImageGlob
+from tagboat.core.image import Digest
 from tagboat.core.newest import Names
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
@@ -37,14 +36,6 @@ class Decision:
     def considered(self) -> tuple[Considered, ...]:
         """The account of it: every stage that was tried, and whether it matches."""
         return tuple(Considered(stage.name, stage.pattern.text, matches=stage is self.stage) for stage in self.tried)
-
-
-@dataclass(frozen=True, slots=True)
-class AutoCreate:
-    """Whether an image never seen before becomes a project."""
-
-    enabled: bool
-    images: tuple[ImageGlob, ...]
 
 
 def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
@@ -96,15 +87,6 @@ def unless_lower(decision: Decision, tag: str, serving: Sequence[Serving]) -> De
         reason=f"{match_words(stage, tag)}, but {higher[0].tag}, which {higher[0].state}, is the higher version; deploy "
         f"{tag} by hand, or set allow_downgrade on the stage {stage.name}, to go back",
     )
-
-
-def refuses(policy: AutoCreate, image: ImageName) -> str | None:
-    """The reason why an unknown image is not made a project; None when it may become one."""
-    if not policy.enabled:
-        return f"no project has the image {image}, and the setting auto_create is off"
-    if not any(glob.matches(image) for glob in policy.images):
-        return f"no project has the image {image}, and nothing in the setting auto_create_images allows it"
-    return None
 
 
 def normal_tag(tag: str, kind: RegistryKind | None) -> str:

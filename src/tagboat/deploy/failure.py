@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tagboat.core.catalog import Offer, judged_tag
 from tagboat.core.deploy import Deploy
-from tagboat.core.errors import DeployFailedError
+from tagboat.core.errors import DeployFailedError, RegistryNotFoundError
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.deploy.containers import ReleaseFailedError
@@ -36,12 +36,16 @@ class SickenedError(DeployFailedError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a deploy does not come to its end: `lines` are what the app said, the rest as for `Journal.give_up`."""
+    """Why a deploy does not come to its end: `lines` are what the app said, `missing` is whether the registry has no such tag.
+
+    The rest is as for `Journal.give_up`.
+    """
 
     reason: str
     lines: Collection[str] = ()
     sick: bool = False
     moved_on: bool = False
+    missing: bool = False
 
 
 def failure_of(error: Exception, tag: str) -> Failure:
@@ -53,7 +57,8 @@ def failure_of(error: Exception, tag: str) -> Failure:
             return Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
         case ReleaseFailedError():
             return Failure(str(error), error.lines)
-    return Failure(str(error), sick=isinstance(error, SickenedError))
+    missing = isinstance(error.__cause__, RegistryNotFoundError)
+    return Failure(str(error), sick=isinstance(error, SickenedError), missing=missing)
 
 
 def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:

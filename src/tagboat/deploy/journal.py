@@ -27,6 +27,7 @@ from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
 from tagboat.deploy.endings import ended
+from tagboat.deploy.resolving import found
 from tagboat.deploy.scene import Scene, read_scene
 from tagboat.deploy.wellbeing import observed
 
@@ -216,12 +217,14 @@ class Journal:
         merges: int | None = None,
         sick: bool = False,
         instead: Callable[[Tx, Deploy], None] | None = None,
+        also: Callable[[Tx, Deploy], None] | None = None,
     ) -> Scene:
         """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
 
         Those that were to be replaced serve again, unless they are about to be removed: then it is too late to go back.
         `sick` is whether its instance was live and sickened, so that its digest is not to come back by itself; `instead`
-        queues what is deployed in its place, which makes it superseded: the reason on record before the end says so. Raises
+        queues what is deployed in its place, which makes it superseded: the reason on record before the end says so. Without
+        that, `also` writes what else is to be written. Raises
         MergedMeanwhileError in place of failing at a look-up of the tag from before the last push was merged in.
         """
 
@@ -240,8 +243,8 @@ class Journal:
                 _revert_instances(tx, scene, self._clock())
             if sick and scene.own is not None:
                 tx.put_taken_back(taken_back(scene.own, reason, self._clock()))
-            if instead is not None:
-                instead(tx, deploy)
+            if (write := instead or also) is not None:
+                write(tx, deploy)
             return self._scene(tx)
 
         return await self._store.write(work)
@@ -372,7 +375,7 @@ def _container(reader: Reader, deploy: Deploy) -> str:
 
 def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:
     started = deploy.step(StepName.RESOLVE).started_at
-    return Step(StepName.RESOLVE, StepStatus.DONE, started, now, f"{deploy.tag} is {digest}")
+    return Step(StepName.RESOLVE, StepStatus.DONE, started, now, found(deploy.tag, digest, deploy.digest))
 
 
 def _skipped(step: Step) -> Step:

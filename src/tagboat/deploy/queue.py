@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, Trigger, merged, merges_into
+from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, StepName, Trigger, merged, merges_into
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.ports import Queued, Topic, Tx
+from tagboat.core.ports import Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome
+
+_LOOKED_BACK = 50
+"""Deploys of a stage, among which is looked for one that was superseded."""
 
 
 class DeployQueue:
@@ -55,6 +58,20 @@ class DeployQueue:
         tx.announce(Topic.DEPLOYS)
         return Queued(Outcome.QUEUED, deploy.id)
 
+    def bring_back(self, tx: Tx, missing: Deploy) -> None:
+        """Queue again what made way for `missing`, whose tag its registry does not have: else it would have been deployed."""
+        if older := _made_way_for(tx, missing):
+            self.trigger_deploy(
+                older.project_id,
+                older.stage_id,
+                older.tag,
+                tx=tx,
+                trigger=older.trigger,
+                digest=older.digest,
+                force=older.force,
+                image=older.image,
+            )
+
     def _supersede(self, tx: Tx, newer: Deploy) -> None:
         """In a stage of one instance, end the queued deploys that `newer` makes pointless.
 
@@ -75,3 +92,22 @@ class DeployQueue:
                         finished_at=newer.created_at,
                     )
                 )
+
+
+def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
+    """The newest deploy that was superseded before it began, for a tag that there is not: that of `missing`, or one before.
+
+    None where there is no such one, or where something newer is to be deployed anyway.
+    """
+    if any(one.id != missing.id for one in reader.open_deploys(missing.stage_id)):
+        return None
+    tags = {missing.tag}
+    for older in reader.deploys(stage_id=missing.stage_id, before=missing.id, limit=_LOOKED_BACK):
+        if older.status is DeployStatus.SUPERSEDED and not older.begun:
+            if older.tag not in tags:
+                return None if older.trigger is Trigger.ROLLBACK else older  # whose configuration of then is its own
+        elif older.failed_step is not None and older.failed_step.name is StepName.RESOLVE:
+            tags.add(older.tag)
+        else:
+            return None
+    return None

@@ -1,24 +1,16 @@
 """What a push would do, and why, without doing it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import (
-    Considered,
-    decide,
-    goes_by_version,
-    merged_reason,
-    normal_tag,
-    refuses,
-    unless_lower,
-    unless_taken_back,
-)
+from tagboat.core.decision import Considered, decide, goes_by_version, merged_reason, normal_tag, unless_lower
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
-from tagboat.core.push import Outcome
+from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.serving import serving_in
-from tagboat.intake.admit import kind_at
+from tagboat.intake.admit import kind_at, unless_fused
 from tagboat.intake.receipt import Named
 
 
@@ -42,11 +34,11 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
     if project is None:
         outcome, reason = _unknown_image(reader, ref)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
+    push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
     if decision.stage and goes_by_version(decision):
         decision = unless_lower(decision, tag, serving_in(reader, decision.stage.id))
-    if decision.stage:
-        decision = unless_taken_back(decision, ref.digest, reader.taken_back(decision.stage.id), tag)
+    decision = unless_fused(reader, decision, project, push)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:
@@ -65,6 +57,7 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
 
 
 def _unknown_image(reader: Reader, ref: ImageRef) -> tuple[Outcome, str]:
-    if refusal := refuses(read_auto_create(reader), ref.name):
+    policy = read_auto_create(reader)
+    if refusal := refuses(policy, ref.name) or too_many_projects(policy, ref.name, reader.count_projects()):
         return Outcome.REFUSED, refusal
     return Outcome.QUEUED, f"no project has the image {ref.name} yet: one would be made, with a stage dev that takes every tag"

@@ -34,4 +34,14 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
+def shortened(receipt: Receipt, most: int) -> Receipt:
+    """The receipt with no more than its first `most` pushes; its reason says how many are left out."""
+    left = len(receipt.pushes) - most
+    if left <= 0:
+        return receipt
+    reason = f"{left} more pushes are not kept here"
+    reasons = (receipt.reason, reason)
+    return msgspec.structs.replace(receipt, pushes=receipt.pushes[:most], reason="; ".join(filter(None, reasons)))
+
+
 encode = msgspec.json.Encoder().encode

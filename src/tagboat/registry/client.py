@@ -30,7 +30,7 @@ from tagboat.registry.transport import Answer, Clock, Request, Sleep, Transport,
 
 MAX_PAGE = 1024 * 1024
 MAX_MANIFEST = 1024 * 1024
-"""Of configurations, too."""
+MAX_CONFIG = 512 * 1024
 MAX_SMALL = 64 * 1024
 _FEW = 32 * 1024
 """Bytes of an answer that may be read where everything else waits; more are read beside it."""
@@ -291,7 +291,7 @@ class RegistryClient:
 
     async def _blob(self, repository: _Repository, digest: Digest) -> bytes:
         what = f"{repository}@{digest}"
-        request = _get(repository.site, repository.url(f"blobs/{digest}"), MAX_MANIFEST, _ANY_TYPE)
+        request = _get(repository.site, repository.url(f"blobs/{digest}"), MAX_CONFIG, _ANY_TYPE)
         answer = await self._ask(repository, request, what)
         return _verified(answer.body, digest, what)
 

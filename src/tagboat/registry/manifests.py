@@ -40,6 +40,9 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     }
 )
 _MAX_PORT = 65535
+_OWN_LABELS = "tagboat."
+_MAX_LABEL = 1024
+"""Characters of a label's value that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +132,15 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
 
 
 def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
-    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent."""
+    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent.
+
+    Of its labels only Tagboat's own are taken.
+    """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
         raise RegistryProtocolError(f"{source} answered with an image configuration that is no JSON object")
     config = _mapping(decoded.get("config"))
-    labels = {str(key): value for key, value in _mapping(config.get("Labels")).items() if isinstance(value, str)}
+    labels = {str(key): str(value) for key, value in _mapping(config.get("Labels")).items() if _is_own_label(key, value)}
     return ImageInfo(
         digest=digest,
         tcp_ports=_tcp_ports(_mapping(config.get("ExposedPorts"))),
@@ -143,6 +149,11 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
         created=_created(decoded.get("created")),
         volumes=volume_paths(_mapping(config.get("Volumes"))),
     )
+
+
+def _is_own_label(name: object, value: object) -> bool:
+    own = isinstance(name, str) and name.startswith(_OWN_LABELS)
+    return own and isinstance(value, str) and len(value) <= _MAX_LABEL
 
 
 def _not_an_image(source: str, kind: object) -> NotAnImageError:
@@ -180,6 +191,10 @@ def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
 
 def _mapping(value: object) -> Mapping[object, object]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:

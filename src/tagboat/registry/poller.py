@@ -273,7 +273,7 @@ class Poller:
         # What is no longer watched, since another tag went live, may change as it likes.
         digests = {tag: found.digests[tag] for tag in situation.watched if tag in found.digests}
         news = find_news(found.tags, digests, situation.known, situation.live)
-        admission = Admission(tx, self._deployer, {}, self._clock())
+        admission = Admission(tx, self._deployer, self._clock())
         if not first and _must_look_again(situation, news, found.looked, admission.now):
             return None
         tags = _carry_out(admission, situation, news, digests, found.looked, first=first)

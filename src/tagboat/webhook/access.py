@@ -1,13 +1,18 @@
 """Which webhook URL a secret opens, and what its calls must be signed with."""
 
 import hmac
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tagboat.core.hook import Hook, Signature, hash_secret
 from tagboat.core.ports import Reader, Store, Topic
+from tagboat.core.rate import Bucket, Rate
 from tagboat.webhook.secret import read_secret
+
+UNKNOWN = Rate(per_s=5, burst=50)
+"""Secrets never heard of for which a database is read that others change as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,11 @@ class Access:
 
     hook: Hook | None
     signature: Signature | None
+
+    @property
+    def hook_id(self) -> str | None:
+        """The id of the project's own hook, None for the global URL."""
+        return self.hook.id if self.hook else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +36,35 @@ class _Known:
 
 
 class AccessCheck:
-    """Compares secrets with those in force, which are remembered only where nobody else can change them."""
+    """Compares secrets with those in force.
+
+    Where nobody else can change them they are remembered. Else each is compared with what is read then and there, so that one
+    made anew elsewhere is dead at once. Only of a crowd of those that were wrong a moment ago most are not read for: strangers
+    do not keep the database busy, and what was made elsewhere in the last fifth of a second can wait.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listening = False
         self._known: _Known | None = None
         self._changes = 0
+        self._unknown = Bucket(UNKNOWN.burst)
 
     async def find(self, offered: str) -> Access | None:
         """What `offered` opens, None for nothing; the time taken says nothing of how much of it is right."""
-        known = self._known or await self._load()
-        if hmac.compare_digest(known.secret, offered.encode("utf-8", "surrogateescape")):
-            return known.everywhere
-        # By its hash: how long it takes to find says something of the hash at most, from which no secret can be made.
-        return known.hooks.get(hash_secret(offered))
+        known = self._known
+        if known is None or not self._store.exclusive:
+            if known is not None and _opened(known, offered) is None and not self._may_read():
+                return None
+            known = await self._load()
+        return _opened(known, offered)
+
+    def _may_read(self) -> bool:
+        """Whether it is to be read for one more secret that was wrong a moment ago; counted where it is."""
+        if self._unknown.wait(UNKNOWN, time.monotonic()):
+            return False
+        self._unknown.tokens -= 1
+        return True
 
     async def _load(self) -> _Known:
         if not self._listening:
@@ -48,13 +72,20 @@ class AccessCheck:
             self._listening = True
         changes = self._changes
         known = await self._store.read(_read)
-        if self._store.exclusive and changes == self._changes:  # else what was read may be the old one
+        if changes == self._changes:  # else what was read may be what it was before
             self._known = known
         return known
 
     def _forget(self) -> None:
         self._known = None
         self._changes += 1
+
+
+def _opened(known: _Known, offered: str) -> Access | None:
+    if hmac.compare_digest(known.secret, offered.encode("utf-8", "surrogateescape")):
+        return known.everywhere
+    # By its hash: how long it takes to find says something of the hash at most, from which no secret can be made.
+    return known.hooks.get(hash_secret(offered))
 
 
 def _read(reader: Reader) -> _Known:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from tagboat.core.delivery import MAX_BODY, Account
 from tagboat.core.masking import mask_webhook_secrets
 
+_MAX_HEADER, _MAX_HEADERS = 1024, 8 * 1024
+"""Characters that are kept of one, and of all."""
 _CREDENTIALS = (
     "auth",
     "cookie",
@@ -28,15 +30,24 @@ def account(headers: Mapping[str, str], body: bytes, hook_id: str | None, signat
     Proxies tell the address that was called in a header, and some senders in the body: without its secret in either.
     """
     return Account(
-        headers={
-            name: mask_webhook_secrets(value)
-            for name, value in headers.items()
-            if _is_harmless(name) and name != signature_header
-        },
+        headers=_kept(headers, signature_header),
         body=mask_webhook_secrets(body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd")),
         truncated=len(body) > MAX_BODY,
         hook_id=hook_id,
     )
+
+
+def _kept(headers: Mapping[str, str], signature_header: str) -> dict[str, str]:
+    """Those without credentials, long values cut short, and no more of them than fit."""
+    kept: dict[str, str] = {}
+    room = _MAX_HEADERS
+    for name, value in headers.items():
+        if _is_harmless(name) and name != signature_header:
+            room -= len(name) + min(len(value), _MAX_HEADER)
+            if room < 0:
+                break
+            kept[name] = mask_webhook_secrets(value[:_MAX_HEADER])
+    return kept
 
 
 @lru_cache(maxsize=512)

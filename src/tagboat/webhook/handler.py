@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tagboat.core.delivery import Account, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
@@ -17,12 +17,13 @@ from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
+from tagboat.core.rate import Rate
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.account import account
 from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
-from tagboat.webhook.flood import Limiter, Line, Rate
+from tagboat.webhook.flood import Limiter, Line
 from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 from tagboat.webhook.hosts import with_host
@@ -34,13 +35,22 @@ _UNREADABLE = "unknown"
 _CALLS = "tagboat_webhook_calls_total"
 _JSON = "application/json"
 
+LARGE = 64 * 1024
+"""Bytes of a body beyond which other calls would wait for it to be read."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
-"""For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
+"""For calls with a right secret: far above what any forge and CI send. What they leave behind, `intake.ledger` limits."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
-TURNED_AWAY_PER_S = 4_000
-"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest."""
+TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
+"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest.
+
+The second where the database is shared: a right call waits for it again and again, each time for its turn as well.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class WebhookHandler:
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
-        self._line = Line(TURNED_AWAY_PER_S)
+        self._line = Line(TURNED_AWAY_PER_S if store.exclusive else TURNED_AWAY_SHARED_PER_S)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
@@ -104,7 +114,7 @@ class WebhookHandler:
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
             await self._turn_away(address, scope, receive, send)
-        elif wait_s := self._right.take(address, time.monotonic()):
+        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(access.hook_id):
             await _refuse_flood(send, wait_s)
         else:
             try:
@@ -126,7 +136,7 @@ class WebhookHandler:
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        hook_id = access.hook.id if access.hook else None
+        hook_id = access.hook_id
         signature = access.signature
         began = time.perf_counter()
         try:
@@ -158,10 +168,10 @@ class WebhookHandler:
         began = time.perf_counter()
         sender = _UNREADABLE
         try:
-            call = Call(headers, decode_body(headers, body))
+            call = Call(headers, await _aside(body, decode_body, headers, body))
             shape = recognise(call)
             sender = shape.NAME
-            news = shape.read(call)
+            news = await _aside(body, shape.read, call)
             images = await self._images(news, hook) if news.hostless or hook else news.images
         except InvalidValueError as error:
             return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began)
@@ -189,6 +199,13 @@ class WebhookHandler:
         await self._intake.keep(sender, status, detail, kept, began=began)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+async def _aside(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do `work` on a call's body: in another thread where it is large, for a megabyte of events takes a while to read."""
+    if len(body) <= LARGE:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _refuse_unavailable(send: Send, detail: str) -> None:

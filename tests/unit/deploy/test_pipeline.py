@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import (
     DiskFullError,
     EngineError,
@@ -141,13 +141,50 @@ async def test_of_several_the_one_of_the_same_tag_is_replaced(world: World) -> N
 # Resolve.
 
 
-async def test_a_digest_that_the_push_named_is_not_looked_up(world: World) -> None:
+async def test_the_digest_that_the_push_named_is_looked_up_all_the_same(world: World) -> None:
     digest = world.publish("v1")
 
     ended = await world.carry_out(await world.queue("v1", digest=digest))
 
-    assert ended.status is DeployStatus.SUCCEEDED
-    assert world.tags.asked == []
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v1 is live")
+    assert world.tags.asked == ["v1"]
+
+
+@pytest.mark.parametrize("named", ["another tag's", "one of before", "one of nothing"])
+async def test_a_digest_that_is_not_the_tags_is_named_and_not_deployed(world: World, named: str) -> None:
+    other = world.publish("pr-666")
+    before = world.publish("v1")
+    right = world.publish("v1", MemoryImage(log=("a new build",)))
+    wrong = {"another tag's": other, "one of before": before}.get(named, Digest("sha256:" + "0" * 64))
+
+    ended = await world.carry_out(await world.queue("v1", digest=wrong))
+
+    (live,) = await world.instances(InstanceState.LIVE)
+    assert (ended.status, ended.digest, live.digest) == (DeployStatus.SUCCEEDED, right, right)
+    assert f"the push named {wrong}, which is not what the tag points to now, and is not deployed" in str(ended.reason)
+    assert ended.step(StepName.RESOLVE).detail.startswith(f"v1 is {right}; ")
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1"))
+    assert known is not None
+    assert known.digest == right
+
+
+async def test_a_late_push_of_what_the_tag_was_leaves_what_is_live(world: World) -> None:
+    before = world.publish("latest")
+    world.publish("latest", MemoryImage(log=("a new build",)))
+    first = await world.carry_out(await world.queue("latest"))
+
+    late = await world.carry_out(await world.queue("latest", digest=before))
+
+    assert (late.status, late.digest) == (DeployStatus.SUCCEEDED, first.digest)
+    assert str(late.reason).startswith(f"already live; the push named {before}")
+
+
+async def test_a_digest_does_not_stand_for_a_tag_that_the_registry_does_not_have(world: World) -> None:
+    digest = world.publish("pr-666")
+    deploy = await world.queue("v9.9.9", digest=digest)
+    ended = await world.carry_out(deploy)
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "the registry git.example.com has no tag v9.9.9")
+    assert world.clock.slept == []
 
 
 async def test_what_a_tag_resolved_to_is_known_from_then_on(world: World) -> None:
@@ -184,6 +221,36 @@ async def test_a_tag_that_the_registry_does_not_have_fails_at_once(world: World)
     await world.ship("v1")
     await assert_fails(world, "v2", StepName.RESOLVE, "has no tag v2")
     assert world.clock.slept == []
+
+
+async def test_what_made_way_for_a_tag_that_there_is_not_is_queued_again(world: World) -> None:
+    world.publish("v1")
+    for tag in ("v1", "bogus", "v1", "bogus", "more-bogus"):
+        newest = await world.queue(tag)
+
+    async def carried_out(deploy: Deploy) -> Deploy:
+        return await world.carry_out(await world.change_deploy(deploy, status=DeployStatus.RUNNING))
+
+    ended = await carried_out(newest)
+    assert (ended.status, ended.failed_step and ended.failed_step.name) == (DeployStatus.FAILED, StepName.RESOLVE)
+
+    async def waiting() -> list[Deploy]:
+        return await world.store.read(lambda reader: reader.open_deploys(world.stage.id))
+
+    (second,) = await waiting()
+    assert second.tag == "bogus"
+    assert (await carried_out(second)).status is DeployStatus.FAILED
+    (good,) = await waiting()
+    assert (good.tag, good.trigger) == ("v1", Trigger.WEBHOOK)
+    assert (await carried_out(good)).status is DeployStatus.SUCCEEDED
+    assert await waiting() == []
+
+
+async def test_what_was_superseded_by_a_tag_that_there_is_stays_so(world: World) -> None:
+    await world.queue("v0")
+    await world.ship("v1")
+    await assert_fails(world, "bogus", StepName.RESOLVE, "has no tag bogus")
+    assert await world.store.read(lambda reader: reader.open_deploys(world.stage.id)) == []
 
 
 async def test_a_login_that_is_refused_fails_at_once(world: World) -> None:

@@ -142,6 +142,16 @@ def test_layers_and_caches_in_an_index_are_not_followed() -> None:
     assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index((Entry(C, None),))
 
 
+def test_of_labels_only_our_own_are_taken_and_none_is_endless() -> None:
+    labels = {
+        "tagboat.port": "80",
+        "tagboat.healthcheck": "/" + "x" * 4_000_000,
+        "org.opencontainers.image.title": "x",
+        "a": 5,
+    }
+    assert info({"Labels": labels}).labels == {"tagboat.port": "80"}
+
+
 @pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
 def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
     with pytest.raises(NotAnImageError, match="r/x is not a container image: it is an index without any image"):
