@@ -1,9 +1,11 @@
 """`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
+from urllib.parse import quote
+
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
 from tagboat.cli.given import confirm, someone_is_there
-from tagboat.cli.names import find_hook, find_hooks, find_project
+from tagboat.cli.names import find_hook, find_hooks, find_project, find_registry
 
 _COLUMNS = ("project", "webhook", "signed", "made")
 _ONCE = "keep it: it is shown this once, and 'tagboat webhook rotate' makes a new one"
@@ -11,9 +13,13 @@ _QUESTION = "The old URL stops working at once, for every sender that has it."
 _OTHERWISE = "the old URL would stop working at once"
 
 
-def webhook_url(client: Client, *, as_json: bool) -> int:
-    """Show the secret URL."""
-    return _show(client.get("/api/settings/webhook"), as_json=as_json)
+def webhook_url(client: Client, registry: str | None, *, as_json: bool) -> int:
+    """Show the secret URL, for a sender of `registry` that does not say where its images are, where one is given."""
+    answer = client.get("/api/settings/webhook")
+    if registry is not None:
+        name = quote(find_registry(client, registry)["name"], safe="")
+        answer = Answer(answer, url=f"{answer['url']}?registry={name}")
+    return _show(answer, as_json=as_json)
 
 
 def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from tagboat.core.config import read_auto_create
@@ -17,7 +18,7 @@ from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Tx
 from tagboat.core.push import Push
 from tagboat.intake.admit import Admission, as_stored, kind_at
-from tagboat.intake.receipt import Receipt, encode
+from tagboat.intake.receipt import Receipt, SkippedEvent, encode
 
 INSPECTION_LIMIT_S = 4.0
 """Seconds an unknown image's inspection may take before its project is made without: senders wait for the answer."""
@@ -60,27 +61,33 @@ class Intake:
         account: Account = NOTHING_KEPT,
         *,
         began: float | None = None,
+        skipped: Sequence[SkippedEvent] = (),
+        needs_you: bool = False,
     ) -> bytes:
         """Carry the pushes of one delivery through and return the JSON of its `Receipt`, once committed.
 
+        `reason`, `skipped` and `needs_you` are told in it as they are.
         `began` is when its call began to be looked at, by `time.perf_counter`; now unless given. Raises StoreUnavailableError
         when nothing could be written.
         """
         began = time.perf_counter() if began is None else began
         pushes = distinct(pushes)
+        told = Receipt("", (), reason, tuple(skipped), needs_you)
         inspected: dict[ImageName, ImageInfo | None] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
-            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, reason, inspected, account, began))
+            answer = await self._store.write(lambda tx: self._admit(tx, pushes, sender, told, inspected, account, began))
             if isinstance(answer, bytes):
                 return answer
             inspected.update(await self._inspect(answer.images))
 
-    async def keep(self, sender: str, status: int, reason: str, account: Account, *, began: float) -> None:
+    async def keep(
+        self, sender: str, status: int, reason: str, account: Account, *, began: float, needs_you: bool = False
+    ) -> None:
         """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which.
 
-        `began` is as for `accept`.
+        `began` and `needs_you` are as for `accept`.
         """
-        result = encode({"reason": reason}).decode()
+        result = encode({"reason": reason} | ({"needs_you": True} if needs_you else {})).decode()
         delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
         await self._store.write(lambda tx: tx.add_delivery(delivery))
 
@@ -89,7 +96,7 @@ class Intake:
         tx: Tx,
         pushes: Sequence[Push],
         sender: str,
-        reason: str | None,
+        told: Receipt,
         inspected: Mapping[ImageName, ImageInfo | None],
         account: Account,
         began: float,
@@ -99,7 +106,7 @@ class Intake:
         admission = Admission(tx, self._deployer, inspected, self._clock())
         results = tuple([admission.admit(push) for push in _distinct_as_stored(tx, pushes)])
         delivery = new_id()
-        body = encode(Receipt(delivery, results, reason))
+        body = encode(msgspec.structs.replace(told, delivery=delivery, pushes=results))
         tx.add_delivery(_delivery(delivery, sender, ACCEPTED, body.decode(), admission.now, account, began))
         return body
 

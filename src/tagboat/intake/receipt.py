@@ -26,12 +26,24 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
     deploy: str | None = None
 
 
+class SkippedEvent(msgspec.Struct, frozen=True):
+    """What a sender told of and cannot be used. `image` is as the sender writes it, None where it names none."""
+
+    image: str | None
+    reason: str
+
+
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one delivery. `reason` is given where there is nothing to push, and where something was left out."""
+    """The answer to one delivery. `reason` is given where there is nothing to push, and where a person has to mend the sender.
+
+    In that case `needs_you` is set.
+    """
 
     delivery: str
     pushes: tuple[PushResult, ...]
     reason: str | None = None
+    skipped: tuple[SkippedEvent, ...] = ()
+    needs_you: bool = False
 
 
 encode = msgspec.json.Encoder().encode

@@ -4,28 +4,39 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tagboat.core.delivery import Account, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
 from tagboat.core.hook import Hook
-from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import ACCEPTED, Intake
+from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
-from tagboat.webhook.account import account
-from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
+from tagboat.webhook.account import account, registry_of
+from tagboat.webhook.body import (
+    MAX_BYTES,
+    HungUpError,
+    Receive,
+    TooLargeError,
+    UnknownCodingError,
+    decode_body,
+    payload_of,
+    read_body,
+    unpack,
+)
 from tagboat.webhook.flood import Limiter, Line, Rate
-from tagboat.webhook.formats import recognise
+from tagboat.webhook.formats import gitea, recognise
 from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.hosts import with_host
+from tagboat.webhook.placing import UnclearHostError, named_host, placed
 from tagboat.webhook.signature import is_signed
 
 Scope = MutableMapping[str, Any]
@@ -50,6 +61,17 @@ class _Answer:
     status: int
     body: bytes
     media_type: str = _JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """An authentic call: its body unpacked, the registry that its URL names, and what is kept of it."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    hook: Hook | None
+    registry: str | None
+    kept: Account
 
 
 class WebhookHandler:
@@ -87,7 +109,9 @@ class WebhookHandler:
         if old.truncated or not old.body:
             raise ConflictError("the body of that delivery was not kept whole; have its sender send it again")
         body = old.body.encode()
-        answer = await self._take(old.headers, body, hook, account(old.headers, body, old.hook_id), again=True)
+        registry = registry_of(old.headers)
+        kept = account(old.headers, body, old.hook_id, registry=registry)
+        answer = await self._take(_Incoming(old.headers, body, hook, registry, kept), again=True)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise InvalidValueError(json.loads(answer.body)["detail"])
         return answer.body
@@ -126,69 +150,91 @@ class WebhookHandler:
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        registry = _registry_asked(scope)
         hook_id = access.hook.id if access.hook else None
         signature = access.signature
+        header = signature.header if signature else ""
         began = time.perf_counter()
         try:
-            body = await read_body(headers, receive)
-        except TooLargeError:
+            sent = await read_body(headers, receive)
+            body = unpack(headers, sent)
+        except (TooLargeError, UnknownCodingError, InvalidValueError) as error:
             if signature is None:
-                answer = await self._refuse(
-                    _UNREADABLE,
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"the body is over {MAX_BYTES} bytes",
-                    account(headers, b"", hook_id),
-                    began,
-                )
-                await send_json(send, answer.status, answer.body, media_type=answer.media_type)
+                kept = account(headers, b"", hook_id, registry=registry)
+                answer = await self._refuse(_UNREADABLE, *_unreadable(error), kept, began)
             else:
-                await not_found(scope, receive, send)
-            return
-        if signature is not None and not is_signed(signature, headers, body, payload_of(headers, body)):
+                answer = None
+        else:
+            # A sender signs what it packs or what it has packed; neither lets anybody else change what is read here.
+            if signature is None or is_signed(signature, headers, sent, body, payload_of(headers, body)):
+                kept = account(headers, body, hook_id, header, registry=registry)
+                answer = await self._take(_Incoming(headers, body, access.hook, registry, kept))
+            else:
+                answer = None
+        if answer is None:
             await not_found(scope, receive, send)
-            return
-        kept = account(headers, body, hook_id, signature.header if signature else "")
-        answer = await self._take(headers, body, access.hook, kept)
-        await send_json(send, answer.status, answer.body, media_type=answer.media_type)
+        else:
+            more = ((b"accept-encoding", b"gzip"),) if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else ()
+            await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
 
-    async def _take(
-        self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account, *, again: bool = False
-    ) -> _Answer:
+    async def _take(self, incoming: _Incoming, *, again: bool = False) -> _Answer:
         """Decode, and hand on what is news. `again`: its sender does not wait for an answer of its own any more."""
         began = time.perf_counter()
         sender = _UNREADABLE
+        kept = incoming.kept
         try:
-            call = Call(headers, decode_body(headers, body))
+            host = await self._registry_host(incoming.registry)
+            call = Call(incoming.headers, decode_body(incoming.headers, incoming.body), host)
             shape = recognise(call)
             sender = shape.NAME
-            news = shape.read(call)
-            images = await self._images(news, hook) if news.hostless or hook else news.images
+            news = await self._placed(shape.read(call), incoming.hook, sender)
         except InvalidValueError as error:
-            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began)
+            needs_you = isinstance(error, UnclearHostError)
+            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you)
         self._count_accepted()
-        if news.answer is not None and not images and not again:
+        if news.answer is not None and not news.images and not again:
             reason = news.reason or "it wanted an answer of its own"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
-        pushes = [Push(image, Source.WEBHOOK) for image in images]
-        return _Answer(ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept, began=began))
+        pushes = [Push(image, Source.WEBHOOK) for image in news.images]
+        skipped = [SkippedEvent(one.image, one.reason) for one in news.skipped]
+        receipt = await self._intake.accept(
+            pushes, sender, news.reason, kept, began=began, skipped=skipped, needs_you=news.needs_you
+        )
+        return _Answer(ACCEPTED, receipt)
 
-    async def _images(self, news: News, hook: Hook | None) -> Sequence[ImageRef]:
-        """The images, with the host that a sender may leave out; raises InvalidValueError for one that is not the hook's."""
-        images = news.images
-        if news.hostless:
-            images += await self._store.read(lambda reader: tuple(with_host(reader, image) for image in news.hostless))
-        if hook is not None:
-            wanted = (await self._store.read(lambda reader: reader.project(hook.project_id))).image
-            for image in images:
-                if image.name != wanted:
-                    raise InvalidValueError(f"this webhook takes news of {wanted} only, and the call names {image.name}")
-        return images
+    async def _registry_host(self, name: str | None) -> str:
+        return "" if name is None else await self._store.read(lambda reader: named_host(reader, name))
 
-    async def _refuse(self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float) -> _Answer:
-        await self._intake.keep(sender, status, detail, kept, began=began)
+    async def _placed(self, news: News, hook: Hook | None, sender: str) -> News:
+        """Return the news with the hosts that a sender may leave out, and without what is not the hook's.
+
+        Only this is looked up, and only where there is something to look up.
+        """
+        if not (news.hostless or hook or sender == gitea.NAME):
+            return news
+        return await self._store.read(lambda reader: placed(reader, news, hook, sender))
+
+    async def _refuse(
+        self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float, *, needs_you: bool = False
+    ) -> _Answer:
+        await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+def _registry_asked(scope: Scope) -> str | None:
+    """The registry that the URL names, None where it names none."""
+    query = scope.get("query_string", b"")
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("registry") if query else None
+
+
+def _unreadable(error: Exception) -> tuple[HTTPStatus, str]:
+    """The status and the sentence for a body that could not be read."""
+    if isinstance(error, TooLargeError):
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes"
+    known = isinstance(error, InvalidValueError)
+    return HTTPStatus.BAD_REQUEST if known else HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
 
 
 async def _refuse_unavailable(send: Send, detail: str) -> None:

@@ -3,11 +3,21 @@
 They announce every child manifest of a multi-arch image too, with its digest as the version; the tag follows.
 """
 
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import Call, News, host_of, repository_at, shown, text_at, why_no_image
+from tagboat.webhook.formats.call import Announced, Call, News, host_of, shown, text_at
+from tagboat.webhook.formats.judge import read_one
 
 NAME = "gitea"
 MARK = "X-Gitea-Event"
+_EVERY_BODY_HAS_ONE = frozenset({"action", "package", "repository", "sender", "ref"})
+_CHAT = (
+    "it is a chat message, for the hook in Gitea is of a type such as Slack or Discord: "
+    "delete it there, and add one of the type Gitea (Forgejo) with this URL"
+)
+_TEST = (
+    "Gitea's Test delivery sends one too: it shows that this URL can be reached, and nothing of packages. "
+    "Choose the event Package in the hook, then push an image"
+)
+_ROOT_URL = "Gitea has it from ROOT_URL in its app.ini: set that to the address that images are pulled from"
 
 
 def recognises(call: Call) -> bool:
@@ -16,20 +26,25 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a container package has no usable name."""
+    """Read the call; raise InvalidValueError where a field of a container package is missing."""
     event = call.headers.get("x-gitea-event") or call.headers.get("x-forgejo-event")
+    if _EVERY_BODY_HAS_ONE.isdisjoint(call.body):
+        return News((), _CHAT, needs_you=True)
+    if event == "push":
+        return News((), f"the Gitea event 'push' is no package event. {_TEST}")
     if event != "package":
         return News((), f"the Gitea event {shown(event)} is no package event")
     if call.body.get("action") != "created":
-        return News((), f"the package was {shown(call.body.get('action'))}, not 'created'")
+        return News((), f"the action is {shown(call.body.get('action'))}, not 'created'")
     package = call.body.get("package")
     kind = package.get("type") if isinstance(package, dict) else None
     if kind is not None and kind != "container":
         return News((), f"the package is of type {shown(kind)}, not 'container'")
-    version = text_at(call.body, "package", "version")
-    if reason := why_no_image(version):
-        return News((), reason)
-    owner = text_at(call.body, "package", "owner", "login")
-    name = text_at(call.body, "package", "name")
-    host = host_of(text_at(call.body, "package", "html_url"))
-    return News((ImageRef(repository_at(host, f"{owner}/{name}".lower()), parse_tag(version)),))
+    owner, name = text_at(call.body, "package", "owner", "login"), text_at(call.body, "package", "name")
+    announced = Announced(
+        host=host_of(text_at(call.body, "package", "html_url")),
+        path=f"{owner}/{name}".lower(),
+        tag=text_at(call.body, "package", "version"),
+        hint=_ROOT_URL,
+    )
+    return read_one(call, announced)
