@@ -38,21 +38,23 @@ def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
     Raises UnclearHostError where a host cannot be told, InvalidValueError where the native payload names another image.
     """
     wanted = reader.project(hook.project_id).image if hook else None
-    images: list[ImageRef] = []
+    found: list[ImageRef] = list(news.images)
     skipped = list(news.skipped)
     for hostless in news.hostless:
         try:
-            images.append(on_host(hostless, _host_of_project(wanted, hostless) or _meant_host(reader, hostless)))
+            if wanted is None:
+                found.append(on_host(hostless, _meant_host(reader, hostless)))
+            elif hostless.path == wanted.path:
+                found.append(on_host(hostless, wanted.host))
+            else:
+                skipped.append(_not_wanted(printable(hostless.path), wanted))
         except InvalidImageRefError as error:
             skipped.append(Skipped(printable(hostless.path), str(error)))
-    images = [*news.images, *images]
-    if wanted:
-        others = [_not_wanted(image.name, wanted, sender) for image in images if image.name != wanted]
-        if others and sender == native.NAME:
-            raise InvalidValueError(others[0].reason)
-        skipped += others
-        images = [image for image in images if image.name == wanted]
-    placed = replace(news, images=tuple(images), hostless=(), skipped=tuple(skipped))
+    images = [image for image in found if wanted in (None, image.name)]
+    others = [_elsewhere(image.name, wanted, sender) for image in found if wanted and image.name != wanted]
+    if others and sender == native.NAME:
+        raise InvalidValueError(others[0].reason)
+    placed = replace(news, images=tuple(images), hostless=(), skipped=(*skipped, *others))
     hint = _root_url(reader, images) if sender == gitea.NAME and not wanted else None
     return replace(placed, reason=hint, needs_you=True) if hint else _with_reason(placed)
 
@@ -68,15 +70,16 @@ def _with_reason(news: News) -> News:
     return replace(news, reason=f"{news.skipped[0].reason}{more}")
 
 
-def _host_of_project(wanted: ImageName | None, image: HostlessImage) -> str | None:
-    return wanted.host if wanted and wanted.path == image.path else None
-
-
-def _not_wanted(name: ImageName, wanted: ImageName, sender: str) -> Skipped:
-    reason = f"this webhook takes news of {wanted} only, and the call names {name}"
+def _elsewhere(name: ImageName, wanted: ImageName, sender: str) -> Skipped:
+    skipped = _not_wanted(str(name), wanted)
     if sender == gitea.NAME and name.path == wanted.path:
-        return Skipped(str(name), f"{reason}. {_set_root_url(name.host, f'https://{wanted.host}/')}", needs_you=True)
-    return Skipped(str(name), reason)
+        hint = _set_root_url(name.host, f"https://{wanted.host}/")
+        return replace(skipped, reason=f"{skipped.reason}. {hint}", needs_you=True)
+    return skipped
+
+
+def _not_wanted(name: str, wanted: ImageName) -> Skipped:
+    return Skipped(name, f"this webhook takes news of {wanted} only, and the call names {name}")
 
 
 def _root_url(reader: Reader, images: Sequence[ImageRef]) -> str | None:

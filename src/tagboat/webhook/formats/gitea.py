@@ -3,8 +3,8 @@
 They announce every child manifest of a multi-arch image too, with its digest as the version; the tag follows.
 """
 
-from tagboat.webhook.formats.call import Announced, Call, News, host_of, shown, text_at
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, host_of, shown, text_at
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "gitea"
 MARK = "X-Gitea-Event"
@@ -30,21 +30,22 @@ def read(call: Call) -> News:
     event = call.headers.get("x-gitea-event") or call.headers.get("x-forgejo-event")
     if _EVERY_BODY_HAS_ONE.isdisjoint(call.body):
         return News((), _CHAT, needs_you=True)
-    if event == "push":
-        return News((), f"the Gitea event 'push' is no package event. {_TEST}")
     if event != "package":
-        return News((), f"the Gitea event {shown(event)} is no package event")
-    if call.body.get("action") != "created":
-        return News((), f"the action is {shown(call.body.get('action'))}, not 'created'")
-    package = call.body.get("package")
+        test = f". {_TEST}" if event == "push" else ""
+        return News((), f"the Gitea event {shown(event)} is no package event{test}")
+    return read_one(call, _image(call))
+
+
+def _image(call: Call) -> Announced | Skipped | str:
+    action, package = call.body.get("action"), call.body.get("package")
+    if action != "created":
+        return f"the action is {shown(action)}, not 'created'"
     kind = package.get("type") if isinstance(package, dict) else None
     if kind is not None and kind != "container":
-        return News((), f"the package is of type {shown(kind)}, not 'container'")
+        return f"the package is of type {shown(kind)}, not 'container'"
     owner, name = text_at(call.body, "package", "owner", "login"), text_at(call.body, "package", "name")
-    announced = Announced(
-        host=host_of(text_at(call.body, "package", "html_url")),
-        path=f"{owner}/{name}".lower(),
-        tag=text_at(call.body, "package", "version"),
-        hint=_ROOT_URL,
-    )
-    return read_one(call, announced)
+    url, tag = text_at(call.body, "package", "html_url"), text_at(call.body, "package", "version")
+    host, path = host_of(url), f"{owner}/{name}".lower()
+    if not host and not call.registry_host:
+        return Skipped(printable(path), f"package.html_url {shown(url)} names no host; {_ROOT_URL}", needs_you=True)
+    return Announced(host=host, path=path, tag=tag, hint=_ROOT_URL)
