@@ -54,9 +54,9 @@ def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
     others = [_elsewhere(image.name, wanted, sender) for image in found if wanted and image.name != wanted]
     if others and sender == native.NAME:
         raise InvalidValueError(others[0].reason)
-    placed = replace(news, images=tuple(images), hostless=(), skipped=(*skipped, *others))
+    known = replace(news, images=tuple(images), hostless=(), skipped=(*skipped, *others))
     hint = _root_url(reader, images) if sender == gitea.NAME and not wanted else None
-    return replace(placed, reason=hint, needs_you=True) if hint else _with_reason(placed)
+    return replace(known, reason=hint, needs_you=True) if hint else _with_reason(known)
 
 
 def _with_reason(news: News) -> News:
