@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
@@ -313,6 +314,19 @@ async def test_what_cannot_be_used_is_skipped_beside_what_can(hook: Hook, bad: l
     assert "'no tag' is not a tag" in answer.json["skipped"][0]["reason"]
     assert "reason" not in answer.json
     assert "skipped" not in (await hook.send({"events": [PUSHED]})).json
+
+
+async def test_a_call_of_nothing_but_what_is_skipped_is_answered_and_kept_in_few_words(hook: Hook) -> None:
+    bad = {"action": "push", "target": {"repository": "UPPER", "tag": "v"}, "request": {"host": "a.b"}}
+    events = [bad] * 9_000
+    began = time.perf_counter()
+    answer = await hook.send({"events": events})
+    assert time.perf_counter() - began < 2
+    assert len(answer.body) < 30_000
+    *listed, last = answer.json["skipped"]
+    assert (len(listed), last) == (100, {"image": None, "reason": "8900 more events are skipped"})
+    ((_, _, kept),) = hook.deliveries()
+    assert kept == answer.json
 
 
 async def test_of_an_array_of_events_what_cannot_be_used_is_skipped_too(hook: Hook) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -35,7 +35,7 @@ from tagboat.webhook.body import (
 )
 from tagboat.webhook.flood import Limiter, Line, Rate
 from tagboat.webhook.formats import gitea, recognise
-from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.call import Call, News, Skipped
 from tagboat.webhook.placing import UnclearHostError, named_host, placed
 from tagboat.webhook.signature import is_signed
 
@@ -50,6 +50,8 @@ RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 """For calls with a right secret: far above what any forge and CI send, and below what would fill a disk within minutes."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+MOST_SKIPPED = 100
+"""Events of a call that are listed as skipped: what is answered and kept must not outgrow what was sent."""
 TURNED_AWAY_PER_S = 4_000
 """Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest."""
 
@@ -197,7 +199,7 @@ class WebhookHandler:
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
         pushes = [Push(image, Source.WEBHOOK) for image in news.images]
-        skipped = [SkippedEvent(one.image, one.reason) for one in news.skipped]
+        skipped = _listed(news.skipped)
         receipt = await self._intake.accept(
             pushes, sender, news.reason, kept, began=began, skipped=skipped, needs_you=news.needs_you
         )
@@ -221,6 +223,13 @@ class WebhookHandler:
         await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+def _listed(skipped: Sequence[Skipped]) -> list[SkippedEvent]:
+    """Return the first of what is skipped, and how many more there are."""
+    listed = [SkippedEvent(one.image, one.reason) for one in skipped[:MOST_SKIPPED]]
+    more = len(skipped) - len(listed)
+    return [*listed, SkippedEvent(None, f"{more} more events are skipped")] if more else listed
 
 
 def _registry_asked(scope: Scope) -> str | None:

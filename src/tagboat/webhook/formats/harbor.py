@@ -3,7 +3,7 @@
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Announced, Call, News, list_at, shown, split_repository, tag_at, text_at
+from tagboat.webhook.formats.call import Announced, Call, News, at, list_at, shown, split_repository, tag_at, text_at
 from tagboat.webhook.formats.cloud_event import data_of, event_type, is_cloud_event
 from tagboat.webhook.formats.judge import read_each
 
@@ -25,12 +25,17 @@ def read(call: Call) -> News:
         return News((), f"the Harbor event {shown(kind)} is no push of an artifact")
     data, place = (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
     resources = list_at(data, place, "resources")
+    full_name = at(data, "repository", "repo_full_name")
     entries = ((f"{place}resources[{index}]", resource) for index, resource in enumerate(resources))
-    return read_each(call, entries, _image, "no resource has a tag")
+    return read_each(call, entries, lambda resource: _image(resource, full_name), "no resource has a tag")
 
 
-def _image(resource: Any) -> Announced:  # noqa: ANN401 - decoded JSON
+def _image(resource: Any, full_name: object) -> Announced:  # noqa: ANN401 - decoded JSON
+    """The image of a resource. Where that has no URL, `full_name` names the repository without its host."""
     if not isinstance(resource, dict):
         raise InvalidValueError("an object is expected")
-    host, path = split_repository(text_at(resource, "resource_url"))
+    if isinstance(full_name, str) and full_name and not resource.get("resource_url"):
+        host, path = "", full_name
+    else:
+        host, path = split_repository(text_at(resource, "resource_url"))
     return Announced(host=host, path=path, tag=tag_at(resource, "tag"), digest=resource.get("digest"))

@@ -99,7 +99,7 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
             r"event_data.resources\[0\]: an object is expected",
         ),
         (
-            changed("harbor/cloudevent_pushed", "data", "resources", 0, "resource_url"),
+            changed("harbor/cloudevent_pushed", "data", "resources", 0, "resource_url", to=7),
             r"data.resources\[0\]: resource_url must be",
         ),
         (changed("harbor/cloudevent_pushed", "data", to=7), "data.resources must be a list"),
@@ -209,6 +209,7 @@ def test_a_message_of_somebody_else_in_a_senders_envelope_is_passed_over(payload
         (changed("acr/push", "request"), "shop/web"),
         (changed("cloudevents/host_of_the_source", "source", to="/ci/7"), "shop/web"),
         (changed("jfrog/pushed", "jpd_origin"), "docker-local/shop/web"),
+        (changed("harbor/push_image_of_version_1", *RESOURCE, "resource_url"), "shop/web"),
         (changed("zot/image_updated", "digest"), "shop/web"),
     ],
 )
