@@ -171,6 +171,8 @@ async def test_the_url_says_which_registry_is_meant(hook: Hook) -> None:
     unknown = await hook.send(COMPONENT, NEXUS, query="?registry=two")
     assert unknown.status == 400
     assert "no such registry; there are: one.example.org, the other" in unknown.json["detail"]
+    sender, _, result = hook.deliveries()[-1]
+    assert (sender, result["needs_you"]) == ("nexus", True)
     wrong = await hook.caller.call("POST", f"/{hook.secret}x?registry=two", COMPONENT, NEXUS)
     assert (wrong.status, b"example.org" in wrong.body) == (404, False)
 

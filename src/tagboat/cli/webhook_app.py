@@ -91,7 +91,7 @@ def add(
 ) -> None:
     """Make a URL for one project's image only.
 
-    It is shown this once. Calls of it that name another image are refused.
+    It is shown this once. Of what calls of it name, other images are skipped.
     """
     from tagboat.cli.webhook import webhook_add as command
 

@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -185,10 +185,13 @@ class WebhookHandler:
         sender = _UNREADABLE
         kept = incoming.kept
         try:
-            host = await self._registry_host(incoming.registry)
-            call = Call(incoming.headers, decode_body(incoming.headers, incoming.body), host)
+            call = Call(incoming.headers, decode_body(incoming.headers, incoming.body))
             shape = recognise(call)
             sender = shape.NAME
+            if (name := incoming.registry) is not None:
+                host = await self._store.read(lambda reader: named_host(reader, name))
+                call = replace(call, registry_host=host)
+                shape = recognise(call)
             news = await self._placed(shape.read(call), incoming.hook, sender)
         except InvalidValueError as error:
             needs_you = isinstance(error, UnclearHostError)
@@ -204,9 +207,6 @@ class WebhookHandler:
             pushes, sender, news.reason, kept, began=began, skipped=skipped, needs_you=news.needs_you
         )
         return _Answer(ACCEPTED, receipt)
-
-    async def _registry_host(self, name: str | None) -> str:
-        return "" if name is None else await self._store.read(lambda reader: named_host(reader, name))
 
     async def _placed(self, news: News, hook: Hook | None, sender: str) -> News:
         """Return the news with the hosts that a sender may leave out, and without what is not the hook's.

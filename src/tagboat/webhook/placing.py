@@ -23,13 +23,13 @@ class UnclearHostError(InvalidValueError):
 
 
 def named_host(reader: Reader, name: str) -> str:
-    """Return the host of the registry called `name`; raise InvalidValueError naming those there are."""
+    """Return the host of the registry called `name`; raise UnclearHostError naming those there are."""
     registries = reader.registries()
     for registry in registries:
         if registry.name == name:
             return registry.host
     there = _listed([registry.name for registry in registries]) or "none yet"
-    raise InvalidValueError(f"the URL says registry={shown(name)}, and there is no such registry; there are: {there}")
+    raise UnclearHostError(f"the URL says registry={shown(name)}, and there is no such registry; there are: {there}")
 
 
 def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:

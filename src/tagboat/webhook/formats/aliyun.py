@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "aliyun"
 MARK = "push_data"
@@ -25,7 +25,7 @@ def _image(body: dict[str, Any]) -> Announced | Skipped:
     region = text_at(body, "repository", "region")
     path = text_at(body, "repository", "repo_full_name").lower()
     if not _REGION.fullmatch(region):
-        return Skipped(None, f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'")
+        return Skipped(printable(path), f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'")
     return Announced(
         host=f"registry.{region}.aliyuncs.com",
         path=path,

@@ -5,7 +5,7 @@ from typing import Any
 
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "ecr"
 MARK = "detail-type"
@@ -46,7 +46,7 @@ def _image(body: dict[str, Any]) -> Announced | Skipped | str:
     try:
         host = registry_host(text_at(body, "account"), text_at(body, "region"))
     except InvalidImageRefError as error:
-        return Skipped(None, str(error))
+        return Skipped(printable(path), str(error))
     return Announced(
         host=host,
         path=path,

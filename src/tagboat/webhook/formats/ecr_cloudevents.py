@@ -6,7 +6,7 @@ from tagboat.core.errors import InvalidImageRefError
 from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
 from tagboat.webhook.formats.cloud_event import attribute, data_of, event_type
 from tagboat.webhook.formats.ecr import registry_host
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "ecr-cloudevents"
 MARK = "Ce-Type"
@@ -32,7 +32,7 @@ def _image(call: Call) -> Announced | Skipped:
     try:
         host = _host(data, attribute(call, "source"))
     except InvalidImageRefError as error:
-        return Skipped(None, str(error))
+        return Skipped(printable(path), str(error))
     tag = tag_at(data, "imageTag") or _tag_of_subject(call, path)
     return Announced(host=host, path=path, tag=tag, digest=at(data, "imageDigest"))
 

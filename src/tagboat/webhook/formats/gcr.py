@@ -3,7 +3,7 @@
 from typing import Any
 
 from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, bytes_in_base64, json_of, shown, tag_at, text_at
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "gcr"
 MARK = "message.data"
@@ -42,5 +42,5 @@ def _image(message: dict[str, Any]) -> Announced | Skipped | str:
     repository, _, tag = text_at(message, "tag").rpartition(":")
     host, slash, path = repository.partition("/")
     if not slash or "/" in tag:
-        return Skipped(None, f"tag must be HOST/PATH:TAG, and is {shown(message.get('tag'))}")
+        return Skipped(printable(repository), f"tag must be HOST/PATH:TAG, and is {shown(message.get('tag'))}")
     return Announced(host=host, path=path, tag=tag, digest=reference.rpartition("@")[2])

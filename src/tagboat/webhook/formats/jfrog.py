@@ -3,7 +3,7 @@
 from typing import Any
 
 from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at, without_scheme
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "jfrog"
 MARK = "domain with event_type"
@@ -28,12 +28,13 @@ def _image(body: dict[str, Any]) -> Announced | Skipped | str:
         return f"the event is {shown(event)}, not 'pushed'"
     origin = body.get("jpd_origin")
     checksum = at(body, "data", "sha256")
-    folders = text_at(body, "data", "path").split("/")[:-_FILE_PARTS]
+    repository, file = text_at(body, "data", "repo_key"), text_at(body, "data", "path")
+    folders = file.split("/")[:-_FILE_PARTS]
     if not folders:
-        return Skipped(None, f"data.path must be IMAGE/TAG/FILE, and is {shown(at(body, 'data', 'path'))}")
+        return Skipped(printable(repository), f"data.path must be IMAGE/TAG/FILE, and is {shown(file)}")
     return Announced(
         host=without_scheme(origin).partition("/")[0] if isinstance(origin, str) else "",
-        path="/".join([text_at(body, "data", "repo_key"), *folders]),
+        path="/".join([repository, *folders]),
         tag=tag_at(body, "data", "tag"),
         digest=f"sha256:{checksum}",
     )

@@ -1,8 +1,8 @@
 """Keel's own drawing: `{"name": "HOST/PATH", "tag": "TAG"}`."""
 
 from tagboat.core.errors import InvalidImageRefError
-from tagboat.webhook.formats.call import Announced, Call, News, Skipped, name_on, shown, tag_at, text_at
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, name_on, tag_at, text_at
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "keel"
 MARK = "name with tag"
@@ -23,5 +23,5 @@ def _image(call: Call) -> Announced | Skipped:
     try:
         name = name_on(text, call.registry_host)
     except InvalidImageRefError as error:
-        return Skipped(None, f"name {shown(text)}: {error}")
+        return Skipped(printable(text), str(error))
     return Announced(host=name.host, path=name.path, tag=tag)

@@ -139,18 +139,22 @@ DIGEST_ONLY = "its tag is a digest"
             "web:v1/",
             "'web:v1' is not a registry host",
         ),
-        (changed("aliyun/push", "repository", "region", to="evil.example.net/x"), None, "is not a region"),
-        (changed("ecr/push", "account", to="evil.example.net/x"), None, "the account 'evil.example.net/x' is not a number"),
-        (changed("ecr/push", "region", to="a.b"), None, "the region 'a.b' is not a region"),
-        (changed("ecr-cloudevents/push", "source", to="aws.ecr"), None, "'aws.ecr' is no urn:aws:ecr:REGION:ACCOUNT"),
-        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), None, "is no urn:aws:ecr:REGION:ACCOUNT"),
+        (changed("aliyun/push", "repository", "region", to="evil.example.net/x"), "shop/web", "is not a region"),
+        (
+            changed("ecr/push", "account", to="evil.example.net/x"),
+            "shop/web",
+            "the account 'evil.example.net/x' is not a number",
+        ),
+        (changed("ecr/push", "region", to="a.b"), "shop/web", "the region 'a.b' is not a region"),
+        (changed("ecr-cloudevents/push", "source", to="aws.ecr"), "shop/web", "'aws.ecr' is no urn:aws:ecr:REGION:ACCOUNT"),
+        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), "shop/web", "is no urn:aws:ecr:REGION:ACCOUNT"),
         # Names and tags that none can have.
         (changed("dockerhub/push", *HUB, to="Shop/web"), "docker.io/Shop/web", "repository names are lower-case"),
         (changed("jfrog/pushed", "data", "repo_key", to="Docker"), "shop.jfrog.example.org/Docker/shop/web", "lower-case"),
-        (changed("jfrog/pushed", "data", "path", to="v1/manifest.json"), None, "data.path must be IMAGE/TAG/FILE"),
-        (changed("gcr/insert_unwrapped", "tag", to="web:v1"), None, "tag must be HOST/PATH:TAG, and is 'web:v1'"),
-        (changed("gcr/insert_unwrapped", "tag", to="a.example.org/web"), None, "tag must be HOST/PATH:TAG"),
-        (changed("keel/plain", "name", to="shop/web:v1"), None, "has a tag or digest"),
+        (changed("jfrog/pushed", "data", "path", to="v1/manifest.json"), "docker-local", "data.path must be IMAGE/TAG/FILE"),
+        (changed("gcr/insert_unwrapped", "tag", to="web:v1"), "web", "tag must be HOST/PATH:TAG, and is 'web:v1'"),
+        (changed("gcr/insert_unwrapped", "tag", to="a.example.org/web"), "", "tag must be HOST/PATH:TAG"),
+        (changed("keel/plain", "name", to="shop/web:v1"), "shop/web:v1", "has a tag or digest"),
         (changed("nexus/component_created", "component", "version", to="v 1"), "shop/web", "'v 1' is not a tag"),
         (changed("acr/push", *IN_ACR, to="x" * 300), "shop.azurecr.example.org/" + "x" * 230 + "…", "longer than 255"),
         (changed("acr/push", "target", "tag", to="t" * 129), "shop.azurecr.example.org/shop/web", "129 characters"),
@@ -174,9 +178,7 @@ DIGEST_ONLY = "its tag is a digest"
         (FIXTURES["gcr/insert_by_digest"], "europe-docker.pkg.example.org/shop/apps/web", "no tag"),
     ],
 )
-def test_what_a_sender_tells_of_and_nobody_can_use_is_skipped_with_a_reason(
-    payload: Payload, image: str | None, said: str
-) -> None:
+def test_what_a_sender_tells_of_and_nobody_can_use_is_skipped_with_a_reason(payload: Payload, image: str, said: str) -> None:
     heard = hear(payload.headers, payload.body)
     assert heard.images == ()
     skipped = heard.news.skipped[0]
