@@ -192,6 +192,27 @@ async def test_a_call_whose_registry_is_unclear_needs_a_person(hook: Hook) -> No
     assert (status, result["needs_you"]) == (400, True)
 
 
+async def test_of_several_events_those_with_a_clear_host_count(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    event = {"specversion": "1.0", "type": "container.push", "source": "ci"}
+    events = [event | {"data": {"repository": "shop/web", "tag": "v1"} | where} for where in ({}, {"registry": "a.b"})]
+    answer = await hook.send(events)
+    assert images(answer) == ["a.b/shop/web:v1"]
+    assert ([one["image"] for one in answer.json["skipped"]], answer.json["needs_you"]) == (["shop/web"], True)
+
+
+async def test_the_hosts_of_a_call_are_sought_in_no_time(hook: Hook) -> None:
+    await hook.configure(*(registry(f"r{number}.example.org") for number in range(20)))
+    await hook.store.write(lambda tx: tx.add_project(project("r7.example.org/shop/web")))
+    event = {"specversion": "1.0", "type": "container.push", "source": "ci"}
+    events = [event | {"data": {"repository": "shop/web", "tag": f"v{number}"}} for number in range(7_000)]
+    began = time.perf_counter()
+    answer = await hook.send(events)
+    assert time.perf_counter() - began < 2
+    assert images(answer) == [f"r7.example.org/shop/web:v{number}" for number in range(100)]
+    assert len(answer.json["skipped"]) == 101
+
+
 async def test_at_a_projects_own_url_the_registry_is_its_images(hook: Hook) -> None:
     await hook.configure(registry("one.example.org"), registry("two.example.org"))
     await hook.store.write(lambda tx: tx.add_project(project("three.example.org/shop/web")))

@@ -19,6 +19,7 @@ _decode = msgspec.json.Decoder().decode
 _GZIP = frozenset({"gzip", "x-gzip"})
 _AS_IT_IS = frozenset({"", "identity"})
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS = 64
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -65,7 +66,7 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
             f"the body is in the Content-Encoding {excerpt(coding)}; send it in gzip, or without one ('identity')"
         )
     whole = b""
-    while body:  # a file of gzip may have several members
+    for _ in range(_MOST_MEMBERS):  # a file of gzip may have several members
         member = zlib.decompressobj(_GZIP_FORMAT)
         try:
             whole += member.decompress(body, MAX_BYTES + 1 - len(whole))
@@ -76,7 +77,9 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
         if not member.eof:
             raise InvalidValueError("the body's gzip is cut short")
         body = member.unused_data
-    return whole
+        if not body:
+            return whole
+    raise InvalidValueError(f"the body's gzip has more than {_MOST_MEMBERS} members")
 
 
 def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | list[Any]:

@@ -15,6 +15,8 @@ from tagboat.webhook.formats import gitea, native
 from tagboat.webhook.formats.call import HostlessImage, News, Skipped, repository_at, shown
 from tagboat.webhook.formats.judge import on_host, printable
 
+MOST_HOSTS_SOUGHT = 100
+"""Images of one call whose hosts are looked up."""
 _NAMED = 5  # of the registries that can be meant, in an error
 
 
@@ -38,18 +40,24 @@ def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
     Raises UnclearHostError where a host cannot be told, InvalidValueError where the native payload names another image.
     """
     wanted = reader.project(hook.project_id).image if hook else None
-    found: list[ImageRef] = list(news.images)
-    skipped = list(news.skipped)
-    for hostless in news.hostless:
+    found, skipped = list(news.images), list(news.skipped)
+    unclear: UnclearHostError | None = None
+    for place, hostless in enumerate(news.hostless):
+        path = printable(hostless.path)
         try:
-            if wanted is None:
-                found.append(on_host(hostless, _meant_host(reader, hostless)))
-            elif hostless.path == wanted.path:
-                found.append(on_host(hostless, wanted.host))
+            if wanted and hostless.path != wanted.path:
+                skipped.append(_not_wanted(path, wanted))
+            elif wanted or place < MOST_HOSTS_SOUGHT:
+                found.append(on_host(hostless, wanted.host if wanted else _meant_host(reader, hostless)))
             else:
-                skipped.append(_not_wanted(printable(hostless.path), wanted))
+                skipped.append(Skipped(path, f"it is beyond the first {MOST_HOSTS_SOUGHT} of a call that names no hosts"))
         except InvalidImageRefError as error:
-            skipped.append(Skipped(printable(hostless.path), str(error)))
+            skipped.append(Skipped(path, str(error)))
+        except UnclearHostError as error:
+            unclear = unclear or error
+            skipped.append(Skipped(path, str(error), needs_you=True))
+    if unclear and not found:
+        raise unclear
     images = [image for image in found if wanted in (None, image.name)]
     others = [_elsewhere(image.name, wanted, sender) for image in found if wanted and image.name != wanted]
     if others and sender == native.NAME:

@@ -187,7 +187,9 @@ def test_no_more_than_the_limit_is_ever_unpacked() -> None:
         (b'{"image": "a:b"}', "not gzip"),
         (gzip.compress(b"body")[:-1], "cut short"),
         (gzip.compress(b"body")[:4], "cut short"),
+        (b"", "cut short"),
         (gzip.compress(b"body") + b"more", "not gzip"),
+        (gzip.compress(b"") * 50_000, "more than 64 members"),
         (gzip.compress(b"body")[:-8] + b"\0" * 8, "not gzip"),
     ],
 )
