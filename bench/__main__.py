@@ -9,6 +9,7 @@ from bench import (
     burst,
     deploys_under_load,
     fronts,
+    hostile_calls,
     idle,
     poll_requests,
     poll_scale,
@@ -40,6 +41,8 @@ def main() -> int:
             webhook_rate.measure(folder, used)
             print("Right webhook calls, while others flood the webhook", flush=True)
             webhook_flood.measure(folder)
+            print("Calls of whoever means ill", flush=True)
+            hostile_calls.measure(folder)
             print("Twenty deploys under load, through the ingress", flush=True)
             deploys_under_load.measure(folder)
             print("A minute of requests to one app, each way in", flush=True)

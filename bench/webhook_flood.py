@@ -25,7 +25,7 @@ _SPAN_S = 2.0
 _LIMIT_S = 30
 REST, DAWDLERS, WRONG, BOTH = "at rest", "500 dawdlers", "10,000 wrong secrets", "both"
 _IMAGE = "127.0.0.1:1/bench/flooded"
-_SCRIPT = """
+SCRIPT = """
 local body = '{"image": "127.0.0.1:1/bench/flooded:v1"}'
 function init(args) calls, answered, missing, refused = tonumber(args[1]), 0, 0, 0; math.randomseed(os.time()) end
 function request()
@@ -97,10 +97,10 @@ class Seen:
 def measure(folder: Path) -> None:
     """Print how long right calls took in each phase beside rest, and what right and wrong ones were answered."""
     script = folder / "flood.lua"
-    script.write_text(_SCRIPT)
+    script.write_text(SCRIPT)
     own, bare = Seen(), Seen()
     with tagboat(folder / "flooded") as server, _bare() as (bare_port, bare_path):
-        _add_stage(server)
+        add_stage(server)
         own_path = server.webhook_path()
         for _ in range(ROUNDS):
             _round(script, server.port, own_path, own)
@@ -113,7 +113,7 @@ def measure(folder: Path) -> None:
         print(f"  {statuses.total()} calls with {what} secrets were answered {each}", flush=True)
 
 
-def _add_stage(server: Server) -> None:
+def add_stage(server: Server) -> None:
     """One that is offered what the right calls name, and deploys nothing."""
     project = server.call("POST", "/api/projects", {"name": "flooded", "image": _IMAGE})["id"]
     server.call("POST", f"/api/projects/{project}/stages", {"name": "live", "tag_pattern": "*", "auto_deploy": False})
@@ -121,13 +121,21 @@ def _add_stage(server: Server) -> None:
 
 def _round(script: Path, port: int, path: str, seen: Seen) -> None:
     """Each phase once, with right calls all along."""
-    request = script.with_name("request")
+    with right_calls(script.parent, port, path, seen) as spans:
+        spans += [look_on(REST), flood(WRONG, script, port, seen)]
+        with _dawdlers(port):
+            spans += [look_on(DAWDLERS), flood(BOTH, script, port, seen)]
+
+
+@contextmanager
+def right_calls(folder: Path, port: int, path: str, seen: Seen) -> Iterator[list[Span]]:
+    """Right calls at a steady pace until the block ends, then put into `seen` by the spans that it has added to the list."""
+    request = folder / "request"
     request.write_bytes(_request(path))
     process, _ = start_until((sys.executable, paced.__file__, str(port), str(request)), "ready")
+    spans: list[Span] = []
     try:
-        spans = [_look_on(REST), _flood(WRONG, script, port, seen)]
-        with _dawdlers(port):
-            spans += [_look_on(DAWDLERS), _flood(BOTH, script, port, seen)]
+        yield spans
     finally:
         process.terminate()
         said, _ = process.communicate(timeout=_LIMIT_S)
@@ -142,13 +150,15 @@ def _request(path: str) -> bytes:
     return head.encode() + body
 
 
-def _look_on(phase: str) -> Span:
+def look_on(phase: str) -> Span:
+    """A span of the right calls alone."""
     began = time.monotonic()
     time.sleep(_SPAN_S)
     return Span(phase, began, time.monotonic())
 
 
-def _flood(phase: str, script: Path, port: int, seen: Seen) -> Span:
+def flood(phase: str, script: Path, port: int, seen: Seen) -> Span:
+    """A span with `WRONG_CALLS` of wrong secrets, made by `script`, a file of SCRIPT."""
     url, limit = f"http://127.0.0.1:{port}", f"-d{_LIMIT_S}s"
     command = ["wrk", "-t1", f"-c{_WRONG_CONNECTIONS}", limit, "-s", str(script), url, "--", str(WRONG_CALLS)]
     began = time.monotonic()

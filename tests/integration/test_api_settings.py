@@ -31,12 +31,13 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
     changed = await api.caller.patch("/api/settings", {"auto_create": False})
     await api.caller.patch("/api/settings", {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]})
     await api.caller.patch("/api/settings", {"deliveries_keep_days": 3650.0, "deliveries_keep": 100})
-    await api.caller.patch("/api/settings", {"images_keep": 0, "history_keep_days": 36_500})
+    await api.caller.patch("/api/settings", {"images_keep": 0, "history_keep_days": 36_500, "max_projects": 0})
 
     assert before == {
         "poll_schedule": "@every 5m",
         "auto_create": True,
-        "auto_create_images": ["**"],
+        "auto_create_images": None,
+        "max_projects": 1000,
         "deliveries_keep_days": 30,
         "deliveries_keep": 10_000,
         "images_keep": 3,
@@ -47,6 +48,7 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         "poll_schedule": "*/5 * * * *",
         "auto_create": False,
         "auto_create_images": ["git.example.com/**"],
+        "max_projects": 0,
         "deliveries_keep_days": 3650,
         "deliveries_keep": 100,
         "images_keep": 0,
@@ -69,6 +71,11 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
         ("auto_create_images", [""]),
         ("auto_create_images", ["a b"]),
         ("auto_create_images", ["*"] * 101),
+        ("auto_create_images", ["["]),
+        ("auto_create_images", ["git.example.com/**", "[a-z]/*"]),
+        ("max_projects", -1),
+        ("max_projects", 100_001),
+        ("max_projects", None),
         ("deliveries_keep_days", 0),
         ("deliveries_keep_days", 3651),
         ("deliveries_keep_days", True),
@@ -93,8 +100,17 @@ async def test_unusable_settings_are_refused(api: Api, field: str, value: object
     assert (await api.caller.get("/api/settings")).json == before
 
 
+async def test_which_images_become_projects_can_be_left_to_the_registries_again(api: Api) -> None:
+    await api.caller.patch("/api/settings", {"auto_create_images": ["nginx"]})
+    answer = await api.caller.patch("/api/settings", {"auto_create_images": None})
+    assert (answer.status, answer.json["auto_create_images"]) == (200, None)
+    assert (await api.caller.get("/api/settings")).json["auto_create_images"] is None
+
+
 async def test_the_webhooks_url_is_shown_and_made_anew(api: Api) -> None:
-    url = (await api.caller.get("/api/settings/webhook")).json["url"]
+    shown = (await api.caller.get("/api/settings/webhook")).json
+    url = shown["url"]
+    assert "have any image run here, from anywhere" in shown["allows"]
     assert (await api.caller.get("/api/settings/webhook")).json["url"] == url
     assert uuid.UUID(url.removeprefix(WEBHOOK)).version == 4
 

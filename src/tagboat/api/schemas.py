@@ -385,7 +385,8 @@ class Settings(Answer):
 
     poll_schedule: str
     auto_create: bool
-    auto_create_images: list[str]
+    auto_create_images: list[str] | None
+    max_projects: int
     deliveries_keep_days: int
     deliveries_keep: int
     images_keep: int
@@ -397,7 +398,8 @@ class SettingsChange(Asked):
 
     poll_schedule: values.Schedule = unset()
     auto_create: bool = unset()
-    auto_create_images: values.ImageGlobs = unset()
+    auto_create_images: values.ImageGlobs | None = unset()
+    max_projects: values.MaxProjects = unset()
     deliveries_keep_days: values.KeepDays = unset()
     deliveries_keep: values.KeepNumber = unset()
     images_keep: values.KeepImages = unset()
@@ -405,6 +407,7 @@ class SettingsChange(Asked):
 
 
 class WebhookUrl(Answer):
-    """The URL that senders call. It holds the secret."""
+    """The URL that senders call. It holds the secret; `allows` is a sentence on what whoever has it can do."""
 
     url: str
+    allows: str

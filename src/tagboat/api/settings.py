@@ -8,7 +8,8 @@ from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.hook_schemas import signature_set
 from tagboat.api.parts import ApiParts, Parts
-from tagboat.core.config import WEBHOOK_SECRET, read_config
+from tagboat.core.auto_create import what_the_url_allows
+from tagboat.core.config import WEBHOOK_SECRET, read_auto_create, read_config
 from tagboat.core.ports import Reader, Topic, Tx
 
 router = APIRouter(prefix="/api/settings", tags=["settings"])
@@ -40,7 +41,7 @@ async def change_settings(parts: Parts, body: schemas.SettingsChange) -> schemas
 async def get_webhook(parts: Parts) -> schemas.WebhookUrl:
     """The URL that senders call."""
     secret = await parts.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
-    return _url(parts, secret if isinstance(secret, str) else await parts.new_secret())
+    return await _url(parts, secret if isinstance(secret, str) else await parts.new_secret())
 
 
 @router.get("/webhook/signature", responses=problems())
@@ -70,7 +71,7 @@ async def delete_webhook_signature(parts: Parts) -> None:
 @router.post("/webhook/regenerate", responses=problems())
 async def regenerate_webhook(parts: Parts) -> schemas.WebhookUrl:
     """Make a new URL; the old one is unknown from the next call on."""
-    return _url(parts, await parts.new_secret())
+    return await _url(parts, await parts.new_secret())
 
 
 def _view(reader: Reader) -> schemas.Settings:
@@ -78,7 +79,8 @@ def _view(reader: Reader) -> schemas.Settings:
     return schemas.Settings(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
-        auto_create_images=list(config.auto_create_images),
+        auto_create_images=None if config.auto_create_images is None else list(config.auto_create_images),
+        max_projects=config.max_projects,
         deliveries_keep_days=config.deliveries_keep_days,
         deliveries_keep=config.deliveries_keep,
         images_keep=config.images_keep,
@@ -86,5 +88,6 @@ def _view(reader: Reader) -> schemas.Settings:
     )
 
 
-def _url(parts: ApiParts, secret: str) -> schemas.WebhookUrl:
-    return schemas.WebhookUrl(url=parts.webhook_url(secret))
+async def _url(parts: ApiParts, secret: str) -> schemas.WebhookUrl:
+    policy = await parts.store.read(read_auto_create)
+    return schemas.WebhookUrl(url=parts.webhook_url(secret), allows=what_the_url_allows(policy))

@@ -14,7 +14,7 @@ from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import InvalidValueError, NotFoundError
 from tagboat.core.image import MAX_NAME_LENGTH, ImageName, parse_image_name, parse_tag
 from tagboat.core.image_glob import parse_image_glob
-from tagboat.core.inspection import MAX_PORT, is_healthcheck
+from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthcheck
 from tagboat.core.naming import parse_name
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
@@ -27,7 +27,6 @@ MAX_POSITION = 1_000_000
 MAX_FILE = 256 * 1024
 """Characters of a file's text: of certificates, or of a Docker `config.json`."""
 _MAX_DOMAIN = 253
-_MAX_HEALTHCHECK = 1024
 _ID = re.compile(r"[0-9a-f]{24}")
 
 
@@ -88,7 +87,7 @@ _WHOLE = BeforeValidator(whole)
 
 
 def _parse_healthcheck(text: str) -> str:
-    if len(text) > _MAX_HEALTHCHECK or not is_healthcheck(text):
+    if not is_healthcheck(text):
         raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
     return text
 
@@ -191,7 +190,9 @@ Schedule = Annotated[
         },
     ),
 ]
-Healthcheck = Annotated[str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": _MAX_HEALTHCHECK})]
+Healthcheck = Annotated[
+    str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": MAX_HEALTHCHECK_LENGTH})
+]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
 EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
 EnvValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
@@ -250,6 +251,7 @@ CaCert = Annotated[
     ),
 ]
 DockerConfig = Annotated[str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)]
+MaxProjects = Annotated[int, Field(ge=0, le=100_000), _WHOLE]
 KeepDays = Annotated[int, Field(ge=1, le=3650), _WHOLE]
 KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), _WHOLE]
 KeepImages = Annotated[int, Field(ge=0, le=100), _WHOLE]

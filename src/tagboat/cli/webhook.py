@@ -14,12 +14,17 @@ _OTHERWISE = "the old URL would stop working at once"
 
 
 def webhook_url(client: Client, registry: str | None, *, as_json: bool) -> int:
-    """Show the secret URL, for a sender of `registry` that does not say where its images are, where one is given."""
-    answer = client.get("/api/settings/webhook")
+    """Show the secret URL, and beside it what it allows.
+
+    Where a `registry` is given, the URL is for a sender that does not say that its images are there.
+    """
+    found = client.get("/api/settings/webhook")
     if registry is not None:
         name = quote(find_registry(client, registry)["name"], safe="")
-        answer = Answer(answer, url=f"{answer['url']}?registry={name}")
-    return _show(answer, as_json=as_json)
+        found = Answer(found, url=f"{found['url']}?registry={name}")
+    if not as_json:
+        show.progress(found["allows"])
+    return _show(found, as_json=as_json)
 
 
 def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from tagboat.core.decision import AutoCreate
+from tagboat.core.auto_create import AutoCreate
 from tagboat.core.image_glob import ImageGlob
 from tagboat.core.ports import Reader
 
 POLL_SCHEDULE = "poll_schedule"
 AUTO_CREATE = "auto_create"
 AUTO_CREATE_IMAGES = "auto_create_images"
+MAX_PROJECTS = "max_projects"
 DELIVERIES_KEEP_DAYS = "deliveries_keep_days"
 DELIVERIES_KEEP = "deliveries_keep"
 IMAGES_KEEP = "images_keep"
@@ -21,15 +22,16 @@ INSTALLATION_ID = "installation_id"
 class Config:
     """What `GET /api/settings` shows.
 
-    `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts; deliveries are kept for
-    `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them (100 to 1,000,000). Of
-    each stage the images of the last `images_keep` digests (0 to 100) that were live stay on the engine; ended deploys stay
-    on record for `history_keep_days` days (1 to 36,500).
+    `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts, or None (see `AutoCreate`); beyond
+    `max_projects` (0 to 100,000) no project is made unasked; deliveries are kept for `deliveries_keep_days` days (1 to 3,650),
+    and at most `deliveries_keep` of them (100 to 1,000,000). Of each stage the images of the last `images_keep` digests (0 to
+    100) that were live stay on the engine; ended deploys stay on record for `history_keep_days` days (1 to 36,500).
     """
 
     poll_schedule: str
     auto_create: bool
-    auto_create_images: tuple[str, ...]
+    auto_create_images: tuple[str, ...] | None
+    max_projects: int
     deliveries_keep_days: int
     deliveries_keep: int
     images_keep: int
@@ -42,7 +44,8 @@ def read_config(reader: Reader) -> Config:
     return Config(
         poll_schedule=str(reader.setting(POLL_SCHEDULE) or "@every 5m"),
         auto_create=reader.setting(AUTO_CREATE) is not False,
-        auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else ("**",),
+        auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else None,
+        max_projects=_number(reader, MAX_PROJECTS, 1000),
         deliveries_keep_days=_number(reader, DELIVERIES_KEEP_DAYS, 30),
         deliveries_keep=_number(reader, DELIVERIES_KEEP, 10_000),
         images_keep=_number(reader, IMAGES_KEEP, 3),
@@ -58,4 +61,8 @@ def _number(reader: Reader, name: str, default: int) -> int:
 def read_auto_create(reader: Reader) -> AutoCreate:
     """Whether, and for which images, projects are made by themselves."""
     config = read_config(reader)
-    return AutoCreate(config.auto_create, tuple(ImageGlob(text) for text in config.auto_create_images))
+    if config.auto_create_images is None:
+        hosts = frozenset(registry.host for registry in reader.registries())
+        return AutoCreate(config.auto_create, None, hosts, config.max_projects)
+    globs = tuple(ImageGlob(text) for text in config.auto_create_images)
+    return AutoCreate(config.auto_create, globs, most=config.max_projects)

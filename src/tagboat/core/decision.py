@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
-from tagboat.core.image import Digest, ImageName
-from tagboat.core.image_glob import ImageGlob
+from tagboat.core.image import Digest
 from tagboat.core.push import Outcome
 
 
@@ -37,14 +36,6 @@ class Decision:
         return tuple(Considered(stage.name, stage.pattern.text, matches=stage is self.stage) for stage in self.tried)
 
 
-@dataclass(frozen=True, slots=True)
-class AutoCreate:
-    """Whether an image never seen before becomes a project."""
-
-    enabled: bool
-    images: tuple[ImageGlob, ...]
-
-
 def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
     """Choose the first stage, in the order given, whose pattern matches `tag`, and say what follows."""
     for place, stage in enumerate(stages, 1):
@@ -71,15 +62,6 @@ def taken_back_words(version: TakenBack, stage: Stage) -> str:
         f"its image was taken back in the stage {stage.name} at {version.at:%Y-%m-%d %H:%M} UTC ({version.reason}); "
         f"deploy {version.tag} by hand, or release the stage with --including, to try it again"
     )
-
-
-def refuses(policy: AutoCreate, image: ImageName) -> str | None:
-    """The reason why an unknown image is not made a project; None when it may become one."""
-    if not policy.enabled:
-        return f"no project has the image {image}, and the setting auto_create is off"
-    if not any(glob.matches(image) for glob in policy.images):
-        return f"no project has the image {image}, and nothing in the setting auto_create_images allows it"
-    return None
 
 
 def normal_tag(tag: str, kind: RegistryKind | None) -> str:

@@ -1,7 +1,7 @@
 """One call of the webhook URL, kept with what came of each of its pushes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 
@@ -26,7 +26,7 @@ class DeliverySummary:
 class Delivery(DeliverySummary):
     """A call with what was sent, as far as it is kept.
 
-    `headers` are without credentials, names in lower case; `body` is its text, cut at `MAX_BODY` bytes (`truncated`).
+    `headers` are without credentials, names in lower case; `body` is its text. It is `truncated` where not all of it was kept.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +36,8 @@ class Delivery(DeliverySummary):
 
 MAX_BODY = 64 * 1024
 """Bytes of a call's body that are kept."""
+MAX_REFUSED_BODY = 4 * 1024
+"""The same of a call that was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,17 @@ class Account:
     body: str = ""
     truncated: bool = False
     hook_id: str | None = None
+
+    def cut(self, most: int) -> "Account":
+        """The same with at most `most` characters of its body."""
+        if len(self.body) <= most:
+            return self
+        return replace(self, body=self.body[:most], truncated=True)
+
+    @property
+    def size(self) -> int:
+        """How many characters are kept."""
+        return len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 
 NOTHING_KEPT = Account()

@@ -84,7 +84,8 @@ PENDING_STEPS = tuple(Step(name) for name in StepName)
 class Deploy:
     """One attempt to make a tag live in a stage.
 
-    `digest` is what the push named or what `resolve` found, of the repository `image` (None until then: the project's).
+    `digest` is what `resolve` found, of the repository `image` (None until then: the project's). Before that it is what the
+    push named: a hint, which tells what merges into it, and which `resolve` does not go by but for `EXACT_TRIGGERS`.
     `merges` counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is
     the server at work on it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
 

@@ -14,6 +14,7 @@
     │   ├── RegistryDeniedError         401 or 403 after the login that was possible
     │   ├── RegistryNotFoundError       the registry has no such repository, tag or digest
     │   └── RegistryProtocolError       an answer outside the OCI distribution specification
+    │       └── NotAnImageError             it is there, and no container image: a chart, an SBOM, the cache of a build
     ├── EngineError
     │   ├── EngineUnavailableError      no connection, or it went away in mid-call              (retryable)
     │   ├── EngineNotFoundError         no such container or image on the engine
@@ -95,6 +96,10 @@ class RegistryNotFoundError(RegistryError):
 
 class RegistryProtocolError(RegistryError):
     """An answer outside the OCI distribution specification: not JSON, too large, a broken challenge."""
+
+
+class NotAnImageError(RegistryProtocolError):
+    """The registry has it, and it is no container image."""
 
 
 class EngineError(TagboatError):

@@ -5,6 +5,8 @@ from tagboat.core.image import ImageInfo
 PORT_LABEL = "tagboat.port"
 HEALTHCHECK_LABEL = "tagboat.healthcheck"
 MAX_PORT = 65535
+MAX_HEALTHCHECK_LENGTH = 1024
+"""Characters, whoever says it."""
 _PORT_DIGITS = 5
 
 
@@ -25,5 +27,8 @@ def healthcheck_of(info: ImageInfo) -> str:
 
 
 def is_healthcheck(text: str) -> bool:
-    """Whether `text` is `/path` (printable ASCII without spaces), `image` or empty."""
-    return text in {"", "image"} or (text.startswith("/") and text.isascii() and text.isprintable() and " " not in text)
+    """Whether `text` is `/path` (printable ASCII without spaces, at most 1,024 characters), `image` or empty."""
+    if text in {"", "image"}:
+        return True
+    is_path = text.startswith("/") and len(text) <= MAX_HEALTHCHECK_LENGTH
+    return is_path and text.isascii() and text.isprintable() and " " not in text

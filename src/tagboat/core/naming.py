@@ -1,13 +1,15 @@
 """Names of projects and stages, and what is made of them."""
 
 import hashlib
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from tagboat.core.errors import InvalidValueError
 
 MAX_LENGTH = 63
 """Characters; that of a DNS label, since names become host names."""
+FEW_CHOICES = 9
 MAX_BASE_DOMAIN = 189
 """Characters of a base domain: a host has 253 at most, and a whole label goes before it."""
 
@@ -25,15 +27,16 @@ def parse_name(text: str) -> str:
     return text
 
 
-def unique_name(wanted: str, taken: Callable[[str], bool]) -> str:
-    """Return `wanted`, cut to length, or the first free one of `wanted-2`, `wanted-3` and so on."""
-    base = wanted[:MAX_LENGTH].rstrip("._-")
-    if not taken(base):
-        return base
-    number = 2
-    while taken(name := f"{base[: MAX_LENGTH - len(str(number)) - 1]}-{number}"):
-        number += 1
-    return name
+def name_choices(wanted: str, whole: str) -> Iterator[str]:
+    """What to call a project, the first that is free: `wanted`, cut to length, `wanted-2` to `wanted-9`, others without end.
+
+    After the first `FEW_CHOICES` comes one with a hash of `whole`: however many have the same name, it is hardly ever taken.
+    """
+    mark = _short_hash(whole)
+    numbered = (str(number) for number in range(2, FEW_CHOICES + 1))
+    yield wanted[:MAX_LENGTH].rstrip("._-")
+    for end in itertools.chain(numbered, [mark], (f"{mark}-{number}" for number in itertools.count(2))):
+        yield f"{wanted[: MAX_LENGTH - len(end) - 1].rstrip('._-')}-{end}"
 
 
 def container_name(project: str, stage: str, short: str) -> str:

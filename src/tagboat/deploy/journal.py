@@ -27,6 +27,7 @@ from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
 from tagboat.deploy.endings import ended
+from tagboat.deploy.resolving import found
 from tagboat.deploy.scene import Scene, read_scene
 from tagboat.deploy.wellbeing import observed
 
@@ -372,7 +373,7 @@ def _container(reader: Reader, deploy: Deploy) -> str:
 
 def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:
     started = deploy.step(StepName.RESOLVE).started_at
-    return Step(StepName.RESOLVE, StepStatus.DONE, started, now, f"{deploy.tag} is {digest}")
+    return Step(StepName.RESOLVE, StepStatus.DONE, started, now, found(deploy.tag, digest, deploy.digest))
 
 
 def _skipped(step: Step) -> Step:

@@ -54,6 +54,7 @@ from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError
 from tagboat.deploy.patience import delays
 from tagboat.deploy.pulling import Pulling
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.resolving import unheeded, wanted_digest
 from tagboat.deploy.retirement import retire
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.speech import asked_in_http
@@ -137,7 +138,8 @@ class Pipeline:
             await self._journal.advance(self._finished, None)
             await self._succeed()
         except AlreadyLiveError:
-            await self._undo.end(DeployStatus.SUCCEEDED, "already live")
+            reasons = ("already live", unheeded((await self._journal.scene()).deploy))
+            await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)))
         except WasTakenBackError as error:
             await self._undo.end(DeployStatus.CANCELLED, error.reason, also=partial(keep_waiting, error.reason))
         except (CalledOffError, MovedOnError, DeployFailedError) as error:
@@ -151,7 +153,8 @@ class Pipeline:
     async def _succeed(self) -> None:
         scene = await self._journal.scene()
         reason = live_reason(scene.deploy.tag, scene.config.port, port_set=scene.project.port_set)
-        await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, (reason, self._warning))), self._seen)
+        reasons = (reason, unheeded(scene.deploy), self._warning)
+        await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._seen)
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
@@ -221,7 +224,7 @@ class Pipeline:
             scene = await self._journal.scene()
             deploy = scene.deploy
             self._merges = deploy.merges
-            digest = deploy.digest or await self._parts.tag_source.resolve(scene.repository, deploy.tag, scene.registry)
+            digest = await wanted_digest(self._parts.tag_source, scene)
             if await self._journal.settle_digest(deploy, digest, scene.repository):
                 break
         scene = await self._journal.scene()

@@ -9,6 +9,7 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.images import ensure_image
+from tagboat.deploy.resolving import wanted_digest
 from tagboat.deploy.scene import Scene, read_scene
 
 RETRY_S = 5.0
@@ -77,9 +78,7 @@ class Successor:
 
     async def _prepare(self, deploy_id: str) -> bool:
         scene = await self._parts.store.read(lambda reader: read_scene(reader, deploy_id))
-        digest = scene.deploy.digest or await self._parts.tag_source.resolve(
-            scene.repository, scene.deploy.tag, scene.registry
-        )
+        digest = await wanted_digest(self._parts.tag_source, scene)
         if digest == self._watched.digest or await self._is_taken_back(scene, digest):
             return False
         await ensure_image(self._parts, scene.repository, digest, scene.registry)

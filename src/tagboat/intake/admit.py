@@ -1,14 +1,13 @@
 """Push → decide → (make a project) → queue: what happens inside the transaction. No I/O but through `Tx`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
-from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import Decision, decide, merged_reason, normal_tag, unless_taken_back
 from tagboat.core.deploy import Trigger
-from tagboat.core.image import ImageInfo, ImageName
+from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
 from tagboat.core.push import Outcome, Push, Source, Verdict
 from tagboat.intake.autocreate import make_project
@@ -17,24 +16,30 @@ from tagboat.intake.receipt import Named, PushResult
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Admits pushes in one transaction. `inspected` says what is known of unknown images, None where nobody could tell."""
+    """Admits pushes in one transaction.
+
+    `refused` says of unknown images why they become no projects, `no_images` of what was pushed that it is no image;
+    `inspected` is what those say of themselves that become projects, as far as somebody could tell.
+    """
 
     tx: Tx
     deployer: DeployTriggerer
-    inspected: Mapping[ImageName, ImageInfo | None]
     now: datetime
+    refused: Mapping[ImageName, str] = field(default_factory=dict)
+    no_images: Mapping[ImageRef, str] = field(default_factory=dict)
+    inspected: Mapping[ImageName, ImageInfo] = field(default_factory=dict)
 
     def admit(self, push: Push) -> PushResult:
-        """Carry one push through: its tag made known, its deploy queued where one is due."""
+        """Carry one push through, its tag as the registry stores it: made known, and its deploy queued where one is due."""
         image = push.image.name
+        if reason := self.no_images.get(replace(push.image, digest=None)):
+            return refusal(push, reason)
+        if reason := self.refused.get(image):
+            return refusal(push, reason)
         project = self.tx.project_by_image(image)
         created = project is None
         if project is None:
-            if reason := refuses(read_auto_create(self.tx), image):
-                tag = normal_tag(push.image.tag, kind_at(self.tx, image))
-                return PushResult(image=str(image), tag=tag, digest=push.image.digest, outcome=Outcome.REFUSED, reason=reason)
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
-        push = as_stored(push, registry_kind(self.tx, project))
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
@@ -52,9 +57,7 @@ class Admission:
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
         """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
-        if decision.outcome is Outcome.QUEUED and decision.stage and push.image.digest:
-            taken_back = self.tx.taken_back(decision.stage.id)
-            decision = unless_taken_back(decision, push.image.digest, taken_back, push.image.tag)
+        decision = unless_fused(self.tx, decision, project, push)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
             queued = self._queue(push, decision.stage)
@@ -74,6 +77,28 @@ class Admission:
         return self.deployer.trigger_deploy(
             stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
         )
+
+
+def refusal(push: Push, reason: str) -> PushResult:
+    """What came of a push that is refused."""
+    image = push.image
+    return PushResult(image=str(image.name), tag=image.tag, digest=image.digest, outcome=Outcome.REFUSED, reason=reason)
+
+
+def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
+    """The same decision, but `waiting` where the push is of a digest that was taken back in its stage.
+
+    What a caller names is believed only where it is known to be the tag's: else one could name what was taken back with every
+    tag to come, and none would be deployed. The deploy looks the tag up, and finds out.
+    """
+    digest, tag = push.image.digest, push.image.tag
+    if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
+        return decision
+    waiting = unless_taken_back(decision, digest, reader.taken_back(decision.stage.id), tag)
+    if waiting is decision or push.source is Source.POLL:
+        return waiting
+    known = reader.known_tag(project.id, tag)
+    return waiting if known is not None and known.digest == digest else decision
 
 
 def as_stored(push: Push, kind: RegistryKind | None) -> Push:

@@ -1,19 +1,21 @@
 """Making a project of an image never seen before, from what the image says of itself."""
 
+import itertools
 from datetime import datetime
-from functools import partial
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.hosts import host_label
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName
 from tagboat.core.inspection import healthcheck_of, port_of
-from tagboat.core.naming import unique_name
+from tagboat.core.naming import FEW_CHOICES, name_choices
 from tagboat.core.ports import Tx
 from tagboat.core.protocol import AppProtocol, protocol_of
 from tagboat.core.tags import parse_tag_pattern
 
 FIRST_STAGE = "dev"
+LAST_POSITION = 1000
+"""Of that stage: it takes every tag, and one that a person adds is to come before it."""
 
 
 def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime) -> Project:
@@ -23,7 +25,7 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
     """
     project = Project(
         id=new_id(),
-        name=unique_name(image.last_part, partial(_is_taken, tx)),
+        name=_free_name(tx, image),
         image=image,
         port=port_of(info) if info else 0,
         healthcheck=healthcheck_of(info) if info else "",
@@ -36,10 +38,16 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
     return project
 
 
-def _is_taken(tx: Tx, name: str) -> bool:
-    """Whether a project has the name, or a stage the address to come of it: `a` and `b-dev` make that of `a-b` and `dev`."""
-    claims = tx.host_claims([host_label(name, FIRST_STAGE)])
-    return tx.project_by_name(name) is not None or not all(claim.is_domain for claim in claims)
+def _free_name(tx: Tx, image: ImageName) -> str:
+    """A name that no project has, and whose stage's address is free: `a` and `b-dev` make that of `a-b` and `dev`."""
+    choices = name_choices(image.last_part, str(image))
+    while True:
+        some = {name: host_label(name, FIRST_STAGE) for name in itertools.islice(choices, FEW_CHOICES + 1)}
+        hosts = {claim.host for claim in tx.host_claims(some.values()) if not claim.is_domain}
+        taken = tx.names_taken(some)
+        for name, host in some.items():
+            if name not in taken and host not in hosts:
+                return name
 
 
 def _first_stage(project: Project, volumes: tuple[str, ...]) -> Stage:
@@ -48,6 +56,7 @@ def _first_stage(project: Project, volumes: tuple[str, ...]) -> Stage:
         project_id=project.id,
         name=FIRST_STAGE,
         pattern=parse_tag_pattern("*"),
+        position=LAST_POSITION,
         auto_deploy=not volumes,
         image_volumes=volumes,
         created_at=project.created_at,

@@ -1,14 +1,15 @@
 """What a push would do, and why, without doing it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, merged_reason, normal_tag, refuses, unless_taken_back
+from tagboat.core.decision import Considered, decide, merged_reason, normal_tag
 from tagboat.core.deploy import merges_into
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import Reader
-from tagboat.core.push import Outcome
-from tagboat.intake.admit import kind_at
+from tagboat.core.push import Outcome, Push, Source
+from tagboat.intake.admit import kind_at, unless_fused
 from tagboat.intake.receipt import Named
 
 
@@ -32,9 +33,8 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
     if project is None:
         outcome, reason = _unknown_image(reader, ref)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
-    decision = decide(project, reader.stages(project.id), tag)
-    if decision.stage:
-        decision = unless_taken_back(decision, ref.digest, reader.taken_back(decision.stage.id), tag)
+    push = Push(replace(ref, tag=tag), Source.WEBHOOK)
+    decision = unless_fused(reader, decide(project, reader.stages(project.id), tag), project, push)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:
@@ -53,6 +53,7 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
 
 
 def _unknown_image(reader: Reader, ref: ImageRef) -> tuple[Outcome, str]:
-    if refusal := refuses(read_auto_create(reader), ref.name):
+    policy = read_auto_create(reader)
+    if refusal := refuses(policy, ref.name) or too_many_projects(policy, ref.name, reader.count_projects()):
         return Outcome.REFUSED, refusal
     return Outcome.QUEUED, f"no project has the image {ref.name} yet: one would be made, with a stage dev that takes every tag"

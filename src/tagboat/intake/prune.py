@@ -9,10 +9,12 @@ import structlog
 
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
-from tagboat.core.ports import Store, Topic, Tx
+from tagboat.core.ports import Reader, Store, Topic, Tx
 
 EVERY_S = 3600.0
 _AT_ONCE = 1000
+_LOOK_S = 2.0
+"""While deliveries come in, it is looked this often whether they are too many by far."""
 _PAUSE_S = 0.05
 """Whoever waits to be written meanwhile goes first."""
 
@@ -22,10 +24,11 @@ log = structlog.get_logger("tagboat.intake")
 async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
     """Forget the deliveries that the settings say are too old or too many, until cancelled.
 
-    At once, each hour, and when a setting was changed.
+    At once, each hour, when a setting was changed, and when there are twice as many as there should be.
     """
-    changed = asyncio.Event()
+    changed, more = asyncio.Event(), asyncio.Event()
     store.listen(Topic.SETTINGS, changed.set)
+    store.listen(Topic.DELIVERIES, more.set)
     while True:
         changed.clear()
         try:
@@ -37,8 +40,29 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
                 log.info("old deliveries are forgotten", action="prune", deliveries=gone)
         except TagboatError as error:
             log.warning("old deliveries stay for now", action="prune", reason=str(error))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), EVERY_S)
+        with contextlib.suppress(TimeoutError, TagboatError):
+            async with asyncio.timeout(EVERY_S):
+                await _something_to_do(store, changed, more)
+
+
+async def _something_to_do(store: Store, changed: asyncio.Event, more: asyncio.Event) -> None:
+    """Return once a setting was changed, or once there are far too many deliveries. Raises StoreUnavailableError."""
+    while not changed.is_set():
+        waits = [asyncio.create_task(event.wait()) for event in (changed, more)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if more.is_set() and not changed.is_set():
+            await asyncio.sleep(_LOOK_S)
+            more.clear()
+            if await store.read(_too_many):
+                return
+
+
+def _too_many(reader: Reader) -> bool:
+    return reader.has_more_deliveries(2 * read_config(reader).deliveries_keep)
 
 
 def prune(tx: Tx, now: datetime) -> int:

@@ -27,6 +27,7 @@ from tagboat.registry.transport import Answer, Clock, Request, Sleep, Timeouts, 
 
 MAX_PAGE = 8 * 1024 * 1024
 MAX_MANIFEST = 4 * 1024 * 1024
+MAX_CONFIG = 512 * 1024
 MAX_SMALL = 64 * 1024
 _MAX_INDEX_DEPTH = 4
 _ANY_TYPE = "*/*"
@@ -252,7 +253,7 @@ class RegistryClient:
 
     async def _blob(self, repository: _Repository, digest: Digest) -> bytes:
         what = f"{repository}@{digest}"
-        request = _get(repository.site, repository.url(f"blobs/{digest}"), MAX_MANIFEST, _ANY_TYPE)
+        request = _get(repository.site, repository.url(f"blobs/{digest}"), MAX_CONFIG, _ANY_TYPE)
         answer = await self._ask(repository, request, what)
         return _verified(answer.body, digest, what)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from tagboat.core.errors import InvalidImageRefError, RegistryProtocolError
+from tagboat.core.errors import InvalidImageRefError, NotAnImageError, RegistryProtocolError
+from tagboat.core.excerpt import excerpt
 from tagboat.core.image import Digest, ImageInfo, parse_digest, volume_paths
+from tagboat.core.image_kind import is_image_config
 from tagboat.registry.failures import parse_json
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -17,6 +19,7 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 # All four, always: a registry answers 404 for a manifest whose type was not asked for.
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+_MANIFEST_TYPES = frozenset({OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST})
 
 _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     {
@@ -30,6 +33,9 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     }
 )
 _MAX_PORT = 65535
+_OWN_LABELS = "tagboat."
+_MAX_LABEL = 1024
+"""Characters of a label's value that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +88,23 @@ def read_digest(text: str | None) -> Digest | None:
 
 
 def parse_manifest(body: bytes, source: str) -> Index | Manifest:
-    """Tell by its shape which of the two a body is; raise RegistryProtocolError naming `source` if it is neither."""
+    """Tell by its shape which of the two a body is; raise RegistryProtocolError naming `source` if it is neither.
+
+    NotAnImageError is raised for the manifest of something else.
+    """
     decoded = parse_json(body, source)
     if isinstance(decoded, dict) and isinstance(decoded.get("manifests"), list):
         return Index(tuple(_entry(entry, source) for entry in decoded["manifests"] if not _is_attachment(entry)))
     if isinstance(decoded, dict) and isinstance(decoded.get("config"), dict):
+        if not is_image_config(_text(decoded["config"].get("mediaType")), kind := _text(decoded.get("artifactType"))):
+            what = kind or _text(decoded["config"].get("mediaType"))
+            raise NotAnImageError(f"{source} is no container image: it is {excerpt(what)}")
         return Manifest(_digest(decoded["config"], source))
     raise RegistryProtocolError(f"{source} answered with a manifest of a kind that is no image (schema 1 is not supported)")
 
 
 def choose(index: Index, architecture: str, source: str) -> Entry:
-    """The entry to look at on a Linux machine of `architecture`; raise RegistryProtocolError if the index has no image.
+    """The entry to look at on a Linux machine of `architecture`; raise NotAnImageError if the index has no image.
 
     What is asked of an image (ports, labels, healthcheck) is the same on every platform as good as always, so another
     platform's entry is better than none. `unknown/unknown` are build attestations, never images.
@@ -106,16 +118,19 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
     linux = [entry for entry in images if entry.platform and entry.platform.os == "linux"]
     for entry in linux or images:
         return entry
-    raise RegistryProtocolError(f"{source} has an index without any image in it")
+    raise NotAnImageError(f"{source} is no container image: it is an index without any image in it")
 
 
 def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
-    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent."""
+    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent.
+
+    Of its labels only Tagboat's own are taken.
+    """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
         raise RegistryProtocolError(f"{source} answered with an image configuration that is no JSON object")
     config = _mapping(decoded.get("config"))
-    labels = {str(key): value for key, value in _mapping(config.get("Labels")).items() if isinstance(value, str)}
+    labels = {str(key): str(value) for key, value in _mapping(config.get("Labels")).items() if _is_own_label(key, value)}
     return ImageInfo(
         digest=digest,
         tcp_ports=_tcp_ports(_mapping(config.get("ExposedPorts"))),
@@ -126,9 +141,16 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
     )
 
 
+def _is_own_label(name: object, value: object) -> bool:
+    own = isinstance(name, str) and name.startswith(_OWN_LABELS)
+    return own and isinstance(value, str) and len(value) <= _MAX_LABEL
+
+
 def _is_attachment(value: object) -> bool:
-    """Whether a line of an index is no image: an attestation as buildx makes it, or some artifact of OCI 1.1."""
+    """Whether a line of an index is no image: a layer, an attestation as buildx makes it, or some artifact of OCI 1.1."""
     entry = _mapping(value)
+    if (kind := _text(entry.get("mediaType"))) and kind not in _MANIFEST_TYPES:
+        return True
     artifact = bool(entry.get("artifactType")) and not entry.get("platform")
     return artifact or _REFERENCE_TYPE in _mapping(entry.get("annotations"))
 
@@ -151,6 +173,10 @@ def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
 
 def _mapping(value: object) -> Mapping[object, object]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:

@@ -285,7 +285,7 @@ class Poller:
         # What is no longer watched, since another tag went live, may change as it likes.
         digests = {tag: found.digests[tag] for tag in situation.watched(tuple(found.digests))}
         news = find_news(found.listed, digests, situation.known, situation.live)
-        admission = Admission(tx, self._deployer, {}, self._clock())
+        admission = Admission(tx, self._deployer, self._clock())
         tags = _carry_out(admission, situation, news, digests, found.looked)
         tx.put_poll_state(PollState(project_id=asked.id, first_done=True, last_at=admission.now))
         tx.put_registry_backoff(RegistryBackoff(host=situation.project.image.host))

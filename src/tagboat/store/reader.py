@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, not_, select
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -46,6 +46,15 @@ class SqlReader(KeptReader):
         """The project that deploys `image`."""
         return self._first_project(select(tables.projects).where(tables.projects.c.image == image))
 
+    def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
+        """The projects that deploy those of the images that any deploys."""
+        found = self._projects_of(select(tables.projects).where(tables.projects.c.image.in_(images)))
+        return {project.image: project for project in found}
+
+    def names_taken(self, names: Collection[str]) -> set[str]:
+        """Those of the names that projects have."""
+        return set(self._connection.scalars(select(tables.projects.c.name).where(tables.projects.c.name.in_(names))))
+
     def project_by_name(self, name: str) -> Project | None:
         """The project of that name."""
         return self._first_project(select(tables.projects).where(tables.projects.c.name == name))
@@ -54,6 +63,10 @@ class SqlReader(KeptReader):
         """Projects in order of name, from the first name beyond `after`."""
         table = tables.projects
         return self._projects_of(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+
+    def count_projects(self) -> int:
+        """How many projects there are."""
+        return self._connection.scalar(select(func.count()).select_from(tables.projects)) or 0
 
     def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
         """Those of the projects that there are, by their ids."""
@@ -258,6 +271,11 @@ class SqlReader(KeptReader):
     def delivery(self, delivery_id: str) -> Delivery:
         """The delivery of that id."""
         return self._one(Delivery, tables.deliveries, delivery_id, "delivery")
+
+    def has_more_deliveries(self, than: int) -> bool:
+        """Whether more than so many deliveries are kept."""
+        query = select(tables.deliveries.c.id).order_by(tables.deliveries.c.id.desc()).offset(than).limit(1)
+        return self._connection.scalar(query) is not None
 
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
         """Deliveries without what was sent, newest first, from the first older than the id `before`."""

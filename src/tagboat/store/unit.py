@@ -98,6 +98,15 @@ class UnitOfWork(SqlReader, KeptWriter):
                 self._projects[image] = project
         return project
 
+    def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
+        """The projects that deploy those of the images that any deploys."""
+        known = {image: self._projects[image] for image in images if image in self._projects}
+        if rest := [image for image in images if image not in known]:
+            found = super().projects_by_image(rest)
+            self._projects.update(found)
+            known |= found
+        return known
+
     def stages(self, project_id: str) -> list[Stage]:
         """The stages of a project in the order in which they are tried."""
         if project_id not in self._stages:
@@ -234,8 +243,11 @@ class UnitOfWork(SqlReader, KeptWriter):
     # Writes sent at once.
 
     def put_setting(self, name: str, value: object) -> None:
-        """Set a setting to a JSON value."""
-        self._upsert(tables.settings, {"name": name, "value": value})
+        """Set a setting to a JSON value; None unsets it."""
+        if value is None:
+            self._connection.execute(delete(tables.settings).where(tables.settings.c.name == name))
+        else:
+            self._upsert(tables.settings, {"name": name, "value": value})
 
     def add_project(self, project: Project) -> None:
         """Add a project."""

@@ -1,7 +1,8 @@
 """How many calls a webhook takes: so many from each address and so many in all, by token buckets; how fast it turns away."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from tagboat.core.rate import Bucket, Rate
 
 MAX_ADDRESSES = 10_000
 """Addresses that are remembered; the one silent longest is forgotten first."""
@@ -10,28 +11,20 @@ MAX_WAIT_S = 1.0
 """Nobody waits longer in a line, however many stand in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`burst` calls at once, and `per_s` a second in the long run."""
-
-    per_s: float
-    burst: int
-
-
 class Limiter:
     """Counts calls against a rate for each address and one for all together."""
 
     def __init__(self, each: Rate, together: Rate) -> None:
         self._each = each
         self._together = together
-        self._all = _Bucket(together.burst)
-        self._by_address: OrderedDict[str, _Bucket] = OrderedDict()
+        self._all = Bucket(together.burst)
+        self._by_address: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, address: str, now: float) -> float:
         """Count one call at `now` (seconds of a steady clock). 0 if it is within the rates, else seconds until one will be."""
         bucket = self._by_address.get(address)
         if bucket is None:
-            bucket = self._by_address[address] = _Bucket(self._each.burst, now)
+            bucket = self._by_address[address] = Bucket(self._each.burst, now)
             if len(self._by_address) > MAX_ADDRESSES:
                 self._by_address.popitem(last=False)
         else:
@@ -59,18 +52,3 @@ class Line:
         turn = min(max(self._free_at, now), now + MAX_WAIT_S)
         self._free_at = turn + self._each_s
         return turn - now
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """What is left of a burst, as of `at`."""
-
-    tokens: float
-    at: float = 0.0
-
-    def wait(self, rate: Rate, now: float) -> float:
-        """Fill up, and say how long until there is a whole token."""
-        if now > self.at:
-            self.tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_s)
-            self.at = now
-        return 0.0 if self.tokens >= 1 else (1 - self.tokens) / rate.per_s

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 from tagboat.core.delivery import Account, Delivery
@@ -17,6 +17,7 @@ from tagboat.core.hook import Hook
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
+from tagboat.core.rate import Rate
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
@@ -33,7 +34,7 @@ from tagboat.webhook.body import (
     read_body,
     unpack,
 )
-from tagboat.webhook.flood import Limiter, Line, Rate
+from tagboat.webhook.flood import Limiter, Line
 from tagboat.webhook.formats import gitea, recognise
 from tagboat.webhook.formats.call import Call, News, Skipped
 from tagboat.webhook.placing import UnclearHostError, named_host, placed
@@ -44,6 +45,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNREADABLE = "unknown"
 _CALLS = "tagboat_webhook_calls_total"
 _JSON = "application/json"
+
+LARGE = 64 * 1024
+"""Bytes of a body beyond which other calls would wait for it to be read."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
@@ -130,7 +137,7 @@ class WebhookHandler:
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
             await self._turn_away(address, scope, receive, send)
-        elif wait_s := self._right.take(address, time.monotonic()):
+        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(access.hook_id):
             await _refuse_flood(send, wait_s)
         else:
             try:
@@ -153,7 +160,7 @@ class WebhookHandler:
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         registry = _registry_asked(scope)
-        hook_id = access.hook.id if access.hook else None
+        hook_id = access.hook_id
         signature = access.signature
         header = signature.header if signature else ""
         began = time.perf_counter()
@@ -185,14 +192,14 @@ class WebhookHandler:
         sender = _UNREADABLE
         kept = incoming.kept
         try:
-            call = Call(incoming.headers, decode_body(incoming.headers, incoming.body))
+            call = Call(incoming.headers, await _aside(incoming.body, decode_body, incoming.headers, incoming.body))
             shape = recognise(call)
             sender = shape.NAME
             if (name := incoming.registry) is not None:
                 host = await self._store.read(lambda reader: named_host(reader, name))
                 call = replace(call, registry_host=host)
                 shape = recognise(call)
-            news = await self._placed(shape.read(call), incoming.hook, sender)
+            news = await self._placed(await _aside(incoming.body, shape.read, call), incoming.hook, sender)
         except InvalidValueError as error:
             needs_you = isinstance(error, UnclearHostError)
             return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you)
@@ -244,6 +251,13 @@ def _unreadable(error: Exception) -> tuple[HTTPStatus, str]:
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes"
     known = isinstance(error, InvalidValueError)
     return HTTPStatus.BAD_REQUEST if known else HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
+
+
+async def _aside(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do `work` on a call's body: in another thread where it is large, for a megabyte of events takes a while to read."""
+    if len(body) <= LARGE:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 async def _refuse_unavailable(send: Send, detail: str) -> None:

@@ -117,7 +117,7 @@ def usual_answers() -> dict[str, Any]:
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
         "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
         "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "tags": [POLLED], "error": None},
-        "GET /api/settings/webhook": {"url": SECRET_URL},
+        "GET /api/settings/webhook": {"url": SECRET_URL, "allows": "Whoever has this URL can do much."},
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,
         "GET /api/deliveries": page(DELIVERY),

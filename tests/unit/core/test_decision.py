@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.catalog import Project, RegistryKind, Stage
-from tagboat.core.decision import AutoCreate, Considered, decide, normal_tag, refuses, shadowed
+from tagboat.core.decision import Considered, decide, normal_tag, shadowed
 from tagboat.core.image import ImageName
-from tagboat.core.image_glob import ImageGlob
 from tagboat.core.push import Outcome
 from tagboat.core.tags import parse_tag_pattern
 
@@ -80,28 +79,6 @@ def test_a_decision_agrees_with_its_own_account(patterns: list[str], tag: str) -
     else:
         assert matches == [False] * (len(matches) - 1) + [True]
         assert decision.stage == stages[len(matches) - 1]
-
-
-def test_an_unknown_image_is_refused_where_auto_creation_is_off() -> None:
-    reason = refuses(AutoCreate(enabled=False, images=(ImageGlob("**"),)), IMAGE)
-    assert reason == "no project has the image git.example.com/acme/app, and the setting auto_create is off"
-
-
-@pytest.mark.parametrize(
-    ("globs", "allowed"),
-    [
-        (["**"], True),
-        (["git.example.com/**"], True),
-        (["docker.io/**", "git.example.com/acme/*"], True),
-        (["git.example.com/*"], False),
-        (["docker.io/**"], False),
-        ([], False),
-    ],
-)
-def test_an_unknown_image_needs_one_glob_that_allows_it(globs: list[str], allowed: bool) -> None:
-    reason = refuses(AutoCreate(enabled=True, images=tuple(map(ImageGlob, globs))), IMAGE)
-    assert (reason is None) is allowed
-    assert reason is None or "auto_create_images" in reason
 
 
 @pytest.mark.parametrize(("kind", "stored"), [(RegistryKind.GITEA, "v1-rc"), (RegistryKind.OCI, "V1-RC"), (None, "V1-RC")])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import MAX_NAME_LENGTH, ImageName, parse_image_name
-from tagboat.core.image_glob import parse_image_glob
+from tagboat.core.image_glob import ImageGlob, parse_image_glob
 
 APP = parse_image_name("git.example.com:3000/acme/app")
 
@@ -75,7 +75,14 @@ def test_a_dot_matches_nothing_but_a_dot() -> None:
     assert not parse_image_glob("git.example.com/**").matches(ImageName("gitxexample.com", "acme/app"))
 
 
-@pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "é", "a(b", "a|b", "a\\*", "{a,b}", "$", "a" * (MAX_NAME_LENGTH + 1)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a b", "a\n", "é", "a(b", "a|b", "a\\*", "{a,b}", "$", "a" * (MAX_NAME_LENGTH + 1)),
+        *("[", "]", "[a", "a]", "[a-z]*", "git.example.com/[", "[::1/app", "[z]/app", "git.example.com/[::1]"),
+        *("/app", "app/", "git.example.com//app", "https://git.example.com/app"),
+    ],
+)
 def test_what_is_no_glob(text: str) -> None:
     with pytest.raises(InvalidValueError, match="is not an image glob"):
         parse_image_glob(text)
@@ -95,7 +102,7 @@ def naive(glob: str, text: str) -> bool:
 @given(glob=st.text("ab./*?", min_size=1, max_size=8), path=st.from_regex(r"[ab]{1,3}(/[ab]{1,3}){0,2}", fullmatch=True))
 def test_as_the_naive_matcher_says(glob: str, path: str) -> None:
     image = ImageName("a.b", path)
-    assert parse_image_glob(glob).matches(image) is naive(glob, str(image))
+    assert ImageGlob(glob).matches(image) is naive(glob, str(image))
 
 
 def test_no_glob_hangs() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tagboat.core.image import ImageInfo
-from tagboat.core.inspection import port_of
+from tagboat.core.inspection import healthcheck_of, port_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,8 @@ from tagboat.core.inspection import port_of
 )
 def test_a_label_wins_if_it_is_a_port(label: str, port: int) -> None:
     assert port_of(ImageInfo(labels={"tagboat.port": label}, tcp_ports=(9443, 8080))) == port
+
+
+def test_a_label_as_long_as_a_book_is_no_healthcheck() -> None:
+    assert healthcheck_of(ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1023})) == "/" + "x" * 1023
+    assert healthcheck_of(ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1024}, has_healthcheck=True)) == "image"

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -12,11 +13,16 @@ from tagboat.core.naming import (
     earlier_instance_host,
     earlier_stage_host,
     instance_host,
+    name_choices,
     network_name,
     parse_name,
     stage_host,
-    unique_name,
 )
+
+
+def unique_name(wanted: str, whole: str, taken: Callable[[str], bool]) -> str:
+    return next(name for name in name_choices(wanted, whole) if not taken(name))
+
 
 PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) <= 200)
 
@@ -45,14 +51,28 @@ def test_an_error_repeats_little_of_a_long_text() -> None:
     [((), "app"), (("app",), "app-2"), (("app", "app-2", "app-3"), "app-4"), (("app-2",), "app")],
 )
 def test_a_name_that_is_taken_gets_the_first_free_number(taken: tuple[str, ...], name: str) -> None:
-    assert unique_name("app", taken.__contains__) == name
+    assert unique_name("app", "git.example.com/acme/app", taken.__contains__) == name
 
 
 def test_a_long_name_is_cut_and_its_number_still_fits() -> None:
-    base = unique_name("a" * 100, lambda _: False)
+    base = unique_name("a" * 100, "x", lambda _: False)
     assert base == "a" * MAX_LENGTH
-    taken = {base} | {f"{'a' * (MAX_LENGTH - 2)}-{number}" for number in range(2, 10)}
-    assert unique_name("a" * 100, taken.__contains__) == "a" * (MAX_LENGTH - 3) + "-10"
+    assert unique_name("a" * 100, "x", {base}.__contains__) == "a" * (MAX_LENGTH - 2) + "-2"
+
+
+def test_of_many_of_one_name_a_free_one_is_found_with_few_questions() -> None:
+    names: set[str] = set()
+    for number in range(300):
+        asked: list[str] = []
+
+        def taken(name: str, asked: list[str] = asked) -> bool:
+            asked.append(name)
+            return name in names
+
+        name = unique_name("app", f"git.example.com/team{number}/app", taken)
+        names.add(parse_name(name))
+        assert len(asked) <= 11
+    assert len(names) == 300
 
 
 @given(wanted=PATH_PARTS, others=st.integers(0, 12))
@@ -60,7 +80,7 @@ def test_whatever_an_image_is_called_its_projects_get_good_names_of_their_own(wa
     part = parse_image_name(f"git.example.com/{wanted}").last_part
     names: set[str] = set()
     for _ in range(others + 1):
-        name = unique_name(part, names.__contains__)
+        name = unique_name(part, part, names.__contains__)
         assert parse_name(name) == name
         names.add(name)
     assert len(names) == others + 1

@@ -141,13 +141,50 @@ async def test_of_several_the_one_of_the_same_tag_is_replaced(world: World) -> N
 # Resolve.
 
 
-async def test_a_digest_that_the_push_named_is_not_looked_up(world: World) -> None:
+async def test_the_digest_that_the_push_named_is_looked_up_all_the_same(world: World) -> None:
     digest = world.publish("v1")
 
     ended = await world.carry_out(await world.queue("v1", digest=digest))
 
-    assert ended.status is DeployStatus.SUCCEEDED
-    assert world.tags.asked == []
+    assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v1 is live")
+    assert world.tags.asked == ["v1"]
+
+
+@pytest.mark.parametrize("named", ["another tag's", "one of before", "one of nothing"])
+async def test_a_digest_that_is_not_the_tags_is_named_and_not_deployed(world: World, named: str) -> None:
+    other = world.publish("pr-666")
+    before = world.publish("v1")
+    right = world.publish("v1", MemoryImage(log=("a new build",)))
+    wrong = {"another tag's": other, "one of before": before}.get(named, Digest("sha256:" + "0" * 64))
+
+    ended = await world.carry_out(await world.queue("v1", digest=wrong))
+
+    (live,) = await world.instances(InstanceState.LIVE)
+    assert (ended.status, ended.digest, live.digest) == (DeployStatus.SUCCEEDED, right, right)
+    assert f"the push named {wrong}, which is not what the tag points to now, and is not deployed" in str(ended.reason)
+    assert ended.step(StepName.RESOLVE).detail.startswith(f"v1 is {right}; ")
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1"))
+    assert known is not None
+    assert known.digest == right
+
+
+async def test_a_late_push_of_what_the_tag_was_leaves_what_is_live(world: World) -> None:
+    before = world.publish("latest")
+    world.publish("latest", MemoryImage(log=("a new build",)))
+    first = await world.carry_out(await world.queue("latest"))
+
+    late = await world.carry_out(await world.queue("latest", digest=before))
+
+    assert (late.status, late.digest) == (DeployStatus.SUCCEEDED, first.digest)
+    assert str(late.reason).startswith(f"already live; the push named {before}")
+
+
+async def test_a_digest_does_not_stand_for_a_tag_that_the_registry_does_not_have(world: World) -> None:
+    digest = world.publish("pr-666")
+    deploy = await world.queue("v9.9.9", digest=digest)
+    ended = await world.carry_out(deploy)
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "the registry git.example.com has no tag v9.9.9")
+    assert world.clock.slept == []
 
 
 async def test_what_a_tag_resolved_to_is_known_from_then_on(world: World) -> None:

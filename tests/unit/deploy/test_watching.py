@@ -116,6 +116,15 @@ async def test_one_whose_tag_does_not_exist_does_not(led: World) -> None:
     assert ended.step(StepName.WATCH).detail == TO_THE_END
 
 
+async def test_one_whose_call_names_the_digest_of_another_tag_does_not(led: World) -> None:
+    await led.ship("v1")
+    led.publish("v2")
+    other = led.publish("pr-666")
+    led.tags.digests["latest"] = led.tags.digests["v2"]
+    ended = await while_watched(led, "v2", lambda: push(led, "latest", other))
+    assert ended.step(StepName.WATCH).detail == TO_THE_END
+
+
 async def test_one_whose_image_cannot_be_pulled_does_not(led: World) -> None:
     await led.ship("v1")
     led.publish("v2")

@@ -1,9 +1,10 @@
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
 
-from tagboat.core.errors import RegistryProtocolError
+from tagboat.core.errors import NotAnImageError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.registry.manifests import (
     ACCEPT,
@@ -107,9 +108,58 @@ def test_choose_on_another_machine() -> None:
     assert choose(index, "riscv64", "r/x").digest == A
 
 
+@pytest.mark.parametrize(
+    ("config", "artifact"),
+    [
+        ("application/vnd.cncf.helm.config.v1+json", None),
+        ("application/vnd.buildkit.cacheconfig.v0", None),
+        ("application/vnd.oci.empty.v1+json", "application/spdx+json"),
+        ("application/vnd.wasm.config.v0+json", None),
+        ("application/vnd.oci.image.config.v1+json", "application/vnd.example.sbom"),
+    ],
+)
+def test_the_manifest_of_something_else_is_told_from_an_images(config: str, artifact: str | None) -> None:
+    manifest = {"config": {"mediaType": config, "digest": A}} | ({"artifactType": artifact} if artifact else {})
+    with pytest.raises(NotAnImageError, match=f"r/x is no container image: it is '{re.escape(artifact or config)}'"):
+        parse_manifest(json.dumps(manifest).encode(), "r/x")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"mediaType": "application/vnd.oci.image.config.v1+json"},
+        {"mediaType": "application/vnd.docker.container.image.v1+json"},
+        {"mediaType": ""},
+        {"mediaType": 5},
+        {},
+    ],
+)
+def test_a_manifest_is_an_images_unless_it_says_otherwise(config: dict[str, object]) -> None:
+    assert parse_manifest(json.dumps({"config": {"digest": A} | config}).encode(), "r/x") == Manifest(A)
+
+
+def test_layers_in_an_index_are_no_entries_of_it() -> None:
+    listed = [
+        {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": A},
+        {"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": B},
+        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": C},
+    ]
+    assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index((Entry(C, None),))
+
+
+def test_of_labels_only_our_own_are_taken_and_none_is_endless() -> None:
+    labels = {
+        "tagboat.port": "80",
+        "tagboat.healthcheck": "/" + "x" * 4_000_000,
+        "org.opencontainers.image.title": "x",
+        "a": 5,
+    }
+    assert info({"Labels": labels}).labels == {"tagboat.port": "80"}
+
+
 @pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
 def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
-    with pytest.raises(RegistryProtocolError, match="r/x has an index without any image"):
+    with pytest.raises(RegistryProtocolError, match="r/x is no container image: it is an index without any image"):
         choose(Index(entries), "amd64", "r/x")
 
 

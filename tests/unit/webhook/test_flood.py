@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagboat.core.rate import Rate
 from tagboat.webhook import flood
-from tagboat.webhook.flood import Limiter, Line, Rate
+from tagboat.webhook.flood import Limiter, Line
 
 GENEROUS = Rate(per_s=1000, burst=100_000)
 

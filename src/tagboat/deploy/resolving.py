@@ -1,0 +1,31 @@
+"""Which digest a deploy brings: the one that it was ordered to bring, else the one that its tag points to now."""
+
+from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, StepName
+from tagboat.core.image import Digest
+from tagboat.core.ports import TagSource
+from tagboat.deploy.scene import Scene
+
+_ALSO = "; "
+
+
+async def wanted_digest(tags: TagSource, scene: Scene) -> Digest:
+    """The digest to deploy; raises RegistryError where the registry is to tell, and cannot.
+
+    A push may name one as well, but whoever can make calls must not choose what runs: only the registry says what a tag is.
+    """
+    deploy = scene.deploy
+    if deploy.trigger in EXACT_TRIGGERS and deploy.digest is not None:
+        return deploy.digest
+    return await tags.resolve(scene.repository, deploy.tag, scene.registry)
+
+
+def found(tag: str, digest: Digest, named: Digest | None) -> str:
+    """What the step `resolve` says of a tag that is `digest`, where the push has `named` one."""
+    if named in {None, digest}:
+        return f"{tag} is {digest}"
+    return f"{tag} is {digest}{_ALSO}the push named {named}, which is not what the tag points to now, and is not deployed"
+
+
+def unheeded(deploy: Deploy) -> str:
+    """What is to be said at the end of a push that named another digest than the one deployed; empty where it named none."""
+    return deploy.step(StepName.RESOLVE).detail.partition(_ALSO)[2]

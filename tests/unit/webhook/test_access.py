@@ -1,0 +1,82 @@
+"""Which secrets open what, where several servers share a database: how often it is read for them."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.ports import Reader
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import ensure_webhook_secret, regenerate_webhook_secret
+from tagboat.webhook.access import AccessCheck
+
+pytestmark = pytest.mark.anyio
+T = TypeVar("T")
+
+
+class Shared:
+    """A store that others write to as well; `reads` counts, `out` is whether it is out of reach."""
+
+    exclusive = False
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self.reads = 0
+        self.out = False
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        self.reads += 1
+        if self.out:
+            raise StoreUnavailableError("it is out of reach")
+        return await self._store.read(work)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    store = open_store(None, tmp_path)
+    yield store
+    store.close()
+
+
+async def test_a_crowd_of_wrong_secrets_shares_few_reads(store: SqlStore) -> None:
+    secret = await ensure_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # all of a store that it needs
+    assert await access.find(secret) is not None
+    shared.reads = 0
+    found = await asyncio.gather(*(access.find(f"wrong {number}") for number in range(1000)))
+    assert (found, shared.reads) == ([None] * 1000, 1)
+
+
+async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(store: SqlStore) -> None:
+    old = await ensure_webhook_secret(store)
+    access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
+    assert await access.find(old) is not None
+    new = await regenerate_webhook_secret(store)
+    assert await access.find(old) is None
+    assert await access.find(new) is not None
+
+
+async def test_a_read_that_was_under_way_says_nothing_of_a_later_call(store: SqlStore) -> None:
+    old = await ensure_webhook_secret(store)
+    access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
+    first = asyncio.create_task(access.find(old))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await regenerate_webhook_secret(store)
+    assert await access.find(old) is None
+    await first
+
+
+async def test_a_database_out_of_reach_is_told_to_each_and_asked_again(store: SqlStore) -> None:
+    secret = await ensure_webhook_secret(store)
+    shared = Shared(store)
+    access = AccessCheck(shared)  # type: ignore[arg-type]  # as above
+    shared.out = True
+    found = await asyncio.gather(access.find(secret), access.find("wrong"), return_exceptions=True)
+    assert [type(error) for error in found] == [StoreUnavailableError] * 2
+    shared.out = False
+    assert await access.find(secret) is not None
