@@ -175,7 +175,7 @@ class WebhookHandler:
                 answer = None
         else:
             # A sender signs what it packs or what it has packed; neither lets anybody else change what is read here.
-            if signature is None or is_signed(signature, headers, sent, body, payload_of(headers, body)):
+            if signature is None or is_signed(signature, headers, *{sent, body, payload_of(headers, body)}):
                 kept = account(headers, body, hook_id, header, registry=registry)
                 answer = await self._take(_Incoming(headers, body, access.hook, registry, kept))
             else:

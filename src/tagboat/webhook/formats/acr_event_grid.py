@@ -28,7 +28,7 @@ def read(call: Call) -> News:
         code = text_at(call.body, "data", "validationCode")
         return News((), "the handshake of a new Event Grid subscription", answer={"validationResponse": code})
     if kind != _PUSHED:
-        return News((), f"the event {shown(kind)} is no {_PUSHED}")
+        return News((), f"the event is {shown(kind)}, not {_PUSHED}")
     data = data_of(call)
     if not isinstance(data, dict):
         raise InvalidValueError("data must be an object, and is missing or something else")

@@ -112,7 +112,7 @@ def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
 
 
 def tag_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
-    """The tag at `path` in a JSON object, empty where there is none; raise InvalidValueError where it is no text."""
+    """Return the tag at `path` in a JSON object, empty where there is none; raise InvalidValueError where it is no text."""
     return "" if at(body, *path) in (None, "") else text_at(body, *path)
 
 
@@ -139,7 +139,7 @@ def bytes_in_base64(text: str, place: str) -> bytes:
 
 
 def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
-    """The value of a JSON text, None where it is none."""
+    """Return the value of a JSON text, None where it is none."""
     try:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
@@ -148,7 +148,7 @@ def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
 
 def shown(value: object) -> str:
     """A value for a sentence: a text in quotes, cut short; of anything else only what it is, since it may be nested deeply."""
-    return excerpt(value) if isinstance(value, str) else "nothing" if value is None else "no text"
+    return excerpt(value) if isinstance(value, str) else "missing" if value is None else "no text"
 
 
 def without_scheme(url: str) -> str:
@@ -168,7 +168,7 @@ def host_of(url: str) -> str:
 
 
 def repository_at(host: str, path: str) -> ImageName:
-    """The repository `path` on `host`; raise InvalidValueError where the two together would be read as something else.
+    """The repository `path` on `host`; raise InvalidImageRefError where the two together would be read as something else.
 
     `git/app` is Docker Hub's to everybody, so that an image on a host called `git` has no name that could be pulled.
     """
@@ -179,7 +179,10 @@ def repository_at(host: str, path: str) -> ImageName:
 
 
 def name_on(text: str, registry_host: str) -> ImageName:
-    """The repository `text`: on `registry_host`, if that is not empty, where `text` names no host; else on Docker Hub."""
+    """Return the repository `text`: on `registry_host`, if that is not empty, where `text` names no host; else on Docker Hub.
+
+    Raises InvalidImageRefError where it is no name.
+    """
     name = parse_image_name(text)
     if not registry_host or name.host != DOCKER_HUB or is_docker_hub(text.partition("/")[0].lower()):
         return name

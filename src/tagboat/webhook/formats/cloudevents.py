@@ -42,9 +42,12 @@ def _image(call: Call) -> Announced | str:
         return "it names no tag"
     if not isinstance(repository, str):
         raise InvalidValueError("data.repository (or data.repositoryName) must be a text, and is missing or something else")
+    first, slash, rest = repository.partition("/")
+    if slash and (first == host or (not host and ("." in first or ":" in first))):
+        host, repository = first, rest
     return Announced(
         host=host,
-        path=repository.removeprefix(f"{host}/") if host else repository,
+        path=repository,
         tag=tag,
         digest=at(data, "digest") or at(data, "imageDigest"),
         media_types=(at(data, "mediaType"), at(data, "artifactType")),

@@ -36,7 +36,7 @@ def registry_host(account: str, region: str) -> str:
 def _image(body: dict[str, Any]) -> Announced | Skipped | str:
     kind, detail = body["detail-type"], body.get("detail")
     if kind != "ECR Image Action":
-        return f"the event {shown(kind)} is no 'ECR Image Action'"
+        return f"the event is {shown(kind)}, not 'ECR Image Action'"
     action, result = at(detail, "action-type"), at(detail, "result")
     if action != "PUSH":
         return f"the action is {shown(action)}, not 'PUSH'"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, bytes_in_base64, json_of, shown, tag_at, text_at
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, bytes_in_base64, json_of, shown, tag_at, text_at
 from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "gcr"
@@ -13,7 +13,9 @@ _OTHER_TOPIC = "the Pub/Sub message is not the registry's; is the subscription o
 
 def recognises(call: Call) -> bool:
     """Whether it is Pub/Sub's envelope, or one of the registry's two actions outside of it."""
-    return at(call.body, "message", "data") is not None or call.body.get("action") in _ACTIONS
+    message = call.body.get("message")
+    envelope = isinstance(message, dict) and ("subscription" in call.body or message.get("data") is not None)
+    return envelope or call.body.get("action") in _ACTIONS
 
 
 def read(call: Call) -> News:
@@ -24,7 +26,7 @@ def read(call: Call) -> News:
 
 def _message(body: dict[str, Any]) -> dict[str, Any] | None:
     """The registry's message; None where it is somebody else's, which Pub/Sub would repeat for days if it were refused."""
-    if at(body, "message", "data") is None:
+    if not isinstance(body.get("message"), dict):
         return body
     decoded = json_of(bytes_in_base64(tag_at(body, "message", "data"), "message.data"))
     return decoded if isinstance(decoded, dict) and "action" in decoded else None

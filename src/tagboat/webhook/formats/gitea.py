@@ -8,10 +8,12 @@ from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "gitea"
 MARK = "X-Gitea-Event"
-_EVERY_BODY_HAS_ONE = frozenset({"action", "package", "repository", "sender", "ref"})
+_OF_PACKAGES = frozenset({"action", "package"})
+_OF_ALL = frozenset({"action", "ref", "repository", "sender"})
+"""Fields of which every body of the type Gitea has one."""
 _CHAT = (
-    "it is a chat message, for the hook in Gitea is of a type such as Slack or Discord: "
-    "delete it there, and add one of the type Gitea (Forgejo) with this URL"
+    "it is a chat message: the hook in Gitea is of a type such as Slack or Discord. "
+    "Delete it there, and add one of the type Gitea (or Forgejo) with this URL"
 )
 _TEST = (
     "Gitea's Test delivery sends one too: it shows that this URL can be reached, and nothing of packages. "
@@ -28,7 +30,7 @@ def recognises(call: Call) -> bool:
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a field of a container package is missing."""
     event = call.headers.get("x-gitea-event") or call.headers.get("x-forgejo-event")
-    if _EVERY_BODY_HAS_ONE.isdisjoint(call.body):
+    if (_OF_PACKAGES if event == "package" else _OF_ALL).isdisjoint(call.body):
         return News((), _CHAT, needs_you=True)
     if event != "package":
         test = f". {_TEST}" if event == "push" else ""

@@ -22,7 +22,7 @@ def read(call: Call) -> News:
     cloud = is_cloud_event(call)
     kind = event_type(call) if cloud else call.body.get("type")
     if kind not in _PUSHES:
-        return News((), f"the Harbor event {shown(kind)} is no push of an artifact")
+        return News((), f"the Harbor event is {shown(kind)}, not the push of an artifact")
     data, place = (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
     resources = list_at(data, place, "resources")
     full_name = at(data, "repository", "repo_full_name")

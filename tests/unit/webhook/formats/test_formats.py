@@ -147,14 +147,15 @@ def test_gitea_names_the_field_that_is_missing(body: object, path: str) -> None:
         {"message": "Package created: web", "parse_mode": "HTML"},
         {"@type": "MessageCard", "title": "Package created: web", "sections": []},
         {"msgtype": "markdown", "markdown": {"content": "x"}},
+        {"repository": {"url": "https://git.example.org/shop/web"}},
     ],
 )
-def test_gitea_chat_messages_name_the_type_that_is_right(body: object) -> None:
-    for event in ("package", "push", "issues"):
+def test_gitea_chat_messages_name_the_type_that_is_right(body: dict[str, object]) -> None:
+    for event in ("package",) if "repository" in body else ("package", "push", "issues"):
         news = read(body, GITEA | {"x-gitea-event": event})
         assert news.needs_you
-        assert "a chat message" in str(news.reason)
-        assert "type Gitea" in str(news.reason)
+        assert "type such as Slack" in str(news.reason)
+        assert "of the type Gitea" in str(news.reason)
 
 
 def test_giteas_test_delivery_says_that_it_proves_nothing_of_packages() -> None:

@@ -40,6 +40,13 @@ def in_base64(data: object) -> Payload:
     return Payload(payload.path, payload.headers, {**payload.body, "data_base64": data}, payload.meta)
 
 
+def repository_with_host(name: str) -> Payload:
+    """A CloudEvent whose repository has the host in it, which stands nowhere else."""
+    payload = changed("cloudevents/structured", "source", to="/ci/7")
+    data = {"repository": name, "tag": "v2.0.1", "digest": A}
+    return Payload(payload.path, payload.headers, {**payload.body, "data": data}, payload.meta)
+
+
 def images(payload: Payload) -> list[str]:
     return [str(image) for image in hear(payload.headers, payload.body).images]
 
@@ -194,6 +201,7 @@ def test_what_a_sender_tells_of_and_nobody_can_use_is_skipped_with_a_reason(payl
         wrapped(base64.b64encode(b"[" * 5000).decode()),
         wrapped(base64.b64encode(b'{"hello": 1}').decode()),
         wrapped(""),
+        changed("gcr/insert", "message", "data"),
         changed("ecr-sns/push", "Message", to="[]"),
         changed("ecr-sns/push", "Message"),
         changed("ecr-sns/push", "Message", to='{"image": "shop/web"}'),
@@ -265,6 +273,7 @@ def test_a_subscription_of_anywhere_but_amazon_is_not_to_be_opened() -> None:
             changed("ecr-cloudevents/push", "data", "registryId"),
             [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"],
         ),
+        (repository_with_host("a.example.org/shop/web"), [f"a.example.org/shop/web:v2.0.1@{A}"]),
         (in_base64("eyJyZWdpc3RyeSI6ImEuYiIsInJlcG9zaXRvcnkiOiJjIiwidGFnIjoidjEifQ=="), ["a.b/c:v1"]),
         (changed("ecr/push", "detail", "result"), [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"]),
     ],
