@@ -1,17 +1,18 @@
 """Which webhook URL a secret opens, and what its calls must be signed with."""
 
-import asyncio
 import hmac
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tagboat.core.hook import Hook, Signature, hash_secret
 from tagboat.core.ports import Reader, Store, Topic
+from tagboat.core.rate import Bucket, Rate
 from tagboat.webhook.secret import read_secret
 
-WRONG_EVERY_S = 0.01
-"""Seconds for which secrets that are hardly right are gathered, to be looked up by one read."""
+UNKNOWN = Rate(per_s=5, burst=50)
+"""Secrets never heard of for which a database is read that others change as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,9 @@ class _Known:
 class AccessCheck:
     """Compares secrets with those in force.
 
-    Where nobody else can change them they are remembered. Else each is compared with what a read says that began after it was
-    offered, so that one that was made anew elsewhere is dead at once. By what was read last the likely right ones are told,
-    which are read for at once; of the others any number share one read in `WRONG_EVERY_S`, so that strangers do not keep the
-    database busy.
+    Where nobody else can change them they are remembered. Else each is compared with what is read then and there, so that one
+    made anew elsewhere is dead at once. Only of a crowd of those that were wrong a moment ago most are not read for: strangers
+    do not keep the database busy, and what was made elsewhere in the last fifth of a second can wait.
     """
 
     def __init__(self, store: Store) -> None:
@@ -48,27 +48,23 @@ class AccessCheck:
         self._listening = False
         self._known: _Known | None = None
         self._changes = 0
-        self._sharing: dict[float, asyncio.Task[_Known]] = {}
+        self._unknown = Bucket(UNKNOWN.burst)
 
     async def find(self, offered: str) -> Access | None:
         """What `offered` opens, None for nothing; the time taken says nothing of how much of it is right."""
-        if not self._store.exclusive:
-            pause_s = WRONG_EVERY_S if self._known is not None and _opened(self._known, offered) is None else 0.0
-            self._known = known = await self._shared_read(pause_s)
-        else:
-            known = self._known or await self._load()
+        known = self._known
+        if known is None or not self._store.exclusive:
+            if known is not None and _opened(known, offered) is None and not self._may_read():
+                return None
+            known = await self._load()
         return _opened(known, offered)
 
-    async def _shared_read(self, pause_s: float) -> _Known:
-        """What a read says that begins in `pause_s` seconds, for all who ask before that."""
-        if pause_s not in self._sharing:
-            self._sharing[pause_s] = asyncio.create_task(self._read_later(pause_s))
-        return await asyncio.shield(self._sharing[pause_s])
-
-    async def _read_later(self, pause_s: float) -> _Known:
-        await asyncio.sleep(pause_s)
-        del self._sharing[pause_s]  # who asks from now on may know of a later change
-        return await self._store.read(_read)
+    def _may_read(self) -> bool:
+        """Whether it is to be read for one more secret that was wrong a moment ago; counted where it is."""
+        if self._unknown.wait(UNKNOWN, time.monotonic()):
+            return False
+        self._unknown.tokens -= 1
+        return True
 
     async def _load(self) -> _Known:
         if not self._listening:
@@ -76,7 +72,7 @@ class AccessCheck:
             self._listening = True
         changes = self._changes
         known = await self._store.read(_read)
-        if changes == self._changes:  # else what was read may be the old one
+        if changes == self._changes:  # else what was read may be what it was before
             self._known = known
         return known
 

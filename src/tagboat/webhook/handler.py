@@ -59,8 +59,11 @@ WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
 MOST_SKIPPED = 100
 """Events of a call that are listed as skipped: what is answered and kept must not outgrow what was sent."""
-TURNED_AWAY_PER_S = 4_000
-"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest."""
+TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
+"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest.
+
+The second where the database is shared: a right call waits for it again and again, each time for its turn as well.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class WebhookHandler:
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
-        self._line = Line(TURNED_AWAY_PER_S)
+        self._line = Line(TURNED_AWAY_PER_S if store.exclusive else TURNED_AWAY_SHARED_PER_S)
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
