@@ -41,6 +41,22 @@ def test_ready_line_and_stop(server: Server) -> None:
     assert server.terminate() == 0
 
 
+def test_the_digest_of_a_call_is_a_hint(server: Server, image: str) -> None:
+    right, other = publish(image, "v1", body="right"), publish(image, "pr-666", body="somebody else's")
+
+    def call(tag: str) -> Any:  # noqa: ANN401 - JSON
+        _, receipt = server.call("POST", server.webhook_path(), {"image": f"{image}:{tag}", "digest": other})
+        return server.ended(receipt["pushes"][0]["deploy"])
+
+    deploy = call("v1")
+    assert (deploy["status"], deploy["digest"]) == ("succeeded", right)
+    assert f"the push named {other}, which is not what the tag points to now" in deploy["reason"]
+    missing = call("v9.9.9")
+    assert (missing["status"], "v9.9.9" in missing["reason"]) == ("failed", True)
+    (instance,) = server.live()
+    assert fetch(instance["url"]) == "right"
+
+
 def test_an_unknown_image_becomes_a_project_that_runs(server: Server, image: str, engine_url: str) -> None:
     digest = publish(image, "v1", body="hello v1", labels={"tagboat.healthcheck": "/health"})
     push = server.push(f"{image}:v1")

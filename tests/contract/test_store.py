@@ -344,6 +344,23 @@ async def test_times_keep_their_microseconds_before_and_after_1970(store: SqlSto
     assert [project.created_at for project in await store.read(lambda reader: reader.projects())] == [early, late]
 
 
+async def test_projects_are_counted_and_found_by_many_images_and_names(store: SqlStore) -> None:
+    app, other = a_project("app"), a_project("other", image=ImageName("git.example.com", "acme/other"))
+    await add(store, app, other)
+    unknown = ImageName("git.example.com", "acme/unknown")
+    for read in (store.read, store.write):
+        assert await read(lambda tx: tx.count_projects()) == 2
+        assert await read(lambda tx: tx.projects_by_image([app.image, unknown])) == {app.image: app}
+        assert await read(lambda tx: tx.projects_by_image([])) == {}
+        assert await read(lambda tx: tx.names_taken(["app", "app-2", "other"])) == {"app", "other"}
+
+
+async def test_a_setting_of_none_is_unset(store: SqlStore) -> None:
+    await store.write(lambda tx: tx.put_setting("name", "before"))
+    await store.write(lambda tx: tx.put_setting("name", None))
+    assert await store.read(lambda reader: reader.setting("name")) is None
+
+
 @pytest.mark.parametrize("value", [True, False, 0, 1.5, "", "text", ["a", "b"], {"a": [1, None]}])
 async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> None:
     await store.write(lambda tx: tx.put_setting("name", "before"))
@@ -1106,6 +1123,16 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
     assert await store.read(lambda reader: reader.deliveries()) == listed[:2:-1]
     with pytest.raises(NotFoundError):
         await store.read(lambda reader: reader.delivery(kept[0].id))
+
+
+async def test_it_is_known_whether_there_are_more_deliveries_than_so_many(store: SqlStore) -> None:
+    def work(tx: Tx) -> None:
+        for _ in range(3):
+            tx.add_delivery(Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW))
+
+    await store.write(work)
+    assert await store.read(lambda reader: reader.has_more_deliveries(2))
+    assert not await store.read(lambda reader: reader.has_more_deliveries(3))
 
 
 async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) -> None:

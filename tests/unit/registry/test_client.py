@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError
+from tagboat.core.errors import NotAnImageError, RegistryDeniedError, RegistryNotFoundError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.manifests import ACCEPT, OCI_INDEX
@@ -176,6 +176,27 @@ async def test_inspect_finds_the_platform_in_nested_indexes(client: RegistryClie
         outer = fake.add_manifest("acme/app", "v1", {"manifests": [{"digest": inner, "mediaType": OCI_INDEX}]}, OCI_INDEX)
         info = await client.inspect(ImageRef(app(fake), "v1"), None)
         assert (info.digest, info.tcp_ports) == (outer, (80, 9000))
+
+
+@pytest.mark.anyio
+async def test_inspect_tells_what_is_no_image_by_its_manifest_alone(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        config = {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": "sha256:" + "1" * 64}
+        fake.add_manifest("acme/app", "1.2.0", {"schemaVersion": 2, "config": config, "layers": []})
+        layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:" + "2" * 64}
+        fake.add_manifest("acme/app", "cache", {"schemaVersion": 2, "manifests": [layer]}, OCI_INDEX)
+        for tag in ("1.2.0", "cache"):
+            with pytest.raises(NotAnImageError, match=f"acme/app:{tag} is no container image"):
+                await client.inspect(ImageRef(app(fake), tag), None)
+        assert len(fake.asked) == 2
+
+
+@pytest.mark.anyio
+async def test_inspect_reads_no_endless_configuration(client: RegistryClient) -> None:
+    async with fake_registry() as fake:
+        fake.add_image("acme/app", "v1", {"config": {"Labels": {"tagboat.healthcheck": "/" + "x" * 600_000}}})
+        with pytest.raises(RegistryProtocolError):
+            await client.inspect(ImageRef(app(fake), "v1"), None)
 
 
 @pytest.mark.anyio
