@@ -5,6 +5,7 @@ import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -125,6 +126,24 @@ def test_the_registrys_own_notification_deploys(server: Server) -> None:
         server.until(lambda: len(server.live()) == 1, "the notified image to be live")
         (instance,) = server.live()
         assert fetch(instance["url"]) == "noticed"
+
+
+def test_a_projects_own_url_is_not_blocked_by_what_others_push(server: Server) -> None:
+    """A Distribution registry repeats what is refused for ever, and tells of nothing else before it is taken."""
+    made = server.call("POST", "/api/projects", {"name": "own", "image": "127.0.0.1:1/acme/own", "port": 8080})[1]
+    server.call("POST", f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})
+    url = urlsplit(server.call("POST", f"/api/projects/{made['id']}/webhooks", {"name": "registry"})[1]["url"])
+    with docker_registry(endpoints=[Endpoint(server.url + url.path)]) as notifying:
+        image = f"{notifying.host}/acme/own"
+        assert server.call("PATCH", f"/api/projects/{made['id']}", {"image": image})[0] == 200
+        push_image(notifying.host, "acme/other", "v1", body="other")
+        push_image(notifying.host, "acme/own", "v1", body="own")
+        server.until(lambda: len(server.live()) == 1, "its own image to be live")
+        assert fetch(server.live()[0]["url"]) == "own"
+        calls = server.items("/api/deliveries?limit=200")
+        assert {call["status"] for call in calls} == {202}
+        skipped = {one["image"] for call in calls for one in call["skipped"]}
+        assert f"{notifying.host}/acme/other" in skipped
 
 
 def test_polling_finds_what_is_new_and_only_that(server: Server, image: str) -> None:

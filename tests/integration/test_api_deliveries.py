@@ -28,6 +28,8 @@ UNMATCHED = PUSH | {
     "deploy": None,
 }
 
+SKIPPED = {"image": "git.example.com/acme/other", "reason": "it names no tag"}
+
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
@@ -62,6 +64,8 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
             "outcome": "queued",
             "reason": "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*",
             "pushes": [PUSH],
+            "skipped": [],
+            "needs_you": False,
         }
     ]
 
@@ -83,9 +87,9 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
         ),
         (
             202,
-            {"delivery": "x", "pushes": [UNMATCHED], "reason": "left out: events[0]"},
+            {"delivery": "x", "pushes": [UNMATCHED], "reason": "set ROOT_URL", "skipped": [SKIPPED]},
             "unmatched",
-            "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; left out: events[0]",
+            "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; 1 skipped; set ROOT_URL",
         ),
         (202, {"delivery": "x", "pushes": [], "reason": "a ping"}, "nothing to push", "a ping"),
         (200, {"validationResponse": "code"}, "nothing to push", ""),
@@ -114,6 +118,21 @@ async def test_a_real_call_is_in_the_log(api: Api) -> None:
     assert (shown["id"], shown["pushes"]) == (good["delivery"], good["pushes"])
     assert (shown["outcome"], bad["outcome"], bad["status"]) == ("queued", "failed", 400)
     assert "UPPER" in bad["reason"]
+
+
+async def test_what_was_skipped_and_what_needs_a_person_is_in_the_log(api: Api) -> None:
+    url = (await api.caller.get("/api/settings/webhook")).json["url"].removeprefix("https://tagboat.example.com")
+    target = {"repository": "acme/app", "tag": "v1"}
+    events = [{"action": "push", "target": target, "request": {"host": host}} for host in ("registry", "r.example.com")]
+    good = (await api.anonymous.post(url, {"events": events})).json
+    refused = await api.anonymous.call("POST", url, {"name": "a", "reference": "v1"}, {"ce-type": "zotregistry.image.updated"})
+    assert refused.status == 400
+
+    bad, shown = await listed(api)
+
+    assert (shown["id"], shown["skipped"], shown["needs_you"]) == (good["delivery"], good["skipped"], True)
+    assert [skipped["image"] for skipped in shown["skipped"]] == ["registry/acme/app"]
+    assert (bad["skipped"], bad["needs_you"]) == ([], True)
 
 
 async def test_one_is_shown_with_all_that_is_kept_of_it(api: Api) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 
 from tagboat.core.catalog import Project, Registry, RegistryKind
+from tagboat.core.hook import Hook as OwnHook
+from tagboat.core.hook import hash_secret
+from tagboat.core.ids import new_id
 from tagboat.core.image import parse_image_name
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
@@ -27,6 +32,7 @@ from tests.support.payloads import Payload, payloads
 pytestmark = pytest.mark.anyio
 
 FIXTURES = payloads(Path(__file__).parents[1] / "unit/webhook/formats/fixtures")
+GITEA = {"x-gitea-event": "package", "x-github-event": "package"}
 NEXUS = {"x-nexus-webhook-id": "rm:repository:component"}
 COMPONENT = {"action": "CREATED", "component": {"format": "docker", "name": "shop/web", "version": "v2.0.1"}}
 ZOT = {"ce-type": "zotregistry.image.updated", "ce-specversion": "1.0", "ce-source": "zot", "ce-id": "1"}
@@ -39,12 +45,24 @@ class Hook:
     """The webhook over a store of its own."""
 
     store: SqlStore
+    handler: WebhookHandler
     caller: Caller
     secret: str
     database: Path
 
-    async def send(self, body: object, headers: Mapping[str, str] | None = None) -> Answer:
-        return await self.caller.call("POST", f"/{self.secret}", body, headers)
+    async def send(
+        self, body: object, headers: Mapping[str, str] | None = None, *, query: str = "", secret: str = ""
+    ) -> Answer:
+        return await self.caller.call("POST", f"/{secret or self.secret}{query}", body, headers)
+
+    async def own_url(self, project_id: str) -> str:
+        """Make a URL of that project's own; its secret."""
+        secret = str(uuid.uuid4())
+        own = OwnHook(
+            id=new_id(), project_id=project_id, name="own", secret_hash=hash_secret(secret), created_at=datetime.now(UTC)
+        )
+        await self.store.write(lambda tx: tx.add_hook(own))
+        return secret
 
     async def configure(self, *registries: Registry) -> None:
         def add(tx: Any) -> None:  # noqa: ANN401 - a transaction
@@ -63,7 +81,7 @@ async def opened(folder: Path) -> Hook:
     store = open_store(None, folder)
     secret = await ensure_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
-    return Hook(store, Caller(handler.router()), secret, folder / "tagboat.db")
+    return Hook(store, handler, Caller(handler.router()), secret, folder / "tagboat.db")
 
 
 @pytest.fixture
@@ -140,6 +158,70 @@ async def test_the_host_is_that_of_the_one_registry_that_can_be_meant(hook: Hook
     ]
 
 
+async def test_the_url_says_which_registry_is_meant(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), replace(registry("two.example.org"), name="the other"))
+    answer = await hook.send(COMPONENT, NEXUS, query="?registry=the+other")
+    assert images(answer) == ["two.example.org/shop/web:v2.0.1"]
+    assert images(await hook.send({"image": "web", "tag": "v1"}, query="?registry=one.example.org")) == [
+        "one.example.org/web:v1"
+    ]
+    assert images(await hook.send({"events": [PUSHED]}, query="?registry=the%20other")) == ["shop.example.org/shop/web:v2"]
+    behind = {"events": [{**PUSHED, "request": {"host": "registry"}}]}
+    assert images(await hook.send(behind, query="?registry=the%20other&x=y")) == ["two.example.org/shop/web:v2"]
+    unknown = await hook.send(COMPONENT, NEXUS, query="?registry=two")
+    assert unknown.status == 400
+    assert "no such registry; there are: one.example.org, the other" in unknown.json["detail"]
+    sender, _, result = hook.deliveries()[-1]
+    assert (sender, result["needs_you"]) == ("nexus", True)
+    wrong = await hook.caller.call("POST", f"/{hook.secret}x?registry=two", COMPONENT, NEXUS)
+    assert (wrong.status, b"example.org" in wrong.body) == (404, False)
+
+
+async def test_a_call_taken_in_again_is_of_the_same_registry(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    answer = await hook.send(COMPONENT, NEXUS, query="?registry=two.example.org")
+    again = json.loads(await hook.handler.redeliver(answer.json["delivery"]))
+    assert again["pushes"][0]["image"] == "two.example.org/shop/web"
+
+
+async def test_a_call_whose_registry_is_unclear_needs_a_person(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    answer = await hook.send(COMPONENT, NEXUS)
+    assert "tagboat webhook url --registry NAME" in answer.json["detail"]
+    ((_, status, result),) = hook.deliveries()
+    assert (status, result["needs_you"]) == (400, True)
+
+
+async def test_of_several_events_those_with_a_clear_host_count(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    event = {"specversion": "1.0", "type": "container.push", "source": "ci"}
+    events = [event | {"data": {"repository": "shop/web", "tag": "v1"} | where} for where in ({}, {"registry": "a.b"})]
+    answer = await hook.send(events)
+    assert images(answer) == ["a.b/shop/web:v1"]
+    assert ([one["image"] for one in answer.json["skipped"]], answer.json["needs_you"]) == (["shop/web"], True)
+
+
+async def test_the_hosts_of_a_call_are_sought_in_no_time(hook: Hook) -> None:
+    await hook.configure(*(registry(f"r{number}.example.org") for number in range(20)))
+    await hook.store.write(lambda tx: tx.add_project(project("r7.example.org/shop/web")))
+    event = {"specversion": "1.0", "type": "container.push", "source": "ci"}
+    events = [event | {"data": {"repository": "shop/web", "tag": f"v{number}"}} for number in range(7_000)]
+    began = time.perf_counter()
+    answer = await hook.send(events)
+    assert time.perf_counter() - began < 2
+    assert images(answer) == [f"r7.example.org/shop/web:v{number}" for number in range(100)]
+    assert len(answer.json["skipped"]) == 101
+
+
+async def test_at_a_projects_own_url_the_registry_is_its_images(hook: Hook) -> None:
+    await hook.configure(registry("one.example.org"), registry("two.example.org"))
+    await hook.store.write(lambda tx: tx.add_project(project("three.example.org/shop/web")))
+    own = await hook.own_url("p")
+    assert images(await hook.send(COMPONENT, NEXUS, secret=own)) == ["three.example.org/shop/web:v2.0.1"]
+    answer = await hook.send({**COMPONENT, "component": {"format": "docker", "name": "x", "version": "1"}}, NEXUS, secret=own)
+    assert (answer.status, [skipped["image"] for skipped in answer.json["skipped"]]) == (202, ["x"])
+
+
 async def test_of_several_registries_the_one_with_the_project_is_meant(hook: Hook) -> None:
     await hook.configure(registry("one.example.org"), registry("two.example.org"))
     answer = await hook.send(COMPONENT, NEXUS)
@@ -160,11 +242,14 @@ async def test_without_a_registry_that_can_be_meant_it_says_so(hook: Hook, regis
     assert [(sender, status) for sender, status, _ in hook.deliveries()] == [("nexus", 400)]
 
 
-async def test_a_name_that_is_none_is_refused_whatever_the_registry(hook: Hook) -> None:
+async def test_a_name_that_is_none_is_skipped_whatever_the_registry(hook: Hook) -> None:
     await hook.configure(registry("images.example.org"))
     for name in ("Shop", "shop:v1", "../shop", "x" * 300):
         answer = await hook.send({**COMPONENT, "component": {"format": "docker", "name": name, "version": "v1"}}, NEXUS)
-        assert answer.status == 400, name
+        assert (answer.status, answer.json["pushes"]) == (202, []), name
+        (skipped,) = answer.json["skipped"]
+        assert skipped["image"].startswith(name[:255])
+        assert skipped["reason"] == answer.json["reason"]
 
 
 # Event Grid.
@@ -193,8 +278,12 @@ async def test_an_array_of_events_is_one_delivery(hook: Hook) -> None:
     deleted = {"eventType": "Microsoft.ContainerRegistry.ImageDeleted", "data": {}}
     assert images(await hook.send([deleted, unusable, event, other])) == ["shop.example.org/shop/web:v2"]
     answer = await hook.send([deleted, unusable])
-    assert (answer.status, "item 1: data: 'shop' cannot be a registry's host" in answer.json["detail"]) == (400, True)
-    assert [status for _, status, _ in hook.deliveries()] == [202, 400]
+    assert (answer.status, answer.json["pushes"]) == (202, [])
+    assert answer.json["skipped"][0]["image"] == "shop/shop/web"
+    assert "'shop' cannot be a registry's host" in answer.json["reason"]
+    nobodys = await hook.send([deleted, {**event, "data": {**PUSHED, "target": {"tag": "v2"}}}])
+    assert (nobodys.status, "item 1: data: target.repository must be a text" in nobodys.json["detail"]) == (400, True)
+    assert [status for _, status, _ in hook.deliveries()] == [202, 202, 400]
 
 
 # Forms.
@@ -239,19 +328,97 @@ async def test_a_call_sent_as_a_form(hook: Hook, headers: dict[str, str], body: 
 BAD = {"action": "push", "target": {"repository": "shop/web", "tag": "no tag"}, "request": {"host": "shop.example.org"}}
 
 
-@pytest.mark.parametrize(("bad", "more"), [([BAD], ""), ([BAD, BAD], " (and 1 more)")])
-async def test_what_cannot_be_used_is_named_beside_what_can(hook: Hook, bad: list[object], more: str) -> None:
+@pytest.mark.parametrize("bad", [[BAD], [BAD, BAD]])
+async def test_what_cannot_be_used_is_skipped_beside_what_can(hook: Hook, bad: list[object]) -> None:
     answer = await hook.send({"events": [*bad, PUSHED]})
     assert answer.status == 202
     assert [push["tag"] for push in answer.json["pushes"]] == ["v2"]
-    assert answer.json["reason"].startswith("left out, for it cannot be used: events[0]: 'no tag' ")
-    assert answer.json["reason"].endswith(more)
-    assert "reason" not in (await hook.send({"events": [PUSHED]})).json
+    assert [skipped["image"] for skipped in answer.json["skipped"]] == ["shop.example.org/shop/web"] * len(bad)
+    assert "'no tag' is not a tag" in answer.json["skipped"][0]["reason"]
+    assert "reason" not in answer.json
+    assert "skipped" not in (await hook.send({"events": [PUSHED]})).json
 
 
-async def test_of_an_array_of_events_what_cannot_be_used_is_named_too(hook: Hook) -> None:
+async def test_a_call_of_nothing_but_what_is_skipped_is_answered_and_kept_in_few_words(hook: Hook) -> None:
+    bad = {"action": "push", "target": {"repository": "UPPER", "tag": "v"}, "request": {"host": "a.b"}}
+    events = [bad] * 9_000
+    began = time.perf_counter()
+    answer = await hook.send({"events": events})
+    assert time.perf_counter() - began < 2
+    assert len(answer.body) < 30_000
+    *listed, last = answer.json["skipped"]
+    assert (len(listed), last) == (100, {"image": None, "reason": "8900 more events are skipped"})
+    ((_, _, kept),) = hook.deliveries()
+    assert kept == answer.json
+
+
+async def test_of_an_array_of_events_what_cannot_be_used_is_skipped_too(hook: Hook) -> None:
     kind = "Microsoft.ContainerRegistry.ImagePushed"
     answer = await hook.send([{"eventType": kind, "data": BAD}, {"eventType": kind, "data": PUSHED}])
     assert answer.status == 202
     assert [push["tag"] for push in answer.json["pushes"]] == ["v2"]
-    assert answer.json["reason"].startswith("left out, for it cannot be used: item 0: ")
+    assert [skipped["image"] for skipped in answer.json["skipped"]] == ["shop.example.org/shop/web"]
+
+
+async def test_at_a_projects_own_url_other_images_are_skipped_and_its_own_counts(hook: Hook) -> None:
+    await hook.store.write(lambda tx: tx.add_project(project("shop.example.org/shop/web")))
+    own = await hook.own_url("p")
+    other = {**PUSHED, "target": {"repository": "shop/other", "tag": "v2"}}
+    answer = await hook.send({"events": [other, PUSHED]}, secret=own)
+    assert images(answer) == ["shop.example.org/shop/web:v2"]
+    assert [skipped["image"] for skipped in answer.json["skipped"]] == ["shop.example.org/shop/other"]
+    alone = await hook.send({"events": [other]}, secret=own)
+    assert (alone.status, alone.json["pushes"]) == (202, [])
+    assert "takes news of shop.example.org/shop/web only" in alone.json["reason"]
+    assert alone.json["reason"] == alone.json["skipped"][0]["reason"]
+
+
+# Gitea's ROOT_URL.
+
+
+def package(url: str) -> dict[str, object]:
+    about = {"type": "container", "owner": {"login": "shop"}, "name": "web", "version": "v2", "html_url": url}
+    return {"action": "created", "package": about, "sender": {}}
+
+
+async def test_a_gitea_that_calls_itself_something_else_is_told_of_its_root_url(hook: Hook) -> None:
+    await hook.configure(registry("git.example.org", RegistryKind.GITEA))
+    answer = await hook.send(package("http://localhost:3000/shop"), GITEA)
+    assert answer.status == 202
+    assert "a Gitea that calls itself localhost:3000, and the registry git.example.org" in answer.json["reason"]
+    assert "set ROOT_URL in its app.ini to https://git.example.org/" in answer.json["reason"]
+    assert answer.json["needs_you"]
+    right = await hook.send(package("https://git.example.org/shop"), GITEA)
+    assert (images(right), "reason" in right.json) == (["git.example.org/shop/web:v2"], False)
+    unusable = await hook.send(package("http://gitea/shop"), GITEA)
+    assert (unusable.json["pushes"], unusable.json["skipped"][0]["image"]) == ([], "gitea/shop/web")
+    assert "ROOT_URL" in unusable.json["reason"]
+
+
+async def test_a_second_gitea_with_a_project_of_its_own_is_left_alone(hook: Hook) -> None:
+    await hook.configure(registry("git.example.org", RegistryKind.GITEA))
+    await hook.store.write(lambda tx: tx.add_project(project("other.example.org/shop/web")))
+    assert "reason" not in (await hook.send(package("https://other.example.org/shop"), GITEA)).json
+
+
+async def test_without_a_gitea_configured_any_name_is_taken(hook: Hook) -> None:
+    assert "reason" not in (await hook.send(package("http://localhost:3000/shop"), GITEA)).json
+
+
+async def test_at_a_projects_own_url_the_same_path_elsewhere_is_a_hint_too(hook: Hook) -> None:
+    await hook.store.write(lambda tx: tx.add_project(project("git.example.org/shop/web")))
+    answer = await hook.send(package("http://localhost:3000/shop"), GITEA, secret=await hook.own_url("p"))
+    assert (answer.status, answer.json["pushes"], answer.json["needs_you"]) == (202, [], True)
+    assert "set ROOT_URL in its app.ini to https://git.example.org/" in answer.json["reason"]
+
+
+# Amazon SNS.
+
+
+async def test_the_handshake_of_sns_is_left_to_a_person_and_its_url_kept(hook: Hook) -> None:
+    payload = next(payload for payload in FIXTURES if payload.path.stem == "subscription")
+    answer = await hook.send(payload.body, payload.headers)
+    assert (answer.status, answer.json["pushes"], answer.json["needs_you"]) == (202, [], True)
+    kept = await hook.store.read(lambda reader: reader.delivery(answer.json["delivery"]))
+    assert payload.body["SubscribeURL"] in kept.body
+    assert payload.body["SubscribeURL"] in kept.result

@@ -1,6 +1,7 @@
 """The webhook as the application it is, over the real store: what it lets in, and what it says to everything else."""
 
 import asyncio
+import gzip
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
@@ -32,6 +33,7 @@ class Hook:
     """The handler, its secret, and the database it writes to."""
 
     store: SqlStore
+    handler: WebhookHandler
     caller: Caller
     secret: str
     database: Path
@@ -52,7 +54,7 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     store = open_store(None, tmp_path)
     secret = await ensure_webhook_secret(store)
     handler = WebhookHandler(store, DeployQueue(lambda: datetime.now(UTC)), NoInspector())
-    yield Hook(store, Caller(handler.router()), secret, tmp_path / "tagboat.db")
+    yield Hook(store, handler, Caller(handler.router()), secret, tmp_path / "tagboat.db")
     store.close()
 
 
@@ -179,6 +181,34 @@ async def test_one_byte_more_is_too_large_whether_announced_or_streamed(hook: Ho
     assert await stream(hook, [b"never read"], {"content-length": str(MAX_BYTES + 1)}) == (413, 0)
     assert await stream(hook, [b"x" * MAX_BYTES, b"x", b"never read"], {}) == (413, 2)
     assert [status for status, _, _ in hook.deliveries()] == [413, 413, 413]
+
+
+async def test_a_body_in_gzip_is_understood_and_kept_unpacked(hook: Hook) -> None:
+    answer = await hook.send(gzip.compress(json.dumps(PUSH).encode()), {"content-encoding": "gzip"})
+    assert (answer.status, answer.json["pushes"][0]["tag"]) == (202, "v1")
+    kept = await hook.store.read(lambda reader: reader.delivery(answer.json["delivery"]))
+    assert json.loads(kept.body) == PUSH
+    again = json.loads(await hook.handler.redeliver(kept.id))
+    assert again["pushes"][0]["outcome"] == "merged"
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "status", "word"),
+    [
+        (gzip.compress(padded(MAX_BYTES + 1)), "gzip", 413, "1048576 bytes"),
+        (gzip.compress(b"0" * (100 << 20)), "x-gzip", 413, "1048576 bytes"),
+        (b"{}", "gzip", 400, "not gzip"),
+        (b"{}", "br", 415, "'br'"),
+        (b"{}", "gzip, br", 415, "'gzip, br'"),
+    ],
+)
+async def test_a_body_that_cannot_be_unpacked_is_refused_in_words(
+    hook: Hook, body: bytes, coding: str, status: int, word: str
+) -> None:
+    answer = await hook.send(body, {"content-encoding": coding})
+    assert (answer.status, word in answer.json["detail"]) == (status, True)
+    assert answer.headers.get("accept-encoding") == ("gzip" if status == 415 else None)
+    assert [status for status, _, _ in hook.deliveries()] == [status]
 
 
 async def test_a_caller_who_hangs_up_leaves_nothing(hook: Hook) -> None:

@@ -1,6 +1,7 @@
 """Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real store."""
 
 import asyncio
+import gzip
 import hmac
 import json
 import time
@@ -90,6 +91,20 @@ async def test_a_signature_that_is_asked_for_is_needed(gate: Gate) -> None:
     assert len(await gate.deliveries()) == 2  # what nobody signed is not kept
     await gate.store.write(lambda tx: tx.put_webhook_signature(None))
     assert (await gate.send()).status == 202
+
+
+async def test_what_is_signed_is_what_was_sent_or_what_is_packed_in_it(gate: Gate) -> None:
+    await gate.store.write(lambda tx: tx.put_webhook_signature(Signature(kind=SignatureKind.HMAC_SHA256, secret=SHARED)))
+    packed = gzip.compress(json.dumps(PUSH).encode())
+    of_the_packed = hmac.new(SHARED.encode(), packed, "sha256").hexdigest()
+    for offered in (signed(PUSH), of_the_packed):
+        headers = {"content-encoding": "gzip", "x-hub-signature-256": f"sha256={offered}"}
+        assert (await gate.send(packed, headers)).status == 202
+    nothing = await nothing_there()
+    for body, coding in ((packed, "gzip"), (b"no gzip", "gzip"), (packed, "br"), (gzip.compress(b"0" * 2**21), "gzip")):
+        headers = {"content-encoding": coding, "x-hub-signature-256": f"sha256={signed(OTHER)}"}
+        assert await gate.send(body, headers) == nothing
+    assert len(await gate.deliveries()) == 2
 
 
 async def test_a_projects_own_url_takes_its_own_image_only(gate: Gate) -> None:

@@ -165,17 +165,17 @@ def _host_given(sender: str, host: str, segments: set[str]) -> bool:
         return host == "ghcr.io"
     if sender == "aliyun":
         return host.removeprefix("registry.").removesuffix(".aliyuncs.com") in words
-    if sender in {"ecr", "ecr-cloudevents"}:
+    if sender in {"ecr", "ecr-cloudevents", "ecr-sns"}:
         account, _, rest = host.partition(".dkr.ecr.")
         return account in words and rest.removesuffix(".cn").removesuffix(".amazonaws.com") in words
-    return sender in {"nexus", "zot"} and host == "default.example.org"
+    return host == "default.example.org" and sender not in {"native", "keel", "dockerhub", "gitea"}
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
-    """Every text in a JSON value, an object's keys and what is hidden in base64 among them."""
+    """Every text in a JSON value, an object's keys and what is hidden in base64 or in a text among them."""
     if isinstance(value, str):
         yield value
-        if (hidden := _hidden(value)) is not None:
+        if (hidden := _hidden(value) or _json_in(value)) is not None:
             yield from _texts(hidden)
     elif isinstance(value, dict):
         for key, inner in value.items():
@@ -184,6 +184,15 @@ def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
+
+
+def _json_in(text: str) -> Any:  # noqa: ANN401 - JSON
+    """The JSON object that `text` is, None where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _hidden(text: str) -> Any:  # noqa: ANN401 - JSON

@@ -9,7 +9,8 @@ from typing import Any
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import ImageRef, parse_digest
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, News, repository_at
+from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.judge import on_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def hear(headers: Mapping[str, str], body: object, default_host: str = "default.
     call = Call(headers, body)
     form = recognise(call)
     news = form.read(call)
-    found = [ImageRef(repository_at(default_host, image.path), image.tag, image.digest) for image in news.hostless]
+    found = [on_host(image, default_host) for image in news.hostless]
     return Heard(form.NAME, news, (*news.images, *found))
 
 

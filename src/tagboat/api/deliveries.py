@@ -4,14 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
 from pydantic import TypeAdapter, ValidationError
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.delivery_schemas import Delivery, DeliveryShown, HookNamed, PushResult, Receipt
+from tagboat.api.delivery_schemas import Delivery, DeliveryShown, HookNamed, PushResult, Receipt, Skipped
 from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import DeliveryId
@@ -21,10 +21,13 @@ from tagboat.core.ports import Reader
 
 router = APIRouter(prefix="/api/deliveries", tags=["deliveries"])
 _pushes = TypeAdapter(list[PushResult])
+_skipped = TypeAdapter(list[Skipped])
 _redelivered: Responses = {
     202: {"model": Receipt, "description": "What came of it this time."},
     **problems(404, 409, 422),
 }
+
+Entry = TypeVar("Entry", PushResult, Skipped)
 
 
 @router.get("", responses=problems(422))
@@ -72,7 +75,7 @@ def _hook_of(reader: Reader, delivery: kept.DeliverySummary) -> dict[str, str]:
 def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[str, Any]:
     result = _decoded(delivery.result)
     answer: Mapping[str, object] = result if isinstance(result, dict) else {}
-    pushes = _pushes_of(answer)
+    pushes = _listed(_pushes, answer, "pushes")
     return {
         "id": delivery.id,
         "sender": delivery.sender,
@@ -83,6 +86,8 @@ def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[st
         "outcome": _outcome(delivery.status, pushes),
         "reason": _reason(answer, pushes),
         "pushes": pushes,
+        "skipped": _listed(_skipped, answer, "skipped"),
+        "needs_you": answer.get("needs_you") is True,
     }
 
 
@@ -93,10 +98,10 @@ def _decoded(result: str) -> object:
         return None
 
 
-def _pushes_of(answer: Mapping[str, object]) -> list[PushResult]:
-    """The pushes of an answer; an answer without any, or of another shape, has none."""
+def _listed(adapter: TypeAdapter[list[Entry]], answer: Mapping[str, object], key: str) -> list[Entry]:
+    """The entries of an answer under `key`; an answer without any, or of another shape, has none."""
     try:
-        return _pushes.validate_python(answer.get("pushes", []))
+        return adapter.validate_python(answer.get(key, []))
     except ValidationError:
         return []
 
@@ -111,11 +116,13 @@ def _outcome(status: int, pushes: list[PushResult]) -> str:
 
 
 def _reason(answer: Mapping[str, object], pushes: list[PushResult]) -> str:
-    """One sentence: the first push's rule, how many others there are, and what was left out; or why there is none."""
+    """One sentence: the first push's rule, how many others there are, what was skipped; or why there is none."""
     if not pushes:
         return str(answer.get("reason") or answer.get("detail") or "")
     first = pushes[0]
     where = f" in {first.project.name} {first.stage.name}" if first.project and first.stage else ""
     more = f" (and {len(pushes) - 1} more)" if len(pushes) > 1 else ""
-    besides = f"; {answer['reason']}" if answer.get("reason") else ""
+    skipped = answer.get("skipped")
+    besides = f"; {len(skipped)} skipped" if isinstance(skipped, list) and skipped else ""
+    besides += f"; {answer['reason']}" if answer.get("reason") else ""
     return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}{besides}"

@@ -32,12 +32,25 @@ class PushResult(Answer):
     deploy: str | None
 
 
+class Skipped(Answer):
+    """What a sender told of and cannot be used. `image` is as the sender writes it, null where it names none."""
+
+    image: str | None
+    reason: str
+
+
 class Receipt(Answer):
-    """What came of a delivery, as its sender is told. `reason` is there where there is nothing to push, or not all."""
+    """What came of a delivery, as its sender is told.
+
+    `reason` is there where there is nothing to push, and where a person has to mend the sender (`needs_you`); `skipped` where
+    something could not be used.
+    """
 
     delivery: str
     pushes: list[PushResult]
     reason: str | None = Field(default_factory=lambda: None)
+    skipped: list[Skipped] = Field(default_factory=list)
+    needs_you: bool = Field(default_factory=lambda: False)
 
 
 class Delivery(Answer):
@@ -45,7 +58,7 @@ class Delivery(Answer):
 
     `status` is the HTTP status it was answered with; `took_ms` how many milliseconds it took to decide; `hook` is null for
     the global URL. `outcome` is a word or two (`queued`, `2 queued, 1 unmatched`, `nothing to push`, `failed`), `reason` the
-    sentence that says why.
+    sentence that says why; `needs_you` is set where it says what a person has to do about the sender.
     """
 
     id: str
@@ -57,6 +70,8 @@ class Delivery(Answer):
     outcome: str
     reason: str
     pushes: list[PushResult]
+    skipped: list[Skipped]
+    needs_you: bool
 
 
 class DeliveryShown(Delivery):

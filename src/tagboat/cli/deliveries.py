@@ -5,7 +5,9 @@ from urllib.parse import quote
 from tagboat.cli import show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 
+_LOOKED_AT = 200
 _COLUMNS = ("id", "received", "sender", "webhook", "status", "outcome")
+_SKIPPED_COLUMNS = ("skipped", "why")
 _PUSH_COLUMNS = ("image", "tag", "outcome", "project", "stage", "deploy", "why")
 
 
@@ -34,6 +36,7 @@ def show_delivery(client: Client, delivery: str, *, as_json: bool) -> int:
     if answer["pushes"]:
         show.line("")
         show.table(_PUSH_COLUMNS, map(_push_row, answer["pushes"]))
+    _show_skipped(answer)
     if answer["headers"]:
         show.line("")
         show.line("\n".join(f"{name}: {value}" for name, value in answer["headers"].items()))
@@ -50,11 +53,27 @@ def redeliver(client: Client, delivery: str, *, as_json: bool) -> int:
     receipt = client.post(f"{_path(delivery)}/redeliver", timeout_s=LONG_TIMEOUT_S)
     if as_json:
         show.as_json(receipt)
-    elif receipt["pushes"]:
+        return 0
+    if receipt["pushes"]:
         show.table(_PUSH_COLUMNS, map(_push_row, receipt["pushes"]))
     else:
         show.line(f"nothing to push: {receipt.get('reason') or 'it names no image'}")
+    _show_skipped(receipt)
     return 0
+
+
+def needing_you(client: Client) -> list[Answer]:
+    """Of each sender at each URL the newest call, where that says what a person has to do about the sender."""
+    newest: dict[tuple[str, str], Answer] = {}
+    for item in client.get("/api/deliveries", limit=_LOOKED_AT)["items"]:
+        newest.setdefault((item["sender"], _webhook(item)), item)
+    return [item for item in newest.values() if item.get("needs_you")]
+
+
+def _show_skipped(answer: Answer) -> None:
+    if skipped := answer.get("skipped"):
+        show.line("")
+        show.table(_SKIPPED_COLUMNS, ((one["image"], one["reason"]) for one in skipped))
 
 
 def _path(delivery: str) -> str:

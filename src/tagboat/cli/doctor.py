@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tagboat.cli import docker_socket, room, show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
+from tagboat.cli.deliveries import needing_you
 from tagboat.cli.place import Place
 from tagboat.cli.status import troubled
 from tagboat.core.errors import EngineError, SettingsError, TagboatError
@@ -157,6 +158,7 @@ def _registries(client: Client) -> Iterator[Finding]:
         yield from _failed_polls(client)
         yield from _no_way_back(client)
         yield from _instances(client)
+        yield from _senders(client)
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
 
@@ -166,6 +168,13 @@ def _instances(client: Client) -> Iterator[Finding]:
     for instance in filter(troubled, client.items("/api/instances", state="live")):
         where = f"{instance['project']['name']} {instance['stage']['name']}"
         yield Finding(f"instance of {where}", ok=False, detail=f"{instance['tag']}: {instance['trouble']}")
+
+
+def _senders(client: Client) -> Iterator[Finding]:
+    """Whoever calls the webhook and is not understood, unless its newest call was."""
+    for call in needing_you(client):
+        detail = f"{call['reason']} ('tagboat deliveries show {call['id']}' shows the call)"
+        yield Finding(f"sender {call['sender']}", ok=False, detail=detail)
 
 
 def _failed_polls(client: Client) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from itertools import chain
 
 from tagboat.cli import room, show
 from tagboat.cli.client import Answer, Client
+from tagboat.cli.deliveries import needing_you
 from tagboat.cli.projects import NONE_YET
 
 _COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last deploy", "way back")
@@ -16,8 +17,10 @@ def status(client: Client, *, as_json: bool) -> int:
     well = health["status"] == "ok"
     stages = _stages(client) if well else []
     disks = room.disks(client) if well else []
+    senders = needing_you(client) if well else []
     if as_json:
-        show.as_json({"health": health, "stages": stages} | ({"disks": disks} if disks else {}))
+        also = {"disks": disks, "senders": senders}
+        show.as_json({"health": health, "stages": stages} | {name: value for name, value in also.items() if value})
         return 0 if well else 1
     checks = ", ".join(f"{name} {state}" for name, state in health["checks"].items())
     show.line(f"Tagboat {health['version']}: {health['status']} ({checks})")
@@ -30,6 +33,8 @@ def status(client: Client, *, as_json: bool) -> int:
                 show.line(f"{row['project']} {row['stage']['name']} {instance['tag']} needs you: {instance['trouble']}")
     elif well:
         show.line(NONE_YET)
+    for call in senders:
+        show.line(f"the webhook's sender {call['sender']} needs you: {call['reason']}")
     return 0 if well else 1
 
 

@@ -1,9 +1,11 @@
 """`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
+from urllib.parse import quote
+
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
 from tagboat.cli.given import confirm, someone_is_there
-from tagboat.cli.names import find_hook, find_hooks, find_project
+from tagboat.cli.names import find_hook, find_hooks, find_project, find_registry
 
 _COLUMNS = ("project", "webhook", "signed", "made")
 _ONCE = "keep it: it is shown this once, and 'tagboat webhook rotate' makes a new one"
@@ -11,9 +13,15 @@ _QUESTION = "The old URL stops working at once, for every sender that has it."
 _OTHERWISE = "the old URL would stop working at once"
 
 
-def webhook_url(client: Client, *, as_json: bool) -> int:
-    """Show the secret URL, and beside it what it allows."""
+def webhook_url(client: Client, registry: str | None, *, as_json: bool) -> int:
+    """Show the secret URL, and beside it what it allows.
+
+    Where a `registry` is given, the URL is for a sender that does not say that its images are there.
+    """
     found = client.get("/api/settings/webhook")
+    if registry is not None:
+        name = quote(find_registry(client, registry)["name"], safe="")
+        found = Answer(found, url=f"{found['url']}?registry={name}")
     if not as_json:
         show.progress(found["allows"])
     return _show(found, as_json=as_json)

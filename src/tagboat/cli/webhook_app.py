@@ -38,6 +38,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 HookName = Annotated[str, typer.Argument(metavar="NAME", help="The webhook's name.", autocompletion=complete.hooks)]
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry", metavar="NAME", help="For a sender that does not say where it is.", autocompletion=complete.registries
+    ),
+]
 OwnProject = Annotated[
     str | None,
     typer.Argument(metavar="PROJECT", help="Of this project's URLs, not the one for all.", autocompletion=complete.projects),
@@ -46,11 +52,15 @@ OwnName = Annotated[str | None, typer.Argument(metavar="NAME", help="The one of 
 
 
 @app.command("url")
-def url(*, json: Json = False) -> None:
-    """Show the URL for all images, for your forge, registry or CI."""
+def url(registry: Registry = None, *, json: Json = False) -> None:
+    """Show the URL for all images, for your forge, registry or CI.
+
+    Zot, Nexus and some others do not say on which host their images are. With several registries, give each its own URL:
+    --registry NAME.
+    """
     from tagboat.cli.webhook import webhook_url as command
 
-    ask(lambda client: command(client, as_json=json))
+    ask(lambda client: command(client, registry, as_json=json))
 
 
 @app.command("regenerate")
@@ -81,7 +91,7 @@ def add(
 ) -> None:
     """Make a URL for one project's image only.
 
-    It is shown this once. Calls of it that name another image are refused.
+    It is shown this once. Of what calls of it name, other images are skipped.
     """
     from tagboat.cli.webhook import webhook_add as command
 

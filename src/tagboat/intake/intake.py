@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 
+import msgspec
 import structlog
 
 from tagboat.core.auto_create import MOST_NEW_PROJECTS, MOST_PUSHES, TOO_MANY_PUSHES, Screened, newcomers
@@ -20,7 +21,7 @@ from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, T
 from tagboat.core.push import Outcome, Push
 from tagboat.intake.admit import Admission, as_stored, kind_at, refusal
 from tagboat.intake.ledger import Ledger
-from tagboat.intake.receipt import Receipt, encode, shortened
+from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 
 INSPECTION_LIMIT_S = 4.0
 """Seconds an unknown image's inspection may take before its project is made without: senders wait for the answer."""
@@ -54,11 +55,11 @@ class _Unknown:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is taken in, and what is kept of it: `shown` is how many of its pushes."""
+    """What is taken in, what its receipt says already, and what is kept of it: `shown` is how many of its pushes."""
 
     pushes: tuple[Push, ...]
     sender: str
-    reason: str | None
+    told: Receipt
     account: Account
     began: float
     shown: int
@@ -101,9 +102,12 @@ class Intake:
         account: Account = NOTHING_KEPT,
         *,
         began: float | None = None,
+        skipped: Sequence[SkippedEvent] = (),
+        needs_you: bool = False,
     ) -> bytes:
         """Carry the pushes of one delivery through and return the JSON of its `Receipt`, once committed.
 
+        `reason`, `skipped` and `needs_you` are told in it as they are.
         `began` is when its call began to be looked at, by `time.perf_counter`; now unless given. Raises StoreUnavailableError
         when nothing could be written.
         """
@@ -112,7 +116,8 @@ class Intake:
         shown = _SHOWN
         if not self._ledger.keeps_whole(hook):
             account, shown = account.cut(0), _SHOWN_SHORT
-        call = _Call(pushes, sender, reason, account, began, shown)
+        told = Receipt("", (), reason, tuple(skipped), needs_you)
+        call = _Call(pushes, sender, told, account, began, shown)
         inspected: dict[ImageRef, _Found] = {}
         while True:  # as a rule once or twice; again where a project went, or auto_create_images grew, in between
             answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
@@ -122,10 +127,12 @@ class Intake:
                 return answer.body
             inspected.update(await self._inspect(answer.images, MANY_LIMIT_S if inspected else None))
 
-    async def keep(self, sender: str, status: int, reason: str, account: Account, *, began: float) -> None:
+    async def keep(
+        self, sender: str, status: int, reason: str, account: Account, *, began: float, needs_you: bool = False
+    ) -> None:
         """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which.
 
-        `began` is as for `accept`.
+        `began` and `needs_you` are as for `accept`.
         """
         hook = account.hook_id
         if status >= HTTPStatus.BAD_REQUEST:
@@ -134,7 +141,7 @@ class Intake:
             account = account.cut(MAX_REFUSED_BODY)
         if not self._ledger.keeps_whole(hook):
             account = account.cut(0)
-        result = encode({"reason": reason}).decode()
+        result = encode({"reason": reason} | ({"needs_you": True} if needs_you else {})).decode()
         self._ledger.kept(hook, account.size + len(result))
         delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
         await self._store.write(lambda tx: _keep(tx, delivery))
@@ -151,7 +158,7 @@ class Intake:
         admission = self._admission(tx, screened, inspected)
         results = [admission.admit(push) for push in _distinct_as_stored(tx, taken, screened)]
         results += [refusal(push, TOO_MANY_PUSHES) for push in over]
-        receipt = Receipt(new_id(), tuple(results), call.reason)
+        receipt = msgspec.structs.replace(call.told, delivery=new_id(), pushes=tuple(results))
         short = shortened(receipt, call.shown)
         kept = encode(short)
         accepted = _delivery(receipt.delivery, call.sender, ACCEPTED, kept.decode(), admission.now, call.account, call.began)

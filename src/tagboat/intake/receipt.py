@@ -26,22 +26,34 @@ class PushResult(msgspec.Struct, frozen=True, kw_only=True):
     deploy: str | None = None
 
 
+class SkippedEvent(msgspec.Struct, frozen=True):
+    """What a sender told of and cannot be used. `image` is as the sender writes it, None where it names none."""
+
+    image: str | None
+    reason: str
+
+
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one delivery. `reason` is given where there is nothing to push, and where something was left out."""
+    """The answer to one delivery. `reason` is given where there is nothing to push, and where a person has to mend the sender.
+
+    In that case `needs_you` is set.
+    """
 
     delivery: str
     pushes: tuple[PushResult, ...]
     reason: str | None = None
+    skipped: tuple[SkippedEvent, ...] = ()
+    needs_you: bool = False
 
 
 def shortened(receipt: Receipt, most: int) -> Receipt:
-    """The receipt with no more than its first `most` pushes; its reason says how many are left out."""
-    left = len(receipt.pushes) - most
-    if left <= 0:
+    """The receipt with no more than its first `most` pushes and skipped events; its reason says how many are left out."""
+    left = {"pushes": len(receipt.pushes) - most, "skipped events": len(receipt.skipped) - most}
+    said = [f"{number} more {what} are not kept here" for what, number in left.items() if number > 0]
+    if not said:
         return receipt
-    reason = f"{left} more pushes are not kept here"
-    reasons = (receipt.reason, reason)
-    return msgspec.structs.replace(receipt, pushes=receipt.pushes[:most], reason="; ".join(filter(None, reasons)))
+    reason = "; ".join(filter(None, (receipt.reason, *said)))
+    return msgspec.structs.replace(receipt, pushes=receipt.pushes[:most], skipped=receipt.skipped[:most], reason=reason)
 
 
 encode = msgspec.json.Encoder().encode

@@ -5,28 +5,39 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import parse_qsl
 
 from tagboat.core.delivery import Account, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
 from tagboat.core.hook import Hook
-from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
 from tagboat.core.tally import Tally
 from tagboat.intake.intake import ACCEPTED, Intake
+from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
-from tagboat.webhook.account import account
-from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, payload_of, read_body
+from tagboat.webhook.account import account, registry_of
+from tagboat.webhook.body import (
+    MAX_BYTES,
+    HungUpError,
+    Receive,
+    TooLargeError,
+    UnknownCodingError,
+    decode_body,
+    payload_of,
+    read_body,
+    unpack,
+)
 from tagboat.webhook.flood import Limiter, Line
-from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.hosts import with_host
+from tagboat.webhook.formats import gitea, recognise
+from tagboat.webhook.formats.call import Call, News, Skipped
+from tagboat.webhook.placing import UnclearHostError, named_host, placed
 from tagboat.webhook.signature import is_signed
 
 Scope = MutableMapping[str, Any]
@@ -46,6 +57,8 @@ RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 """For calls with a right secret: far above what any forge and CI send. What they leave behind, `intake.ledger` limits."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+MOST_SKIPPED = 100
+"""Events of a call that are listed as skipped: what is answered and kept must not outgrow what was sent."""
 TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
 """Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest.
 
@@ -60,6 +73,17 @@ class _Answer:
     status: int
     body: bytes
     media_type: str = _JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """An authentic call: its body unpacked, the registry that its URL names, and what is kept of it."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    hook: Hook | None
+    registry: str | None
+    kept: Account
 
 
 class WebhookHandler:
@@ -97,7 +121,9 @@ class WebhookHandler:
         if old.truncated or not old.body:
             raise ConflictError("the body of that delivery was not kept whole; have its sender send it again")
         body = old.body.encode()
-        answer = await self._take(old.headers, body, hook, account(old.headers, body, old.hook_id), again=True)
+        registry = registry_of(old.headers)
+        kept = account(old.headers, body, old.hook_id, registry=registry)
+        answer = await self._take(_Incoming(old.headers, body, hook, registry, kept), again=True)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise InvalidValueError(json.loads(answer.body)["detail"])
         return answer.body
@@ -136,69 +162,98 @@ class WebhookHandler:
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        registry = _registry_asked(scope)
         hook_id = access.hook_id
         signature = access.signature
+        header = signature.header if signature else ""
         began = time.perf_counter()
         try:
-            body = await read_body(headers, receive)
-        except TooLargeError:
+            sent = await read_body(headers, receive)
+            body = unpack(headers, sent)
+        except (TooLargeError, UnknownCodingError, InvalidValueError) as error:
             if signature is None:
-                answer = await self._refuse(
-                    _UNREADABLE,
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"the body is over {MAX_BYTES} bytes",
-                    account(headers, b"", hook_id),
-                    began,
-                )
-                await send_json(send, answer.status, answer.body, media_type=answer.media_type)
+                kept = account(headers, b"", hook_id, registry=registry)
+                answer = await self._refuse(_UNREADABLE, *_unreadable(error), kept, began)
             else:
-                await not_found(scope, receive, send)
-            return
-        if signature is not None and not is_signed(signature, headers, body, payload_of(headers, body)):
+                answer = None
+        else:
+            # A sender signs what it packs or what it has packed; neither lets anybody else change what is read here.
+            if signature is None or is_signed(signature, headers, *{sent, body, payload_of(headers, body)}):
+                kept = account(headers, body, hook_id, header, registry=registry)
+                answer = await self._take(_Incoming(headers, body, access.hook, registry, kept))
+            else:
+                answer = None
+        if answer is None:
             await not_found(scope, receive, send)
-            return
-        kept = account(headers, body, hook_id, signature.header if signature else "")
-        answer = await self._take(headers, body, access.hook, kept)
-        await send_json(send, answer.status, answer.body, media_type=answer.media_type)
+        else:
+            more = ((b"accept-encoding", b"gzip"),) if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else ()
+            await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
 
-    async def _take(
-        self, headers: Mapping[str, str], body: bytes, hook: Hook | None, kept: Account, *, again: bool = False
-    ) -> _Answer:
+    async def _take(self, incoming: _Incoming, *, again: bool = False) -> _Answer:
         """Decode, and hand on what is news. `again`: its sender does not wait for an answer of its own any more."""
         began = time.perf_counter()
         sender = _UNREADABLE
+        kept = incoming.kept
         try:
-            call = Call(headers, await _aside(body, decode_body, headers, body))
+            call = Call(incoming.headers, await _aside(incoming.body, decode_body, incoming.headers, incoming.body))
             shape = recognise(call)
             sender = shape.NAME
-            news = await _aside(body, shape.read, call)
-            images = await self._images(news, hook) if news.hostless or hook else news.images
+            if (name := incoming.registry) is not None:
+                host = await self._store.read(lambda reader: named_host(reader, name))
+                call = replace(call, registry_host=host)
+                shape = recognise(call)
+            news = await self._placed(await _aside(incoming.body, shape.read, call), incoming.hook, sender)
         except InvalidValueError as error:
-            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began)
+            needs_you = isinstance(error, UnclearHostError)
+            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you)
         self._count_accepted()
-        if news.answer is not None and not images and not again:
+        if news.answer is not None and not news.images and not again:
             reason = news.reason or "it wanted an answer of its own"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
-        pushes = [Push(image, Source.WEBHOOK) for image in images]
-        return _Answer(ACCEPTED, await self._intake.accept(pushes, sender, news.reason, kept, began=began))
+        pushes = [Push(image, Source.WEBHOOK) for image in news.images]
+        skipped = _listed(news.skipped)
+        receipt = await self._intake.accept(
+            pushes, sender, news.reason, kept, began=began, skipped=skipped, needs_you=news.needs_you
+        )
+        return _Answer(ACCEPTED, receipt)
 
-    async def _images(self, news: News, hook: Hook | None) -> Sequence[ImageRef]:
-        """The images, with the host that a sender may leave out; raises InvalidValueError for one that is not the hook's."""
-        images = news.images
-        if news.hostless:
-            images += await self._store.read(lambda reader: tuple(with_host(reader, image) for image in news.hostless))
-        if hook is not None:
-            wanted = (await self._store.read(lambda reader: reader.project(hook.project_id))).image
-            for image in images:
-                if image.name != wanted:
-                    raise InvalidValueError(f"this webhook takes news of {wanted} only, and the call names {image.name}")
-        return images
+    async def _placed(self, news: News, hook: Hook | None, sender: str) -> News:
+        """Return the news with the hosts that a sender may leave out, and without what is not the hook's.
 
-    async def _refuse(self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float) -> _Answer:
-        await self._intake.keep(sender, status, detail, kept, began=began)
+        Only this is looked up, and only where there is something to look up.
+        """
+        if not (news.hostless or hook or sender == gitea.NAME):
+            return news
+        return await self._store.read(lambda reader: placed(reader, news, hook, sender))
+
+    async def _refuse(
+        self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float, *, needs_you: bool = False
+    ) -> _Answer:
+        await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
         self._count_refused()
         return _Answer(status, problem(status, detail), MEDIA_TYPE)
+
+
+def _listed(skipped: Sequence[Skipped]) -> list[SkippedEvent]:
+    """Return the first of what is skipped, and how many more there are."""
+    listed = [SkippedEvent(one.image, one.reason) for one in skipped[:MOST_SKIPPED]]
+    more = len(skipped) - len(listed)
+    return [*listed, SkippedEvent(None, f"{more} more events are skipped")] if more else listed
+
+
+def _registry_asked(scope: Scope) -> str | None:
+    """The registry that the URL names, None where it names none."""
+    query = scope.get("query_string", b"")
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("registry") if query else None
+
+
+def _unreadable(error: Exception) -> tuple[HTTPStatus, str]:
+    """The status and the sentence for a body that could not be read."""
+    if isinstance(error, TooLargeError):
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes"
+    known = isinstance(error, InvalidValueError)
+    return HTTPStatus.BAD_REQUEST if known else HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
 
 
 async def _aside(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -20,8 +20,8 @@ _SHA1_HEADERS = ("x-nexus-webhook-signature", "x-hub-signature")
 def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) -> bool:
     """Whether one of `bodies` is signed as asked; names of `headers` are in lower case.
 
-    The body is what was sent, and beside it the JSON of a form's field `payload`: GitHub signs the one, Gitea the other. The
-    time taken says nothing of how much of a signature is right.
+    They are what was sent, what that is once unpacked, and the JSON of a form's field `payload`: GitHub signs the form, Gitea
+    that JSON. The time taken says nothing of how much of a signature is right.
     """
     if signature.kind is SignatureKind.HEADER:
         offered = headers.get(signature.header, "").strip().removeprefix("Bearer ")

@@ -11,7 +11,7 @@ import pytest
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import INSTANCE, PROJECT, TOKEN, FakeServer, Said, fake_engine, page
+from tests.unit.cli.fake_server import DELIVERY, INSTANCE, PROJECT, TOKEN, FakeServer, Said, fake_engine, page
 
 GIB = 1 << 30
 
@@ -206,6 +206,15 @@ def test_a_failed_poll_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert {check: found[check] for check in found if "poll" in check} == {
         "last poll of app": (False, "r.example refused the connection; 'tagboat poll app' tries again"),
     }
+
+
+def test_a_sender_that_needs_a_person_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    server.answers["GET /api/deliveries"] = page(DELIVERY | {"sender": "zot", "needs_you": True, "reason": "which registry?"})
+    found = findings(capsys, tmp_path)
+    assert found["sender zot"] == (False, "which registry? ('tagboat deliveries show v1' shows the call)")
 
 
 def test_a_wrong_token_is_one_of_the_findings(tagboat: Tagboat) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import DELIVERY, HOOK, PROJECT, PUSH, REGISTRY, STAGE, FakeServer, page, problem
+from tests.unit.cli.fake_server import DELIVERY, HOOK, PROJECT, PUSH, REGISTRY, SECRET_URL, STAGE, FakeServer, page, problem
 
 WHY = "`image` is missing"
 FAILED = DELIVERY | {
@@ -83,6 +83,33 @@ def test_a_delivery_is_shown_whole(tagboat: Tagboat, server: FakeServer) -> None
     assert json.loads(tagboat("deliveries", "show", "v0", "--json").stdout) == FAILED | more
 
 
+def test_what_was_skipped_is_shown(tagboat: Tagboat, server: FakeServer) -> None:
+    skipped = {"image": "git.example.com/acme/other", "reason": "it names no tag"}
+    server.answers["GET /api/deliveries/v1"] = server.answers["GET /api/deliveries/v1"] | {"skipped": [skipped]}
+    server.answers["POST /api/deliveries/v1/redeliver"] = {"delivery": "v3", "pushes": [], "reason": "x", "skipped": [skipped]}
+    for command in ("show", "redeliver"):
+        assert "git.example.com/acme/other  it names no tag" in tagboat("deliveries", command, "v1").stdout
+
+
+def test_the_url_for_a_registry_that_does_not_say_where_it_is(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/registries"] = page(REGISTRY | {"name": "Our own & only"})
+    shown = tagboat("webhook", "url", "--registry", "Our own & only")
+    assert shown.stdout == f"{SECRET_URL}?registry=Our%20own%20%26%20only\n"
+    assert json.loads(tagboat("webhook", "url", "--registry", "Our own & only", "--json").stdout)["url"] in shown.stdout
+    assert "there is no registry named 'none'; there are: Our own & only" in tagboat.fails(
+        "webhook", "url", "--registry", "none"
+    )
+
+
+def test_a_sender_that_needs_a_person_is_told_by_status_until_it_is_understood(tagboat: Tagboat, server: FakeServer) -> None:
+    zot = FAILED | {"sender": "zot", "hook": None, "needs_you": True}
+    server.answers["GET /api/deliveries"] = page(DELIVERY, zot, zot | {"id": "older"})
+    assert tagboat("status").stdout.splitlines()[-1] == f"the webhook's sender zot needs you: {WHY}"
+    assert [call["id"] for call in json.loads(tagboat("status", "--json").stdout)["senders"]] == ["v0"]
+    server.answers["GET /api/deliveries"] = page(DELIVERY | {"sender": "zot"}, zot)
+    assert "needs you" not in tagboat("status").stdout
+
+
 def test_once_more(tagboat: Tagboat, server: FakeServer) -> None:
     assert rows(tagboat("deliveries", "redeliver", "v1").stdout) == [
         ["git.example.com/acme/app", "v1", "queued", "app", "prod", "d1", "tag v1 matches v*"]
@@ -147,6 +174,7 @@ def test_a_project_that_is_made_without_its_stage_says_so(tagboat: Tagboat, serv
         ("webhook sign header ", ["app", "web"]),
         ("webhook unsign app ", ["ci"]),
         ("registries test ", ["Ours"]),
+        ("webhook url --registry ", ["Ours"]),
         ("deliveries show ", ["v1"]),
         ("deploy nope ", []),
     ],

@@ -1,6 +1,8 @@
 """Reading bodies: sizes, forms, and everything that is no JSON object."""
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.body import MAX_BYTES, HungUpError, Receive, TooLargeError, decode_body, read_body
+from tagboat.webhook.body import (
+    MAX_BYTES,
+    HungUpError,
+    Receive,
+    TooLargeError,
+    UnknownCodingError,
+    decode_body,
+    read_body,
+    unpack,
+)
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -112,7 +123,6 @@ def test_forms_that_cannot_be_used(body: bytes, word: str) -> None:
         (b'\x00{"image": "a:b"}', "not JSON"),
         (b'{"image": "\xff\xfe"}', "not JSON"),
         (b'{"image": "\xed\xa0\x80"}', "not JSON"),
-        (b'{"image": "\\ud800"}', "not JSON"),
         ('{"image": "a:b"}'.encode("utf-16"), "not JSON"),
         (b'"image"', "a text"),
         (b"null", "null"),
@@ -130,9 +140,69 @@ def test_what_is_no_json_object_is_refused_in_words(body: bytes, word: str) -> N
     assert len(str(raised.value)) < 300
 
 
+@pytest.mark.parametrize("odd", [b'"\\ud800"', b"1e999", b"-1e999", b"9" * 5000, b'{"\\udfff": 1}'])
+def test_a_field_that_nobody_reads_does_not_cost_the_push(odd: bytes) -> None:
+    body = decode_body({}, b'{"image": "a:b", "other": ' + odd + b"}")
+    assert isinstance(body, dict)
+    assert body["image"] == "a:b"
+
+
 def test_an_array_is_read_for_the_formats_to_judge() -> None:
     assert decode_body({}, b'[{"eventType": "x"}]') == [{"eventType": "x"}]
     assert decode_body(FORM, b"[]") == []
+
+
+# Gzip.
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", " GZIP "])
+def test_gzip_is_unpacked(coding: str) -> None:
+    headers = {"content-encoding": coding}
+    assert unpack(headers, gzip.compress(b"body")) == b"body"
+    assert unpack(headers, gzip.compress(b"in ") + gzip.compress(b"members")) == b"in members"
+    assert unpack(headers, gzip.compress(b"x" * MAX_BYTES)) == b"x" * MAX_BYTES
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-encoding": ""}, {"content-encoding": "Identity"}])
+def test_without_a_coding_a_body_is_as_it_is(headers: dict[str, str]) -> None:
+    assert unpack(headers, b"body") == b"body"
+
+
+def test_no_more_than_the_limit_is_ever_unpacked() -> None:
+    bomb = gzip.compress(b"\0" * (300 * MAX_BYTES))
+    assert len(bomb) < MAX_BYTES
+    tracemalloc.start()
+    try:
+        for packed in (bomb, gzip.compress(b"x" * (MAX_BYTES + 1)), gzip.compress(b"x") * 2 + bomb):
+            with pytest.raises(TooLargeError):
+                unpack({"content-encoding": "gzip"}, packed)
+        assert tracemalloc.get_traced_memory()[1] < 16 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("packed", "word"),
+    [
+        (b'{"image": "a:b"}', "not gzip"),
+        (gzip.compress(b"body")[:-1], "cut short"),
+        (gzip.compress(b"body")[:4], "cut short"),
+        (b"", "cut short"),
+        (gzip.compress(b"body") + b"more", "not gzip"),
+        (gzip.compress(b"") * 50_000, "more than 64 members"),
+        (gzip.compress(b"body")[:-8] + b"\0" * 8, "not gzip"),
+    ],
+)
+def test_what_is_no_gzip_is_refused_in_words(packed: bytes, word: str) -> None:
+    with pytest.raises(InvalidValueError, match=word):
+        unpack({"content-encoding": "gzip"}, packed)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, gzip", "x" * 5000])
+def test_every_other_coding_is_named(coding: str) -> None:
+    with pytest.raises(UnknownCodingError, match=f"Content-Encoding '{coding[:80]}") as raised:
+        unpack({"content-encoding": coding}, b"body")
+    assert len(str(raised.value)) < 300
 
 
 @given(st.binary())

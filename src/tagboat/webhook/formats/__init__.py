@@ -12,6 +12,7 @@ from tagboat.webhook.formats import (
     dockerhub,
     ecr,
     ecr_cloudevents,
+    ecr_sns,
     gcr,
     ghcr,
     gitea,
@@ -52,6 +53,7 @@ FORMATS: tuple[Format, ...] = (
     distribution,
     acr,
     quay,
+    ecr_sns,
     ecr,
     jfrog,
     aliyun,
@@ -79,7 +81,7 @@ def _batch(call: Call) -> Batch:
     items = call.body if "ce-type" not in call.headers else [{}]  # there it is the data of one event, of no use to anybody
     parts = []
     for place, item in enumerate(items):
-        part = Call(call.headers, item)
+        part = Call(call.headers, item, call.registry_host)
         form = next((form for form in EVENTS if isinstance(item, dict) and form.recognises(part)), None)
         if form is None:
             raise InvalidValueError(

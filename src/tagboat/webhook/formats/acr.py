@@ -1,6 +1,7 @@
 """Azure Container Registry's own webhook: one event of the Distribution registry's drawing, without an envelope."""
 
-from tagboat.webhook.formats.call import Call, News, read_one
+from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.judge import read_one
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "acr"
@@ -19,5 +20,5 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
-    return read_one(call.body, read_event)
+    """Read the call; raise InvalidValueError where a field of a push is missing."""
+    return read_one(call, read_event(call.body))

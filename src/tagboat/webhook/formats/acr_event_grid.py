@@ -4,8 +4,9 @@ The handshake of a new subscription is an event too, answered with the code it b
 """
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Call, News, read_each, shown, text_at
+from tagboat.webhook.formats.call import Call, News, shown, text_at
 from tagboat.webhook.formats.cloud_event import data_of, event_type
+from tagboat.webhook.formats.judge import read_each
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "acr-event-grid"
@@ -21,14 +22,14 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read one event; raise InvalidValueError when a pushed tag's image has no usable name."""
+    """Read one event; raise InvalidValueError where a field of a push is missing."""
     kind = event_type(call) or call.body.get("eventType")
     if kind == _HANDSHAKE:
         code = text_at(call.body, "data", "validationCode")
         return News((), "the handshake of a new Event Grid subscription", answer={"validationResponse": code})
     if kind != _PUSHED:
-        return News((), f"the event {shown(kind)} is no {_PUSHED}")
+        return News((), f"the event is {shown(kind)}, not {_PUSHED}")
     data = data_of(call)
     if not isinstance(data, dict):
         raise InvalidValueError("data must be an object, and is missing or something else")
-    return read_each([("data", data)], read_event, "it is no push of a tag")
+    return read_each(call, [("data", data)], read_event, "it is no push of a tag")

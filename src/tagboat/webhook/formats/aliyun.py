@@ -3,9 +3,8 @@
 import re
 from typing import Any
 
-from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import Call, News, at, read_one, repository_at, shown, text_at, usable_digest, why_no_image
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "aliyun"
 MARK = "push_data"
@@ -18,16 +17,18 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when the image has no usable name."""
-    return read_one(call.body, _image)
+    """Read the call; raise InvalidValueError where a field is missing."""
+    return read_one(call, _image(call.body))
 
 
-def _image(body: dict[str, Any]) -> ImageRef | str:
-    if reason := why_no_image(at(body, "push_data", "tag")):
-        return reason
+def _image(body: dict[str, Any]) -> Announced | Skipped:
     region = text_at(body, "repository", "region")
-    if not _REGION.fullmatch(region):
-        raise InvalidValueError(f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'")
     path = text_at(body, "repository", "repo_full_name").lower()
-    name = repository_at(f"registry.{region}.aliyuncs.com", path)
-    return ImageRef(name, parse_tag(text_at(body, "push_data", "tag")), usable_digest(at(body, "push_data", "digest")))
+    if not _REGION.fullmatch(region):
+        return Skipped(printable(path), f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'")
+    return Announced(
+        host=f"registry.{region}.aliyuncs.com",
+        path=path,
+        tag=tag_at(body, "push_data", "tag"),
+        digest=at(body, "push_data", "digest"),
+    )

@@ -1,31 +1,54 @@
-"""What every format reads, what it answers, and the few rules that hold for all senders."""
+"""What every format reads, and what it answers."""
 
 import base64
 import binascii
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from tagboat.core.errors import InvalidValueError
+from tagboat.core.errors import InvalidImageRefError, InvalidValueError
 from tagboat.core.excerpt import excerpt
-from tagboat.core.image import DOCKER_HUB, Digest, ImageName, ImageRef, is_docker_hub, parse_digest, parse_image_name
+from tagboat.core.image import (
+    DOCKER_HUB,
+    Digest,
+    ImageName,
+    ImageRef,
+    is_docker_hub,
+    parse_digest,
+    parse_image_name,
+)
 
-# What signing and scanning tools push beside an image, under a tag made of its digest.
-_ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:[.-].*)?", re.ASCII | re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authentic call: header names in lower case, and the decoded JSON body, which formats see as an object."""
+    """One authentic call: header names in lower case, and the decoded JSON body, which formats see as an object.
+
+    `registry_host` is the host of the registry that the URL names (`?registry=NAME`), empty where it names none.
+    """
 
     headers: Mapping[str, str]
     body: Any
+    registry_host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One pushed image as its sender writes it. `judge` decides whether it can be used.
+
+    `host` is empty where the sender names none, `tag` where there is none. `media_types` are those that the call gives of the
+    manifest, its configuration and its artifact. `hint` says what to mend where the host cannot be a registry's.
+    """
+
+    host: str
+    path: str
+    tag: str
+    digest: object = None
+    media_types: tuple[object, ...] = ()
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +61,32 @@ class HostlessImage:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """The images a call announces, those in `hostless` on a host that has still to be found.
+class Skipped:
+    """A sender's event that cannot be used. `needs_you` is set where a person has to change something for it.
 
-    `reason` says why there are none, where it announces something else; beside images, what was left out. `answer` is the JSON
-    object that the sender wants to read instead of a receipt, None as a rule.
+    `image` is the repository as the sender writes it, printable and cut short; None where it names none.
+    """
+
+    image: str | None
+    reason: str
+    needs_you: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The images a call announces, those in `hostless` on a host that has still to be found, and what was `skipped`.
+
+    `reason` says why there are none, where there are none; beside images, what a person should know of the sender. `needs_you`
+    is set where `reason` is something that a person has to do. `answer` is the JSON object that the sender wants to read
+    instead of a receipt, None as a rule.
     """
 
     images: tuple[ImageRef, ...]
     reason: str | None = None
     hostless: tuple[HostlessImage, ...] = ()
     answer: Mapping[str, str] | None = None
+    skipped: tuple[Skipped, ...] = ()
+    needs_you: bool = False
 
 
 def media_type(call: Call) -> str:
@@ -68,8 +106,14 @@ def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
     """The non-empty text at `path` in a JSON object; raise InvalidValueError naming the path when it is not there."""
     value = at(body, *path)
     if not isinstance(value, str) or not value:
-        raise InvalidValueError(f"{'.'.join(path)} must be a text, and is missing or something else")
+        found = "missing" if value is None else "empty" if value == "" else "something else"
+        raise InvalidValueError(f"{'.'.join(path)} must be a text, and is {found}")
     return value
+
+
+def tag_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
+    """Return the tag at `path` in a JSON object, empty where there is none; raise InvalidValueError where it is no text."""
+    return "" if at(body, *path) in (None, "") else text_at(body, *path)
 
 
 def list_at(body: Any, place: str, key: str) -> list[Any]:  # noqa: ANN401 - decoded JSON
@@ -85,18 +129,26 @@ def list_at(body: Any, place: str, key: str) -> list[Any]:  # noqa: ANN401 - dec
     return value
 
 
-def json_in_base64(text: str, place: str) -> Any:  # noqa: ANN401 - decoded JSON
-    """What `text`, found at `place`, says in base64 of either alphabet, padded or not; raise InvalidValueError if nothing."""
+def bytes_in_base64(text: str, place: str) -> bytes:
+    """Decode `text`, found at `place`, from base64 of either alphabet, padded or not, or raise InvalidValueError."""
     plain = text.translate(_URL_SAFE).rstrip("=")
     try:
-        return msgspec.json.decode(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
-    except (binascii.Error, ValueError, RecursionError):  # ValueError: letters beyond ASCII, and what is no JSON
-        raise InvalidValueError(f"{place} is not a JSON text in base64") from None
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):  # ValueError: letters beyond ASCII
+        raise InvalidValueError(f"{place} is not base64") from None
+
+
+def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
+    """Return the value of a JSON text, None where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def shown(value: object) -> str:
     """A value for a sentence: a text in quotes, cut short; of anything else only what it is, since it may be nested deeply."""
-    return excerpt(value) if isinstance(value, str) else "nothing" if value is None else "no text"
+    return excerpt(value) if isinstance(value, str) else "missing" if value is None else "no text"
 
 
 def without_scheme(url: str) -> str:
@@ -116,14 +168,25 @@ def host_of(url: str) -> str:
 
 
 def repository_at(host: str, path: str) -> ImageName:
-    """The repository `path` on `host`; raise InvalidValueError where the two together would be read as something else.
+    """The repository `path` on `host`; raise InvalidImageRefError where the two together would be read as something else.
 
     `git/app` is Docker Hub's to everybody, so that an image on a host called `git` has no name that could be pulled.
     """
     name = parse_image_name(f"{host}/{path}")
     if name.host != (DOCKER_HUB if is_docker_hub(host.lower()) else host.lower()):
-        raise InvalidValueError(f"{shown(host)} cannot be a registry's host: it needs a dot or a port, or to be localhost")
+        raise InvalidImageRefError(f"{shown(host)} cannot be a registry's host: it needs a dot or a port, or to be localhost")
     return name
+
+
+def name_on(text: str, registry_host: str) -> ImageName:
+    """Return the repository `text`: on `registry_host`, if that is not empty, where `text` names no host; else on Docker Hub.
+
+    Raises InvalidImageRefError where it is no name.
+    """
+    name = parse_image_name(text)
+    if not registry_host or name.host != DOCKER_HUB or is_docker_hub(text.partition("/")[0].lower()):
+        return name
+    return repository_at(registry_host, text)
 
 
 def usable_digest(value: object) -> Digest | None:
@@ -132,54 +195,3 @@ def usable_digest(value: object) -> Digest | None:
         return parse_digest(value) if isinstance(value, str) else None
     except InvalidValueError:
         return None
-
-
-def why_no_image(tag: object) -> str | None:
-    """Why a push under `tag` brings no image that could run, None where it does or where `tag` has still to be judged."""
-    if tag is None or tag == "":
-        return "it names no tag"
-    if not isinstance(tag, str):
-        return None
-    if tag.startswith(("sha256:", "sha512:")):
-        return "its tag is a digest: part of an image whose tag comes with an event of its own"
-    if _ATTACHMENT.fullmatch(tag):
-        return "its tag is that of a signature or an attestation"
-    return None
-
-
-def read_each(entries: Iterable[tuple[str, T]], read: Callable[[T], ImageRef | str], nothing: str) -> News:
-    """The news of all `entries`, each with its place in the body. `read` gives an image, or why there is none.
-
-    What cannot be used is left out beside what can; where nothing can, the first InvalidValueError is raised again.
-    """
-    images: list[ImageRef] = []
-    reasons: list[str] = []
-    faults: list[str] = []
-    for place, entry in entries:
-        try:
-            found = read(entry)
-        except InvalidValueError as error:
-            faults.append(f"{place}: {error}")
-        else:
-            if isinstance(found, str):
-                reasons.append(found)
-            else:
-                images.append(found)
-    if images:
-        return News(tuple(images), left_out(faults))
-    if faults:
-        raise InvalidValueError(faults[0])
-    return News((), reasons[0] if len(reasons) == 1 else nothing)
-
-
-def left_out(faults: Sequence[str]) -> str | None:
-    """What of a call could not be used, where other parts could; None for nothing."""
-    if not faults:
-        return None
-    return f"left out, for it cannot be used: {faults[0]}" + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
-
-
-def read_one(body: T, read: Callable[[T], ImageRef | str]) -> News:
-    """The news of a call that announces one thing."""
-    found = read(body)
-    return News((), found) if isinstance(found, str) else News((found,))

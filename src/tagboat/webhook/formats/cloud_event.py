@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tagboat.webhook.formats.call import Call, json_in_base64, media_type, text_at
+from tagboat.webhook.formats.call import Call, bytes_in_base64, json_of, media_type, text_at
 
 
 def is_cloud_event(call: Call) -> bool:
@@ -30,9 +30,9 @@ def attribute(call: Call, name: str) -> str:
 
 
 def data_of(call: Call) -> Any:  # noqa: ANN401 - decoded JSON
-    """The event's data; raise InvalidValueError where it is in base64 and cannot be decoded."""
+    """The event's data, None where it is no JSON; raise InvalidValueError where it should be in base64 and is not."""
     if "ce-type" in call.headers:
         return call.body
     if "data_base64" in call.body:  # some libraries write whatever they are given as bytes so, JSON too
-        return json_in_base64(text_at(call.body, "data_base64"), "data_base64")
+        return json_of(bytes_in_base64(text_at(call.body, "data_base64"), "data_base64"))
     return call.body.get("data")

@@ -1,6 +1,7 @@
 """The CNCF Distribution registry (and GitLab's self-managed one): an envelope of events, one for every blob and manifest."""
 
-from tagboat.webhook.formats.call import Call, News, list_at, media_type, read_each
+from tagboat.webhook.formats.call import Call, News, list_at, media_type
+from tagboat.webhook.formats.judge import read_each
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "distribution"
@@ -17,6 +18,6 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when it names tags but no usable image among them."""
+    """Read the call; raise InvalidValueError where fields of its only pushes are missing."""
     entries = ((f"events[{place}]", event) for place, event in enumerate(list_at(call.body, "", "events")))
-    return read_each(entries, read_event, "no event is the push of a tag")
+    return read_each(call, entries, read_event, "no event is the push of a tag")

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from tagboat.core.image import DOCKER_HUB, ImageRef, parse_tag
-from tagboat.webhook.formats.call import Call, News, at, read_one, repository_at, text_at, why_no_image
+from tagboat.core.image import DOCKER_HUB
+from tagboat.webhook.formats.call import Announced, Call, News, at, tag_at, text_at
+from tagboat.webhook.formats.judge import read_one
 
 NAME = "dockerhub"
 MARK = "push_data"
@@ -15,12 +16,14 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when the image has no usable name."""
-    return read_one(call.body, _image)
+    """Read the call; raise InvalidValueError where a field is missing."""
+    return read_one(call, _image(call.body))
 
 
-def _image(body: dict[str, Any]) -> ImageRef | str:
-    if reason := why_no_image(at(body, "push_data", "tag")):
-        return reason
-    name = repository_at(DOCKER_HUB, text_at(body, "repository", "repo_name"))
-    return ImageRef(name, parse_tag(text_at(body, "push_data", "tag")))
+def _image(body: dict[str, Any]) -> Announced:
+    return Announced(
+        host=DOCKER_HUB,
+        path=text_at(body, "repository", "repo_name"),
+        tag=tag_at(body, "push_data", "tag"),
+        media_types=(at(body, "push_data", "media_type"),),
+    )

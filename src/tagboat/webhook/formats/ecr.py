@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import Call, News, at, read_one, repository_at, shown, text_at, usable_digest, why_no_image
+from tagboat.core.errors import InvalidImageRefError
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "ecr"
 MARK = "detail-type"
@@ -19,31 +19,38 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
-    return read_one(call.body, _image)
+    """Read the call; raise InvalidValueError where a field of a push is missing."""
+    return read_one(call, _image(call.body))
 
 
 def registry_host(account: str, region: str) -> str:
-    """The host of an account's registry; raise InvalidValueError when one of the two cannot be what it should be."""
+    """The host of an account's registry; raise InvalidImageRefError when one of the two cannot be what it should be."""
     if not _ACCOUNT.fullmatch(account):
-        raise InvalidValueError(f"the account {shown(account)} is not a number")
+        raise InvalidImageRefError(f"the account {shown(account)} is not a number")
     if not _REGION.fullmatch(region):
-        raise InvalidValueError(f"the region {shown(region)} is not a region such as 'eu-central-1'")
+        raise InvalidImageRefError(f"the region {shown(region)} is not a region such as 'eu-central-1'")
     country = ".cn" if region.startswith("cn-") else ""  # the regions in China are a cloud, and a domain, of their own
     return f"{account}.dkr.ecr.{region}.amazonaws.com{country}"
 
 
-def _image(body: dict[str, Any]) -> ImageRef | str:
+def _image(body: dict[str, Any]) -> Announced | Skipped | str:
     kind, detail = body["detail-type"], body.get("detail")
     if kind != "ECR Image Action":
-        return f"the event {shown(kind)} is no 'ECR Image Action'"
+        return f"the event is {shown(kind)}, not 'ECR Image Action'"
     action, result = at(detail, "action-type"), at(detail, "result")
     if action != "PUSH":
         return f"the action is {shown(action)}, not 'PUSH'"
     if result == "FAILURE":
         return "the push failed"
-    if reason := why_no_image(at(detail, "image-tag")):
-        return reason
-    host = registry_host(text_at(body, "account"), text_at(body, "region"))
-    name = repository_at(host, text_at(body, "detail", "repository-name"))
-    return ImageRef(name, parse_tag(text_at(body, "detail", "image-tag")), usable_digest(at(detail, "image-digest")))
+    path = text_at(body, "detail", "repository-name")
+    try:
+        host = registry_host(text_at(body, "account"), text_at(body, "region"))
+    except InvalidImageRefError as error:
+        return Skipped(printable(path), str(error))
+    return Announced(
+        host=host,
+        path=path,
+        tag=tag_at(body, "detail", "image-tag"),
+        digest=at(detail, "image-digest"),
+        media_types=(at(detail, "manifest-media-type"), at(detail, "artifact-media-type")),
+    )

@@ -2,21 +2,11 @@
 
 from typing import Any
 
-from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import (
-    Call,
-    News,
-    at,
-    read_one,
-    repository_at,
-    shown,
-    text_at,
-    usable_digest,
-    why_no_image,
-)
+from tagboat.core.errors import InvalidImageRefError
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at
 from tagboat.webhook.formats.cloud_event import attribute, data_of, event_type
 from tagboat.webhook.formats.ecr import registry_host
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "ecr-cloudevents"
 MARK = "Ce-Type"
@@ -30,32 +20,32 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
+    """Read the call; raise InvalidValueError where a field of a push is missing."""
     if event_type(call) != _PUSHED:
         return News((), f"the event {shown(event_type(call))} is no {_PUSHED}")
-    return read_one(call, _image)
+    return read_one(call, _image(call))
 
 
-def _image(call: Call) -> ImageRef | str:
+def _image(call: Call) -> Announced | Skipped:
     data = data_of(call)
-    tag = at(data, "imageTag") or _tag_of_subject(call, at(data, "repositoryName"))
-    if reason := why_no_image(tag):
-        return reason
-    if not isinstance(tag, str):
-        raise InvalidValueError("imageTag must be a text")
-    name = repository_at(_host(data, attribute(call, "source")), text_at(data, "repositoryName"))
-    return ImageRef(name, parse_tag(tag), usable_digest(at(data, "imageDigest")))
+    path = text_at(data, "repositoryName")
+    try:
+        host = _host(data, attribute(call, "source"))
+    except InvalidImageRefError as error:
+        return Skipped(printable(path), str(error))
+    tag = tag_at(data, "imageTag") or _tag_of_subject(call, path)
+    return Announced(host=host, path=path, tag=tag, digest=at(data, "imageDigest"))
 
 
 def _host(data: Any, source: str) -> str:  # noqa: ANN401 - decoded JSON
     parts = source.split(":")
     if len(parts) < _URN_PARTS or parts[2] != "ecr":
-        raise InvalidValueError(f"the source {shown(source)} is no urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
+        raise InvalidImageRefError(f"the source {shown(source)} is no urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
     region, account = parts[3:5]
     return registry_host(account if at(data, "registryId") is None else text_at(data, "registryId"), region)
 
 
-def _tag_of_subject(call: Call, repository: object) -> str | None:
-    """The tag of a subject `REPOSITORY:TAG`. Other subjects have colons as well."""
+def _tag_of_subject(call: Call, repository: str) -> str:
+    """Return the tag of a subject `REPOSITORY:TAG`, else nothing. Other subjects have colons as well."""
     head, _, tag = attribute(call, "subject").rpartition(":")
-    return tag if head and head == repository else None
+    return tag if head and head == repository else ""

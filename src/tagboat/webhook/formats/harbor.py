@@ -3,20 +3,9 @@
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import (
-    Call,
-    News,
-    list_at,
-    read_each,
-    repository_at,
-    shown,
-    split_repository,
-    text_at,
-    usable_digest,
-    why_no_image,
-)
+from tagboat.webhook.formats.call import Announced, Call, News, at, list_at, shown, split_repository, tag_at, text_at
 from tagboat.webhook.formats.cloud_event import data_of, event_type, is_cloud_event
+from tagboat.webhook.formats.judge import read_each
 
 NAME = "harbor"
 MARK = "event_data"
@@ -29,21 +18,24 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when it names tags but no usable image among them."""
+    """Read the call; raise InvalidValueError where fields of its only resources are missing."""
     cloud = is_cloud_event(call)
     kind = event_type(call) if cloud else call.body.get("type")
     if kind not in _PUSHES:
-        return News((), f"the Harbor event {shown(kind)} is no push of an artifact")
+        return News((), f"the Harbor event is {shown(kind)}, not the push of an artifact")
     data, place = (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
     resources = list_at(data, place, "resources")
+    full_name = at(data, "repository", "repo_full_name")
     entries = ((f"{place}resources[{index}]", resource) for index, resource in enumerate(resources))
-    return read_each(entries, _image, "no resource has a tag")
+    return read_each(call, entries, lambda resource: _image(resource, full_name), "no resource has a tag")
 
 
-def _image(resource: Any) -> ImageRef | str:  # noqa: ANN401 - decoded JSON
+def _image(resource: Any, full_name: object) -> Announced:  # noqa: ANN401 - decoded JSON
+    """The image of a resource. Where that has no URL, `full_name` names the repository without its host."""
     if not isinstance(resource, dict):
         raise InvalidValueError("an object is expected")
-    if reason := why_no_image(resource.get("tag")):
-        return reason
-    name = repository_at(*split_repository(text_at(resource, "resource_url")))
-    return ImageRef(name, parse_tag(text_at(resource, "tag")), usable_digest(resource.get("digest")))
+    if isinstance(full_name, str) and full_name and not resource.get("resource_url"):
+        host, path = "", full_name
+    else:
+        host, path = split_repository(text_at(resource, "resource_url"))
+    return Announced(host=host, path=path, tag=tag_at(resource, "tag"), digest=resource.get("digest"))

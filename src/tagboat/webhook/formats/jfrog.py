@@ -2,20 +2,8 @@
 
 from typing import Any
 
-from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageName, ImageRef, parse_tag
-from tagboat.webhook.formats.call import (
-    Call,
-    News,
-    at,
-    read_one,
-    repository_at,
-    shown,
-    text_at,
-    usable_digest,
-    why_no_image,
-    without_scheme,
-)
+from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at, without_scheme
+from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "jfrog"
 MARK = "domain with event_type"
@@ -28,26 +16,25 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a pushed tag's image has no usable name."""
-    return read_one(call.body, _image)
+    """Read the call; raise InvalidValueError where a field of a push is missing."""
+    return read_one(call, _image(call.body))
 
 
-def _image(body: dict[str, Any]) -> ImageRef | str:
+def _image(body: dict[str, Any]) -> Announced | Skipped | str:
     domain, event = body.get("domain"), body.get("event_type")
     if domain is not None and domain != "docker":
         return f"the domain is {shown(domain)}, not 'docker'"
     if event != "pushed":
         return f"the event is {shown(event)}, not 'pushed'"
-    if reason := why_no_image(at(body, "data", "tag")):
-        return reason
+    origin = body.get("jpd_origin")
     checksum = at(body, "data", "sha256")
-    digest = usable_digest(f"sha256:{checksum}") if isinstance(checksum, str) else None
-    return ImageRef(_name(body), parse_tag(text_at(body, "data", "tag")), digest)
-
-
-def _name(body: dict[str, Any]) -> ImageName:
-    host = without_scheme(text_at(body, "jpd_origin")).partition("/")[0]
-    path = text_at(body, "data", "path").split("/")[:-_FILE_PARTS]
-    if not path:
-        raise InvalidValueError("data.path must be IMAGE/TAG/FILE")
-    return repository_at(host, "/".join([text_at(body, "data", "repo_key"), *path]))
+    repository, file = text_at(body, "data", "repo_key"), text_at(body, "data", "path")
+    folders = file.split("/")[:-_FILE_PARTS]
+    if not folders:
+        return Skipped(printable(repository), f"data.path must be IMAGE/TAG/FILE, and is {shown(file)}")
+    return Announced(
+        host=without_scheme(origin).partition("/")[0] if isinstance(origin, str) else "",
+        path="/".join([repository, *folders]),
+        tag=tag_at(body, "data", "tag"),
+        digest=f"sha256:{checksum}",
+    )

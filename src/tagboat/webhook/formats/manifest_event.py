@@ -3,21 +3,31 @@
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import at, host_of, repository_at, shown, text_at, usable_digest, why_no_image
+from tagboat.webhook.formats.call import Announced, at, host_of, shown, tag_at, text_at
+
+_BLOB = "application/octet-stream"
 
 
-def read_event(event: Any) -> ImageRef | str:  # noqa: ANN401 - decoded JSON
-    """The image that was pushed, or why it is none; raise InvalidValueError when its name cannot be used."""
+def read_event(event: Any) -> Announced | str:  # noqa: ANN401 - decoded JSON
+    """Return what was pushed, or why it is no manifest; raise InvalidValueError where a field of a push is missing."""
     if not isinstance(event, dict):
         raise InvalidValueError("an object is expected")
     action = event.get("action")
     if action != "push":
         return f"its action is {shown(action)}, not 'push'"
-    if reason := why_no_image(at(event, "target", "tag")):
-        return reason
+    target = event.get("target")
+    media_type = at(target, "mediaType")
+    tag = tag_at(event, "target", "tag")
+    if not tag and (not isinstance(media_type, str) or media_type == _BLOB or "rootfs" in media_type):
+        return "it names no tag"
     host = at(event, "request", "host")
     if not isinstance(host, str) or not host:
-        host = host_of(text_at(event, "target", "url"))
-    name = repository_at(host, text_at(event, "target", "repository"))
-    return ImageRef(name, parse_tag(text_at(event, "target", "tag")), usable_digest(at(event, "target", "digest")))
+        url = at(target, "url")
+        host = host_of(url) if isinstance(url, str) else ""
+    return Announced(
+        host=host,
+        path=text_at(event, "target", "repository"),
+        tag=tag,
+        digest=at(target, "digest"),
+        media_types=(None if media_type == _BLOB else media_type, at(target, "artifactType")),
+    )

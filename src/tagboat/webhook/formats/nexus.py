@@ -1,7 +1,7 @@
 """Sonatype Nexus: repository components. It does not say on which host its repositories are."""
 
-from tagboat.core.image import parse_tag
-from tagboat.webhook.formats.call import Call, HostlessImage, News, at, shown, text_at, why_no_image
+from tagboat.webhook.formats.call import Announced, Call, News, at, shown, tag_at, text_at
+from tagboat.webhook.formats.judge import read_one
 
 NAME = "nexus"
 MARK = "X-Nexus-Webhook-Id"
@@ -14,16 +14,14 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when a docker component has no usable name or version."""
+    """Read the call; raise InvalidValueError where a docker component has no name."""
     kind = call.headers["x-nexus-webhook-id"]
     if kind != "rm:repository:component":
         return News((), f"the Nexus event {shown(kind)} is no 'rm:repository:component'")
     action, form = call.body.get("action"), at(call.body, "component", "format")
     if action not in _ACTIONS:
-        return News((), f"the component was {shown(action)}, neither 'CREATED' nor 'UPDATED'")
+        return News((), f"the action is {shown(action)}, neither 'CREATED' nor 'UPDATED'")
     if form != "docker":
-        return News((), f"the component is of the format {shown(form)}, not 'docker'")
-    if reason := why_no_image(at(call.body, "component", "version")):
-        return News((), reason)
-    tag = parse_tag(text_at(call.body, "component", "version"))
-    return News((), hostless=(HostlessImage(text_at(call.body, "component", "name"), tag),))
+        return News((), f"the component's format is {shown(form)}, not 'docker'")
+    component = Announced(host="", path=text_at(call.body, "component", "name"), tag=tag_at(call.body, "component", "version"))
+    return read_one(call, component)

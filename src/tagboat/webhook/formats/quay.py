@@ -1,8 +1,8 @@
 """Quay: an event of a repository. Of all its kinds only a push has `updated_tags`; in 2013 they were an object's keys."""
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.image import ImageRef, parse_tag
-from tagboat.webhook.formats.call import Call, News, read_each, repository_at, split_repository, text_at, why_no_image
+from tagboat.webhook.formats.call import Announced, Call, News, split_repository, text_at
+from tagboat.webhook.formats.judge import read_each
 
 NAME = "quay"
 MARK = "docker_url"
@@ -14,7 +14,7 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when there are tags but no usable image among them."""
+    """Read the call; raise InvalidValueError where `updated_tags` holds no tags at all, but something else."""
     if "updated_tags" not in call.body:
         return News((), "it has no updated_tags: an event of Quay's that is no push")
     tags = call.body["updated_tags"]
@@ -24,12 +24,10 @@ def read(call: Call) -> News:
         raise InvalidValueError("updated_tags must be a list or an object")
     host, path = split_repository(text_at(call.body, "docker_url"))
 
-    def image(tag: object) -> ImageRef | str:
-        if reason := why_no_image(tag):
-            return reason
-        if not isinstance(tag, str):
+    def image(tag: object) -> Announced:
+        if not isinstance(tag, str | None):
             raise InvalidValueError("a tag must be a text")
-        return ImageRef(repository_at(host, path), parse_tag(tag))
+        return Announced(host=host, path=path, tag=tag or "")
 
     entries = ((f"updated_tags[{place}]", tag) for place, tag in enumerate(tags))
-    return read_each(entries, image, "updated_tags names no tag")
+    return read_each(call, entries, image, "updated_tags names no tag")

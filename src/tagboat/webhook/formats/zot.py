@@ -1,8 +1,8 @@
 """Zot: CloudEvents about images. It does not say on which host it is."""
 
-from tagboat.core.image import parse_tag
-from tagboat.webhook.formats.call import Call, HostlessImage, News, at, shown, text_at, usable_digest, why_no_image
+from tagboat.webhook.formats.call import Announced, Call, News, at, json_of, shown, tag_at, text_at
 from tagboat.webhook.formats.cloud_event import data_of, event_type
+from tagboat.webhook.formats.judge import read_one
 
 NAME = "zot"
 MARK = "Ce-Type"
@@ -15,11 +15,17 @@ def recognises(call: Call) -> bool:
 
 
 def read(call: Call) -> News:
-    """Read the call; raise InvalidValueError when an updated image has no usable name or tag."""
+    """Read the call; raise InvalidValueError where an updated image has no name."""
     if event_type(call) != _UPDATED:
         return News((), f"the event {shown(event_type(call))} is no {_UPDATED}")
     data = data_of(call)
-    if reason := why_no_image(at(data, "reference")):
-        return News((), reason)
-    image = HostlessImage(text_at(data, "name"), parse_tag(text_at(data, "reference")), usable_digest(at(data, "digest")))
-    return News((), hostless=(image,))
+    text = at(data, "manifest")
+    manifest = json_of(text) if isinstance(text, str) else None
+    image = Announced(
+        host="",
+        path=text_at(data, "name"),
+        tag=tag_at(data, "reference"),
+        digest=at(data, "digest"),
+        media_types=(at(data, "mediaType"), at(manifest, "config", "mediaType"), at(manifest, "artifactType")),
+    )
+    return read_one(call, image)

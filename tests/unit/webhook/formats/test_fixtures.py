@@ -85,7 +85,8 @@ def test_a_garbled_body_is_news_or_refused(payload: Payload, place: int, change:
         ("ecr", "42.dkr.ecr.v1.amazonaws.com/shop/web:v1", []),
         ("ecr", "43.dkr.ecr.v1.amazonaws.com/shop/web:v1", ["host 43.dkr.ecr.v1.amazonaws.com"]),
         ("zot", "default.example.org/shop/web:v1", []),
-        ("acr", "default.example.org/shop/web:v1", ["host default.example.org"]),
+        ("acr", "default.example.org/shop/web:v1", []),
+        ("gitea", "default.example.org/shop/web:v1", ["host default.example.org"]),
         ("acr", "r.example.org/shop/web:v1@sha256:" + "e" * 64, ["digest sha256:" + "e" * 64]),
     ],
 )

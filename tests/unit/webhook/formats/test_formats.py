@@ -51,11 +51,25 @@ def test_native() -> None:
     assert refs(fixture("native/with_digest.json")) == [f"registry.example.org:5000/shop/web:v2.0.1@{A}"]
     assert refs({"image": "nginx", "digest": None}) == ["docker.io/library/nginx:latest"]
     assert refs({"image": f"a.b/c:d@{A}", "digest": A}) == [f"a.b/c:d@{A}"]
+    assert refs({"image": "a.b:5000/c", "tag": "v2"}) == ["a.b:5000/c:v2"]
+    assert refs({"image": "nginx", "tag": "v2"}) == ["docker.io/library/nginx:v2"]
+    assert refs({"image": "a.b/c:v2", "tag": "v2"}) == ["a.b/c:v2"]
+    assert refs({"image": "a.b/c:v2", "tag": None}) == ["a.b/c:v2"]
+    assert refs({"image": f"a.b/c@{A}", "tag": "v2"}) == [f"a.b/c:v2@{A}"]
 
 
 @pytest.mark.parametrize(
     ("body", "word"),
     [
+        ({"image": "a.b/c:v3", "tag": "v2"}, "image has the tag 'v3', and tag is 'v2'"),
+        ({"image": "a.b/c", "tag": ""}, "tag is empty; fill it in, or leave the field out"),
+        ({"image": "a.b/c:v1", "tag": ""}, "tag is empty"),
+        ({"image": "a.b/c", "tag": None}, "tag is null"),
+        ({"image": "a.b/c", "tag": 7}, "tag must be a text"),
+        ({"image": "a.b/c", "tag": "v1@" + A}, "not a tag"),
+        ({"image": "a.b/c", "tag": "t" * 129}, "129 characters"),
+        ({"image": "a" * 64, "tag": "v1"}, "the id of an image"),
+        ({"image": "a.b/c:d", "digest": ""}, "digest is empty; fill it in, or leave the field out"),
         ({"image": None}, "image"),
         ({"image": 7}, "image"),
         ({"image": ["a"]}, "image"),
@@ -97,7 +111,7 @@ def test_gitea_keeps_the_case_of_a_tag_for_the_intake_to_judge() -> None:
         (container(), GITEA | {"x-gitea-event": "push"}, "'push'"),
         (container() | {"action": "deleted"}, GITEA, "'deleted'"),
         (container() | {"action": {"a": []}}, GITEA, "not 'created'"),
-        ({}, GITEA, "not 'created'"),
+        ({"action": None}, GITEA, "not 'created'"),
         (container(type="npm"), GITEA, "'npm'"),
         (fixture("gitea/child_manifest.json"), GITEA, "digest"),
     ],
@@ -113,7 +127,7 @@ def test_gitea_events_that_are_no_push_of_a_tag_are_passed_over_with_a_reason(
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"action": "created"}, "package.version"),
+        ({"action": "created"}, "package.owner.login"),
         (container(version=None), "package.version"),
         (container(name=1), "package.name"),
         (container(owner=None), "package.owner.login"),
@@ -123,6 +137,31 @@ def test_gitea_events_that_are_no_push_of_a_tag_are_passed_over_with_a_reason(
 def test_gitea_names_the_field_that_is_missing(body: object, path: str) -> None:
     with pytest.raises(InvalidValueError, match=path):
         read(body, GITEA)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"channel": "#ops", "text": "Package created: web", "username": "Gitea", "icon_url": "", "attachments": []},
+        {"username": "Gitea", "avatar_url": "", "embeds": [{"title": "Package created: web"}]},
+        {"message": "Package created: web", "parse_mode": "HTML"},
+        {"@type": "MessageCard", "title": "Package created: web", "sections": []},
+        {"msgtype": "markdown", "markdown": {"content": "x"}},
+        {"repository": {"url": "https://git.example.org/shop/web"}},
+    ],
+)
+def test_gitea_chat_messages_name_the_type_that_is_right(body: dict[str, object]) -> None:
+    for event in ("package",) if "repository" in body else ("package", "push", "issues"):
+        news = read(body, GITEA | {"x-gitea-event": event})
+        assert news.needs_you
+        assert "type such as Slack" in str(news.reason)
+        assert "of the type Gitea" in str(news.reason)
+
+
+def test_giteas_test_delivery_says_that_it_proves_nothing_of_packages() -> None:
+    news = read({"ref": "refs/heads/main", "commits": [], "repository": {}}, GITEA | {"x-gitea-event": "push"})
+    assert "Test delivery" in str(news.reason)
+    assert "nothing of packages" in str(news.reason)
 
 
 # Distribution.
@@ -155,11 +194,28 @@ def test_distribution_passes_over_every_other_event(one: object) -> None:
     assert (news.images, bool(news.reason)) == ((), True)
 
 
-def test_distribution_takes_what_it_can_use_and_fails_only_where_that_is_nothing() -> None:
+def test_distribution_takes_what_it_can_use_and_skips_the_rest() -> None:
     bad, good = event(repository="UPPER"), event()
     assert refs({"events": [bad, good]}) == [f"r.example.org/shop/web:v1@{A}"]
-    with pytest.raises(InvalidValueError, match=r"events\[1\].*UPPER"):
-        read({"events": [event("pull"), bad]})
+    assert read({"events": [bad, good]}).reason is None
+    news = read({"events": [event("pull"), bad]})
+    assert [skipped.image for skipped in news.skipped] == ["r.example.org/UPPER"]
+    assert news.reason == "no event is the push of a tag"
+
+
+def test_distribution_fails_only_where_no_event_has_a_shape_that_anybody_sends() -> None:
+    odd = event(repository=7)
+    with pytest.raises(InvalidValueError, match=r"events\[1\]: target.repository must be a text"):
+        read({"events": [event("pull"), odd]})
+    (skipped,) = read({"events": [odd, event()]}).skipped
+    assert (skipped.image, "events[0]: target.repository" in skipped.reason) == (None, True)
+
+
+def test_a_blob_is_not_listed_as_skipped_and_a_manifest_without_a_tag_is() -> None:
+    blob = event(tag=None, mediaType="application/octet-stream")
+    child = event(tag=None, mediaType="application/vnd.oci.image.manifest.v1+json")
+    assert read({"events": [blob]}).skipped == ()
+    assert [skipped.image for skipped in read({"events": [blob, child]}).skipped] == ["r.example.org/shop/web"]
 
 
 @pytest.mark.parametrize("body", [{}, {"events": {}}, {"events": [7]}, {"events": [[]]}])
