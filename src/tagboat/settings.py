@@ -36,6 +36,7 @@ _KNOWN = (
     "TAGBOAT_INGRESS_TRUSTED",
     "TAGBOAT_BASE_DOMAIN",
     "TAGBOAT_BIND_ROOTS",
+    "TAGBOAT_NETWORK_POOL",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
     "TAGBOAT_URL",
@@ -43,6 +44,8 @@ _KNOWN = (
     *(f"{name}_FILE" for name in _SECRETS),
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
+DEFAULT_POOL = "10.112.0.0/14"
+_WIDEST_POOL, _SMALLEST_POOL = 8, 24
 _MAX_SECRET_FILE = 64 * 1024  # bytes
 # Debian keeps haproxy where the PATH of an ordinary user does not look.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -87,7 +90,8 @@ class Settings:
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
-    the text of a valid schedule. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
+    the text of a valid schedule. `network_pool` is the range of addresses that networks are
+    made from. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
     what is below them. `ingress_is_default`: nobody has said which ingress, or where it listens.
     """
 
@@ -104,6 +108,7 @@ class Settings:
     ingress_trusted: tuple[str, ...]
     base_domain: str
     bind_roots: tuple[str, ...]
+    network_pool: ipaddress.IPv4Network
     poll_schedule: str
     log_format: LogFormat
 
@@ -140,6 +145,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
         bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", _parse_bind_roots, default=""),
+        network_pool=variables.parse("TAGBOAT_NETWORK_POOL", _parse_pool, default=DEFAULT_POOL),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
     )
@@ -291,6 +297,17 @@ def _parse_networks(text: str) -> tuple[str, ...]:
         raise ValueError(
             "networks or addresses with commas between them are expected, such as 127.0.0.1,10.1.0.0/16"
         ) from None
+
+
+def _parse_pool(text: str) -> ipaddress.IPv4Network:
+    expected = f"a range of private addresses from /{_WIDEST_POOL} to /{_SMALLEST_POOL} is expected, such as {DEFAULT_POOL}"
+    try:
+        pool = ipaddress.IPv4Network(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not (_WIDEST_POOL <= pool.prefixlen <= _SMALLEST_POOL and pool.is_private):
+        raise ValueError(expected)
+    return pool
 
 
 def _parse_bind_roots(text: str) -> tuple[str, ...]:

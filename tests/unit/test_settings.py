@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_defaults(cwd: Path) -> None:
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
         bind_roots=(),
+        network_pool=IPv4Network("10.112.0.0/14"),
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
     )
@@ -70,6 +72,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_INGRESS_TRUSTED": "10.1.2.3/16, 192.0.2.7",
             "TAGBOAT_BASE_DOMAIN": "Apps.Example.com",
             "TAGBOAT_BIND_ROOTS": "/srv/data/:/dev/dri",
+            "TAGBOAT_NETWORK_POOL": "10.40.0.0/16",
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
             "TAGBOAT_URL": "nonsense that only the command line reads",
@@ -90,6 +93,7 @@ def test_everything_set(cwd: Path) -> None:
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
         bind_roots=("/srv/data", "/dev/dri"),
+        network_pool=IPv4Network("10.40.0.0/16"),
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
     )

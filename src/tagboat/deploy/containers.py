@@ -16,6 +16,7 @@ from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.storage import stage_volumes
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
+from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
 from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
@@ -66,6 +67,7 @@ class Containers:
         self._parts = parts
         self._engine = parts.engine
         self._journal = journal
+        self._alone = False
 
     async def start(self, scene: Scene) -> Instance:
         """Start the new instance, on record before it is made; how it stands. An earlier try's remains are removed first."""
@@ -74,6 +76,7 @@ class Containers:
         instance, new = scene.own or _new_instance(scene, self._parts.clock()), scene.own is None
         config = scene.config
         taken = await self._journal.ports_taken() if config.port else frozenset()
+        self._alone = await self._is_alone(scene)
         for _ in range(_PORT_TRIES):
             host_port = self._parts.free_port(taken) if config.port else 0
             instance = replace(
@@ -86,7 +89,7 @@ class Containers:
             )
             await self._journal.put_instance(instance, new=new, config=config)
             new = False
-            container = await self._create(instance_spec(scene, instance, self._parts.installation))
+            container = await self._create(instance_spec(scene, instance, self._parts.installation, alone=self._alone))
             try:
                 await self._engine.start(instance.container)  # by the name that it was given a moment ago: people know it
             except PortTakenError as error:
@@ -132,9 +135,10 @@ class Containers:
         own = scene.own
         if own is None or not _waits_for_names(scene, own):
             return False
-        for network, aliases in scene.aliases.items():
+        waiting = {name: aliases for name, aliases in scene.aliases.items() if not (self._alone and name == scene.network)}
+        for network, aliases in waiting.items():
             await self._engine.rejoin(own.handle, network, aliases)
-        return bool(scene.aliases)
+        return bool(waiting)
 
     async def forget_release(self, deploy_id: str) -> None:
         """Remove the container of a release command whose end is on record."""
@@ -170,7 +174,13 @@ class Containers:
             )
         return None
 
+    async def _is_alone(self, scene: Scene) -> bool:
+        """Whether nobody but the stage's own instances runs on the project's network, which is made where it is missing."""
+        members = await ensure_project_network(self._engine, self._parts.installation, scene.project)
+        return members <= {one.container_id for one in scene.others}
+
     async def _begin_release(self, scene: Scene) -> str:
+        await ensure_project_network(self._engine, self._parts.installation, scene.project)
         spec = _release_spec(scene, self._parts.installation)
         container = await self._create(spec)
         await self._journal.change(release_id=container)
@@ -251,11 +261,15 @@ def release_container(container: str) -> str:
     return f"{container}-release"
 
 
-def instance_spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
-    """What the engine is to run as the new instance."""
+def instance_spec(scene: Scene, instance: Instance, installation: str, *, alone: bool = False) -> ContainerSpec:
+    """What the engine is to run as the new instance; `alone` is whether nobody else is on the project's network."""
     spec = as_instance(_common_spec(scene, instance.container, installation, INSTANCE), scene.config.options)
-    aliases = {} if _waits_for_names(scene, instance) else scene.aliases
-    return replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=aliases)
+    spec = replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=scene.aliases)
+    if not _waits_for_names(scene, instance):
+        return spec
+    if alone:
+        return replace(spec, aliases={scene.network: scene.aliases[scene.network]})
+    return replace(spec, aliases={}, keeps_address=True)
 
 
 def _waits_for_names(scene: Scene, instance: Instance) -> bool:
@@ -282,6 +296,7 @@ def _common_spec(scene: Scene, name: str, installation: str, role: str) -> Conta
         memory=options.memory,
         cpus=options.cpus,
         pids=options.pids,
+        network=scene.network,
         networks=options.networks,
         stop_signal=options.stop_signal,
         stop_timeout_s=options.stop_timeout_s,

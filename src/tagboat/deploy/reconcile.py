@@ -15,6 +15,7 @@ from tagboat.core.deploy import ACTIVE_STATES, ContainerStatus, Instance, Instan
 from tagboat.core.errors import (
     EngineError,
     EngineUnavailableError,
+    NetworkNotFoundError,
     NotFoundError,
     PortTakenError,
     StoreUnavailableError,
@@ -25,6 +26,7 @@ from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_co
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
+from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import unless_published, with_host_paths
 from tagboat.deploy.scene import read_scene
 from tagboat.deploy.storage import keep_storage, with_storage
@@ -140,11 +142,22 @@ async def _revive(parts: Parts, instance: Instance) -> None:
     try:
         if status is None:
             instance = await _make_again(parts, instance)
-        await parts.engine.start(instance.handle)
+        await _start(parts, instance)
     except PortTakenError as error:
         await _ready_to_remake(parts, instance, error)
         await parts.engine.remove(instance.handle)
         instance = await _make_again(parts, await _with_another_port(parts, instance))
+        await parts.engine.start(instance.handle)
+
+
+async def _start(parts: Parts, instance: Instance) -> None:
+    """Start its container, on a new network where somebody has removed the project's while it did not run."""
+    try:
+        await parts.engine.start(instance.handle)
+    except NetworkNotFoundError:
+        scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+        await ensure_project_network(parts.engine, parts.installation, scene.project)
+        await parts.engine.rejoin(instance.handle, scene.network, scene.aliases[scene.network])
         await parts.engine.start(instance.handle)
 
 
@@ -176,6 +189,7 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
     as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
     as_it_was, _ = await with_storage(parts.engine, as_it_was)
     spec = instance_spec(as_it_was, instance, parts.installation)
+    await ensure_project_network(parts.engine, parts.installation, scene.project)
     container = await parts.engine.create(with_host_paths(spec, parts.host_path))
     return await _change(parts, instance, container_id=container)
 
