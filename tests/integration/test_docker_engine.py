@@ -354,7 +354,7 @@ async def test_apps_reach_others_on_their_own_network_only(
     clients = [await script(ask, name=f"{run}-on-{network}", network=network) for network in (own, other)]
     near, far = [await logged(engine, client.name, "end") for client in clients]
     assert "here" in near
-    assert set(far) == {"nothing", "end"}
+    assert "here" not in far
     for spec in (app, *clients):
         await engine.remove(spec.name)
     for network in (own, other):
@@ -368,9 +368,9 @@ async def test_a_container_that_joins_its_network_again_keeps_address_port_and_c
     await engine.ensure_network(network, {"tagboat.test": run})
     listener = await script("sleep 60 | nc -l -p 9000", name=f"{run}-listener", network=network)
     address = inspected(engine_url, listener.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
-    talk = f"(for n in $(seq 20); do echo word $n; sleep 0.2; done; sleep 60) | nc {address} 9000 & exec "
+    talk = f"(for n in $(seq 20); do echo word $n; sleep 0.2; done; sleep 60) | nc {address} 9000 & "
     web = await meant()
-    web = replace(web, network=network, keeps_address=True, command=("/bin/sh", "-c", talk + " ".join(DEFAULT_CMD)))
+    web = replace(web, network=network, keeps_address=True, command=("/bin/sh", "-c", talk + DEFAULT_CMD[-1]))
     await run_of(engine, web)
     await logged(engine, listener.name, "word 2")
     before = inspected(engine_url, web.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
@@ -384,7 +384,7 @@ async def test_a_container_that_joins_its_network_again_keeps_address_port_and_c
         await engine.remove(spec.name)
 
 
-async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str, engine: DockerEngine, run: str) -> None:
+async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str, run: str) -> None:
     pool = ipaddress.IPv4Network("10.116.77.0/24")
     small = DockerEngine(engine_url, network_pool=pool)
     labels = {"tagboat.test": run}

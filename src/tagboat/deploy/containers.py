@@ -18,6 +18,7 @@ from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
+from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, made_here, release_container, role_of
 from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.traffic import Traffic
@@ -54,10 +55,6 @@ class Parts:
     front_proto: str = "http"
     host_path: Callable[[str], str] = no_host_path
     places: Places = field(default_factory=Places)
-
-
-ROLE = "tagboat.role"
-INSTANCE, RELEASE = "instance", "release"
 
 
 class Containers:
@@ -150,7 +147,7 @@ class Containers:
         A release command that runs is told to end, and given its time. An engine that is away leaves it to the next sweep.
         """
         try:
-            for status in await self._own(scene.deploy.id):
+            for status in await self._own(scene.deploy.id, scene.container):
                 if role_of(status) == RELEASE and status.running:
                     await self._engine.stop(status.id)
                 await keep("\n".join(await last_words(self._engine, status.id)))
@@ -204,10 +201,13 @@ class Containers:
                 ) from None
             return await self._engine.create(spec)
 
-    async def _own(self, deploy_id: str) -> list[ContainerStatus]:
-        """The containers of the deploy that are there, by its label: names can change."""
+    async def _own(self, deploy_id: str, deleted: str = "") -> list[ContainerStatus]:
+        """The containers of the deploy that are there; see `made_here`."""
         labels = {"tagboat.installation": self._parts.installation, "tagboat.deploy": deploy_id}
-        return await self._engine.containers(labels)
+        found = await self._engine.containers(labels)
+        if not found:
+            return []
+        return await self._parts.store.read(lambda reader: [one for one in found if made_here(reader, one, deleted)])
 
     async def those_of(self, deploy_id: str, role: str) -> list[ContainerStatus]:
         """The containers of the deploy that have that role."""
@@ -254,11 +254,6 @@ async def last_words(engine: Engine, container: str) -> Collection[str]:
 def release_timeout_s(options: RunOptions) -> int:
     """Seconds that the release command may run."""
     return RELEASE_TIMEOUT_S if options.release_timeout_s is None else options.release_timeout_s
-
-
-def release_container(container: str) -> str:
-    """The name of the container that runs the release command of the deploy whose instance is `container`."""
-    return f"{container}-release"
 
 
 def instance_spec(scene: Scene, instance: Instance, installation: str, *, alone: bool = False) -> ContainerSpec:
@@ -319,11 +314,6 @@ def _volume_labels(scene: Scene, installation: str) -> Mapping[str, str]:
     """By these a person can tell whose a volume was, after project and stage are gone too."""
     own = {name: value for name, value in _own_labels(scene, installation, "").items() if name not in {"tagboat.deploy", ROLE}}
     return own | {"tagboat.stage_id": scene.stage.id}
-
-
-def role_of(container: ContainerStatus) -> str:
-    """What a container of a deploy is for; older releases told it by the name alone."""
-    return container.labels.get(ROLE) or (RELEASE if container.name.endswith("-release") else INSTANCE)
 
 
 def _new_instance(scene: Scene, now: datetime) -> Instance:

@@ -16,18 +16,18 @@ from tagboat.core.errors import (
     EngineError,
     EngineUnavailableError,
     NetworkNotFoundError,
-    NotFoundError,
     PortTakenError,
     StoreUnavailableError,
     TagboatError,
 )
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_container, role_of
+from tagboat.deploy.containers import Parts, instance_spec
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import unless_published, with_host_paths
+from tagboat.deploy.ownership import INSTANCE, made_here, role_of
 from tagboat.deploy.scene import read_scene
 from tagboat.deploy.storage import keep_storage, with_storage
 from tagboat.deploy.vitals import look_after
@@ -180,8 +180,8 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
 
     One that was made before a death, and is not on record yet, is it.
     """
-    own = await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id})
-    if found := next((one for one in own if role_of(one) == INSTANCE), None):
+    instance = await _change(parts, instance, container_id="")  # that one is gone
+    if found := next((one for one in await _made_by(parts, instance.deploy_id) if role_of(one) == INSTANCE), None):
         return await _change(parts, instance, container_id=found.id)
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
     image = instance.image or scene.project.image
@@ -194,6 +194,12 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
     return await _change(parts, instance, container_id=container)
 
 
+async def _made_by(parts: Parts, deploy_id: str) -> list[ContainerStatus]:
+    """The containers that the deploy has made, and that are there."""
+    found = await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": deploy_id})
+    return await parts.store.read(lambda reader: [one for one in found if made_here(reader, one)])
+
+
 async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields there are
     await parts.store.write(lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes)))
     return replace(instance, **changes)
@@ -201,27 +207,14 @@ async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:
 
 async def _remove_orphan(parts: Parts, container: ContainerStatus) -> None:
     """Remove what a deploy of this installation has made and left behind; labels alone do not make it so."""
-    if await parts.store.read(lambda reader: _made_here(reader, container)):
+    if await parts.store.read(lambda reader: made_here(reader, container)):
         await parts.engine.remove(container.id)
         log.info("orphan removed", action="sweep", container=container.name)
 
 
-def _made_here(reader: Reader, container: ContainerStatus) -> bool:
-    """Whether a deploy on record has made it: by the engine's id of it, or, before that was known, by its name."""
-    try:
-        deploy = reader.deploy(container.labels.get("tagboat.deploy", ""))
-    except NotFoundError:
-        return False
-    made = reader.instance_of(deploy.id)
-    ids, names = {deploy.release_id}, {deploy.container, release_container(deploy.container)}
-    if made is not None:
-        ids, names = {*ids, made.container_id}, {*names, made.container, release_container(made.container)}
-    return container.id in ids or container.name in names
-
-
 async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
-    for container in await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id}):
+    for container in await _made_by(parts, instance.deploy_id):
         await parts.engine.remove(container.id)
     await parts.store.write(lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock())))
 

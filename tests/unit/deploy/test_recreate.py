@@ -8,7 +8,7 @@ from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import EngineError, EngineUnavailableError, IngressUnavailableError
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
-from tagboat.deploy.containers import release_container
+from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
