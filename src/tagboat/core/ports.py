@@ -226,8 +226,8 @@ class Engine(Protocol):
     `rejoin` lets a container leave a network and join it again under other names; one that runs loses its connections there,
     unless it keeps its address. `ensure_network` makes a network with `labels` and `notes`, which are labels too, unless
     there is one, and answers with the ids of the containers that run on it; a network of that name without `labels` is
-    somebody else's, and refused. `remove_network` is True once there is none, False where it is somebody else's or containers run on
-    it.
+    somebody else's, and refused. `remove_network` is True once there is none, False where it is somebody else's or
+    containers run on it.
     `endings` tells the names of containers with all of `labels` as they stop, die or are removed, are paused or go on, or as
     their HEALTHCHECK comes to another verdict; from when it is first asked for a name, until the engine goes away
     (EngineUnavailableError). `platform` is the engine's machine, such as `linux/amd64`. `run_healthcheck` runs the HEALTHCHECK

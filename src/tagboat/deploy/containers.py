@@ -123,7 +123,7 @@ class Containers:
         lines = await last_words(self._engine, container)
         if reason:  # its container stays until that is on record: whoever goes on after a death finds the same
             raise ReleaseFailedError(reason, lines)
-        await self._journal.change(released=True, log="\n".join(lines))
+        await self._journal.change(released=True, log=self._journal.masked("\n".join(lines)))
         await self._engine.remove(container)
         return lines
 

@@ -71,6 +71,12 @@ class Scene:
         return project_network(self.project.id)
 
     @property
+    def secret_values(self) -> frozenset[str]:
+        """What must not be repeated to anybody: the app's secrets, and the password of its registry."""
+        password = self.registry.password if self.registry is not None else None
+        return frozenset(filter(None, (*self.config.secret_values, password)))
+
+    @property
     def repository(self) -> ImageName:
         """The repository of the image: that of the project, or of the time to which is rolled back."""
         return self.deploy.image or self.project.image
