@@ -1,4 +1,4 @@
-"""Tagboat's settings: read once from the environment and from `.env` in the working directory, then never again.
+"""Tagboat's settings: read once from the environment, by the server also from `.env` in the working directory.
 
 A variable of the real environment wins over `.env`; an empty one counts as not set. `NAME_FILE` gives a secret by the file it
 is in. In `.env` values are taken literally, without `${…}`; a relative path is relative to the working directory.
@@ -46,6 +46,7 @@ _KNOWN = (
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_POOL = "10.112.0.0/14"
 _WIDEST_POOL, _SMALLEST_POOL = 8, 24
+_SHORTEST_ADMIN_TOKEN = 20
 _MAX_SECRET_FILE = 64 * 1024  # bytes
 # Debian keeps haproxy where the PATH of an ordinary user does not look.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -126,9 +127,13 @@ class RemoteSettings:
     token: str | None = field(repr=False)
 
 
-def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Settings:
-    """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used."""
-    variables = _Variables.read(environ, cwd)
+def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv: bool = True) -> Settings:
+    """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used.
+
+    Without `dotenv` the file `.env` is left alone: whoever has written that of some directory is not to say where the command
+    line finds its server, and sends its token.
+    """
+    variables = _Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
     return Settings(
@@ -138,7 +143,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         database_url=variables.parse_secret("TAGBOAT_DATABASE_URL", _parse_database_url),
         docker=_docker(variables),
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
-        admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
+        admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_admin_token),
         ingress=_ingress(variables),
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
@@ -152,8 +157,8 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
 
 
 def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSettings:
-    """Read what only the command line uses; the server's settings are not judged. Raise SettingsError like load_settings."""
-    variables = _Variables.read(environ, cwd)
+    """Read what only the command line uses, never from `.env`; the server's settings are not judged. Raise SettingsError."""
+    variables = _Variables.read(environ, cwd, dotenv=False)
     return RemoteSettings(
         url=variables.parse("TAGBOAT_URL", _parse_http_url, default="") or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
@@ -168,14 +173,14 @@ class _Variables:
     cwd: Path
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], cwd: Path) -> "_Variables":
+    def read(cls, environ: Mapping[str, str], cwd: Path, *, dotenv: bool) -> "_Variables":
         """Merge both sources; raise SettingsError for a name that is not known."""
-        dotenv = _read_dotenv(cwd / ".env")
-        for source, place in ((environ, ""), (dotenv, " in .env")):
+        file = _read_dotenv(cwd / ".env") if dotenv else {}
+        for source, place in ((environ, ""), (file, " in .env")):
             for name in sorted(source):
                 if name.startswith(_PREFIX) and name not in _KNOWN:
                     raise SettingsError(f"{name}{place} is not a setting of Tagboat{_suggest(name)}")
-        return cls({name: value for name, value in {**dotenv, **environ}.items() if value}, cwd)
+        return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
 
     def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
         """The value of `name`, or of its default. The parser raises ValueError with what is expected."""
@@ -359,6 +364,12 @@ def _parse_token(text: str) -> str:
     if not _VISIBLE.fullmatch(text):
         raise ValueError("ASCII letters, digits and punctuation without blanks are expected")
     return text
+
+
+def _parse_admin_token(text: str) -> str:
+    if len(text) < _SHORTEST_ADMIN_TOKEN:
+        raise ValueError(f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected, such as 'openssl rand -hex 24' makes")
+    return _parse_token(text)
 
 
 def _parse_domain(text: str) -> str:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import SettingsError
-from tagboat.settings import DockerEndpoint, IngressKind, LogFormat, Settings, load_remote_settings, load_settings
+from tagboat.settings import (
+    DockerEndpoint,
+    IngressKind,
+    LogFormat,
+    RemoteSettings,
+    Settings,
+    load_remote_settings,
+    load_settings,
+)
 
 HOME = "/home/ada"
 SECRET = "hunter2-correct-horse"
@@ -131,6 +139,12 @@ class TestNames:
 
 
 class TestDotenv:
+    def test_only_the_server_reads_it(self, cwd: Path) -> None:
+        (cwd / ".env").write_text("TAGBOAT_URL=http://elsewhere\nTAGBOAT_TOKEN=x\nTAGBOAT_DATA_DIR=/x\nTAGBOAT_TYPO=1\n")
+        assert load_remote_settings({}, cwd=cwd) == RemoteSettings(url=None, token=None)
+        settings = load_settings({"HOME": HOME}, cwd=cwd, is_tty=False, dotenv=False)
+        assert settings.data_dir == Path(HOME, ".local/share/tagboat")
+
     def test_it_is_read_and_the_environment_wins(self, cwd: Path) -> None:
         (cwd / ".env").write_text("# ours\nexport TAGBOAT_PORT=1111\nTAGBOAT_HOST='::1'\nOTHER=${TAGBOAT_PORT}\n")
         settings = load(cwd, {"TAGBOAT_PORT": "2222"})
@@ -141,8 +155,8 @@ class TestDotenv:
         assert load(cwd, {"TAGBOAT_PORT": ""}).listen_url == "http://127.0.0.1:7070"
 
     def test_values_are_literal(self, cwd: Path) -> None:
-        (cwd / ".env").write_text("TAGBOAT_ADMIN_TOKEN=a${HOME}$b\n")
-        assert load(cwd).admin_token == "a${HOME}$b"
+        (cwd / ".env").write_text("TAGBOAT_ADMIN_TOKEN=a-long-one-${HOME}-$b\n")
+        assert load(cwd).admin_token == "a-long-one-${HOME}-$b"
 
     def test_a_directory_of_that_name_is_somebodys_virtual_environment(self, cwd: Path) -> None:
         (cwd / ".env").mkdir()
@@ -186,7 +200,8 @@ class TestSecretFiles:
             (b"", "the file is empty"),
             (b"\n", "the file is empty"),
             (b"\xff", "not UTF-8"),
-            (b"two words", "without blanks"),
+            (b"two words and some more", "without blanks"),
+            (b"short", "at least 20 characters are expected, such as 'openssl rand -hex 24' makes"),
             (b"x" * 65_537, "longer than 65536 bytes"),
         ],
     )
@@ -196,6 +211,7 @@ class TestSecretFiles:
         assert message.startswith("TAGBOAT_ADMIN_TOKEN_FILE cannot be used: ")
         assert says in message
         assert "two words" not in message
+        assert "short" not in message
 
     def test_a_missing_file_is_complained_of_without_its_path(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": SECRET})
