@@ -280,6 +280,18 @@ async def test_nobody_else_is(world: IngressWorld, blue: App) -> None:
     assert not {"x-real-ip", "forwarded", "x-forwarded-prefix"} & set(headers)
 
 
+@pytest.mark.parametrize("trusted", [("127.0.0.0/8",), ("203.0.113.0/24",)])
+async def test_what_apps_may_take_for_another_header_does_not_reach_them(
+    world: IngressWorld, blue: App, trusted: tuple[str, ...]
+) -> None:
+    ingress = world.another(trusted=trusted)
+    await ingress.lead([to(blue)])
+    forged = {"X_Forwarded_For": "6.6.6.6", "X-Forwarded_For": "6.6.6.6", "x_real_ip": "6.6.6.6", "X.Real.IP": "6.6.6.6"}
+    headers = (await world.ask(HOST, **forged, **{"X-Own": "kept"})).json["headers"]
+    assert headers["x-own"] == "kept"
+    assert "6.6.6.6" not in str(headers)
+
+
 async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -> None:
     program = tmp_path / "haproxy"
     program.write_text('#!/bin/sh\n[ "$1" = -vv ] && exec sh -c "haproxy -vv | grep -v Lua"\nexec haproxy "$@"\n')
