@@ -45,6 +45,11 @@ def load_or_make_key(path: Path) -> bytes:
     """Return the key in the file `path` (hexadecimal, mode 0600), made at first launch; raise SettingsError if unusable."""
     if not path.exists():
         write_private(path, f"{secrets.token_hex(KEY_BYTES)}\n")
+    return read_key(path)
+
+
+def read_key(path: Path) -> bytes:
+    """Return the key in the file `path`; raise SettingsError if there is none."""
     try:
         key = bytes.fromhex(path.read_text().strip())
     except (ValueError, OSError) as error:

@@ -234,8 +234,8 @@ class UnitOfWork(SqlReader, KeptWriter):
     # Writes sent at once.
 
     def put_setting(self, name: str, value: object) -> None:
-        """Set a setting to a JSON value."""
-        self._upsert(tables.settings, {"name": name, "value": value})
+        """Set a setting to a JSON value; one that is a secret is sealed."""
+        self._upsert(tables.settings, {"name": name, "value": self._rows.of_setting(name, value)})
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
