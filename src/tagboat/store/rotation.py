@@ -135,7 +135,7 @@ def _sealed(connection: Connection, table: Table, key: str, column: str) -> Iter
 
 def _reseal_settings(connection: Connection, seal: Seal) -> int:
     settings = tables.settings
-    found = dict(connection.execute(select(settings.c.name, settings.c.value)).tuples().all())
+    found = {row.name: row.value for row in connection.execute(select(settings))}
     changed: dict[str, Any] = {}
     if isinstance(signature := found.get(SIGNATURE_SETTING), str):
         changed[SIGNATURE_SETTING] = _text(seal(base64.b64decode(signature), SIGNATURE_SETTING))
