@@ -310,7 +310,8 @@ def _parse_pool(text: str) -> ipaddress.IPv4Network:
         pool = ipaddress.IPv4Network(text)
     except ValueError:
         raise ValueError(expected) from None
-    if not (_WIDEST_POOL <= pool.prefixlen <= _SMALLEST_POOL and pool.is_private):
+    usable = pool.is_private and not (pool.is_loopback or pool.is_link_local)
+    if not (usable and _WIDEST_POOL <= pool.prefixlen <= _SMALLEST_POOL):
         raise ValueError(expected)
     return pool
 

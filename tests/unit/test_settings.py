@@ -226,6 +226,19 @@ class TestSecretFiles:
     [
         *[("TAGBOAT_PORT", value, "from 1 to 65535") for value in ("0", "65536", "-1", "+80", "8o", "80.0", " 80", "٣")],
         *[("TAGBOAT_HOST", value, "host name or an IP") for value in ("http://x", "a b", "::zz", "1.2.3.4:80", "x/y", "a\nb")],
+        *[
+            ("TAGBOAT_NETWORK_POOL", value, "a range of private addresses from /8 to /24")
+            for value in (
+                "x",
+                "10.0.0.0",
+                "10.0.0.0/25",
+                "8.8.0.0/16",
+                "127.0.0.0/16",
+                "169.254.0.0/16",
+                "10.1.2.3/16",
+                "fd00::/48",
+            )
+        ],
         ("TAGBOAT_DATA_DIR", "a\0b", "a path"),
         ("TAGBOAT_DATA_DIR", "~nobody-of-that-name/x", "home directory"),
         *[

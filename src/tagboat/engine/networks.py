@@ -60,7 +60,7 @@ class Networks:
             try:
                 await (await docker.networks.get(found["Id"])).delete()
             except DockerError as error:
-                if error.status == HTTPStatus.FORBIDDEN:  # somebody has begun to use it
+                if error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT}:  # somebody has begun to use it
                     return False
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise

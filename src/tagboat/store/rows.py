@@ -33,8 +33,7 @@ class SealedRows:
     """Those of the values that hold secrets. Reading raises SettingsError where another key has sealed them.
 
     Where no other server reads what this one writes (`alone`), a deploy's configuration that can hold no secret is written as
-    it is: the library that seals takes 8 MB, and many a server has nothing else for it to do. Others may be older, and know
-    of sealed ones only.
+    it is: there may be a million of them. Others may be older, and know of sealed ones only.
     """
 
     def __init__(self, cipher: Cipher, *, alone: bool = False) -> None:
