@@ -442,7 +442,7 @@ async def test_a_created_container_waits(world: World, made: Made, free_port: in
     assert (status.name, status.running, status.restarting, status.restarts) == (spec.name, False, False, 0)
     assert status.host_port == free_port
     assert status.health is None
-    assert dict(status.labels) == {**spec.labels, "from": "image"}
+    assert dict(status.labels) == {**spec.labels, "from": ""}
 
 
 async def test_a_container_without_port_has_none(world: World, made: Made) -> None:
