@@ -49,7 +49,8 @@ async def engine(engine_url: str, docker_registry: DockerRegistry, run: str) -> 
     remove_labelled(engine_url, f"tagboat.test={run}")
     remove_images_of(engine_url, docker_registry.host)
     call(engine_url, "DELETE", f"/volumes/{run}-data")
-    call(engine_url, "DELETE", f"/networks/{run}-net")
+    for network in ("net", "other"):
+        call(engine_url, "DELETE", f"/networks/{run}-{network}")
 
 
 @pytest.fixture
