@@ -53,10 +53,11 @@ class _Container:
 
 @dataclass(slots=True)
 class _Engine:
-    """What it holds: names of images, and containers by their ids."""
+    """What it holds: names of images, containers by their ids, and networks, on which nobody is ever found, by their names."""
 
     images: set[str] = field(default_factory=set)
     held: dict[str, _Container] = field(default_factory=dict)
+    networks: dict[str, Json] = field(default_factory=dict)
 
     def find(self, request: web.Request) -> _Container:
         wanted = request.match_info["container"]
@@ -117,8 +118,21 @@ class _Engine:
             shown = [one for one in shown if one["Config"]["Image"] in wanted["ancestor"]]
         return web.json_response(shown)
 
-    async def nothing(self, _request: web.Request) -> web.Response:
-        return web.json_response([])
+    async def list_networks(self, _request: web.Request) -> web.Response:
+        return web.json_response(list(self.networks.values()))
+
+    async def create_network(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        self.networks[asked["Name"]] = {**asked, "Id": asked["Name"], "Containers": {}}
+        return web.json_response({"Id": asked["Name"]}, status=201)
+
+    async def network(self, request: web.Request) -> web.Response:
+        found = self.networks.get(request.match_info["network"])
+        return web.json_response(found or {"message": "no such network"}, status=200 if found else 404)
+
+    async def remove_network(self, request: web.Request) -> web.Response:
+        self.networks.pop(request.match_info["network"], None)
+        return web.Response(status=204)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -153,7 +167,10 @@ def _app() -> web.Application:
         ("POST", "/containers/{container}/start", engine.start),
         ("POST", "/containers/{container}/stop", engine.stop),
         ("DELETE", "/containers/{container}", engine.remove),
-        ("GET", "/networks", engine.nothing),
+        ("GET", "/networks", engine.list_networks),
+        ("POST", "/networks/create", engine.create_network),
+        ("GET", "/networks/{network}", engine.network),
+        ("DELETE", "/networks/{network}", engine.remove_network),
         ("GET", "/events", engine.events),
     )
     for method, path, answer in routes:

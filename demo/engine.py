@@ -15,6 +15,7 @@ from demo.show import DemoError
 from demo.waiting import await_value
 
 DOCKERD = "dockerd"
+_FOR_OTHERS = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN}  # a network in use is the last of these
 _SOCKET = "/var/run/docker.sock"
 _CALL_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 60.0
@@ -32,17 +33,20 @@ class Engine:
         """Its release. Raises OSError where nobody answers."""
         return str(json.loads(self._call("GET", "/version"))["Version"])
 
-    def containers(self, registry_host: str) -> list[str]:
-        """Ids of the containers that Tagboat made of images from `registry_host`."""
+    def containers(self, registry_host: str) -> dict[str, set[str]]:
+        """The containers that Tagboat made of images from `registry_host`: by their ids, the networks that they are on."""
         filters = urllib.parse.quote(json.dumps({"label": ["tagboat.managed=true"]}))
         found = json.loads(self._call("GET", f"/containers/json?all=1&filters={filters}"))
-        return [container["Id"] for container in found if container["Image"].startswith(f"{registry_host}/")]
+        ours = (container for container in found if container["Image"].startswith(f"{registry_host}/"))
+        return {container["Id"]: set(container["NetworkSettings"]["Networks"]) for container in ours}
 
     def remove_from(self, registry_host: str) -> int:
-        """Remove the containers made of images from `registry_host`, then those images; how many containers there were."""
+        """Remove the containers of images from `registry_host`, with networks and images; how many containers there were."""
         containers = self.containers(registry_host)
         for container in containers:
             self._call("DELETE", f"/containers/{container}?force=1&v=1")
+        for network in {name for names in containers.values() for name in names if name.startswith("tagboat-")}:
+            self._call("DELETE", f"/networks/{network}")
         for image in json.loads(self._call("GET", "/images/json?digests=1")):
             for name in _names(image):
                 if name.startswith(f"{registry_host}/"):
@@ -64,7 +68,7 @@ class Engine:
             raise OSError(f"the engine's answer is unreadable: {error}") from error
         finally:
             connection.close()
-        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+        if answer.status >= HTTPStatus.BAD_REQUEST and answer.status not in _FOR_OTHERS:
             raise OSError(f"{method} {path}: {answer.status} {body[:300].decode(errors='replace')}")
         return body
 

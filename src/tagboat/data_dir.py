@@ -4,12 +4,14 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.ids import new_id
+from tagboat.private_files import write_private
 
 SERVER_FILE = "server.json"
 
@@ -23,7 +25,7 @@ class DataDir:
 
     def announce_server(self, url: str, token: str) -> None:
         """Leave word, readable by the owner alone, of where the server answers and of a token for the command line."""
-        _write_private(self.path / SERVER_FILE, json.dumps({"url": url, "token": token}))
+        write_private(self.path / SERVER_FILE, json.dumps({"url": url, "token": token}))
 
     def withdraw_server(self) -> None:
         """Take that word back."""
@@ -35,7 +37,8 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
     """Make the directory (mode 0700) if need be and keep it locked; raise SettingsError where that cannot be."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        _refuse_others(path)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise SettingsError(f"the data directory {path} cannot be used ({error.strerror}); set TAGBOAT_DATA_DIR") from None
     try:
@@ -49,15 +52,19 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         os.close(lock)
 
 
+def _refuse_others(path: Path) -> None:
+    """Raise SettingsError where somebody else could put files into the directory."""
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise SettingsError(
+            f"the data directory {path} belongs to another user, who could read and change everything; run Tagboat as that"
+            f" user, or give it to this one: chown -R {os.geteuid()} {path}"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SettingsError(f"others may write to the data directory {path}; keep them out: chmod 700 {path}")
+
+
 def _replica(path: Path) -> str:
     if not path.exists():
-        _write_private(path, new_id())
+        write_private(path, new_id())
     return path.read_text().strip()
-
-
-def _write_private(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)

@@ -31,6 +31,7 @@ from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
+from tagboat.deploy.networks import keep_networks_tidy
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import keep_sweeping
 from tagboat.deploy.removal import Removal
@@ -111,7 +112,9 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
     docker = settings.docker
-    engine = DockerEngine(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+    engine = DockerEngine(
+        docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify, network_pool=settings.network_pool
+    )
     registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     tally = Tally()
     queue = DeployQueue(clock)
@@ -202,6 +205,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "sweep", partial(keep_sweeping, built.parts)
     yield "vigil", partial(keep_vigil, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
+    yield "networks", partial(keep_networks_tidy, built.parts.store, built.parts.engine, built.parts.installation)
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)

@@ -1,4 +1,4 @@
-"""Tagboat's settings: read once from the environment and from `.env` in the working directory, then never again.
+"""Tagboat's settings: read once from the environment, by the server also from `.env` in the working directory.
 
 A variable of the real environment wins over `.env`; an empty one counts as not set. `NAME_FILE` gives a secret by the file it
 is in. In `.env` values are taken literally, without `${…}`; a relative path is relative to the working directory.
@@ -37,6 +37,7 @@ _KNOWN = (
     "TAGBOAT_INGRESS_TRUSTED",
     "TAGBOAT_BASE_DOMAIN",
     "TAGBOAT_BIND_ROOTS",
+    "TAGBOAT_NETWORK_POOL",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
     "TAGBOAT_URL",
@@ -48,6 +49,9 @@ IN_THE_CLEAR = (
     "whoever reaches its port is root there; set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use ssh://USER@HOST"
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
+DEFAULT_POOL = "10.112.0.0/14"
+_WIDEST_POOL, _SMALLEST_POOL = 8, 24
+_SHORTEST_ADMIN_TOKEN = 20
 _MAX_SECRET_FILE = 64 * 1024  # bytes
 # Debian keeps haproxy where the PATH of an ordinary user does not look.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -99,7 +103,8 @@ class Settings:
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
-    the text of a valid schedule. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
+    the text of a valid schedule. `network_pool` is the range of addresses that networks are
+    made from. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
     what is below them. `proxies` are those of the environment, for registries.
     `ingress_is_default`: nobody has said which ingress, or where it listens.
     """
@@ -118,6 +123,7 @@ class Settings:
     ingress_trusted: tuple[str, ...]
     base_domain: str
     bind_roots: tuple[str, ...]
+    network_pool: ipaddress.IPv4Network
     poll_schedule: str
     log_format: LogFormat
 
@@ -135,9 +141,13 @@ class RemoteSettings:
     token: str | None = field(repr=False)
 
 
-def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Settings:
-    """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used."""
-    variables = _Variables.read(environ, cwd)
+def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv: bool = True) -> Settings:
+    """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used.
+
+    Without `dotenv` the file `.env` is left alone: whoever has written that of some directory is not to say where the command
+    line finds its server, and sends its token.
+    """
+    variables = _Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
     return Settings(
@@ -148,21 +158,22 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         docker=_docker(variables),
         proxies=_proxies(variables),
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
-        admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
+        admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_admin_token),
         ingress=_ingress(variables),
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
         bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", _parse_bind_roots, default=""),
+        network_pool=variables.parse("TAGBOAT_NETWORK_POOL", _parse_pool, default=DEFAULT_POOL),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
     )
 
 
 def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSettings:
-    """Read what only the command line uses; the server's settings are not judged. Raise SettingsError like load_settings."""
-    variables = _Variables.read(environ, cwd)
+    """Read what only the command line uses, never from `.env`; the server's settings are not judged. Raise SettingsError."""
+    variables = _Variables.read(environ, cwd, dotenv=False)
     return RemoteSettings(
         url=variables.parse("TAGBOAT_URL", _parse_http_url, default="") or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
@@ -177,14 +188,14 @@ class _Variables:
     cwd: Path
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], cwd: Path) -> "_Variables":
+    def read(cls, environ: Mapping[str, str], cwd: Path, *, dotenv: bool) -> "_Variables":
         """Merge both sources; raise SettingsError for a name that is not known."""
-        dotenv = _read_dotenv(cwd / ".env")
-        for source, place in ((environ, ""), (dotenv, " in .env")):
+        file = _read_dotenv(cwd / ".env") if dotenv else {}
+        for source, place in ((environ, ""), (file, " in .env")):
             for name in sorted(source):
                 if name.startswith(_PREFIX) and name not in _KNOWN:
                     raise SettingsError(f"{name}{place} is not a setting of Tagboat{_suggest(name)}")
-        return cls({name: value for name, value in {**dotenv, **environ}.items() if value}, cwd)
+        return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
 
     def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
         """The value of `name`, or of its default. The parser raises ValueError with what is expected."""
@@ -318,6 +329,18 @@ def _parse_networks(text: str) -> tuple[str, ...]:
         ) from None
 
 
+def _parse_pool(text: str) -> ipaddress.IPv4Network:
+    expected = f"a range of private addresses from /{_WIDEST_POOL} to /{_SMALLEST_POOL} is expected, such as {DEFAULT_POOL}"
+    try:
+        pool = ipaddress.IPv4Network(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    usable = pool.is_private and not (pool.is_loopback or pool.is_link_local)
+    if not (usable and _WIDEST_POOL <= pool.prefixlen <= _SMALLEST_POOL):
+        raise ValueError(expected)
+    return pool
+
+
 def _parse_bind_roots(text: str) -> tuple[str, ...]:
     roots = [part for part in text.split(":") if part]
     if not all(root.startswith("/") and root == clean_path(root) for root in (one.rstrip("/") or "/" for one in roots)):
@@ -367,6 +390,12 @@ def _parse_token(text: str) -> str:
     if not _VISIBLE.fullmatch(text):
         raise ValueError("ASCII letters, digits and punctuation without blanks are expected")
     return text
+
+
+def _parse_admin_token(text: str) -> str:
+    if len(text) < _SHORTEST_ADMIN_TOKEN:
+        raise ValueError(f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected, such as 'openssl rand -hex 24' makes")
+    return _parse_token(text)
 
 
 def _parse_domain(text: str) -> str:

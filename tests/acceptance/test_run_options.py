@@ -278,7 +278,7 @@ def test_everything_of_the_machine_that_may_be_given_is_there(server: Server, im
         " 1024 ",
         "docker-init",
         "/dev/given",
-        "CapBnd:\t00000000a80435fb",
+        "CapBnd:\t00000000000015fb",
         "read-only",
         "scratch",
         "from the machine",

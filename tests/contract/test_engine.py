@@ -14,7 +14,7 @@ import aiodocker
 import pytest
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, PortTakenError
+from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, NetworkNotFoundError, PortTakenError
 from tagboat.core.health import TestRun
 from tagboat.core.host_access import Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
@@ -79,6 +79,7 @@ class World(Protocol):
     def has_volume(self, name: str) -> bool: ...
     def forget_volume(self, name: str) -> None: ...
     async def add_network(self, name: str) -> None: ...
+    async def drop_network(self, name: str) -> None: ...
 
 
 class MemoryWorld:
@@ -125,6 +126,9 @@ class MemoryWorld:
 
     async def add_network(self, name: str) -> None:
         self.memory.add_network(name)
+
+    async def drop_network(self, name: str) -> None:
+        self.memory.drop_network(name)
 
 
 class DockerWorld:
@@ -175,6 +179,9 @@ class DockerWorld:
     async def add_network(self, name: str) -> None:
         async with aiodocker.Docker(self._url) as docker:
             await docker.networks.create({"Name": name, "CheckDuplicate": True})
+
+    async def drop_network(self, name: str) -> None:
+        call(self._url, "DELETE", f"/networks/{name}")
 
 
 @pytest.fixture
@@ -435,7 +442,7 @@ async def test_a_created_container_waits(world: World, made: Made, free_port: in
     assert (status.name, status.running, status.restarting, status.restarts) == (spec.name, False, False, 0)
     assert status.host_port == free_port
     assert status.health is None
-    assert dict(status.labels) == {**spec.labels, "from": "image"}
+    assert dict(status.labels) == {**spec.labels, "from": ""}
 
 
 async def test_a_container_without_port_has_none(world: World, made: Made) -> None:
@@ -707,6 +714,61 @@ async def test_a_running_container_joins_a_network_again_under_other_names(world
     await world.engine.remove(spec.name)
     with pytest.raises(EngineNotFoundError):
         await world.engine.rejoin(spec.name, f"{run}-net", ("app",))
+
+
+async def test_a_network_is_made_once_and_removed_once_nobody_runs_on_it(world: World, meant: Made, run: str) -> None:
+    labels = {TEST_LABEL: run}
+    both = await asyncio.gather(*(world.engine.ensure_network(f"{run}-net", labels, {"of": "app"}) for _ in range(2)))
+    assert both == [frozenset(), frozenset()]
+    assert await world.engine.list_networks({**labels, "of": "app"}) == [f"{run}-net"]
+    spec = replace(await meant(), network=f"{run}-net", aliases={f"{run}-net": ("app",)})
+    container = await world.engine.create(spec)
+    await world.engine.start(container)
+    assert await world.engine.ensure_network(f"{run}-net", labels) == {container}
+    assert not await world.engine.remove_network(f"{run}-net", labels)
+    await world.engine.remove(container)
+    assert await world.engine.remove_network(f"{run}-net", labels)
+    assert await world.engine.remove_network(f"{run}-net", labels), "it is gone"
+    assert await world.engine.list_networks(labels) == []
+
+
+async def test_a_network_that_somebody_else_has_made_is_neither_used_nor_removed(world: World, run: str) -> None:
+    await world.add_network(f"{run}-net")
+    with pytest.raises(EngineError, match=f"{run}-net that Tagboat has not made"):
+        await world.engine.ensure_network(f"{run}-net", {TEST_LABEL: run})
+    assert not await world.engine.remove_network(f"{run}-net", {TEST_LABEL: run})
+    assert await world.engine.list_networks({TEST_LABEL: run}) == []
+
+
+async def test_a_container_whose_network_was_removed_joins_the_new_one(world: World, meant: Made, run: str) -> None:
+    labels = {TEST_LABEL: run}
+    await world.engine.ensure_network(f"{run}-net", labels)
+    spec = replace(await meant(), network=f"{run}-net", keeps_address=True)
+    await world.engine.create(spec)
+    await world.engine.start(spec.name)
+    await world.engine.rejoin(spec.name, f"{run}-net", ("app",))
+    await world.engine.stop(spec.name)
+    await world.drop_network(f"{run}-net")
+    with pytest.raises(NetworkNotFoundError):
+        await world.engine.start(spec.name)
+    await world.engine.ensure_network(f"{run}-net", labels)
+    await world.engine.rejoin(spec.name, f"{run}-net", ("app",))
+    await world.engine.start(spec.name)
+    assert (await status_of(world.engine, spec.name)).running
+
+
+async def test_labels_of_the_image_that_may_steer_others_are_emptied(world: World, meant: Made) -> None:
+    app = replace(SERVES, labels=(("traefik.enable", "true"), ("org.opencontainers.image.title", "App"), ("own", "image")))
+    spec = await meant(app, own="container")
+    await world.engine.create(spec)
+    labels = (await status_of(world.engine, spec.name)).labels
+    assert {name: labels[name] for name, _ in app.labels} == {
+        "traefik.enable": "",
+        "org.opencontainers.image.title": "App",
+        "own": "container",
+    }
+    await world.engine.create(replace(spec, name=f"{spec.name}-all", image_labels=True))
+    assert (await status_of(world.engine, f"{spec.name}-all")).labels["traefik.enable"] == "true"
 
 
 @pytest.mark.parametrize("network", ["no-such-net", "no such", "../containers/json"])

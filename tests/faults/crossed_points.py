@@ -40,6 +40,7 @@ _CANCEL_AND_PUSH = (
     "store.write Journal.end#1",
     "store.write Journal.resume#2",
     "store.write Journal.settle_digest#1",
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "store.write Journal.advance to switch#1",
@@ -81,6 +82,7 @@ _CUT_SHORT = (
     "store.write Journal.end#1",
     "store.write Journal.resume#1",
     "store.write Journal.settle_digest#1",
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
@@ -92,6 +94,7 @@ _CUT_SHORT = (
 _RELEASE = (
     "store.write Journal.note#1",
     "engine.containers#1",
+    "engine.ensure_network#1",
     "engine.create#1",
     "store.write Journal.change#1",  # its id
     "engine.start#1",
@@ -99,6 +102,7 @@ _RELEASE = (
     "engine.logs#1",
     "store.write Journal.change#2",  # its end
     "engine.remove#1",
+    "engine.ensure_network#2",
     "store.write Journal.put_instance#1",
     "engine.create#2",
     "engine.start#2",

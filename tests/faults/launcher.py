@@ -39,6 +39,7 @@ Call = Callable[..., Awaitable[Any]]
 ENGINE_CALLS = (
     *("inspect_image", "platform", "pull", "remove_image", "list_volumes", "remove_volume"),
     *("create", "start", "stop", "remove", "rejoin", "status", "run_healthcheck", "last_exit_code", "logs", "containers"),
+    *("ensure_network", "remove_network", "list_networks"),
 )
 _PAUSE_S = 0.02
 

@@ -25,6 +25,7 @@ _REPLACE = (
     "engine.platform#1",
     "store.write Journal.advance to start#1",
     "engine.status#1",  # where the old one keeps what it writes
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
@@ -59,6 +60,7 @@ _REPLACE = (
 _FIRST = (
     "store.write Journal.fill_project#1",
     "store.write Journal.advance to start#1",
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
@@ -89,6 +91,7 @@ _RECREATE = (
     "haproxy.show proc#4",
     "haproxy.show table#2",
     "engine.stop#1",
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",
@@ -115,6 +118,7 @@ _ROLL_BACK = (
     "beside: store.write roll_back#1",
     "store.write Journal.resume#1",
     "store.write Journal.advance to resolve#1",
+    "engine.ensure_network#1",
     "store.write Journal.put_instance#1",
     "engine.create#1",
     "engine.start#1",

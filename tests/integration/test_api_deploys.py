@@ -177,6 +177,15 @@ async def test_logs_are_the_last_lines(api: Api) -> None:
         assert (await api.caller.get(f"/api/instances/{instance}/logs?tail={tail}")).status == 422
 
 
+async def test_logs_show_no_secret_of_the_app(api: Api) -> None:
+    dev = await stage(api)
+    await api.caller.patch(f"/api/stages/{dev['id']}", {"secrets": {"PASSWORD": "S3CR3T-needle"}})
+    container = await put_instance(api, dev["project"]["id"], dev["id"], InstanceState.LIVE)
+    api.engine.say(container, "PASSWORD=S3CR3T-needle")
+    instance = (await api.caller.get("/api/instances")).json["items"][0]["id"]
+    assert (await api.caller.get(f"/api/instances/{instance}/logs")).json == {"lines": ["PASSWORD=***"]}
+
+
 async def test_the_log_of_a_container_that_is_gone_is_404(api: Api) -> None:
     dev = await stage(api)
     container = await put_instance(api, dev["project"]["id"], dev["id"], InstanceState.STOPPED)

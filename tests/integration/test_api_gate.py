@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,17 @@ async def test_without_a_known_token_nothing_is_shown(api: Api, path: str, autho
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_who_tries_out_tokens_is_slowed_down_and_who_has_one_is_not(api: Api) -> None:
+    wrong = Caller(api.app, "a-wrong-token")
+    began = time.monotonic()
+    trying = [asyncio.create_task(wrong.get("/api/projects")) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert (await api.caller.get("/api/projects")).status == 200
+    assert not all(task.done() for task in trying), "the right token did not wait for the wrong ones"
+    assert {answer.status for answer in await asyncio.gather(*trying)} == {401}
+    assert time.monotonic() - began > 0.5
 
 
 async def test_every_token_opens_and_the_scheme_has_no_case(api: Api) -> None:
@@ -286,6 +298,13 @@ async def test_the_log_has_a_line_for_each_call_and_no_secret(tmp_path: Path) ->
         ("GET", "/api/projects", 422),
     ]
     assert "not-to-be-seen" not in json.dumps(lines, default=str)
+
+
+async def test_an_address_without_end_is_cut_in_the_log(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
+        await api.caller.get("/api/" + "x" * 60_000)
+    (path,) = [line["path"] for line in lines if "path" in line]
+    assert (path[:10], len(path)) == ("/api/xxxxx", 201)
 
 
 async def test_a_webhooks_secret_in_an_address_with_a_slip_in_it_is_not_in_the_log(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tagboat.api import ask as ask_module
 from tagboat.core.deploy import InstanceState
+from tagboat.deploy.traffic import routes
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.api import BASE_DOMAIN, Api, running_api
 from tests.support.asgi import Answer, Caller
@@ -216,6 +218,32 @@ async def test_what_a_front_on_this_machine_passes_on_comes_from_a_stranger(serv
     answer = await ask(caller_from(served, "127.0.0.1"), "shop.example.com", **{header.lower(): "127.0.0.1"})
 
     assert same(answer, await nowhere(served))
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7070", "10.0.0.1", "", "[", "127.0.0.1.evil.example"])
+async def test_a_page_that_has_led_a_browser_here_by_its_own_name_learns_nothing(served: Api, host: str) -> None:
+    assert same(await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host), await nowhere(served))
+
+
+@pytest.mark.parametrize("host", ["localhost:7070", "127.0.0.1", "[::1]:7070", "tagboat.example.com"])
+async def test_who_calls_this_server_by_its_own_name_is_told(served: Api, host: str) -> None:
+    assert (await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host)).status == 200
+
+
+async def test_names_without_end_do_not_have_everything_read_each_time(served: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+
+    def count(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        nonlocal reads
+        reads += 1
+        return routes(*arguments)
+
+    monkeypatch.setattr(ask_module, "routes", count)
+    caller = caller_from(served, "127.0.0.1")
+    for number in range(20):
+        assert (await ask(caller, f"no-{number}.{BASE_DOMAIN}")).status == 404
+    assert (await ask(caller, "shop.example.com")).status == 200
+    assert reads == 1
 
 
 async def test_only_get_is_open(served: Api) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import os
 import secrets
@@ -48,7 +49,8 @@ async def engine(engine_url: str, docker_registry: DockerRegistry, run: str) -> 
     remove_labelled(engine_url, f"tagboat.test={run}")
     remove_images_of(engine_url, docker_registry.host)
     call(engine_url, "DELETE", f"/volumes/{run}-data")
-    call(engine_url, "DELETE", f"/networks/{run}-net")
+    for network in ("net", "other"):
+        call(engine_url, "DELETE", f"/networks/{run}-{network}")
 
 
 @pytest.fixture
@@ -336,6 +338,65 @@ async def test_a_container_in_another_network_keeps_its_port(
     assert inspected(engine_url, spec.name)["NetworkSettings"]["Networks"].keys() == {"bridge", f"{run}-net"}
     assert (await eventually(lambda: LoopbackProbe().http(spec.host_port, "/health")))[-1] is None
     await engine.remove(spec.name)
+
+
+async def test_apps_reach_others_on_their_own_network_only(
+    engine_url: str, engine: DockerEngine, script: Started, run: str
+) -> None:
+    own, other = f"{run}-net", f"{run}-other"
+    for network in (own, other):
+        await engine.ensure_network(network, {"tagboat.test": run})
+    serve = "busybox mkdir /pages; echo here > /pages/index.html; httpd -f -p 8080 -h /pages"
+    app = await script(serve, name=f"{run}-app", network=own)
+    there = inspected(engine_url, app.name)["NetworkSettings"]["Networks"]
+    assert there.keys() == {own}
+    page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {there[own]['IPAddress']} 8080 | tail -n 1"
+    ask = f"for n in 1 2 3; do page=$({page}); echo ${{page:-nothing}}; sleep 0.3; done; echo end; sleep 60"
+    clients = [await script(ask, name=f"{run}-on-{network}", network=network) for network in (own, other)]
+    near, far = [await logged(engine, client.name, "end") for client in clients]
+    assert "here" in near
+    assert "here" not in far
+    for spec in (app, *clients):
+        await engine.remove(spec.name)
+    for network in (own, other):
+        assert await engine.remove_network(network, {"tagboat.test": run})
+
+
+async def test_a_container_that_joins_its_network_again_keeps_address_port_and_connections(
+    engine_url: str, engine: DockerEngine, script: Started, meant: Started, run: str
+) -> None:
+    network = f"{run}-net"
+    await engine.ensure_network(network, {"tagboat.test": run})
+    listener = await script("sleep 60 | nc -l -p 9000", name=f"{run}-listener", network=network)
+    address = inspected(engine_url, listener.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+    talk = f"(for n in $(seq 20); do echo word $n; sleep 0.2; done; sleep 60) | nc {address} 9000 & "
+    web = await meant()
+    web = replace(web, network=network, keeps_address=True, command=("/bin/sh", "-c", talk + DEFAULT_CMD[-1]))
+    await run_of(engine, web)
+    await logged(engine, listener.name, "word 2")
+    before = inspected(engine_url, web.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+    await engine.rejoin(web.name, network, ("app-dev",))
+    joined = inspected(engine_url, web.name)["NetworkSettings"]["Networks"][network]
+    assert joined["IPAddress"] == before
+    assert "app-dev" in joined["Aliases"]
+    assert (await eventually(lambda: LoopbackProbe().http(web.host_port, "/health")))[-1] is None
+    await logged(engine, listener.name, "word 20")
+    for spec in (web, listener):
+        await engine.remove(spec.name)
+
+
+async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str, run: str) -> None:
+    pool = ipaddress.IPv4Network("10.116.77.0/24")
+    small = DockerEngine(engine_url, network_pool=pool)
+    labels = {"tagboat.test": run}
+    names = [f"{run}-net", f"{run}-other", f"{run}-third"]
+    for name in names[:2]:
+        await small.ensure_network(name, labels)
+    with pytest.raises(EngineError, match=r"no addresses are left in 10\.116\.77\.0/24; remove .* TAGBOAT_NETWORK_POOL"):
+        await small.ensure_network(names[2], labels)
+    for name in names[:2]:
+        await small.remove_network(name, labels)
+    await small.close()
 
 
 async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(

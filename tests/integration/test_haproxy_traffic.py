@@ -280,6 +280,22 @@ async def test_nobody_else_is(world: IngressWorld, blue: App) -> None:
     assert not {"x-real-ip", "forwarded", "x-forwarded-prefix"} & set(headers)
 
 
+@pytest.mark.parametrize("trusted", [("127.0.0.0/8",), ("203.0.113.0/24",)])
+async def test_what_apps_may_take_for_another_header_does_not_reach_them(
+    world: IngressWorld, blue: App, trusted: tuple[str, ...]
+) -> None:
+    ingress = world.another(trusted=trusted)
+    await ingress.lead([to(blue)])
+    names = ("X_Forwarded_For", "X-Forwarded_For", "x_real_ip", "X.Real.IP", "X_Forwarded-Proto")
+    forged = "".join(f"{name}: 6.6.6.6\r\n" for name in names)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Own: kept\r\n{forged}Connection: close\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert '"x-own": "kept"' in answer
+    assert "6.6.6.6" not in answer
+
+
 async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -> None:
     program = tmp_path / "haproxy"
     program.write_text('#!/bin/sh\n[ "$1" = -vv ] && exec sh -c "haproxy -vv | grep -v Lua"\nexec haproxy "$@"\n')

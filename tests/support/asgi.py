@@ -51,7 +51,7 @@ class Caller:
     async def call(self, method: str, path: str, body: object = _UNSENT, headers: Mapping[str, str] | None = None) -> Answer:
         """Any method; a body of bytes goes as it is, anything else as JSON."""
         content = b"" if body is _UNSENT else body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"content-length": str(len(content))}
+        sent = {"host": "127.0.0.1:7070", "content-length": str(len(content))}
         if content:
             sent["content-type"] = "application/json"
         if self.token:

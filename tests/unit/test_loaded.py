@@ -6,7 +6,6 @@ from pathlib import Path
 
 HEAVY = {
     "alembic": "migrations",
-    "cryptography": "sealed secrets",
     "html.parser": "apps that fail with a page",
     "psycopg": "PostgreSQL",
     "re2": "patterns of images and tags that a person has set",

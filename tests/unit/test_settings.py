@@ -1,13 +1,22 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from tagboat.core.errors import SettingsError
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
-from tagboat.settings import DockerEndpoint, IngressKind, LogFormat, Settings, load_remote_settings, load_settings
+from tagboat.settings import (
+    DockerEndpoint,
+    IngressKind,
+    LogFormat,
+    RemoteSettings,
+    Settings,
+    load_remote_settings,
+    load_settings,
+)
 
 HOME = "/home/ada"
 SECRET = "hunter2-correct-horse"
@@ -48,6 +57,7 @@ def test_defaults(cwd: Path) -> None:
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
         bind_roots=(),
+        network_pool=IPv4Network("10.112.0.0/14"),
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
     )
@@ -76,6 +86,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_INGRESS_TRUSTED": "10.1.2.3/16, 192.0.2.7",
             "TAGBOAT_BASE_DOMAIN": "Apps.Example.com",
             "TAGBOAT_BIND_ROOTS": "/srv/data/:/dev/dri",
+            "TAGBOAT_NETWORK_POOL": "10.40.0.0/16",
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
             "TAGBOAT_URL": "nonsense that only the command line reads",
@@ -97,6 +108,7 @@ def test_everything_set(cwd: Path) -> None:
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
         bind_roots=("/srv/data", "/dev/dri"),
+        network_pool=IPv4Network("10.40.0.0/16"),
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
     )
@@ -134,6 +146,12 @@ class TestNames:
 
 
 class TestDotenv:
+    def test_only_the_server_reads_it(self, cwd: Path) -> None:
+        (cwd / ".env").write_text("TAGBOAT_URL=http://elsewhere\nTAGBOAT_TOKEN=x\nTAGBOAT_DATA_DIR=/x\nTAGBOAT_TYPO=1\n")
+        assert load_remote_settings({}, cwd=cwd) == RemoteSettings(url=None, token=None)
+        settings = load_settings({"HOME": HOME}, cwd=cwd, is_tty=False, dotenv=False)
+        assert settings.data_dir == Path(HOME, ".local/share/tagboat")
+
     def test_it_is_read_and_the_environment_wins(self, cwd: Path) -> None:
         (cwd / ".env").write_text("# ours\nexport TAGBOAT_PORT=1111\nTAGBOAT_HOST='::1'\nOTHER=${TAGBOAT_PORT}\n")
         settings = load(cwd, {"TAGBOAT_PORT": "2222"})
@@ -144,8 +162,8 @@ class TestDotenv:
         assert load(cwd, {"TAGBOAT_PORT": ""}).listen_url == "http://127.0.0.1:7070"
 
     def test_values_are_literal(self, cwd: Path) -> None:
-        (cwd / ".env").write_text("TAGBOAT_ADMIN_TOKEN=a${HOME}$b\n")
-        assert load(cwd).admin_token == "a${HOME}$b"
+        (cwd / ".env").write_text("TAGBOAT_ADMIN_TOKEN=a-long-one-${HOME}-$b\n")
+        assert load(cwd).admin_token == "a-long-one-${HOME}-$b"
 
     def test_a_directory_of_that_name_is_somebodys_virtual_environment(self, cwd: Path) -> None:
         (cwd / ".env").mkdir()
@@ -189,7 +207,8 @@ class TestSecretFiles:
             (b"", "the file is empty"),
             (b"\n", "the file is empty"),
             (b"\xff", "not UTF-8"),
-            (b"two words", "without blanks"),
+            (b"two words and some more", "without blanks"),
+            (b"short", "at least 20 characters are expected, such as 'openssl rand -hex 24' makes"),
             (b"x" * 65_537, "longer than 65536 bytes"),
         ],
     )
@@ -199,6 +218,7 @@ class TestSecretFiles:
         assert message.startswith("TAGBOAT_ADMIN_TOKEN_FILE cannot be used: ")
         assert says in message
         assert "two words" not in message
+        assert "short" not in message
 
     def test_a_missing_file_is_complained_of_without_its_path(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": SECRET})
@@ -213,6 +233,19 @@ class TestSecretFiles:
     [
         *[("TAGBOAT_PORT", value, "from 1 to 65535") for value in ("0", "65536", "-1", "+80", "8o", "80.0", " 80", "٣")],
         *[("TAGBOAT_HOST", value, "host name or an IP") for value in ("http://x", "a b", "::zz", "1.2.3.4:80", "x/y", "a\nb")],
+        *[
+            ("TAGBOAT_NETWORK_POOL", value, "a range of private addresses from /8 to /24")
+            for value in (
+                "x",
+                "10.0.0.0",
+                "10.0.0.0/25",
+                "8.8.0.0/16",
+                "127.0.0.0/16",
+                "169.254.0.0/16",
+                "10.1.2.3/16",
+                "fd00::/48",
+            )
+        ],
         ("TAGBOAT_DATA_DIR", "a\0b", "a path"),
         ("TAGBOAT_DATA_DIR", "~nobody-of-that-name/x", "home directory"),
         *[

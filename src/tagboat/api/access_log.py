@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOK_PATH = "/api/webhook/"
+_LONGEST_PATH = 200
+"""Characters; anybody can write an address without end, and the log must not grow by it."""
 _MASKED = f"{WEBHOOK_PATH}***"
 # A webhook's secret is a UUID, and nothing else in an address is: it is one in an address with a slip in it, too.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -37,8 +39,12 @@ class AccessLog:
             return send(message)
 
         path = scope["path"]
-        shown = _MASKED if path.startswith(WEBHOOK_PATH) else _UUID.sub("***", path)
+        shown = _MASKED if path.startswith(WEBHOOK_PATH) else _cut(_UUID.sub("***", path))
         try:
             await self._app(scope, receive, watched)
         finally:
             self._log_call(scope["method"], shown, status, (time.perf_counter() - began) * 1000)
+
+
+def _cut(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"

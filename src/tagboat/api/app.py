@@ -61,6 +61,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     )
     app.state.parts = parts
     app.state.health = health.Rounds()
+    app.state.served_hosts = ask.ServedHosts()
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)

@@ -1,25 +1,32 @@
 """What Caddy's on-demand TLS asks before it gets a certificate: is this domain one of ours?
 
 Whoever asks must be on this machine. A front on this machine passes on what others ask, too, but says so in its headers;
-such a call comes from elsewhere, whatever it claims. A stranger, like somebody who asks for a stranger's domain, is told
-what they would be told at any address that does not exist.
+such a call comes from elsewhere, whatever it claims. So does one from a browser on this machine that a stranger's page has
+led here by a name of the stranger's: it says which name, in Host. A stranger, like somebody who asks for a stranger's domain,
+is told what they would be told at any address that does not exist.
 """
 
-from collections.abc import Collection
+import asyncio
+import re
+import time
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.parts import Parts
+from tagboat.api.parts import ApiParts, Parts
+from tagboat.core.hosts import full_host, looked_up_as
 from tagboat.core.problem import not_found
-from tagboat.core.route import Route
 from tagboat.deploy.traffic import routes
 
 ASK_PATH = "/api/ingress/ask"
+REREAD_S = 5.0
+"""Seconds for which a host that no stage claims, but an instance has, may be unknown still."""
+_HOST = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
 _OF_FRONTS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 router = APIRouter(tags=["ingress"])
@@ -42,13 +49,45 @@ async def ask_ingress(
 ) -> schemas.Served | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
-    if not _from_here(request) or not _has(await parts.store.read(lambda reader: routes(reader, parts.base_domain)), host):
+    served: ServedHosts = request.app.state.served_hosts
+    if not (_from_here(request) and _meant_for_us(request, parts.public_url) and await served.have(host, parts)):
         return _Nothing()
     return schemas.Served(domain=host)
 
 
-def _has(found: Collection[Route], host: str) -> bool:
-    return any(route.host == host for route in found)
+class ServedHosts:
+    """Which hosts lead somewhere. What stages claim is looked up; the rest, which is rare, is read now and then.
+
+    Anybody can have a front ask for names without end: that must not have everything read for each of them.
+    """
+
+    def __init__(self) -> None:
+        self._others: frozenset[str] = frozenset()
+        self._read_at = -REREAD_S
+        self._reading = asyncio.Lock()
+
+    async def have(self, host: str, parts: ApiParts) -> bool:
+        """Whether a stage, or one of its instances, answers at `host`, which is in lower case."""
+        if not _HOST.fullmatch(host):
+            return False
+        asked = looked_up_as(host, parts.base_domain)
+        claims = await parts.store.read(lambda reader: reader.host_claims(asked))
+        if any(full_host(claim, parts.base_domain) == host for claim in claims):
+            return True
+        async with self._reading:
+            if time.monotonic() - self._read_at >= REREAD_S:
+                found = await parts.store.read(lambda reader: routes(reader, parts.base_domain))
+                self._others, self._read_at = frozenset(route.host for route in found), time.monotonic()
+        return host in self._others
+
+
+def _meant_for_us(request: Request, public_url: str) -> bool:
+    """Whether the caller names this server by a loopback address, or by its own name."""
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        return host in {"localhost", urlsplit(public_url).hostname} or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _from_here(request: Request) -> bool:

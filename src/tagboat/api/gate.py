@@ -3,8 +3,10 @@
 The caller is known before anything of the body is read, and nobody but the holder of a token makes the server parse anything.
 """
 
+import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from re import Pattern
@@ -15,8 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tagboat.api.answers import problem_response
 from tagboat.core.problem import not_found
+from tagboat.webhook.flood import Line
 
 MAX_BODY_BYTES = 1 << 20
+TURNED_AWAY_PER_S = 50
+"""Answers to calls without the right token: nobody tries out many, and who has the right one does not wait for them."""
 _TOO_LARGE = f"the body is over {MAX_BODY_BYTES} bytes"
 
 log = structlog.get_logger("tagboat.api")
@@ -46,6 +51,7 @@ class Gate:
         self._methods = methods
         self._tokens = tokens
         self._open_paths = open_paths
+        self._line = Line(TURNED_AWAY_PER_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -64,6 +70,8 @@ class Gate:
                 "a token is needed, in the header Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+            if wait_s := self._line.wait(time.monotonic()):
+                await asyncio.sleep(wait_s)
             await answer(scope, receive, send)
         else:
             await self._let_in(scope, receive, send)

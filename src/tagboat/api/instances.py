@@ -13,7 +13,9 @@ from tagboat.api.values import IdFilter, InstanceId
 from tagboat.api.views import Views
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineNotFoundError
+from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader
+from tagboat.deploy.scene import read_scene
 
 DEFAULT_TAIL = 100
 MAX_TAIL = 10_000
@@ -48,8 +50,10 @@ async def read_logs(
 ) -> schemas.Logs:
     """The last lines that an instance's container wrote."""
     instance = await parts.store.read(lambda reader: reader.instance(instance_id))
+    secrets = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id).secret_values)
     try:
-        return schemas.Logs(lines=list(await parts.engine.logs(instance.handle, tail)))
+        lines = await parts.engine.logs(instance.handle, tail)
+        return schemas.Logs(lines=mask_values("\n".join(lines), secrets).split("\n") if lines else [])
     except EngineNotFoundError:
         gone = f"the container {instance.container} is gone, and its log with it"
         raise ProblemError(HTTPStatus.NOT_FOUND, gone) from None

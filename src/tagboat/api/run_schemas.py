@@ -41,6 +41,7 @@ class RunAsked(Asked):
     devices: host_values.Devices = unset()
     binds: host_values.Binds = unset()
     publish: host_values.Publish = unset()
+    image_labels: bool | None = None
 
 
 class RunShown(Answer):
@@ -70,6 +71,7 @@ class RunShown(Answer):
     devices: list[str]
     binds: list[str]
     publish: list[str]
+    image_labels: bool | None
 
 
 def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:

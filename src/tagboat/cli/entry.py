@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from tagboat.core.errors import TagboatError
+from tagboat.core.harmless import harmless
 
 
 def run() -> None:
@@ -42,7 +43,7 @@ def _carry_out() -> None:
 
 
 def _fail(words: str) -> NoReturn:
-    print(f"tagboat: {' '.join(words.split())}", file=sys.stderr)  # noqa: T201 - how failures are told
+    print(f"tagboat: {harmless(' '.join(words.split()))}", file=sys.stderr)  # noqa: T201 - how failures are told
     sys.exit(1)
 
 

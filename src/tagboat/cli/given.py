@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from tagboat.core.errors import TagboatError
+from tagboat.core.harmless import harmless
 
 _MOST_BYTES = 64 * 1024
 
@@ -21,7 +22,7 @@ def confirm(question: str, otherwise: str) -> None:
     if not someone_is_there():
         raise TagboatError(f"{otherwise}; say --yes if that is meant")
     # Not input(), nor typer.confirm(): both write to stdout, which is for the result alone.
-    sys.stderr.write(f"{question} Go on? [y/N] ")
+    sys.stderr.write(f"{harmless(question)} Go on? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise TagboatError("nothing was changed")

@@ -58,6 +58,18 @@ def serve() -> None:
     raise typer.Exit(command(this_place()))
 
 
+@app.command("rotate-key")
+def rotate_key() -> None:
+    """Encrypt everything with a new key, while the server is stopped.
+
+    All secrets in the database are encrypted again in one transaction; cut off at any moment, the old key fits, or the next
+    start finds the new one. Stop every server on the database first.
+    """
+    from tagboat.cli.rotate_key import rotate_key as command
+
+    raise typer.Exit(command(this_place()))
+
+
 @app.command()
 def status(*, json: Json = False) -> None:
     """Show what is live where, and the server's health.

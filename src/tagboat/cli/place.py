@@ -29,9 +29,9 @@ class Place:
     cwd: Path
     is_tty: bool
 
-    def settings(self) -> Settings:
-        """The settings of the server on this machine; raise SettingsError."""
-        return load_settings(self.environ, cwd=self.cwd, is_tty=self.is_tty)
+    def settings(self, *, dotenv: bool = False) -> Settings:
+        """The settings of the server on this machine; raise SettingsError. Only the server itself reads `dotenv`."""
+        return load_settings(self.environ, cwd=self.cwd, is_tty=self.is_tty, dotenv=dotenv)
 
     def remote(self) -> RemoteSettings:
         """Which server was asked for; raise SettingsError."""
@@ -60,7 +60,8 @@ def _local(path: Path, token: str | None) -> Server:
         return Server(str(word["url"]), token or str(word["token"]), str(path))
     except FileNotFoundError:
         raise TagboatError(
-            f"no Tagboat server runs here (no {path}); start one with 'tagboat serve', or set TAGBOAT_URL and TAGBOAT_TOKEN"
+            f"no Tagboat server runs here (no {path}); start one with 'tagboat serve', set TAGBOAT_DATA_DIR to that of one"
+            " (only 'serve' reads .env), or TAGBOAT_URL and TAGBOAT_TOKEN"
         ) from None
     except OSError as error:
         raise TagboatError(

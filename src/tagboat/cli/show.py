@@ -9,6 +9,8 @@ from itertools import chain
 from shutil import get_terminal_size
 from textwrap import wrap
 
+from tagboat.core.harmless import harmless
+
 _UNCUT = 100_000
 """The width of a table that is not for a terminal."""
 
@@ -40,13 +42,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, columns_a
 
 
 def line(text: str) -> None:
-    """Print a line of the result."""
-    print(text, flush=True)  # noqa: T201 - what the command is for
+    """Print a line of the result, or several, without what would steer a terminal."""
+    print(harmless(text), flush=True)  # noqa: T201 - what the command is for
 
 
 def progress(text: str) -> None:
-    """Say on stderr how long work is getting on."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the person who waits
+    """Say on stderr how long work is getting on, as `line` does."""
+    print(harmless(text), file=sys.stderr, flush=True)  # noqa: T201 - for the person who waits
 
 
 def short(digest: str | None) -> str:

@@ -259,8 +259,11 @@ class ContainerSpec:
     `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
     container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
     absolute path. An `entrypoint` of None is the image's own, an empty one none. `aliases` are further names by which it is
-    found on those of `networks` that they stand for. The rest is as in `RunOptions`: 0, empty and None leave the engine's or
-    the image's own. Without `restarts` it is run once.
+    found on those of its networks that they stand for. `network` is the one that it is on from its start, empty for the
+    engine's default, and `networks` are those that it is connected to besides; with `keeps_address` it can leave `network` and
+    join it again (under other aliases) with the same address, so that its connections last. Labels of the image other than
+    `org.opencontainers.*` are its own only with `image_labels`. The rest is as in `RunOptions`: 0, empty and None leave the
+    engine's or the image's own. Without `restarts` it is run once.
     """
 
     name: str
@@ -287,8 +290,11 @@ class ContainerSpec:
     memory: int = 0
     cpus: float = 0.0
     pids: int = 0
+    network: str = ""
     networks: tuple[str, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keeps_address: bool = False
+    image_labels: bool = False
     stop_signal: str = ""
     stop_timeout_s: int | None = None
     restarts: bool = True

@@ -126,6 +126,10 @@ class EngineNotFoundError(EngineError):
     """No such container or image on the engine."""
 
 
+class NetworkNotFoundError(EngineNotFoundError):
+    """No such network on the engine."""
+
+
 class NameTakenError(EngineError):
     """A container of that name exists."""
 

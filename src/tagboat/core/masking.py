@@ -4,22 +4,34 @@ import re
 from collections.abc import Iterable
 
 MASK = "***"
-SHORTEST_MASKED = 4
+SHORTEST_MASKED = 6
 """Characters."""
 _HINT = "webhook"
+_CUT = re.compile(r"(?:…| … \(line cut\))$", re.MULTILINE)
 # JSON may spell a slash with a backslash before it.
 _WEBHOOK_SECRET = re.compile(r"(\\?/api\\?/webhook\\?/)[^/?#&\s\"'\\\x1b]+")
 
 
 def mask_values(text: str, values: Iterable[str]) -> str:
-    """`text` with each of `values`, and each longer line of them, masked; also one that the end of `text` cuts short."""
-    for secret in sorted({line.strip() for value in values for line in value.splitlines()}, key=len, reverse=True):
-        if len(secret) < SHORTEST_MASKED:
-            continue  # it would mask half of the text, and tell what it is by that
+    """`text` with each of `values`, and each longer line of them, masked; also one that the end of a cut line breaks off."""
+    lines = {line.strip() for value in values for line in value.splitlines()}
+    # Shorter ones would mask half of the text, and tell what they are by that.
+    secrets = sorted((line for line in lines if len(line) >= SHORTEST_MASKED), key=len, reverse=True)
+    for secret in secrets:
         text = text.replace(secret, MASK)
-        if text.endswith("…"):
-            text = _without_beginning(text[:-1], secret) + "…"
-    return text
+    if not secrets or not _CUT.search(text):
+        return text
+    return "\n".join(_without_beginnings(line, secrets) for line in text.split("\n"))
+
+
+def _without_beginnings(line: str, secrets: Iterable[str]) -> str:
+    cut = _CUT.search(line)
+    if cut is None:
+        return line
+    kept = line[: cut.start()]
+    for secret in secrets:
+        kept = _without_beginning(kept, secret)
+    return kept + cut[0]
 
 
 def _without_beginning(text: str, secret: str) -> str:

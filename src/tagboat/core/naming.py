@@ -13,6 +13,7 @@ FEW_CHOICES = 9
 MAX_BASE_DOMAIN = 189
 """Characters of a base domain: a host has 253 at most, and a whole label goes before it."""
 
+_NETWORK_PREFIX = "tagboat-"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -57,6 +58,16 @@ def instance_host(project: str, stage: str, tag: str, base_domain: str) -> str:
 def network_name(project: str, stage: str) -> str:
     """The name by which a stage's live instance is found on a network: `PROJECT-STAGE`, as `slug` makes it."""
     return slug(f"{project}-{stage}")
+
+
+def project_network(project_id: str) -> str:
+    """The name of the network that the containers of a project, and no others, are on: `tagboat-PROJECT_ID`."""
+    return f"{_NETWORK_PREFIX}{project_id}"
+
+
+def project_of_network(name: str) -> str:
+    """The id of the project whose network `name` is."""
+    return name.removeprefix(_NETWORK_PREFIX)
 
 
 def slug(text: str) -> str:

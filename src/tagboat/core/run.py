@@ -25,13 +25,14 @@ class RunOptions:
 
     `secrets` become environment variables and `secret_files` files under /run/secrets, by name; neither ever leaves the
     server. `volumes` are paths in the container by the volume's name. `memory` is in bytes, `cpus` a number of processors,
-    `pids` the most processes. `networks` are names of networks that exist on the engine, beside the default one.
+    `pids` the most processes. `networks` are names of networks that exist on the engine, besides the project's own.
     `stop_timeout_s` is how many seconds it may take to stop. `release_command` runs in a container of its own before the
     new instance is started, for at most `release_timeout_s` seconds (None: `RELEASE_TIMEOUT_S`).
 
     `command` is the whole command line; with an `entrypoint` of words it is the arguments of that, and with `KEEP_ENTRYPOINT`
     those of the image's own. `extra_hosts` are addresses by host name, `shm_size` is in bytes, `tmpfs` are mount options by
-    path. `devices`, `binds` and `publish` are texts as `tagboat.core.host_access` reads them.
+    path. `devices`, `binds` and `publish` are texts as `tagboat.core.host_access` reads them. `image_labels` is whether the
+    labels of the image are the container's too.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -58,6 +59,7 @@ class RunOptions:
     devices: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     publish: tuple[str, ...] = ()
+    image_labels: bool | None = None
 
     def over(self, base: "RunOptions") -> "RunOptions":
         """These options where they say something, else those of `base`; what has names is merged name by name."""
@@ -86,6 +88,7 @@ class RunOptions:
             devices=_joined(base.devices, self.devices),
             binds=_joined(base.binds, self.binds),
             publish=_joined(base.publish, self.publish),
+            image_labels=base.image_labels if self.image_labels is None else self.image_labels,
         )
 
     @property

@@ -4,11 +4,17 @@ from collections.abc import Collection, Mapping
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.lanes import lanes
-from tagboat.core.naming import network_name, slug
+from tagboat.core.naming import network_name, project_network, slug
 from tagboat.core.ports import Reader
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Names by network."""
+
+
+def own_aliases(reader: Reader, project: Project, stage: Stage) -> Mapping[str, tuple[str, ...]]:
+    """`PROJECT-STAGE` on the project's network, and `PROJECT` where it has no other stage."""
+    short = (slug(project.name),) if len(reader.stages(project.id)) == 1 else ()
+    return {project_network(project.id): (network_name(project.name, stage.name), *short)}
 
 
 def aliases_on(reader: Reader, project: Project, stage: Stage, networks: Collection[str]) -> Aliases:

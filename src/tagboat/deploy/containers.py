@@ -16,7 +16,9 @@ from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.storage import stage_volumes
 from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
+from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
+from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, made_here, release_container, role_of
 from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.traffic import Traffic
@@ -55,10 +57,6 @@ class Parts:
     places: Places = field(default_factory=Places)
 
 
-ROLE = "tagboat.role"
-INSTANCE, RELEASE = "instance", "release"
-
-
 class Containers:
     """Makes and removes what one deploy needs."""
 
@@ -66,6 +64,7 @@ class Containers:
         self._parts = parts
         self._engine = parts.engine
         self._journal = journal
+        self._alone = False
 
     async def start(self, scene: Scene) -> Instance:
         """Start the new instance, on record before it is made; how it stands. An earlier try's remains are removed first."""
@@ -74,6 +73,7 @@ class Containers:
         instance, new = scene.own or _new_instance(scene, self._parts.clock()), scene.own is None
         config = scene.config
         taken = await self._journal.ports_taken() if config.port else frozenset()
+        self._alone = await self._is_alone(scene)
         for _ in range(_PORT_TRIES):
             host_port = self._parts.free_port(taken) if config.port else 0
             instance = replace(
@@ -86,7 +86,7 @@ class Containers:
             )
             await self._journal.put_instance(instance, new=new, config=config)
             new = False
-            container = await self._create(instance_spec(scene, instance, self._parts.installation))
+            container = await self._create(instance_spec(scene, instance, self._parts.installation, alone=self._alone))
             try:
                 await self._engine.start(instance.container)  # by the name that it was given a moment ago: people know it
             except PortTakenError as error:
@@ -123,7 +123,7 @@ class Containers:
         lines = await last_words(self._engine, container)
         if reason:  # its container stays until that is on record: whoever goes on after a death finds the same
             raise ReleaseFailedError(reason, lines)
-        await self._journal.change(released=True, log="\n".join(lines))
+        await self._journal.change(released=True, log=self._journal.masked("\n".join(lines)))
         await self._engine.remove(container)
         return lines
 
@@ -132,9 +132,10 @@ class Containers:
         own = scene.own
         if own is None or not _waits_for_names(scene, own):
             return False
-        for network, aliases in scene.aliases.items():
+        waiting = {name: aliases for name, aliases in scene.aliases.items() if not (self._alone and name == scene.network)}
+        for network, aliases in waiting.items():
             await self._engine.rejoin(own.handle, network, aliases)
-        return bool(scene.aliases)
+        return bool(waiting)
 
     async def forget_release(self, deploy_id: str) -> None:
         """Remove the container of a release command whose end is on record."""
@@ -146,7 +147,7 @@ class Containers:
         A release command that runs is told to end, and given its time. An engine that is away leaves it to the next sweep.
         """
         try:
-            for status in await self._own(scene.deploy.id):
+            for status in await self._own(scene.deploy.id, scene.container):
                 if role_of(status) == RELEASE and status.running:
                     await self._engine.stop(status.id)
                 await keep("\n".join(await last_words(self._engine, status.id)))
@@ -170,7 +171,13 @@ class Containers:
             )
         return None
 
+    async def _is_alone(self, scene: Scene) -> bool:
+        """Whether nobody but the stage's own instances runs on the project's network, which is made where it is missing."""
+        members = await ensure_project_network(self._engine, self._parts.installation, scene.project)
+        return members <= {one.container_id for one in scene.others}
+
     async def _begin_release(self, scene: Scene) -> str:
+        await ensure_project_network(self._engine, self._parts.installation, scene.project)
         spec = _release_spec(scene, self._parts.installation)
         container = await self._create(spec)
         await self._journal.change(release_id=container)
@@ -194,10 +201,13 @@ class Containers:
                 ) from None
             return await self._engine.create(spec)
 
-    async def _own(self, deploy_id: str) -> list[ContainerStatus]:
-        """The containers of the deploy that are there, by its label: names can change."""
+    async def _own(self, deploy_id: str, deleted: str = "") -> list[ContainerStatus]:
+        """The containers of the deploy that are there; see `made_here`."""
         labels = {"tagboat.installation": self._parts.installation, "tagboat.deploy": deploy_id}
-        return await self._engine.containers(labels)
+        found = await self._engine.containers(labels)
+        if not found:
+            return []
+        return await self._parts.store.read(lambda reader: [one for one in found if made_here(reader, one, deleted)])
 
     async def those_of(self, deploy_id: str, role: str) -> list[ContainerStatus]:
         """The containers of the deploy that have that role."""
@@ -246,16 +256,15 @@ def release_timeout_s(options: RunOptions) -> int:
     return RELEASE_TIMEOUT_S if options.release_timeout_s is None else options.release_timeout_s
 
 
-def release_container(container: str) -> str:
-    """The name of the container that runs the release command of the deploy whose instance is `container`."""
-    return f"{container}-release"
-
-
-def instance_spec(scene: Scene, instance: Instance, installation: str) -> ContainerSpec:
-    """What the engine is to run as the new instance."""
+def instance_spec(scene: Scene, instance: Instance, installation: str, *, alone: bool = False) -> ContainerSpec:
+    """What the engine is to run as the new instance; `alone` is whether nobody else is on the project's network."""
     spec = as_instance(_common_spec(scene, instance.container, installation, INSTANCE), scene.config.options)
-    aliases = {} if _waits_for_names(scene, instance) else scene.aliases
-    return replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=aliases)
+    spec = replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=scene.aliases)
+    if not _waits_for_names(scene, instance):
+        return spec
+    if alone:
+        return replace(spec, aliases={scene.network: scene.aliases[scene.network]})
+    return replace(spec, aliases={}, keeps_address=True)
 
 
 def _waits_for_names(scene: Scene, instance: Instance) -> bool:
@@ -282,6 +291,7 @@ def _common_spec(scene: Scene, name: str, installation: str, role: str) -> Conta
         memory=options.memory,
         cpus=options.cpus,
         pids=options.pids,
+        network=scene.network,
         networks=options.networks,
         stop_signal=options.stop_signal,
         stop_timeout_s=options.stop_timeout_s,
@@ -304,11 +314,6 @@ def _volume_labels(scene: Scene, installation: str) -> Mapping[str, str]:
     """By these a person can tell whose a volume was, after project and stage are gone too."""
     own = {name: value for name, value in _own_labels(scene, installation, "").items() if name not in {"tagboat.deploy", ROLE}}
     return own | {"tagboat.stage_id": scene.stage.id}
-
-
-def role_of(container: ContainerStatus) -> str:
-    """What a container of a deploy is for; older releases told it by the name alone."""
-    return container.labels.get(ROLE) or (RELEASE if container.name.endswith("-release") else INSTANCE)
 
 
 def _new_instance(scene: Scene, now: datetime) -> Instance:

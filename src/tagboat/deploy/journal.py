@@ -23,6 +23,7 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import short_id
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.masking import mask_values
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
@@ -58,6 +59,11 @@ class Journal:
         self._clock = clock
         self._id = deploy_id
         self._claimed_by: str | None = None
+        self._secrets: frozenset[str] = frozenset()
+
+    def masked(self, text: str) -> str:
+        """`text` without the secrets of the app and of its registry, as far as they have been read."""
+        return mask_values(text, self._secrets)
 
     async def scene(self) -> Scene:
         """Read how things stand."""
@@ -112,7 +118,8 @@ class Journal:
             deploy = change(tx, deploy)
             if finished is not None:
                 started = deploy.step(finished.name).started_at
-                deploy = deploy.with_step(replace(finished, started_at=started, finished_at=self._clock()))
+                told = replace(finished, detail=self.masked(finished.detail))
+                deploy = deploy.with_step(replace(told, started_at=started, finished_at=self._clock()))
             if begun is not None:
                 deploy = deploy.with_step(Step(begun, StepStatus.RUNNING, started_at=self._clock()))
             if begun is StepName.START and not deploy.container:
@@ -128,7 +135,7 @@ class Journal:
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
             if deploy.step(name).status is StepStatus.RUNNING:
-                tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=detail)))
+                tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=self.masked(detail))))
 
         await self._store.write(work)
 
@@ -200,6 +207,7 @@ class Journal:
 
     async def keep_log(self, log: str) -> None:
         """Write down what a container last said, before it is removed; after a death in between it says the same again."""
+        log = self.masked(log)
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
@@ -227,6 +235,7 @@ class Journal:
         that, `also` writes what else is to be written. Raises
         MergedMeanwhileError in place of failing at a look-up of the tag from before the last push was merged in.
         """
+        reason, log = self.masked(reason), self.masked(log)
 
         def work(tx: Tx) -> Scene:
             scene = self._scene(tx)
@@ -307,7 +316,7 @@ class Journal:
                 replace(
                     deploy,
                     status=status,
-                    reason=reason,
+                    reason=self.masked(reason),
                     claimed_by=None,
                     claimed_until=None,
                     finished_at=self._clock(),
@@ -325,7 +334,9 @@ class Journal:
         return deploy
 
     def _scene(self, reader: Reader) -> Scene:
-        return read_scene(reader, self._id)
+        scene = read_scene(reader, self._id)
+        self._secrets |= scene.secret_values
+        return scene
 
 
 def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:

@@ -21,6 +21,7 @@ def with_surroundings(spec: ContainerSpec, options: RunOptions) -> ContainerSpec
         init=options.init,
         read_only=bool(options.read_only),
         cap_add=options.cap_add,
+        image_labels=bool(options.image_labels),
     )
 
 

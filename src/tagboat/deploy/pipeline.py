@@ -202,7 +202,8 @@ class Pipeline:
                 if wait is None:
                     raise DeployFailedError(str(error)) from error
                 self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
-                log.warning("step will be tried again", action=name.value, reason=str(error), wait_s=wait)
+                reason = self._journal.masked(str(error))
+                log.warning("step will be tried again", action=name.value, reason=reason, wait_s=wait)
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
                 async with self._parts.places.rest():
                     await asyncio.sleep(wait)
@@ -383,7 +384,7 @@ class Pipeline:
             instead=self._queue_again if failure.moved_on else None,
             also=DeployQueue(self._parts.clock).bring_back if failure.missing and self._at is StepName.RESOLVE else None,
         )
-        await self._undo.take_back(failure.reason)
+        await self._undo.take_back(self._journal.masked(failure.reason))
 
     def _queue_again(self, tx: Tx, deploy: Deploy) -> None:
         """Queue what the tag points to now; a call that tells of it merges into that."""

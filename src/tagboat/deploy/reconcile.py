@@ -15,17 +15,19 @@ from tagboat.core.deploy import ACTIVE_STATES, ContainerStatus, Instance, Instan
 from tagboat.core.errors import (
     EngineError,
     EngineUnavailableError,
-    NotFoundError,
+    NetworkNotFoundError,
     PortTakenError,
     StoreUnavailableError,
     TagboatError,
 )
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import INSTANCE, Parts, instance_spec, release_container, role_of
+from tagboat.deploy.containers import Parts, instance_spec
 from tagboat.deploy.drains import Drains
 from tagboat.deploy.endings import ended as at_its_end
 from tagboat.deploy.images import ensure_image
+from tagboat.deploy.networks import ensure_project_network
 from tagboat.deploy.options import unless_published, with_host_paths
+from tagboat.deploy.ownership import INSTANCE, made_here, role_of
 from tagboat.deploy.scene import read_scene
 from tagboat.deploy.storage import keep_storage, with_storage
 from tagboat.deploy.vitals import look_after
@@ -140,11 +142,22 @@ async def _revive(parts: Parts, instance: Instance) -> None:
     try:
         if status is None:
             instance = await _make_again(parts, instance)
-        await parts.engine.start(instance.handle)
+        await _start(parts, instance)
     except PortTakenError as error:
         await _ready_to_remake(parts, instance, error)
         await parts.engine.remove(instance.handle)
         instance = await _make_again(parts, await _with_another_port(parts, instance))
+        await parts.engine.start(instance.handle)
+
+
+async def _start(parts: Parts, instance: Instance) -> None:
+    """Start its container, on a new network where somebody has removed the project's while it did not run."""
+    try:
+        await parts.engine.start(instance.handle)
+    except NetworkNotFoundError:
+        scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+        await ensure_project_network(parts.engine, parts.installation, scene.project)
+        await parts.engine.rejoin(instance.handle, scene.network, scene.aliases[scene.network])
         await parts.engine.start(instance.handle)
 
 
@@ -167,8 +180,8 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
 
     One that was made before a death, and is not on record yet, is it.
     """
-    own = await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id})
-    if found := next((one for one in own if role_of(one) == INSTANCE), None):
+    instance = await _change(parts, instance, container_id="")  # that one is gone
+    if found := next((one for one in await _made_by(parts, instance.deploy_id) if role_of(one) == INSTANCE), None):
         return await _change(parts, instance, container_id=found.id)
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
     image = instance.image or scene.project.image
@@ -176,8 +189,15 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
     as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
     as_it_was, _ = await with_storage(parts.engine, as_it_was)
     spec = instance_spec(as_it_was, instance, parts.installation)
+    await ensure_project_network(parts.engine, parts.installation, scene.project)
     container = await parts.engine.create(with_host_paths(spec, parts.host_path))
     return await _change(parts, instance, container_id=container)
+
+
+async def _made_by(parts: Parts, deploy_id: str) -> list[ContainerStatus]:
+    """The containers that the deploy has made, and that are there."""
+    found = await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": deploy_id})
+    return await parts.store.read(lambda reader: [one for one in found if made_here(reader, one)])
 
 
 async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields there are
@@ -187,27 +207,14 @@ async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:
 
 async def _remove_orphan(parts: Parts, container: ContainerStatus) -> None:
     """Remove what a deploy of this installation has made and left behind; labels alone do not make it so."""
-    if await parts.store.read(lambda reader: _made_here(reader, container)):
+    if await parts.store.read(lambda reader: made_here(reader, container)):
         await parts.engine.remove(container.id)
         log.info("orphan removed", action="sweep", container=container.name)
 
 
-def _made_here(reader: Reader, container: ContainerStatus) -> bool:
-    """Whether a deploy on record has made it: by the engine's id of it, or, before that was known, by its name."""
-    try:
-        deploy = reader.deploy(container.labels.get("tagboat.deploy", ""))
-    except NotFoundError:
-        return False
-    made = reader.instance_of(deploy.id)
-    ids, names = {deploy.release_id}, {deploy.container, release_container(deploy.container)}
-    if made is not None:
-        ids, names = {*ids, made.container_id}, {*names, made.container, release_container(made.container)}
-    return container.id in ids or container.name in names
-
-
 async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
-    for container in await parts.engine.containers(_own_labels(parts) | {"tagboat.deploy": instance.deploy_id}):
+    for container in await _made_by(parts, instance.deploy_id):
         await parts.engine.remove(container.id)
     await parts.store.write(lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock())))
 

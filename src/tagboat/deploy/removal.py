@@ -9,11 +9,13 @@ from functools import partial
 
 import structlog
 
+from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import ConflictError, EngineError, NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.keeping import Deletion, LeftVolumes
 from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
 from tagboat.core.storage import volume_name
+from tagboat.deploy.networks import remove_project_network
 
 AGAIN_S = 30.0
 _ROUNDS = 5
@@ -89,8 +91,18 @@ class Removal:
                 raise failures[0]
             left = await self._leave_volumes(deletion, stage_ids)
             if await self.store.write(lambda tx: _delete_if_clear(tx, deletion)):
+                if not deletion.stage_id:
+                    await self._remove_network(deletion.project_id)
                 return left
         raise ConflictError("new deploys keep coming in while this is being deleted; try again once they have stopped")
+
+    async def _remove_network(self, project_id: str) -> None:
+        """Remove the network of a project that is gone; what an engine that is away leaves is tidied later."""
+        installation = await self.store.read(lambda reader: reader.setting(INSTALLATION_ID))
+        try:
+            await remove_project_network(self.engine, str(installation), project_id)
+        except EngineError as error:
+            log.warning("network left to be tidied", action="remove", project=project_id, reason=str(error))
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
         """Find the volumes, and remove them where that is wanted; one that something else uses stays."""

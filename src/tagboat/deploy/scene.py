@@ -6,11 +6,11 @@ from tagboat.core.catalog import Project, Registry, Stage, Strategy, run_config
 from tagboat.core.deploy import ACTIVE_STATES, Deploy, Instance, InstanceState
 from tagboat.core.ids import short_id
 from tagboat.core.image import ImageName
-from tagboat.core.naming import container_name
+from tagboat.core.naming import container_name, project_network
 from tagboat.core.ports import Reader
 from tagboat.core.run import RunConfig
 from tagboat.core.storage import strategy_in_force
-from tagboat.deploy.aliases import Aliases, aliases_on
+from tagboat.deploy.aliases import Aliases, aliases_on, own_aliases
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,17 @@ class Scene:
         return container_name(self.project.name, self.stage.name, short_id(self.deploy.id))
 
     @property
+    def network(self) -> str:
+        """The name of the project's network, which its containers are on from their start."""
+        return project_network(self.project.id)
+
+    @property
+    def secret_values(self) -> frozenset[str]:
+        """What must not be repeated to anybody: the app's secrets, and the password of its registry."""
+        password = self.registry.password if self.registry is not None else None
+        return frozenset(filter(None, (*self.config.secret_values, password)))
+
+    @property
     def repository(self) -> ImageName:
         """The repository of the image: that of the project, or of the time to which is rolled back."""
         return self.deploy.image or self.project.image
@@ -92,7 +103,7 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
         config=config,
         kept=kept is not None,
-        aliases=aliases_on(reader, project, stage, config.options.networks),
+        aliases={**own_aliases(reader, project, stage), **aliases_on(reader, project, stage, config.options.networks)},
     )
 
 

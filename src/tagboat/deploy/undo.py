@@ -15,9 +15,10 @@ from tagboat.core.catalog import Stage
 from tagboat.core.deploy import ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, StepName
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
-from tagboat.deploy.containers import INSTANCE, Containers, Parts, last_words
+from tagboat.deploy.containers import Containers, Parts, last_words
 from tagboat.deploy.health import Health
 from tagboat.deploy.journal import Journal, TakenOverError
+from tagboat.deploy.ownership import INSTANCE
 from tagboat.deploy.scene import Scene
 
 PARK_STOP_S = 3.0

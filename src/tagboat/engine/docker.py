@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
-from aiodocker.networks import DockerNetwork
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
@@ -20,13 +20,14 @@ from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.engine import wire
-from tagboat.engine.address import parse_engine_address
+from tagboat.engine.address import Transport, parse_engine_address
 from tagboat.engine.archive import files_archive
 from tagboat.engine.connection import DockerConnection, StreamRequest, messages
 from tagboat.engine.health_runs import HealthTests
 from tagboat.engine.loglines import LogTail
+from tagboat.engine.networks import NO_LABELS, Networks
 from tagboat.engine.progress import PullProgress
-from tagboat.engine.refusal import login_refusal, no_network, pull_refusal
+from tagboat.engine.refusal import login_refusal, pull_refusal
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ _ASK_S = 20.0
 _CHANGE_S = 60.0
 _PULL_IDLE_S = 60.0
 _STOP_MARGIN_S = 20.0
+_POOL = IPv4Network("10.112.0.0/14")
 _LOG_PIECES = 256
 """The engine stores a line of over 16 KiB in pieces and counts each as a line; so many more are asked for than are kept."""
 
@@ -43,7 +45,7 @@ class DockerEngine:
 
     `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify` are what DOCKER_CERT_PATH
     and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address that is none. `pull_idle_s` is how many seconds a
-    pull may go without news.
+    pull may go without news; `network_pool` is the range of addresses that networks are made from.
     """
 
     def __init__(
@@ -53,8 +55,11 @@ class DockerEngine:
         cert_path: Path | None = None,
         tls_verify: bool = False,
         pull_idle_s: float = _PULL_IDLE_S,
+        network_pool: IPv4Network = _POOL,
     ) -> None:
-        self._connection = DockerConnection(parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify))
+        address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
+        self._connection = DockerConnection(address)
+        self._networks = Networks(self._connection, network_pool, is_local=address.transport is Transport.UNIX)
         self._tests = HealthTests(self._connection)
         self._pull_idle_s = pull_idle_s
 
@@ -126,7 +131,7 @@ class DockerEngine:
         try:
             await self._put_files(container, spec)
             for network in spec.networks:
-                await self._connect(container, spec.name, network, spec.aliases.get(network, ()))
+                await self._networks.connect(container, spec.name, network, spec.aliases.get(network, ()))
         except EngineError:
             # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
             with suppress(EngineError):
@@ -265,13 +270,34 @@ class DockerEngine:
                 _unless_gone(error)
 
     async def _create(self, spec: ContainerSpec) -> str:
+        address = await self._networks.free_address(spec.network) if spec.keeps_address else ""
         async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
+            labels = () if spec.image_labels else wire.steering_labels(await docker.images.inspect(spec.image))
+            body = partial(wire.create_body, spec, image_labels=labels, address=address)
             try:
-                return await _create(docker, spec.name, wire.create_body(spec))
+                return await _create(docker, spec.name, body())
             except DockerError as error:
                 if not _refuses_log(error):
                     raise
-                return await _create(docker, spec.name, wire.create_body(spec, bounded_log=False))
+                return await _create(docker, spec.name, body(bounded_log=False))
+
+    async def ensure_network(
+        self, name: str, labels: Mapping[str, str], notes: Mapping[str, str] = NO_LABELS
+    ) -> frozenset[str]:
+        """Let there be a network of that name and with these labels, and tell which containers run on it; see the port."""
+        return await self._networks.ensure(name, labels, notes)
+
+    async def remove_network(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Remove the network, if it bears these labels; False where it does not, or a container runs on it."""
+        return await self._networks.remove(name, labels)
+
+    async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
+        """The names of all networks that bear these labels, in order."""
+        return await self._networks.list(labels)
+
+    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        """Leave the network, unless it is not on it, and join it under `aliases`. Raises EngineNotFoundError."""
+        await self._networks.rejoin(container, network, aliases)
 
     async def _put_files(self, container: str, spec: ContainerSpec) -> None:
         """Write the files into the container's own layer: they are there again when it, or the engine, is restarted."""
@@ -289,23 +315,6 @@ class DockerEngine:
             ),
         ):
             pass
-
-    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
-        """Leave the network, unless it is not on it, and join it under `aliases`. Raises EngineNotFoundError."""
-        doing = f"disconnect the container {container} from the network {network}"
-        async with self._connection.use(doing, _CHANGE_S) as docker:
-            try:
-                await (await _network(docker, network, doing)).disconnect({"Container": container})
-            except DockerError as error:
-                if "is not connected" not in error.message:
-                    raise
-        await self._connect(container, container, network, aliases)
-
-    async def _connect(self, container: str, name: str, network: str, aliases: Sequence[str]) -> None:
-        doing = f"connect the container {name} to the network {network}"
-        async with self._connection.use(doing, _CHANGE_S) as docker:
-            named = {"EndpointConfig": {"Aliases": list(aliases)}} if aliases else {}
-            await (await _network(docker, network, doing)).connect({"Container": container, **named})
 
     async def _follow_pull(
         self, request: StreamRequest, image: ImageName, secret: str | None, progress: Callable[[str], None]
@@ -329,15 +338,6 @@ class DockerEngine:
             except DockerError as error:
                 _unless_gone(error)
                 return None
-
-
-async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
-    # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it takes
-    # `db` for the beginning of an id where nothing has that name.
-    ids = [found["Id"] for found in await docker.networks.list() if found["Name"] == network]
-    if not ids:
-        raise no_network(network, doing)
-    return await docker.networks.get(ids[0])
 
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:

@@ -4,11 +4,12 @@ Without a terminal the stream is multiplexed: frames of an 8-byte header (stream
 big-endian 32-bit number) and data (Docker Engine API, "Attach to a container"). With a terminal it is the bare output.
 """
 
-import re
 import struct
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from tagboat.core.harmless import harmless
 
 MAX_LINE_BYTES = 4096
 MAX_TOTAL_BYTES = 1 << 20
@@ -16,9 +17,6 @@ MAX_SAID = 160
 """Characters of a line that becomes part of a sentence."""
 
 _HEADER = struct.Struct(">BxxxL")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-# C0 except tab, DEL, C1, and the marks that turn the direction of writing round.
-_HARMFUL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(slots=True)
@@ -87,12 +85,6 @@ class LogTail:
             self._size -= len(self._done.popleft().encode())
 
 
-def harmless(line: str) -> str:
-    """`line` without terminal sequences; any other control character becomes U+FFFD, a carriage return a space."""
-    text = _ANSI.sub("", line.rstrip("\r")).replace("\r", " ")
-    return _HARMFUL.sub("\ufffd", text)
-
-
 def first_line(text: str) -> str:
     """The first line of `text` with anything on it, fit to be part of a sentence; empty where there is none."""
     return next(_sayable(text), "")
@@ -106,5 +98,5 @@ def last_line(text: str) -> str:
 
 def _sayable(text: str) -> Iterator[str]:
     for line in text.splitlines():
-        if words := " ".join(_HARMFUL.sub(" ", harmless(line)).replace("\ufffd", " ").split()):
+        if words := " ".join(harmless(line).replace("\ufffd", " ").split()):
             yield words if len(words) <= MAX_SAID else f"{words[:MAX_SAID]}…"

@@ -9,10 +9,18 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from tagboat.core.catalog import Registry
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, NameTakenError, PortTakenError
+from tagboat.core.errors import (
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    NameTakenError,
+    NetworkNotFoundError,
+    PortTakenError,
+)
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
@@ -70,7 +78,7 @@ class MemoryEngine:
         self._tagged: set[str] = set()
         self._guards: dict[str, tuple[str, str | None]] = {}
         self._containers: dict[str, _Container] = {}
-        self._networks: set[str] = set()
+        self._networks: dict[str, Mapping[str, str]] = {}
         self._listeners: list[_Listener] = []
         self._failures: dict[str, list[EngineError]] = {}
         self._made = 0
@@ -94,7 +102,11 @@ class MemoryEngine:
 
     def add_network(self, name: str) -> None:
         """Let there be a network that containers can be connected to."""
-        self._networks.add(name)
+        self._networks[name] = {}
+
+    def drop_network(self, name: str) -> None:
+        """Remove a network as a person may, whatever bears it."""
+        self._networks.pop(name, None)
 
     def spec(self, container: str) -> ContainerSpec:
         """What a container was created with: its files, limits, volumes and networks. Raises EngineNotFoundError."""
@@ -212,6 +224,8 @@ class MemoryEngine:
         found = self._held(container)
         if found.status.running:
             return
+        if found.spec.network:
+            self._need_network(found.spec.network, f"start the container {container}")
         if found.image.start_error:
             raise EngineError(f"the engine could not start the container {container}: {found.image.start_error}")
         if taken := _host_ports(found) & self._ports_in_use():
@@ -247,6 +261,32 @@ class MemoryEngine:
         found = self._held(container)
         found.spec = replace(found.spec, aliases={**found.spec.aliases, network: tuple(aliases)})
         self._need_networks(replace(found.spec, networks=(network,)))
+
+    async def ensure_network(
+        self, name: str, labels: Mapping[str, str], notes: Mapping[str, str] = MappingProxyType({})
+    ) -> frozenset[str]:
+        """Let there be such a network; the ids of the containers that run on it. Raises EngineError where it is another's."""
+        self._fail_if_told("ensure_network")
+        if name not in self._networks:
+            self.journal.append(f"ensure_network {name}")
+        there = self._networks.setdefault(name, {**notes, **labels})
+        if not labels.items() <= there.items():
+            raise EngineError(f"the engine has a network {name} that Tagboat has not made and does not use")
+        return frozenset(held.status.id for held in self._on(name) if held.status.running)
+
+    async def remove_network(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Remove it, unless it is another's or a container runs on it."""
+        self._record("remove_network", name)
+        if name in self._networks:
+            if not labels.items() <= self._networks[name].items() or any(held.status.running for held in self._on(name)):
+                return False
+            del self._networks[name]
+        return True
+
+    async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
+        """The networks that bear these labels, in order."""
+        self._fail_if_told("list_networks")
+        return sorted(name for name, there in self._networks.items() if labels.items() <= there.items())
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What is known of the container of that name or id, None when it is gone."""
@@ -325,11 +365,16 @@ class MemoryEngine:
 
     def _need_networks(self, spec: ContainerSpec) -> None:
         for network in spec.networks:
-            if network not in self._networks:
-                raise EngineNotFoundError(
-                    f"the engine could not connect the container {spec.name} to the network {network}: it has no network"
-                    f" {network}; make it with: docker network create {network}"
-                )
+            self._need_network(network, f"connect the container {spec.name} to the network {network}")
+
+    def _need_network(self, network: str, doing: str) -> None:
+        if network not in self._networks:
+            raise NetworkNotFoundError(
+                f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
+            )
+
+    def _on(self, network: str) -> list[_Container]:
+        return [held for held in self._containers.values() if network in {held.spec.network, *held.spec.networks}]
 
     def _record(self, call: str, what: str) -> None:
         found = self._find(what)
@@ -368,11 +413,16 @@ def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> Cont
         exit_code=0,
         oom_killed=False,
         health=None,
-        # The real one adds a container's own labels to its image's.
-        labels={**image.info.labels, **spec.labels},
+        # The real one adds a container's own labels to its image's, of which those are emptied that may steer others.
+        labels={**_image_labels(spec, image), **spec.labels},
         host_port=spec.host_port if spec.port else 0,
         unasked_volumes={path: _unasked_name(container_id, path) for path in image.info.volumes if path not in mounted},
     )
+
+
+def _image_labels(spec: ContainerSpec, image: MemoryImage) -> Mapping[str, str]:
+    kept = "" if spec.image_labels else "org.opencontainers."
+    return {name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()}
 
 
 def _unasked_name(container_id: str, path: str) -> str:

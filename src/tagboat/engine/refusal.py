@@ -16,6 +16,7 @@ from tagboat.core.errors import (
     EngineNotFoundError,
     EngineUnavailableError,
     NameTakenError,
+    NetworkNotFoundError,
     PortTakenError,
 )
 from tagboat.core.image import ImageName, docker_trust_file
@@ -180,9 +181,9 @@ def _hint(said: str, doing: str) -> str:
     return ""
 
 
-def no_network(network: str, doing: str) -> EngineNotFoundError:
+def no_network(network: str, doing: str) -> NetworkNotFoundError:
     """Return the error for a network that was needed while `doing`, and is not there."""
-    return EngineNotFoundError(
+    return NetworkNotFoundError(
         f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
     )
 

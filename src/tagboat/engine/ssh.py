@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import shutil
 import socket
 import tempfile
@@ -14,6 +15,8 @@ _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""
 
 _OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", *_ALIVE, "-o", "LogLevel=VERBOSE")
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "KRB5CCNAME")
+"""What ssh needs of our environment; our own settings, with secrets among them, are none of its business."""
 _SAID_LIMIT = 2000
 _LAST_WORDS_S = 1.0
 
@@ -130,7 +133,11 @@ class SshTunnel:
     async def _dial(self, connection: socket.socket, start: _Start) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=asyncio.subprocess.PIPE
+                *self._command,
+                stdin=connection.fileno(),
+                stdout=connection.fileno(),
+                stderr=asyncio.subprocess.PIPE,
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},  # noqa: TID251 - handed on as it is
             )
         except OSError as error:
             self._last_words = f"ssh cannot be run: {error.strerror}"

@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from ipaddress import IPv4Network
 from typing import Any
 
 from tagboat.core.catalog import Registry
@@ -22,6 +23,7 @@ from tagboat.core.image import (
 )
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.engine.healthtest import health_test, last_said, needs_s
+from tagboat.engine.subnets import lower_half
 
 DEFAULT_STOP_TIMEOUT_S = 10
 
@@ -29,7 +31,11 @@ GENEROUS_PIDS = 4096
 """The most processes and threads of a container that names no limit: more than apps need, but an app that forks without end
 stops there, and not where the machine has no more (Linux has 32,768 by default)."""
 
+DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
+"""Of those that the engine gives by itself: few apps need them, and an attacker does."""
+
 IDENTITY_TOKEN = "<token>"  # noqa: S105 - the name by which Docker marks a password that is one
+_LABELS_FOR_PEOPLE = "org.opencontainers."
 _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
@@ -41,17 +47,23 @@ takes `health_status` for the beginning of `health_status: healthy` and the like
 Json = Mapping[str, Any]
 
 
-def create_body(spec: ContainerSpec, *, bounded_log: bool = True) -> dict[str, Any]:
-    """The body of ContainerCreate for `spec`, without its files and networks, which have calls of their own.
+def create_body(
+    spec: ContainerSpec, *, image_labels: Iterable[str] = (), address: str = "", bounded_log: bool = True
+) -> dict[str, Any]:
+    """The body of ContainerCreate for `spec`, without its files and further networks, which have calls of their own.
 
-    Without `bounded_log` the engine's own default for logs is left alone.
+    `image_labels` are those of the image that are not to be the container's, `address` the one that it keeps. Without
+    `bounded_log` the engine's own default for logs is left alone.
     """
     body: dict[str, Any] = {
         "Image": spec.image,
-        "Labels": dict(spec.labels),
+        # The engine adds the image's labels, and cannot be told not to; but what is empty steers nobody.
+        "Labels": {**dict.fromkeys(image_labels, ""), **spec.labels},
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "HostConfig": _host_config(spec, bounded_log=bounded_log),
     }
+    if spec.network:
+        body["NetworkingConfig"] = {"EndpointsConfig": {spec.network: endpoint(spec.aliases.get(spec.network, ()), address)}}
     if ports := _port_bindings(spec):
         body["ExposedPorts"] = {port: {} for port in ports}
     if spec.entrypoint is not None:
@@ -66,6 +78,36 @@ def create_body(spec: ContainerSpec, *, bounded_log: bool = True) -> dict[str, A
     if spec.stop_timeout_s is not None:
         body["StopTimeout"] = spec.stop_timeout_s
     return body
+
+
+def endpoint(aliases: Sequence[str], address: str = "") -> dict[str, Any]:
+    """What a container is on a network: found by `aliases`, at `address` if that is not empty."""
+    named: dict[str, Any] = {"Aliases": list(aliases)} if aliases else {}
+    return named | ({"IPAMConfig": {"IPv4Address": address}} if address else {})
+
+
+def kept_addresses(answer: Json, network: str) -> list[str]:
+    """The addresses that the container of a ContainerList or ContainerInspect answer has there, or is to have when it runs."""
+    there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+    return [address for address in (fixed_address(answer, network), there.get("IPAddress")) if address]
+
+
+def fixed_address(answer: Json, network: str) -> str:
+    """The address that the container of a ContainerInspect answer keeps there, empty for none."""
+    there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+    return str((there.get("IPAMConfig") or {}).get("IPv4Address") or "")
+
+
+def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> dict[str, Any]:
+    """The body of NetworkCreate for a bridge with the addresses of `share`."""
+    config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
+    return {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Labels": dict(labels), "IPAM": {"Config": [config]}}
+
+
+def subnets(answer: Json) -> list[IPv4Network]:
+    """The ranges of IPv4 addresses that the network of a NetworkInspect or NetworkList answer takes."""
+    texts = [config.get("Subnet") or "" for config in (answer.get("IPAM") or {}).get("Config") or []]
+    return [IPv4Network(text, strict=False) for text in texts if text and ":" not in text]
 
 
 def container_status(answer: Json) -> ContainerStatus:
@@ -148,6 +190,12 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
     )
 
 
+def steering_labels(answer: Json) -> list[str]:
+    """The labels of the image of an ImageInspect answer that are not for people: proxies and jobs of others may go by them."""
+    labels = (answer.get("Config") or {}).get("Labels") or {}
+    return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
+
+
 def disk_usage(answer: Json) -> DiskUsage:
     """Read the answer of SystemDataUsage."""
     images = (ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"]) for one in answer.get("Images") or ())
@@ -207,6 +255,10 @@ def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids or GENEROUS_PIDS,
     }
+    if dropped := [name for name in DROPPED_CAPABILITIES if name not in spec.cap_add]:
+        host["CapDrop"] = dropped
+    if spec.network:
+        host["NetworkMode"] = spec.network
     if bounded_log:
         host["LogConfig"] = _BOUNDED_LOG
     if ports := _port_bindings(spec):

@@ -117,6 +117,8 @@ defaults
   retries 3
   # Events of a stream are small, and each counts when it comes: without it they wait up to 200 ms for more.
   option http-no-delay
+  # Many apps read X_Forwarded_For and X-Forwarded-For as one: of a header's name only letters, digits and `-` are let through.
+  option http-restrict-req-hdr-names delete
   # An app hears that its client has gone, and a drain does not wait for nobody. Who half-closes while he waits counts as gone.
   option abortonclose
   # A client's connection keeps its own to the app. Shared, each of the four tries could meet one that the app has just closed.

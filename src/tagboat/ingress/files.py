@@ -1,10 +1,10 @@
 """The ingress's files on disk: written whole or not at all, so that whoever starts HAProxy starts the truth."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tagboat.core.errors import IngressUnavailableError
+from tagboat.private_files import write_private
 
 
 def make_directory(directory: Path) -> None:
@@ -28,7 +28,7 @@ def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
     """
     try:
         if not _holds(directory / name, text):
-            _replace(directory / name, text, durable=durable)
+            write_private(directory / name, text, durable=durable)
     except OSError as error:
         raise IngressUnavailableError(
             f"{directory / name} cannot be written ({error.strerror}); the routes in force stay as they are"
@@ -40,24 +40,3 @@ def _holds(path: Path, text: str) -> bool:
         return path.read_bytes() == text.encode()
     except FileNotFoundError:
         return False
-
-
-def _replace(path: Path, text: str, *, durable: bool) -> None:
-    """Write beside it, make it durable, and put it in place."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    beside.replace(path)
-    if durable:
-        _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

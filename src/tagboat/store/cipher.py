@@ -1,11 +1,11 @@
 """Encryption at rest: AES-256-GCM with the key's id in front and the place of the value as associated data."""
 
 import hashlib
-import os
 import secrets
 from pathlib import Path
 
 from tagboat.core.errors import SettingsError
+from tagboat.private_files import write_private
 
 KEY_BYTES = 32
 _KEY_ID_BYTES = 4
@@ -44,7 +44,12 @@ class Cipher:
 def load_or_make_key(path: Path) -> bytes:
     """Return the key in the file `path` (hexadecimal, mode 0600), made at first launch; raise SettingsError if unusable."""
     if not path.exists():
-        _write_new(path, secrets.token_bytes(KEY_BYTES))
+        write_private(path, f"{secrets.token_hex(KEY_BYTES)}\n")
+    return read_key(path)
+
+
+def read_key(path: Path) -> bytes:
+    """Return the key in the file `path`; raise SettingsError if there is none."""
     try:
         key = bytes.fromhex(path.read_text().strip())
     except (ValueError, OSError) as error:
@@ -52,14 +57,3 @@ def load_or_make_key(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise SettingsError(f"the encryption key {path} is not {KEY_BYTES} bytes of hexadecimal; restore it from a backup")
     return key
-
-
-def _write_new(path: Path, key: bytes) -> None:
-    """Write the key so that a crash leaves either no file or the whole of it."""
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)

@@ -17,6 +17,9 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0014"
 """The newest migration; a test holds it against the migrations themselves."""
 
+DATABASE_FILE = "tagboat.db"
+"""In the data directory, with SQLite."""
+
 CACHED_STATEMENTS = 96
 """Statements that the connection that writes to SQLite keeps prepared: the bulk inserts of every size into a few tables, and
 all others."""
@@ -57,7 +60,7 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
     Raises SettingsError when the URL cannot be used.
     """
     if url is None:
-        return _open_sqlite(data_dir / "tagboat.db", CACHED_STATEMENTS, PAGES_KB)
+        return _open_sqlite(data_dir / DATABASE_FILE, CACHED_STATEMENTS, PAGES_KB)
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
@@ -80,7 +83,7 @@ def open_reading(engine: Engine, data_dir: Path) -> Engine:
     """Return the engine to read by what is written by `engine`: for SQLite one of its own, whose connections keep less."""
     if engine.dialect.name != "sqlite":
         return engine
-    return _open_sqlite(data_dir / "tagboat.db", READ_STATEMENTS, READ_PAGES_KB)
+    return _open_sqlite(data_dir / DATABASE_FILE, READ_STATEMENTS, READ_PAGES_KB)
 
 
 def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
@@ -103,7 +106,7 @@ def migrate(engine: Engine) -> None:
         return
     with engine.begin() as connection:
         begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)  # another that starts may be migrating
-        _take_time(connection)
+        take_time(connection)
         revision = _revision(connection)
         _refuse_newer(revision)
         if revision is None:
@@ -114,7 +117,7 @@ def migrate(engine: Engine) -> None:
             upgrade(connection)
 
 
-def _take_time(connection: Connection) -> None:
+def take_time(connection: Connection) -> None:
     """Let the statements of the open transaction take as long as they need: there may be a lot to change."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

@@ -35,7 +35,8 @@ class SqlReader(KeptReader):
 
     def setting(self, name: str) -> object | None:
         """The value of a setting, None when it was never set."""
-        return self._connection.scalar(select(tables.settings.c.value).where(tables.settings.c.name == name))
+        value = self._connection.scalar(select(tables.settings.c.value).where(tables.settings.c.name == name))
+        return self._rows.setting(name, value)
 
     def project(self, project_id: str) -> Project:
         """The project of that id."""

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
+from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.errors import SettingsError
 from tagboat.core.hook import Hook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
 
 SIGNATURE_SETTING = "webhook_signature"
+SEALED_SETTINGS = frozenset({WEBHOOK_SECRET})
+"""Settings that are secrets themselves."""
 _PLAIN = b'{"port":'
 """How a configuration begins that is not sealed. What is sealed begins with the key's id and chance."""
 
@@ -30,8 +33,7 @@ class SealedRows:
     """Those of the values that hold secrets. Reading raises SettingsError where another key has sealed them.
 
     Where no other server reads what this one writes (`alone`), a deploy's configuration that can hold no secret is written as
-    it is: the library that seals takes 8 MB, and many a server has nothing else for it to do. Others may be older, and know
-    of sealed ones only.
+    it is: there may be a million of them. Others may be older, and know of sealed ones only.
     """
 
     def __init__(self, cipher: Cipher, *, alone: bool = False) -> None:
@@ -40,20 +42,20 @@ class SealedRows:
 
     def of_project(self, project: Project) -> dict[str, Any]:
         """The row of a project."""
-        return to_row(project) | {"run": self._seal_run(project.run, _run_place("project", project.id))}
+        return to_row(project) | {"run": self._seal_run(project.run, run_place("project", project.id))}
 
     def project(self, row: Mapping[str, Any]) -> Project:
         """The project of a row."""
-        return Project(**{**row, "run": self._open_run(row["run"], _run_place("project", row["id"]))})
+        return Project(**{**row, "run": self._open_run(row["run"], run_place("project", row["id"]))})
 
     def of_stage(self, stage: Stage) -> dict[str, Any]:
         """The row of a stage."""
-        run = self._seal_run(stage.run, _run_place("stage", stage.id))
+        run = self._seal_run(stage.run, run_place("stage", stage.id))
         return to_row(stage) | _strategy_row(stage.strategy) | {"run": run}
 
     def stage(self, row: Mapping[str, Any]) -> Stage:
         """The stage of a row."""
-        run = self._open_run(row["run"], _run_place("stage", row["id"]))
+        run = self._open_run(row["run"], run_place("stage", row["id"]))
         values = {name: value for name, value in row.items() if name != "strategy_given"}
         return Stage(**{**values, "strategy": _strategy(row), "run": run})
 
@@ -61,37 +63,37 @@ class SealedRows:
         """The row of a registry, which has its host besides, to be found by."""
         row = to_row(registry) | {"host": registry.host}
         if registry.password is not None:
-            row["password"] = self._cipher.seal(registry.password, _password_place(registry.id))
+            row["password"] = self._cipher.seal(registry.password, password_place(registry.id))
         return row
 
     def registry(self, row: Mapping[str, Any]) -> Registry:
         """The registry of a row, its password in the clear."""
         values = {name: value for name, value in row.items() if name != "host"}
         if values["password"] is not None:
-            values["password"] = self._cipher.open(values["password"], _password_place(values["id"]))
+            values["password"] = self._cipher.open(values["password"], password_place(values["id"]))
         return Registry(**values)
 
     def of_hook(self, hook: Hook) -> dict[str, Any]:
         """The row of a hook."""
-        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, _hook_place(hook.id))}
+        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, hook_place(hook.id))}
 
     def hook(self, row: Mapping[str, Any]) -> Hook:
         """The hook of a row, its signature in the clear."""
         sealed = row["signature"]
-        return Hook(**{**row, "signature": sealed and self._open_signature(sealed, _hook_place(row["id"]))})
+        return Hook(**{**row, "signature": sealed and self._open_signature(sealed, hook_place(row["id"]))})
 
     def of_config(self, config: RunConfig, deploy_id: str) -> bytes:
         """What a deploy starts its containers with, sealed unless it can hold no secret."""
         text = msgspec.json.encode(config)
-        return text if self._alone and _is_plain(config) else self._cipher.seal(text.decode(), _config_place(deploy_id))
+        return text if self._alone and _is_plain(config) else self._cipher.seal(text.decode(), config_place(deploy_id))
 
     def config(self, sealed: bytes, deploy_id: str) -> RunConfig:
         """What a deploy starts its containers with."""
-        if not sealed.startswith(_PLAIN):
-            return _decode_config(self._cipher.open(sealed, _config_place(deploy_id)))
+        if is_sealed_config(sealed):
+            return _decode_config(self._cipher.open(sealed, config_place(deploy_id)))
         config = _decode_config(sealed)
         if not _is_plain(config):  # whoever can write into the database alone must not get at the machine by it
-            raise SettingsError(f"a stored configuration ({_config_place(deploy_id)}) is not sealed: it was changed by others")
+            raise SettingsError(f"a stored configuration ({config_place(deploy_id)}) is not sealed: it was changed by others")
         return config
 
     def of_signature(self, signature: Signature) -> str:
@@ -101,6 +103,20 @@ class SealedRows:
     def signature(self, setting: str) -> Signature:
         """The signature of the global URL, of the setting SIGNATURE_SETTING."""
         return self._open_signature(base64.b64decode(setting), SIGNATURE_SETTING)
+
+    def of_setting(self, name: str, value: object) -> object:
+        """A setting as it is on record: sealed, if it is a secret."""
+        if name not in SEALED_SETTINGS:
+            return value
+        sealed = self._cipher.seal(msgspec.json.encode(value).decode(), setting_place(name))
+        return {"sealed": base64.b64encode(sealed).decode()}
+
+    def setting(self, name: str, value: object) -> object:
+        """A setting of what is on record, where an earlier release has left its secrets in the clear."""
+        if name not in SEALED_SETTINGS or not isinstance(value, dict):
+            return value
+        opened: object = msgspec.json.decode(self._cipher.open(base64.b64decode(value["sealed"]), setting_place(name)))
+        return opened
 
     def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
         return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
@@ -130,17 +146,31 @@ def _strategy(row: Mapping[str, Any]) -> Strategy | None:
     return strategy if row["strategy_given"] or strategy is not Strategy.ROLLING else None
 
 
-def _run_place(kind: str, key: str) -> str:
+def run_place(kind: str, key: str) -> str:
+    """Where the run options of a project or a stage (`kind`) are sealed for."""
     return f"{kind}/{key}/run"
 
 
-def _password_place(registry_id: str) -> str:
+def password_place(registry_id: str) -> str:
+    """Where the password of a registry is sealed for."""
     return f"registry/{registry_id}/password"
 
 
-def _hook_place(hook_id: str) -> str:
+def hook_place(hook_id: str) -> str:
+    """Where the signature of a hook is sealed for."""
     return f"hook/{hook_id}/signature"
 
 
-def _config_place(deploy_id: str) -> str:
+def setting_place(name: str) -> str:
+    """Where a setting is sealed for."""
+    return f"setting/{name}"
+
+
+def is_sealed_config(config: bytes) -> bool:
+    """Whether the configuration of a deploy, as it is on record, is sealed."""
+    return not config.startswith(_PLAIN)
+
+
+def config_place(deploy_id: str) -> str:
+    """Where the configuration of a deploy is sealed for."""
     return f"deploy/{deploy_id}/config"

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,8 @@ from tagboat.store.database import begin_write, migrate, open_database, open_rea
 from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.readers import ReadThreads
-from tagboat.store.rows import SealedRows
+from tagboat.store.rotation import KEY_FILE, KEY_ID_SETTING, fitting_key, key_id_on_record
+from tagboat.store.rows import SEALED_SETTINGS, SealedRows
 from tagboat.store.unit import UnitOfWork
 from tagboat.store.writer import GroupWriter, Outcome, Work
 
@@ -32,7 +33,6 @@ READERS = 4
 """Threads that read: more would only wait for one another."""
 
 log = structlog.get_logger("tagboat.store")
-KEY_ID_SETTING = "encryption_key_id"
 
 
 class SqlStore:
@@ -157,11 +157,14 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     `url` is `postgresql://…`, or None for SQLite in `data_dir`, where the encryption key lives in either case. Raises
     SettingsError when the URL or the key cannot be used, StoreUnavailableError when the database cannot be reached.
     """
-    cipher = Cipher(load_or_make_key(data_dir / "encryption.key"))
+    load_or_make_key(data_dir / KEY_FILE)
     engine = open_database(url, data_dir)
     try:
         migrate(engine)
+        with engine.connect() as connection:
+            cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
         _check_key(engine, cipher)
+        _seal_settings(engine, cipher)
         _fill_hosts(engine, cipher)
         _go_on_from_newest(engine)
     except Exception as error:
@@ -186,6 +189,25 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
                 "the database was first used with another encryption key; copy encryption.key from the data directory "
                 "of the server (or replica) that made it"
             )
+
+
+def _seal_settings(engine: Engine, cipher: Cipher) -> None:
+    """Seal those settings that are secrets and that an earlier release has left in the clear."""
+    with engine.connect() as connection:
+        found = connection.execute(select(tables.settings).where(tables.settings.c.name.in_(SEALED_SETTINGS))).all()
+    clear = {row.name: row.value for row in found if isinstance(row.value, str)}
+    if not clear:
+        return
+    with engine.begin() as connection:
+        begin_write(connection)
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor is it to stay where it stood
+        unit = UnitOfWork(connection, SealedRows(cipher), Memory())
+        for name, value in clear.items():
+            unit.put_setting(name, value)
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as raw:  # which begins no transaction
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _fill_hosts(engine: Engine, cipher: Cipher) -> None:

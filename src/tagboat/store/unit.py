@@ -248,11 +248,11 @@ class UnitOfWork(SqlReader, KeptWriter):
     # Writes sent at once.
 
     def put_setting(self, name: str, value: object) -> None:
-        """Set a setting to a JSON value; None unsets it."""
+        """Set a setting to a JSON value; None unsets it. One that is a secret is sealed."""
         if value is None:
             self._connection.execute(delete(tables.settings).where(tables.settings.c.name == name))
         else:
-            self._upsert(tables.settings, {"name": name, "value": value})
+            self._upsert(tables.settings, {"name": name, "value": self._rows.of_setting(name, value)})
 
     def add_project(self, project: Project) -> None:
         """Add a project."""

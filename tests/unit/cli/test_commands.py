@@ -6,10 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tagboat.data_dir import open_data_dir
+from tagboat.store import open_store
 from tests.unit.cli.conftest import PROGRAM, Tagboat
 from tests.unit.cli.fake_server import (
     DEPLOY,
@@ -114,6 +118,51 @@ def test_json_is_one_document_on_stdout(tagboat: Tagboat, words: str) -> None:
     done = tagboat(*words.split(), "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
+
+
+STEERS = "a\x1b]0;PWNED\x07\x1b[2Jb\x9b31mc\u202ed\x00\x7f"
+HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "deliveries show v1",
+        "deliveries",
+        "status",
+        "projects",
+        "logs app dev",
+        "explain acme/app:v1",
+        "poll",
+        "deploy app dev v1",
+    ],
+)
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_nothing_that_others_wrote_steers_a_terminal(
+    tagboat: Tagboat, server: FakeServer, words: str, json_too: tuple[str, ...]
+) -> None:
+    server.answers = {call: steering(answer, call) for call, answer in server.answers.items()}
+    done = tagboat(*words.split(), *json_too)
+    assert "a" in done.stdout + done.stderr
+    assert not HARMFUL.search(done.stdout + done.stderr), done
+
+
+@pytest.mark.parametrize("words", ["deliveries show v1", "status", "webhook url"])
+def test_nor_does_what_a_server_complains_of(tagboat: Tagboat, server: FakeServer, words: str) -> None:
+    server.answers = dict.fromkeys(server.answers, problem(500, f"fault: {STEERS}"))
+    done = tagboat(*words.split())
+    assert "fault: a" in done.stderr
+    assert not HARMFUL.search(done.stderr), done
+
+
+def steering(answer: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
+    """The answer with what is prose, or somebody's own words, steering a terminal."""
+    if isinstance(answer, Mapping):
+        return {name: steering(value, name) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [steering(value, key) for value in answer]
+    free = {"reason", "log", "detail", "body", "user-agent", "error", "lines", "image", "sender"}
+    return f"{answer}{STEERS}" if isinstance(answer, str) and key in free else answer
 
 
 def test_projects_as_json_are_the_items_of_the_api(tagboat: Tagboat, server: FakeServer) -> None:
@@ -475,3 +524,14 @@ def test_a_project_or_a_stage_is_deleted_when_that_is_meant(tagboat: Tagboat, se
         "volumes_kept": [],
         "volumes_removed": [],
     }
+
+
+def test_the_key_is_changed_while_no_server_runs(here: Tagboat) -> None:
+    data = here.directory / "data"
+    assert "no server has run on the data directory" in here.fails("rotate-key")
+    open_store(None, data).close()
+    before = (data / "encryption.key").read_text()
+    assert "encrypted with a new key" in here("rotate-key").stdout
+    assert (data / "encryption.key").read_text() != before
+    with open_data_dir(data):
+        assert "another Tagboat server runs" in here.fails("rotate-key")

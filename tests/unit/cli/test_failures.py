@@ -74,7 +74,8 @@ def test_a_server_that_is_down(tagboat: Tagboat) -> None:
 def test_no_server_on_this_machine(here: Tagboat, tmp_path: Path) -> None:
     assert here.fails("status") == (
         f"no Tagboat server runs here (no {tmp_path}/data/server.json); "
-        "start one with 'tagboat serve', or set TAGBOAT_URL and TAGBOAT_TOKEN"
+        "start one with 'tagboat serve', set TAGBOAT_DATA_DIR to that of one (only 'serve' reads .env), or TAGBOAT_URL and "
+        "TAGBOAT_TOKEN"
     )
 
 

@@ -25,7 +25,8 @@ async def joined(led: World) -> World:
 async def test_the_first_instance_is_found_from_its_start(joined: World) -> None:
     first = await joined.ship("v1")
     names = ("my-app-dev", "my-app")
-    assert joined.engine.spec(first.container).aliases == {"back": names, "front": names}
+    spec = joined.engine.spec(first.container)
+    assert spec.aliases == {"back": names, "front": names, spec.network: names}
     assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
 
 
@@ -37,7 +38,7 @@ async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(jo
     found_while_asked = []
 
     async def note(_port: int) -> None:
-        found_while_asked.append(bool(joined.engine.spec(container).aliases))
+        found_while_asked.append("back" in joined.engine.spec(container).aliases)
 
     joined.probe.of_port = note
     ended = await joined.carry_out(deploy)
@@ -69,7 +70,8 @@ async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(
     await joined.change_stage(run=ON)
     await joined.store.write(lambda tx: tx.put_stage(replace(other, run=RunOptions(networks=("back",)))))
     first = await joined.ship("v1")
-    assert joined.engine.spec(first.container).aliases == {"back": ("my-app-dev",), "front": ("my-app-dev", "my-app")}
+    aliases = joined.engine.spec(first.container).aliases
+    assert (aliases["back"], aliases["front"]) == (("my-app-dev",), ("my-app-dev", "my-app"))
 
 
 async def test_what_is_made_again_is_found_again(joined: World) -> None:

@@ -15,8 +15,8 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.containers import release_container
 from tagboat.deploy.orders import Orders
+from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep

@@ -18,8 +18,8 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
-from tagboat.deploy.containers import release_container
 from tagboat.deploy.orders import Orders
+from tagboat.deploy.ownership import release_container
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.worker import Worker

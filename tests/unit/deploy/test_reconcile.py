@@ -73,6 +73,53 @@ async def test_what_is_not_ours_stays(world: World, labels: dict[str, str]) -> N
     assert not {"stop", "remove"} & {line.split()[0] for line in world.engine.journal}
 
 
+async def from_a_committed_image(world: World, deploy: Deploy, name: str) -> None:
+    """Run what a person makes from an image of a deploy's container: it has inherited all labels."""
+    status = await world.engine.status(world.container_of(deploy))
+    assert status is not None
+    await world.foreign_container(name, **status.labels)
+
+
+async def test_what_a_person_made_from_a_committed_image_stays_while_its_deploy_works_fails_and_is_gone(world: World) -> None:
+    await world.ship("v1")
+    deploy = await cut_off_in_check(world, "v2")
+    await from_a_committed_image(world, deploy, "debug")
+    await sweep(world.parts)
+    await world.change_stage(health_timeout_s=0)
+    world.probe.says = "connection refused"
+    assert (await world.carry_out(deploy)).status is DeployStatus.FAILED
+    assert await world.is_running("debug")
+    assert world.container_of(deploy) not in await world.containers()
+    await sweep(world.parts)
+    assert await world.is_running("debug")
+
+
+async def test_nor_does_it_take_the_place_of_what_is_live(world: World) -> None:
+    live = await world.ship("v1")
+    (deploy,) = await world.deploys()
+    await from_a_committed_image(world, deploy, "debug")
+    await world.engine.remove(live.container)
+    await sweep(world.parts)
+    back = await world.instance_of(deploy)
+    assert await world.containers() == sorted([live.container, "debug"])
+    assert (await world.engine.status(back.container_id)).name == live.container  # type: ignore[union-attr]
+
+
+async def test_one_made_again_just_before_a_death_is_found_by_its_name(world: World) -> None:
+    live = await world.ship("v1")
+    await world.engine.remove(live.container)
+
+    async def die() -> None:
+        raise Died
+
+    world.rim.after("create", die)
+    with contextlib.suppress(Died):
+        await sweep(world.parts)
+    await sweep(world.parts)
+    (deploy,) = await world.deploys()
+    await assert_only(world, await world.instance_of(deploy))
+
+
 async def test_the_container_of_a_failed_instance_is_removed(world: World) -> None:
     live = await world.ship("v1")
     deploy = await cut_off_in_check(world, "v2")

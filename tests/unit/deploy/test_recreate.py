@@ -8,7 +8,7 @@ from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import EngineError, EngineUnavailableError, IngressUnavailableError
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
-from tagboat.deploy.containers import release_container
+from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
@@ -286,6 +286,7 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
     app = led.engine.spec(new.container)
     labels = {**app.labels, "tagboat.role": "release"}
     once = replace(app, name=container, labels=labels, command=RELEASE.release_command, port=0, host_port=0, restarts=False)
+    once = replace(once, aliases={})
     assert specs == [once]
     assert app.env == {"COLOUR": "blue", "PASSWORD": "hunter2"}
     assert app.files == {"/run/secrets/key": "the key"}

@@ -237,6 +237,7 @@ async def test_an_engine_without_json_file_log_gets_its_own_way(fake: FakeEngine
         return web.json_response({"Id": "abc"}, status=201)
 
     fake.routes["POST /containers/create"] = create
+    fake.routes[IMAGE] = answer({})
     assert await engine.create(ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={})) == "abc"
 
 
@@ -257,11 +258,13 @@ async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
         await engine.stop("web")
 
 
+IMAGE = f"GET /images/{APP}@{DIGEST}/json"
 CREATE, PUT, REMOVE = "POST /containers/create", "PUT /containers/abc/archive", "DELETE /containers/abc"
 WITH_FILE = ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"})
 
 
 async def test_a_container_that_cannot_get_its_files_is_removed(fake: FakeEngine, engine: DockerEngine) -> None:
+    fake.routes[IMAGE] = answer({})
     fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
     fake.routes[PUT] = answer({"message": "write /run/secrets/key: no space left on device"}, status=500)
     fake.routes[REMOVE] = answer({})
@@ -273,6 +276,7 @@ async def test_a_container_that_cannot_get_its_files_is_removed(fake: FakeEngine
 async def test_why_a_container_could_not_be_made_is_told_even_if_it_cannot_be_removed(
     fake: FakeEngine, engine: DockerEngine
 ) -> None:
+    fake.routes[IMAGE] = answer({})
     fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
     fake.routes[PUT] = answer({"message": "the root is read-only"}, status=400)
     fake.routes[REMOVE] = answer({"message": "device or resource busy"}, status=500)

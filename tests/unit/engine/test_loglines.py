@@ -2,7 +2,8 @@ import struct
 
 import pytest
 
-from tagboat.engine.loglines import MAX_LINE_BYTES, MAX_TOTAL_BYTES, LogTail, harmless
+from tagboat.core.harmless import harmless
+from tagboat.engine.loglines import MAX_LINE_BYTES, MAX_TOTAL_BYTES, LogTail
 
 
 def frame(stream: int, data: bytes) -> bytes:

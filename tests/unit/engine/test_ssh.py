@@ -1,5 +1,10 @@
+import os
+from pathlib import Path
+
 import pytest
 
+from tagboat.core.errors import EngineUnavailableError
+from tagboat.engine.docker import DockerEngine
 from tagboat.engine.ssh import explained
 
 CHANGED = f"""{"@" * 59}
@@ -38,3 +43,22 @@ def test_what_ssh_said_is_explained(said: str, words: str, hint: str) -> None:
     told = explained(said)
     assert told == words if not hint else told.startswith(f"{words} (")
     assert hint in told
+
+
+@pytest.mark.anyio
+async def test_ssh_gets_what_it_needs_of_our_environment_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen.new; mv {tmp_path}/seen.new {tmp_path}/seen\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TAGBOAT_ADMIN_TOKEN", "a-secret-of-this-test")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent.sock")
+    engine = DockerEngine("ssh://box.invalid")
+    with pytest.raises(EngineUnavailableError):
+        await engine.version()
+    await engine.close()
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
+    assert seen["SSH_AUTH_SOCK"] == "/run/agent.sock"
+    assert seen.keys() <= {"PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "KRB5CCNAME", "PWD", "OLDPWD", "SHLVL", "_"}

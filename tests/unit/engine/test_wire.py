@@ -37,8 +37,23 @@ def test_a_container_is_confined_restarted_and_bounded() -> None:
         "SecurityOpt": ["no-new-privileges"],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "PidsLimit": wire.GENEROUS_PIDS,
+        "CapDrop": ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP"],
     }
     assert "LogConfig" not in wire.create_body(SPEC, bounded_log=False)["HostConfig"]
+
+
+def test_what_is_dropped_as_a_rule_can_be_given_back() -> None:
+    host = wire.create_body(replace(SPEC, cap_add=("NET_RAW", "NET_ADMIN")))["HostConfig"]
+    assert host["CapAdd"] == ["NET_RAW", "NET_ADMIN"]
+    assert host["CapDrop"] == ["MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP"]
+
+
+def test_the_network_of_a_container_is_its_only_one_from_the_start() -> None:
+    body = wire.create_body(replace(SPEC, network="net", aliases={"net": ("app",), "other": ("x",)}), address="10.1.2.3")
+    assert body["HostConfig"]["NetworkMode"] == "net"
+    assert body["NetworkingConfig"] == {
+        "EndpointsConfig": {"net": {"Aliases": ["app"], "IPAMConfig": {"IPv4Address": "10.1.2.3"}}}
+    }
 
 
 def test_what_is_not_said_is_left_to_the_image() -> None:

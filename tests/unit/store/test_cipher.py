@@ -69,7 +69,7 @@ def test_two_keys_differ(tmp_path: Path) -> None:
 
 
 def test_a_draft_that_a_crash_left_is_no_key(tmp_path: Path) -> None:
-    (tmp_path / "encryption.new").write_text("abc")
+    (tmp_path / "encryption.key.new").write_text("abc")
     assert len(load_or_make_key(tmp_path / "encryption.key")) == KEY_BYTES
 
 

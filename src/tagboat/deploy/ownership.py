@@ -1,0 +1,41 @@
+"""Which containers are Tagboat's own: labels say which deploy to look at, and its record whether it has made them.
+
+Labels alone prove nothing: whatever a person makes from an image that was committed from a container bears them, too.
+"""
+
+from tagboat.core.deploy import ContainerStatus
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ports import Reader
+
+ROLE = "tagboat.role"
+INSTANCE, RELEASE = "instance", "release"
+
+
+def role_of(container: ContainerStatus) -> str:
+    """What a container of a deploy is for; older releases told it by the name alone."""
+    return container.labels.get(ROLE) or (RELEASE if container.name.endswith("-release") else INSTANCE)
+
+
+def release_container(container: str) -> str:
+    """The name of the container that runs the release command of the deploy whose instance is `container`."""
+    return f"{container}-release"
+
+
+def made_here(reader: Reader, container: ContainerStatus, deleted: str = "") -> bool:
+    """Whether a deploy on record has made it: by the engine's id of it or, where that is not on record yet, by its name.
+
+    `deleted` is how the container of a deploy was named that is on record no more.
+    """
+    try:
+        deploy = reader.deploy(container.labels.get("tagboat.deploy", ""))
+    except NotFoundError:
+        return bool(deleted) and container.name in {deleted, release_container(deleted)}
+    made = reader.instance_of(deploy.id)
+    name = made.container if made is not None else deploy.container
+    if role_of(container) == RELEASE:
+        return _is(container, deploy.release_id, release_container(name))
+    return _is(container, made.container_id if made is not None else "", name)
+
+
+def _is(container: ContainerStatus, on_record: str, name: str) -> bool:
+    return container.id == on_record if on_record else bool(name) and container.name == name
