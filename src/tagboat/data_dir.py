@@ -49,6 +49,21 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         os.close(lock)
 
 
+def server_runs(path: Path) -> bool:
+    """Return whether a server holds the data directory."""
+    try:
+        lock = os.open(path / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def _replica(path: Path) -> str:
     if not path.exists():
         _write_private(path, new_id())

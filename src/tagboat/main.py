@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import resource
 import secrets
@@ -72,7 +71,7 @@ def serve(settings: Settings) -> int:
     # As many connections as the system allows, not as many as it thinks that programs of old can take.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    log_call = configure_logging(settings.log_format, logging.INFO, sys.stderr)
+    log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
@@ -218,7 +217,7 @@ async def _go_on_removing(built: _Built) -> None:
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
     directory = settings.data_dir / "ingress"
     if settings.ingress is IngressKind.NONE:
-        _leave_haproxy(directory, wanted=not settings.ingress_is_default)
+        _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
         return NoIngress()
     if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.

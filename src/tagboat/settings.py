@@ -6,6 +6,7 @@ Every complaint is a SettingsError of one line that names the variable, and neve
 """
 
 import ipaddress
+import logging
 import os
 import re
 import shutil
@@ -38,9 +39,14 @@ _KNOWN = (
     "TAGBOAT_BIND_ROOTS",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
+    "TAGBOAT_LOG_LEVEL",
     "TAGBOAT_URL",
     *_SECRETS,
     *(f"{name}_FILE" for name in _SECRETS),
+)
+NO_HAPROXY = (
+    "HAProxy is not installed: stages have no addresses, and no deploy is switched, watched or taken back under traffic. "
+    "Install it (sudo apt install haproxy) and restart Tagboat, or set TAGBOAT_INGRESS=none to run without it"
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 _MAX_SECRET_FILE = 64 * 1024  # bytes
@@ -67,6 +73,20 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class LogLevel(StrEnum):
+    """The least important lines that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def number(self) -> int:
+        """That of Python's logging."""
+        return logging.getLevelNamesMapping()[self.name]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerEndpoint:
     """Where the engine is: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
@@ -88,7 +108,8 @@ class Settings:
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
     the text of a valid schedule. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
-    what is below them. `ingress_is_default`: nobody has said which ingress, or where it listens.
+    what is below them. `ingress_is_default`: nobody has said which ingress, or where it listens;
+    `ingress_is_missing`: there is none only because HAProxy is not installed.
     """
 
     host: str
@@ -100,12 +121,21 @@ class Settings:
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
     ingress_is_default: bool
+    ingress_is_missing: bool
     ingress_listen: tuple[str, int]
     ingress_trusted: tuple[str, ...]
     base_domain: str
     bind_roots: tuple[str, ...]
     poll_schedule: str
     log_format: LogFormat
+    log_level: LogLevel
+
+    @property
+    def why_no_ingress(self) -> str:
+        """A sentence for a person, where `ingress` is none."""
+        return (
+            NO_HAPROXY if self.ingress_is_missing else "TAGBOAT_INGRESS is none: instances answer at their own loopback ports"
+        )
 
     @property
     def listen_url(self) -> str:
@@ -126,6 +156,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
     variables = _Variables.read(environ, cwd)
     host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
+    ingress = _ingress(variables)
     return Settings(
         host=host,
         port=port,
@@ -134,14 +165,16 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool) -> Set
         docker=_docker(variables),
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_token),
-        ingress=_ingress(variables),
+        ingress=ingress,
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
+        ingress_is_missing=ingress is IngressKind.NONE and "TAGBOAT_INGRESS" not in variables.values,
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
         bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", _parse_bind_roots, default=""),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
+        log_level=variables.parse("TAGBOAT_LOG_LEVEL", _choice(LogLevel), default="info"),
     )
 
 

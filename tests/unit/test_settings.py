@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import SettingsError
-from tagboat.settings import DockerEndpoint, IngressKind, LogFormat, Settings, load_remote_settings, load_settings
+from tagboat.settings import DockerEndpoint, IngressKind, LogFormat, LogLevel, Settings, load_remote_settings, load_settings
 
 HOME = "/home/ada"
 SECRET = "hunter2-correct-horse"
@@ -42,12 +42,14 @@ def test_defaults(cwd: Path) -> None:
         admin_token=None,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
+        ingress_is_missing=False,
         ingress_listen=("127.0.0.1", 7080),
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
         bind_roots=(),
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
+        log_level=LogLevel.INFO,
     )
 
 
@@ -72,6 +74,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_BIND_ROOTS": "/srv/data/:/dev/dri",
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
+            "TAGBOAT_LOG_LEVEL": "warning",
             "TAGBOAT_URL": "nonsense that only the command line reads",
             "TAGBOAT_TOKEN": "non sense",
         },
@@ -86,12 +89,14 @@ def test_everything_set(cwd: Path) -> None:
         admin_token=SECRET,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
+        ingress_is_missing=False,
         ingress_listen=("::1", 80),
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
         bind_roots=("/srv/data", "/dev/dri"),
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
+        log_level=LogLevel.WARNING,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat import __version__
-from tagboat.cli import complete, deliveries_app, registries_app, webhook_app
+from tagboat.cli import complete, deliveries_app, ingress_app, registries_app, webhook_app
 from tagboat.cli.asking import Json, OneProject, Project, StageName, Wait, ask
 from tagboat.cli.place import this_place
 
@@ -327,3 +327,4 @@ def doctor(*, json: Json = False) -> None:
 app.add_typer(registries_app.app, name="registries")
 app.add_typer(webhook_app.app, name="webhook")
 app.add_typer(deliveries_app.app, name="deliveries")
+app.add_typer(ingress_app.app, name="ingress")
