@@ -40,6 +40,7 @@ from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
+from tagboat.engine.own_container import own_container
 from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
@@ -107,7 +108,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
     docker = settings.docker
-    engine = DockerEngine(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify)
+    engine = DockerEngine(docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify, own_container=own_container())
     registry = RegistryClient()
     tally = Tally()
     queue = DeployQueue(clock)
@@ -147,7 +148,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             redeliver=webhook.redeliver,
             list_images=registry.list_images,
             list_tags=registry.list_tags,
-            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) else None,
+            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) or ingress.why else None,
             disks=partial(look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")),
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
@@ -218,11 +219,16 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
     directory = settings.data_dir / "ingress"
     if settings.ingress is IngressKind.NONE:
         _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
-        return NoIngress()
+        if settings.ingress_is_missing:
+            log.warning(settings.why_no_ingress, action="start")
+        return NoIngress(settings.why_no_ingress if settings.ingress_is_missing else "")
     if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
-        log.warning("no ingress: set TAGBOAT_INGRESS_LISTEN to a free address", action="start", reason=why)
-        return NoIngress()
+        place = "{}:{}".format(*settings.ingress_listen)
+        said = f"there is no ingress, for another program has its address {place} ({why}): end that program, or set"
+        said += " TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
+        log.warning(said, action="start")
+        return NoIngress(said)
     return HaproxyIngress(
         directory,
         listen=settings.ingress_listen,

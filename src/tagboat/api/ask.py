@@ -42,7 +42,7 @@ async def ask_ingress(
 ) -> schemas.Served | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
-    if not _from_here(request) or not _has(await parts.store.read(lambda reader: routes(reader, parts.base_domain)), host):
+    if not is_from_here(request) or not _has(await parts.store.read(lambda reader: routes(reader, parts.base_domain)), host):
         return _Nothing()
     return schemas.Served(domain=host)
 
@@ -51,7 +51,7 @@ def _has(found: Collection[Route], host: str) -> bool:
     return any(route.host == host for route in found)
 
 
-def _from_here(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
     """Whether the caller is a program on this machine that asks for itself."""
     if request.client is None or any(name in request.headers for name in _OF_FRONTS):
         return False

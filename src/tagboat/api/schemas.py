@@ -50,9 +50,12 @@ class Named(Answer):
 
 
 class Health(Answer):
-    """How the server is. What a check says is `ok` or why not; `none` of the ingress that there is to be none."""
+    """How the server is: `degraded` where anything but its database is out.
 
-    status: Literal["ok", "unavailable"]
+    What a check says is `ok` or why not; `none` of the ingress that there is to be none.
+    """
+
+    status: Literal["ok", "degraded", "unavailable"]
     version: str
     checks: dict[str, str]
 

@@ -190,8 +190,20 @@ def test_status_of_a_server_without_its_database(tagboat: Tagboat, server: FakeS
     health = {"status": "unavailable", "version": "0", "checks": {"database": "out of reach", "engine": "ok"}}
     server.answers["GET /api/health"] = Said(health, 503)
     done = tagboat("status")
-    assert (done.returncode, done.stdout) == (1, "Tagboat 0: unavailable (database out of reach, engine ok)\n")
+    assert (done.returncode, done.stdout) == (1, "Tagboat 0: unavailable (database: out of reach)\n")
     assert json.loads(tagboat("status", "--json").stdout) == {"health": health, "stages": []}
+
+
+def test_status_of_a_server_that_cannot_deploy(tagboat: Tagboat, server: FakeServer) -> None:
+    health = {
+        "status": "degraded",
+        "version": "0",
+        "checks": {"database": "ok", "engine": "permission denied", "ingress": "none"},
+    }
+    server.answers["GET /api/health"] = health
+    done = tagboat("status")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "Tagboat 0: degraded (engine: permission denied)")
+    assert "app" in done.stdout, "what is live is shown all the same"
 
 
 def test_deploy_asks_for_what_was_said(tagboat: Tagboat, server: FakeServer) -> None:
