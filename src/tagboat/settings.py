@@ -182,7 +182,7 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
     """Read what only the command line uses; the server's settings are not judged. Raise SettingsError like load_settings."""
     variables = _Variables.read(environ, cwd)
     return RemoteSettings(
-        url=variables.parse("TAGBOAT_URL", _parse_http_url, default="") or None,
+        url=variables.parse("TAGBOAT_URL", lambda text: _parse_http_url(text).removesuffix("/api"), default="") or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
     )
 
@@ -253,7 +253,7 @@ def _suggest(name: str) -> str:
     # Without the beginning that all share, which would make any two look alike.
     known = {known.removeprefix(_PREFIX): known for known in _KNOWN}
     close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
-    return f"; did you mean {known[close[0]]}?" if close else "; README.md lists them all"
+    return f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
 
 
 def _read_secret(path: Path) -> str:

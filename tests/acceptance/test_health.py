@@ -181,7 +181,7 @@ def test_an_image_for_another_processor_is_named(lane: Lane) -> None:
 
 def test_a_port_that_the_image_learns_later(lane: Lane) -> None:
     first = lane.bring("v1", port=0, cmd=serving("httpd -f -p 8080 -h /www & wait"))
-    assert "no port: its address leads nowhere" in first["reason"]
+    assert "has no port, so it has no address" in first["reason"]
     assert "EXPOSE" in first["reason"]
     lane.server.until(lambda: "no port" in lane.ask()[1], "the page to tell")
     assert called(lane.server, "GET", f"/api/stages/{lane.stage}")["address"] is None

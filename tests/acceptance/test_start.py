@@ -56,7 +56,7 @@ def refused(server: Server, **changed: str) -> str:
     ("name", "value", "words"),
     [
         ("TAGBOAT_PROT", "7070", "is not a setting of Tagboat; did you mean TAGBOAT_PORT?"),
-        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; README.md lists them all"),
+        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; 'tagboat serve --help' lists them all"),
         ("TAGBOAT_PORT", "eighty", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "0", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "65536", "a port from 1 to 65535 is expected"),

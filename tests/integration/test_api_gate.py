@@ -245,7 +245,7 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
     ("body", "field", "message"),
     [
         (b'{"name": }', "body", "nested too deeply: Expecting value at character 9"),
-        (b"[]", "body", "must be a JSON object, sent as application/json"),
+        (b"[]", "body", "must be a JSON object, sent with the header Content-Type: application/json"),
         (b'{"name": "a", "image": "a/b", "env": {"A=B": "x"}}', "env.A=B", "must be a name without = and NUL"),
         (b'{"name": "a", "image": "a/b", "env": {"": "x"}}', "env", "must be a name without = and NUL"),
         (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "input should be a valid string"),

@@ -209,7 +209,7 @@ def test_status_of_a_server_that_cannot_deploy(tagboat: Tagboat, server: FakeSer
 def test_deploy_asks_for_what_was_said(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("deploy", "app", "dev", "v1", "--force")
     assert server.asked[-1].body == {"tag": "v1", "force": True}
-    assert done.stdout == "deploy d1 of v1 is queued; 'tagboat status' shows how it goes\n"
+    assert done.stdout == "deploy d1 of v1 is queued; 'tagboat deploys show d1' follows it, and --wait stays\n"
 
 
 def test_deploy_follows_the_steps_and_tells_each_once(tagboat: Tagboat, server: FakeServer) -> None:

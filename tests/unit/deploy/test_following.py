@@ -47,7 +47,8 @@ async def test_a_port_that_the_image_gets_later_mends_the_project(led_by_image: 
     world = led_by_image
     first = await deployed(world, "v1", exposing())
     assert first.reason == (
-        "v1 is live, but has no port: its address leads nowhere; EXPOSE one in the image, or set the project's port"
+        f"v1 is live, but has no port, so it has no address; EXPOSE one in the image, or set it with"
+        f" 'tagboat projects edit {world.project.name} --port N', then deploy again"
     )
 
     second = await deployed(world, "v2", exposing(8080, healthcheck="/up"))
@@ -142,7 +143,7 @@ def test_which_machine_runs_what(image: str, engine: str, fits: bool) -> None:
 
 
 def test_what_is_live_with_a_port_is_live() -> None:
-    assert live_reason("v1", 80, port_set=False) == "v1 is live"
+    assert live_reason("v1", 80, "app", port_set=False) == "v1 is live"
 
 
 def speaking(protocol: str, log: str) -> MemoryImage:
