@@ -43,8 +43,8 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
-async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.CreatedProject:
-    """Make a project, with the `stages` that are given, or none yet."""
+async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.CreatedProject | schemas.Project:
+    """Make a project, with the `stages` that are given, which the answer has then too, or none yet."""
     given = _given(body)
     given.pop("stages", None)
     values = split_run(given, NO_OPTIONS)
@@ -52,12 +52,13 @@ async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Cr
     project = Project(id=new_id(), created_at=parts.clock(), **values)
     stages = [new_stage(parts, project.id, asked) for asked in body.stages]
 
-    def create(tx: Tx) -> schemas.CreatedProject:
+    def create(tx: Tx) -> schemas.CreatedProject | schemas.Project:
         check_host_paths(project.run, NO_OPTIONS, parts.host_path)
         _check(tx, parts, project)
         tx.add_project(project)
         saved = [add_stage(tx, parts, stage) for stage in stages]
-        return schemas.CreatedProject(**dict(_view(tx, parts, project)), stages=saved)
+        made = _view(tx, parts, project)
+        return schemas.CreatedProject(**dict(made), stages=saved) if saved else made
 
     return await parts.store.write(create)
 

@@ -54,6 +54,8 @@ def _look(place: Place) -> Iterator[Finding]:
         yield Finding("server", ok=False, detail=str(error))
         if settings is not None:
             yield _engine(settings)
+            if settings.ingress_is_missing:
+                yield Finding("ingress", ok=False, detail=settings.why_no_ingress)
         return
     yield from _server(health)
     if settings is None:

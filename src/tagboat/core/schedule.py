@@ -138,8 +138,11 @@ def _parse_cron(rule: str) -> str:
     fields = rule.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, _, _ in _FIELDS)
-        meant = f"; did you mean '@every {rule}'?" if _is_duration(rule) else f": it has {len(fields)} of five fields."
-        raise InvalidScheduleError(f"{_show(rule)} is not a schedule{meant} A cron schedule has five: {names}")
+        if _is_duration(rule):
+            meant = f"did you mean '@every {rule}'? A cron schedule has five fields"
+            raise InvalidScheduleError(f"{_show(rule)} is not a schedule; {meant}: {names}")
+        has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise InvalidScheduleError(f"{_show(rule)} has {has}; a cron schedule has five: {names}")
     for place, field in enumerate(fields):
         _check_field(place, field)
     cron = " ".join(_ONE_WIDE_RANGE.sub(r"\1", field) for field in fields)

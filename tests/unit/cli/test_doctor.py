@@ -87,6 +87,17 @@ def test_no_server_and_no_engine(
     assert found["engine"][1].endswith(". Another engine: TAGBOAT_DOCKER_HOST")
 
 
+def test_a_machine_without_haproxy(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    found = findings(capsys, tmp_path, TAGBOAT_INGRESS="")
+    assert found["ingress"][0] is False
+    assert "HAProxy is not installed" in found["ingress"][1]
+    assert "sudo apt install haproxy" in found["ingress"][1]
+    assert "ingress" not in findings(capsys, tmp_path), "none was chosen"
+
+
 def test_an_engine_elsewhere_is_left_to_the_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST="tcp://engine.example:2376")
     assert found["engine"] == (True, "not looked at: the server asks tcp://engine.example:2376, once it runs")

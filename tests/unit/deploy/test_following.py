@@ -73,7 +73,7 @@ async def test_a_port_of_zero_that_a_person_has_set_stays_and_is_told(led_by_ima
     ended = await deployed(led_by_image, "v1", exposing(8080))
     assert await port_of(led_by_image, ended) == 0
     assert "has no port" in (ended.reason or "")
-    assert "set the project's port" in (ended.reason or "")
+    assert "set it with 'tagboat projects edit" in (ended.reason or "")
 
 
 async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_image: World) -> None:
