@@ -65,7 +65,7 @@ class DockerEngine:
 
     async def version(self) -> str:
         """The engine's release, such as `20.10.24`."""
-        async with self._connection.use("tell its version", _ASK_S) as docker:
+        async with self._connection.use("be reached", _ASK_S) as docker:
             return str((await docker.version())["Version"])
 
     async def platform(self) -> str:
