@@ -48,7 +48,7 @@ def parse_version_text(path: str, text: str) -> Program:
     """Judge what `haproxy -vv` says. Raises SettingsError when it is none, or one too old."""
     match = _VERSION.search(text)
     if match is None:
-        raise SettingsError(f"{path} is no HAProxy: `{path} -vv` names no version")
+        raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
         raise SettingsError(f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it")
     return Program(path, match[1], lua="Built with Lua" in text, tls="+OPENSSL" in text)
