@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import ceil
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
 from tagboat.core.deploy import ContainerStatus
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
 
+_LONGEST_GATE_S = 3600
 SETTLE_S = 3.0
 """Seconds a container without a port must have been running."""
 
@@ -85,7 +87,7 @@ def why_late(reason: str, limit_s: float, port: int, project: str, stage: str, e
     return (
         f"{late}: {said}. Does the app listen on 0.0.0.0:{port} (not on 127.0.0.1, not on another port)? Change the port with"
         f" 'tagboat projects edit {project} --port N', or allow longer with"
-        f" 'tagboat stages edit {project} {stage} --health-timeout {2 * limit_s:g}'"
+        f" 'tagboat stages edit {project} {stage} --health-timeout {min(ceil(2 * limit_s), _LONGEST_GATE_S)}'"
     )
 
 

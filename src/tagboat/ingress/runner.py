@@ -43,7 +43,11 @@ async def run_haproxy(directory: Path, wanted: ConfigInput, ready: Callable[[], 
     with hold_run_lock(directory):
         child = _Child()
         loop.add_signal_handler(signal.SIGHUP, lambda: tell(child.pid, signal.SIGUSR2, directory))
-        await Keeper(directory, program, wanted, child.start).take_over()
+        try:
+            await Keeper(directory, program, wanted, child.start).take_over()
+        except BaseException:
+            child.kill()
+            raise
         ready()
         status = await child.ended_before(stop)
         if status is not None:
@@ -58,8 +62,18 @@ class _Child:
     """The HAProxy that we are the parent of."""
 
     def __init__(self) -> None:
-        self.pid = 0
+        self._process: asyncio.subprocess.Process | None = None
         self._end: asyncio.Task[int] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 before it is started."""
+        return self._process.pid if self._process else 0
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     async def start(self, program: Program, directory: Path) -> None:
         """Start it, and return once it answers in its directory. Raises IngressUnavailableError."""
@@ -71,7 +85,7 @@ class _Child:
             env={"PATH": PATH},
             start_new_session=True,
         )
-        self.pid, self._end = process.pid, asyncio.create_task(process.wait())
+        self._process, self._end = process, asyncio.create_task(process.wait())
         try:
             async with asyncio.timeout(_STARTS_S):
                 while not await self._answers(directory):
@@ -81,7 +95,6 @@ class _Child:
                         )
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
-            process.kill()
             raise IngressUnavailableError(f"HAProxy was started in {directory} but does not answer") from None
 
     async def _answers(self, directory: Path) -> bool:
