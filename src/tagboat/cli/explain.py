@@ -12,7 +12,8 @@ def explain(client: Client, image: str, *, as_json: bool) -> int:
         show.as_json(answer)
         return 0
     where = f" in {answer['project']['name']} {answer['stage']['name']}" if answer["project"] and answer["stage"] else ""
-    missing = " (the registry has no such tag yet)" if _is_missing(client, answer) else ""
+    goes_on = answer["outcome"] in {"queued", "merged", "waiting"}
+    missing = " (the registry has no such tag yet)" if goes_on and _is_missing(client, answer) else ""
     show.line(f"{answer['image']}:{answer['tag']} would be {answer['outcome']}{where}: {answer['reason']}{missing}")
     if answer["considered"]:
         show.table(

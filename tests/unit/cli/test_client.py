@@ -118,7 +118,7 @@ def test_what_does_not_speak_http(noise: bytes) -> None:
         thread = Thread(target=speak)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(TagboatError, match="no Tagboat server|cannot be reached"):
+        with pytest.raises(TagboatError, match="not a Tagboat server|cannot be reached"):
             Client(Server(url, None, "TAGBOAT_URL")).get("/api/thing")
         thread.join()
 

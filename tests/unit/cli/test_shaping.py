@@ -2,17 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tagboat import settings
 from tagboat.cli.settings_help import MEANINGS
-from tests.unit.cli.conftest import PROGRAM, Tagboat
+from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import DEPLOY, SETTINGS, STAGE, FakeServer, page, problem
 
 
@@ -140,23 +138,6 @@ def test_a_name_that_was_read_as_an_image_of_docker_hub_is_told(tagboat: Tagboat
     server.answers["GET /api/images/tags"] = {"items": [], "whole": True, "error": "docker.io denied access"}
     assert tagboat.fails("tags", "nix") == "docker.io denied access (nix was read as docker.io/library/nix)"
     assert tagboat.fails("tags", "git.example.com/acme/app") == "docker.io denied access"
-
-
-def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
-    waiting = subprocess.Popen(
-        [*PROGRAM, "deploy", "app", "dev", "v1", "--wait"],
-        env=tagboat.environ, cwd=tagboat.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    end = time.monotonic() + 20
-    while "GET /api/deploys/d1" not in server.calls("GET"):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
-    assert (waiting.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "deploy d1 goes on; 'tagboat cancel d1' takes it back"
-    assert "Traceback" not in err
 
 
 def test_it_is_a_module_too(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def rows(text: str) -> list[list[str]]:
 def test_a_new_url_is_all_there_is_on_stdout(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("webhook", "add", "app", "Forgejo of Berlin")
     assert done.stdout == "http://localhost/api/webhook/own\n"
-    assert "shown this once" in done.stderr
+    assert "not shown again" in done.stderr
     assert server.asked[-1].body == {"name": "Forgejo of Berlin"}
 
 
