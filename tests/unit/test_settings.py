@@ -110,8 +110,8 @@ class TestNames:
     def test_an_unknown_name_is_named_with_the_nearest_known_one(self, cwd: Path) -> None:
         assert complaint(cwd, {"TAGBOAT_PRT": "1"}) == "TAGBOAT_PRT is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
 
-    def test_without_a_near_one_the_readme_is_named(self, cwd: Path) -> None:
-        assert complaint(cwd, {"TAGBOAT_XYZZY": "1"}) == "TAGBOAT_XYZZY is not a setting of Tagboat; README.md lists them all"
+    def test_without_a_near_one_the_help_is_named(self, cwd: Path) -> None:
+        assert complaint(cwd, {"TAGBOAT_XYZZY": "1"}) == "TAGBOAT_XYZZY is not a setting of Tagboat; 'tagboat serve --help' lists them all"
 
     def test_one_in_dotenv_says_where(self, cwd: Path) -> None:
         (cwd / ".env").write_text("TAGBOAT_DATADIR=/x\n")
