@@ -111,7 +111,10 @@ class TestNames:
         assert complaint(cwd, {"TAGBOAT_PRT": "1"}) == "TAGBOAT_PRT is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
 
     def test_without_a_near_one_the_help_is_named(self, cwd: Path) -> None:
-        assert complaint(cwd, {"TAGBOAT_XYZZY": "1"}) == "TAGBOAT_XYZZY is not a setting of Tagboat; 'tagboat serve --help' lists them all"
+        assert (
+            complaint(cwd, {"TAGBOAT_XYZZY": "1"})
+            == "TAGBOAT_XYZZY is not a setting of Tagboat; 'tagboat serve --help' lists them all"
+        )
 
     def test_one_in_dotenv_says_where(self, cwd: Path) -> None:
         (cwd / ".env").write_text("TAGBOAT_DATADIR=/x\n")
