@@ -64,6 +64,21 @@ def _refuse_others(path: Path) -> None:
         raise SettingsError(f"others may write to the data directory {path}; keep them out: chmod 700 {path}")
 
 
+def server_runs(path: Path) -> bool:
+    """Return whether a server holds the data directory."""
+    try:
+        lock = os.open(path / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def _replica(path: Path) -> str:
     if not path.exists():
         write_private(path, new_id())

@@ -53,6 +53,8 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
         cache_logger_on_first_use=False,
     )
     _take_over_stdlib(_StdlibLines(write, shared), level)
+    if level > logging.INFO:
+        return lambda _method, _path, _status, _ms: None
     return _GatheredCalls(lines) if log_format is LogFormat.JSON else _log_call
 
 

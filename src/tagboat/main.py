@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import resource
 import secrets
@@ -42,6 +41,7 @@ from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.engine.docker import DockerEngine
 from tagboat.engine.host_ports import free_loopback_port
+from tagboat.engine.own_container import own_container
 from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
@@ -74,7 +74,7 @@ def serve(settings: Settings) -> int:
     # As many connections as the system allows, not as many as it thinks that programs of old can take.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    log_call = configure_logging(settings.log_format, logging.INFO, sys.stderr)
+    log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
         with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
@@ -113,7 +113,11 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
     await ensure_webhook_secret(store)
     docker = settings.docker
     engine = DockerEngine(
-        docker.url, cert_path=docker.cert_path, tls_verify=docker.tls_verify, network_pool=settings.network_pool
+        docker.url,
+        cert_path=docker.cert_path,
+        tls_verify=docker.tls_verify,
+        network_pool=settings.network_pool,
+        own_container=own_container(),
     )
     registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     tally = Tally()
@@ -154,7 +158,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             redeliver=webhook.redeliver,
             list_images=registry.list_images,
             list_tags=registry.list_tags,
-            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) else None,
+            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) or ingress.why else None,
             disks=partial(look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")),
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
@@ -225,12 +229,17 @@ async def _go_on_removing(built: _Built) -> None:
 def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
     directory = settings.data_dir / "ingress"
     if settings.ingress is IngressKind.NONE:
-        _leave_haproxy(directory, wanted=not settings.ingress_is_default)
-        return NoIngress()
+        _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
+        if settings.ingress_is_missing:
+            log.warning(settings.why_no_ingress, action="start")
+        return NoIngress(settings.why_no_ingress if settings.ingress_is_missing else "")
     if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
-        log.warning("no ingress: set TAGBOAT_INGRESS_LISTEN to a free address", action="start", reason=why)
-        return NoIngress()
+        place = "{}:{}".format(*settings.ingress_listen)
+        said = f"there is no ingress, for another program has its address {place} ({why}): end that program, or set"
+        said += " TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
+        log.warning(said, action="start")
+        return NoIngress(said)
     return HaproxyIngress(
         directory,
         listen=settings.ingress_listen,

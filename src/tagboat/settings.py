@@ -6,6 +6,7 @@ Every complaint is a SettingsError of one line that names the variable, and neve
 """
 
 import ipaddress
+import logging
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ _KNOWN = (
     "TAGBOAT_NETWORK_POOL",
     "TAGBOAT_POLL_SCHEDULE",
     "TAGBOAT_LOG_FORMAT",
+    "TAGBOAT_LOG_LEVEL",
     "TAGBOAT_URL",
     *_SECRETS,
     *(f"{name}_FILE" for name in _SECRETS),
@@ -47,6 +49,10 @@ _KNOWN = (
 IN_THE_CLEAR = (
     "the engine is on another machine and spoken to without TLS: passwords and secrets cross the network in the clear, and "
     "whoever reaches its port is root there; set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use ssh://USER@HOST"
+)
+NO_HAPROXY = (
+    "HAProxy is not installed: stages have no addresses, and no deploy is switched, watched or taken back under traffic. "
+    "Install it (sudo apt install haproxy) and restart Tagboat, or set TAGBOAT_INGRESS=none to run without it"
 )
 _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_POOL = "10.112.0.0/14"
@@ -76,6 +82,20 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class LogLevel(StrEnum):
+    """The least important lines that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def number(self) -> int:
+        """That of Python's logging."""
+        return logging.getLevelNamesMapping()[self.name]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerEndpoint:
     """Where the engine is: `unix:///PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT]`.
@@ -103,10 +123,10 @@ class Settings:
     `port` is 1 to 65535; `data_dir` is absolute; `database_url` is `postgresql://…`, None for SQLite in `data_dir`;
     `public_url` has no trailing slash; `ingress_listen` is host and port; `ingress_trusted` are the networks (CIDR) of fronts
     whose X-Forwarded-* headers are believed; `base_domain` is in lower case; `poll_schedule` is
-    the text of a valid schedule. `network_pool` is the range of addresses that networks are
-    made from. `bind_roots` are absolute paths of the engine's machine that containers may be given, with
-    what is below them. `proxies` are those of the environment, for registries.
-    `ingress_is_default`: nobody has said which ingress, or where it listens.
+    the text of a valid schedule. `network_pool` is the range of addresses that networks are made from. `bind_roots` are
+    absolute paths of the engine's machine that containers may be given, with what is below them. `proxies` are those of the
+    environment, for registries. `ingress_is_default`: nobody has said which ingress, or where it listens;
+    `ingress_is_missing`: there is none only because HAProxy is not installed.
     """
 
     host: str
@@ -119,6 +139,7 @@ class Settings:
     admin_token: str | None = field(repr=False)
     ingress: IngressKind
     ingress_is_default: bool
+    ingress_is_missing: bool
     ingress_listen: tuple[str, int]
     ingress_trusted: tuple[str, ...]
     base_domain: str
@@ -126,6 +147,14 @@ class Settings:
     network_pool: ipaddress.IPv4Network
     poll_schedule: str
     log_format: LogFormat
+    log_level: LogLevel
+
+    @property
+    def why_no_ingress(self) -> str:
+        """A sentence for a person, where `ingress` is none."""
+        return (
+            NO_HAPROXY if self.ingress_is_missing else "TAGBOAT_INGRESS is none: instances answer at their own loopback ports"
+        )
 
     @property
     def listen_url(self) -> str:
@@ -150,6 +179,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
     variables = _Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
+    ingress = _ingress(variables)
     return Settings(
         host=host,
         port=port,
@@ -159,8 +189,9 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
         proxies=_proxies(variables),
         public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_admin_token),
-        ingress=_ingress(variables),
+        ingress=ingress,
         ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
+        ingress_is_missing=ingress is IngressKind.NONE and "TAGBOAT_INGRESS" not in variables.values,
         ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
         ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
@@ -168,6 +199,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
         network_pool=variables.parse("TAGBOAT_NETWORK_POOL", _parse_pool, default=DEFAULT_POOL),
         poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
         log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
+        log_level=variables.parse("TAGBOAT_LOG_LEVEL", _choice(LogLevel), default="info"),
     )
 
 
@@ -175,7 +207,7 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
     """Read what only the command line uses, never from `.env`; the server's settings are not judged. Raise SettingsError."""
     variables = _Variables.read(environ, cwd, dotenv=False)
     return RemoteSettings(
-        url=variables.parse("TAGBOAT_URL", _parse_http_url, default="") or None,
+        url=variables.parse("TAGBOAT_URL", lambda text: _parse_http_url(text).removesuffix("/api"), default="") or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
     )
 
@@ -246,7 +278,7 @@ def _suggest(name: str) -> str:
     # Without the beginning that all share, which would make any two look alike.
     known = {known.removeprefix(_PREFIX): known for known in _KNOWN}
     close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
-    return f"; did you mean {known[close[0]]}?" if close else "; README.md lists them all"
+    return f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
 
 
 def _read_secret(path: Path) -> str:

@@ -95,7 +95,7 @@ def test_one_that_only_its_own_healthcheck_can_reach_does_not_replace_what_works
     inside = serving("httpd -f -p 127.0.0.1:$PORT -h /www & wait")
     refused = lane.bring("v2", "failed", healthcheck=CHECK, cmd=inside)
     assert "nothing listens on the port yet" in refused["reason"]
-    assert "the app must listen at 0.0.0.0, not at 127.0.0.1 alone" in refused["reason"]
+    assert "Does the app listen on 0.0.0.0:8080 (not on 127.0.0.1, not on another port)?" in refused["reason"]
     assert (lane.live(), asked(lane)) == (["v1"], 200)
 
 
@@ -103,7 +103,8 @@ def test_one_whose_healthcheck_speaks_of_another_port_is_refused(lane: Lane) -> 
     lane.change(health_timeout_s=5)
     other = serving("httpd -f -p 3000 -h /www & wait")
     refused = lane.bring("v1", "failed", healthcheck="wget -q -O - http://127.0.0.1:3000/health", cmd=other)
-    assert "the project's port is 8080" in refused["reason"]
+    assert "on 0.0.0.0:8080" in refused["reason"]
+    assert f"'tagboat projects edit {lane.name} --port N'" in refused["reason"]
 
 
 def test_a_healthcheck_every_five_minutes_is_no_reason_to_wait(lane: Lane) -> None:
@@ -180,7 +181,7 @@ def test_an_image_for_another_processor_is_named(lane: Lane) -> None:
 
 def test_a_port_that_the_image_learns_later(lane: Lane) -> None:
     first = lane.bring("v1", port=0, cmd=serving("httpd -f -p 8080 -h /www & wait"))
-    assert "no port: its address leads nowhere" in first["reason"]
+    assert "has no port, so it has no address" in first["reason"]
     assert "EXPOSE" in first["reason"]
     lane.server.until(lambda: "no port" in lane.ask()[1], "the page to tell")
     assert called(lane.server, "GET", f"/api/stages/{lane.stage}")["address"] is None

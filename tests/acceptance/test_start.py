@@ -3,9 +3,11 @@
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def refused(server: Server, **changed: str) -> str:
     ("name", "value", "words"),
     [
         ("TAGBOAT_PROT", "7070", "is not a setting of Tagboat; did you mean TAGBOAT_PORT?"),
-        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; README.md lists them all"),
+        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; 'tagboat serve --help' lists them all"),
         ("TAGBOAT_PORT", "eighty", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "0", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "65536", "a port from 1 to 65535 is expected"),
@@ -95,6 +97,38 @@ def test_a_database_that_does_not_answer(stopped: Server) -> None:
     line = refused(stopped, TAGBOAT_DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1:{port}/tagboat")
     assert "the database cannot be used" in line
     assert f'"127.0.0.1", port {port} failed: Connection refused' in line
+
+
+def test_a_database_or_key_that_cannot_be_used_is_one_line(stopped: Server) -> None:
+    stopped.start()
+    assert stopped.terminate() == 0
+    database, key = stopped.directory / "data/tagboat.db", stopped.directory / "data/encryption.key"
+    right = key.read_text()
+    key.write_text("00" * 32)
+    assert "was first used with another encryption key; copy encryption.key" in refused(stopped)
+    key.write_text("not a key")
+    assert f"{key} is not 64 hexadecimal digits; restore it from a backup" in refused(stopped)
+    key.write_text(right)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer = refused(stopped)
+    assert "the database was written by a newer Tagboat (schema 9999; this is " in newer
+    assert newer.endswith("start that version, or restore the backup made before the upgrade")
+    for damaged in (b"hello " * 1000, database.read_bytes()[:3000]):
+        for beside in database.parent.glob("tagboat.db-*"):
+            beside.unlink()
+        database.write_bytes(damaged)
+        assert refused(stopped) == f"tagboat: {database} is not an SQLite database (damaged?): restore it from a backup"
+
+
+def test_an_ingress_address_that_is_taken(stopped: Server) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        line = refused(stopped, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{port}")
+    assert line == (
+        f"tagboat: the ingress cannot listen on 127.0.0.1:{port} (Address already in use); "
+        "end the program that does, or set TAGBOAT_INGRESS_LISTEN to another address"
+    )
 
 
 def test_a_data_directory_that_cannot_be_made(stopped: Server) -> None:

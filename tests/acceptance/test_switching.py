@@ -19,6 +19,7 @@ from tagboat.ingress.process import our_processes
 from tests.acceptance.test_push_to_running import containers, publish
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE
+from tests.support.ingress_run import ingress_run
 from tests.support.ports import free_port
 from tests.support.server import Server, running_server
 
@@ -350,3 +351,24 @@ def test_traffic_flows_without_tagboat_and_haproxy_comes_back(lane: Lane) -> Non
 
     lane.server.until(answers, "HAProxy to be back", 10)
     assert time.monotonic() - began < 5
+
+
+def test_with_haproxy_in_a_service_of_its_own_an_update_of_the_server_drops_nothing(
+    tmp_path: Path, registry: DockerRegistry, engine_url: str
+) -> None:
+    """As `systemctl restart tagboat` does it, which may end all processes of that service."""
+    port = free_port()
+    (tmp_path / "data").mkdir(mode=0o700)
+    environ = {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{port}"}
+    with ingress_run(tmp_path / "data", port) as run, running_server(tmp_path, engine_url, **environ) as server:
+        lane = new_lane(server, port, registry, engine_url)
+        lane.bring("v1")
+        before = our_processes(run.directory)
+        with asking(lane) as steady:
+            for _ in range(2):
+                assert server.terminate() == 0
+                server.start()
+            lane.bring("v2")
+        assert steady.answers[-1] == "v2"
+        assert our_processes(run.directory) == before
+        assert "the server runs and would start HAProxy again" in server.cli("ingress", "stop", "--yes").stderr

@@ -292,6 +292,10 @@ async def test_names_its_version_and_platform(world: World) -> None:
     assert (await world.engine.platform()).startswith("linux/")
 
 
+async def test_we_run_in_none_of_its_containers(world: World) -> None:
+    assert await world.engine.own_network() is None
+
+
 async def test_an_image_that_is_not_there_is_none(world: World) -> None:
     image, digest = world.publish("acme/app", SERVES)
     assert await world.engine.inspect_image(f"{image}@{digest}") is None

@@ -400,6 +400,22 @@ async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> 
     assert await store.read(lambda reader: reader.projects_by_id(wanted)) == {"p0": projects[0], "p2": projects[2]}
 
 
+async def test_registries_that_fail_are_those_that_a_project_needs(store: SqlStore) -> None:
+    needing = a_project()
+
+    def fail(tx: Tx) -> None:
+        for host in ("git.example.com:3000", "git.example.com", "git.example.com:300", "other.example.com"):
+            tx.put_registry_backoff(RegistryBackoff(host=host, failures=1, error="down"))
+
+    await store.write(fail)
+    assert await store.read(lambda reader: reader.failing_registries()) == []
+    await store.write(lambda tx: tx.add_project(needing))
+    (failing,) = await store.read(lambda reader: reader.failing_registries())
+    assert (failing.host, failing.error) == (needing.image.host, "down")
+    await store.write(lambda tx: tx.put_registry_backoff(RegistryBackoff(host=needing.image.host)))
+    assert await store.read(lambda reader: reader.failing_registries()) == []
+
+
 async def test_poll_state_and_backoff(store: SqlStore) -> None:
     project = a_project()
     await add(store, project)

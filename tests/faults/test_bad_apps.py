@@ -13,7 +13,7 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE, NEVER_LISTENS
 
 SERVE = "httpd -p $PORT -h /www"
-UNHEARD = "(the project's port is 8080; the app must listen at 0.0.0.0, not at 127.0.0.1 alone)"
+UNHEARD = "not healthy within 3 s: nothing accepted a connection on port 8080. Does the app listen on 0.0.0.0:8080"
 _LOG_LIMIT = 31 << 20
 """Three files of 10 MB, and a little for the line that filled one."""
 _GROWTH_LIMIT = 40 << 20
@@ -62,7 +62,7 @@ def test_one_that_exits_at_once(host: World, lane: Lane) -> None:
 def test_one_that_is_never_healthy(host: World, lane: Lane) -> None:
     deploy, users = refused(host, lane, cmd=NEVER_LISTENS)
     assert users.failures == []
-    assert deploy["reason"] == f"not healthy within 3 s: nothing listens on the port yet {UNHEARD}"
+    assert deploy["reason"].startswith(UNHEARD)
     assert "waiting for nothing" in deploy["log"]
 
 
@@ -76,7 +76,7 @@ def test_one_whose_page_for_the_healthcheck_is_not_there(host: World, lane: Lane
 def test_one_that_listens_on_another_port(host: World, lane: Lane) -> None:
     deploy, users = refused(host, lane, cmd=shell("echo 'listening on 9090'; httpd -f -p 9090 -h /www"))
     assert users.failures == []
-    assert deploy["reason"] == f"not healthy within 3 s: nothing listens on the port yet {UNHEARD}"
+    assert deploy["reason"].startswith(UNHEARD)
     assert "listening on 9090" in deploy["log"]
 
 

@@ -12,8 +12,10 @@ import structlog
 
 from tagboat.api.openapi import OPEN_PATHS
 from tagboat.core.errors import EngineUnavailableError, StoreUnavailableError
+from tagboat.core.polling import RegistryBackoff
+from tagboat.core.ports import Tx
 from tagboat.ingress.memory import MemoryIngress
-from tests.support.api import OTHER_TOKEN, VERSION, Api, running_api
+from tests.support.api import OTHER_TOKEN, TOKEN, VERSION, Api, running_api
 from tests.support.asgi import Caller
 
 pytestmark = pytest.mark.anyio
@@ -26,31 +28,79 @@ def api(tmp_path: Path) -> Iterator[Api]:
         yield api
 
 
+OTHERS = {"x-forwarded-for": "192.0.2.7"}
+"""What a front adds to a call that comes from another machine."""
+WELL = {"database": "ok", "engine": "ok", "ingress": "none", "registries": "ok"}
+
+
 async def test_health_needs_no_token(api: Api) -> None:
     answer = await api.anonymous.get("/api/health")
 
     assert answer.status == 200
-    assert answer.json == {"status": "ok", "version": VERSION, "checks": {"database": "ok", "engine": "ok", "ingress": "none"}}
-
-
-async def test_health_tells_of_an_engine_that_is_away_but_not_where_it_is(api: Api) -> None:
-    api.engine.fail("version", EngineUnavailableError("no answer at unix:///run/hidden.sock"))
-
-    answer = await api.anonymous.get("/api/health")
-
-    assert (answer.status, answer.json["status"]) == (200, "ok")
-    assert answer.json["checks"]["engine"] == "out of reach; the server's log says why"
+    assert answer.json == {"status": "ok", "version": VERSION, "checks": WELL}
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"), [(None, "ok"), ("no answer at /run/hidden.sock", "out of reach; the server's log says why")]
+    ("token", "headers", "said"),
+    [
+        ("", {}, "no answer at unix:///run/hidden.sock"),
+        ("", OTHERS, "out of reach; 'tagboat doctor' on the server's machine says why"),
+        ("wrong", OTHERS, "out of reach; 'tagboat doctor' on the server's machine says why"),
+        (TOKEN, OTHERS, "no answer at unix:///run/hidden.sock"),
+    ],
 )
-async def test_health_tells_of_an_ingress_in_trouble_and_stays_well(tmp_path: Path, trouble: str | None, said: str) -> None:
+async def test_health_is_degraded_without_the_engine_and_tells_why_whoever_may_know(
+    api: Api, token: str, headers: dict[str, str], said: str
+) -> None:
+    api.engine.fail("version", EngineUnavailableError("no answer at unix:///run/hidden.sock"))
+
+    answer = await Caller(api.app, token).call("GET", "/api/health", headers=headers)
+
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert answer.json["checks"] == WELL | {"engine": said}
+
+
+async def test_health_is_degraded_in_a_container_whose_loopback_is_not_the_engines(api: Api) -> None:
+    api.engine.network = "bridge"
+    answer = await api.anonymous.get("/api/health")
+    assert answer.json["status"] == "degraded"
+    assert "Tagboat runs in a container in the network bridge" in answer.json["checks"]["engine"]
+    assert "--network host" in answer.json["checks"]["engine"]
+    api.engine.network = "host"
+    assert (await api.anonymous.get("/api/health")).json["status"] == "ok"
+
+
+@pytest.mark.parametrize(("trouble", "status"), [(None, "ok"), ("no answer at /run/hidden.sock", "degraded")])
+async def test_health_tells_of_an_ingress_in_trouble(tmp_path: Path, trouble: str | None, status: str) -> None:
     with running_api(tmp_path, MemoryIngress()) as api:
         api.ways.trouble = trouble
         answer = await api.anonymous.get("/api/health")
 
-    assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (200, "ok", said)
+    assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (200, status, trouble or "ok")
+
+
+async def test_health_tells_of_registries_that_failed_as_long_as_a_project_needs_them(api: Api) -> None:
+    def fail(tx: Tx) -> None:
+        for host in ("down.example.com", "down.example.co", "unused.example.com"):
+            tx.put_registry_backoff(RegistryBackoff(host=host, failures=2, error="connection refused"))
+
+    await api.store.write(fail)
+    assert (await api.anonymous.get("/api/health")).json["status"] == "ok"
+    await api.caller.post("/api/projects", {"name": "app", "image": "down.example.com/acme/app"})
+    answer = await api.anonymous.get("/api/health")
+    assert answer.json["status"] == "degraded"
+    assert answer.json["checks"] == WELL | {"registries": "down.example.com: connection refused"}
+
+
+async def test_live_and_ready_are_for_orchestrators(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.engine.fail("version", EngineUnavailableError("away"))
+    alive = {"status": "ok", "version": VERSION, "checks": {}}
+    assert (await api.anonymous.get("/api/health/live")).json == alive
+    assert (await api.anonymous.get("/api/health/ready")).json == alive | {"checks": {"database": "ok"}}
+    break_store(api, monkeypatch)
+    assert (await api.anonymous.get("/api/health/live")).status == 200
+    ready = await api.anonymous.get("/api/health/ready")
+    assert (ready.status, ready.json["status"]) == (503, "unavailable")
 
 
 async def test_those_who_ask_for_health_at_one_time_are_told_the_same(tmp_path: Path) -> None:
@@ -206,8 +256,8 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "message"),
     [
-        (b'{"name": }', "body", "nested too deeply: Expecting value at character 9"),
-        (b"[]", "body", "must be a JSON object, sent as application/json"),
+        (b'{"name": }', "body", "the body is not valid JSON (line 1, column 10): Expecting value"),
+        (b"[]", "body", "must be a JSON object, sent with the header Content-Type: application/json"),
         (b'{"name": "a", "image": "a/b", "env": {"A=B": "x"}}', "env.A=B", "must be a name without = and NUL"),
         (b'{"name": "a", "image": "a/b", "env": {"": "x"}}', "env", "must be a name without = and NUL"),
         (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "input should be a valid string"),
@@ -335,7 +385,7 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
     operations = {
         (method.upper(), path): operation for path, item in document["paths"].items() for method, operation in item.items()
     }
-    assert len(operations) == 52
+    assert len(operations) == 54
     for (method, path), operation in operations.items():
         if path not in OPEN_PATHS:
             assert {"401", "500", "503"} <= set(operation["responses"]), (method, path)
@@ -344,7 +394,7 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
         if "requestBody" in operation:
             assert {"413", "422"} <= set(operation["responses"]), (method, path)
         for status, response in operation["responses"].items():
-            if status.startswith(("4", "5")) and path != "/api/health":
+            if status.startswith(("4", "5")) and not path.startswith("/api/health"):
                 assert list(response["content"]) == [PROBLEM], (method, path, status)
         assert (operation.get("security") == []) == (path in OPEN_PATHS)
     assert "HTTPValidationError" not in answer.body.decode()

@@ -98,6 +98,41 @@ async def test_a_path_needs_a_port_once_the_port_is_known(api: Api) -> None:
     assert (await api.caller.patch(f"/api/projects/{made['id']}", {"port": 80})).status == 200
 
 
+async def test_a_project_and_its_first_stages_are_made_together(api: Api) -> None:
+    stages = [{"name": "dev", "tag_pattern": "*", "position": 5}, {"name": "prod", "tag_pattern": "semver:>=1.0.0"}]
+    body = {"name": "app", "image": "git.example.com/acme/app", "stages": stages}
+
+    made = await api.caller.post("/api/projects", body)
+
+    assert made.status == 201
+    assert [(stage["name"], stage["position"]) for stage in made.json["stages"]] == [("dev", 5), ("prod", 0)]
+    listed = await api.caller.get(f"/api/projects/{made.json['id']}/stages")
+    assert [stage["name"] for stage in listed.json["items"]] == ["prod", "dev"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "status", "field"),
+    [
+        ([{"name": "dev", "tag_pattern": "semver:>>1"}], 422, "stages.0.tag_pattern"),
+        ([{"name": "dev", "tag_pattern": "["}], 422, "stages.0.tag_pattern"),
+        ([{"name": "dev", "tag_pattern": "*"}, {"name": "-", "tag_pattern": "*"}], 422, "stages.1.name"),
+        ([{"name": "dev", "tag_pattern": "*", "ttl_h": 3}], 422, "ttl_h"),
+        ([{"name": "dev", "tag_pattern": "*", "env": {"A": "1"}, "secrets": {"A": "2"}}], 422, "secrets"),
+        ([{"name": "dev", "tag_pattern": "*"}] * 2, 409, None),
+        ([{"name": f"s{number}", "tag_pattern": "*"} for number in range(21)], 422, "stages"),
+        ("dev", 422, "stages"),
+    ],
+)
+async def test_where_a_first_stage_cannot_be_made_nothing_is(api: Api, stages: object, status: int, field: str | None) -> None:
+    body = {"name": "app", "image": "git.example.com/acme/app", "stages": stages}
+    refused = await api.caller.post("/api/projects", body)
+    assert refused.status == status
+    if field is not None:
+        assert [error["field"] for error in refused.json["errors"]] == [field]
+    assert (await api.caller.get("/api/projects")).json["items"] == []
+    assert (await api.caller.post("/api/projects", {**body, "stages": []})).status == 201
+
+
 async def test_names_and_images_are_unique(api: Api) -> None:
     await make(api, "app")
     other = await make(api, "other")
@@ -106,9 +141,15 @@ async def test_names_and_images_are_unique(api: Api) -> None:
     same_image = await api.caller.post("/api/projects", {"name": "new", "image": "GIT.example.com/acme/app"})
     renamed = await api.caller.patch(f"/api/projects/{other['id']}", {"name": "app"})
 
-    assert (same_name.status, same_name.json["detail"]) == (409, "there is a project named app already")
+    assert (same_name.status, same_name.json["detail"]) == (
+        409,
+        "there is a project named app already, which deploys git.example.com/acme/app; give this one another name",
+    )
     assert same_image.status == 409
-    assert same_image.json["detail"] == "the project app has the image git.example.com/acme/app already"
+    assert same_image.json["detail"] == (
+        "the project app deploys the image git.example.com/acme/app already, and an image has one project: "
+        "add a stage to it with 'tagboat stages add app NAME --pattern PATTERN'"
+    )
     assert renamed.status == 409
 
 

@@ -134,6 +134,14 @@ async def logged(engine: DockerEngine, container: str, line: str) -> list[str]:
     return lines
 
 
+async def test_the_network_of_our_own_container_is_known(engine_url: str, started: Started) -> None:
+    spec = await started()
+    for own, network in ((inspected(engine_url, spec.name)["Id"], "default"), ("0" * 64, None), (None, None)):
+        engine = DockerEngine(engine_url, own_container=own)
+        assert await engine.own_network() == network
+        await engine.close()
+
+
 async def test_a_container_is_confined_and_bounded(engine_url: str, started: Started) -> None:
     spec = await started()
     answer = inspected(engine_url, spec.name)

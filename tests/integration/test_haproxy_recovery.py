@@ -221,8 +221,8 @@ async def test_two_directories_do_not_share_an_address(world: IngressWorld, tmp_
     assert world.master is not None
 
 
-async def test_a_listen_address_that_haproxy_refuses_is_told_in_its_words(world: IngressWorld) -> None:
-    with pytest.raises(SettingsError, match="HAProxy refuses its configuration in .*no-such-host"):
+async def test_a_listen_address_that_does_not_exist_is_refused(world: IngressWorld) -> None:
+    with pytest.raises(IngressUnavailableError, match=r"cannot listen on no-such-host.invalid:7080 \(.*not known\); set TAG"):
         await world.another(listen=("no-such-host.invalid", 7080)).start()
     assert world.master is not None, "the one that runs is left alone"
 

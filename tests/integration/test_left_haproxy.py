@@ -1,6 +1,7 @@
 """A HAProxy that runs from before, and an ingress that there is to be no more."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from tagboat import main
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes
+from tagboat.settings import load_settings
 from tests.support.ports import free_port
 from tests.support.server import running_server
 
@@ -48,3 +51,18 @@ async def test_doctor_tells_of_it(left: Path, tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "HAProxy from before" in said
     assert "still runs with the routes of before" in said
+
+
+def test_that_haproxy_is_missing_is_said_loudly_at_the_start_and_kept_for_health(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    environ = {"TAGBOAT_DATA_DIR": str(tmp_path), "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{free_port()}"}
+    ingress = main._ingress(load_settings(environ, cwd=tmp_path, is_tty=False))
+    assert isinstance(ingress, NoIngress)
+    assert "HAProxy is not installed" in ingress.why
+    assert "[warning" in (said := capsys.readouterr().out)
+    assert "sudo apt install haproxy" in said
+    chosen = main._ingress(load_settings({**environ, "TAGBOAT_INGRESS": "none"}, cwd=tmp_path, is_tty=False))
+    assert isinstance(chosen, NoIngress)
+    assert (chosen.why, capsys.readouterr().out) == ("", "")

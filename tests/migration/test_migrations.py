@@ -152,7 +152,7 @@ def test_a_database_that_a_newer_tagboat_has_used_is_refused_in_one_line(engine:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingsError) as raised:
         migrate(engine)
-    assert "a newer Tagboat has used the database: its schema is 9999" in str(raised.value)
+    assert "the database was written by a newer Tagboat (schema 9999; this is " in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

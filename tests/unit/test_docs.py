@@ -13,7 +13,7 @@ DOCUMENTS = sorted(
 )
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
-_FOLDERS = ("src", "tests", "docs", "demo", "tools", "bench", ".ci")
+_FOLDERS = ("src", "tests", "docs", "demo", "tools", "bench", "contrib", ".ci")
 _PATH = re.compile(rf"(?:(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./-]*|[\w.-]+\.(?:md|toml|lock))")
 _VARIABLE = re.compile(r"\bTAGBOAT_[A-Z_]+\b")
 

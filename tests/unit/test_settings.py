@@ -12,6 +12,7 @@ from tagboat.settings import (
     DockerEndpoint,
     IngressKind,
     LogFormat,
+    LogLevel,
     RemoteSettings,
     Settings,
     load_remote_settings,
@@ -53,6 +54,7 @@ def test_defaults(cwd: Path) -> None:
         admin_token=None,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
+        ingress_is_missing=False,
         ingress_listen=("127.0.0.1", 7080),
         ingress_trusted=("127.0.0.0/8", "::1/128"),
         base_domain="localhost",
@@ -60,6 +62,7 @@ def test_defaults(cwd: Path) -> None:
         network_pool=IPv4Network("10.112.0.0/14"),
         poll_schedule="@every 5m",
         log_format=LogFormat.JSON,
+        log_level=LogLevel.INFO,
     )
 
 
@@ -89,6 +92,7 @@ def test_everything_set(cwd: Path) -> None:
             "TAGBOAT_NETWORK_POOL": "10.40.0.0/16",
             "TAGBOAT_POLL_SCHEDULE": " CRON_TZ=Europe/Berlin 0 4 * * * ",
             "TAGBOAT_LOG_FORMAT": "console",
+            "TAGBOAT_LOG_LEVEL": "warning",
             "TAGBOAT_URL": "nonsense that only the command line reads",
             "TAGBOAT_TOKEN": "non sense",
         },
@@ -104,6 +108,7 @@ def test_everything_set(cwd: Path) -> None:
         admin_token=SECRET,
         ingress=IngressKind.NONE,
         ingress_is_default=False,
+        ingress_is_missing=False,
         ingress_listen=("::1", 80),
         ingress_trusted=("10.1.0.0/16", "192.0.2.7/32"),
         base_domain="apps.example.com",
@@ -111,6 +116,7 @@ def test_everything_set(cwd: Path) -> None:
         network_pool=IPv4Network("10.40.0.0/16"),
         poll_schedule="CRON_TZ=Europe/Berlin 0 4 * * *",
         log_format=LogFormat.CONSOLE,
+        log_level=LogLevel.WARNING,
     )
 
 
@@ -124,8 +130,11 @@ class TestNames:
     def test_an_unknown_name_is_named_with_the_nearest_known_one(self, cwd: Path) -> None:
         assert complaint(cwd, {"TAGBOAT_PRT": "1"}) == "TAGBOAT_PRT is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
 
-    def test_without_a_near_one_the_readme_is_named(self, cwd: Path) -> None:
-        assert complaint(cwd, {"TAGBOAT_XYZZY": "1"}) == "TAGBOAT_XYZZY is not a setting of Tagboat; README.md lists them all"
+    def test_without_a_near_one_the_help_is_named(self, cwd: Path) -> None:
+        assert (
+            complaint(cwd, {"TAGBOAT_XYZZY": "1"})
+            == "TAGBOAT_XYZZY is not a setting of Tagboat; 'tagboat serve --help' lists them all"
+        )
 
     def test_one_in_dotenv_says_where(self, cwd: Path) -> None:
         (cwd / ".env").write_text("TAGBOAT_DATADIR=/x\n")

@@ -90,8 +90,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:
-    found = error.errors() if isinstance(error, RequestValidationError) else []
-    return _unprocessable([(_field(entry), _message(entry)) for entry in found[:_MAX_ERRORS]])
+    if not isinstance(error, RequestValidationError):
+        return _unprocessable([])
+    return _unprocessable([(_field(entry), _message(entry, error.body)) for entry in error.errors()[:_MAX_ERRORS]])
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -130,6 +131,11 @@ def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
+def _place(text: str, offset: int) -> str:
+    before = text[:offset]
+    return f"line {before.count(chr(10)) + 1}, column {offset - before.rfind(chr(10))}"
+
+
 def _field(entry: Mapping[str, Any]) -> str:
     """The dotted name of a place in the body, or of a parameter."""
     place: Sequence[int | str] = entry["loc"]
@@ -142,7 +148,7 @@ def _field(entry: Mapping[str, Any]) -> str:
     return ".".join(str(part)[:_SHOWN] for part in where if part not in {"", "[key]"})
 
 
-def _message(entry: Mapping[str, Any]) -> str:
+def _message(entry: Mapping[str, Any], body: object) -> str:
     match entry["type"]:
         case "value_error":
             return str(entry["ctx"]["error"])
@@ -151,8 +157,8 @@ def _message(entry: Mapping[str, Any]) -> str:
         case "missing":
             return "is required"
         case "model_attributes_type":
-            return "must be a JSON object, sent as application/json"
+            return "must be a JSON object, sent with the header Content-Type: application/json"
         case "json_invalid":
-            return f"{_NOT_JSON}: {entry['ctx']['error']} at character {entry['loc'][-1]}"
+            return f"the body is not valid JSON ({_place(str(body), int(entry['loc'][-1]))}): {entry['ctx']['error']}"
     said = str(entry["msg"])
     return said[:1].lower() + said[1:]

@@ -50,7 +50,7 @@ async def ask_ingress(
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
     served: ServedHosts = request.app.state.served_hosts
-    if not (_from_here(request) and _meant_for_us(request, parts.public_url) and await served.have(host, parts)):
+    if not (is_from_here(request) and _meant_for_us(request, parts.public_url) and await served.have(host, parts)):
         return _Nothing()
     return schemas.Served(domain=host)
 
@@ -90,7 +90,7 @@ def _meant_for_us(request: Request, public_url: str) -> bool:
         return False
 
 
-def _from_here(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
     """Whether the caller is a program on this machine that asks for itself."""
     if request.client is None or any(name in request.headers for name in _OF_FRONTS):
         return False

@@ -56,7 +56,7 @@ def _parse_capability(given: str) -> str:
     if name in _UNCONFINED:
         raise InvalidValueError(f"{name} would let the app out of its container, which Tagboat does not do")
     if name not in _CONFINED:
-        raise InvalidValueError("is no capability that an app can be given; write one such as NET_ADMIN")
+        raise InvalidValueError("is not a capability that an app can be given; write one such as NET_ADMIN")
     return name
 
 

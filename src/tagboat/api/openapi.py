@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 
 from tagboat.api import schemas
 from tagboat.api.ask import ASK_PATH
-from tagboat.api.health import HEALTH_PATH
+from tagboat.api.health import HEALTH_PATH, LIVE_PATH, READY_PATH
 
-OPEN_PATHS = frozenset({HEALTH_PATH, ASK_PATH})
+OPEN_PATHS = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH, ASK_PATH})
 """What nobody needs a token for."""
 _SUMMARY = "Push an image, and it is live, or the old one still is."
 

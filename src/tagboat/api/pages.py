@@ -43,7 +43,7 @@ def write_cursor(key: str) -> str:
 def read_cursor(text: str) -> str:
     """The key in a cursor; raise InvalidValueError when it is none of ours."""
     if not re.fullmatch(_CURSOR, text):
-        raise InvalidValueError("this is no cursor; take it from `next` of the page before")
+        raise InvalidValueError("this is not a cursor; take it from `next` of the page before")
     # No key has a NUL, and PostgreSQL would not take one.
     return unquote(bytes.fromhex(text).decode("ascii")).replace("\0", "")
 

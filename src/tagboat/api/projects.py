@@ -14,6 +14,7 @@ from tagboat.api.pages import Page
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.api.rules import check_project
 from tagboat.api.run_schemas import split_run
+from tagboat.api.stages import add_stage, new_stage
 from tagboat.api.tag_schemas import KnownTag, PollOutcome
 from tagboat.api.tag_views import poll_view, tag_view
 from tagboat.api.values import ProjectId
@@ -43,17 +44,22 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
-async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.Project:
-    """Make a project, which has no stage yet."""
-    values = split_run(_given(body), NO_OPTIONS)
+async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.CreatedProject | schemas.Project:
+    """Make a project, with the `stages` that are given, which the answer has then too, or none yet."""
+    given = _given(body)
+    given.pop("stages", None)
+    values = split_run(given, NO_OPTIONS)
     values["inspected"] = "port" in values
     project = Project(id=new_id(), created_at=parts.clock(), **values)
+    stages = [new_stage(parts, project.id, asked) for asked in body.stages]
 
-    def create(tx: Tx) -> schemas.Project:
+    def create(tx: Tx) -> schemas.CreatedProject | schemas.Project:
         check_host_paths(project.run, NO_OPTIONS, parts.host_path)
         _check(tx, parts, project)
         tx.add_project(project)
-        return _view(tx, parts, project)
+        saved = [add_stage(tx, parts, stage) for stage in stages]
+        made = _view(tx, parts, project)
+        return schemas.CreatedProject(**dict(made), stages=saved) if saved else made
 
     return await parts.store.write(create)
 
@@ -132,12 +138,17 @@ def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:
 
 def _check(reader: Reader, parts: ApiParts, project: Project) -> None:
     """Raise ConflictError or FieldError unless `project` can be saved."""
-    namesake = reader.project_by_name(project.name)
-    if namesake and namesake.id != project.id:
-        raise ConflictError(f"there is a project named {project.name} already")
     twin = reader.project_by_image(project.image)
     if twin and twin.id != project.id:
-        raise ConflictError(f"the project {twin.name} has the image {project.image} already")
+        raise ConflictError(
+            f"the project {twin.name} deploys the image {project.image} already, and an image has one project: "
+            f"add a stage to it with 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
+        )
+    namesake = reader.project_by_name(project.name)
+    if namesake and namesake.id != project.id:
+        raise ConflictError(
+            f"there is a project named {project.name} already, which deploys {namesake.image}; give this one another name"
+        )
     if project.registry_id is not None:
         _check_registry(reader, project.registry_id)
     stages = reader.stages(project.id)

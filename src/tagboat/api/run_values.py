@@ -97,13 +97,13 @@ def _parse_signal(given: str) -> str:
     name = given.upper()
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in _SIGNAL_NAMES:
-        raise InvalidValueError("is no signal; write it such as SIGTERM, INT or 15")
+        raise InvalidValueError("is not a signal; write it such as SIGTERM, INT or 15")
     return name
 
 
 def _refuse_nothing_to_run(words: list[str]) -> list[str]:
     if words and not words[0]:
-        raise InvalidValueError("begins with an empty text, which is no program")
+        raise InvalidValueError("begins with an empty text, which is not a program")
     return words
 
 

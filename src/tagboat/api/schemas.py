@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 
 T = TypeVar("T")
+
+MOST_FIRST_STAGES = 20
+"""Stages that can be made in one call with their project."""
 
 
 class Page(Answer, Generic[T]):
@@ -50,23 +53,14 @@ class Named(Answer):
 
 
 class Health(Answer):
-    """How the server is. What a check says is `ok` or why not; `none` of the ingress that there is to be none."""
+    """How the server is: `degraded` where anything but its database is out.
 
-    status: Literal["ok", "unavailable"]
+    What a check says is `ok` or why not; `none` of the ingress that there is to be none.
+    """
+
+    status: Literal["ok", "degraded", "unavailable"]
     version: str
     checks: dict[str, str]
-
-
-class ProjectAsked(RunAsked):
-    """A project to be made. Where `port` or `healthcheck` is left out, the newest image says it."""
-
-    name: values.Name
-    image: values.Image
-    port: values.Port = unset()
-    healthcheck: values.Healthcheck = unset()
-    protocol: run_values.ProjectProtocol = unset()
-    env: values.Env = unset()
-    registry: values.RegistryReference | None = None
 
 
 class ProjectChange(RunAsked):
@@ -138,6 +132,22 @@ class StageAsked(RunAsked):
     held: bool = False
 
 
+class ProjectAsked(RunAsked):
+    """A project to be made. Where `port` or `healthcheck` is left out, the newest image says it.
+
+    `stages` are made with it: all of that, or nothing.
+    """
+
+    name: values.Name
+    image: values.Image
+    port: values.Port = unset()
+    healthcheck: values.Healthcheck = unset()
+    protocol: run_values.ProjectProtocol = unset()
+    env: values.Env = unset()
+    registry: values.RegistryReference | None = None
+    stages: Annotated[list[StageAsked], Field(max_length=MOST_FIRST_STAGES)] = Field(default_factory=list)
+
+
 class StageChange(RunAsked):
     """What to change of a stage."""
 
@@ -192,6 +202,12 @@ class SavedStage(Stage):
     """A stage just saved. `warnings` say what will not go as one might think."""
 
     warnings: list[str]
+
+
+class CreatedProject(Project):
+    """A project just made, with the stages that were made with it."""
+
+    stages: list[SavedStage]
 
 
 class ReleasedStage(Stage):

@@ -42,16 +42,8 @@ async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schema
 @router.post("/projects/{project_id}/stages", status_code=HTTPStatus.CREATED, responses=problems(404, 409, 413, 422))
 async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageAsked) -> schemas.SavedStage:
     """Make a stage. Tags known by then are not news to it."""
-    values = split_run(_values(body), NO_OPTIONS)
-    stage = Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
-
-    def create(tx: Tx) -> schemas.SavedStage:
-        check_host_paths(stage.run, NO_OPTIONS, parts.host_path)
-        _check(tx, parts, stage)
-        tx.add_stage(stage)
-        return Views(tx, parts).saved_stage(stage)
-
-    return await parts.store.write(create)
+    stage = new_stage(parts, project_id, body)
+    return await parts.store.write(lambda tx: add_stage(tx, parts, stage))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
@@ -85,6 +77,20 @@ async def delete_stage(parts: Parts, stage_id: StageId, volumes: Volumes = "keep
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
     """
     return volumes_left(await parts.removal.remove_stage(stage_id, volumes=volumes == "delete"))
+
+
+def new_stage(parts: ApiParts, project_id: str, body: schemas.StageAsked) -> Stage:
+    """The stage that is asked for, not yet checked."""
+    values = split_run(_values(body), NO_OPTIONS)
+    return Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
+
+
+def add_stage(tx: Tx, parts: ApiParts, stage: Stage) -> schemas.SavedStage:
+    """Add a stage. Raises NotFoundError, ConflictError or FieldError where that cannot be."""
+    check_host_paths(stage.run, NO_OPTIONS, parts.host_path)
+    _check(tx, parts, stage)
+    tx.add_stage(stage)
+    return Views(tx, parts).saved_stage(stage)
 
 
 def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Parsed:
             text.encode()
         except UnicodeEncodeError:
             # JSON can spell half a surrogate pair, which is no text and cannot be stored.
-            raise InvalidValueError("has half of a surrogate pair, which is no character") from None
+            raise InvalidValueError("has half of a surrogate pair, which is not a character") from None
         return self.parse(text)
 
 

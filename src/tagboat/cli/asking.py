@@ -19,6 +19,22 @@ StageName = Annotated[str, typer.Argument(metavar="STAGE", help="The stage's nam
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")]
 
 
+def add_command(app: typer.Typer, command: Callable[..., None], name: str, alias: str) -> None:
+    """Give a group a command, and a shorter name for it that help does not list."""
+    app.command(name)(command)
+    app.command(alias, hidden=True)(command)
+
+
+def add_list(app: typer.Typer, command: Callable[..., None], says: str) -> None:
+    """Give a group `list` and `ls`, which do as the bare group does; `command` takes `json`, help `says` what it does."""
+
+    def listed(*, json: Json = False) -> None:
+        command(json=json)
+
+    listed.__doc__ = says
+    add_command(app, listed, "list", "ls")
+
+
 def ask(command: Callable[[Client], int]) -> NoReturn:
     """Run a command against the server and end with its exit code."""
     place = this_place()

@@ -4,12 +4,15 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from tagboat import __version__
 from tagboat.cli.place import Server
 from tagboat.core.errors import NotFoundError, TagboatError
+from tagboat.core.problem import NO_ADDRESS
+from tagboat.data_dir import server_runs
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
@@ -162,7 +165,9 @@ class Client:
                 f"the server at {self._server.url} answered {error.code} {error.reason}; does {self._server.named_by} name it?"
             )
         if error.code == HTTPStatus.NOT_FOUND:
-            return NotFoundError(f"{detail.rstrip('.')} ({error.url.partition('?')[0]})")
+            # Where an id is not known, the address is noise.
+            where = f" ({error.url.partition('?')[0]})" if detail == NO_ADDRESS else ""
+            return NotFoundError(detail.rstrip(".") + where)
         return ServerAwayError(detail) if error.code in _NOT_NOW else TagboatError(detail)
 
     def _unreachable(self, error: OSError, timeout_s: float) -> ServerAwayError:
@@ -172,13 +177,15 @@ class Client:
                 f"the server at {self._server.url} did not answer within {timeout_s:.0f} s; its log may say why"
             )
         why = (reason.strerror if isinstance(reason, OSError) else None) or reason
-        return ServerAwayError(
-            f"the server at {self._server.url} cannot be reached ({why}); "
-            f"does it run ('tagboat serve'), and is {self._server.named_by} right?"
-        )
+        away = f"the server at {self._server.url} cannot be reached ({why})"
+        if self._server.named_by == "TAGBOAT_URL":
+            return ServerAwayError(f"{away}; does it run there, and is TAGBOAT_URL right?")
+        if server_runs(Path(self._server.named_by).parent):
+            return ServerAwayError(f"{away}, though it runs: it may be starting, or too busy; its log may say why")
+        return ServerAwayError("the server is not running (it ended without cleaning up): start it with 'tagboat serve'")
 
     def _stranger(self) -> TagboatError:
-        return TagboatError(f"what answers at {self._server.url} is no Tagboat server; look at {self._server.named_by}")
+        return TagboatError(f"what answers at {self._server.url} is not a Tagboat server; look at {self._server.named_by}")
 
 
 def _opener(url: str) -> "OpenerDirector":

@@ -9,13 +9,14 @@ from tagboat.cli.asking import Json, ask
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.deliveries)]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="How many.")]
 
 
 @app.callback()
 def list_deliveries(
     ctx: typer.Context,
     *,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="How many.")] = 20,
+    limit: Limit = 20,
     json: Json = False,
 ) -> None:
     """List the newest calls of the webhook and what came of them.
@@ -23,9 +24,16 @@ def list_deliveries(
     Of each: who called, how it was answered, and why, in a sentence.
     """
     if ctx.invoked_subcommand is None:
-        from tagboat.cli.deliveries import deliveries as command
+        newest(limit=limit, json=json)
 
-        ask(lambda client: command(client, limit=limit, as_json=json))
+
+@app.command("ls", hidden=True)
+@app.command("list")
+def newest(*, limit: Limit = 20, json: Json = False) -> None:
+    """List the newest calls, as without a command."""
+    from tagboat.cli.deliveries import deliveries as command
+
+    ask(lambda client: command(client, limit=limit, as_json=json))
 
 
 @app.command("show")

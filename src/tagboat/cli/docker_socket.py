@@ -14,7 +14,7 @@ _MOST_BYTES = 1 << 20
 def ping(path: Path) -> None:
     """Return if a Docker engine answers on the socket at `path`; else raise EngineError."""
     if _get(path, "/_ping") != b"OK":
-        raise EngineError(f"what answers at {path} is no Docker engine")
+        raise EngineError(f"what answers at {path} is not a Docker engine")
 
 
 def root_dir(path: Path) -> Path:
@@ -40,14 +40,19 @@ class _SocketConnection(http.client.HTTPConnection):
 
 def _get(path: Path, target: str) -> bytes:
     connection = _SocketConnection(path)
+    from tagboat.engine.unreachable import why_unreachable
+
     try:
         connection.request("GET", target)
         return connection.getresponse().read(_MOST_BYTES)
     except TimeoutError:
-        raise EngineUnavailableError(f"the engine at {path} did not answer within {_TIMEOUT_S:.0f} s") from None
+        raise EngineUnavailableError(
+            f"the engine at {path} did not answer within {_TIMEOUT_S:.0f} s; does 'docker version' answer?"
+        ) from None
     except OSError as error:
-        raise EngineUnavailableError(f"the engine at {path} cannot be reached ({error.strerror or error})") from None
+        why = why_unreachable(error, path) or error.strerror or str(error)
+        raise EngineUnavailableError(f"the engine at {path} cannot be reached: {why}") from None
     except http.client.HTTPException:
-        raise EngineError(f"what answers at {path} is no Docker engine") from None
+        raise EngineError(f"what answers at {path} is not a Docker engine") from None
     finally:
         connection.close()

@@ -15,11 +15,6 @@ from tagboat.core.errors import EngineError, SettingsError, TagboatError
 from tagboat.core.keeping import LEAST_FREE_BYTES
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 
-_MENDS = {
-    "engine": "is Docker running there, and is TAGBOAT_DOCKER_HOST right?",
-    "database": "is its disk full, or PostgreSQL down?",
-    "ingress": "is TAGBOAT_INGRESS_LISTEN free, and HAProxy installed? Until it is mended no deploy can switch",
-}
 _WITHOUT = {"ingress": "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one"}
 
 
@@ -62,6 +57,8 @@ def _look(place: Place) -> Iterator[Finding]:
         yield Finding("server", ok=False, detail=str(error))
         if settings is not None:
             yield _engine(settings)
+            if settings.ingress_is_missing:
+                yield Finding("ingress", ok=False, detail=settings.why_no_ingress)
         return
     yield from _server(health)
     if settings is None:
@@ -128,7 +125,7 @@ def _engine(settings: Settings) -> Finding:
     try:
         docker_socket.ping(path)
     except EngineError as error:
-        return Finding("engine", ok=False, detail=f"{error}; start Docker, or set TAGBOAT_DOCKER_HOST")
+        return Finding("engine", ok=False, detail=f"{error}. Another engine: TAGBOAT_DOCKER_HOST")
     return Finding("engine", ok=True, detail=f"{path} answers")
 
 
@@ -139,15 +136,16 @@ def _engine_socket(settings: Settings) -> Path | None:
 
 
 def _server(health: Answer) -> Iterator[Finding]:
-    well = health["status"] == "ok"
+    well = health["status"] != "unavailable"
     detail = f"Tagboat {health['version']} answers"
-    yield Finding("server", ok=well, detail=detail if well else f"{detail}, but is {health['status']}; see below")
+    yield Finding("server", ok=well, detail=detail if health["status"] == "ok" else f"{detail}: {health['status']}, see below")
     for name, state in health["checks"].items():
         if state == "none" and name in _WITHOUT:
             yield Finding(name, ok=True, detail=_WITHOUT[name])
             continue
-        mend = _MENDS.get(name, "look at the server's log")
-        yield Finding(name, ok=state == "ok", detail="answers" if state == "ok" else f"{state}; {mend}")
+        # A registry that fails has a check of its own, or its project has.
+        if name != "registries":
+            yield Finding(name, ok=state == "ok", detail="answers" if state == "ok" else state)
 
 
 def _registries(client: Client) -> Iterator[Finding]:

@@ -35,11 +35,16 @@ def finish(client: Client, ordered: Ordered, *, wait: bool, as_json: bool) -> in
     seen = ordered.deploy
     if wait:
         show.progress(f"deploy {seen['id']}: {seen['tag']} to {ordered.where}")
-        seen = _follow(client, seen["id"])
+        try:
+            seen = _follow(client, seen["id"])
+        except KeyboardInterrupt:
+            show.progress(f"\ndeploy {seen['id']} goes on; 'tagboat cancel {seen['id']}' takes it back")
+            raise
     if as_json:
         show.as_json(seen)
     elif not wait:
-        show.line(f"deploy {seen['id']} of {seen['tag']} is {seen['status']}; 'tagboat status' shows how it goes")
+        follows = f"'tagboat deploys show {seen['id']}' follows it, and --wait stays"
+        show.line(f"deploy {seen['id']} of {seen['tag']} is {seen['status']}; {follows}")
     elif seen["status"] == "succeeded":
         _tell_success(client, ordered.stage, seen)
     if seen["status"] not in _LOST:
@@ -60,7 +65,7 @@ def _follow(client: Client, deploy_id: str) -> Answer:
         for step in seen["steps"]:
             if step["status"] in {"done", "failed"} and step["name"] not in told:
                 told.add(step["name"])
-                show.progress(f"{step['name']:8}{step['status']:7}{_duration(step):>8}  {step['detail']}".rstrip())
+                show.progress(f"{step['name']:8}{step['status']:7}{duration(step):>8}  {step['detail']}".rstrip())
         if seen["status"] not in _OPEN:
             return seen
         time.sleep(_LOOK_EVERY_S)
@@ -90,7 +95,8 @@ def _look(client: Client, path: str) -> Answer:
             return seen
 
 
-def _duration(step: Answer) -> str:
+def duration(step: Answer) -> str:
+    """How long a step took, in seconds with their unit; empty before it has ended."""
     if not (step["started_at"] and step["finished_at"]):
         return ""
     took = datetime.fromisoformat(step["finished_at"]) - datetime.fromisoformat(step["started_at"])

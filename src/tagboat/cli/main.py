@@ -5,9 +5,20 @@ from typing import Annotated
 import typer
 
 from tagboat import __version__
-from tagboat.cli import complete, deliveries_app, registries_app, webhook_app
+from tagboat.cli import (
+    complete,
+    deliveries_app,
+    deploys_app,
+    ingress_app,
+    projects_app,
+    registries_app,
+    settings_app,
+    stages_app,
+    webhook_app,
+)
 from tagboat.cli.asking import Json, OneProject, Project, StageName, Wait, ask
 from tagboat.cli.place import this_place
+from tagboat.cli.settings_help import SERVE
 
 HELP = """Push an image, and it is live, or the old one still is.
 
@@ -27,8 +38,6 @@ Examples:
 """
 
 app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-projects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-app.add_typer(projects, name="projects")
 
 
 def _version(*, wanted: bool) -> None:
@@ -47,12 +56,9 @@ def main(
     """See HELP."""
 
 
-@app.command()
+@app.command(help=SERVE)
 def serve() -> None:
-    """Run the server until it is told to stop.
-
-    Settings come from the environment and from .env; README.md lists them.
-    """
+    """See SERVE."""
     from tagboat.cli.serve import serve as command
 
     raise typer.Exit(command(this_place()))
@@ -80,66 +86,6 @@ def status(*, json: Json = False) -> None:
     from tagboat.cli.status import status as command
 
     ask(lambda client: command(client, as_json=json))
-
-
-@projects.callback()
-def list_projects(ctx: typer.Context, *, json: Json = False) -> None:
-    """List the projects, their stages and last polls; or make one."""
-    if ctx.invoked_subcommand is None:
-        from tagboat.cli.projects import projects as command
-
-        ask(lambda client: command(client, as_json=json))
-
-
-@projects.command("create")
-def create_project(
-    image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images, show_default=False)
-    ],
-    *,
-    name: Annotated[str | None, typer.Option("--name", help="The last part of the image's name unless given.")] = None,
-    stage: Annotated[str, typer.Option("--stage", help="The name of its first stage.")] = "dev",
-    pattern: Annotated[str, typer.Option("--pattern", help="Which tags go to that stage.")] = "*",
-    port: Annotated[int | None, typer.Option("--port", help="The image says it unless given.")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="http (unless given), h2c (gRPC) or https.")] = None,
-    json: Json = False,
-) -> None:
-    """Make a project of an image, with one stage. Nothing is deployed yet."""
-    from tagboat.cli.projects import create as command
-
-    given = {"port": port, "protocol": protocol}
-    ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, given=given, as_json=json))
-
-
-@projects.command("remove")
-def remove_project(
-    project: Project,
-    *,
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Only that stage of it.", autocompletion=complete.stages)
-    ] = None,
-    volumes: Annotated[bool, typer.Option("--volumes", help="Its volumes as well, with all that is in them.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    json: Json = False,
-) -> None:
-    """Delete a project, or a stage of it, with what runs.
-
-    What apps wrote into volumes stays, and is named, unless --volumes is given.
-    """
-    from tagboat.cli.projects import remove as command
-
-    ask(lambda client: command(client, project, stage, volumes=volumes, sure=yes, as_json=json))
-
-
-@projects.command("tags")
-def list_known_tags(project: Project, *, json: Json = False) -> None:
-    """List a project's known tags, and why each was deployed or not.
-
-    What a push of one would do as things stand now, 'tagboat explain' says.
-    """
-    from tagboat.cli.projects import known_tags as command
-
-    ask(lambda client: command(client, project, as_json=json))
 
 
 @app.command()
@@ -336,6 +282,11 @@ def doctor(*, json: Json = False) -> None:
     raise typer.Exit(command(this_place(), as_json=json))
 
 
+app.add_typer(projects_app.app, name="projects")
+app.add_typer(stages_app.app, name="stages")
+app.add_typer(deploys_app.app, name="deploys")
+app.add_typer(settings_app.app, name="settings")
 app.add_typer(registries_app.app, name="registries")
 app.add_typer(webhook_app.app, name="webhook")
 app.add_typer(deliveries_app.app, name="deliveries")
+app.add_typer(ingress_app.app, name="ingress")

@@ -1,6 +1,7 @@
 """Finding projects and stages by the names that people type."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 from tagboat.cli.client import Answer, Client
 from tagboat.core.errors import NotFoundError
@@ -21,6 +22,14 @@ def find_stage(client: Client, project: str, stage: str) -> Answer:
 def find_stages(client: Client, project: str) -> list[Answer]:
     """The stages of the project of that name."""
     return client.items(f"/api/projects/{find_project(client, project)['id']}/stages")
+
+
+def of_deploy(deploy: str, call: Callable[[str], Answer]) -> Answer:
+    """What `call` answers for the path of the deploy of that id. Raises NotFoundError that says where ids are shown."""
+    try:
+        return call(f"/api/deploys/{quote(deploy, safe='', errors='replace')}")
+    except NotFoundError:
+        raise NotFoundError(f"there is no deploy {deploy}; 'tagboat deploys list' shows their ids") from None
 
 
 def find_hook(client: Client, project: str, name: str) -> Answer:

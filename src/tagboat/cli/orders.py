@@ -2,15 +2,13 @@
 
 from tagboat.cli import show
 from tagboat.cli.client import Answer, Client
-from tagboat.cli.names import find_stage
+from tagboat.cli.names import find_stage, of_deploy
 from tagboat.core.errors import TagboatError
 
 
 def cancel(client: Client, deploy: str, *, as_json: bool) -> int:
     """Cancel the deploy of that id."""
-    from urllib.parse import quote
-
-    answer = client.post(f"/api/deploys/{quote(deploy, safe='', errors='replace')}/cancel")
+    answer = of_deploy(deploy, lambda path: client.post(f"{path}/cancel"))
     if as_json:
         show.as_json(answer)
     else:

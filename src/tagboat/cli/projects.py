@@ -1,12 +1,12 @@
-"""`tagboat projects`, and `create`, `tags` and `remove` below it."""
+"""`tagboat projects`, and `create`, `show`, `edit`, `tags` and `delete` below it."""
 
 from collections.abc import Mapping
 
 from tagboat.cli import show
 from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
+from tagboat.cli.fields import show_record
 from tagboat.cli.given import confirm
 from tagboat.cli.names import find_project, find_stage
-from tagboat.core.errors import TagboatError
 
 NONE_YET = "There is no project yet: push an image and let its registry call the webhook ('tagboat webhook url' shows it)."
 _COLUMNS = ("project", "image", "port", "stages", "live", "last poll")
@@ -38,11 +38,10 @@ def create(
 ) -> int:
     """Make a project of an image, with one stage; `given` are fields of the project, None where nothing was said."""
     said = {field: value for field, value in given.items() if value is not None}
-    project = client.post("/api/projects", {"image": image, "name": name or image.rpartition("/")[2], **said})
-    try:
-        saved = client.post(f"/api/projects/{project['id']}/stages", {"name": stage, "tag_pattern": pattern})
-    except TagboatError as error:
-        raise TagboatError(f"the project {project['name']} is made, but not its stage {stage}: {error}") from None
+    first = {"name": stage, "tag_pattern": pattern}
+    body = {"image": image, "name": name or image.rpartition("/")[2], **said, "stages": [first]}
+    project = client.post("/api/projects", body)
+    (saved,) = project.pop("stages")
     if as_json:
         show.as_json({"project": project, "stage": saved})
         return 0
@@ -50,6 +49,27 @@ def create(
         f"the project {project['name']} deploys {project['image']}: tags that match {pattern} go to the stage {stage}; "
         f"the first goes there by a push, or with 'tagboat deploy {project['name']} {stage} TAG'"
     )
+    return 0
+
+
+def show_project(client: Client, project: str, *, as_json: bool) -> int:
+    """Show all of a project, and its stages."""
+    found = find_project(client, project)
+    stages = client.items(f"/api/projects/{found['id']}/stages")
+    if as_json:
+        show.as_json({**found, "stages": stages})
+    else:
+        show_record({**found, "stages": ", ".join(f"{stage['name']} ({stage['tag_pattern']})" for stage in stages)})
+    return 0
+
+
+def edit(client: Client, project: str, fields: Mapping[str, object], *, as_json: bool) -> int:
+    """Change fields of a project."""
+    saved = client.patch(f"/api/projects/{find_project(client, project)['id']}", fields)
+    if as_json:
+        show.as_json(saved)
+    else:
+        show.line(f"the project {saved['name']} is changed; it holds from the next deploy on")
     return 0
 
 

@@ -9,6 +9,7 @@ from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
 from tagboat.cli.given import confirm, read_file, read_secret
 from tagboat.cli.names import find_registry
 from tagboat.core.errors import TagboatError
+from tagboat.core.image import parse_image_name
 
 _COLUMNS = ("registry", "url", "kind", "username", "certificates")
 _CHECK_COLUMNS = ("check", "", "detail")
@@ -108,7 +109,10 @@ def images(client: Client, registry: str, *, as_json: bool) -> int:
 
 def tags(client: Client, image: str, *, as_json: bool) -> int:
     """List the tags that an image has in its registry."""
-    return _choice(client.get_long("/api/images/tags", image=image), as_json=as_json)
+    answer = client.get_long("/api/images/tags", image=image)
+    if answer["error"] and (read := str(parse_image_name(image))) != image:
+        raise TagboatError(f"{answer['error']} ({image} was read as {read})")
+    return _choice(answer, as_json=as_json)
 
 
 def _choice(answer: Answer, *, as_json: bool) -> int:
@@ -120,7 +124,7 @@ def _choice(answer: Answer, *, as_json: bool) -> int:
     if answer["items"]:
         show.line("\n".join(answer["items"]))
     else:
-        show.progress("the registry tells of none")
+        show.progress("the registry lists no images")
     if not answer["whole"]:
         show.progress("the registry has more; these are the first that it named")
     return 0

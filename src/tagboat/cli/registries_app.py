@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tagboat.cli import complete
-from tagboat.cli.asking import Json, Yes, ask
+from tagboat.cli.asking import Json, Yes, add_list, ask
 
 ADD = """Make a registry known.
 
@@ -55,9 +55,16 @@ def list_registries(ctx: typer.Context, *, json: Json = False) -> None:
     All others, such as public ones, need no entry here.
     """
     if ctx.invoked_subcommand is None:
-        from tagboat.cli.registries import registries as command
+        _list(json=json)
 
-        ask(lambda client: command(client, as_json=json))
+
+def _list(*, json: bool) -> None:
+    from tagboat.cli.registries import registries as command
+
+    ask(lambda client: command(client, as_json=json))
+
+
+add_list(app, _list, "List the registries that are known.")
 
 
 @app.command("add", help=ADD)

@@ -14,16 +14,16 @@ _COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last depl
 def status(client: Client, *, as_json: bool) -> int:
     """Show the server's health, what is live in every stage, and how the last deploy went; 1 unless the health is `ok`."""
     health = client.health()
-    well = health["status"] == "ok"
-    stages = _stages(client) if well else []
-    disks = room.disks(client) if well else []
-    senders = needing_you(client) if well else []
+    code = 0 if health["status"] == "ok" else 1
+    has_database = health["status"] != "unavailable"
+    stages = _stages(client) if has_database else []
+    disks = room.disks(client) if has_database else []
+    senders = needing_you(client) if has_database else []
     if as_json:
         also = {"disks": disks, "senders": senders}
         show.as_json({"health": health, "stages": stages} | {name: value for name, value in also.items() if value})
-        return 0 if well else 1
-    checks = ", ".join(f"{name} {state}" for name, state in health["checks"].items())
-    show.line(f"Tagboat {health['version']}: {health['status']} ({checks})")
+        return code
+    show.line(f"Tagboat {health['version']}: {health['status']} ({_checks(health)})")
     if disks:
         show.line(f"disk: {', '.join(map(room.told, disks))}")
     if stages:
@@ -31,11 +31,17 @@ def status(client: Client, *, as_json: bool) -> int:
         for row in stages:
             for instance in filter(troubled, row["live"]):
                 show.line(f"{row['project']} {row['stage']['name']} {instance['tag']} needs you: {instance['trouble']}")
-    elif well:
+    elif has_database:
         show.line(NONE_YET)
     for call in senders:
         show.line(f"the webhook's sender {call['sender']} needs you: {call['reason']}")
-    return 0 if well else 1
+    return code
+
+
+def _checks(health: Answer) -> str:
+    """What is out and why; where all is well, what was looked at."""
+    wrong = [f"{name}: {state}" for name, state in health["checks"].items() if state not in {"ok", "none"}]
+    return "; ".join(wrong) or ", ".join(f"{name} {state}" for name, state in health["checks"].items())
 
 
 def _stages(client: Client) -> list[Answer]:

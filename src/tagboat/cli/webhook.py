@@ -8,7 +8,7 @@ from tagboat.cli.given import confirm, someone_is_there
 from tagboat.cli.names import find_hook, find_hooks, find_project, find_registry
 
 _COLUMNS = ("project", "webhook", "signed", "made")
-_ONCE = "keep it: it is shown this once, and 'tagboat webhook rotate' makes a new one"
+_ONCE = "Save it now: it is not shown again. 'tagboat webhook rotate' replaces it"
 _QUESTION = "The old URL stops working at once, for every sender that has it."
 _OTHERWISE = "the old URL would stop working at once"
 

@@ -71,6 +71,7 @@ def regenerate(*, yes: Yes = False, json: Json = False) -> None:
     ask(lambda client: command(client, sure=yes, as_json=json))
 
 
+@app.command("ls", hidden=True)
 @app.command("list")
 def list_hooks(project: OneProject = None, *, json: Json = False) -> None:
     """List the URLs for one project's image only.

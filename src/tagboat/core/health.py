@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 REQUEST_TIMEOUT_S = 5
+NOBODY_LISTENS = "nothing listens on the port yet"
+REFUSED = "connection refused"
+"""What a probe says of a port on which no app has accepted a connection: the engine's proxy did, or not even that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,4 +43,5 @@ async def not_found(_scope: object, _receive: object, send: "Send") -> None:
 
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_NOT_FOUND = problem(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
+NO_ADDRESS = "There is nothing at this address."
+_NOT_FOUND = problem(HTTPStatus.NOT_FOUND, NO_ADDRESS)

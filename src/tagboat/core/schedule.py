@@ -124,6 +124,13 @@ def _parse_duration(text: str) -> int:
     return nanoseconds
 
 
+def _is_duration(text: str) -> bool:
+    try:
+        return _parse_duration(text) > 0
+    except InvalidScheduleError:
+        return False
+
+
 def _parse_cron(rule: str) -> str:
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
@@ -131,7 +138,11 @@ def _parse_cron(rule: str) -> str:
     fields = rule.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, _, _ in _FIELDS)
-        raise InvalidScheduleError(f"{_show(rule)} has {len(fields)} fields; a cron schedule has five: {names}")
+        if _is_duration(rule):
+            meant = f"did you mean '@every {rule}'? A cron schedule has five fields"
+            raise InvalidScheduleError(f"{_show(rule)} is not a schedule; {meant}: {names}")
+        has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise InvalidScheduleError(f"{_show(rule)} has {has}; a cron schedule has five: {names}")
     for place, field in enumerate(fields):
         _check_field(place, field)
     cron = " ".join(_ONE_WIDE_RANGE.sub(r"\1", field) for field in fields)

@@ -164,8 +164,9 @@ def _canonical(alternative: str, whole: str) -> str:
     joined = _OPERATOR_AND_SPACE.sub(r"\1", spaced)
     for part in joined.split(" "):
         if not _SIMPLE.fullmatch(part):
+            where = "" if part == whole.strip() else f" in {excerpt(whole)}"
             raise InvalidTagPatternError(
-                f"{excerpt(part)} in {excerpt(whole)} is no range of versions, as are ^1.2, ~1.2.3, 1.x, >=1.2.0 <2, 1.2 - 2"
+                f"{excerpt(part)}{where} is not a version range. Examples: ^1.2, ~1.2.3, 1.x, >=1.2.0 <2, 1.2 - 2"
             )
     return joined
 

@@ -32,12 +32,13 @@ def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
     return replace(config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol)
 
 
-def live_reason(tag: str, port: int, *, port_set: bool) -> str:
+def live_reason(tag: str, port: int, project: str, *, port_set: bool) -> str:
     """What a deploy says that made `tag` live; without a port no request can be led to it."""
     if port:
         return f"{tag} is live"
-    mend = "set the project's port to have one" if port_set else "EXPOSE one in the image, or set the project's port"
-    return f"{tag} is live, but has no port: its address leads nowhere; {mend}"
+    command = f"'tagboat projects edit {project} --port N'"
+    mend = f"set it with {command}" if port_set else f"EXPOSE one in the image, or set it with {command}"
+    return f"{tag} is live, but has no port, so it has no address; {mend}, then deploy again"
 
 
 def foreign(image_platform: str, engine_platform: str) -> str:

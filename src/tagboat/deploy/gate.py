@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import ceil
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
 from tagboat.core.deploy import ContainerStatus
-from tagboat.core.health import TestRun
+from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
 
+_LONGEST_GATE_S = 3600
 SETTLE_S = 3.0
 """Seconds a container without a port must have been running."""
 
@@ -67,6 +69,26 @@ def gate_limit_s(health_timeout_s: int, healthcheck: str, info: ImageInfo | None
     if healthcheck != "image" or info is None or health_timeout_s != HEALTH_TIMEOUT_S:
         return health_timeout_s
     return max(health_timeout_s, info.health_needs_s)
+
+
+def why_late(reason: str, limit_s: float, port: int, project: str, stage: str, elsewhere: str = "") -> str:
+    """Say that an instance was not healthy in time, for `reason`, and what may be done about that.
+
+    `elsewhere` says that Tagboat cannot reach any instance's `port` from where it runs, empty where it can.
+    """
+    late = f"not healthy within {limit_s:g} s"
+    if not port:
+        return f"{late}: {reason}"
+    if not reason.endswith((NOBODY_LISTENS, REFUSED)):
+        return f"{late}: {reason} (the project's port is {port})"
+    if elsewhere:
+        return f"{late}: {reason}. {elsewhere}"
+    said = f"nothing accepted a connection on port {port}" if reason in {NOBODY_LISTENS, REFUSED} else reason
+    return (
+        f"{late}: {said}. Does the app listen on 0.0.0.0:{port} (not on 127.0.0.1, not on another port)? Change the port with"
+        f" 'tagboat projects edit {project} --port N', or allow longer with"
+        f" 'tagboat stages edit {project} {stage} --health-timeout {min(ceil(2 * limit_s), _LONGEST_GATE_S)}'"
+    )
 
 
 def _wait(reason: str) -> Judgement:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from tagboat.core.deploy import ContainerStatus, Instance
+from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import DeployFailedError, EngineError
 from tagboat.core.health import Manner
 from tagboat.core.masking import mask_values
@@ -14,7 +15,7 @@ from tagboat.core.protocol import AppProtocol
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.following import foreign
-from tagboat.deploy.gate import Judgement, Signs, Verdict, gate_limit_s, judge
+from tagboat.deploy.gate import Judgement, Signs, Verdict, gate_limit_s, judge, why_late
 from tagboat.deploy.scene import Scene
 from tagboat.deploy.selftest import SelfTest
 
@@ -36,6 +37,7 @@ class Health:
         self._instance = instance
         self._image = f"{instance.image or scene.project.image}@{instance.digest}"
         self._config = config
+        self._names = scene.project.name, scene.stage.name
         self._manner = manner(parts, scene)
         self._timeout_s = scene.stage.health_timeout_s
         self._said: str | None = None
@@ -54,9 +56,8 @@ class Health:
                 if judgement.verdict is Verdict.FAILED:
                     raise DeployFailedError(judgement.reason + await self._foreign())
                 if clock() - began > limit_s:
-                    raise DeployFailedError(
-                        f"not healthy within {limit_s:g} s: {judgement.reason}{self._port_meant(judgement)}"
-                    )
+                    port, (project, stage) = self._config.port, self._names
+                    raise DeployFailedError(why_late(judgement.reason, limit_s, port, project, stage, await self._elsewhere()))
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -84,11 +85,12 @@ class Health:
         info = await self._engine.inspect_image(self._image) if self._config.healthcheck == "image" else None
         return gate_limit_s(self._timeout_s, self._config.healthcheck, info)
 
-    def _port_meant(self, judgement: Judgement) -> str:
-        if not self._config.port:
+    async def _elsewhere(self) -> str:
+        """What is wrong with where Tagboat runs, as far as that can be found out now."""
+        try:
+            return elsewhere(await self._engine.own_network())
+        except EngineError:
             return ""
-        hint = "; the app must listen at 0.0.0.0, not at 127.0.0.1 alone" if "nothing listens" in judgement.reason else ""
-        return f" (the project's port is {self._config.port}{hint})"
 
     async def _foreign(self) -> str:
         """What is to be said of an image that is built for another machine, as far as that can be found out now."""

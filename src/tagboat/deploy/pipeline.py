@@ -152,7 +152,7 @@ class Pipeline:
 
     async def _succeed(self) -> None:
         scene = await self._journal.scene()
-        reason = live_reason(scene.deploy.tag, scene.config.port, port_set=scene.project.port_set)
+        reason = live_reason(scene.deploy.tag, scene.config.port, scene.project.name, port_set=scene.project.port_set)
         reasons = (reason, unheeded(scene.deploy), self._warning)
         await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._seen)
 
@@ -161,7 +161,7 @@ class Pipeline:
         self._at = name
         await self._journal.advance(self._finished, name, self._make_live if name is StepName.SWITCH else self._note_made)
         self._finished = None
-        log.info("step", action=name.value)
+        log.info("deploy step started", action=name.value)
         self._finished = await self._patiently(name, self._steps[name])
 
     def _note_made(self, tx: Tx, deploy: Deploy) -> Deploy:

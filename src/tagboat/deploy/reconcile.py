@@ -53,7 +53,7 @@ async def keep_sweeping(parts: Parts) -> None:
             try:
                 await _sweep(parts, drains)
             except TagboatError as error:
-                log.warning("not swept", action="sweep", reason=str(error))
+                log.warning("reconcile failed", action="sweep", reason=str(error))
                 pause = RETRY_S
             await asyncio.sleep(BREATH_S)
             try:
@@ -74,7 +74,7 @@ async def _listen(parts: Parts, ended: asyncio.Event) -> None:
                 async for _ in names:
                     ended.set()
         except EngineError as error:
-            log.info("the engine tells no news", action="listen", reason=str(error))
+            log.info("cannot follow engine events", action="listen", reason=str(error))
         ended.set()
         await asyncio.sleep(RETRY_S)
 

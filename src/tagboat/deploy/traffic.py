@@ -107,7 +107,7 @@ class Traffic:
             try:
                 await self.lead()
             except TagboatError as error:
-                log.warning("traffic not led", action="lead", reason=str(error))
+                log.warning("routing update failed", action="lead", reason=str(error))
                 pause = RETRY_S
             await _rest(time.perf_counter() - began)
             try:

@@ -53,7 +53,7 @@ def parse_engine_address(url: str | None, *, cert_path: Path | None = None, tls_
         tls = parts.scheme == "https" or (parts.scheme == "tcp" and (cert_path is not None or tls_verify))
         return _tcp(parts, cert_path, tls=tls)
     raise InvalidValueError(
-        f"{parts.scheme or 'an address without a scheme'} is no way to a Docker engine; "
+        f"{parts.scheme or 'an address without a scheme'} is not a way to reach a Docker engine; "
         "give unix:///path/to/docker.sock, tcp://HOST:PORT or ssh://USER@HOST"
     )
 

@@ -18,6 +18,7 @@ from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatErro
 from tagboat.engine.address import EngineAddress, Transport
 from tagboat.engine.refusal import NO_CONNECTION, clean, other_version, refusal
 from tagboat.engine.ssh import SshTunnel
+from tagboat.engine.unreachable import why_unreachable
 
 Explain = Callable[[DockerError], EngineError]
 
@@ -141,7 +142,7 @@ class DockerConnection:
 
     async def _why(self, error: BaseException) -> str:
         said = await self._tunnel.last_words() if self._tunnel else ""
-        return f"ssh said: {clean(said)}" if said else _words(error)
+        return f"ssh said: {clean(said)}" if said else _words(error, self._address.socket)
 
 
 async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
@@ -174,17 +175,10 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
     return made
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, socket: Path | None) -> str:
     """Why there is no connection, and what to do about the usual causes."""
     cause = getattr(error, "os_error", error)
-    match cause:
-        case FileNotFoundError():
-            return "there is no such socket; is Docker running there?"
-        case PermissionError():
-            return "permission denied on its socket; add this user to the group docker"
-        case ConnectionRefusedError():
-            return "connection refused; is Docker running there?"
-    return clean(str(cause)) or type(cause).__name__
+    return why_unreachable(cause, socket) or clean(str(cause)) or type(cause).__name__
 
 
 def _tls(certificates: Path | None) -> ssl.SSLContext:

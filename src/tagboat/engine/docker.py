@@ -45,7 +45,8 @@ class DockerEngine:
 
     `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify` are what DOCKER_CERT_PATH
     and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address that is none. `pull_idle_s` is how many seconds a
-    pull may go without news; `network_pool` is the range of addresses that networks are made from.
+    pull may go without news; `network_pool` is the range of addresses that networks are made from; `own_container` is the
+    id of the container that this process runs in, None for none.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class DockerEngine:
         tls_verify: bool = False,
         pull_idle_s: float = _PULL_IDLE_S,
         network_pool: IPv4Network = _POOL,
+        own_container: str | None = None,
     ) -> None:
         address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
         self._connection = DockerConnection(address)
         self._networks = Networks(self._connection, network_pool, is_local=address.transport is Transport.UNIX)
         self._tests = HealthTests(self._connection)
         self._pull_idle_s = pull_idle_s
+        self._own_container = own_container
 
     async def close(self) -> None:
         """Close the connections."""
@@ -69,13 +72,25 @@ class DockerEngine:
 
     async def version(self) -> str:
         """The engine's release, such as `20.10.24`."""
-        async with self._connection.use("tell its version", _ASK_S) as docker:
+        async with self._connection.use("be reached", _ASK_S) as docker:
             return str((await docker.version())["Version"])
 
     async def platform(self) -> str:
         """System and processor of the engine's machine, such as `linux/amd64`; empty where it does not say."""
         async with self._connection.use("tell its platform", _ASK_S) as docker:
             return wire.platform_of(await docker.version())
+
+    async def own_network(self) -> str | None:
+        """The network mode of our own container; None where we run in none, or in one that this engine does not know."""
+        if self._own_container is None:
+            return None
+        async with self._connection.use("inspect the container that Tagboat runs in", _ASK_S) as docker:
+            try:
+                found = await docker.containers.get(self._own_container)
+                return str(found["HostConfig"]["NetworkMode"])
+            except DockerError as error:
+                _unless_gone(error)
+                return None
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
         """What `NAME:TAG` or `NAME@DIGEST` on the engine says of itself, None when it is not there."""

@@ -66,13 +66,14 @@ class MemoryEngine:
     """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order, by names.
 
     `clock` says when containers are started; `volumes` are the names of those that containers, or their images, have asked
-    for, which stay when the containers go.
+    for, which stay when the containers go; `network` is that of the container in which we are to run, None for none.
     """
 
     def __init__(self) -> None:
         self.journal: list[str] = []
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.volumes: set[str] = set()
+        self.network: str | None = None
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._tagged: set[str] = set()
@@ -155,6 +156,11 @@ class MemoryEngine:
         """Says what it is."""
         self._fail_if_told("version")
         return "memory"
+
+    async def own_network(self) -> str | None:
+        """The network that it was told of."""
+        self._fail_if_told("own_network")
+        return self.network
 
     async def platform(self) -> str:
         """The platform it plays."""

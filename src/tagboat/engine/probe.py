@@ -7,7 +7,7 @@ from http import HTTPStatus
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
-from tagboat.core.health import Manner
+from tagboat.core.health import NOBODY_LISTENS, REFUSED, Manner
 from tagboat.engine.http_answer import LONGEST_LINE, Answer, read_head, read_said
 
 _HOST = "127.0.0.1"
@@ -15,7 +15,6 @@ _CONNECT_S = 2.0
 _STAYS_OPEN_S = 0.15
 _AT_ONCE_S = 1.0
 _PLAINLY = Manner()
-_NOBODY = "nothing listens on the port yet"
 
 
 class LoopbackProbe:
@@ -57,7 +56,7 @@ class LoopbackProbe:
             return None
         except OSError:
             pass
-        return None if await _answers_http(port) else _NOBODY
+        return None if await _answers_http(port) else NOBODY_LISTENS
 
 
 class _NoConnectionError(Exception):
@@ -72,7 +71,7 @@ async def _connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asy
     except TimeoutError:
         raise _NoConnectionError(f"no connection within {_CONNECT_S:g} s") from None
     except ConnectionRefusedError:
-        raise _NoConnectionError("connection refused") from None
+        raise _NoConnectionError(REFUSED) from None
     except (OSError, OverflowError) as error:
         raise _NoConnectionError(f"no connection: {error}") from error
     try:

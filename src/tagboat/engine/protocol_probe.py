@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from tagboat import __version__
-from tagboat.core.health import Manner
+from tagboat.core.health import REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.engine import h2c
 from tagboat.engine.http_answer import read_head
@@ -77,7 +77,7 @@ def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s:
         case TimeoutError():
             return f"no answer within {limit_s:g} s"
         case ConnectionRefusedError():
-            return "connection refused"
+            return REFUSED
         case ssl.SSLError() | h2c.NoHttp2Error():
             return f"it does not speak {protocol.value}, which the project's protocol says"
         case ValueError():

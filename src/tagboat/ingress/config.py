@@ -5,6 +5,7 @@ when another release of Tagboat writes another text.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ _NO_PORT_FILE = "no-port.html"
 _FINGERPRINT = "@FINGERPRINT@"
 _BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
 _HEADER_LINES = 500
+_BIND = re.compile(r"^  bind \S+:(\d+)$", re.MULTILINE)
 _MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
 _MAX_TRACKED = 20480  # more than there are host ports for instances
 
@@ -74,6 +76,12 @@ def render(wanted: ConfigInput) -> RenderedConfig:
     digest = hashlib.sha256("\0".join(part for item in sorted(files.items()) for part in item).encode())
     fingerprint = f"tagboat-{digest.hexdigest()[:16]}"
     return RenderedConfig({**files, CONFIG_FILE: files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)}, fingerprint)
+
+
+def bound_port(config: str) -> int | None:
+    """Return the port that HAProxy listens on by the text of a configuration, None where it names none."""
+    match = _BIND.search(config)
+    return int(match[1]) if match else None
 
 
 def _config(wanted: ConfigInput) -> str:

@@ -63,6 +63,7 @@ class HaproxyIngress:
         self._wanted: RoutingMap | None = None
         self._looked_at = -_WHOLE_LOOK_S
         self._refused: Sequence[str] = []
+        self._trouble = ""
 
     def address(self, project: Project, stage: Stage) -> str | None:
         """The URL at which the stage answers, whether or not it has a live instance."""
@@ -73,7 +74,7 @@ class HaproxyIngress:
         try:
             await self.in_flight(0)
         except IngressUnavailableError as error:
-            return str(error)
+            return self._trouble or str(error)  # that it cannot be started is why it cannot be reached
         return None
 
     async def start(self) -> None:
@@ -87,15 +88,14 @@ class HaproxyIngress:
 
     async def run(self) -> None:
         """Keep HAProxy alive and on the routes wanted, until cancelled: look each second, and at once after a failed call."""
-        trouble = ""
         while True:
             try:
                 await self._look_after()
-                trouble = ""
+                self._trouble = ""
             except TagboatError as error:
-                if str(error) != trouble:
+                if str(error) != self._trouble:
                     log.warning("HAProxy cannot be kept running", action="ingress", error=str(error))
-                trouble = str(error)
+                self._trouble = str(error)
             await self._next_look()
 
     async def lead(self, routes: Collection[Route]) -> None:

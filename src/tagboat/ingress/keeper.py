@@ -10,14 +10,14 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from tagboat.core.errors import IngressUnavailableError
-from tagboat.ingress.config import MAP_FILE, ConfigInput, RenderedConfig, render
+from tagboat.ingress.config import CONFIG_FILE, MAP_FILE, ConfigInput, RenderedConfig, bound_port, render
 from tagboat.ingress.files import make_directory, write_files
 from tagboat.ingress.master import WORKER_S, Master, NoAnswerError, WorkerSilentError
 from tagboat.ingress.process import (
@@ -32,6 +32,7 @@ from tagboat.ingress.process import (
     why_not_free,
 )
 from tagboat.ingress.routing import RoutingMap, map_file
+from tagboat.ingress.run_lock import run_lock_holder
 
 _SYSTEM_USER = "haproxy"
 _ANSWERS_S = 5.0
@@ -40,19 +41,23 @@ _LEAVES_S = 2.0
 _LOOK_AGAIN_S = 0.02
 _TRIES = 2
 
+Start = Callable[[Program, Path], Awaitable[None]]
+"""Starts a HAProxy in a directory; returns once it listens."""
+
 log = structlog.get_logger("tagboat.ingress")
 
 
 class Keeper:
     """Sees to it that HAProxy runs in `directory` as `wanted` says; user and Lua are found out here.
 
-    `program` is HAProxy's name or path. Calls must not overlap.
+    `program` is HAProxy's name or path; `start` starts it, as a process that outlives us unless given. Calls must not overlap.
     """
 
-    def __init__(self, directory: Path, program: str, wanted: ConfigInput) -> None:
+    def __init__(self, directory: Path, program: str, wanted: ConfigInput, start: Start = launch) -> None:
         self._directory = directory
         self._program_name = program
         self._input = wanted
+        self._start = start
         self._master = Master(directory)
         self._config: RenderedConfig | None = None
         self._worker: int | None = None
@@ -81,11 +86,44 @@ class Keeper:
         if loaded == config.fingerprint:
             log.info("HAProxy runs already", action="ingress", pid=running_master(self._directory))
             return
+        self._require_address()
         await self._put_files(program, config, routes)
         if loaded is None and running_master(self._directory) is None:
             await self._start_fresh(program, config)
         elif not await self._reload(config):
-            await self._start_beside(program, config)
+            before = await self._start_beside(program, config)
+            log.warning("HAProxy did not answer; a new one was started beside it", action="ingress", before=before)
+
+    async def take_over(self) -> None:
+        """Start a HAProxy of our own, with the routes on disk; one that runs already finishes what it has begun, and ends.
+
+        Raises as `keep` does.
+        """
+        program = await find_program(self._program_name)
+        config = self._rendered(program)
+        self._require_address()
+        await self._put_files(program, config, None)
+        if running_master(self._directory) is None:
+            await self._clear_orphans()
+            require_free_address(self._input.listen)
+        before = await self._start_beside(program, config)
+        log.info("HAProxy started", action="ingress", listen=self._listen, version=program.version, replaced=before)
+
+    @property
+    def _listen(self) -> str:
+        return "{}:{}".format(*self._input.listen)
+
+    def _require_address(self) -> None:
+        """Refuse an address that another program has, before a HAProxy that listens at another port is told to change to it.
+
+        HAProxy would share it with another HAProxy, and each would get a part of the requests.
+        """
+        try:
+            in_force = (self._directory / CONFIG_FILE).read_text()
+        except OSError:
+            return
+        if bound_port(in_force) not in {None, self._input.listen[1]}:
+            require_free_address(self._input.listen)
 
     def _rendered(self, program: Program) -> RenderedConfig:
         return render(replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls))
@@ -114,12 +152,18 @@ class Keeper:
         return None
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
+        if runner := run_lock_holder(self._directory):
+            if not await self._comes_up(config):
+                raise IngressUnavailableError(
+                    f"'tagboat ingress run' (process {runner}) runs, but its HAProxy does not answer"
+                )
+            return
         await self._clear_orphans()
         require_free_address(self._input.listen)
-        await launch(program, self._directory)
+        await self._start(program, self._directory)
         if not await self._comes_up(config):
             raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
-        log.info("HAProxy started", action="ingress", listen="{}:{}".format(*self._input.listen), version=program.version)
+        log.info("HAProxy started", action="ingress", listen=self._listen, version=program.version)
 
     async def _clear_orphans(self) -> None:
         """Let the workers of a master that was killed go: they do so by themselves, unless they hang."""
@@ -143,15 +187,15 @@ class Keeper:
         log.info("HAProxy reloaded", action="ingress", pid=master)
         return True
 
-    async def _start_beside(self, program: Program, config: RenderedConfig) -> None:
-        """Replace a HAProxy that does not listen to us: the new one shares its address until the old one has left."""
+    async def _start_beside(self, program: Program, config: RenderedConfig) -> list[int]:
+        """Replace the HAProxy that runs, and return its processes: both share the address until the old one has left."""
         before = our_processes(self._directory)
-        await launch(program, self._directory)
+        await self._start(program, self._directory)
         if not await self._comes_up(config):
             raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
         for pid in before:
             tell(pid, signal.SIGUSR1, self._directory)
-        log.warning("HAProxy did not answer; a new one was started beside it", action="ingress", before=before)
+        return before
 
     async def _comes_up(self, config: RenderedConfig) -> bool:
         end = time.monotonic() + _ANSWERS_S

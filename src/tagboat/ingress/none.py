@@ -7,7 +7,14 @@ from tagboat.core.route import Route
 
 
 class NoIngress:
-    """Implements `Ingress` by leading no traffic anywhere."""
+    """Implements `Ingress` by leading no traffic anywhere. `why` says why nobody has chosen that, empty where somebody has."""
+
+    def __init__(self, why: str = "") -> None:
+        self.why = why
+
+    async def trouble(self) -> str | None:
+        """Why there is none, None where that was chosen."""
+        return self.why or None
 
     def address(self, project: Project, stage: Stage) -> str | None:  # noqa: ARG002 - the port's signature
         """None: no stage has an address of its own."""

@@ -29,8 +29,8 @@ NOT_LIVE = _PAGE.format(
 )
 NO_PORT = _PAGE.format(
     title="503: no port",
-    text="What runs in this stage has no port, so that no request can be led to it: EXPOSE one in the image, or set the port"
-    " of the project.",
+    text="This app has no port: EXPOSE one in its image, or set it with 'tagboat projects edit PROJECT --port N', then deploy"
+    " again.",
 )
 RESTARTING = _PAGE.format(
     title="503: restarting",

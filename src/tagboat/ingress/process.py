@@ -30,7 +30,7 @@ _AHEAD = 5
 """Steps of niceness by which HAProxy goes before Tagboat: about three times its share of a busy processor."""
 _LONGEST_OUTPUT = 64 * 1024
 # Debian keeps it where the PATH of an ordinary user does not look.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VERSION = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ def parse_version_text(path: str, text: str) -> Program:
     """Judge what `haproxy -vv` says. Raises SettingsError when it is none, or one too old."""
     match = _VERSION.search(text)
     if match is None:
-        raise SettingsError(f"{path} is no HAProxy: `{path} -vv` names no version")
+        raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
         raise SettingsError(f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it")
     return Program(path, match[1], lua="Built with Lua" in text, tls="+OPENSSL" in text)
@@ -56,7 +56,7 @@ def parse_version_text(path: str, text: str) -> Program:
 
 async def find_program(name: str) -> Program:
     """Find HAProxy by name or path, and look at its version. Raises SettingsError."""
-    path = shutil.which(name) or shutil.which(name, path=_PATH)
+    path = shutil.which(name) or shutil.which(name, path=PATH)
     if path is None:
         raise SettingsError(f"the program {name} is not found; install HAProxy {OLDEST[0]}.{OLDEST[1]} or newer")
     _, text = await _run(path, "-vv")
@@ -72,14 +72,16 @@ async def check_config(program: Program, directory: Path) -> None:
 
 async def launch(program: Program, directory: Path) -> None:
     """Start a master that outlives us; returns once it listens. Raises IngressUnavailableError with its own words."""
-    # Names are relative to the directory: a path of any length will do.
     with _preferred():
-        status, text = await _run(
-            program.path,
-            *("-W", "-D", "-C", str(directory), "-f", CONFIG_FILE, "-p", PID_FILE, "-S", f"unix@{MASTER_SOCKET}"),
-        )
+        status, text = await _run(program.path, "-D", *foreground_words(directory))
     if status != 0:
         raise IngressUnavailableError(f"HAProxy does not start: {_complaint(text)}")
+
+
+def foreground_words(directory: Path) -> tuple[str, ...]:
+    """Return the arguments of a master that works in `directory` and stays in the foreground."""
+    # Names are relative to the directory: a path of any length will do.
+    return "-W", "-C", str(directory), "-f", CONFIG_FILE, "-p", PID_FILE, "-S", f"unix@{MASTER_SOCKET}"
 
 
 @contextlib.contextmanager
@@ -115,9 +117,9 @@ def why_not_free(listen: tuple[str, int]) -> str | None:
 def require_free_address(listen: tuple[str, int]) -> None:
     """Raise IngressUnavailableError where we cannot listen."""
     if why := why_not_free(listen):
+        end = "end the program that does, or " if why == os.strerror(errno.EADDRINUSE) else ""
         raise IngressUnavailableError(
-            f"the ingress cannot listen on {listen[0]}:{listen[1]} ({why}); end the program that does, "
-            "or set TAGBOAT_INGRESS_LISTEN to another address"
+            f"the ingress cannot listen on {listen[0]}:{listen[1]} ({why}); {end}set TAGBOAT_INGRESS_LISTEN to another address"
         )
 
 
@@ -205,7 +207,7 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={"PATH": _PATH},  # our secrets are none of its business
+            env={"PATH": PATH},  # our secrets are none of its business
             start_new_session=True,
         )
     except OSError as error:

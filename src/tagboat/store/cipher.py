@@ -52,8 +52,12 @@ def read_key(path: Path) -> bytes:
     """Return the key in the file `path`; raise SettingsError if there is none."""
     try:
         key = bytes.fromhex(path.read_text().strip())
-    except (ValueError, OSError) as error:
-        raise SettingsError(f"the encryption key {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise SettingsError(
+            f"the encryption key {path} cannot be read ({error.strerror}); run Tagboat as the user that it belongs to"
+        ) from None
+    except ValueError:
+        key = b""
     if len(key) != KEY_BYTES:
-        raise SettingsError(f"the encryption key {path} is not {KEY_BYTES} bytes of hexadecimal; restore it from a backup")
+        raise SettingsError(f"the encryption key {path} is not {2 * KEY_BYTES} hexadecimal digits; restore it from a backup")
     return key

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tagboat import __version__
 from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.store.tables import metadata, with_partial_indexes
 
@@ -126,8 +127,8 @@ def take_time(connection: Connection) -> None:
 def _refuse_newer(revision: str | None) -> None:
     if revision is not None and not any(path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()):
         raise SettingsError(
-            f"a newer Tagboat has used the database: its schema is {revision[:40]}, and this one knows those up to {HEAD}; "
-            "start the newer Tagboat, or bring back the backup of before"
+            f"the database was written by a newer Tagboat (schema {revision[:40]}; this is {__version__}, schema {HEAD}): "
+            "start that version, or restore the backup made before the upgrade"
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, exists, func, not_, select, type_coerce
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -311,6 +311,16 @@ class SqlReader(KeptReader):
         """How a registry host has been failing."""
         query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
         return self._first(RegistryBackoff, query) or RegistryBackoff(host=host)
+
+    def failing_registries(self) -> list[RegistryBackoff]:
+        """The registry hosts that failed when they were last asked, and from which a project has its image; in order."""
+        backoffs = tables.registry_backoffs.c
+        image = type_coerce(tables.projects.c.image, Text)
+        begins = func.substr(image, 1, func.length(backoffs.host) + 1) == backoffs.host + "/"
+        query = select(tables.registry_backoffs).where(
+            backoffs.failures > 0, exists(select(tables.projects.c.id).where(begins))
+        )
+        return self._all(RegistryBackoff, query.order_by(backoffs.host))
 
     def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
         """What the engine last said of those of the instances that it was asked about, by their ids."""

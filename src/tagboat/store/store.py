@@ -170,10 +170,18 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
+            if url is None and _is_damaged(error):
+                file = data_dir / "tagboat.db"
+                raise SettingsError(f"{file} is not an SQLite database (damaged?): restore it from a backup") from None
             hint = "; check TAGBOAT_DATABASE_URL" if url else ""
             raise StoreUnavailableError(f"{_translate(error)}{hint}") from error
         raise
     return SqlStore(engine, open_reading(engine, data_dir), cipher)
+
+
+def _is_damaged(error: DBAPIError) -> bool:
+    """Whether SQLite says that its file is none of its own (SQLITE_NOTADB), or is broken (SQLITE_CORRUPT)."""
+    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
 
 
 def _check_key(engine: Engine, cipher: Cipher) -> None:

@@ -146,5 +146,5 @@ def _form_payload(body: bytes) -> bytes:
 
 
 def _kind(value: object) -> str:
-    names = {str: "a text", bool: "a truth value", type(None): "null"}
+    names = {str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")

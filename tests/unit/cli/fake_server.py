@@ -18,7 +18,10 @@ PROJECT = {
     "id": "p1", "name": "app", "image": "git.example.com/acme/app", "port": 8080,
     "poll": {"last_at": "2026-11-24T10:00:00.123456Z", "next_at": None, "error": None},
 }  # fmt: skip
-STAGE = {"id": "s1", "name": "dev", "tag_pattern": "*", "max_instances": 1, "held": False, "address": None}
+STAGE = {
+    "id": "s1", "name": "dev", "tag_pattern": "*", "max_instances": 1, "held": False, "address": None, "position": 0,
+    "auto_deploy": True, "strategy_in_force": "rolling", "domains": [],
+}  # fmt: skip
 STEPS: list[dict[str, object]] = [
     {
         "name": "pull", "status": "done", "detail": "3 layers",
@@ -28,7 +31,8 @@ STEPS: list[dict[str, object]] = [
 ]  # fmt: skip
 DEPLOY = {
     "id": "d1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
-    "status": "succeeded", "reason": "v1 is live", "log": "", "steps": STEPS,
+    "status": "succeeded", "reason": "v1 is live", "log": "", "steps": STEPS, "trigger": "webhook",
+    "created_at": "2026-11-24T10:00:00Z",
 }  # fmt: skip
 INSTANCE = {
     "id": "i1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
@@ -58,6 +62,7 @@ DELIVERY: dict[str, object] = {
 REGISTRY = {"id": "r1", "name": "Ours", "url": "https://git.example.com", "kind": "gitea", "username": "ci", "ca_cert": ""}
 
 
+SETTINGS = {"poll_schedule": "@every 5m", "auto_create": True, "auto_create_images": ["a/*"], "images_keep": 3}
 POLLED = {
     "tag": "v1",
     "change": "new",
@@ -135,7 +140,13 @@ def usual_answers() -> dict[str, Any]:
         "GET /api/projects/p1/tags": page({"tag": "v1"}, {"tag": "v2"}, {"tag": "main"}),
         "GET /api/registries/r1/images": {"items": ["git.example.com/acme/app"], "whole": True, "error": None},
         "GET /api/images/tags": {"items": ["v1", "v2"], "whole": True, "error": None},
-        "POST /api/projects": Said(PROJECT, 201),
+        "POST /api/projects": Said(PROJECT | {"stages": [STAGE]}, 201),
+        "PATCH /api/projects/p1": PROJECT,
+        "DELETE /api/projects/p1": Said(b"", 204),
+        "PATCH /api/stages/s1": STAGE | {"warnings": ["dev will never get a tag"]},
+        "DELETE /api/stages/s1": Said(b"", 204),
+        "GET /api/settings": SETTINGS,
+        "PATCH /api/settings": SETTINGS,
         "POST /api/projects/p1/stages": Said(STAGE | {"warnings": []}, 201),
     }
 

@@ -69,7 +69,7 @@ def test_not_found_is_an_error_of_its_own_that_says_where(client: Client, server
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000])
 def test_an_answer_that_no_tagboat_gives(client: Client, server: FakeServer, body: bytes) -> None:
     said = complaint(client, server, Said(body))
-    assert said == f"what answers at {server.url} is no Tagboat server; look at TAGBOAT_URL"
+    assert said == f"what answers at {server.url} is not a Tagboat server; look at TAGBOAT_URL"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"detail": "x", "errors": [1]}'])
@@ -94,7 +94,7 @@ def test_no_redirect_is_followed(client: Client, server: FakeServer, status: int
 
 def test_an_answer_cut_short(client: Client, server: FakeServer) -> None:
     said = complaint(client, server, Said(b'{"a":', 200, {"content-length": "100", "connection": "close"}))
-    assert "is no Tagboat server" in said
+    assert "is not a Tagboat server" in said
     said = complaint(client, server, Said(b'{"a":', 500, {"content-length": "100", "connection": "close"}))
     assert "answered 500" in said
 
@@ -118,7 +118,7 @@ def test_what_does_not_speak_http(noise: bytes) -> None:
         thread = Thread(target=speak)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(TagboatError, match="no Tagboat server|cannot be reached"):
+        with pytest.raises(TagboatError, match="not a Tagboat server|cannot be reached"):
             Client(Server(url, None, "TAGBOAT_URL")).get("/api/thing")
         thread.join()
 

@@ -70,9 +70,9 @@ def test_no_server_runs_here_but_the_engine_does(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (None, "cannot be reached (No such file or directory); start Docker, or set TAGBOAT_DOCKER_HOST"),
-        ({"/_ping": b"pong"}, "is no Docker engine; start Docker, or set TAGBOAT_DOCKER_HOST"),
-        ({}, "is no Docker engine; start Docker, or set TAGBOAT_DOCKER_HOST"),
+        (None, "cannot be reached: there is no such socket; is Docker running there? ('sudo systemctl start docker')"),
+        ({"/_ping": b"pong"}, "is not a Docker engine"),
+        ({}, "is not a Docker engine"),
     ],
 )
 def test_no_server_and_no_engine(
@@ -83,7 +83,19 @@ def test_no_server_and_no_engine(
     else:
         with fake_engine(tmp_path / "docker.sock", answers):
             found = findings(capsys, tmp_path)
-    assert (found["engine"][0], found["engine"][1].endswith(said)) == (False, True)
+    assert (found["engine"][0], said in found["engine"][1]) == (False, True)
+    assert found["engine"][1].endswith(". Another engine: TAGBOAT_DOCKER_HOST")
+
+
+def test_a_machine_without_haproxy(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    found = findings(capsys, tmp_path, TAGBOAT_INGRESS="")
+    assert found["ingress"][0] is False
+    assert "HAProxy is not installed" in found["ingress"][1]
+    assert "sudo apt install haproxy" in found["ingress"][1]
+    assert "ingress" not in findings(capsys, tmp_path), "none was chosen"
 
 
 def test_an_engine_elsewhere_is_left_to_the_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -151,9 +163,20 @@ def test_a_server_without_database_and_engine(
     checks = {"database": "no answer within 2 s", "engine": "out of reach"}
     server.answers["GET /api/health"] = Said({"status": "unavailable", "version": "0", "checks": checks}, 503)
     found = findings(capsys, tmp_path)
-    assert found["server"] == (False, "Tagboat 0 answers, but is unavailable; see below")
-    assert found["database"] == (False, "no answer within 2 s; is its disk full, or PostgreSQL down?")
-    assert found["engine"] == (False, "out of reach; is Docker running there, and is TAGBOAT_DOCKER_HOST right?")
+    assert found["server"] == (False, "Tagboat 0 answers: unavailable, see below")
+    assert found["database"] == (False, "no answer within 2 s")
+    assert found["engine"] == (False, "out of reach")
+
+
+def test_a_server_without_its_engine_tells_the_reason_of_its_own_health(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
+    announce(data, server)
+    checks = {"database": "ok", "engine": "permission denied on its socket; add the user ada to the group docker"}
+    server.answers["GET /api/health"] = {"status": "degraded", "version": "0", "checks": checks}
+    found = findings(capsys, tmp_path)
+    assert found["server"] == (True, "Tagboat 0 answers: degraded, see below")
+    assert found["engine"] == (False, checks["engine"])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +184,7 @@ def test_a_server_without_database_and_engine(
     [
         ("ok", True, "answers"),
         ("none", True, "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one"),
-        ("out of reach", False, "out of reach; is TAGBOAT_INGRESS_LISTEN free"),
+        ("another program has 127.0.0.1:7080", False, "another program has 127.0.0.1:7080"),
     ],
 )
 def test_the_ingress(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagboat import __version__
+from tagboat.data_dir import open_data_dir
 from tests.unit.cli.conftest import PROGRAM, Tagboat
 from tests.unit.cli.fake_server import TOKEN, FakeServer
 
@@ -67,7 +68,7 @@ def test_a_server_that_is_down(tagboat: Tagboat) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "tagboat: the server at http://127.0.0.1:9 cannot be reached (Connection refused); "
-        "does it run ('tagboat serve'), and is TAGBOAT_URL right?\n"
+        "does it run there, and is TAGBOAT_URL right?\n"
     )
 
 
@@ -82,7 +83,20 @@ def test_no_server_on_this_machine(here: Tagboat, tmp_path: Path) -> None:
 def test_a_server_that_ended_without_tidying_up(here: Tagboat, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "token": TOKEN}))
-    assert f"'tagboat serve'), and is {tmp_path}/data/server.json right?" in here.fails("status")
+    ended = "the server is not running (it ended without cleaning up): start it with 'tagboat serve'"
+    assert here.fails("status") == ended
+    with open_data_dir(tmp_path / "data"):
+        assert "cannot be reached (Connection refused), though it runs" in here.fails("status")
+
+
+def test_the_address_of_the_api_is_as_good_as_the_servers(tagboat: Tagboat, server: FakeServer) -> None:
+    for url in (f"{server.url}/api", f"{server.url}/api/", f"{server.url}/"):
+        assert tagboat("projects", TAGBOAT_URL=url).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["cancel", "abc"], ["deploys", "show", "abc"], ["deploys", "logs", "abc"]])
+def test_a_deploy_that_does_not_exist(tagboat: Tagboat, words: list[str]) -> None:
+    assert tagboat.fails(*words) == "there is no deploy abc; 'tagboat deploys list' shows their ids"
 
 
 @pytest.mark.parametrize("word", ["", "[]", '{"url": "http://127.0.0.1:9"}', "\0"])

@@ -22,7 +22,7 @@ def rows(text: str) -> list[list[str]]:
 def test_a_new_url_is_all_there_is_on_stdout(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("webhook", "add", "app", "Forgejo of Berlin")
     assert done.stdout == "http://localhost/api/webhook/own\n"
-    assert "shown this once" in done.stderr
+    assert "not shown again" in done.stderr
     assert server.asked[-1].body == {"name": "Forgejo of Berlin"}
 
 
@@ -131,7 +131,7 @@ def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> No
     done = tagboat("images", "Ours")
     assert (done.stdout, done.stderr) == ("a/b\na/c\n", "the registry has more; these are the first that it named\n")
     server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": True, "error": None}
-    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == ("", "the registry tells of none\n")
+    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == ("", "the registry lists no images\n")
     server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": False, "error": "it does not tell"}
     assert tagboat.fails("images", "Ours") == "it does not tell"
     assert tagboat("tags", "nginx").returncode == 0
@@ -143,15 +143,15 @@ def test_a_project_is_made_with_its_first_stage(tagboat: Tagboat, server: FakeSe
     assert tagboat("projects", "create", "git.example.com/acme/app").returncode == 0
     assert tagboat("projects", "create", "nginx", *given).returncode == 0
     assert [asked.body for asked in server.asked] == [
-        {"image": "git.example.com/acme/app", "name": "app"}, {"name": "dev", "tag_pattern": "*"},
-        {"image": "nginx", "name": "shop", "port": 80}, {"name": "prod", "tag_pattern": "v*"},
+        {"image": "git.example.com/acme/app", "name": "app", "stages": [{"name": "dev", "tag_pattern": "*"}]},
+        {"image": "nginx", "name": "shop", "port": 80, "stages": [{"name": "prod", "tag_pattern": "v*"}]},
     ]  # fmt: skip
 
 
-def test_a_project_that_is_made_without_its_stage_says_so(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["POST /api/projects/p1/stages"] = problem(422, "tag_pattern: no")
-    said = tagboat.fails("projects", "create", "nginx", "--pattern", "[")
-    assert said == "the project app is made, but not its stage dev: tag_pattern: no"
+def test_a_project_whose_stage_cannot_be_made_is_not_made(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/projects"] = problem(422, "stages.0.tag_pattern: no")
+    assert tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "stages.0.tag_pattern: no"
+    assert len(server.calls("POST")) == 1
 
 
 @pytest.mark.parametrize(

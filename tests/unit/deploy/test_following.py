@@ -47,7 +47,8 @@ async def test_a_port_that_the_image_gets_later_mends_the_project(led_by_image: 
     world = led_by_image
     first = await deployed(world, "v1", exposing())
     assert first.reason == (
-        "v1 is live, but has no port: its address leads nowhere; EXPOSE one in the image, or set the project's port"
+        f"v1 is live, but has no port, so it has no address; EXPOSE one in the image, or set it with"
+        f" 'tagboat projects edit {world.project.name} --port N', then deploy again"
     )
 
     second = await deployed(world, "v2", exposing(8080, healthcheck="/up"))
@@ -72,7 +73,7 @@ async def test_a_port_of_zero_that_a_person_has_set_stays_and_is_told(led_by_ima
     ended = await deployed(led_by_image, "v1", exposing(8080))
     assert await port_of(led_by_image, ended) == 0
     assert "has no port" in (ended.reason or "")
-    assert "set the project's port" in (ended.reason or "")
+    assert "set it with 'tagboat projects edit" in (ended.reason or "")
 
 
 async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_image: World) -> None:
@@ -142,7 +143,7 @@ def test_which_machine_runs_what(image: str, engine: str, fits: bool) -> None:
 
 
 def test_what_is_live_with_a_port_is_live() -> None:
-    assert live_reason("v1", 80, port_set=False) == "v1 is live"
+    assert live_reason("v1", 80, "app", port_set=False) == "v1 is live"
 
 
 def speaking(protocol: str, log: str) -> MemoryImage:

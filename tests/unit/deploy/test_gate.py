@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.deploy import ContainerStatus
-from tagboat.core.health import TestRun
+from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
-from tagboat.deploy.gate import SETTLE_S, Judgement, Signs, Verdict, gate_limit_s, judge
+from tagboat.deploy.gate import SETTLE_S, Judgement, Signs, Verdict, gate_limit_s, judge, why_late
 
 RUNNING = ContainerStatus(
     id="c",
@@ -23,7 +23,6 @@ RUNNING = ContainerStatus(
     labels={},
     host_port=40000,
 )
-REFUSED = "connection refused"
 FOREGROUND = "; a program that goes to the background ends its container: run it in the foreground"
 
 
@@ -165,3 +164,27 @@ def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_rea
         assert status.running
         assert (status.restarts, status.oom_killed, status.paused) == (0, False, False)
         assert probed is None or (port == 0 and not healthcheck)
+
+
+@pytest.mark.parametrize("probed", [NOBODY_LISTENS, REFUSED])
+def test_where_nobody_listens_it_is_said_what_may_be_done(probed: str) -> None:
+    assert why_late(probed, 60, 3000, "shop", "dev") == (
+        "not healthy within 60 s: nothing accepted a connection on port 3000. Does the app listen on 0.0.0.0:3000 (not on"
+        " 127.0.0.1, not on another port)? Change the port with 'tagboat projects edit shop --port N', or allow longer with"
+        " 'tagboat stages edit shop dev --health-timeout 120'"
+    )
+    assert why_late(f"the HEALTHCHECK says healthy, but {probed}", 60, 3000, "shop", "dev").startswith(
+        f"not healthy within 60 s: the HEALTHCHECK says healthy, but {probed}. Does the app listen on 0.0.0.0:3000"
+    )
+
+
+def test_where_tagboat_itself_is_elsewhere_the_app_is_not_blamed() -> None:
+    late = why_late(REFUSED, 60, 3000, "shop", "dev", "Tagboat runs in a container")
+    assert late == "not healthy within 60 s: connection refused. Tagboat runs in a container"
+
+
+def test_what_else_keeps_an_instance_from_being_healthy_is_told_with_its_port() -> None:
+    assert why_late("answered HTTP 404", 3, 80, "shop", "dev") == (
+        "not healthy within 3 s: answered HTTP 404 (the project's port is 80)"
+    )
+    assert why_late("it ran for 1 s", 2.5, 0, "shop", "dev") == "not healthy within 2.5 s: it ran for 1 s"

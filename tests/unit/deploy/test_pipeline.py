@@ -594,7 +594,7 @@ async def test_an_app_that_never_answers_fails_the_deploy_after_the_stages_timeo
     world.publish("v2", MemoryImage(log=("starting", "cannot find the database")))
     world.probe.says = REFUSED
 
-    ended = await assert_fails(world, "v2", StepName.CHECK, "not healthy within 10 s: connection refused")
+    ended = await assert_fails(world, "v2", StepName.CHECK, "not healthy within 10 s: nothing accepted a connection on port")
 
     assert ended.log == "starting\ncannot find the database"
     assert 10 <= sum(world.clock.slept) <= 12

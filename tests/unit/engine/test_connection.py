@@ -140,7 +140,7 @@ async def test_an_engine_replaced_unnoticed_costs_one_retry(fake: FakeEngine, en
 
 async def test_no_socket(tmp_path: Path) -> None:
     engine = DockerEngine(f"unix://{tmp_path}/none.sock")
-    with pytest.raises(EngineUnavailableError, match=r"unix://.*/none.sock could not tell its version: .*is Docker running"):
+    with pytest.raises(EngineUnavailableError, match=r"unix://.*/none.sock could not be reached: .*is Docker running"):
         await engine.version()
     await engine.close()
 

@@ -32,7 +32,7 @@ def test_what_is_too_old(text: str) -> None:
 
 
 def test_what_is_no_haproxy() -> None:
-    with pytest.raises(SettingsError, match="h is no HAProxy"):
+    with pytest.raises(SettingsError, match="h is not HAProxy"):
         parse_version_text("h", "usage: h [options]\n")
 
 

@@ -89,6 +89,6 @@ def _batch(call: Call) -> Batch:
             )
         parts.append((form.NAME, form.read, part))
     if not parts and not is_batch(call):
-        raise InvalidValueError("the body is an array of nothing")
+        raise InvalidValueError("the body is an empty array")
     name = parts[0][0] if parts else cloudevents.NAME
     return Batch(name, tuple((read, part) for _, read, part in parts))

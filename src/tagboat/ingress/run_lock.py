@@ -1,0 +1,60 @@
+"""Which process keeps HAProxy in the foreground for a directory, if one does (`tagboat ingress run`)."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tagboat.core.errors import IngressUnavailableError
+
+LOCK_FILE = "run.lock"
+_TRIES, _PAUSE_S = 5, 0.02
+
+
+@contextlib.contextmanager
+def hold_run_lock(directory: Path) -> Iterator[None]:
+    """Be that process. Raises IngressUnavailableError where another one is."""
+    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _locked(descriptor):
+            raise IngressUnavailableError(
+                f"'tagboat ingress run' runs for {directory} already (process {_pid(descriptor)}); stop it first"
+            )
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run_lock_holder(directory: Path) -> int | None:
+    """Return the id of that process, None where there is none."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; a server that looks who holds it does so for a moment."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE_S)
+    return False
+
+
+def _pid(descriptor: int) -> int:
+    text = os.pread(descriptor, 20, 0)
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,128 @@
+"""HAProxy in the foreground, for a service manager that keeps it apart from the server: `tagboat ingress run`.
+
+The server finds this HAProxy running and leads it as it leads its own. So the server's service can be restarted, updated or
+stopped with all its processes, and no request is lost.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.config import ConfigInput
+from tagboat.ingress.files import make_directory
+from tagboat.ingress.keeper import Keeper
+from tagboat.ingress.master import Master
+from tagboat.ingress.process import PATH, Program, end_haproxy, foreground_words, tell
+from tagboat.ingress.run_lock import hold_run_lock
+
+_STARTS_S = 10.0
+_FINISHES_S = 10.0
+_LOOK_AGAIN_S = 0.02
+
+log = structlog.get_logger("tagboat.ingress")
+
+
+async def run_haproxy(directory: Path, wanted: ConfigInput, ready: Callable[[], None], program: str = "haproxy") -> None:
+    """Run HAProxy in `directory` (absolute) as `wanted` says until SIGTERM or SIGINT; `ready` is called once it answers.
+
+    SIGHUP has it loaded anew from disk without a lost request, as after an update of HAProxy. Told to stop, it finishes the
+    requests under way, for 10 s at most. Raises SettingsError where HAProxy is missing, too old or refuses its configuration,
+    IngressUnavailableError where it cannot listen, or has ended by itself.
+    """
+    make_directory(directory)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with hold_run_lock(directory):
+        child = _Child()
+        loop.add_signal_handler(signal.SIGHUP, lambda: tell(child.pid, signal.SIGUSR2, directory))
+        try:
+            await Keeper(directory, program, wanted, child.start).take_over()
+        except BaseException:
+            child.kill()
+            raise
+        ready()
+        status = await child.ended_before(stop)
+        if status is not None:
+            raise IngressUnavailableError(
+                f"HAProxy ended by itself (status {status}); its own words are above, if it said why"
+            )
+        await child.finish(directory)
+        log.info("HAProxy ended", action="ingress")
+
+
+class _Child:
+    """The HAProxy that we are the parent of."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._end: asyncio.Task[int] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 before it is started."""
+        return self._process.pid if self._process else 0
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def start(self, program: Program, directory: Path) -> None:
+        """Start it, and return once it answers in its directory. Raises IngressUnavailableError."""
+        # Its words go where ours go. A session of its own: Ctrl-C is for us to pass on.
+        process = await asyncio.create_subprocess_exec(
+            program.path,
+            *foreground_words(directory),
+            stdin=asyncio.subprocess.DEVNULL,
+            env={"PATH": PATH},
+            start_new_session=True,
+        )
+        self._process, self._end = process, asyncio.create_task(process.wait())
+        try:
+            async with asyncio.timeout(_STARTS_S):
+                while not await self._answers(directory):
+                    if process.returncode is not None:
+                        raise IngressUnavailableError(
+                            f"HAProxy does not start (status {process.returncode}); it said why above"
+                        )
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        except TimeoutError:
+            raise IngressUnavailableError(f"HAProxy was started in {directory} but does not answer") from None
+
+    async def _answers(self, directory: Path) -> bool:
+        try:
+            processes = await Master(directory).processes()
+        except IngressUnavailableError:
+            return False
+        return processes.master == self.pid and processes.current is not None
+
+    async def ended_before(self, stop: asyncio.Event) -> int | None:
+        """Wait for its end, and return its exit status; None if we are told to stop before."""
+        told = asyncio.create_task(stop.wait())
+        await asyncio.wait({told, *([self._end] if self._end else [])}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        return None if stop.is_set() or self._end is None else self._end.result()
+
+    async def finish(self, directory: Path) -> None:
+        """Let it finish what it has begun, then end it, with whatever else still runs in its directory."""
+        tell(self.pid, signal.SIGUSR1, directory)
+        if self._end is not None and not (await asyncio.wait({self._end}, timeout=_FINISHES_S))[0]:
+            log.warning("requests under way cut off", action="ingress", after_s=_FINISHES_S)
+        await asyncio.to_thread(end_haproxy, directory)
+
+
+def notify_ready(address: str | None) -> None:
+    """Tell the service manager at `address` (its NOTIFY_SOCKET, sd_notify(3)) that we are ready; None: there is none."""
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        manager.connect("\0" + address[1:] if address.startswith("@") else os.fsencode(address))
+        manager.send(b"READY=1")

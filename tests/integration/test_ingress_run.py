@@ -1,0 +1,172 @@
+"""HAProxy in a service of its own: the server leads it, and neither start, update nor end of the server drops a request."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tagboat.core.errors import IngressUnavailableError
+from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.process import our_processes, running_master
+from tagboat.ingress.runner import notify_ready
+from tests.support.haproxy import to, until
+from tests.support.http_load import App, ask, under_load
+from tests.support.ingress_run import IngressRun, ingress_run
+from tests.support.ports import free_port
+from tests.support.server import PROGRAM
+
+pytestmark = pytest.mark.anyio
+
+HOST = "app-prod.localhost"
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    app = App("blue")
+    await app.start()
+    yield app
+    await app.stop()
+
+
+def server_side(run: IngressRun, port: int | None = None) -> HaproxyIngress:
+    """What a server holds of the ingress in the same data directory."""
+    return haproxy(run.directory, port or run.port)
+
+
+def haproxy(directory: Path, port: int) -> HaproxyIngress:
+    return HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost", trusted=("127.0.0.0/8", "::1/128"))
+
+
+def make_data(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    return data
+
+
+async def test_servers_come_and_go_and_lead_the_one_haproxy(tmp_path: Path, app: App) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        before = our_processes(run.directory)
+        await server_side(run).lead([to(app)])
+        async with under_load(run.port, HOST, kept=2, fresh=2) as load:
+            for _ in range(3):
+                server = server_side(run)
+                await server.start()
+                await server.lead([to(app)])
+                await load.goes_on()
+        assert load.failures == []
+        assert our_processes(run.directory) == before
+
+
+async def test_it_takes_over_from_a_server_that_had_started_haproxy_itself(tmp_path: Path, app: App) -> None:
+    data, port = make_data(tmp_path), free_port()
+    first = haproxy(data / "ingress", port)
+    await first.lead([to(app)])
+    old = running_master(data / "ingress")
+    async with under_load(port, HOST, kept=2, fresh=2) as load:
+        with ingress_run(data, port) as run:
+            await load.goes_on()
+            await first.lead([to(app)])
+            await until(lambda: old not in our_processes(run.directory), "the old HAProxy to leave")
+            await load.goes_on()
+            assert load.failures == []
+            assert running_master(run.directory) != old
+            load.stopping = True
+            await asyncio.sleep(0.1)  # what follows ends HAProxy
+
+
+async def test_a_hangup_loads_haproxy_anew_without_a_lost_request(tmp_path: Path, app: App) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        await server_side(run).lead([to(app)])
+        master, worker = running_master(run.directory), our_processes(run.directory)
+        async with under_load(run.port, HOST, kept=2, fresh=2) as load:
+            os.kill(run.process.pid, signal.SIGHUP)  # type: ignore[union-attr]  # it runs
+            await until(lambda: our_processes(run.directory) != worker, "another worker")
+            await load.goes_on()
+        assert load.failures == []
+        assert running_master(run.directory) == master
+
+
+async def test_the_server_starts_none_while_it_is_somebody_elses(tmp_path: Path) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        assert run.process is not None
+        os.kill(run.process.pid, signal.SIGSTOP)
+        try:
+            for pid in our_processes(run.directory):
+                os.kill(pid, signal.SIGKILL)
+            with pytest.raises(IngressUnavailableError, match=f"ingress run' \\(process {run.process.pid}\\) runs, but"):
+                await server_side(run).start()
+        finally:
+            os.kill(run.process.pid, signal.SIGCONT)
+        assert await asyncio.to_thread(run.process.wait, 10) == 1, "a service manager starts it again"
+        assert "HAProxy ended by itself" in run.log()
+
+
+async def test_there_is_one_for_a_directory(tmp_path: Path) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        second = await asyncio.to_thread(run.cli, "run")
+        assert second.returncode == 1
+        assert f"runs for {run.directory} already (process {run.process.pid})" in second.stderr  # type: ignore[union-attr]
+        assert (await ask(run.port, "nobody.localhost")).status == 404
+
+
+async def test_an_address_that_is_taken_is_refused(tmp_path: Path) -> None:
+    data, port = make_data(tmp_path), free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        done = await asyncio.to_thread(IngressRun(data, port).cli, "run")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"the ingress cannot listen on 127.0.0.1:{port} (Address already in use)" in done.stderr
+
+
+async def test_an_address_that_is_taken_is_refused_on_a_reload_too_and_the_old_one_goes_on(tmp_path: Path, app: App) -> None:
+    """Also where another HAProxy has it, which would let ours have a part of its requests."""
+    other = IngressRun(make_data(tmp_path), free_port())
+    (tmp_path / "own").mkdir()
+    with ingress_run(tmp_path / "own" / "data", free_port()) as run:
+        await server_side(run).lead([to(app)])
+        other.start()
+        try:
+            with pytest.raises(IngressUnavailableError, match=f"cannot listen on 127.0.0.1:{other.port}"):
+                await server_side(run, other.port).start()
+        finally:
+            other.stop()
+        assert (await ask(run.port, HOST)).status == 200
+        await server_side(run, other.port).start()  # it is free by now
+        assert (await ask(other.port, HOST)).status == 200
+
+
+async def test_status_and_stop(tmp_path: Path) -> None:
+    with ingress_run(make_data(tmp_path), free_port()) as run:
+        status = await asyncio.to_thread(run.cli)
+        assert (status.returncode, f"listens on 127.0.0.1:{run.port}" in status.stdout) == (0, True)
+        assert "'tagboat ingress run'" in status.stdout
+        asked = await asyncio.to_thread(run.cli, "stop")
+        assert (asked.returncode, "say --yes if that is meant" in asked.stderr) == (1, True)
+        assert our_processes(run.directory)
+        stopped = await asyncio.to_thread(run.cli, "stop", "--yes")
+        assert (stopped.returncode, "HAProxy is ended" in stopped.stdout) == (0, True)
+        assert run.process is not None
+        assert run.process.wait(5) == 0, "a service manager lets it be"
+        assert our_processes(run.directory) == []
+        assert (await asyncio.to_thread(run.cli, "status")).returncode == 1
+        again = await asyncio.to_thread(run.cli, "stop", "--yes")
+        assert (again.returncode, again.stdout) == (0, "no HAProxy runs here\n")
+
+
+def test_without_an_ingress_there_is_nothing_to_run(tmp_path: Path) -> None:
+    environ = IngressRun(tmp_path / "data", free_port()).variables() | {"TAGBOAT_INGRESS": "none"}
+    done = subprocess.run([*PROGRAM, "ingress", "run"], env=environ, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, "TAGBOAT_INGRESS is none" in done.stderr) == (2, True)
+
+
+def test_a_service_manager_is_told(tmp_path: Path) -> None:
+    for name in (str(tmp_path / "notify"), f"@tagboat-test-{os.getpid()}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind("\0" + name[1:] if name.startswith("@") else name)
+            notify_ready(name)
+            assert manager.recv(100) == b"READY=1"
+    notify_ready(None)
