@@ -30,7 +30,8 @@ include-name = [
     "POST /api/projects", "PATCH /api/projects/{{project_id}}",
     "POST /api/projects/{{project_id}}/stages", "PATCH /api/stages/{{stage_id}}",
 ]
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "413", "422"]
+checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", "413", "415", "422"]
 
 [[operations]]
 include-name = ["POST /api/registries", "PATCH /api/registries/{{registry_id}}"]

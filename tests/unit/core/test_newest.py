@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice, pairwise, permutations
-from time import monotonic
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -222,10 +222,10 @@ def test_none_has_no_newest() -> None:
 
 def test_thousands_of_versions_are_told_apart_at_once() -> None:
     tags = [f"{word}-{major}.{minor}" for word in ("app", "web") for major in range(100) for minor in range(50)]
-    began = monotonic()
+    began = process_time()
     order = Order(parse_tag_pattern("*"), [Candidate(tag) for tag in tags], NOW)
     assert {one.tag for one in order.contenders(1)} == {"app-99.49", "web-99.49"}
-    assert monotonic() - began < 2
+    assert process_time() - began < 2
 
 
 _word = st.sampled_from(
