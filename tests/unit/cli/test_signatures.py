@@ -115,6 +115,7 @@ def test_on_a_terminal_the_secret_is_typed_unseen(
         shown = b""
         while not shown.endswith(b"(not shown): "):
             shown += keyboard.read(100)
+        keyboard.write(typed)
         try:
             out, err = process.communicate(timeout=30)
         finally:
