@@ -156,6 +156,7 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,
+            explain=webhook.explain,
             list_images=registry.list_images,
             list_tags=registry.list_tags,
             ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) or ingress.why else None,

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tagboat.core.errors import NotAnImageError
+from tagboat.core.image import ImageInfo
 from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +106,17 @@ async def test_of_an_image_that_becomes_a_project_the_outcome_and_the_tag_are_fo
     assert (said["outcome"], said["tag"]) == (came["outcome"], came["tag"]) == ("queued", "v1")
     assert "no project has the image git.example.com/acme/new yet" in said["reason"]
     assert came["project_created"]
+
+
+async def test_what_an_unknown_image_is_decides_what_is_foretold(api: Api) -> None:
+    data, chart = "git.example.com/acme/db:v1", "git.example.com/acme/chart:v1"
+    api.inspector.found |= {
+        data: ImageInfo(volumes=("/var/lib/db",)),
+        chart: NotAnImageError(f"{chart} is not a container image: it is a chart"),
+    }
+    said, came = [await ask(api, data) for ask in (explained, pushed)]
+    assert (said["outcome"], came["outcome"]) == ("waiting", "waiting")
+    assert said["reason"].endswith(came["reason"])
+    assert await came_as_said(api, data) == "waiting"
+    assert await came_as_said(api, chart) == "refused"
+    assert await came_as_said(api, chart) == "refused"

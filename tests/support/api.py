@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
-from tagboat.core.errors import RegistryError, RegistryNotFoundError
+from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
 from tagboat.core.keeping import Disk
@@ -56,6 +56,7 @@ UNSAID = {
     "devices": [],
     "binds": [],
     "publish": [],
+    "image_labels": None,
 }
 """How an app is run where nobody has said how."""
 
@@ -148,6 +149,20 @@ class NoInspector:
 
 
 @dataclass(slots=True)
+class Inspected:
+    """Knows the images in `found`, by name and tag, and no other."""
+
+    found: dict[str, ImageInfo | NotAnImageError] = field(default_factory=dict)
+
+    async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
+        """What it is told to say."""
+        found = self.found.get(str(image_ref), RegistryNotFoundError(f"there is no {image_ref}"))
+        if isinstance(found, RegistryError):
+            raise found
+        return found
+
+
+@dataclass(slots=True)
 class Api:
     """The application and what it stands on. `abandoned` are the stages that the worker was told to let go."""
 
@@ -161,6 +176,7 @@ class Api:
     checks: list[Looked]
     registries: Registries
     ways: Ways
+    inspector: Inspected
 
     @property
     def anonymous(self) -> Caller:
@@ -191,8 +207,9 @@ def running_api(
     async def new_secret() -> str:
         return await regenerate_webhook_secret(store)
 
+    inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
-    webhook = WebhookHandler(store, deployer, NoInspector())
+    webhook = WebhookHandler(store, deployer, inspector)
     app = build_api(
         ApiParts(
             store=store,
@@ -205,6 +222,7 @@ def running_api(
             webhook=webhook.router(),
             new_secret=new_secret,
             redeliver=webhook.redeliver,
+            explain=webhook.explain,
             list_images=registries.list_images,
             list_tags=registries.list_tags,
             ingress_trouble=ways.ask if ingress else None,
@@ -221,7 +239,7 @@ def running_api(
         )
     )
     try:
-        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks, registries, ways)
+        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks, registries, ways, inspector)
     finally:
         store.close()
 

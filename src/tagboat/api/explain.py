@@ -11,7 +11,7 @@ from tagboat.api.parts import Parts
 from tagboat.api.values import REF_SCHEMA
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_ref
-from tagboat.intake.explain import Explanation, explain
+from tagboat.intake.explain import Explanation
 from tagboat.intake.receipt import Named
 
 router = APIRouter(prefix="/api/explain", tags=["explain"])
@@ -29,7 +29,7 @@ async def explain_push(
         ref = parse_image_ref(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return _view(await parts.store.read(lambda reader: explain(reader, ref)))
+    return _view(await parts.explain(ref))
 
 
 def _view(explanation: Explanation) -> schemas.Explanation:

@@ -10,13 +10,14 @@ from starlette.types import ASGIApp
 
 from tagboat.core.catalog import Registry
 from tagboat.core.host_access import no_host_path
-from tagboat.core.image import ImageName
+from tagboat.core.image import ImageName, ImageRef
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.removal import Removal
 from tagboat.deploy.way_back import WaysBack
+from tagboat.intake.explain import Explanation
 
 
 class Check(Protocol):
@@ -55,6 +56,7 @@ class ApiParts:
     registry, with the list of an image's tags where one is given; `ways_back` tells what a rollback would come to;
     `list_images` lists a registry's images, `list_tags` an image's tags, both raise RegistryError; `redeliver` carries out the
     delivery of an id once more and returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError;
+    `explain` says what a push would come to;
     `abandon` makes the worker let go of the deploys of stages; `ingress_trouble` says what is wrong with the ingress, None for
     nothing, and is itself None where there is to be no ingress; `disks` looks at the disks of data and engine; `host_path` is
     as for deploys; `log_call` takes method, path, status and milliseconds of a call. `tokens` are those that open the API;
@@ -70,6 +72,7 @@ class ApiParts:
     webhook: ASGIApp
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]
+    explain: Callable[[ImageRef], Awaitable[Explanation]]
     ways_back: WaysBack
     list_images: Callable[[Registry], Awaitable[Found]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]

@@ -42,7 +42,7 @@ def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
     """Choose the first stage, in the order given, whose pattern matches `tag`, and say what follows."""
     for place, stage in enumerate(stages, 1):
         if stage.pattern.matches(tag):
-            outcome, reason = _in_stage(stage, tag)
+            outcome, reason = in_stage(stage, tag)
             return Decision(outcome, reason, stage, stages[:place])
     return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, stages)
 
@@ -119,7 +119,8 @@ def merged_reason(reason: str) -> str:
     return f"{reason}, and a deploy of it is under way already"
 
 
-def _in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
+def in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
+    """What a push of `tag` comes to in the stage whose pattern it matches, and why."""
     match = match_words(stage, tag)
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tagboat.core.catalog import Offer, judged_tag
 from tagboat.core.deploy import Deploy
-from tagboat.core.errors import DeployFailedError, RegistryNotFoundError
+from tagboat.core.errors import DeployFailedError, NotAnImageError, RegistryNotFoundError
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.deploy.containers import ReleaseFailedError
@@ -38,6 +38,7 @@ class SickenedError(DeployFailedError):
 class Failure:
     """Why a deploy does not come to its end: `lines` are what the app said, `missing` is whether the registry has no such tag.
 
+    `no_image` is whether what it has is not a container image.
     The rest is as for `Journal.give_up`.
     """
 
@@ -46,6 +47,7 @@ class Failure:
     sick: bool = False
     moved_on: bool = False
     missing: bool = False
+    no_image: bool = False
 
 
 def failure_of(error: Exception, tag: str) -> Failure:
@@ -57,8 +59,20 @@ def failure_of(error: Exception, tag: str) -> Failure:
             return Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
         case ReleaseFailedError():
             return Failure(str(error), error.lines)
-    missing = isinstance(error.__cause__, RegistryNotFoundError)
-    return Failure(str(error), sick=isinstance(error, SickenedError), missing=missing)
+    return Failure(
+        str(error),
+        sick=isinstance(error, SickenedError),
+        missing=isinstance(error.__cause__, RegistryNotFoundError),
+        no_image=isinstance(error.__cause__, NotAnImageError),
+    )
+
+
+def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
+    """Say on the tag that a push of it was refused, now that it is known to be not an image."""
+    if deploy.by_news:
+        source, now = Source(deploy.trigger.value), deploy.created_at
+        verdict = Verdict(at=now, source=source, outcome=Outcome.REFUSED, reason=reason, deploy=deploy.id)
+        tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
 
 
 def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:

@@ -31,10 +31,12 @@ from tagboat.core.errors import (
     DeployFailedError,
     EngineNotFoundError,
     EngineUnavailableError,
+    NotAnImageError,
     NotFoundError,
     StoreUnavailableError,
     TagboatError,
 )
+from tagboat.core.image import ImageRef
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunConfig
 from tagboat.deploy.containers import Containers, Parts
@@ -46,6 +48,7 @@ from tagboat.deploy.failure import (
     WasTakenBackError,
     failure_of,
     keep_waiting,
+    say_no_image,
 )
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.health import Health
@@ -200,6 +203,8 @@ class Pipeline:
                 waits = waits or delays(error, self._parts.clock())
                 wait = next(waits, None) if error.retryable else None
                 if wait is None:
+                    if name is StepName.PULL:
+                        await self._unless_no_image()
                     raise DeployFailedError(str(error)) from error
                 self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
                 reason = self._journal.masked(str(error))
@@ -219,6 +224,17 @@ class Pipeline:
             return  # what brought the step down tells more
         if digest != scene.deploy.digest:
             raise MovedOnError
+
+    async def _unless_no_image(self) -> None:
+        """Raise with what the registry says where that is not an image: engines say it in words that mislead."""
+        scene = await self._journal.scene()
+        image = ImageRef(scene.repository, scene.deploy.tag, scene.deploy.digest)
+        try:
+            await self._parts.tag_source.inspect(image, scene.registry)
+        except NotAnImageError as error:
+            raise DeployFailedError(str(error)) from error
+        except TagboatError:
+            return  # what brought the step down tells more
 
     async def _resolve(self) -> Step:
         while True:
@@ -382,9 +398,16 @@ class Pipeline:
             merges=self._merges,
             sick=failure.sick,
             instead=self._queue_again if failure.moved_on else None,
-            also=DeployQueue(self._parts.clock).bring_back if failure.missing and self._at is StepName.RESOLVE else None,
+            also=partial(self._make_up_for, failure),
         )
         await self._undo.take_back(self._journal.masked(failure.reason))
+
+    def _make_up_for(self, failure: Failure, tx: Tx, deploy: Deploy) -> None:
+        """Queue again what made way for a tag that there is not, or that is not an image."""
+        if failure.no_image:
+            say_no_image(failure.reason, tx, deploy)
+        if failure.no_image or (failure.missing and self._at is StepName.RESOLVE):
+            DeployQueue(self._parts.clock).bring_back(tx, deploy)
 
     def _queue_again(self, tx: Tx, deploy: Deploy) -> None:
         """Queue what the tag points to now; a call that tells of it merges into that."""

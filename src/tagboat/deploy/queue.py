@@ -59,7 +59,7 @@ class DeployQueue:
         return Queued(Outcome.QUEUED, deploy.id)
 
     def bring_back(self, tx: Tx, missing: Deploy) -> None:
-        """Queue again what made way for `missing`, whose tag its registry does not have: else it would have been deployed."""
+        """Queue again what made way for `missing`, whose tag names no image: else it would have been deployed."""
         if older := _made_way_for(tx, missing):
             self.trigger_deploy(
                 older.project_id,
@@ -95,7 +95,7 @@ class DeployQueue:
 
 
 def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
-    """The newest deploy that was superseded before it began, for a tag that there is not: that of `missing`, or one before.
+    """The newest deploy that was superseded before it began, for a tag that names no image: that of `missing`, or one before.
 
     None where there is no such one, or where something newer is to be deployed anyway.
     """
@@ -106,8 +106,14 @@ def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
         if older.status is DeployStatus.SUPERSEDED and not older.begun:
             if older.tag not in tags:
                 return None if older.trigger is Trigger.ROLLBACK else older  # whose configuration of then is its own
-        elif older.failed_step is not None and older.failed_step.name is StepName.RESOLVE:
+        elif older.failed_step is not None and (older.failed_step.name is StepName.RESOLVE or _was_no_image(reader, older)):
             tags.add(older.tag)
         else:
             return None
     return None
+
+
+def _was_no_image(reader: Reader, deploy: Deploy) -> bool:
+    """Whether that was found out of the deploy's tag."""
+    known = reader.known_tag(deploy.project_id, deploy.tag)
+    return known is not None and known.verdict is not None and known.verdict.outcome is Outcome.REFUSED

@@ -34,7 +34,7 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
         created_at=now,
     )
     tx.add_project(project)
-    tx.add_stage(_first_stage(project, info.volumes if info else ()))
+    tx.add_stage(first_stage(project.id, info, now))
     return project
 
 
@@ -50,14 +50,16 @@ def _free_name(tx: Tx, image: ImageName) -> str:
                 return name
 
 
-def _first_stage(project: Project, volumes: tuple[str, ...]) -> Stage:
+def first_stage(project_id: str, info: ImageInfo | None, now: datetime) -> Stage:
+    """The stage that a project has which is made of an image; None for `info` is what nobody could tell."""
+    volumes = info.volumes if info else ()
     return Stage(
         id=new_id(),
-        project_id=project.id,
+        project_id=project_id,
         name=FIRST_STAGE,
         pattern=parse_tag_pattern("*"),
         position=LAST_POSITION,
         auto_deploy=not volumes,
         image_volumes=volumes,
-        created_at=project.created_at,
+        created_at=now,
     )

@@ -1,17 +1,23 @@
 """What a push would do, and why, without doing it."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, goes_by_version, merged_reason, normal_tag, unless_lower
+from tagboat.core.decision import Considered, decide, goes_by_version, in_stage, merged_reason, normal_tag, unless_lower
 from tagboat.core.deploy import merges_into
-from tagboat.core.image import ImageRef
+from tagboat.core.errors import NotAnImageError
+from tagboat.core.image import ImageInfo, ImageRef
 from tagboat.core.ports import Reader
 from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.serving import serving_in
 from tagboat.intake.admit import kind_at, unless_fused
+from tagboat.intake.autocreate import FIRST_STAGE, first_stage
 from tagboat.intake.receipt import Named
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+"""When a stage is made that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,15 @@ class Explanation:
     considered: tuple[Considered, ...]
 
 
-def explain(reader: Reader, ref: ImageRef) -> Explanation:
-    """Say what a push of `ref` would come to at this moment."""
+def explain(reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None) -> Explanation:
+    """Say what a push of `ref` would come to at this moment.
+
+    `found` is what an image that no project has says of itself; None where nobody could tell.
+    """
     project = reader.project_by_image(ref.name)
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
     if project is None:
-        outcome, reason = _unknown_image(reader, ref)
+        outcome, reason = _unknown_image(reader, ref, tag, found)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
@@ -56,8 +65,12 @@ def explain(reader: Reader, ref: ImageRef) -> Explanation:
     )
 
 
-def _unknown_image(reader: Reader, ref: ImageRef) -> tuple[Outcome, str]:
+def _unknown_image(reader: Reader, ref: ImageRef, tag: str, found: ImageInfo | NotAnImageError | None) -> tuple[Outcome, str]:
     policy = read_auto_create(reader)
     if refusal := refuses(policy, ref.name) or too_many_projects(policy, ref.name, reader.count_projects()):
         return Outcome.REFUSED, refusal
-    return Outcome.QUEUED, f"no project has the image {ref.name} yet: one would be made, with a stage dev that takes every tag"
+    if isinstance(found, NotAnImageError):
+        return Outcome.REFUSED, str(found)
+    made = f"no project has the image {ref.name} yet: one would be made, with a stage {FIRST_STAGE} that takes every tag"
+    outcome, reason = in_stage(first_stage("", found, _NEVER), tag)
+    return outcome, made if outcome is Outcome.QUEUED else f"{made}; {reason}"

@@ -20,6 +20,7 @@ from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store, Topic, Tx
 from tagboat.core.push import Outcome, Push
 from tagboat.intake.admit import Admission, as_stored, kind_at, refusal
+from tagboat.intake.explain import Explanation, explain
 from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 
@@ -145,6 +146,14 @@ class Intake:
         self._ledger.kept(hook, account.size + len(result))
         delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
         await self._store.write(lambda tx: _keep(tx, delivery))
+
+    async def explain(self, ref: ImageRef) -> Explanation:
+        """Say what a push of `ref` would come to at this moment; what would become a project is inspected for that."""
+        told = await self._store.read(lambda reader: explain(reader, ref))
+        if told.project is not None or told.outcome is Outcome.REFUSED:
+            return told
+        (found,) = (await self._inspect([replace(ref, digest=None)], None)).values()
+        return await self._store.read(lambda reader: explain(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:
         """Seconds until calls of that URL (None: the global one) may have more deployed; 0 for now."""

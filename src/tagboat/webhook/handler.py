@@ -14,11 +14,13 @@ from urllib.parse import parse_qsl
 from tagboat.core.delivery import Account, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
 from tagboat.core.hook import Hook
+from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
 from tagboat.core.tally import Tally
+from tagboat.intake.explain import Explanation
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
@@ -111,6 +113,10 @@ class WebhookHandler:
     def router(self) -> Application:
         """Return the ASGI application, to be mounted at `/api/webhook`."""
         return self._route
+
+    async def explain(self, ref: ImageRef) -> Explanation:
+        """Say what a push of `ref` would come to, and why, without doing it."""
+        return await self._intake.explain(ref)
 
     async def redeliver(self, delivery_id: str) -> bytes:
         """Take in again what an earlier delivery brought; the JSON of the new receipt.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tagboat.core.harmless import harmless
 from tagboat.core.masking import mask_values
 
 
@@ -18,7 +19,18 @@ from tagboat.core.masking import mask_values
         ("one s3cret-token\ntwo s3cret-t … (line cut)\nthree", ["s3cret-token"], "one ***\ntwo *** … (line cut)\nthree"),
         ("LINE-ONE\nLINE-TWO\n-----", ["-----\nLINE-ONE\nLINE-TWO\n"], "***\n***\n-----"),
         ("LINE-ONE\\nLINE-TWO", ["LINE-ONE\nLINE-TWO"], "***\\n***"),
+        ('{"key": "a\\"quoted\\\\one"}', ['a"quoted\\one'], '{"key": "***"}'),
+        ('{"key": "gr\\u00fcnes Licht"}', ["grünes Licht"], '{"key": "***"}'),
+        ('{"key": "grünes\\tLicht"}', ["grünes\tLicht"], '{"key": "***"}'),
     ],
 )
 def test_values_are_masked(text: str, values: list[str], masked: str) -> None:
     assert mask_values(text, values) == masked
+
+
+@pytest.mark.parametrize(
+    "value", ["red\x1b[31m-s3cret", "bell\x07-s3cret", "two  spaces  s3cret", "tab\ts3cret", "\x07s3cret-"]
+)
+def test_a_value_is_masked_as_it_is_shown(value: str) -> None:
+    assert mask_values(harmless(f"KEY={value}."), [value]) == "KEY=***."
+    assert mask_values(" ".join(harmless(f"KEY={value}").split()), [value]) == "KEY=***"

@@ -24,7 +24,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
-from tagboat.core.errors import RegistryNotFoundError
+from tagboat.core.errors import NotAnImageError, RegistryDeniedError, RegistryNotFoundError
 from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
@@ -57,6 +57,7 @@ class Tags:
         self.digests: dict[str, Digest] = {}
         self.failures: list[Exception] = []
         self.asked: list[str] = []
+        self.others: dict[str, str] = {}
 
     async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
         self.asked.append(tag)
@@ -69,8 +70,10 @@ class Tags:
     async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:
         raise AssertionError(f"a deploy has no business listing the tags of {image} ({registry})")
 
-    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:
-        raise AssertionError(f"a deploy has no business inspecting {image} at the registry ({registry})")
+    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
+        if image.tag in self.others:
+            raise NotAnImageError(f"{image} is not a container image: it is {self.others[image.tag]}")
+        raise RegistryDeniedError("only what fails to be pulled is inspected at the registry")
 
 
 class Answers:

@@ -16,6 +16,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.image import Digest, ImageInfo
+from tagboat.core.push import Outcome
 from tagboat.deploy.containers import LOG_LINES
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
@@ -244,6 +245,44 @@ async def test_what_made_way_for_a_tag_that_there_is_not_is_queued_again(world: 
     assert (good.tag, good.trigger) == ("v1", Trigger.WEBHOOK)
     assert (await carried_out(good)).status is DeployStatus.SUCCEEDED
     assert await waiting() == []
+
+
+async def test_what_made_way_for_what_is_not_an_image_is_queued_again(world: World) -> None:
+    for tag in ("v1", "chart", "cache"):
+        world.publish(tag)
+    world.tags.others = {"chart": "a chart", "cache": "a build's cache"}
+    for tag in ("v1", "chart", "cache"):
+        newest = await world.queue(tag)
+
+    async def not_pulled(deploy: Deploy) -> Deploy:
+        world.engine.fail("pull", EngineError("the engine cannot pull that"))
+        return await world.carry_out(await world.change_deploy(deploy, status=DeployStatus.RUNNING))
+
+    async def waiting() -> list[Deploy]:
+        return await world.store.read(lambda reader: reader.open_deploys(world.stage.id))
+
+    ended = await not_pulled(newest)
+    reason = f"{IMAGE}:cache@{ended.digest} is not a container image: it is a build's cache"
+    assert (ended.status, ended.reason) == (DeployStatus.FAILED, reason)
+    known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "cache"))
+    assert known is not None
+    assert known.verdict is not None
+    assert (known.verdict.outcome, known.verdict.reason) == (Outcome.REFUSED, reason)
+    (second,) = await waiting()
+    assert second.tag == "chart"
+    assert (await not_pulled(second)).status is DeployStatus.FAILED
+    (good,) = await waiting()
+    assert good.tag == "v1"
+    ended = await world.carry_out(await world.change_deploy(good, status=DeployStatus.RUNNING))
+    assert (ended.status, await waiting()) == (DeployStatus.SUCCEEDED, [])
+
+
+async def test_what_made_way_for_an_image_that_cannot_be_pulled_stays_so(world: World) -> None:
+    await world.queue("v1")
+    world.publish("v2")
+    world.engine.fail("pull", EngineError("the engine cannot pull that"))
+    await assert_fails(world, "v2", StepName.PULL, "the engine cannot pull that")
+    assert await world.store.read(lambda reader: reader.open_deploys(world.stage.id)) == []
 
 
 async def test_what_was_superseded_by_a_tag_that_there_is_stays_so(world: World) -> None:
