@@ -8,7 +8,7 @@ from tagboat.core import catalog
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.decision import decide, unless_lower
 from tagboat.core.polling import PollReport, TagReport
-from tagboat.core.push import Outcome, Verdict
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.serving import Serving
 
 _BY_POLL = "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
@@ -19,7 +19,7 @@ def tag_view(
 ) -> KnownTag:
     """A known tag of a project with these stages, in order; `serving` is what each has, by its id."""
     decision = decide(project, stages, tag.tag)
-    decision = unless_lower(decision, tag.tag, serving[decision.stage.id] if decision.stage else ())
+    decision = unless_lower(decision, tag.tag, Source.WEBHOOK, serving[decision.stage.id] if decision.stage else ())
     reason = decision.reason
     if decision.outcome is Outcome.QUEUED and decision.stage:
         reason = f"{reason}: a push of it is deployed to the stage {decision.stage.name}, while {_BY_POLL}"
