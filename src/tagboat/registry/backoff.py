@@ -11,15 +11,17 @@ LONGEST_S = 600.0
 
 
 def next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime) -> RegistryBackoff:
-    """One outage more: wait twice as long as last time, or as long as the registry asks.
+    """One outage more: wait twice as long as last time, or as long as the registry asks, if that is any time at all.
 
-    What fails before that wait is over belongs to the same outage: one cycle asks a registry for many projects.
+    What fails before that wait is over belongs to the same outage: one cycle asks a registry for many projects at a time.
     """
-    if not isinstance(error, RegistryRateLimitedError) and backoff.retry_at and backoff.retry_at > now:
+    asked = error.retry_at if isinstance(error, RegistryRateLimitedError) else None
+    refused_until = asked if asked and asked > now else None
+    goes_on = backoff.retry_at is not None and backoff.retry_at > now
+    if goes_on and refused_until is None:
         return replace(backoff, error=str(error))
-    failures = backoff.failures + 1
+    failures = backoff.failures + (not goes_on)
     wait = min(FIRST_S * 2 ** min(failures - 1, 10), LONGEST_S)
-    refused_until = error.retry_at if isinstance(error, RegistryRateLimitedError) else None
     return RegistryBackoff(
         host=backoff.host,
         failures=failures,
