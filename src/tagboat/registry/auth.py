@@ -274,7 +274,7 @@ def usable_realm(realm: str, site: Site) -> URL:
         url = site.base.join(URL(realm))
         url.origin()
     except ValueError:
-        raise RegistryProtocolError(f"{site.host} names a login service that is no URL") from None
+        raise RegistryProtocolError(f"{site.host} names a login service that is not a URL") from None
     if url.scheme == "https" or (url.scheme == "http" and site.base.scheme == "http"):
         return url.with_user(None).with_fragment(None)
     raise RegistryProtocolError(

@@ -116,7 +116,7 @@ class Poller:
         project, backoff = await self._store.read(lambda reader: _with_backoff(reader, project_id))
         if backoff.refused_until and backoff.refused_until > self._clock():
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
-            error = f"{backoff.host} asks to be left alone until {until}"
+            error = f"{backoff.host} is rate limiting us until {until} (Retry-After)"
             state = await self._store.read(lambda reader: reader.poll_state(project_id))
             return PollReport(first_poll=not state.first_done, error=error)
         return await self._poll(project)
