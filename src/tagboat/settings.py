@@ -22,30 +22,8 @@ from tagboat.core.image import clean_path
 from tagboat.core.naming import MAX_BASE_DOMAIN
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions, parse_proxy
 from tagboat.core.schedule import parse_schedule
+from tagboat.variables import Variables
 
-T = TypeVar("T")
-
-_PREFIX = "TAGBOAT_"
-_SECRETS = ("TAGBOAT_ADMIN_TOKEN", "TAGBOAT_DATABASE_URL", "TAGBOAT_TOKEN")
-_KNOWN = (
-    "TAGBOAT_HOST",
-    "TAGBOAT_PORT",
-    "TAGBOAT_DATA_DIR",
-    "TAGBOAT_DOCKER_HOST",
-    "TAGBOAT_PUBLIC_URL",
-    "TAGBOAT_INGRESS",
-    "TAGBOAT_INGRESS_LISTEN",
-    "TAGBOAT_INGRESS_TRUSTED",
-    "TAGBOAT_BASE_DOMAIN",
-    "TAGBOAT_BIND_ROOTS",
-    "TAGBOAT_NETWORK_POOL",
-    "TAGBOAT_POLL_SCHEDULE",
-    "TAGBOAT_LOG_FORMAT",
-    "TAGBOAT_LOG_LEVEL",
-    "TAGBOAT_URL",
-    *_SECRETS,
-    *(f"{name}_FILE" for name in _SECRETS),
-)
 IN_THE_CLEAR = (
     "the engine is on another machine and spoken to without TLS: passwords and secrets cross the network in the clear, and "
     "whoever reaches its port is root there; set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use ssh://USER@HOST"
@@ -58,7 +36,6 @@ _LOCAL_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_POOL = "10.112.0.0/14"
 _WIDEST_POOL, _SMALLEST_POOL = 8, 24
 _SHORTEST_ADMIN_TOKEN = 20
-_MAX_SECRET_FILE = 64 * 1024  # bytes
 # Debian keeps haproxy where the PATH of an ordinary user does not look.
 _SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -176,7 +153,7 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
     Without `dotenv` the file `.env` is left alone: whoever has written that of some directory is not to say where the command
     line finds its server, and sends its token.
     """
-    variables = _Variables.read(environ, cwd, dotenv=dotenv)
+    variables = Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", _parse_host, default="127.0.0.1")
     port = variables.parse("TAGBOAT_PORT", _parse_port, default="7070")
     ingress = _ingress(variables)
@@ -205,102 +182,14 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
 
 def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSettings:
     """Read what only the command line uses, never from `.env`; the server's settings are not judged. Raise SettingsError."""
-    variables = _Variables.read(environ, cwd, dotenv=False)
+    variables = Variables.read(environ, cwd, dotenv=False)
     return RemoteSettings(
         url=variables.parse("TAGBOAT_URL", lambda text: _parse_http_url(text).removesuffix("/api"), default="") or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Variables:
-    """The environment over `.env`, without what is empty."""
-
-    values: Mapping[str, str] = field(repr=False)
-    cwd: Path
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str], cwd: Path, *, dotenv: bool) -> "_Variables":
-        """Merge both sources; raise SettingsError for a name that is not known."""
-        file = _read_dotenv(cwd / ".env") if dotenv else {}
-        for source, place in ((environ, ""), (file, " in .env")):
-            for name in sorted(source):
-                if name.startswith(_PREFIX) and name not in _KNOWN:
-                    raise SettingsError(f"{name}{place} is not a setting of Tagboat{_suggest(name)}")
-        return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
-
-    def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
-        """The value of `name`, or of its default. The parser raises ValueError with what is expected."""
-        try:
-            return parser(self.values.get(name, default))
-        except ValueError as error:
-            raise SettingsError(f"{name} cannot be used: {error}") from None
-
-    def parse_secret(self, name: str, parser: Callable[[str], T]) -> T | None:
-        """The value of `name` or of the file that `name_FILE` names, None when neither is set."""
-        if f"{name}_FILE" not in self.values:
-            return self.parse(name, parser, default="") if name in self.values else None
-        if name in self.values:
-            raise SettingsError(f"{name} and {name}_FILE are both set; set only one of them")
-        return self.parse(f"{name}_FILE", lambda path: parser(_read_secret(self.path(path))), default="")
-
-    def path(self, text: str) -> Path:
-        """The absolute path that `text` means: `~` is the home directory, what is relative starts at `cwd`."""
-        if "\0" in text:
-            raise ValueError("a path is expected")
-        if text.startswith("~/") and "HOME" in self.values:
-            return Path(self.values["HOME"], text[2:])
-        try:
-            return Path(os.path.normpath(self.cwd / Path(text).expanduser()))
-        except RuntimeError:
-            raise ValueError("that home directory is not known; give an absolute path") from None
-
-
-def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.exists() or path.is_dir():  # some call their virtual environment .env
-        return {}
-    from dotenv.parser import parse_stream  # noqa: PLC0415 - 20 ms that only those with a .env pay
-
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f".env cannot be read: {_why(error)}") from None
-    for binding in bindings:
-        if binding.error and _PREFIX in binding.original.string:
-            raise SettingsError(f".env cannot be read: line {binding.original.line} is not NAME=VALUE")
-    return {binding.key: binding.value or "" for binding in bindings if binding.key}
-
-
-def _suggest(name: str) -> str:
-    import difflib  # noqa: PLC0415 - 5 ms that only a typing error pays
-
-    # Without the beginning that all share, which would make any two look alike.
-    known = {known.removeprefix(_PREFIX): known for known in _KNOWN}
-    close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
-    return f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
-
-
-def _read_secret(path: Path) -> str:
-    """The content without its trailing newlines. The path is not repeated: some put the secret itself in its place."""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(_MAX_SECRET_FILE + 1)
-        text = content.decode().rstrip("\r\n")
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"the file cannot be read: {_why(error)}") from None
-    if len(content) > _MAX_SECRET_FILE:
-        raise ValueError(f"the file is longer than {_MAX_SECRET_FILE} bytes")
-    if not text:
-        raise ValueError("the file is empty")
-    return text
-
-
-def _why(error: OSError | UnicodeError) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
-
-
-def _docker(variables: _Variables) -> DockerEndpoint:
+def _docker(variables: Variables) -> DockerEndpoint:
     name = "TAGBOAT_DOCKER_HOST" if "TAGBOAT_DOCKER_HOST" in variables.values else "DOCKER_HOST"
     url = variables.parse(name, _parse_docker_host, default=_LOCAL_ENGINE)
     # As with Docker's own client, any value switches TLS on; unlike there, the server's certificate is always verified.
@@ -312,7 +201,7 @@ def _docker(variables: _Variables) -> DockerEndpoint:
     return DockerEndpoint(url=url, tls_verify=True, cert_path=directory if is_given else None)
 
 
-def _proxies(variables: _Variables) -> Proxies:
+def _proxies(variables: Variables) -> Proxies:
     """HTTP_PROXY and its kin. As for Go programs, the engine among them, the upper case counts before the lower."""
 
     def proxy(name: str) -> Proxy | None:
@@ -322,7 +211,7 @@ def _proxies(variables: _Variables) -> Proxies:
     return Proxies(proxy("HTTP_PROXY"), proxy("HTTPS_PROXY"), exempt_all, exempt)
 
 
-def _ingress(variables: _Variables) -> IngressKind:
+def _ingress(variables: Variables) -> IngressKind:
     path = variables.values.get("PATH", os.defpath)
     found = shutil.which("haproxy", path=f"{path}{os.pathsep}{_SYSTEM_PROGRAMS}")
     kind = variables.parse("TAGBOAT_INGRESS", _choice(IngressKind), default="haproxy" if found else "none")

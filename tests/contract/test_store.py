@@ -1320,13 +1320,15 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
 
 
 async def test_projects_that_a_webhook_has_named_and_no_poll_has_seen(store: SqlStore) -> None:
-    by_hand, heard, polled, failed = (a_project(name) for name in ("a", "b", "c", "d"))
-    await add(store, by_hand, heard, polled, failed)
+    by_hand, heard, polled, failed, passed_over = (a_project(name) for name in ("a", "b", "c", "d", "e"))
+    await add(store, by_hand, heard, polled, failed, passed_over)
 
     def work(tx: Tx) -> None:
-        for project, source in ((by_hand, "manual"), (heard, "webhook"), (polled, "webhook"), (failed, "webhook")):
-            tx.record_tag(KnownTag(project_id=project.id, tag="v1", digest=None, first_seen=NOW, source=source))
+        tx.record_tag(KnownTag(project_id=by_hand.id, tag="v1", digest=None, first_seen=NOW, source=Source.MANUAL))
+        for project in (heard, polled, failed, passed_over):
+            tx.record_tag(KnownTag(project_id=project.id, tag="v1", digest=None, first_seen=NOW, source=Source.WEBHOOK))
         tx.put_poll_state(PollState(project_id=polled.id, first_done=True, last_at=NOW))
+        tx.put_poll_state(PollState(project_id=passed_over.id, error="the registry is out"))
         tx.put_poll_state(PollState(project_id=failed.id, last_at=NOW, error="down"))
         assert tx.unpolled_projects(10) == [heard.id]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tagboat.core.catalog import KnownTag, Stage, judged_tag
-from tagboat.core.deploy import InstanceState
+from tagboat.core.deploy import InstanceState, TakenBack
 from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.image import Digest
 from tagboat.core.polling import Change, PollReport, PollState, TagReport
 from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.tags import parse_tag_pattern
@@ -250,6 +251,20 @@ async def test_each_tag_says_what_would_be_done_about_it_and_why(api: Api, tag: 
     await know(api, made["id"], tag)
 
     assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"][0]["reason"] == reason
+
+
+async def test_a_tag_says_that_its_image_was_taken_back(api: Api) -> None:
+    made = await make(api)
+    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    digest = Digest("sha256:" + "1" * 64)
+    version = TakenBack(stage_id=stage["id"], digest=digest, fingerprint="f", tag="v1", reason="it sickened", at=NOON)
+    await api.store.write(lambda tx: tx.put_taken_back(version))
+    verdict = Verdict(at=NOON, source=Source.WEBHOOK, outcome=Outcome.QUEUED, reason="tag v1 matches *")
+    await api.store.write(lambda tx: tx.record_tag(judged_tag(made["id"], "v1", digest, verdict)))
+
+    (tag,) = (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"]
+
+    assert tag["reason"].startswith("tag v1 matches *, but its image was taken back in the stage dev")
 
 
 async def test_a_tag_says_what_was_done_when_it_was_last_news(api: Api) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tagboat.core.catalog import Registry
 from tagboat.core.ports import Reader
 from tagboat.registry.pin import pin_login_service
+from tagboat.registry.site import site_of
 from tests.support.api import Api, running_api
 from tests.support.private_ca import PrivateCa
 
@@ -106,14 +108,18 @@ async def test_images_named_with_the_port_of_tls_are_of_the_same_registry(api: A
 
 async def test_another_url_has_another_login_service(api: Api) -> None:
     made = await make(api)
-    await pin_login_service(api.store, made["id"], "https://auth.example.com")
-    await pin_login_service(api.store, "0" * 24, "https://auth.example.com")  # deleted meanwhile
+    site = site_of("", await api.store.read(lambda reader: reader.registry(made["id"])))
+    await pin_login_service(api.store, site, "https://auth.example.com")
+    await pin_login_service(api.store, replace(site, id="0" * 24), "https://auth.example.com")  # deleted meanwhile
 
     shown = (await api.caller.get(f"/api/registries/{made['id']}")).json
     renamed = (await api.caller.patch(f"/api/registries/{made['id']}", {"name": "Theirs", "password": SECRET})).json
     moved = (await api.caller.patch(f"/api/registries/{made['id']}", {"url": "https://git.example.net"})).json
 
-    assert [one["login_service"] for one in (shown, renamed, moved)] == ["https://auth.example.com"] * 2 + [None]
+    await pin_login_service(api.store, site, "https://auth.example.com")  # whose login began before
+    still = (await api.caller.get(f"/api/registries/{made['id']}")).json
+
+    assert [one["login_service"] for one in (shown, renamed, moved, still)] == ["https://auth.example.com"] * 2 + [None] * 2
 
 
 async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:

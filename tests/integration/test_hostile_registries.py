@@ -16,6 +16,7 @@ from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry import addresses, transport
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
+from tagboat.registry.site import Site
 from tests.support.hostile_registries import (
     MIB,
     Handler,
@@ -223,8 +224,8 @@ async def test_metadata_is_asked_of_nobody(client: RegistryClient, target: str) 
 async def test_a_password_goes_where_it_went_first() -> None:
     pins: list[tuple[str, str]] = []
 
-    async def pin(registry_id: str, origin: str) -> None:
-        pins.append((registry_id, origin))
+    async def pin(site: Site, origin: str) -> None:
+        pins.append((site.id, origin))
 
     client = RegistryClient(pin=pin)
     async with hostile(giving_tokens) as first, hostile(giving_tokens) as second:

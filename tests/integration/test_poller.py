@@ -407,7 +407,7 @@ async def test_retry_after_binds_manual_polls_too(store: SqlStore) -> None:
     subject = poller(store, tags, clock)
     await subject.poll_now("p0")
     report = await subject.poll_now("p0")
-    assert report.error == f"{HOST} asks to be left alone until 2026-01-01T00:02:00Z"
+    assert report.error == f"{HOST} is rate limiting us until 2026-01-01T00:02:00Z (Retry-After)"
     assert tags.asked == 1
     clock.now += timedelta(minutes=3)
     tags.error = None

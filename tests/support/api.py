@@ -42,6 +42,7 @@ UNSAID = {
     "user": "",
     "networks": [],
     "labels": {},
+    "image_labels": None,
     "stop_signal": "",
     "stop_timeout_s": None,
     "release_command": [],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tagboat import settings
+from tagboat import variables
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -28,7 +28,7 @@ def _variables(text: str) -> set[str]:
 
 
 def _settings_variables() -> set[str]:
-    return _variables(Path(settings.__file__).read_text()) | {f"{name}_FILE" for name in settings._SECRETS}
+    return _variables(Path(variables.__file__).read_text()) | {f"{name}_FILE" for name in variables.SECRETS}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

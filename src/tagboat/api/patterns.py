@@ -7,7 +7,6 @@ rest, so that whatever fits it is accepted. Tests hold the two against each othe
 NAME = r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$"
 TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 NO_NUL = r"^[^\x00]*$"
-NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 NO_CONTROLS_NO_COLON = r"^[^\x00-\x1f\x7f:]*$"
 LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 ENV_NAME = r"^[^=\x00]+$"

@@ -108,7 +108,9 @@ async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.
         tags = reader.known_tags(project.id, page.after, page.with_next)
         shown, cursor = page.cut(tags, lambda tag: tag.tag)
         serving = {stage.id: serving_in(reader, stage.id) for stage in stages}
-        return schemas.Page(items=[tag_view(tag, project, stages, serving) for tag in shown], next=cursor)
+        taken_back = {stage.id: reader.taken_back(stage.id) for stage in stages}
+        items = [tag_view(tag, project, stages, serving, taken_back) for tag in shown]
+        return schemas.Page(items=items, next=cursor)
 
     return await parts.store.read(read)
 

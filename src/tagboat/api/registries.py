@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from tagboat.api import schemas
+from tagboat.api import registry_schemas, schemas
 from tagboat.api.answers import FieldError, problems
 from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
@@ -22,10 +22,10 @@ router = APIRouter(prefix="/api/registries", tags=["registries"])
 
 
 @router.get("", responses=problems(422))
-async def list_registries(parts: Parts, page: Page) -> schemas.Page[schemas.Registry]:
+async def list_registries(parts: Parts, page: Page) -> schemas.Page[registry_schemas.Registry]:
     """The registries, in order of name."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Registry]:
+    def read(reader: Reader) -> schemas.Page[registry_schemas.Registry]:
         shown, cursor = page.cut(reader.registries(page.after, page.with_next), lambda registry: registry.name)
         return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
 
@@ -33,11 +33,11 @@ async def list_registries(parts: Parts, page: Page) -> schemas.Page[schemas.Regi
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
-async def create_registry(parts: Parts, body: schemas.RegistryAsked) -> schemas.Registry:
+async def create_registry(parts: Parts, body: registry_schemas.RegistryAsked) -> registry_schemas.Registry:
     """Make a registry known. Nothing is asked of it yet."""
     registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
 
-    def create(tx: Tx) -> schemas.Registry:
+    def create(tx: Tx) -> registry_schemas.Registry:
         _check(tx, registry)
         tx.add_registry(registry)
         return registry_view(registry)
@@ -46,16 +46,18 @@ async def create_registry(parts: Parts, body: schemas.RegistryAsked) -> schemas.
 
 
 @router.get("/{registry_id}", responses=problems(404))
-async def get_registry(parts: Parts, registry_id: RegistryId) -> schemas.Registry:
+async def get_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.Registry:
     """One registry."""
     return await parts.store.read(lambda reader: registry_view(reader.registry(registry_id)))
 
 
 @router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
-async def change_registry(parts: Parts, registry_id: RegistryId, body: schemas.RegistryChange) -> schemas.Registry:
+async def change_registry(
+    parts: Parts, registry_id: RegistryId, body: registry_schemas.RegistryChange
+) -> registry_schemas.Registry:
     """Change what is given."""
 
-    def change(tx: Tx) -> schemas.Registry:
+    def change(tx: Tx) -> registry_schemas.Registry:
         registry = _changed(tx.registry(registry_id), body)
         _check(tx, registry)
         tx.put_registry(registry)
@@ -79,13 +81,13 @@ async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
 
 
 @router.post("/{registry_id}/test", responses=problems(404))
-async def check_registry(parts: Parts, registry_id: RegistryId) -> schemas.TestResult:
+async def check_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.TestResult:
     """Try whether the registry can be reached and takes the credentials."""
     registry, image = await parts.store.read(lambda reader: _with_image(reader, registry_id))
     checks = await parts.examine(registry, image)
-    return schemas.TestResult(
+    return registry_schemas.TestResult(
         ok=all(check.ok for check in checks),
-        checks=[schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        checks=[registry_schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
     )
 
 
@@ -98,7 +100,7 @@ def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName |
     return registry, None
 
 
-def _changed(registry: Registry, body: schemas.RegistryAsked | schemas.RegistryChange) -> Registry:
+def _changed(registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange) -> Registry:
     """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
     values = body.given()
     docker_config = values.pop("docker_config", None)

@@ -6,20 +6,29 @@ from tagboat.api.schemas import Named
 from tagboat.api.tag_schemas import KnownTag, PolledTag, PollOutcome, TagNews
 from tagboat.core import catalog
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.decision import decide, unless_lower
+from tagboat.core.decision import decide, unless_lower, unless_taken_back
+from tagboat.core.deploy import TakenBack
+from tagboat.core.image import parse_digest
 from tagboat.core.polling import PollReport, TagReport
-from tagboat.core.push import Outcome, Verdict
+from tagboat.core.push import Outcome, Source, Verdict
 from tagboat.core.serving import Serving
 
 _BY_POLL = "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
 
 
 def tag_view(
-    tag: catalog.KnownTag, project: Project, stages: Sequence[Stage], serving: Mapping[str, Sequence[Serving]]
+    tag: catalog.KnownTag,
+    project: Project,
+    stages: Sequence[Stage],
+    serving: Mapping[str, Sequence[Serving]],
+    taken_back: Mapping[str, Sequence[TakenBack]],
 ) -> KnownTag:
-    """A known tag of a project with these stages, in order; `serving` is what each has, by its id."""
+    """A known tag of a project with these stages, in order; by their ids, what each has and what was taken back there."""
     decision = decide(project, stages, tag.tag)
-    decision = unless_lower(decision, tag.tag, serving[decision.stage.id] if decision.stage else ())
+    if stage := decision.stage:
+        decision = unless_lower(decision, tag.tag, Source.WEBHOOK, serving[stage.id])
+        digest = parse_digest(tag.digest) if tag.digest else None
+        decision = unless_taken_back(decision, digest, taken_back[stage.id], tag.tag)
     reason = decision.reason
     if decision.outcome is Outcome.QUEUED and decision.stage:
         reason = f"{reason}: a push of it is deployed to the stage {decision.stage.name}, while {_BY_POLL}"

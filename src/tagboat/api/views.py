@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tagboat.api import schemas
+from tagboat.api import registry_schemas, schemas
 from tagboat.api.parts import ApiParts
 from tagboat.api.run_schemas import run_view
 from tagboat.core.catalog import Project, Registry, Stage, run_config
@@ -178,9 +178,9 @@ class Views:
         return self._stages[stage_id]
 
 
-def registry_view(registry: Registry) -> schemas.Registry:
+def registry_view(registry: Registry) -> registry_schemas.Registry:
     """A registry without its password."""
-    return schemas.Registry(
+    return registry_schemas.Registry(
         id=registry.id,
         name=registry.name,
         url=registry.url,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from tagboat.core.excerpt import some_of
 from tagboat.core.image import ImageName
 from tagboat.core.image_glob import ImageGlob
 
@@ -14,7 +15,6 @@ TOO_MANY_PUSHES = (
     f"it is beyond the first {MOST_PUSHES} pushes of its call, and a call brings no more; send it in one of its own"
 )
 _TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it in one of its own"
-_NAMED = 5
 Screened = Mapping[ImageName, str | None]
 
 
@@ -84,11 +84,7 @@ def _new_images(policy: AutoCreate) -> str:
     if not policy.enabled or policy.most == 0 or policy.images == ():
         return "no other image run here"
     if policy.images is not None:
-        return f"have any image run here that auto_create_images allows ({_some([glob.text for glob in policy.images])})"
+        return f"have any image run here that auto_create_images allows ({some_of([glob.text for glob in policy.images])})"
     if policy.hosts:
-        return f"have any image run here that is at {_some(sorted(policy.hosts))}"
+        return f"have any image run here that is at {some_of(sorted(policy.hosts))}"
     return "have any image run here, from anywhere (name those that may be in auto_create_images, or add your registry)"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

@@ -7,7 +7,7 @@ from tagboat.core.catalog import Project, RegistryKind, Stage
 from tagboat.core.deploy import TakenBack
 from tagboat.core.image import Digest
 from tagboat.core.newest import Names
-from tagboat.core.push import Outcome
+from tagboat.core.push import Outcome, Source
 from tagboat.core.serving import Serving
 
 
@@ -66,16 +66,18 @@ def taken_back_words(version: TakenBack, stage: Stage) -> str:
     )
 
 
-def goes_by_version(decision: Decision) -> bool:
-    """Whether a deploy is due in a stage that takes no lower version than those it has."""
+def goes_by_version(decision: Decision, source: Source) -> bool:
+    """Whether a deploy is due in a stage that takes no lower version than those it has: none does so from a poll."""
     stage = decision.stage
-    return decision.outcome is Outcome.QUEUED and stage is not None and stage.pattern.by_semver and not stage.allow_downgrade
+    if decision.outcome is not Outcome.QUEUED or stage is None or stage.allow_downgrade:
+        return False
+    return stage.pattern.by_semver or source is Source.POLL
 
 
-def unless_lower(decision: Decision, tag: str, serving: Sequence[Serving]) -> Decision:
+def unless_lower(decision: Decision, tag: str, source: Source, serving: Sequence[Serving]) -> Decision:
     """The same decision, but `waiting` where it `goes_by_version` and the stage has as many higher versions as it takes."""
     stage = decision.stage
-    if stage is None or not goes_by_version(decision):
+    if stage is None or not goes_by_version(decision, source):
         return decision
     names = Names(stage.pattern, [tag, *(one.tag for one in serving)])
     higher = [one for one in serving if (names.compare(one.tag, tag) or 0) > 0]

@@ -121,4 +121,4 @@ def _ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
-        raise InvalidValueError(f"{text} is no IP address") from None
+        raise InvalidValueError(f"{text} is not an IP address") from None

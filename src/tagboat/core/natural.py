@@ -91,7 +91,7 @@ class NaturalNames:
             if mine != theirs:
                 verdict = _compare(mine, theirs, counted=counted)
                 if verdict != 0:
-                    return verdict if counted or self._schemes[one] == self._schemes[other] else None
+                    return verdict if self._schemes[one] == self._schemes[other] else None
             counted = counted or bool(mine and mine.numbers)
         return 0
 

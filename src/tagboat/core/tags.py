@@ -103,6 +103,6 @@ def _compile(text: str) -> Matcher:
     parse = _KINDS.get(prefix)
     if parse is None or not text.startswith(f"{prefix}:"):
         raise InvalidTagPatternError(
-            f"{excerpt(kind[0])} is no kind of tag pattern: write a plain one such as v*, semver:RANGE or regex:RE"
+            f"{excerpt(kind[0])} is not a kind of tag pattern: write a plain one such as v*, semver:RANGE or regex:RE"
         )
     return parse(rest)

@@ -121,7 +121,7 @@ class Orders:
         """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several).
 
         What came is decided on as if it came now. What was taken back stays waiting, and so does a lower version where the
-        stage takes none, unless they are to be tried again (`including`).
+        stage takes none; a poll's is recorded and no more. With `including` they are tried again.
         """
         stage = replace(tx.stage(stage_id), held=False)
         tx.put_stage(stage)
@@ -140,15 +140,20 @@ class Orders:
         return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
 
     def _is_due(self, tx: Tx, stage: Stage, offer: Offer, *, including: bool) -> bool:
-        """Whether the stage takes the offer by the rules of now. What it does not take unasked stays an offer."""
-        project = tx.project(stage.project_id)
+        """Whether the stage takes the offer by the rules of now.
+
+        What it does not take unasked stays an offer, but for what a poll has found and is older than what is there by now.
+        """
+        project, source = tx.project(stage.project_id), Source(offer.source)
         decision = decide(project, tx.stages(project.id), offer.tag)
-        if decision.stage is None or decision.stage.id != stage.id:
-            verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=Outcome.RECORDED, reason=decision.reason)
+        elsewhere = decision.stage is None or decision.stage.id != stage.id
+        if not elsewhere and goes_by_version(decision, source):
+            decision = unless_lower(decision, offer.tag, source, serving_in(tx, stage.id))
+        goes_back = source is Source.POLL and decision.outcome is Outcome.WAITING
+        if elsewhere or (goes_back and not including):
+            verdict = Verdict(at=self.clock(), source=source, outcome=Outcome.RECORDED, reason=decision.reason)
             tx.record_tag(judged_tag(project.id, offer.tag, None, verdict))
             return False
-        if goes_by_version(decision):
-            decision = unless_lower(decision, offer.tag, serving_in(tx, stage.id))
         digest = parse_digest(offer.digest) if offer.digest else None
         if unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome is Outcome.QUEUED:
             return True

@@ -138,6 +138,9 @@ class Pipeline:
             for name in StepName:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
+                elif name is StepName.RESOLVE and deploy.step(StepName.PULL).status is StepStatus.PENDING:
+                    self._at = name  # a death may have come before it was seen what that digest is here
+                    self._finished = await self._patiently(name, self._resolved)
             await self._journal.advance(self._finished, None)
             await self._succeed()
         except AlreadyLiveError:
@@ -243,9 +246,13 @@ class Pipeline:
             self._merges = deploy.merges
             digest = await wanted_digest(self._parts.tag_source, scene)
             if await self._journal.settle_digest(deploy, digest, scene.repository):
-                break
+                return await self._resolved()
+
+    async def _resolved(self) -> Step:
+        """Go on with the digest on record, unless it was taken back in the stage, or is live there already."""
         scene = await self._journal.scene()
-        if scene.deploy.by_news and (version := await self._journal.taken_back(digest)):
+        digest = scene.deploy.digest
+        if scene.deploy.by_news and digest is not None and (version := await self._journal.taken_back(digest)):
             raise WasTakenBackError(taken_back_words(version, scene.stage))
         live = None if scene.deploy.force else await self._live_already(scene)
         if live is not None:

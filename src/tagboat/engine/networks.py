@@ -69,7 +69,8 @@ class Networks:
     async def list(self, labels: Mapping[str, str]) -> list[str]:
         """The names of all networks that bear these labels, in order."""
         async with self._connection.use("list networks", _ASK_S) as docker:
-            return sorted(found["Name"] for found in await docker.networks.list() if _bears(found, labels))
+            borne = [f"{name}={value}" for name, value in labels.items()]
+            return sorted(found["Name"] for found in await docker.networks.list(filters={"label": borne}))
 
     async def free_address(self, network: str) -> str:
         """An address that a container on the network can keep; empty where there is none left."""
@@ -149,7 +150,8 @@ class _TakenError(Exception):
 async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
     # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it takes
     # `db` for the beginning of an id where nothing has that name.
-    ids = [found["Id"] for found in await docker.networks.list() if found["Name"] == network]
+    alike = await docker.networks.list(filters={"name": [network]})  # whose names have it in them
+    ids = [found["Id"] for found in alike if found["Name"] == network]
     if not ids:
         raise no_network(network, doing)
     return await docker.networks.get(ids[0])

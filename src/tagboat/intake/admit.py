@@ -42,8 +42,8 @@ class Admission:
         if project is None:
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
-        if decision.stage and goes_by_version(decision):
-            decision = unless_lower(decision, push.image.tag, serving_in(self.tx, decision.stage.id))
+        if decision.stage and goes_by_version(decision, push.source):
+            decision = unless_lower(decision, push.image.tag, push.source, serving_in(self.tx, decision.stage.id))
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
         return PushResult(

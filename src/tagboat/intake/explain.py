@@ -45,8 +45,8 @@ def explain(reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | 
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
-    if decision.stage and goes_by_version(decision):
-        decision = unless_lower(decision, tag, serving_in(reader, decision.stage.id))
+    if decision.stage and goes_by_version(decision, push.source):
+        decision = unless_lower(decision, tag, push.source, serving_in(reader, decision.stage.id))
     decision = unless_fused(reader, decision, project, push)
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage

@@ -36,8 +36,8 @@ MAX_TOKENS = 8192
 _MAX_TOKEN_BODY = 256 * 1024
 _MAX_TOKEN = 32 * 1024
 
-Pin = Callable[[str, str], Awaitable[None]]
-"""Puts on record for a registry, by its id, the origin of the login service to which its password goes."""
+Pin = Callable[[Site, str], Awaitable[None]]
+"""Puts on record for a registry that somebody configured the origin of the login service to which its password goes."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -240,7 +240,7 @@ class Logins:
         if site.credentials and site.id and not site.login_service and site not in self._pins:
             _keep(self._pins, site, service)
             if self._pin is not None:
-                await self._pin(site.id, service)
+                await self._pin(site, service)
 
 
 def _named_by(site: Site, error: RegistryUnreachableError) -> RegistryUnreachableError:
@@ -274,7 +274,7 @@ def usable_realm(realm: str, site: Site) -> URL:
         url = site.base.join(URL(realm))
         url.origin()
     except ValueError:
-        raise RegistryProtocolError(f"{site.host} names a login service that is no URL") from None
+        raise RegistryProtocolError(f"{site.host} names a login service that is not a URL") from None
     if url.scheme == "https" or (url.scheme == "http" and site.base.scheme == "http"):
         return url.with_user(None).with_fragment(None)
     raise RegistryProtocolError(

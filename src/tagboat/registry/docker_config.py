@@ -46,7 +46,7 @@ def _decoded(text: str) -> Mapping[str, object]:
     except (ValueError, RecursionError):
         raise InvalidValueError("the Docker config is not JSON: give the whole text of ~/.docker/config.json") from None
     if not isinstance(config, dict):
-        raise InvalidValueError("the Docker config is no JSON object: give the whole text of ~/.docker/config.json")
+        raise InvalidValueError("the Docker config is not a JSON object: give the whole text of ~/.docker/config.json")
     return config
 
 
@@ -56,7 +56,7 @@ def _auths(config: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
     if auths is None and not any(name in config for name in ("credsStore", "credHelpers")):
         auths = {key: entry for key, entry in config.items() if isinstance(entry, dict) and "auth" in entry}
     if auths is not None and not isinstance(auths, dict):
-        raise InvalidValueError("`auths` in the Docker config is no JSON object")
+        raise InvalidValueError("`auths` in the Docker config is not a JSON object")
     return {key: entry for key, entry in (auths or {}).items() if isinstance(entry, dict)}
 
 

@@ -215,7 +215,7 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
         )
         return Check("gitea api", ok=False, detail=detail)
     except RegistryError as error:
-        return Check("gitea api", ok=False, detail=f"{error}; if this is no Gitea or Forgejo, set the kind to oci")
+        return Check("gitea api", ok=False, detail=f"{error}; if this is not a Gitea or Forgejo, set the kind to oci")
     return Check("gitea api", ok=True, detail=f"version {version}")
 
 

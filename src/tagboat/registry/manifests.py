@@ -138,7 +138,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
     """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
-        raise RegistryProtocolError(f"{source} answered with an image configuration that is no JSON object")
+        raise RegistryProtocolError(f"{source} answered with an image configuration that is not a JSON object")
     config = _mapping(decoded.get("config"))
     labels = {str(key): str(value) for key, value in _mapping(config.get("Labels")).items() if _is_own_label(key, value)}
     return ImageInfo(

@@ -144,13 +144,13 @@ def parse_page(body: bytes, source: str, name: Literal["tags", "repositories"] =
     try:
         page = msgspec.json.decode(as_utf8(body), type=_Page)
     except msgspec.ValidationError as error:
-        what = f"a list of {name} that are not all text" if f"$.{name}" in str(error) else f"JSON that is no list of {name}"
+        what = f"a list of {name} that are not all text" if f"$.{name}" in str(error) else f"JSON that is not a list of {name}"
         raise RegistryProtocolError(f"{source} answered with {what}") from None
     except (ValueError, RecursionError):
         raise RegistryProtocolError(f"{source} answered something that is not JSON; is it a registry?") from None
     listed = page.tags if name == "tags" else page.repositories
     if listed is msgspec.UNSET and not bytes(page.name).startswith(b'"'):
-        raise RegistryProtocolError(f"{source} answered with JSON that is no list of {name}")
+        raise RegistryProtocolError(f"{source} answered with JSON that is not a list of {name}")
     return listed or []
 
 
@@ -173,7 +173,7 @@ def _resolve(target: str, current: URL) -> URL:
     try:
         resolved = URL(urljoin(str(current), target))
     except ValueError:
-        raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is no URL") from None
+        raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is not a URL") from None
     path = resolved.raw_path
     if path.rpartition("/")[2] == current.raw_path.rpartition("/")[2]:
         path = current.raw_path

@@ -6,15 +6,21 @@ import structlog
 
 from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Store, Tx
+from tagboat.registry.site import Site, site_of
 
 log = structlog.get_logger("tagboat.registries")
 
 
-async def pin_login_service(store: Store, registry_id: str, origin: str) -> None:
-    """Put `origin` (`https://HOST[:PORT]`) on record for a registry. Raises nothing: the login has succeeded."""
+async def pin_login_service(store: Store, site: Site, origin: str) -> None:
+    """Put `origin` (`https://HOST[:PORT]`) on record for a registry, unless it is at another URL by now, or has another login.
+
+    Raises nothing: the login has succeeded.
+    """
 
     def work(tx: Tx) -> None:
-        tx.put_registry(replace(tx.registry(registry_id), login_service=origin))
+        registry = tx.registry(site.id)
+        if site_of("", registry) == site:
+            tx.put_registry(replace(registry, login_service=origin))
 
     try:
         await store.write(work)

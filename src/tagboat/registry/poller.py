@@ -25,6 +25,7 @@ from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Push, Source
 from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
+from tagboat.registry.backoff import next_backoff
 from tagboat.registry.catching_up import CatchingUp
 from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.found import MOST_LOOKED_AT, Found, find
@@ -35,8 +36,6 @@ from tagboat.registry.timetable import Timetable
 
 LEASE = "poller"
 LEASE_S = 60.0
-_FIRST_BACKOFF_S = 5.0
-_LONGEST_BACKOFF_S = 600.0
 _SEVERAL = 3
 """Repositories in a row for which a registry fails, before it is left alone. One may be broken by itself."""
 _MOST_LOGGED = 10
@@ -117,7 +116,7 @@ class Poller:
         project, backoff = await self._store.read(lambda reader: _with_backoff(reader, project_id))
         if backoff.refused_until and backoff.refused_until > self._clock():
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
-            error = f"{backoff.host} asks to be left alone until {until}"
+            error = f"{backoff.host} is rate limiting us until {until} (Retry-After)"
             state = await self._store.read(lambda reader: reader.poll_state(project_id))
             return PollReport(first_poll=not state.first_done, error=error)
         return await self._poll(project)
@@ -307,7 +306,7 @@ class Poller:
             state = tx.poll_state(project.id)
             tx.project(project.id)
             tx.put_poll_state(replace(state, last_at=now, error=str(error)))
-            backoff = _next_backoff(tx.registry_backoff(host), error, now) if backs_off else None
+            backoff = next_backoff(tx.registry_backoff(host), error, now) if backs_off else None
             if backoff is not None:
                 tx.put_registry_backoff(backoff)
             return PollReport(first_poll=not state.first_done, error=str(error)), backoff
@@ -371,25 +370,6 @@ def _carry_out(
 
 def _push(project: Project, tag: str, digests: Mapping[str, Digest]) -> Push:
     return Push(ImageRef(project.image, tag, digests.get(tag)), Source.POLL)
-
-
-def _next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime) -> RegistryBackoff:
-    """One outage more: wait twice as long as last time, or as long as the registry asks.
-
-    What fails before that wait is over belongs to the same outage: one cycle asks a registry for many projects.
-    """
-    if not isinstance(error, RegistryRateLimitedError) and backoff.retry_at and backoff.retry_at > now:
-        return replace(backoff, error=str(error))
-    failures = backoff.failures + 1
-    wait = min(_FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF_S)
-    refused_until = error.retry_at if isinstance(error, RegistryRateLimitedError) else None
-    return RegistryBackoff(
-        host=backoff.host,
-        failures=failures,
-        error=str(error),
-        retry_at=refused_until or now + timedelta(seconds=wait),
-        refused_until=refused_until,
-    )
 
 
 def _too_many(tx: Tx, situation: Situation, now: datetime) -> PollReport:

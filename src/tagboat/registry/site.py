@@ -1,7 +1,6 @@
 """Where a registry is, and with which credentials it is asked."""
 
 import base64
-import ipaddress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,6 +9,7 @@ from yarl import URL
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import RegistryUnreachableError
 from tagboat.core.image import is_docker_hub
+from tagboat.registry.addresses import is_loopback
 from tagboat.registry.failures import for_good
 
 IDENTITY_TOKEN = "<token>"  # noqa: S105 - a user name that says what the password is
@@ -100,21 +100,12 @@ def _default_base(host: str) -> URL:
         name = _host_of(URL(f"https://{host}"))
     except ValueError:
         raise for_good(RegistryUnreachableError(f"{host!r} is not an address at which a registry can be")) from None
-    return URL(f"http://{host}" if _is_loopback(name) else f"https://{host}").origin()
+    return URL(f"http://{host}" if name == "localhost" or is_loopback(name) else f"https://{host}").origin()
 
 
 def _host_of(url: URL) -> str:
     """The host's name alone. Read from what will be sent: some bad hosts pass the first reading and fail the second."""
     return URL(str(url.origin()), encoded=True).host or ""
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _configured_base(registry: Registry) -> URL:

@@ -259,9 +259,9 @@ def _redirect_target(answer: Answer) -> URL:
         target = answer.url.join(URL(location, encoded=clean))
         target.origin()
     except ValueError:
-        raise RegistryProtocolError(f"{answer.host} redirects to something that is no URL") from None
+        raise RegistryProtocolError(f"{answer.host} redirects to something that is not a URL") from None
     if target.scheme not in {"http", "https"} or not location:
-        raise RegistryProtocolError(f"{answer.host} redirects to something that is no web address")
+        raise RegistryProtocolError(f"{answer.host} redirects to something that is not a web address")
     return target
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, exists, func, not_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, exists, func, not_, or_, select, type_coerce
 
 from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
@@ -300,9 +300,12 @@ class SqlReader(KeptReader):
         }
 
     def unpolled_projects(self, limit: int) -> list[str]:
-        """The ids of projects of which a webhook has named a tag and that no poll has looked at, the first `limit` made."""
+        """The ids of projects of which a webhook has named a tag and that no poll has come to, the first `limit` made.
+
+        Those that were passed over, for their registry was failing, bear its error and are not among them.
+        """
         projects, polls, tags = tables.projects.c, tables.polls.c, tables.tags.c
-        polled = exists().where(polls.project_id == projects.id, polls.last_at.is_not(None))
+        polled = exists().where(polls.project_id == projects.id, or_(polls.last_at.is_not(None), polls.error.is_not(None)))
         heard_of = exists().where(tags.project_id == projects.id, tags.source == Source.WEBHOOK)
         query = select(projects.id).where(~polled, heard_of).order_by(projects.id).limit(limit)
         return list(self._connection.scalars(query))

@@ -16,7 +16,7 @@ from tagboat.core.ids import go_on_from
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store import tables
 from tagboat.store.cipher import Cipher, load_or_make_key
-from tagboat.store.database import begin_write, migrate, open_database, open_reading
+from tagboat.store.database import DATABASE_FILE, begin_write, migrate, open_database, open_reading
 from tagboat.store.memory import Memory
 from tagboat.store.reader import SqlReader
 from tagboat.store.readers import ReadThreads
@@ -171,8 +171,9 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
         engine.dispose()
         if isinstance(error, DBAPIError):
             if url is None and _is_damaged(error):
-                file = data_dir / "tagboat.db"
-                raise SettingsError(f"{file} is not an SQLite database (damaged?): restore it from a backup") from None
+                raise SettingsError(
+                    f"{data_dir / DATABASE_FILE} is not an SQLite database (damaged?): restore it from a backup"
+                ) from None
             hint = "; check TAGBOAT_DATABASE_URL" if url else ""
             raise StoreUnavailableError(f"{_translate(error)}{hint}") from error
         raise

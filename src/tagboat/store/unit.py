@@ -197,7 +197,7 @@ class UnitOfWork(SqlReader, KeptWriter):
         return super().poll_states([project_id for project_id in project_ids if project_id not in gathered]) | gathered
 
     def unpolled_projects(self, limit: int) -> list[str]:
-        """The ids of projects of which a webhook has named a tag and that no poll has looked at."""
+        """The ids of projects of which a webhook has named a tag and that no poll has come to."""
         self.flush()
         return super().unpolled_projects(limit)
 

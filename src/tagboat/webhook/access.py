@@ -4,8 +4,9 @@ import hmac
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from tagboat.core.errors import NotFoundError
 from tagboat.core.hook import Hook, Signature, hash_secret
 from tagboat.core.ports import Reader, Store, Topic
 from tagboat.core.rate import Bucket, Rate
@@ -32,7 +33,7 @@ class Access:
 class _Known:
     secret: bytes
     everywhere: Access
-    hooks: Mapping[str, Access]
+    hooks: Mapping[str, Access] = field(default_factory=dict)
 
 
 class AccessCheck:
@@ -53,11 +54,14 @@ class AccessCheck:
     async def find(self, offered: str) -> Access | None:
         """What `offered` opens, None for nothing; the time taken says nothing of how much of it is right."""
         known = self._known
-        if known is None or not self._store.exclusive:
-            if known is not None and _opened(known, offered) is None and not self._may_read():
-                return None
-            known = await self._load()
-        return _opened(known, offered)
+        if known is None:
+            return _opened(await self._load(), offered)
+        access = _opened(known, offered)
+        if self._store.exclusive:
+            return access
+        if access is not None:
+            return await self._store.read(lambda reader: _still_opened(reader, access, offered))
+        return _opened(await self._load(), offered) if self._may_read() else None
 
     def _may_read(self) -> bool:
         """Whether it is to be read for one more secret that was wrong a moment ago; counted where it is."""
@@ -88,8 +92,22 @@ def _opened(known: _Known, offered: str) -> Access | None:
     return known.hooks.get(hash_secret(offered))
 
 
+def _still_opened(reader: Reader, access: Access, offered: str) -> Access | None:
+    """What a secret opens now that has opened `access`: that alone is read, however many hooks there are."""
+    if access.hook is None:
+        return _opened(_global(reader), offered)
+    try:
+        hook = reader.hook(access.hook.id)
+    except NotFoundError:
+        return None
+    return Access(hook, hook.signature) if hook.secret_hash == hash_secret(offered) else None
+
+
 def _read(reader: Reader) -> _Known:
+    return replace(_global(reader), hooks={hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()})
+
+
+def _global(reader: Reader) -> _Known:
     # A store that has no secret yet accepts nothing: a fresh one is compared with, and thrown away.
     secret = (read_secret(reader) or str(uuid.uuid4())).encode()
-    hooks = {hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()}
-    return _Known(secret, Access(None, reader.webhook_signature()), hooks)
+    return _Known(secret, Access(None, reader.webhook_signature()))

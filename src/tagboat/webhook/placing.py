@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import InvalidImageRefError, InvalidValueError
+from tagboat.core.excerpt import some_of
 from tagboat.core.hook import Hook
 from tagboat.core.image import DOCKER_HUB, ImageName, ImageRef
 from tagboat.core.ports import Reader
@@ -17,7 +18,6 @@ from tagboat.webhook.formats.judge import on_host, printable
 
 MOST_HOSTS_SOUGHT = 100
 """Images of one call whose hosts are looked up."""
-_NAMED = 5  # of the registries that can be meant, in an error
 
 
 class UnclearHostError(InvalidValueError):
@@ -30,7 +30,7 @@ def named_host(reader: Reader, name: str) -> str:
     for registry in registries:
         if registry.name == name:
             return registry.host
-    there = _listed([registry.name for registry in registries]) or "none yet"
+    there = some_of([registry.name for registry in registries]) or "none yet"
     raise UnclearHostError(f"the URL says registry={shown(name)}, and there is no such registry; there are: {there}")
 
 
@@ -132,7 +132,7 @@ def _meant_host(reader: Reader, image: HostlessImage) -> str:
     if len(hosts) != 1:
         raise UnclearHostError(
             f"the sender names no host for {shown(image.path)}, and several registries can be meant "
-            f"({_listed([_described(registry) for registry in meant])}); end the URL that it calls with ?registry=NAME, "
+            f"({some_of([_described(registry) for registry in meant])}); end the URL that it calls with ?registry=NAME, "
             "as 'tagboat webhook url --registry NAME' shows it"
         )
     return hosts[0]
@@ -147,7 +147,3 @@ def _is_deployed(reader: Reader, host: str, image: HostlessImage) -> bool:
 
 def _described(registry: Registry) -> str:
     return registry.name if registry.name == registry.host else f"{registry.name}: {registry.host}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tagboat import settings
+from tagboat import variables
 from tagboat.cli.settings_help import MEANINGS
 from tests.unit.cli.conftest import Tagboat
 from tests.unit.cli.fake_server import DEPLOY, SETTINGS, STAGE, FakeServer, page, problem
@@ -153,6 +153,6 @@ def test_it_is_a_module_too(tmp_path: Path) -> None:
 
 
 def test_serve_help_lists_every_setting(tagboat: Tagboat) -> None:
-    assert set(MEANINGS) == {name for name in settings._KNOWN if not name.endswith("_FILE")}
+    assert set(MEANINGS) == {name for name in variables.KNOWN if not name.endswith("_FILE")}
     said = tagboat("serve", "--help").stdout
     assert [name for name in MEANINGS if name not in said] == []

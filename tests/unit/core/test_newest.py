@@ -6,7 +6,7 @@ from itertools import islice, pairwise, permutations
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tagboat.core.newest import Candidate, Order
@@ -248,6 +248,7 @@ def test_versions_never_go_round_in_a_circle(tags: list[str]) -> None:
             assert (order.by_name(one, three) or 1) > 0
 
 
+@example([at("2", 5), at("1", 5), at("1-rc1-alpine", 0)])
 @given(st.lists(st.builds(at, _tag, st.none() | st.integers(0, 5)), min_size=1, max_size=6, unique_by=lambda one: one.tag))
 @settings(deadline=None)
 def test_the_newest_is_no_lower_version_and_the_same_in_every_order(candidates: list[Candidate]) -> None:

@@ -37,7 +37,7 @@ def test_each_kind_is_told_by_its_prefix(text: str, tag: str, expected: bool) ->
     "text", ["glob:v*", "v:1", "SEMVER:1.x", "Regex:a", "semver :1", " semver:1", " regex:a", "re2:a", "1.0:x", "a_b:"]
 )
 def test_other_kinds_are_refused(text: str) -> None:
-    with pytest.raises(InvalidTagPatternError, match="no kind of tag pattern"):
+    with pytest.raises(InvalidTagPatternError, match="not a kind of tag pattern"):
         parse_tag_pattern(text)
 
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    TakenBack,
+)
 from tagboat.core.errors import EngineError
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.pipeline import Pipeline
@@ -201,6 +210,27 @@ async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: C
         await sweep(world.parts)
         changes += 1
     await assert_ended_well(world, journey, deploy, before)
+
+
+@pytest.mark.parametrize("live", ["v1", "v2"])
+async def test_a_death_after_the_tag_was_looked_up(new_store: Callable[[], SqlStore], clock: Clock, live: str) -> None:
+    """What was taken back stays away, and what is live is left alone, though the process died before it could see that."""
+    changes, died = 0, True
+    while died:
+        world = await a_world(new_store(), clock)
+        old = await world.ship(live)
+        deploy = await world.queue("v2")
+        digest = world.publish("v2")
+        version = TakenBack(stage_id=world.stage.id, digest=digest, fingerprint="f", tag="v2", reason="ill", at=clock.now())
+        if live == "v1":
+            await world.store.write(lambda tx, version=version: tx.put_taken_back(version))  # type: ignore[misc]
+        deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
+        died = await dies(world, deploy, changes)
+        ended = await world.carry_out(deploy) if died else await world.deploy(deploy.id)
+        expected = DeployStatus.CANCELLED if live == "v1" else DeployStatus.SUCCEEDED
+        assert (ended.status, await live_instance(world)) == (expected, old), f"it died after {changes} changes"
+        changes += 1
+    assert changes >= 3
 
 
 # The sweep.

@@ -15,7 +15,7 @@ from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Queued, Tx
-from tagboat.core.push import Outcome
+from tagboat.core.push import Outcome, Source
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.orders import Orders
@@ -468,16 +468,16 @@ async def test_a_first_one_leaves_nothing(led: World) -> None:
 # Not now.
 
 
-async def offer(world: World, tag: str, minute: int) -> None:
+async def offer(world: World, tag: str, minute: int, source: Source = Source.WEBHOOK) -> None:
     digest = world.publish(tag)
     seen_at = START + timedelta(minutes=minute)
     await world.store.write(
-        lambda tx: tx.add_offer(Offer(stage_id=world.stage.id, tag=tag, digest=str(digest), source="webhook", seen_at=seen_at))
+        lambda tx: tx.add_offer(Offer(stage_id=world.stage.id, tag=tag, digest=str(digest), source=source, seen_at=seen_at))
     )
 
 
-async def release(world: World) -> list[Deploy]:
-    queued: list[Queued] = await order(world, lambda orders, tx: orders.release(tx, world.stage.id))
+async def release(world: World, *, including: bool = False) -> list[Deploy]:
+    queued: list[Queued] = await order(world, lambda orders, tx: orders.release(tx, world.stage.id, including=including))
     return [await world.deploy(one.deploy_id) for one in queued]
 
 
@@ -500,6 +500,31 @@ async def test_the_newest_of_what_came_meanwhile_is_deployed(led: World, max_ins
     assert {deploy.trigger for deploy in deploys} == {Trigger.WEBHOOK}
     assert await led.store.read(lambda reader: reader.offers(led.stage.id)) == []
     assert await release(led) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "allow_downgrade", "deployed"),
+    [(Source.POLL, False, []), (Source.POLL, True, ["v3"]), (Source.WEBHOOK, False, ["v3"])],
+)
+async def test_what_a_poll_has_found_does_not_go_back_when_its_stage_is_released(
+    led: World, source: Source, allow_downgrade: bool, deployed: list[str]
+) -> None:
+    await led.change_stage(held=True, allow_downgrade=allow_downgrade)
+    await offer(led, "v3", 0, source)
+    await led.ship("v5")  # by hand
+    assert [deploy.tag for deploy in await release(led)] == deployed
+    assert await led.store.read(lambda reader: reader.offers(led.stage.id)) == []
+    known = await led.store.read(lambda reader: reader.known_tag(led.project.id, "v3"))
+    assert known is not None
+    assert known.verdict is not None
+    assert known.verdict.outcome == ("queued" if deployed else "recorded")
+
+
+async def test_what_a_poll_has_found_goes_back_when_it_is_asked_for(led: World) -> None:
+    await led.change_stage(held=True)
+    await offer(led, "v3", 0, Source.POLL)
+    await led.ship("v5")  # by hand
+    assert [deploy.tag for deploy in await release(led, including=True)] == ["v3"]
 
 
 async def test_a_stage_that_deploys_nothing_by_itself_does_not_when_it_is_released(led: World) -> None:

@@ -122,7 +122,7 @@ async def test_an_image_that_is_not_there(client: RegistryClient) -> None:
         with pytest.raises(RepositoryUnknownError, match="has no acme/app .NAME_UNKNOWN: name_unknown says the fake"):
             await client.list_tags(app(fake), None)
         fake.answer_next(json_body({}))
-        with pytest.raises(RegistryProtocolError, match="no list of tags"):
+        with pytest.raises(RegistryProtocolError, match="not a list of tags"):
             await client.list_tags(app(fake), None)
 
 

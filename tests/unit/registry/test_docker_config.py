@@ -62,10 +62,10 @@ def test_the_oldest_form_of_the_file_has_no_auths() -> None:
     ("text", "words"),
     [
         ("", "is not JSON: give the whole text of ~/.docker/config.json"),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ("[" * 100_000, "is not JSON"),
         ("x" * 300_000, "more than 262144 characters"),
-        ('{"auths": []}', "`auths` in the Docker config is no JSON object"),
+        ('{"auths": []}', "`auths` in the Docker config is not a JSON object"),
         ("{}", "has no login for r.example.com; it has none at all"),
         (config(**{"a.example.com": {}, "b.example.com:5000": {}}), "it has logins for a.example.com, b.example.com:5000"),
         (config(**{f"{name}.example.com": {} for name in "abcdefg"}), "d.example.com, e.example.com …"),

@@ -303,7 +303,7 @@ async def test_something_else_where_gitea_should_be(client: RegistryClient) -> N
         for answer in (json_body({"version": 5}), json_body([]), status(400)):
             fake.answer_next(*[lambda _: None] * 4, answer)
             checks = await examine(client, gitea(fake, "secret"), None)
-            assert "if this is no Gitea or Forgejo, set the kind to oci" in detail(checks, "gitea api")
+            assert "if this is not a Gitea or Forgejo, set the kind to oci" in detail(checks, "gitea api")
 
 
 @pytest.mark.anyio

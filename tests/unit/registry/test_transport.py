@@ -97,13 +97,13 @@ def registry(url: str) -> Registry:
         ),
         (GOOD, RegistryProtocolError, "not JSON"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", RegistryProtocolError, "status 204"),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", RegistryProtocolError, "no web address"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", RegistryProtocolError, "not a web address"),
         (
             b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: file:///etc/passwd\r\n\r\n",
             RegistryProtocolError,
             "redirects to",
         ),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[x\r\n\r\n", RegistryProtocolError, "no URL"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[x\r\n\r\n", RegistryProtocolError, "not a URL"),
         (
             b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[::zz]:1/\r\n\r\n",
             RegistryUnreachableError,

@@ -2,33 +2,45 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tagboat.core.catalog import Project
 from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.hook import Hook, hash_secret
+from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Reader, Topic
 from tagboat.store import SqlStore, open_store
+from tagboat.store.reader import SqlReader
 from tagboat.webhook import ensure_webhook_secret, regenerate_webhook_secret
-from tagboat.webhook.access import UNKNOWN, AccessCheck
+from tagboat.webhook.access import UNKNOWN, Access, AccessCheck
 
 pytestmark = pytest.mark.anyio
 T = TypeVar("T")
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 class Shared:
-    """A store that others write to as well; `reads` counts, `out` is whether it is out of reach."""
+    """A store that others write to as well; `reads` counts, `out` is whether it is out of reach.
+
+    Without `hears`, all that is written is written by others: nobody is told of it.
+    """
 
     exclusive = False
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, *, hears: bool = False) -> None:
         self._store = store
+        self._hears = hears
         self.reads = 0
         self.out = False
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
-        self._store.listen(topic, callback)
+        if self._hears:
+            self._store.listen(topic, callback)
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         self.reads += 1
@@ -65,9 +77,27 @@ async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(st
     assert await access.find(new) is not None
 
 
+async def test_one_call_does_not_read_all_hooks(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = await ensure_webhook_secret(store)
+    project = Project(id="p", name="app", image=parse_image_ref("git.example.com/acme/app").name, created_at=NOW)
+    hook = Hook(id="h", project_id=project.id, name="ci", secret_hash=hash_secret("own"), created_at=NOW)
+    await store.write(lambda tx: tx.add_project(project))
+    await store.write(lambda tx: tx.add_hook(hook))
+    access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
+    assert await access.find(secret) is not None
+    with monkeypatch.context() as patched:
+        patched.delattr(SqlReader, "hooks")
+        assert await access.find(secret) == Access(None, None)
+        assert await access.find("own") == Access(hook, None)
+        await store.write(lambda tx: tx.put_hook(replace(hook, secret_hash=hash_secret("anew"))))
+        assert await access.find("own") is None
+        await store.write(lambda tx: tx.delete_hook(hook.id))
+        assert await access.find("own") is None
+
+
 async def test_nor_after_a_crowd_is_what_was_made_anew_here_taken_for_wrong(store: SqlStore) -> None:
     await ensure_webhook_secret(store)
-    access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
+    access = AccessCheck(Shared(store, hears=True))  # type: ignore[arg-type]  # as above
     await asyncio.gather(*(access.find(f"wrong {number}") for number in range(200)))
     assert await access.find(await regenerate_webhook_secret(store)) is not None
 

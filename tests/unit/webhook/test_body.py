@@ -1,4 +1,4 @@
-"""Reading bodies: sizes, forms, and everything that is no JSON object."""
+"""Reading bodies: sizes, forms, and everything that is not a JSON object."""
 
 import gzip
 import json

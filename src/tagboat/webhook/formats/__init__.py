@@ -85,7 +85,7 @@ def _batch(call: Call) -> Batch:
         form = next((form for form in EVENTS if isinstance(item, dict) and form.recognises(part)), None)
         if form is None:
             raise InvalidValueError(
-                f"the body is an array, and item {place} is no event: looked for eventType and specversion"
+                f"the body is an array, and item {place} is not an event: looked for eventType and specversion"
             )
         parts.append((form.NAME, form.read, part))
     if not parts and not is_batch(call):

@@ -32,4 +32,4 @@ def read(call: Call) -> News:
     data = data_of(call)
     if not isinstance(data, dict):
         raise InvalidValueError("data must be an object, and is missing or something else")
-    return read_each(call, [("data", data)], read_event, "it is no push of a tag")
+    return read_each(call, [("data", data)], read_event, "it is not the push of a tag")

@@ -22,7 +22,7 @@ def recognises(call: Call) -> bool:
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a field of a push is missing."""
     if event_type(call) != _PUSHED:
-        return News((), f"the event {shown(event_type(call))} is no {_PUSHED}")
+        return News((), f"the event {shown(event_type(call))} is not {_PUSHED}")
     return read_one(call, _image(call))
 
 
@@ -40,7 +40,7 @@ def _image(call: Call) -> Announced | Skipped:
 def _host(data: Any, source: str) -> str:  # noqa: ANN401 - decoded JSON
     parts = source.split(":")
     if len(parts) < _URN_PARTS or parts[2] != "ecr":
-        raise InvalidImageRefError(f"the source {shown(source)} is no urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
+        raise InvalidImageRefError(f"the source {shown(source)} is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
     region, account = parts[3:5]
     return registry_host(account if at(data, "registryId") is None else text_at(data, "registryId"), region)
 

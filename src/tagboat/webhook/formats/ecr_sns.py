@@ -33,7 +33,7 @@ def read(call: Call) -> News:
         return ecr.read(inner)
     if isinstance(inner.body, dict) and ecr_cloudevents.recognises(inner):
         return ecr_cloudevents.read(inner)
-    return News((), f"the Message of the topic {shown(call.body['TopicArn'])} is no event of ECR")
+    return News((), f"the Message of the topic {shown(call.body['TopicArn'])} is not an ECR event")
 
 
 def _wanted(call: Call) -> str:

@@ -39,7 +39,7 @@ def _image(body: dict[str, Any], event: str) -> Announced | str:
     version = at(body, event, "package_version")
     metadata = at(version, "container_metadata")
     if at(metadata, "tag") is None:
-        return "it has no container_metadata.tag, and is no container image"
+        return "it has no container_metadata.tag, and is not a container image"
     host, path = _name(body, event, at(version, "package_url"))
     return Announced(
         host=host,

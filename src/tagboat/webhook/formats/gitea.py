@@ -34,7 +34,7 @@ def read(call: Call) -> News:
         return News((), _CHAT, needs_you=True)
     if event != "package":
         test = f". {_TEST}" if event == "push" else ""
-        return News((), f"the Gitea event {shown(event)} is no package event{test}")
+        return News((), f"the Gitea event {shown(event)} is not a package event{test}")
     return read_one(call, _image(call))
 
 

@@ -17,7 +17,7 @@ def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a docker component has no name."""
     kind = call.headers["x-nexus-webhook-id"]
     if kind != "rm:repository:component":
-        return News((), f"the Nexus event {shown(kind)} is no 'rm:repository:component'")
+        return News((), f"the Nexus event {shown(kind)} is not 'rm:repository:component'")
     action, form = call.body.get("action"), at(call.body, "component", "format")
     if action not in _ACTIONS:
         return News((), f"the action is {shown(action)}, neither 'CREATED' nor 'UPDATED'")

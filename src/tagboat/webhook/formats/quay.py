@@ -16,7 +16,7 @@ def recognises(call: Call) -> bool:
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where `updated_tags` holds no tags at all, but something else."""
     if "updated_tags" not in call.body:
-        return News((), "it has no updated_tags: an event of Quay's that is no push")
+        return News((), "it has no updated_tags: an event of Quay's that is not a push")
     tags = call.body["updated_tags"]
     if tags is None:
         tags = []

@@ -17,7 +17,7 @@ def recognises(call: Call) -> bool:
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where an updated image has no name."""
     if event_type(call) != _UPDATED:
-        return News((), f"the event {shown(event_type(call))} is no {_UPDATED}")
+        return News((), f"the event {shown(event_type(call))} is not {_UPDATED}")
     data = data_of(call)
     text = at(data, "manifest")
     manifest = json_of(text) if isinstance(text, str) else None

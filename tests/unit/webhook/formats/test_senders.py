@@ -153,8 +153,8 @@ DIGEST_ONLY = "its tag is a digest"
             "the account 'evil.example.net/x' is not a number",
         ),
         (changed("ecr/push", "region", to="a.b"), "shop/web", "the region 'a.b' is not a region"),
-        (changed("ecr-cloudevents/push", "source", to="aws.ecr"), "shop/web", "'aws.ecr' is no urn:aws:ecr:REGION:ACCOUNT"),
-        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), "shop/web", "is no urn:aws:ecr:REGION:ACCOUNT"),
+        (changed("ecr-cloudevents/push", "source", to="aws.ecr"), "shop/web", "'aws.ecr' is not urn:aws:ecr:REGION:ACCOUNT"),
+        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), "shop/web", "is not urn:aws:ecr:REGION:ACCOUNT"),
         # Names and tags that none can have.
         (changed("dockerhub/push", *HUB, to="Shop/web"), "docker.io/Shop/web", "repository names are lower-case"),
         (changed("jfrog/pushed", "data", "repo_key", to="Docker"), "shop.jfrog.example.org/Docker/shop/web", "lower-case"),
