@@ -57,7 +57,6 @@ UNSAID = {
     "devices": [],
     "binds": [],
     "publish": [],
-    "image_labels": None,
 }
 """How an app is run where nobody has said how."""
 
