@@ -146,7 +146,7 @@ def test_an_array_is_read_event_by_event_under_the_name_of_the_first() -> None:
     "items", [[], [7], [None], [[]], [{}], [{"image": "a:b"}], [{"type": "x", **STRUCTURED}, {"events": []}]]
 )
 def test_an_array_of_anything_but_events_is_refused(items: object) -> None:
-    with pytest.raises(InvalidValueError, match="the body is an array"):
+    with pytest.raises(InvalidValueError, match="the body is an (empty )?array"):
         recognise(Call({}, items))
 
 
