@@ -56,6 +56,7 @@ UNSAID = {
     "devices": [],
     "binds": [],
     "publish": [],
+    "image_labels": None,
 }
 """How an app is run where nobody has said how."""
 
