@@ -305,4 +305,6 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 
 def _why(error: OSError) -> str:
     # Of its own accord, the library repeats the address in the words for the error.
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

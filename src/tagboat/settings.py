@@ -334,7 +334,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 def _choice(kind: type[Choice]) -> Callable[[str], Choice]:
     def parse(text: str) -> Choice:
         if text not in set(kind):
-            raise ValueError(f"{' or '.join(kind)} is expected")
+            *others, last = kind
+            raise ValueError(f"{', '.join(others)} or {last} is expected")
         return kind(text)
 
     return parse

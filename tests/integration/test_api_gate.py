@@ -260,7 +260,14 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
         (b"[]", "body", "must be a JSON object, sent with the header Content-Type: application/json"),
         (b'{"name": "a", "image": "a/b", "env": {"A=B": "x"}}', "env.A=B", "must be a name without = and NUL"),
         (b'{"name": "a", "image": "a/b", "env": {"": "x"}}', "env", "must be a name without = and NUL"),
-        (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "input should be a valid string"),
+        (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "must be a string"),
+        (b'{"name": "a", "image": "a/b", "env": []}', "env", 'must be an object, such as {"NAME": "value"}'),
+        (b'{"name": "a", "image": "a/b", "networks": "x"}', "networks", "must be a list, such as"),
+        (b'{"name": "a", "image": "a/b", "port": "80"}', "port", "must be a whole number"),
+        (b'{"name": "a", "image": "a/b", "port": 70000}', "port", "must be at most 65535"),
+        (b'{"name": "a", "image": "a/b", "port": -1}', "port", "must be at least 0"),
+        (b'{"name": "a", "image": "a/b", "protocol": "htp"}', "protocol", "must be 'http', 'h2c' or 'https'"),
+        (b'{"name": "a", "image": "a/b", "read_only": "maybe"}', "read_only", "must be true or false"),
     ],
 )
 async def test_complaints_name_a_field_that_was_sent(api: Api, body: bytes, field: str, message: str) -> None:

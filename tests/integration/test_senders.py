@@ -282,7 +282,7 @@ async def test_an_array_of_events_is_one_delivery(hook: Hook) -> None:
     assert answer.json["skipped"][0]["image"] == "shop/shop/web"
     assert "'shop' cannot be a registry's host" in answer.json["reason"]
     nobodys = await hook.send([deleted, {**event, "data": {**PUSHED, "target": {"tag": "v2"}}}])
-    assert (nobodys.status, "item 1: data: target.repository must be a text" in nobodys.json["detail"]) == (400, True)
+    assert (nobodys.status, "item 1: data: target.repository must be a string" in nobodys.json["detail"]) == (400, True)
     assert [status for _, status, _ in hook.deliveries()] == [202, 202, 400]
 
 

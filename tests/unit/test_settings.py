@@ -286,6 +286,7 @@ class TestSecretFiles:
         ],
         ("TAGBOAT_INGRESS", "HAProxy", "haproxy or none is expected"),
         ("TAGBOAT_LOG_FORMAT", "text", "console or json is expected"),
+        ("TAGBOAT_LOG_LEVEL", "verbose", "debug, info, warning or error is expected"),
         *[
             ("TAGBOAT_INGRESS_LISTEN", value, "HOST:PORT")
             for value in ("7080", ":7080", "127.0.0.1", "127.0.0.1:0", "*:80", "a:b:1")

@@ -23,6 +23,26 @@ from tagboat.core.problem import MEDIA_TYPE, problem, problem_headers
 _MAX_ERRORS = 20
 _SHOWN = 80
 _WRITE_ONLY = frozenset({"secrets", "secret_files"})
+_WORDS = {
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "list_type": 'must be a list, such as ["a", "b"]',
+    "tuple_type": 'must be a list, such as ["a", "b"]',
+    "dict_type": 'must be an object, such as {{"NAME": "value"}}',
+    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+    "model_attributes_type": "must be a JSON object, sent with the header Content-Type: application/json",
+}
+"""Our words for what pydantic finds, by its name for it."""
+
 _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
 _EVERYWHERE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -152,13 +172,9 @@ def _message(entry: Mapping[str, Any], body: object) -> str:
     match entry["type"]:
         case "value_error":
             return str(entry["ctx"]["error"])
-        case "extra_forbidden":
-            return "there is no such field"
-        case "missing":
-            return "is required"
-        case "model_attributes_type":
-            return "must be a JSON object, sent with the header Content-Type: application/json"
         case "json_invalid":
             return f"the body is not valid JSON ({_place(str(body), int(entry['loc'][-1]))}): {entry['ctx']['error']}"
+    if (own := _WORDS.get(entry["type"])) is not None:
+        return own.format_map(entry.get("ctx") or {})
     said = str(entry["msg"])
     return said[:1].lower() + said[1:]

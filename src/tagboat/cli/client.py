@@ -22,6 +22,9 @@ TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 120.0
 """For calls that make the server ask a registry before it answers."""
 
+_NO_TLS = "WRONG_VERSION_NUMBER"
+"""OpenSSL's name for an answer in the clear."""
+
 _PAGE = 200
 _MOST_BYTES = 64 << 20
 _NOT_NOW = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -166,8 +169,9 @@ class Client:
             )
         if error.code == HTTPStatus.NOT_FOUND:
             # Where an id is not known, the address is noise.
-            where = f" ({error.url.partition('?')[0]})" if detail == NO_ADDRESS else ""
-            return NotFoundError(detail.rstrip(".") + where)
+            if detail == NO_ADDRESS:
+                return NotFoundError(f"there is nothing at {error.url.partition('?')[0]}; {self._server_is_right()}")
+            return NotFoundError(detail.rstrip("."))
         return ServerAwayError(detail) if error.code in _NOT_NOW else TagboatError(detail)
 
     def _unreachable(self, error: OSError, timeout_s: float) -> ServerAwayError:
@@ -179,10 +183,17 @@ class Client:
         why = (reason.strerror if isinstance(reason, OSError) else None) or reason
         away = f"the server at {self._server.url} cannot be reached ({why})"
         if self._server.named_by == "TAGBOAT_URL":
+            if getattr(reason, "reason", None) == _NO_TLS:
+                return ServerAwayError(
+                    f"the server at {self._server.url} does not speak TLS; does TAGBOAT_URL have to begin with http://?"
+                )
             return ServerAwayError(f"{away}; does it run there, and is TAGBOAT_URL right?")
         if server_runs(Path(self._server.named_by).parent):
             return ServerAwayError(f"{away}, though it runs: it may be starting, or too busy; its log may say why")
         return ServerAwayError("the server is not running (it ended without cleaning up): start it with 'tagboat serve'")
+
+    def _server_is_right(self) -> str:
+        return f"is {self._server.named_by} right, and is the server as new as this command ({__version__})?"
 
     def _stranger(self) -> TagboatError:
         return TagboatError(f"what answers at {self._server.url} is not a Tagboat server; look at {self._server.named_by}")

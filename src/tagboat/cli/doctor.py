@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tagboat.cli import docker_socket, room, show
-from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
+from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client, TokenRefusedError
 from tagboat.cli.deliveries import needing_you
 from tagboat.cli.place import Place
 from tagboat.cli.status import troubled
@@ -66,7 +66,7 @@ def _look(place: Place) -> Iterator[Finding]:
             Finding(f"disk of {disk['name']}", ok=not disk["low"], detail=room.told(disk)) for disk in room.disks(client)
         )
     yield from (Finding(check, ok=True, detail=detail) for check, detail in room.taken(client))
-    yield from _registries(client)
+    yield from _asked(client)
 
 
 def _local_disks(settings: Settings) -> Iterator[Finding]:
@@ -148,7 +148,8 @@ def _server(health: Answer) -> Iterator[Finding]:
             yield Finding(name, ok=state == "ok", detail="answers" if state == "ok" else state)
 
 
-def _registries(client: Client) -> Iterator[Finding]:
+def _asked(client: Client) -> Iterator[Finding]:
+    """What only somebody with a token is told."""
     try:
         for registry in client.items("/api/registries"):
             show.progress(f"asking the registry {registry['name']}")
@@ -157,6 +158,8 @@ def _registries(client: Client) -> Iterator[Finding]:
         yield from _no_way_back(client)
         yield from _instances(client)
         yield from _senders(client)
+    except TokenRefusedError as error:
+        yield Finding("token", ok=False, detail=f"{error}; the rest can be looked at once that is mended")
     except TagboatError as error:
         yield Finding("registries", ok=False, detail=str(error))
 

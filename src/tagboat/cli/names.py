@@ -29,7 +29,12 @@ def of_deploy(deploy: str, call: Callable[[str], Answer]) -> Answer:
     try:
         return call(f"/api/deploys/{quote(deploy, safe='', errors='replace')}")
     except NotFoundError:
-        raise NotFoundError(f"there is no deploy {deploy}; 'tagboat deploys list' shows their ids") from None
+        raise no_deploy(deploy) from None
+
+
+def no_deploy(deploy: str) -> NotFoundError:
+    """The error where no deploy has that id."""
+    return NotFoundError(f"there is no deploy {deploy}; 'tagboat deploys list' shows their ids")
 
 
 def find_hook(client: Client, project: str, name: str) -> Answer:

@@ -39,7 +39,7 @@ def create(
     """Make a project of an image, with one stage; `given` are fields of the project, None where nothing was said."""
     said = {field: value for field, value in given.items() if value is not None}
     first = {"name": stage, "tag_pattern": pattern}
-    body = {"image": image, "name": name or image.rpartition("/")[2], **said, "stages": [first]}
+    body = {"image": image, "name": name or _last_part(image), **said, "stages": [first]}
     project = client.post("/api/projects", body)
     (saved,) = project.pop("stages")
     if as_json:
@@ -50,6 +50,11 @@ def create(
         f"the first goes there by a push, or with 'tagboat deploy {project['name']} {stage} TAG'"
     )
     return 0
+
+
+def _last_part(image: str) -> str:
+    """What to call a project of that image; a tag or digest, which is refused, is not part of it."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def show_project(client: Client, project: str, *, as_json: bool) -> int:

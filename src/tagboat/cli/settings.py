@@ -3,7 +3,7 @@
 import json
 
 from tagboat.cli import show
-from tagboat.cli.client import Client
+from tagboat.cli.client import Answer, Client
 from tagboat.cli.fields import value_of
 from tagboat.core.errors import NotFoundError
 
@@ -20,9 +20,7 @@ def settings(client: Client, *, as_json: bool) -> int:
 
 def get(client: Client, name: str, *, as_json: bool) -> int:
     """Show one setting."""
-    found = client.get("/api/settings")
-    if name not in found:
-        raise NotFoundError(f"there is no setting {name!r}; there are: {', '.join(found)}")
+    found = _known(client, name)
     if as_json:
         show.as_json({name: found[name]})
     else:
@@ -32,12 +30,20 @@ def get(client: Client, name: str, *, as_json: bool) -> int:
 
 def put(client: Client, name: str, text: str, *, as_json: bool) -> int:
     """Change one setting."""
+    _known(client, name)
     saved = client.patch("/api/settings", {name: value_of(text)})
     if as_json:
         show.as_json(saved)
     else:
         show.line(f"{name} is {_text(saved[name])}")
     return 0
+
+
+def _known(client: Client, name: str) -> Answer:
+    found = client.get("/api/settings")
+    if name not in found:
+        raise NotFoundError(f"there is no setting {name!r}; there are: {', '.join(found)}")
+    return found
 
 
 def _text(value: object) -> str:

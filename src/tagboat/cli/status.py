@@ -8,7 +8,7 @@ from tagboat.cli.client import Answer, Client
 from tagboat.cli.deliveries import needing_you
 from tagboat.cli.projects import NONE_YET
 
-_COLUMNS = ("project", "stage", "live", "digest", "address", "since", "last deploy", "way back")
+_COLUMNS = ("project", "stage", "live", "digest", "address", "since", "way back", "last deploy")
 
 
 def status(client: Client, *, as_json: bool) -> int:
@@ -73,8 +73,8 @@ def _rows(row: Answer) -> Iterator[tuple[object, ...]]:
             ", ".join(show.short(instance["digest"]) for instance in shown),
             ", ".join(_addresses(stage if number == 0 else None, shown)),
             ", ".join(show.when(instance["started_at"]) for instance in shown),
-            _told(row["last_deploy"]) if number == 0 else "",
             _way_back(row["way_back"]) if number == 0 else "",
+            _told(row["last_deploy"]) if number == 0 else "",
         )
 
 

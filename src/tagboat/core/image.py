@@ -139,9 +139,8 @@ def parse_image_ref(text: str) -> ImageRef:
     """
     name, tag, digest = _split(text)
     if tag is None and digest is not None:
-        raise InvalidImageRefError(
-            f"{excerpt(text)} has a digest but no tag; add the tag, as in {excerpt(f'{name}:v1@sha256:…')}"
-        )
+        example = excerpt(f"{name}:v1@sha256:…")
+        raise InvalidImageRefError(f"{excerpt(text)} has a digest but no tag; add the tag, as in {example}")
     parsed = _parse_name(name)
     return ImageRef(
         parsed, parse_tag(tag) if tag is not None else "latest", parse_digest(digest) if digest is not None else None

@@ -99,7 +99,7 @@ def _no_registry(site: Site) -> str:
 
 def _unreached(error: RegistryError) -> str:
     if isinstance(error, RegistryUnreachableError):
-        return f"{error}; Tagboat asks from the machine it runs on, where that address must lead to the registry"
+        return f"{error} (asked from the machine that Tagboat runs on)"
     return str(error)
 
 

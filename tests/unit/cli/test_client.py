@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 
+from tagboat import __version__
 from tagboat.cli.client import Client, _is_loopback
 from tagboat.cli.place import Server
 from tagboat.core.errors import NotFoundError, TagboatError
@@ -61,9 +62,16 @@ def test_one_field_is_not_told_twice_and_several_are_told_each(client: Client, s
 
 def test_not_found_is_an_error_of_its_own_that_says_where(client: Client, server: FakeServer) -> None:
     server.answers["GET /x"] = problem(404, "There is nothing at this address.")
+    as_new = f"and is the server as new as this command ({__version__})?"
     with pytest.raises(NotFoundError) as caught:
         client.get("/x", q="1")
-    assert str(caught.value) == f"There is nothing at this address ({server.url}/x)"
+    assert str(caught.value) == f"there is nothing at {server.url}/x; is TAGBOAT_URL right, {as_new}"
+
+
+def test_a_server_in_the_clear_is_told_from_one_that_is_away(server: FakeServer) -> None:
+    url = server.url.replace("http://", "https://")
+    with pytest.raises(TagboatError, match="does not speak TLS; does TAGBOAT_URL have to begin with http://"):
+        Client(Server(url, TOKEN, "TAGBOAT_URL")).health()
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000])

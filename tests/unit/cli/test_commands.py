@@ -198,8 +198,8 @@ def test_status_tells_what_is_live_and_why_the_last_deploy_failed(tagboat: Tagbo
     first, *_, row = tagboat("status").stdout.splitlines()
     assert first == "Tagboat 0: ok (database ok, engine ok)"
     assert re.split(" {2,}", row) == [
-        "app", "dev", "v1", "a" * 12, "http://127.0.0.1:20001", "2026-11-24 10:00:02Z", "v2 failed: not healthy within 60 s",
-        "v0",
+        "app", "dev", "v1", "a" * 12, "http://127.0.0.1:20001", "2026-11-24 10:00:02Z", "v0",
+        "v2 failed: not healthy within 60 s",
     ]  # fmt: skip
     assert {asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"} == {"live"}
 
@@ -222,7 +222,7 @@ def test_status_has_a_line_for_each_of_several_instances(tagboat: Tagboat, serve
     server.answers["GET /api/instances"] = page(*previews)
     rows = [re.split(" {2,}", line) for line in tagboat("status").stdout.splitlines()[-2:]]
     assert [(row[1], row[2], row[4], *row[-2:]) for row in rows] == [
-        ("pr", "pr-2", "http://app-pr.localhost, http://app-pr-pr-2.localhost", "v1 succeeded", "v0"),
+        ("pr", "pr-2", "http://app-pr.localhost, http://app-pr-pr-2.localhost", "v0", "v1 succeeded"),
         ("pr", "pr-1", "http://app-pr-pr-1.localhost", "-", "-"),
     ]
     assert json.loads(tagboat("status", "--json").stdout)["stages"][0]["live"] == previews
@@ -293,7 +293,7 @@ def test_a_reason_that_says_no_more_than_the_status_is_not_told(tagboat: Tagboat
     cancelled = DEPLOY | {"status": "cancelled", "reason": "cancelled"}
     server.answers |= {"GET /api/deploys/d1": cancelled, "GET /api/deploys": page(cancelled)}
     assert tagboat.fails("deploy", "app", "dev", "v1", "--wait") == "the deploy of v1 to app dev was cancelled"
-    assert re.search(r"  v1 cancelled  v0$", tagboat("status").stdout.rstrip())
+    assert re.search(r"  v0        v1 cancelled$", tagboat("status").stdout.rstrip())
 
 
 def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: FakeServer) -> None:

@@ -243,7 +243,7 @@ def test_a_sender_that_needs_a_person_is_told(
 def test_a_wrong_token_is_one_of_the_findings(tagboat: Tagboat) -> None:
     done = tagboat("doctor", TAGBOAT_TOKEN="wrong-token")
     assert done.returncode == 1
-    assert "WRONG  registries  the server at" in done.stdout
+    assert "WRONG  token     the server at" in done.stdout
     assert done.stdout.endswith("1 of 4 checks found something wrong.\n")
 
 

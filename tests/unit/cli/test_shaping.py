@@ -156,3 +156,23 @@ def test_serve_help_lists_every_setting(tagboat: Tagboat) -> None:
     assert set(MEANINGS) == {name for name in variables.KNOWN if not name.endswith("_FILE")}
     said = tagboat("serve", "--help").stdout
     assert [name for name in MEANINGS if name not in said] == []
+
+
+def test_a_setting_that_is_none_is_answered_with_those_there_are(tagboat: Tagboat, server: FakeServer) -> None:
+    for words in ("get nope", "set nope 1"):
+        assert tagboat.fails("settings", *words.split()).startswith("there is no setting 'nope'; there are: poll_schedule")
+    assert server.calls("PATCH") == []
+
+
+@pytest.mark.parametrize("image", ["r.example/acme/app", "r.example:5000/acme/app:v1", "r.example/acme/app@sha256:0"])
+def test_a_project_is_named_after_its_image_without_the_tag(tagboat: Tagboat, server: FakeServer, image: str) -> None:
+    server.answers["POST /api/projects"] = problem(422, "image: has a tag")
+    assert tagboat.fails("projects", "create", image) == "image: has a tag"
+    (call,) = [asked for asked in server.asked if asked.call == "POST /api/projects"]
+    assert call.body["name"] == "app"
+
+
+def test_a_deploy_that_is_none_is_no_way_back(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["POST /api/stages/s1/rollback"] = problem(404, "there is no deploy 'd9'")
+    said = "there is no deploy d9; 'tagboat deploys list' shows their ids"
+    assert tagboat.fails("rollback", "app", "dev", "--to", "d9") == said

@@ -243,3 +243,8 @@ def test_references_come_back_as_they_were_put_together(host: str, path: str, ta
     assert ref == ImageRef(ImageName(host.lower(), path), tag, Digest(digest) if digest else None)
     assert parse_image_ref(str(ref)) == ref
     assert parse_image_name(str(ref.name)) == ref.name
+
+
+def test_an_example_can_be_copied_as_it_stands() -> None:
+    with pytest.raises(InvalidImageRefError, match=r"as in 'git\.example\.com/app:v1@sha256:…'$"):
+        parse_image_ref(f"git.example.com/app@sha256:{'a' * 64}")

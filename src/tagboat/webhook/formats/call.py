@@ -107,7 +107,7 @@ def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
     value = at(body, *path)
     if not isinstance(value, str) or not value:
         found = "missing" if value is None else "empty" if value == "" else "something else"
-        raise InvalidValueError(f"{'.'.join(path)} must be a text, and is {found}")
+        raise InvalidValueError(f"{'.'.join(path)} must be a string, and is {found}")
     return value
 
 

@@ -24,7 +24,7 @@ def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a field of a push is missing."""
     kind = event_type(call)
     if not kind:
-        raise InvalidValueError("the CloudEvent's type must be a text, and is missing or something else")
+        raise InvalidValueError("the CloudEvent's type must be a string, and is missing or something else")
     words = [word.lower() for word in _WORDS.findall(_VERSION.sub("", kind))]
     if "container" not in words or words[-1] not in _VERBS:
         return News((), f"the type {shown(kind)} does not speak of a container image's push, as 'container.image.push' does")
@@ -35,13 +35,13 @@ def _image(call: Call) -> Announced | str:
     data = data_of(call)
     tag = at(data, "tag") or at(data, "imageTag") or ""
     if not isinstance(tag, str):
-        raise InvalidValueError("data.tag (or data.imageTag) must be a text")
+        raise InvalidValueError("data.tag (or data.imageTag) must be a string")
     host = _host(data, attribute(call, "source"))
     repository = at(data, "repository") or at(data, "repositoryName")
     if not tag and not isinstance(repository, str):
         return "it names no tag"
     if not isinstance(repository, str):
-        raise InvalidValueError("data.repository (or data.repositoryName) must be a text, and is missing or something else")
+        raise InvalidValueError("data.repository (or data.repositoryName) must be a string, and is missing or something else")
     first, slash, rest = repository.partition("/")
     if slash and (first == host or (not host and ("." in first or ":" in first))):
         host, repository = first, rest

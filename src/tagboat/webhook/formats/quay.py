@@ -26,7 +26,7 @@ def read(call: Call) -> News:
 
     def image(tag: object) -> Announced:
         if not isinstance(tag, str | None):
-            raise InvalidValueError("a tag must be a text")
+            raise InvalidValueError("a tag must be a string")
         return Announced(host=host, path=path, tag=tag or "")
 
     entries = ((f"updated_tags[{place}]", tag) for place, tag in enumerate(tags))

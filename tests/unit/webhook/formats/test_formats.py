@@ -65,7 +65,7 @@ def test_native() -> None:
         ({"image": "a.b/c", "tag": ""}, "tag is empty; fill it in, or leave the field out"),
         ({"image": "a.b/c:v1", "tag": ""}, "tag is empty"),
         ({"image": "a.b/c", "tag": None}, "tag is null"),
-        ({"image": "a.b/c", "tag": 7}, "tag must be a text"),
+        ({"image": "a.b/c", "tag": 7}, "tag must be a string"),
         ({"image": "a.b/c", "tag": "v1@" + A}, "not a tag"),
         ({"image": "a.b/c", "tag": "t" * 129}, "129 characters"),
         ({"image": "a" * 64, "tag": "v1"}, "the id of an image"),
@@ -205,7 +205,7 @@ def test_distribution_takes_what_it_can_use_and_skips_the_rest() -> None:
 
 def test_distribution_fails_only_where_no_event_has_a_shape_that_anybody_sends() -> None:
     odd = event(repository=7)
-    with pytest.raises(InvalidValueError, match=r"events\[1\]: target.repository must be a text"):
+    with pytest.raises(InvalidValueError, match=r"events\[1\]: target.repository must be a string"):
         read({"events": [event("pull"), odd]})
     (skipped,) = read({"events": [odd, event()]}).skipped
     assert (skipped.image, "events[0]: target.repository" in skipped.reason) == (None, True)
