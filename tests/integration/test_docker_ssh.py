@@ -19,6 +19,8 @@ from tests.support.ports import free_port
 from tests.support.server import Server, fetch, running_server
 from tests.support.sshd import Sshd, running_sshd
 
+pytestmark = pytest.mark.usefixtures("engine_url")
+
 
 @pytest.fixture
 def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
