@@ -31,7 +31,8 @@ def nothing(_: World, __: Lane) -> None:
 class Course:
     """`lives` is how many tags must have been live before, `words` what the reason of the deploy must say.
 
-    `always_served` is whether no request may fail at any time, `fresh` whether it begins with a stage that has no instance.
+    `always_served` is whether no request may fail at any time, `fresh` whether it begins with a stage that has no instance,
+    `once` whether a stage serves for one case only: what was gone back from is nothing to go back to.
     `prepare` brings about what the order finds, before points are numbered; `hold` is the point at which a call is held
     from then on, until the order lets it go. `sequel` is done once the server is back. `judge` says what must hold at
     the end, in place of the rules for a single deploy.
@@ -44,6 +45,7 @@ class Course:
     order: Callable[[World, Lane], tuple[str, bool]]
     stage: Mapping[str, Any] = field(default_factory=dict)
     always_served: bool = True
+    once: bool = False
     prepare: Callable[[World, Lane], None] = nothing
     hold: str = ""
     sequel: Callable[[World, Lane], None] = nothing
@@ -97,7 +99,7 @@ _ALL = (
     Course("first", 0, "succeeded", "is live", push(), always_served=False),
     Course("replace", 1, "succeeded", "is live", push()),
     Course("recreate", 1, "succeeded", "is live", push(), {"strategy": "recreate"}),
-    Course("roll back", 2, "succeeded", "is live", roll_back),
+    Course("roll back", 2, "succeeded", "is live", roll_back, once=True),
     Course("fail", 1, "failed", "the new container exited", push(cmd=EXITS_AT_ONCE)),
     Course(
         "fail when live",

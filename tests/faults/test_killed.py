@@ -56,7 +56,7 @@ def lane_for(course: Course, stricken: World, lanes: dict[str, Lane]) -> Lane:
 
 def leave(course: Course, stricken: World, lane: Lane, lanes: dict[str, Lane]) -> None:
     """Leave the stage to the next case, which finds it only after this one has come to a good end."""
-    if course.fresh:
+    if course.fresh or course.once:
         stricken.called("DELETE", f"/api/projects/{lane.project_id}")
     else:
         lanes[course.name] = lane
