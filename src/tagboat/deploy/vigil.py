@@ -11,6 +11,7 @@ import structlog
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName, StepStatus
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
+from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.deploy.containers import Parts, last_words
 from tagboat.deploy.endings import ended
@@ -66,7 +67,8 @@ async def watch_over(parts: Parts, instance: Instance) -> bool:
     try:
         await Health(parts, scene, instance, scene.config).watch(scene.stage.watch_s, is_over)
     except DeployFailedError as error:
-        reason, log_lines = str(error), "\n".join(await last_words(parts.engine, instance.handle))
+        said = "\n".join(await last_words(parts.engine, instance.handle))
+        reason, log_lines = (mask_values(text, scene.secret_values) for text in (str(error), said))
         if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason, log_lines)):
             log.warning("taken back", action="vigil", container=instance.container, reason=reason)
             await _take_away(parts, instance, scene.stage)

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, Trigger
-from tagboat.core.errors import RegistryUnreachableError
+from tagboat.core.errors import DeployFailedError, RegistryUnreachableError
 from tagboat.core.image import Digest
 from tagboat.core.ports import Queued
 from tagboat.core.push import Outcome
+from tagboat.core.run import RunOptions
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
@@ -217,6 +218,17 @@ async def test_nor_of_what_sickens_under_it(led: World) -> None:
     assert (ended.status, ended.reason) == (DeployStatus.FAILED, f"it was healthy and live, and then: {REFUSED}")
     await sweep(led.parts)
     assert led.routes == {HOST: str(old.host_port)}
+
+
+async def test_what_it_last_said_is_kept_without_the_secrets_of_the_app(led: World) -> None:
+    await led.change_stage(run=RunOptions(secrets={"PASSWORD": "S3CR3T-needle"}))
+    _, new = await cut_short(led)
+    led.engine.say(new.container, "PASSWORD=S3CR3T-needle")
+    await sickens(led, new)
+    with pytest.raises(DeployFailedError):
+        await watch_over(led.parts, new)
+    failed = await led.store.read(lambda reader: reader.deploy(new.deploy_id))
+    assert (failed.status, failed.log) == (DeployStatus.FAILED, "PASSWORD=***")
 
 
 # Watching over it after its deploy.
