@@ -69,13 +69,18 @@ def _fill(data_dir: Path, *, projects: int, ended: int) -> str:
             numbers = range(first, min(first + 1000, ended))
             deploys = [_deploy(project, stage, f"v{number}", number) for number in numbers]
             connection.execute(insert(tables.deploys), [to_row(deploy) for deploy in deploys])
-            rows = [to_row(_instance(deploy, number)) for deploy, number in zip(deploys, numbers, strict=True)]
+            rows = [
+                to_row(_instance(deploy, number))
+                for deploy, number in zip(deploys, numbers, strict=True)
+            ]
             connection.execute(insert(tables.instances), rows)
     engine.dispose()
     return stage.id
 
 
-async def _add(write: Callable[[Callable[[Tx], None]], Awaitable[None]], made: list[tuple[Project, Stage]]) -> None:
+async def _add(
+    write: Callable[[Callable[[Tx], None]], Awaitable[None]], made: list[tuple[Project, Stage]]
+) -> None:
     def work(some: list[tuple[Project, Stage]], tx: Tx) -> None:
         for project, stage in some:
             tx.add_project(project)
@@ -90,8 +95,16 @@ async def _add(write: Callable[[Callable[[Tx], None]], Awaitable[None]], made: l
 
 def _project(path: str) -> tuple[Project, Stage]:
     name = path.rpartition("/")[2]
-    project = Project(id=new_id(), name=name, image=ImageName(HOST, path), port=8080, created_at=_START)
-    return project, Stage(id=new_id(), project_id=project.id, name="dev", pattern=parse_tag_pattern("*"), created_at=_START)
+    project = Project(
+        id=new_id(), name=name, image=ImageName(HOST, path), port=8080, created_at=_START
+    )
+    return project, Stage(
+        id=new_id(),
+        project_id=project.id,
+        name="dev",
+        pattern=parse_tag_pattern("*"),
+        created_at=_START,
+    )
 
 
 def _deploy(project: Project, stage: Stage, tag: str, number: int) -> Deploy:

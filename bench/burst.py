@@ -25,7 +25,14 @@ def measure(folder: Path) -> None:
         finally:
             server.remove_projects()
             remove_images(f"{registry.host}/")
-    show(f"{IMAGES} new images at once", [own], f"docker run, {AT_A_TIME} at a time", [floor], "s", "ratio <= 1.1")
+    show(
+        f"{IMAGES} new images at once",
+        [own],
+        f"docker run, {AT_A_TIME} at a time",
+        [floor],
+        "s",
+        "ratio <= 1.1",
+    )
 
 
 def _pushed(server: Server, host: str) -> float:
@@ -42,7 +49,9 @@ def _pushed(server: Server, host: str) -> float:
 def _by_hand(host: str) -> float:
     began = time.perf_counter()
     with ThreadPoolExecutor(AT_A_TIME) as hands:
-        containers = list(hands.map(lambda number: _run(f"{host}/bench/floor{number}:v1"), range(IMAGES)))
+        containers = list(
+            hands.map(lambda number: _run(f"{host}/bench/floor{number}:v1"), range(IMAGES))
+        )
     took = time.perf_counter() - began
     subprocess.run(["docker", "rm", "--force", *containers], check=True, capture_output=True)
     return took

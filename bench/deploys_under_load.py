@@ -34,7 +34,12 @@ _PAUSE_S = 1.2
 """Between two changes by hand: about as long as a deploy watches and drains."""
 _STAGE = {"watch_s": 1, "drain_timeout_s": 15}
 _UPLOAD = 1_000_000
-_LOADED, _NEIGHBOUR, _WEBSOCKET, _EVENTS = "bench/loaded", "bench/neighbour", "bench/websocket", "bench/events"
+_LOADED, _NEIGHBOUR, _WEBSOCKET, _EVENTS = (
+    "bench/loaded",
+    "bench/neighbour",
+    "bench/websocket",
+    "bench/events",
+)
 
 PAGES = Kind("page", "/", PAGE, every_s=0.04)
 SLOW = Kind("200 ms", "/cgi-bin/slow?0.2", "slept", every_s=0.25)
@@ -42,7 +47,9 @@ LONG = Kind("10 s", "/cgi-bin/slow?10", "slept", every_s=10)
 UPLOADS = Kind("upload", "/cgi-bin/upload", str(_UPLOAD), every_s=1, upload=_UPLOAD)
 _EACH = ((PAGES, 2), (SLOW, 3), (UPLOADS, 1))
 KINDS = (PAGES, SLOW, LONG, UPLOADS)
-ASKERS = [Asker(kind, fresh) for kind, count in _EACH for fresh in (False, True) for _ in range(count)]
+ASKERS = [
+    Asker(kind, fresh) for kind, count in _EACH for fresh in (False, True) for _ in range(count)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,18 @@ def measure(folder: Path) -> None:
                 push_loaded(registry.host, _NEIGHBOUR, f"v{number}")
             push_websocket(registry.host, _WEBSOCKET, "v1")
             push_events(registry.host, _EVENTS, "v1")
-            images = (f"{registry.host}/{name}" for name in (f"{_LOADED}:v0", f"{_WEBSOCKET}:v1", f"{_EVENTS}:v1"))
+            images = (
+                f"{registry.host}/{name}"
+                for name in (f"{_LOADED}:v0", f"{_WEBSOCKET}:v1", f"{_EVENTS}:v1")
+            )
             stage, *others = (_set_up(server, image) for image in images)
-            site = Site(server, stage["id"], port, urlsplit(stage["address"]).netloc, f"{registry.host}/{_NEIGHBOUR}")
+            site = Site(
+                server,
+                stage["id"],
+                port,
+                urlsplit(stage["address"]).netloc,
+                f"{registry.host}/{_NEIGHBOUR}",
+            )
             asyncio.run(_measure(site, *(urlsplit(other["address"]).netloc for other in others)))
             asyncio.run(_measure_peer(folder / "peer", f"{registry.host}/{_LOADED}"))
         except LostError as error:
@@ -91,7 +107,9 @@ def _set_up(server: Server, image: str) -> Mapping[str, Any]:
 async def _measure(site: Site, websocket_host: str, events_host: str) -> None:
     rest, deploys, neighbour = (Phase(site.port, site.host, ASKERS) for _ in range(3))
     async with Talk(site.port, websocket_host) as talk, Stream(site.port, events_host) as stream:
-        for first in range(1, CHANGES + 1, _IN_A_ROUND):  # by turns, so that a busy minute of the machine befalls all alike
+        for first in range(
+            1, CHANGES + 1, _IN_A_ROUND
+        ):  # by turns, so that a busy minute of the machine befalls all alike
             numbers = range(first, first + _IN_A_ROUND)
             await rest.rest(_REST_S)
             async with deploys.loaded() as load:
@@ -103,15 +121,31 @@ async def _measure(site: Site, websocket_host: str, events_host: str) -> None:
                     await neighbour.change(partial(_run_and_stop, site.neighbour, number))
                     await asyncio.sleep(_PAUSE_S)
     deploys.say_lost("deploys (target 0 lost)", KINDS)
-    print(f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ", end="")
+    print(
+        f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ",
+        end="",
+    )
     print(f"slowest {talk.longest_s * 1000:.0f} ms")
     late = f"{len(stream.late_s)} events, p99 {p99_ms(stream.late_s):.1f} ms late, at most {max(stream.late_s) * 1000:.0f} ms"
     print(f"  another app's events, one each 30 ms: {stream.broken or late}   (target p99 < 5 ms)")
     longest = f"{deploys.longest_ms(PAGES):.0f} ms, at rest {rest.longest_ms(PAGES):.0f} ms"
     print(f"  the longest that a page took: {longest}   (target <= 50 ms)")
     for kind in (PAGES, SLOW):
-        show(f"p99 during deploys, {kind.name}", [deploys.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms", "<= 1.5")
-        show("  beside the engine's own part", [deploys.p99_ms(kind)], "run, stop another app", [neighbour.p99_ms(kind)], "ms")
+        show(
+            f"p99 during deploys, {kind.name}",
+            [deploys.p99_ms(kind)],
+            "at rest",
+            [rest.p99_ms(kind)],
+            "ms",
+            "<= 1.5",
+        )
+        show(
+            "  beside the engine's own part",
+            [deploys.p99_ms(kind)],
+            "run, stop another app",
+            [neighbour.p99_ms(kind)],
+            "ms",
+        )
     print("  where the time goes, deploys and then the engine's own part:")
     deploys.say_parts(PAGES)
     neighbour.say_parts(PAGES)
@@ -144,7 +178,13 @@ async def _measure_peer(directory: Path, image: str) -> None:
             _docker("rm", "--force", container)
     replaced.say_lost("times docker stop && docker run", KINDS)
     for kind in (PAGES, SLOW):
-        show(f"p99 while replaced, {kind.name}", [replaced.p99_ms(kind)], "at rest", [rest.p99_ms(kind)], "ms")
+        show(
+            f"p99 while replaced, {kind.name}",
+            [replaced.p99_ms(kind)],
+            "at rest",
+            [rest.p99_ms(kind)],
+            "ms",
+        )
 
 
 def _send_long(load: Load, number: int) -> None:
@@ -166,7 +206,8 @@ def _deploy(server: Server, stage: str, tag: str) -> Sequence[Span]:
         raise BenchError(f"the deploy of {tag} {found['status']}: {found['reason']}")
     moments = ((step["name"], step["started_at"], step["finished_at"]) for step in found["steps"])
     return [
-        Span(name, *(datetime.fromisoformat(text).timestamp() for text in (began, ended))) for name, began, ended in moments
+        Span(name, *(datetime.fromisoformat(text).timestamp() for text in (began, ended)))
+        for name, began, ended in moments
     ]
 
 

@@ -56,11 +56,20 @@ async def _measure(folder: Path, seconds: int) -> None:
         app = await asyncio.to_thread(_run_app, folder, registry.host)
         try:
             async with _led(folder / "ingress", app.port) as port:
-                _say("clients that keep no connection", await _ask(f"http://{_HOST}:{port}/", seconds, keep=False))
+                _say(
+                    "clients that keep no connection",
+                    await _ask(f"http://{_HOST}:{port}/", seconds, keep=False),
+                )
                 async with running_nginx(folder, upstream=port) as nginx:
-                    _say("README's nginx in front", await _ask(f"https://{_HOST}:{nginx.port}/", seconds, keep=True))
+                    _say(
+                        "README's nginx in front",
+                        await _ask(f"https://{_HOST}:{nginx.port}/", seconds, keep=True),
+                    )
                 async with _caddy(folder, port) as caddy_port:
-                    _say("README's Caddy in front", await _ask(f"https://{_HOST}:{caddy_port}/", seconds, keep=True))
+                    _say(
+                        "README's Caddy in front",
+                        await _ask(f"https://{_HOST}:{caddy_port}/", seconds, keep=True),
+                    )
         finally:
             await asyncio.to_thread(_docker, "rm", "--force", app.name)
             await asyncio.to_thread(_docker, "rmi", "--force", f"{registry.host}/{_IMAGE}:v1")
@@ -78,7 +87,16 @@ def _run_app(folder: Path, registry_host: str) -> _Running:
     push(registry_host, _IMAGE, "v1", build_image(SampleApp()))
     mounts = [word for path in _SEEN for word in ("--volume", f"{path}:{path}:ro")]
     name = _docker(
-        *("run", "--detach", "--tmpfs", _SCRATCH, "--tmpfs", "/var/lib/nginx", "--publish", f"127.0.0.1:{port}:8080"),
+        *(
+            "run",
+            "--detach",
+            "--tmpfs",
+            _SCRATCH,
+            "--tmpfs",
+            "/var/lib/nginx",
+            "--publish",
+            f"127.0.0.1:{port}:8080",
+        ),
         *(*mounts, "--volume", f"{config}:/app.conf:ro", f"{registry_host}/{_IMAGE}:v1"),
         *("/usr/sbin/nginx", "-e", "/dev/null", "-c", "/app.conf"),
     )
@@ -101,14 +119,31 @@ async def _led(directory: Path, app_port: int) -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def _caddy(folder: Path, upstream: int) -> AsyncIterator[int]:
-    async with AskServer({_HOST}).running() as ask, running_caddy(folder, upstream=upstream, ask=ask.port) as caddy:
+    async with (
+        AskServer({_HOST}).running() as ask,
+        running_caddy(folder, upstream=upstream, ask=ask.port) as caddy,
+    ):
         yield caddy.port
 
 
 async def _ask(url: str, seconds: int, *, keep: bool) -> Told:
     """All that `_CLIENTS` at once can ask for in so many seconds."""
-    words = ("ab", "-q", "-r", *(("-k",) if keep else ()), "-c", str(_CLIENTS), "-t", str(seconds), "-n", "10000000", url)
-    process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    words = (
+        "ab",
+        "-q",
+        "-r",
+        *(("-k",) if keep else ()),
+        "-c",
+        str(_CLIENTS),
+        "-t",
+        str(seconds),
+        "-n",
+        "10000000",
+        url,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     said = (await process.communicate())[0].decode(errors="replace")
     if process.returncode:
         raise BenchError(f"`{' '.join(words)}` failed: {said[-500:]}")
@@ -117,7 +152,9 @@ async def _ask(url: str, seconds: int, *, keep: bool) -> Told:
 
 def read(said: str) -> Told:
     """What ab says at its end."""
-    failed = _number(r"^Failed requests:\s+(\d+)", said) + _number(r"^Non-2xx responses:\s+(\d+)", said)
+    failed = _number(r"^Failed requests:\s+(\d+)", said) + _number(
+        r"^Non-2xx responses:\s+(\d+)", said
+    )
     return Told(_number(r"^Requests per second:\s+([\d.]+)", said), round(failed))
 
 
@@ -128,7 +165,10 @@ def _number(pattern: str, text: str) -> float:
 
 def _say(what: str, told: Told) -> None:
     wanted = f"(target 0 failed, at {LEAST_A_SECOND} requests/s or more)"
-    print(f"  {what:<34} {told.a_second:>9.0f} requests/s, {told.failed} failed   {wanted}", flush=True)
+    print(
+        f"  {what:<34} {told.a_second:>9.0f} requests/s, {told.failed} failed   {wanted}",
+        flush=True,
+    )
 
 
 def _docker(*words: str) -> str:

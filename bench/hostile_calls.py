@@ -7,7 +7,17 @@ import time
 from pathlib import Path
 
 from bench.rig import BenchError, Server, show, tagboat
-from bench.webhook_flood import REST, SCRIPT, WRONG, Seen, Span, add_stage, flood, look_on, right_calls
+from bench.webhook_flood import (
+    REST,
+    SCRIPT,
+    WRONG,
+    Seen,
+    Span,
+    add_stage,
+    flood,
+    look_on,
+    right_calls,
+)
 from tests.support.postgres import running_postgres
 
 PROJECTS = 1_000
@@ -38,7 +48,11 @@ def _megabytes(folder: Path) -> None:
     with tagboat(folder / "megabytes", in_memory=True) as server:
         add_stage(server)
         for number in range(PROJECTS):
-            server.call("POST", "/api/projects", {"name": f"there{number}", "image": f"{_HOST}/there/app{number}"})
+            server.call(
+                "POST",
+                "/api/projects",
+                {"name": f"there{number}", "image": f"{_HOST}/there/app{number}"},
+            )
         server.call("PATCH", "/api/settings", {"max_projects": 2 * PROJECTS})
         path = server.webhook_path()
         with right_calls(folder, server.port, path, seen) as spans:
@@ -50,7 +64,14 @@ def _megabytes(folder: Path) -> None:
                 took_s.append(time.monotonic() - began)
                 spans.append(Span(_BESIDE, began, time.monotonic()))
     show("the slowest call of 1 MiB", [max(took_s)], "the fastest", [min(took_s)], "s", "< 2 s")
-    show("right calls beside it: p99", [seen.ms(_BESIDE, 0.99)], REST, [seen.ms(REST, 0.99)], "ms", "< 200 ms")
+    show(
+        "right calls beside it: p99",
+        [seen.ms(_BESIDE, 0.99)],
+        REST,
+        [seen.ms(REST, 0.99)],
+        "ms",
+        "< 200 ms",
+    )
 
 
 def _a_megabyte(number: int) -> bytes:
@@ -58,7 +79,11 @@ def _a_megabyte(number: int) -> bytes:
     events = [
         {
             "action": "push",
-            "target": {"repository": f"x{number}-{place}/app", "tag": "v1", "mediaType": "application/json"},
+            "target": {
+                "repository": f"x{number}-{place}/app",
+                "tag": "v1",
+                "mediaType": "application/json",
+            },
             "request": {"host": _HOST},
         }
         for place in range((1 << 20) // each)
@@ -79,7 +104,9 @@ def _send(server: Server, path: str, body: bytes) -> None:
     finally:
         connection.close()
     if response.status != http.client.ACCEPTED:
-        raise BenchError(f"a call of {len(body)} bytes was answered {response.status}: {said[:300]!r}")
+        raise BenchError(
+            f"a call of {len(body)} bytes was answered {response.status}: {said[:300]!r}"
+        )
 
 
 def _nonsense(folder: Path) -> None:
@@ -110,7 +137,9 @@ def _wrong_secrets(folder: Path) -> None:
     shared, own = Seen(), Seen()
     with (
         running_postgres() as postgres,
-        tagboat(folder / "shared", in_memory=True, TAGBOAT_DATABASE_URL=postgres.new_database()) as on_postgres,
+        tagboat(
+            folder / "shared", in_memory=True, TAGBOAT_DATABASE_URL=postgres.new_database()
+        ) as on_postgres,
         tagboat(folder / "own", in_memory=True) as on_sqlite,
     ):
         for server in (on_postgres, on_sqlite):

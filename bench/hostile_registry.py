@@ -27,12 +27,21 @@ _LIMIT_S = 30
 def measure(folder: Path) -> None:
     """Print the median of the right calls while both kinds are polled, beside that at rest."""
     with _registries() as hosts, tagboat(folder / "harmed") as server:
-        projects = [_project(server, f"harm{number}", f"{host}/bench/app") for number, host in enumerate(hosts)]
+        projects = [
+            _project(server, f"harm{number}", f"{host}/bench/app")
+            for number, host in enumerate(hosts)
+        ]
         stage = _project(server, "right", _IMAGE)
-        server.call("POST", f"/api/projects/{stage}/stages", {"name": "live", "tag_pattern": "*", "auto_deploy": False})
+        server.call(
+            "POST",
+            f"/api/projects/{stage}/stages",
+            {"name": "live", "tag_pattern": "*", "auto_deploy": False},
+        )
         request = folder / "right"
         request.write_bytes(_request(server.webhook_path()))
-        process, _ = start_until((sys.executable, paced.__file__, str(server.port), str(request)), "ready")
+        process, _ = start_until(
+            (sys.executable, paced.__file__, str(server.port), str(request)), "ready"
+        )
         try:
             began = time.monotonic()
             time.sleep(SPAN_S)
@@ -46,7 +55,14 @@ def measure(folder: Path) -> None:
         raise BenchError("not all right calls were accepted while hostile registries were polled")
     rest = [took * 1000 for due, took, _ in calls if began <= due < polls_from]
     polled = [took * 1000 for due, took, _ in calls if due >= polls_from]
-    show(f"median, {polls} polls of {POLLED}", polled, REST, rest, "ms", f"below {statistics.median(rest) + 50:.0f} ms")
+    show(
+        f"median, {polls} polls of {POLLED}",
+        polled,
+        REST,
+        rest,
+        "ms",
+        f"below {statistics.median(rest) + 50:.0f} ms",
+    )
 
 
 def _project(server: Server, name: str, image: str) -> str:
@@ -73,7 +89,9 @@ def _request(path: str) -> bytes:
 @contextmanager
 def _registries() -> Iterator[list[str]]:
     found_here = {"PYTHONPATH": str(Path(__file__).parents[1])}
-    process, _ = start_until((sys.executable, "-m", "bench.hostile_registry"), "ready", dict(os.environ) | found_here)
+    process, _ = start_until(
+        (sys.executable, "-m", "bench.hostile_registry"), "ready", dict(os.environ) | found_here
+    )
     try:
         yield (process.stdout.readline() if process.stdout else "").split()
     finally:

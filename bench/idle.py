@@ -21,8 +21,22 @@ def measure(folder: Path, used: Path) -> None:
     fresh = [_own(folder / f"fresh{number}") for number in range(ROUNDS)]
     again = [_own(used) for _ in range(ROUNDS)]
     for name, figures in (("fresh", fresh), ("used", again)):
-        show(f"start to ready, {name} data", [x[0] for x in figures], "imports alone", [x[0] for x in bare], "s", "< 1.5 s")
-        show(f"memory at rest, {name} data", [x[1] for x in figures], "imports alone", [x[1] for x in bare], "MB", "< 90 MB")
+        show(
+            f"start to ready, {name} data",
+            [x[0] for x in figures],
+            "imports alone",
+            [x[0] for x in bare],
+            "s",
+            "< 1.5 s",
+        )
+        show(
+            f"memory at rest, {name} data",
+            [x[1] for x in figures],
+            "imports alone",
+            [x[1] for x in bare],
+            "MB",
+            "< 90 MB",
+        )
 
 
 def _own(data_dir: Path) -> tuple[float, float]:

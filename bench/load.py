@@ -104,7 +104,9 @@ class Load:
                 await self._stopping.wait()
         return self._stopping.is_set()
 
-    async def _ask(self, kind: Kind, streams: Streams | None, due: float, *, kept: bool) -> Streams | None:
+    async def _ask(
+        self, kind: Kind, streams: Streams | None, due: float, *, kept: bool
+    ) -> Streams | None:
         """Send one request; the connection if it can be used again."""
         try:
             async with asyncio.timeout(_LIMIT_S):
@@ -125,8 +127,12 @@ class Load:
         return None
 
     async def _send(self, writer: asyncio.StreamWriter, kind: Kind) -> None:
-        method, length = ("POST", f"Content-Length: {kind.upload}\r\n") if kind.upload else ("GET", "")
-        writer.write(f"{method} {kind.path} HTTP/1.1\r\nHost: {self._host}\r\n{length}\r\n".encode())
+        method, length = (
+            ("POST", f"Content-Length: {kind.upload}\r\n") if kind.upload else ("GET", "")
+        )
+        writer.write(
+            f"{method} {kind.path} HTTP/1.1\r\nHost: {self._host}\r\n{length}\r\n".encode()
+        )
         # In parts, so that it is under way for most of the time until the next.
         for _ in range(parts := 8 if kind.upload else 0):
             writer.write(bytes(kind.upload // parts))

@@ -37,7 +37,10 @@ def push_loaded(registry_host: str, repository: str, tag: str) -> None:
 
     On SIGTERM it ends at once, as most apps do that nobody has taught better.
     """
-    programs = {"www/cgi-bin/slow": _SLOW, "www/cgi-bin/upload": f"{_UPLOAD}# {repository} {tag}\n"}  # a layer of its own
+    programs = {
+        "www/cgi-bin/slow": _SLOW,
+        "www/cgi-bin/upload": f"{_UPLOAD}# {repository} {tag}\n",
+    }  # a layer of its own
     app = SampleApp(body=PAGE, labels={"tagboat.healthcheck": "/health"}, programs=programs)
     push(registry_host, repository, tag, build_image(app))
 

@@ -30,7 +30,9 @@ def main() -> int:
     calls: list[Call] = []
     began = time.monotonic()
     callers = [
-        threading.Thread(target=_keep_calling, args=(port, request, number, began, stopping.is_set, calls.append))
+        threading.Thread(
+            target=_keep_calling, args=(port, request, number, began, stopping.is_set, calls.append)
+        )
         for number in range(CONNECTIONS)
     ]
     for caller in callers:
@@ -43,7 +45,12 @@ def main() -> int:
 
 
 def _keep_calling(
-    port: int, request: bytes, number: int, began: float, is_over: Callable[[], bool], tell: Callable[[Call], None]
+    port: int,
+    request: bytes,
+    number: int,
+    began: float,
+    is_over: Callable[[], bool],
+    tell: Callable[[Call], None],
 ) -> None:
     due = began + number / PER_S
     connection: socket.socket | None = None
@@ -79,7 +86,9 @@ def _receive(connection: socket.socket) -> int:
 
 def _length(head: bytes) -> int:
     lines = head.lower().split(b"\r\n")
-    return next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
+    return next(
+        (int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0
+    )
 
 
 if __name__ == "__main__":

@@ -63,15 +63,21 @@ class Phase:
 
     def longest_ms(self, kind: Kind) -> float:
         """The longest that an answer of one kind took."""
-        return max(answer.took_s for load in self.loads for answer in load.answers[kind.name]) * 1000
+        return (
+            max(answer.took_s for load in self.loads for answer in load.answers[kind.name]) * 1000
+        )
 
     def say_parts(self, kind: Kind) -> None:
         """Print the 99th percentile of what was asked in each part of the changes, where there was enough of it to say."""
         answers = [answer for load in self.loads for answer in load.answers[kind.name]]
         seconds: dict[str, list[float]] = defaultdict(list)
         for span in self.spans:
-            seconds[span.name] += (answer.took_s for answer in answers if span.began <= answer.due < span.ended)
-        parts = [f"{name} {p99_ms(took):.0f}" for name, took in seconds.items() if len(took) >= _ENOUGH]
+            seconds[span.name] += (
+                answer.took_s for answer in answers if span.began <= answer.due < span.ended
+            )
+        parts = [
+            f"{name} {p99_ms(took):.0f}" for name, took in seconds.items() if len(took) >= _ENOUGH
+        ]
         print(f"    p99 of a {kind.name} asked for during: {', '.join(parts)} ms")
 
     def say_lost(self, what: str, kinds: Sequence[Kind]) -> None:
@@ -81,7 +87,9 @@ class Phase:
         sent = sum(load.sent for load in self.loads)
         took = f"{len(self.changes_s)} {what}, {statistics.median(self.changes_s):.2f} s each"
         print(f"  {took}: lost {lost.total()} of {sent} requests ({each})", flush=True)
-        for reason, count in sum((load.reasons for load in self.loads), Counter[str]()).most_common(4):
+        for reason, count in sum((load.reasons for load in self.loads), Counter[str]()).most_common(
+            4
+        ):
             print(f"      {count:5} times: {reason}")
 
 

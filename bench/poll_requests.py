@@ -30,5 +30,14 @@ def measure(folder: Path) -> None:
         finally:
             server.remove_projects()
             remove_images(f"{registry.host}/")
-    show(f"requests a cycle, {TAGS} tags, 1 live", [len(asked) / CYCLES], "listing + HEAD", [2], "", "2")
-    print(f"  of which listings {asked.count('GET') / CYCLES:.1f}, HEADs {asked.count('HEAD') / CYCLES:.1f}")
+    show(
+        f"requests a cycle, {TAGS} tags, 1 live",
+        [len(asked) / CYCLES],
+        "listing + HEAD",
+        [2],
+        "",
+        "2",
+    )
+    print(
+        f"  of which listings {asked.count('GET') / CYCLES:.1f}, HEADs {asked.count('HEAD') / CYCLES:.1f}"
+    )

@@ -81,7 +81,9 @@ class _Poller:
 
     def metrics(self) -> str:
         """The metrics as text."""
-        request = urllib.request.Request(f"{self.url}/metrics", headers={"Authorization": f"Bearer {self.token}"})
+        request = urllib.request.Request(
+            f"{self.url}/metrics", headers={"Authorization": f"Bearer {self.token}"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read(), "utf-8")
 
@@ -110,12 +112,24 @@ def measure(folder: Path) -> None:
             many = rss_mb(poller.server.pid)
     show(f"requests a repository, of {MANY}", requests, "listing + HEAD", [PER_REPOSITORY], "", "1")
     rates = [cycle.rate for cycle in cycles]
-    show("repositories a second", rates, "wrk, same requests", [rate / PER_REPOSITORY for rate in ceilings], "/s", "0.7")
+    show(
+        "repositories a second",
+        rates,
+        "wrk, same requests",
+        [rate / PER_REPOSITORY for rate in ceilings],
+        "/s",
+        "0.7",
+    )
     show(f"memory, {MANY} repositories", [many], f"{FEW} repositories", [few], "MB", "flat")
-    print(f"  CPU seconds for 1,000 repositories {statistics.median(cycle.cpu_s for cycle in cycles):.2f}", flush=True)
+    print(
+        f"  CPU seconds for 1,000 repositories {statistics.median(cycle.cpu_s for cycle in cycles):.2f}",
+        flush=True,
+    )
 
 
-def _by_turns(poller: _Poller, registry: DockerRegistry, folder: Path) -> tuple[list[Cycle], list[float], list[float]]:
+def _by_turns(
+    poller: _Poller, registry: DockerRegistry, folder: Path
+) -> tuple[list[Cycle], list[float], list[float]]:
     """Cycles, the registry's ceilings (requests a second) and requests a repository, measured by turns."""
     script = folder / "poll_load.lua"
     script.write_text(_SCRIPT)
@@ -139,7 +153,9 @@ def _cycle(poller: _Poller, count: int) -> Cycle:
         time.sleep(_LOOK_S)
         looks.append(_moment(poller))
     if looks[-1].polls != idle.polls + count:
-        raise BenchError(f"{count} repositories were polled {looks[-1].polls - idle.polls} times in one cycle")
+        raise BenchError(
+            f"{count} repositories were polled {looks[-1].polls - idle.polls} times in one cycle"
+        )
     # The last look came some time after the end; the one before it saw the polls still going on, if it was not the first.
     late = (looks[1:-1] or looks[1:])[-1]
     done = late.polls - begun.polls
@@ -170,9 +186,22 @@ def _asked(registry: DockerRegistry) -> int:
 
 def _ceiling(registry: DockerRegistry, script: Path) -> float:
     """Requests a second that the registry answers to a load generator."""
-    command = ["wrk", "-t2", f"-c{CONCURRENCY}", f"-d{LOAD_S}s", "-s", str(script), registry.url, "--", str(MANY), ACCEPT]
+    command = [
+        "wrk",
+        "-t2",
+        f"-c{CONCURRENCY}",
+        f"-d{LOAD_S}s",
+        "-s",
+        str(script),
+        registry.url,
+        "--",
+        str(MANY),
+        ACCEPT,
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, errors = next(line for line in said.splitlines() if line.startswith("RESULT ")).split()[1:]
+    rate, errors = next(line for line in said.splitlines() if line.startswith("RESULT ")).split()[
+        1:
+    ]
     if int(errors):
         raise BenchError(f"{errors} requests to the registry failed under load")
     return float(rate)
@@ -185,7 +214,9 @@ def _fill_registry(registry: DockerRegistry, data: Path) -> Digest:
     for number in range(1, MANY):
         # What only a push or a pull needs is left out.
         unneeded = shutil.ignore_patterns("_layers", "_uploads", "index")
-        shutil.copytree(repositories / _repository(0), repositories / _repository(number), ignore=unneeded)
+        shutil.copytree(
+            repositories / _repository(0), repositories / _repository(number), ignore=unneeded
+        )
     return digest
 
 
@@ -194,7 +225,9 @@ def _repository(number: int) -> str:
 
 
 @contextmanager
-def _filled(data_dir: Path, registry: DockerRegistry, digest: Digest, count: int) -> Iterator[_Poller]:
+def _filled(
+    data_dir: Path, registry: DockerRegistry, digest: Digest, count: int
+) -> Iterator[_Poller]:
     """A server with a project for each of `count` repositories, all polled at its start, which polls when told."""
     data_dir.mkdir()
     asyncio.run(_fill_store(data_dir, registry.host, digest, count))
@@ -211,11 +244,28 @@ async def _fill_store(data_dir: Path, host: str, digest: Digest, count: int) -> 
     def work(tx: Tx) -> None:
         tx.put_setting(POLL_SCHEDULE, _NEVER)
         for number in range(count):
-            project = Project(id=new_id(), name=f"r{number}", image=ImageName(host, _repository(number)), created_at=now)
+            project = Project(
+                id=new_id(),
+                name=f"r{number}",
+                image=ImageName(host, _repository(number)),
+                created_at=now,
+            )
             tx.add_project(project)
             pattern = parse_tag_pattern("v1")
-            tx.add_stage(Stage(id=new_id(), project_id=project.id, name="live", pattern=pattern, created_at=now))
-            tx.record_tag(KnownTag(project_id=project.id, tag="v1", digest=digest, first_seen=now, source=Source.POLL))
+            tx.add_stage(
+                Stage(
+                    id=new_id(), project_id=project.id, name="live", pattern=pattern, created_at=now
+                )
+            )
+            tx.record_tag(
+                KnownTag(
+                    project_id=project.id,
+                    tag="v1",
+                    digest=digest,
+                    first_seen=now,
+                    source=Source.POLL,
+                )
+            )
             tx.put_poll_state(PollState(project_id=project.id, first_done=True, last_at=now))
 
     store = open_store(None, data_dir)

@@ -17,7 +17,16 @@ from typing import Any
 import aiodocker
 from aiodocker.types import JSONValue
 
-from bench.rig import BenchError, Server, await_page, await_value, free_port, remove_images, show, tagboat
+from bench.rig import (
+    BenchError,
+    Server,
+    await_page,
+    await_value,
+    free_port,
+    remove_images,
+    show,
+    tagboat,
+)
 from tests.support.docker_registry import docker_registry
 from tests.support.images import push_image
 
@@ -66,16 +75,30 @@ def _by_turns(server: Server, host: str, end: _End) -> None:
         push_image(host, _REPOSITORY, f"v{number}", body=body, labels=end.labels)
         if end.ingress_port:
             seconds, deploy = _own_at(
-                server, f"{image}:v{number}", end.ingress_port, urllib.parse.urlsplit(address).netloc, body
+                server,
+                f"{image}:v{number}",
+                end.ingress_port,
+                urllib.parse.urlsplit(address).netloc,
+                body,
             )
         else:
             seconds, deploy = _own(server, f"{image}:v{number}")
         own.append(seconds * 1000)
         deploys.append(deploy)
-        digest = push_image(host, _REPOSITORY, f"floor{number}", body=f"floor {number}, {end.what}", labels=end.labels)
+        digest = push_image(
+            host,
+            _REPOSITORY,
+            f"floor{number}",
+            body=f"floor {number}, {end.what}",
+            labels=end.labels,
+        )
         floor.append(asyncio.run(_floor(f"{image}@{digest}")))
-    show(end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target)
-    print(f"  Tagboat's steps, each in ms:                {_medians([_steps(deploy) for deploy in deploys])}")
+    show(
+        end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target
+    )
+    print(
+        f"  Tagboat's steps, each in ms:                {_medians([_steps(deploy) for deploy in deploys])}"
+    )
     print(f"  bare calls, in ms from the beginning to:    {_medians(floor)}")
 
 
@@ -88,7 +111,13 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
     def is_started() -> bool | None:
         # Whoever asks before leaves the kernel looking for a container without a network, for up to a second.
         steps = server.call("GET", f"/api/deploys/{deploy}")["steps"]
-        return True if any(step["name"] == "start" and step["status"] in {"done", "failed"} for step in steps) else None
+        return (
+            True
+            if any(
+                step["name"] == "start" and step["status"] in {"done", "failed"} for step in steps
+            )
+            else None
+        )
 
     def port() -> int | None:
         for instance in server.call("GET", f"/api/instances?stage={stage}")["items"]:
@@ -102,7 +131,9 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
     return took, _succeeded(server, deploy)
 
 
-def _own_at(server: Server, reference: str, port: int, host: str, body: str) -> tuple[float, Mapping[str, Any]]:
+def _own_at(
+    server: Server, reference: str, port: int, host: str, body: str
+) -> tuple[float, Mapping[str, Any]]:
     """Until the stage's own address answers with the new version, which people reload all the while."""
     path = server.webhook_path()
     people = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -167,7 +198,9 @@ def _steps(deploy: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def _medians(rows: Sequence[Mapping[str, float]]) -> str:
-    return ", ".join(f"{name} {statistics.median(row[name] for row in rows):.0f}" for name in rows[0])
+    return ", ".join(
+        f"{name} {statistics.median(row[name] for row in rows):.0f}" for name in rows[0]
+    )
 
 
 def _ms(began: str, ended: str) -> float:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig import BenchError, Server, end, free_port, remove_images, rss_mb, show, start_until, tagboat
+from bench.rig import (
+    BenchError,
+    Server,
+    end,
+    free_port,
+    remove_images,
+    rss_mb,
+    show,
+    start_until,
+    tagboat,
+)
 from bench.stub_engine import READY
 from tagboat.ingress.process import our_processes
 from tests.support.docker_registry import docker_registry
@@ -53,9 +63,16 @@ def _at_rest(data_dir: Path, host: str) -> None:
             after = [_spent([server.pid]), _spent(haproxy)]
         finally:
             server.remove_projects()
-    cpu = [(late.cpu_s - early.cpu_s) / _LOOK_S * 100 for early, late in zip(before, after, strict=True)]
-    wakes = [(late.wakes - early.wakes) / _LOOK_S for early, late in zip(before, after, strict=True)]
-    show(f"at rest, {STAGES} live stages", [cpu[0]], "HAProxy's part", [cpu[1]], "% core", "<= 0.5 %")
+    cpu = [
+        (late.cpu_s - early.cpu_s) / _LOOK_S * 100
+        for early, late in zip(before, after, strict=True)
+    ]
+    wakes = [
+        (late.wakes - early.wakes) / _LOOK_S for early, late in zip(before, after, strict=True)
+    ]
+    show(
+        f"at rest, {STAGES} live stages", [cpu[0]], "HAProxy's part", [cpu[1]], "% core", "<= 0.5 %"
+    )
     show("times woken", [wakes[0]], "HAProxy's part", [wakes[1]], "a s", "< 10 a second")
 
 
@@ -73,7 +90,9 @@ def _after_deploys(folder: Path, host: str) -> None:
     engine = folder / "engine.sock"
     stub, _ = start_until((sys.executable, str(_STUB_ENGINE), str(engine)), READY)
     try:
-        with tagboat(folder / "deploys", free_port(), TAGBOAT_DOCKER_HOST=f"unix://{engine}") as server:
+        with tagboat(
+            folder / "deploys", free_port(), TAGBOAT_DOCKER_HOST=f"unix://{engine}"
+        ) as server:
             time.sleep(_SETTLE_S)
             idle = rss_mb(server.pid)
             _deploy_all(server, host)
@@ -86,7 +105,14 @@ def _after_deploys(folder: Path, host: str) -> None:
     few, many = _DEPLOYS
     show(f"memory after {STAGES} deploys", [began], "before the first", [idle], "MB")
     show(f"memory after {few} deploys", [sizes[few]], f"after {STAGES}", [began], "MB", "<= 105 MB")
-    show(f"memory after {many} deploys", [sizes[many]], f"after {few}", [sizes[few]], "MB", "ratio <= 1.02")
+    show(
+        f"memory after {many} deploys",
+        [sizes[many]],
+        f"after {few}",
+        [sizes[few]],
+        "MB",
+        "ratio <= 1.02",
+    )
 
 
 def _redeploy(server: Server, count: int) -> int:

@@ -43,7 +43,9 @@ class BenchError(Exception):
 class Server:
     """A running Tagboat. `ready_s` is how many seconds it took from its start to its ready line."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int, token: str, ready_s: float) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", port: int, token: str, ready_s: float
+    ) -> None:
         self.pid = process.pid
         self.port = port
         self.ready_s = ready_s
@@ -55,7 +57,9 @@ class Server:
         """Call the API over one kept connection. Raises BenchError with what it answered."""
         if time.monotonic() - self._used_at > _KEPT_S:
             self._connection.close()  # it opens itself again
-        self._connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+        self._connection.request(
+            method, path, None if body is None else json.dumps(body), self._headers
+        )
         response = self._connection.getresponse()
         content = response.read()
         self._used_at = time.monotonic()
@@ -73,7 +77,9 @@ class Server:
 
     def await_rest(self) -> None:
         """Return once no deploy is queued or running."""
-        await_value(lambda: None if self._open_deploys() else True, "the end of the deploys", pause_s=0.05)
+        await_value(
+            lambda: None if self._open_deploys() else True, "the end of the deploys", pause_s=0.05
+        )
 
     def remove_projects(self) -> None:
         """Delete every project, and with it every container."""
@@ -82,11 +88,16 @@ class Server:
             self.call("DELETE", f"/api/projects/{project['id']}")
 
     def _open_deploys(self) -> bool:
-        return any(self.call("GET", f"/api/deploys?status={status}&limit=1")["items"] for status in ("queued", "running"))
+        return any(
+            self.call("GET", f"/api/deploys?status={status}&limit=1")["items"]
+            for status in ("queued", "running")
+        )
 
 
 @contextmanager
-def tagboat(data_dir: Path, ingress_port: int | None = None, *, in_memory: bool = False, **settings: str) -> Iterator[Server]:
+def tagboat(
+    data_dir: Path, ingress_port: int | None = None, *, in_memory: bool = False, **settings: str
+) -> Iterator[Server]:
     """Run a server on `data_dir` until the block ends, HAProxy at `ingress_port` if given; stderr goes to `DATA_DIR.log`.
 
     One `in_memory` has no engine but a make-believe one. `settings` are more variables of its environment.
@@ -102,7 +113,10 @@ def tagboat(data_dir: Path, ingress_port: int | None = None, *, in_memory: bool 
         "TAGBOAT_LOG_FORMAT": "json",
     }
     if ingress_port is not None:
-        environ |= {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}"}
+        environ |= {
+            "TAGBOAT_INGRESS": "haproxy",
+            "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{ingress_port}",
+        }
     command = (sys.executable, str(_MEMORY_SERVER)) if in_memory else _command()
     with data_dir.with_suffix(".log").open("ab") as log:
         process, ready_s = start_until(command, READY, environ | settings, log.fileno())
@@ -120,11 +134,16 @@ def _command() -> Sequence[str]:
 
 
 def start_until(
-    command: Sequence[str], line: str, environ: dict[str, str] | None = None, stderr: int | None = None
+    command: Sequence[str],
+    line: str,
+    environ: dict[str, str] | None = None,
+    stderr: int | None = None,
 ) -> tuple["subprocess.Popen[str]", float]:
     """Start `command`; the process, and the seconds until its first line, which begins with `line`."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environ, text=True, cwd="/")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, env=environ, text=True, cwd="/"
+    )
     said = process.stdout.readline() if process.stdout else ""
     took = time.perf_counter() - began
     if not said.startswith(line):
@@ -208,7 +227,14 @@ def rss_mb(pid: int) -> float:
     raise BenchError(f"the memory of process {pid} cannot be read")
 
 
-def show(what: str, own: Sequence[float], beside: str, other: Sequence[float], unit: str, target: str = "") -> None:
+def show(
+    what: str,
+    own: Sequence[float],
+    beside: str,
+    other: Sequence[float],
+    unit: str,
+    target: str = "",
+) -> None:
     """Print the medians of both and their ratio, with the target if there is one."""
     mine, theirs = statistics.median(own), statistics.median(other)
     wanted = f"   (target {target})" if target else ""

@@ -16,7 +16,13 @@ from typing import Any
 from aiohttp import web
 
 READY = "engine ready"
-_VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
+_VERSION = {
+    "Version": "20.10.24",
+    "ApiVersion": "1.41",
+    "MinAPIVersion": "1.12",
+    "Os": "linux",
+    "Arch": "amd64",
+}
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
 Json = dict[str, Any]
@@ -34,7 +40,11 @@ class _Container:
 
     @property
     def port(self) -> int:
-        bound = [port for ports in self.body["HostConfig"].get("PortBindings", {}).values() for port in ports]
+        bound = [
+            port
+            for ports in self.body["HostConfig"].get("PortBindings", {}).values()
+            for port in ports
+        ]
         return int(bound[0]["HostPort"]) if bound else 0
 
     async def stop(self) -> None:
@@ -47,7 +57,13 @@ class _Container:
         config = {"Labels": self.body["Labels"], "Image": self.body["Image"]}
         ports = self.body["HostConfig"].get("PortBindings", {})
         networks = {"Ports": ports, "Networks": {}}
-        named = {"Id": self.id, "Name": f"/{self.name}", "State": state, "Config": config, "Mounts": []}
+        named = {
+            "Id": self.id,
+            "Name": f"/{self.name}",
+            "State": state,
+            "Config": config,
+            "Mounts": [],
+        }
         return named | {"HostConfig": self.body["HostConfig"], "NetworkSettings": networks}
 
 
@@ -64,7 +80,9 @@ class _Engine:
         for one in self.held.values():
             if wanted in {one.id, one.name}:
                 return one
-        raise web.HTTPNotFound(text=json.dumps({"message": "No such container"}), content_type="application/json")
+        raise web.HTTPNotFound(
+            text=json.dumps({"message": "No such container"}), content_type="application/json"
+        )
 
     async def version(self, _request: web.Request) -> web.Response:
         return web.json_response(_VERSION)
@@ -74,7 +92,13 @@ class _Engine:
         if name not in self.images:
             return web.json_response({"message": "No such image"}, status=404)
         config: Json = {"ExposedPorts": {"8080/tcp": {}}, "Labels": {}}
-        shown = {"Id": f"sha256:{'0' * 64}", "RepoDigests": [name], "Config": config, "Os": "linux", "Architecture": "amd64"}
+        shown = {
+            "Id": f"sha256:{'0' * 64}",
+            "RepoDigests": [name],
+            "Config": config,
+            "Os": "linux",
+            "Architecture": "amd64",
+        }
         return web.json_response(shown)
 
     async def pull(self, request: web.Request) -> web.Response:
@@ -113,7 +137,9 @@ class _Engine:
     async def list(self, request: web.Request) -> web.Response:
         wanted: Mapping[str, Any] = json.loads(request.query.get("filters", "{}"))
         pairs = dict(label.split("=", 1) for label in wanted.get("label", ()))
-        shown = [one.shown() for one in self.held.values() if pairs.items() <= one.body["Labels"].items()]
+        shown = [
+            one.shown() for one in self.held.values() if pairs.items() <= one.body["Labels"].items()
+        ]
         if "ancestor" in wanted:
             shown = [one for one in shown if one["Config"]["Image"] in wanted["ancestor"]]
         return web.json_response(shown)
@@ -128,7 +154,9 @@ class _Engine:
 
     async def network(self, request: web.Request) -> web.Response:
         found = self.networks.get(request.match_info["network"])
-        return web.json_response(found or {"message": "no such network"}, status=200 if found else 404)
+        return web.json_response(
+            found or {"message": "no such network"}, status=200 if found else 404
+        )
 
     async def remove_network(self, request: web.Request) -> web.Response:
         self.networks.pop(request.match_info["network"], None)

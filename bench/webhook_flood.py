@@ -106,7 +106,11 @@ def measure(folder: Path) -> None:
             _round(script, server.port, own_path, own)
             _round(script, bare_port, bare_path, bare)
     for phase in (DAWDLERS, WRONG, BOTH):
-        for name, seen, share in ((f"p99, {phase}", own, 0.99), ("  of a bare uvicorn", bare, 0.99), ("  median", own, 0.5)):
+        for name, seen, share in (
+            (f"p99, {phase}", own, 0.99),
+            ("  of a bare uvicorn", bare, 0.99),
+            ("  median", own, 0.5),
+        ):
             show(name, [seen.ms(phase, share)], REST, [seen.ms(REST, share)], "ms")
     for what, statuses in (("right", own.right), ("wrong", own.wrong)):
         each = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
@@ -116,7 +120,11 @@ def measure(folder: Path) -> None:
 def add_stage(server: Server) -> None:
     """One that is offered what the right calls name, and deploys nothing."""
     project = server.call("POST", "/api/projects", {"name": "flooded", "image": _IMAGE})["id"]
-    server.call("POST", f"/api/projects/{project}/stages", {"name": "live", "tag_pattern": "*", "auto_deploy": False})
+    server.call(
+        "POST",
+        f"/api/projects/{project}/stages",
+        {"name": "live", "tag_pattern": "*", "auto_deploy": False},
+    )
 
 
 def _round(script: Path, port: int, path: str, seen: Seen) -> None:
@@ -160,7 +168,17 @@ def look_on(phase: str) -> Span:
 def flood(phase: str, script: Path, port: int, seen: Seen) -> Span:
     """A span with `WRONG_CALLS` of wrong secrets, made by `script`, a file of SCRIPT."""
     url, limit = f"http://127.0.0.1:{port}", f"-d{_LIMIT_S}s"
-    command = ["wrk", "-t1", f"-c{_WRONG_CONNECTIONS}", limit, "-s", str(script), url, "--", str(WRONG_CALLS)]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{_WRONG_CONNECTIONS}",
+        limit,
+        "-s",
+        str(script),
+        url,
+        "--",
+        str(WRONG_CALLS),
+    ]
     began = time.monotonic()
     process, _ = start_until(command, "Running ")
     try:
@@ -169,7 +187,9 @@ def flood(phase: str, script: Path, port: int, seen: Seen) -> Span:
         ended = time.monotonic()
         end(process)  # it would wait out its time
     if counts is None:
-        raise BenchError(f"{WRONG_CALLS} calls with wrong secrets were not all answered within {_LIMIT_S} s")
+        raise BenchError(
+            f"{WRONG_CALLS} calls with wrong secrets were not all answered within {_LIMIT_S} s"
+        )
     missing, refused = map(int, counts)
     seen.wrong += Counter({404: missing, 429: refused, 0: WRONG_CALLS - missing - refused})
     return Span(phase, began, ended)

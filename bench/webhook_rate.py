@@ -72,15 +72,39 @@ def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
                 peer[outcome, tags].append(load(script, peer_url, words))
     for kind in kinds:
         name = f"{kind[0]}, {kind[1]} tag{'s' if kind[1] == 'distinct' else ''}"
-        show(name, [x.rate for x in own[kind]], "webhook, /bin/true", [x.rate for x in peer[kind]], "calls/s")
-        show(f"{name}: p99", [x.p99_ms for x in own[kind]], "webhook, /bin/true", [x.p99_ms for x in peer[kind]], "ms")
+        show(
+            name,
+            [x.rate for x in own[kind]],
+            "webhook, /bin/true",
+            [x.rate for x in peer[kind]],
+            "calls/s",
+        )
+        show(
+            f"{name}: p99",
+            [x.p99_ms for x in own[kind]],
+            "webhook, /bin/true",
+            [x.p99_ms for x in peer[kind]],
+            "ms",
+        )
 
 
 def load(script: Path, url: str, words: tuple[str, ...]) -> Load:
     """Load `url` with what `script`, a file of SCRIPT, makes of `words`. Raises BenchError where a call fails."""
-    command = ["wrk", "-t2", f"-c{CONCURRENCY}", f"-d{LOAD_S}s", "-s", str(script), url, "--", *words]
+    command = [
+        "wrk",
+        "-t2",
+        f"-c{CONCURRENCY}",
+        f"-d{LOAD_S}s",
+        "-s",
+        str(script),
+        url,
+        "--",
+        *words,
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate, p99_ms, errors = next(line for line in said.splitlines() if line.startswith("RESULT ")).split()[1:]
+    rate, p99_ms, errors = next(
+        line for line in said.splitlines() if line.startswith("RESULT ")
+    ).split()[1:]
     if int(errors):
         raise BenchError(f"{errors} of the calls failed under load")
     return Load(float(rate), float(p99_ms))
@@ -103,4 +127,8 @@ def _peer(folder: Path) -> Iterator[str]:
 def _listens(port: int) -> bool | None:
     # The kernel's table tells without a connection that the peer would have to serve; 0A is LISTEN.
     tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
-    return True if any(f":{port:04X} " in line and " 0A " in line for line in tables.splitlines()) else None
+    return (
+        True
+        if any(f":{port:04X} " in line and " 0A " in line for line in tables.splitlines())
+        else None
+    )

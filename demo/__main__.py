@@ -35,14 +35,19 @@ def main(arguments: list[str]) -> int:
     try:
         (stop if arguments else run)()
     except KeyboardInterrupt:
-        print("\nInterrupted. What was started still runs; make demo-stop ends it.", file=sys.stderr)
+        print(
+            "\nInterrupted. What was started still runs; make demo-stop ends it.", file=sys.stderr
+        )
         return 130
     except (DemoError, PushError, OSError, ValueError) as error:
         print(f"\n  ✗ {error}", file=sys.stderr)
         if remedy := getattr(error, "remedy", ""):
             print(f"    What to do: {remedy}", file=sys.stderr)
         if FOLDER.exists():
-            print(f"    Logs are in {FOLDER}. make demo-stop ends and removes what was started.", file=sys.stderr)
+            print(
+                f"    Logs are in {FOLDER}. make demo-stop ends and removes what was started.",
+                file=sys.stderr,
+            )
         return 1
     return 0
 
@@ -50,7 +55,9 @@ def main(arguments: list[str]) -> int:
 def run() -> None:
     """Set the stage, tell the story, and say where to look."""
     began = time.monotonic()
-    print("Tagboat demo: from a push to a running container, without losing a request; all on 127.0.0.1")
+    print(
+        "Tagboat demo: from a push to a running container, without losing a request; all on 127.0.0.1"
+    )
     title("Setting the stage")
     engine = find_engine()
     _clear(engine)
@@ -149,7 +156,9 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
         say(f"tagboat {command}")
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
     title("Go back by hand, while you reload the page:")
-    say("tagboat rollback hello dev     to the very image and configuration before; the stage is then held: no push or")
+    say(
+        "tagboat rollback hello dev     to the very image and configuration before; the stage is then held: no push or"
+    )
     say("                               poll undoes what you decided")
     say("tagboat release hello dev      lets pushes and polls deploy again")
     title("Stop it: make demo-stop")

@@ -15,7 +15,11 @@ from demo.show import DemoError
 from demo.waiting import await_value
 
 DOCKERD = "dockerd"
-_FOR_OTHERS = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN}  # a network in use is the last of these
+_FOR_OTHERS = {
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.FORBIDDEN,
+}  # a network in use is the last of these
 _SOCKET = "/var/run/docker.sock"
 _CALL_TIMEOUT_S = 60.0
 _START_TIMEOUT_S = 60.0
@@ -37,15 +41,21 @@ class Engine:
         """The containers that Tagboat made of images from `registry_host`: by their ids, the networks that they are on."""
         filters = urllib.parse.quote(json.dumps({"label": ["tagboat.managed=true"]}))
         found = json.loads(self._call("GET", f"/containers/json?all=1&filters={filters}"))
-        ours = (container for container in found if container["Image"].startswith(f"{registry_host}/"))
-        return {container["Id"]: set(container["NetworkSettings"]["Networks"]) for container in ours}
+        ours = (
+            container for container in found if container["Image"].startswith(f"{registry_host}/")
+        )
+        return {
+            container["Id"]: set(container["NetworkSettings"]["Networks"]) for container in ours
+        }
 
     def remove_from(self, registry_host: str) -> int:
         """Remove the containers of images from `registry_host`, with networks and images; how many containers there were."""
         containers = self.containers(registry_host)
         for container in containers:
             self._call("DELETE", f"/containers/{container}?force=1&v=1")
-        for network in {name for names in containers.values() for name in names if name.startswith("tagboat-")}:
+        for network in {
+            name for names in containers.values() for name in names if name.startswith("tagboat-")
+        }:
             self._call("DELETE", f"/networks/{network}")
         for image in json.loads(self._call("GET", "/images/json?digests=1")):
             for name in _names(image):
@@ -109,14 +119,20 @@ def _start(engine: Engine, processes: Processes) -> str:
     def look() -> str | None:
         if not running.is_alive:
             raise DemoError(
-                f"dockerd ended at once:\n{processes.tail(DOCKERD)}", f"all it wrote is in {processes.log(DOCKERD)}"
+                f"dockerd ended at once:\n{processes.tail(DOCKERD)}",
+                f"all it wrote is in {processes.log(DOCKERD)}",
             )
         try:
             return engine.version()
         except OSError:
             return None
 
-    return await_value(look, _START_TIMEOUT_S, "the start of dockerd", f"what it wrote is in {processes.log(DOCKERD)}")
+    return await_value(
+        look,
+        _START_TIMEOUT_S,
+        "the start of dockerd",
+        f"what it wrote is in {processes.log(DOCKERD)}",
+    )
 
 
 def _names(image: dict[str, Any]) -> list[str]:

@@ -40,7 +40,9 @@ class Processes:
         """Where what the program writes goes."""
         return self._folder / f"{name}.log"
 
-    def start(self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None) -> Running:
+    def start(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None
+    ) -> Running:
         """Start `command` in the demo's folder, so that it outlives the demo. Raises DemoError if there is no such program."""
         with self.log(name).open("ab") as log:
             try:
@@ -91,13 +93,17 @@ class Processes:
         if running:
             kept[name] = running
         draft = self._file.with_suffix(".new")
-        draft.write_text(json.dumps({name: [process.pid, process.began] for name, process in kept.items()}))
+        draft.write_text(
+            json.dumps({name: [process.pid, process.began] for name, process in kept.items()})
+        )
         draft.rename(self._file)
 
     def _read(self) -> dict[str, Running]:
         if not self._file.exists():
             return {}
-        return {name: Running(*numbers) for name, numbers in json.loads(self._file.read_text()).items()}
+        return {
+            name: Running(*numbers) for name, numbers in json.loads(self._file.read_text()).items()
+        }
 
 
 def _began(pid: int) -> int | None:

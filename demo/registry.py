@@ -29,7 +29,8 @@ class Registry:
         program = shutil.which(PROGRAM)
         if program is None:
             raise DemoError(
-                f"the program {PROGRAM} is missing", "install it (Debian, Ubuntu: apt-get install docker-registry)"
+                f"the program {PROGRAM} is missing",
+                "install it (Debian, Ubuntu: apt-get install docker-registry)",
             )
         config = self._folder / "registry.json"
         config.touch(mode=0o600)  # it holds the webhook's secret
@@ -37,7 +38,12 @@ class Registry:
         config.write_text(json.dumps(self._config(webhook_url)))
         running = self._processes.start(REGISTRY, [program, "serve", str(config)])
         log = self._processes.log(REGISTRY)
-        await_value(lambda: self._look(running), _START_TIMEOUT_S, "the start of the registry", f"what it wrote is in {log}")
+        await_value(
+            lambda: self._look(running),
+            _START_TIMEOUT_S,
+            "the start of the registry",
+            f"what it wrote is in {log}",
+        )
 
     def stop(self) -> None:
         """End it."""
@@ -47,13 +53,21 @@ class Registry:
         if not running.is_alive:
             raise DemoError(f"the registry ended at once:\n{self._processes.tail(REGISTRY)}")
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{self.host}/v2/", timeout=2):
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://{self.host}/v2/", timeout=2
+            ):
                 return True
         except OSError:
             return None
 
     def _config(self, webhook_url: str | None) -> dict[str, object]:
-        endpoint = {"name": "tagboat", "url": webhook_url, "timeout": "10s", "threshold": 3, "backoff": "1s"}
+        endpoint = {
+            "name": "tagboat",
+            "url": webhook_url,
+            "timeout": "10s",
+            "threshold": 3,
+            "backoff": "1s",
+        }
         return {
             "version": "0.1",
             "log": {"level": "warn"},

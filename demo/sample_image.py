@@ -33,12 +33,40 @@ SERVE = "echo \"listening on port $PORT\"; trap 'exit 0' TERM; httpd -f -p $PORT
 """The shell line of the default app. As process 1 the shell must trap TERM itself: the kernel's default is to ignore it."""
 
 DEFAULT_CMD = ("/bin/sh", "-c", SERVE)
-EXITS_AT_ONCE = ("/bin/sh", "-c", "echo 'reading the configuration'; echo 'no configuration found' >&2; exit 3")
-NEVER_LISTENS = ("/bin/sh", "-c", "echo 'waiting for nothing'; trap 'exit 0' TERM; sleep 86400 & wait")
-FAILS_HEALTH = ("/bin/sh", "-c", "echo \"failing on port $PORT\"; trap 'exit 0' TERM; nc -ll -p $PORT -e /www/fail & wait")
+EXITS_AT_ONCE = (
+    "/bin/sh",
+    "-c",
+    "echo 'reading the configuration'; echo 'no configuration found' >&2; exit 3",
+)
+NEVER_LISTENS = (
+    "/bin/sh",
+    "-c",
+    "echo 'waiting for nothing'; trap 'exit 0' TERM; sleep 86400 & wait",
+)
+FAILS_HEALTH = (
+    "/bin/sh",
+    "-c",
+    "echo \"failing on port $PORT\"; trap 'exit 0' TERM; nc -ll -p $PORT -e /www/fail & wait",
+)
 
 _APPLETS = (
-    *("sh", "base64", "cat", "cut", "date", "echo", "env", "head", "httpd", "nc", "printf", "seq", "sha1sum", "sleep", "tail"),
+    *(
+        "sh",
+        "base64",
+        "cat",
+        "cut",
+        "date",
+        "echo",
+        "env",
+        "head",
+        "httpd",
+        "nc",
+        "printf",
+        "seq",
+        "sha1sum",
+        "sleep",
+        "tail",
+    ),
     *("tr", "wc", "wget", "xxd", "yes"),
 )
 _FAIL = """#!/bin/sh
@@ -100,7 +128,11 @@ class Image:
 
 def listens_late(seconds: int) -> tuple[str, ...]:
     """The command of an app that runs `seconds` before it listens."""
-    return ("/bin/sh", "-c", f"echo 'warming up'; trap 'exit 0' TERM; sleep {seconds} & wait; {SERVE}")
+    return (
+        "/bin/sh",
+        "-c",
+        f"echo 'warming up'; trap 'exit 0' TERM; sleep {seconds} & wait; {SERVE}",
+    )
 
 
 def build_image(app: SampleApp, busybox: Path = Path("/bin/busybox")) -> Image:
@@ -127,7 +159,13 @@ def build_index(images: Mapping[str, Image]) -> Image:
     return Image(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}), {}, INDEX)
 
 
-def push(registry_host: str, repository: str, reference: str, image: Image, auth: tuple[str, str] | None = None) -> str:
+def push(
+    registry_host: str,
+    repository: str,
+    reference: str,
+    image: Image,
+    auth: tuple[str, str] | None = None,
+) -> str:
     """Push `image` as `repository`:`reference` (a tag or its digest) and return its digest. Raises PushError.
 
     `registry_host` is `HOST:PORT`, spoken to in plain HTTP, or a whole URL; `auth` a user and password for HTTP Basic.
@@ -144,7 +182,9 @@ def own_architecture() -> str:
     """This machine's architecture in Docker's words, `amd64` or `arm64`. Raises ValueError for any other."""
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
-        raise ValueError(f"no sample image can be built for {machine}: only for {', '.join(_ARCHITECTURES)}")
+        raise ValueError(
+            f"no sample image can be built for {machine}: only for {', '.join(_ARCHITECTURES)}"
+        )
     return _ARCHITECTURES[machine]
 
 
@@ -153,7 +193,11 @@ class _Uploader:
 
     def __init__(self, repository_url: str, auth: tuple[str, str] | None) -> None:
         self._url = repository_url
-        self._headers = {"Authorization": "Basic " + base64.b64encode(":".join(auth).encode()).decode()} if auth else {}
+        self._headers = (
+            {"Authorization": "Basic " + base64.b64encode(":".join(auth).encode()).decode()}
+            if auth
+            else {}
+        )
         # A proxy of the environment has no business between this and a registry on loopback.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -166,7 +210,9 @@ class _Uploader:
         target += ("&" if "?" in target else "?") + urllib.parse.urlencode({"digest": digest})
         self.call("PUT", target, data, "application/octet-stream")
 
-    def call(self, method: str, target: str, data: bytes = b"", content_type: str = "application/json") -> Message:
+    def call(
+        self, method: str, target: str, data: bytes = b"", content_type: str = "application/json"
+    ) -> Message:
         """Call `target` (a path below the repository, or a URL) and return the headers of the answer."""
         url = target if "://" in target else self._url + target
         body = None if method == "HEAD" else data
@@ -197,7 +243,11 @@ def _config(app: SampleApp, diff_ids: Sequence[str]) -> dict[str, object]:
     ports = ([f"{app.port}/tcp"] if app.port else []) + list(app.extra_ports)
     run: dict[str, object] = {
         "Cmd": list(app.cmd),
-        "Env": ["PATH=/bin", f"PORT={app.port}", *(f"{name}={value}" for name, value in app.env.items())],
+        "Env": [
+            "PATH=/bin",
+            f"PORT={app.port}",
+            *(f"{name}={value}" for name, value in app.env.items()),
+        ],
         "ExposedPorts": {port: {} for port in ports},
         "Labels": dict(app.labels),
         "StopSignal": "SIGTERM",
@@ -232,7 +282,13 @@ def _busybox_layer(busybox: Path) -> bytes:
     program = busybox.read_bytes()
     _check_static(busybox, program)
     tar = _Tar()
-    for name, mode in (("bin", 0o755), ("dev", 0o755), ("etc", 0o755), ("proc", 0o755), ("tmp", 0o1777)):
+    for name, mode in (
+        ("bin", 0o755),
+        ("dev", 0o755),
+        ("etc", 0o755),
+        ("proc", 0o755),
+        ("tmp", 0o1777),
+    ):
         tar.directory(name, mode)
     tar.file("bin/busybox", program, 0o755)
     for applet in _APPLETS:
@@ -259,12 +315,16 @@ def _app_layer(body: str, programs: Mapping[str, str]) -> bytes:
 def _check_static(path: Path, program: bytes) -> None:
     """Raise ValueError if `program` is not an ELF file or asks for a loader that the image will not have."""
     if program[:5] != b"\x7fELF\x02":
-        raise ValueError(f"{path} is not a 64-bit Linux program; install a static busybox (Debian: busybox-static)")
+        raise ValueError(
+            f"{path} is not a 64-bit Linux program; install a static busybox (Debian: busybox-static)"
+        )
     (table,) = struct.unpack_from("<Q", program, 32)
     size, count = struct.unpack_from("<HH", program, 54)
     kinds = [struct.unpack_from("<I", program, table + size * number)[0] for number in range(count)]
     if _PT_INTERP in kinds:
-        raise ValueError(f"{path} is not statically linked; install a static busybox (Debian: busybox-static)")
+        raise ValueError(
+            f"{path} is not statically linked; install a static busybox (Debian: busybox-static)"
+        )
 
 
 class _Tar:

@@ -39,10 +39,15 @@ class Server:
         """Start it and its HAProxy on these ports of 127.0.0.1, and wait until it says that it is ready. Raises DemoError."""
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(self._token + "\n")
-        running = self._processes.start(SERVER, [str(program()), "serve"], self._environ(port, ingress_port, engine_url))
+        running = self._processes.start(
+            SERVER, [str(program()), "serve"], self._environ(port, ingress_port, engine_url)
+        )
         log = self._processes.log(SERVER)
         self.url = await_value(
-            lambda: self._look(running), _START_TIMEOUT_S, "the start of Tagboat", f"what it wrote is in {log}"
+            lambda: self._look(running),
+            _START_TIMEOUT_S,
+            "the start of Tagboat",
+            f"what it wrote is in {log}",
         )
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
@@ -68,7 +73,9 @@ class Server:
         """The instance that the deploy has brought. Raises DemoError when the deploy did not succeed."""
         deploy = self.await_end(deploy_id)
         if deploy["status"] != "succeeded":
-            raise DemoError(f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n{deploy['log']}".rstrip())
+            raise DemoError(
+                f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n{deploy['log']}".rstrip()
+            )
         return self.live(deploy["stage"]["id"])
 
     def end_ingress(self) -> bool:
@@ -81,7 +88,9 @@ class Server:
         return next(instance for instance in instances if instance["state"] == "live")
 
     def _environ(self, port: int, ingress_port: int, engine_url: str) -> dict[str, str]:
-        others = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
+        others = {
+            name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")
+        }
         return others | {
             "TAGBOAT_HOST": "127.0.0.1",
             "TAGBOAT_PORT": str(port),
@@ -128,5 +137,7 @@ def page(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     # Every name below localhost is this machine, but not every system's resolver knows (RFC 6761, section 6.3).
     here = parts._replace(netloc=f"127.0.0.1:{parts.port}").geturl()
-    with _OPENER.open(urllib.request.Request(here, headers={"Host": parts.netloc}), timeout=_PAGE_TIMEOUT_S) as response:
+    with _OPENER.open(
+        urllib.request.Request(here, headers={"Host": parts.netloc}), timeout=_PAGE_TIMEOUT_S
+    ) as response:
         return str(response.read().decode()).strip()

@@ -18,7 +18,11 @@ _DIES_AFTER_S = 4
 _MOST_LOST = 10
 """Of the client's requests, sent one at a time, until the engine has noticed the death: one or two are usual."""
 # Both lines on one stream: of two, the engine does not keep the order.
-_BROKEN = ("/bin/sh", "-c", "echo 'reading the configuration'; echo 'error: DATABASE_URL is not set'; exit 3")
+_BROKEN = (
+    "/bin/sh",
+    "-c",
+    "echo 'reading the configuration'; echo 'error: DATABASE_URL is not set'; exit 3",
+)
 _DIES_LINE = f"""
 trap 'exit 0' TERM
 httpd -f -p $PORT -h /www &
@@ -46,7 +50,9 @@ class Story:
         project, stage = self._by_notification()
         self._take_stock(project)
         title("From here on a client asks for the page all the time, on a new connection each time")
-        say(f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, whatever runs.")
+        say(
+            f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, whatever runs."
+        )
         with Witness(stage["address"]) as witness:
             self._by_webhook(stage)
             self._by_poll(project, stage)
@@ -54,25 +60,37 @@ class Story:
             self._refuse_broken(stage)
             refused = self._report(witness, "while v4 was tried", {"v3"})
             self._roll_back_dying(stage)
-            died = self._report(witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST)
+            died = self._report(
+                witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST
+            )
         if died.lost:
-            say("What is lost here was in v5's hands when it died; that v3 was still warm kept it to that.")
+            say(
+                "What is lost here was in v5's hands when it died; that v3 was still warm kept it to that."
+            )
         sent = sum(seen.asked for seen in (switched, refused, died))
-        title(f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 died")
+        title(
+            f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 died"
+        )
         return str(stage["address"])
 
     def _by_notification(self) -> tuple[Any, Any]:
         title("v1: the registry tells of the push by itself")
-        say("Tagboat has never heard of this image. All that is set up is the registry's list of whom to notify.")
+        say(
+            "Tagboat has never heard of this image. All that is set up is the registry's list of whom to notify."
+        )
         with doing("") as line:
             self._push("v1")
-            project = await_value(self._find_project, _NEWS_TIMEOUT_S, "the registry's notification")
+            project = await_value(
+                self._find_project, _NEWS_TIMEOUT_S, "the registry's notification"
+            )
             (stage,) = self.server.call("GET", f"/api/projects/{project['id']}/stages")["items"]
             stage = self.server.call("PATCH", f"/api/stages/{stage['id']}", {"watch_s": _WATCH_S})
             (first,) = self.server.call("GET", f"/api/deploys?project={project['id']}")["items"]
             self._expect(self.server.await_live(first["id"]), stage, "v1")
             if first["trigger"] != "webhook":
-                raise DemoError(f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}")
+                raise DemoError(
+                    f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}"
+                )
             line.text = f"v1 is live: {stage['address']} says “{page(stage['address'])}”"
         project = self.server.call("GET", f"/api/projects/{project['id']}")
         done(
@@ -80,14 +98,22 @@ class Story:
             f"{project['healthcheck']} from its label,"
         )
         say(f"and a stage {stage['name']} that takes every tag ({stage['tag_pattern']})")
-        say(f"After the switch a new version is watched before the old one goes: for 10 s, here for {_WATCH_S}.")
+        say(
+            f"After the switch a new version is watched before the old one goes: for 10 s, here for {_WATCH_S}."
+        )
         return project, stage
 
     def _take_stock(self, project: Any) -> None:  # noqa: ANN401 - JSON
         title("Taking stock: the first poll")
-        say("From here on the registry tells nobody anything: it was restarted without notifications.")
-        say("The first time that Tagboat polls an image, within 15 s of the first news of it, it only writes down the tags")
-        say("that are there, and deploys none of them: they may be years old. Only what appears later is news.")
+        say(
+            "From here on the registry tells nobody anything: it was restarted without notifications."
+        )
+        say(
+            "The first time that Tagboat polls an image, within 15 s of the first news of it, it only writes down the tags"
+        )
+        say(
+            "that are there, and deploys none of them: they may be years old. Only what appears later is news."
+        )
         with doing("the first poll took stock and deployed nothing"):
             self.registry.stop()
             self.registry.start(None)
@@ -105,7 +131,9 @@ class Story:
 
     def _by_poll(self, project: Any, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v3: nobody tells, and the poller finds it")
-        say("Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a poll now.")
+        say(
+            "Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a poll now."
+        )
         with doing("") as line:
             self._push("v3")
             report = self._poll(project)
@@ -151,7 +179,9 @@ class Story:
             raise DemoError(
                 f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} {dict(seen.answers)}"
             )
-        counts = ", ".join(f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items()))
+        counts = ", ".join(
+            f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items())
+        )
         done(f"the client, {when}: {seen.asked} requests, {seen.lost} lost (answered {counts})")
         return seen
 
@@ -171,11 +201,18 @@ class Story:
         receipt = ask("POST", self.server.webhook_url(), headers, {"image": f"{self.image}:{tag}"})
         (answer,) = receipt["pushes"]
         if answer["outcome"] != "queued":
-            raise DemoError(f"the push of {tag} was to be queued, but it was {answer['outcome']}: {answer['reason']}")
+            raise DemoError(
+                f"the push of {tag} was to be queued, but it was {answer['outcome']}: {answer['reason']}"
+            )
         return str(answer["deploy"])
 
     def _push(self, tag: str, cmd: Sequence[str] = DEFAULT_CMD) -> None:
-        push(self.registry.host, REPOSITORY, tag, build_image(SampleApp(body=_body(tag) + "\n", labels=_LABELS, cmd=cmd)))
+        push(
+            self.registry.host,
+            REPOSITORY,
+            tag,
+            build_image(SampleApp(body=_body(tag) + "\n", labels=_LABELS, cmd=cmd)),
+        )
 
     def _expect(self, instance: Any, stage: Any, tag: str) -> None:  # noqa: ANN401 - JSON
         """Raise DemoError unless the instance is `tag` and the stage's address shows its page."""
@@ -184,7 +221,9 @@ class Story:
         except OSError as error:
             said = f"no page at all ({error})"
         if instance["tag"] != tag or said != _body(tag):
-            raise DemoError(f"{tag} was to be live, but {instance['container']} is {instance['tag']} and says {said}")
+            raise DemoError(
+                f"{tag} was to be live, but {instance['container']} is {instance['tag']} and says {said}"
+            )
 
 
 def _body(tag: str) -> str:

@@ -28,7 +28,9 @@ LOCK = ROOT / "requirements.lock"
 REMEDY = "run `make lock` and commit requirements.lock"
 
 _DIGEST = re.compile(r"^# dependencies: sha256:([0-9a-f]{64})$", re.MULTILINE)
-_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([^\s;]+)(?:\s*;[^:/]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+_PIN = re.compile(
+    r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([^\s;]+)(?:\s*;[^:/]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,17 @@ def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
     found = _DIGEST.search(lock)
     complaints = []
     if not found or found[1] != digest(pyproject):
-        complaints.append("the dependencies in pyproject.toml are not those that the lock was made from")
+        complaints.append(
+            "the dependencies in pyproject.toml are not those that the lock was made from"
+        )
     pins, strange = parse(lock)
     complaints += [f"a line that is no pin with hashes: {line!r}" for line in strange]
-    complaints += [f"{name}=={pin.version} has no hash" for name, pin in pins.items() if not pin.hashes]
-    return complaints + [text for wanted in requirements(pyproject) if (text := _unmet(wanted, pins))]
+    complaints += [
+        f"{name}=={pin.version} has no hash" for name, pin in pins.items() if not pin.hashes
+    ]
+    return complaints + [
+        text for wanted in requirements(pyproject) if (text := _unmet(wanted, pins))
+    ]
 
 
 def parse(lock: str) -> tuple[dict[str, Pin], list[str]]:
@@ -90,7 +98,11 @@ def _unmet(wanted: Requirement, pins: Mapping[str, Pin]) -> str | None:
     pin = pins.get(canonicalize_name(wanted.name))
     if pin is None:
         return f"{wanted.name} is not in the lock"
-    return None if wanted.specifier.contains(pin.version, prereleases=True) else f"{wanted} is locked at {pin.version}"
+    return (
+        None
+        if wanted.specifier.contains(pin.version, prereleases=True)
+        else f"{wanted} is locked at {pin.version}"
+    )
 
 
 def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
@@ -101,7 +113,15 @@ def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
         draft = Path(folder) / LOCK.name
         if LOCK.exists():
             shutil.copy(LOCK, draft)
-        command = [_uv(), "pip", "compile", PYPROJECT.name, *groups, *options, f"--output-file={draft}"]
+        command = [
+            _uv(),
+            "pip",
+            "compile",
+            PYPROJECT.name,
+            *groups,
+            *options,
+            f"--output-file={draft}",
+        ]
         subprocess.run([*command, "--upgrade"] if upgrade else command, cwd=ROOT, check=True)
         header = f"# Made by `make lock` from pyproject.toml; do not edit.\n# dependencies: sha256:{digest(pyproject)}\n"
         LOCK.write_text(header + draft.read_text())

@@ -40,7 +40,9 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
         _refuse_others(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise SettingsError(f"the data directory {path} cannot be used ({error.strerror}); set TAGBOAT_DATA_DIR") from None
+        raise SettingsError(
+            f"the data directory {path} cannot be used ({error.strerror}); set TAGBOAT_DATA_DIR"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield DataDir(path, _replica(path / "replica"))
@@ -61,7 +63,9 @@ def _refuse_others(path: Path) -> None:
             f" user, or give it to this one: chown -R {os.geteuid()} {path}"
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise SettingsError(f"others may write to the data directory {path}; keep them out: chmod 700 {path}")
+        raise SettingsError(
+            f"others may write to the data directory {path}; keep them out: chmod 700 {path}"
+        )
 
 
 def server_runs(path: Path) -> bool:

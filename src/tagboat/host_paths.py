@@ -32,10 +32,14 @@ class HostPaths:
         lexical = any(lies_within(path, root) for root in self.roots)
         if not lexical or not any(lies_within(found, self._followed(root)) for root in self.roots):
             leads = f", which leads to {found}," if lexical else ""
-            raise InvalidValueError(f"{path}{leads} is not below what TAGBOAT_BIND_ROOTS allows: {', '.join(self.roots)}")
+            raise InvalidValueError(
+                f"{path}{leads} is not below what TAGBOAT_BIND_ROOTS allows: {', '.join(self.roots)}"
+            )
         for closed in {*self.closed, *map(self._followed, self.closed)}:
             if any(lies_within(closed, one) or lies_within(one, closed) for one in (path, found)):
-                raise InvalidValueError(f"{path} is, or has in it, {closed}: with that a container could do whatever it likes")
+                raise InvalidValueError(
+                    f"{path} is, or has in it, {closed}: with that a container could do whatever it likes"
+                )
         return found
 
     def _followed(self, path: str) -> str:

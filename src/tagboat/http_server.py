@@ -34,7 +34,9 @@ def most_connections(open_files: int) -> int:
     """How many connections to take at once where so many files may be open (-1: any number): the others are needed here."""
     if open_files < 0:
         return MOST_CONNECTIONS
-    return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, open_files - max(RESERVED_FILES, open_files // 4)))
+    return max(
+        LEAST_CONNECTIONS, min(MOST_CONNECTIONS, open_files - max(RESERVED_FILES, open_files // 4))
+    )
 
 
 class _Config(uvicorn.Config):
@@ -97,7 +99,9 @@ class HttpServer(uvicorn.Server):
     def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
         """Stop when a task that works beside the API ends by itself: half a server would deceive."""
         if not task.cancelled():
-            log.critical("a part of the server broke down", action="stop", exc_info=task.exception())
+            log.critical(
+                "a part of the server broke down", action="stop", exc_info=task.exception()
+            )
             self.faulty = True
             self.stop()
 
@@ -121,7 +125,9 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.parser = _Parser(self)
-        super().connection_made(cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop)))
+        super().connection_made(
+            cast("asyncio.Transport", _Gathering(cast("asyncio.Transport", transport), self.loop))
+        )
         self._heard_at = self.loop.time()
         self._make_room()
         self._slow = self.loop.call_later(REQUEST_LIMIT_S, self._hang_up)
@@ -208,7 +214,9 @@ class _Parser(httptools.HttpRequestParser):
         try:
             super().feed_data(data)
         except httptools.HttpParserUpgrade as stop:
-            if self.get_method() == _CONNECT:  # which is no offer: without a tunnel there is nothing to say
+            if (
+                self.get_method() == _CONNECT
+            ):  # which is no offer: without a tunnel there is nothing to say
                 raise
             self._protocol.decline(data[stop.args[0] :])
 
@@ -219,7 +227,15 @@ class _Gathering:
     Uvicorn writes the head and the body of an answer one by one; a system call for each costs more than all else it does.
     """
 
-    __slots__ = ("_loop", "_transport", "_waiting", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+    __slots__ = (
+        "_loop",
+        "_transport",
+        "_waiting",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport

@@ -44,10 +44,19 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
         _add_timestamp,
         structlog.processors.format_exc_info,
         _to_plain_values,
-        _masked(_render_json if log_format is LogFormat.JSON else _console_renderer(colors=stream.isatty())),
+        _masked(
+            _render_json
+            if log_format is LogFormat.JSON
+            else _console_renderer(colors=stream.isatty())
+        ),
     ]
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, _add_name, *shared],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _add_name,
+            *shared,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda name="tagboat": _Lines(write, name),
         cache_logger_on_first_use=False,
@@ -63,7 +72,9 @@ LogCall = Callable[[str, str, int, float], None]
 
 
 def _log_call(method: str, path: str, status: int, ms: float) -> None:
-    structlog.get_logger("tagboat.access").info("call", method=method, path=path, status=status, ms=round(ms, 1))
+    structlog.get_logger("tagboat.access").info(
+        "call", method=method, path=path, status=status, ms=round(ms, 1)
+    )
 
 
 class _GatheredCalls:
@@ -74,7 +85,9 @@ class _GatheredCalls:
         self._due = False
 
     def __call__(self, method: str, path: str, status: int, ms: float) -> None:
-        self._lines.gather(f'{{"timestamp":"{_now()}",{_call(method, path, status)},"ms":{ms:.1f}}}')
+        self._lines.gather(
+            f'{{"timestamp":"{_now()}",{_call(method, path, status)},"ms":{ms:.1f}}}'
+        )
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_later(_GATHER_S, self._flush)
@@ -129,7 +142,11 @@ class _StdlibLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if _is_cut_off(record):
             return
-        line: Any = {"event": _message(record), "level": record.levelname.lower(), "logger": record.name}
+        line: Any = {
+            "event": _message(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
         if record.exc_info:
             line["exc_info"] = record.exc_info
         for process in self._processors:
@@ -154,7 +171,11 @@ def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
 
 def _is_cut_off(record: logging.LogRecord) -> bool:
     """Whether it tells of one request that the stop cut off: uvicorn has told of all of them, in one line, before."""
-    return record.name == "uvicorn.error" and record.exc_info is not None and record.exc_info[0] is asyncio.CancelledError
+    return (
+        record.name == "uvicorn.error"
+        and record.exc_info is not None
+        and record.exc_info[0] is asyncio.CancelledError
+    )
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -238,17 +259,26 @@ def _render_json(_logger: object, _method: str, event: EventDict) -> str:
         return _encode(line).decode()
     except (ValueError, OverflowError):
         # A lone surrogate or an integer beyond 64 bits.
-        return _encode({ascii(key)[1:-1]: value if key == "level" else ascii(value) for key, value in line.items()}).decode()
+        return _encode(
+            {
+                ascii(key)[1:-1]: value if key == "level" else ascii(value)
+                for key, value in line.items()
+            }
+        ).decode()
 
 
 def _console_renderer(*, colors: bool) -> Callable[[object, str, EventDict], str]:
     # The plain traceback on purpose: the pretty one prints local variables, and secrets are among them.
-    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback
+    )
 
     def render(logger: object, method: str, event: EventDict) -> str:
         for key, value in event.items():
             if isinstance(value, str):
-                event[key] = (_CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS).sub(_escape, value)
+                event[key] = (_CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS).sub(
+                    _escape, value
+                )
         return renderer(logger, method, event)
 
     return render

@@ -22,10 +22,10 @@ from tagboat import __version__
 from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
+from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
-from tagboat.core.tally import Tally
 from tagboat.data_dir import DataDir, open_data_dir
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.history import keep_forgetting
@@ -83,7 +83,9 @@ def serve(settings: Settings) -> int:
         return 1
 
 
-async def _serve(settings: Settings, data_dir: DataDir, listener: socket.socket, log_call: LogCall) -> int:
+async def _serve(
+    settings: Settings, data_dir: DataDir, listener: socket.socket, log_call: LogCall
+) -> int:
     store = open_store(settings.database_url, settings.data_dir)
     try:
         async with _building(settings, data_dir, store, log_call) as built:
@@ -105,7 +107,9 @@ class _Built:
 
 
 @contextlib.asynccontextmanager
-async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall) -> AsyncIterator[_Built]:
+async def _building(
+    settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall
+) -> AsyncIterator[_Built]:
     clock = partial(datetime.now, UTC)
     if settings.docker.is_exposed:
         log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
@@ -120,10 +124,14 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         own_container=own_container(),
     )
     registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
-    tally = Tally()
+    counters = Counters()
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
-    traffic = Traffic(store, ingress, settings.base_domain) if isinstance(ingress, HaproxyIngress) else None
+    traffic = (
+        Traffic(store, ingress, settings.base_domain)
+        if isinstance(ingress, HaproxyIngress)
+        else None
+    )
     allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
     parts = Parts(
         store=store,
@@ -133,15 +141,25 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         free_port=free_loopback_port,
         clock=clock,
         installation=installation,
-        tally=tally,
+        counters=counters,
         traffic=traffic,
         base_domain=settings.base_domain,
         front_proto=settings.public_url.partition(":")[0],
         host_path=allowed,
     )
     worker = Worker(parts, data_dir.replica)
-    poller = Poller(store, queue, registry, clock=clock, holder=data_dir.replica, tally=tally, sparing=registry.sparing())
-    webhook = WebhookHandler(store, queue, EngineThenRegistry(engine, registry, store), clock=clock, tally=tally)
+    poller = Poller(
+        store,
+        queue,
+        registry,
+        clock=clock,
+        holder=data_dir.replica,
+        counters=counters,
+        sparing=registry.sparing(),
+    )
+    webhook = WebhookHandler(
+        store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
+    )
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
@@ -159,15 +177,19 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
             explain=webhook.explain,
             list_images=registry.list_images,
             list_tags=registry.list_tags,
-            ingress_trouble=ingress.trouble if isinstance(ingress, HaproxyIngress) or ingress.why else None,
-            disks=partial(look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")),
+            ingress_trouble=ingress.trouble
+            if isinstance(ingress, HaproxyIngress) or ingress.why
+            else None,
+            disks=partial(
+                look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")
+            ),
             abandon=worker.abandon,
             tokens=(token, settings.admin_token) if settings.admin_token else (token,),
             public_url=settings.public_url,
             base_domain=settings.base_domain,
             version=__version__,
             clock=clock,
-            tally=tally,
+            counters=counters,
             log_call=log_call,
             host_path=allowed,
         )
@@ -179,7 +201,9 @@ async def _building(settings: Settings, data_dir: DataDir, store: SqlStore, log_
         await engine.close()
 
 
-async def _run(settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built) -> int:
+async def _run(
+    settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built
+) -> int:
     """Answer and work until told to stop; then stop answering, let the deploys finish or park them, and go."""
     server = built.server
     if isinstance(built.ingress, HaproxyIngress):
@@ -210,7 +234,12 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     yield "sweep", partial(keep_sweeping, built.parts)
     yield "vigil", partial(keep_vigil, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
-    yield "networks", partial(keep_networks_tidy, built.parts.store, built.parts.engine, built.parts.installation)
+    yield (
+        "networks",
+        partial(
+            keep_networks_tidy, built.parts.store, built.parts.engine, built.parts.installation
+        ),
+    )
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
@@ -234,7 +263,11 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         if settings.ingress_is_missing:
             log.warning(settings.why_no_ingress, action="start")
         return NoIngress(settings.why_no_ingress if settings.ingress_is_missing else "")
-    if settings.ingress_is_default and not directory.exists() and (why := why_not_free(settings.ingress_listen)):
+    if (
+        settings.ingress_is_default
+        and not directory.exists()
+        and (why := why_not_free(settings.ingress_listen))
+    ):
         # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
         place = "{}:{}".format(*settings.ingress_listen)
         said = f"there is no ingress, for another program has its address {place} ({why}): end that program, or set"
@@ -257,7 +290,10 @@ def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
     """
     try:
         if wanted and end_haproxy(directory):
-            log.warning("HAProxy ended: it ran from before, and there is to be no ingress any more", action="start")
+            log.warning(
+                "HAProxy ended: it ran from before, and there is to be no ingress any more",
+                action="start",
+            )
         elif left := our_processes(directory.resolve()):
             log.warning(
                 "HAProxy still runs with the routes of before, and nobody leads it: set TAGBOAT_INGRESS=none to have it"
@@ -294,7 +330,9 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
     """Bind before anything is built, so that a port in use is one clear line."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
+        )
     except OSError as error:
         raise TagboatError(
             f"cannot listen on {settings.host}:{settings.port} ({_why(error)}); set TAGBOAT_HOST or TAGBOAT_PORT"

@@ -42,7 +42,9 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _VISIBLE = re.compile(r"[!-~]+")
 # As SQLAlchemy cuts it, so that no part of a password is ever taken for a host or a port and told in an error.
-_DATABASE_ADDRESS = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?@]*\]|[^/:?@\[]*)(?::[0-9]{1,5})?(?:[/?].*)?")
+_DATABASE_ADDRESS = re.compile(
+    r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?@]*\]|[^/:?@\[]*)(?::[0-9]{1,5})?(?:[/?].*)?"
+)
 
 
 class IngressKind(StrEnum):
@@ -89,7 +91,9 @@ class DockerEndpoint:
     def is_exposed(self) -> bool:
         """Whether what is said to the engine, secrets included, goes over a network in the clear."""
         host = urlsplit(self.url).hostname or ""
-        local = host == "localhost" or (_is_ip_address(host) and ipaddress.ip_address(host).is_loopback)
+        local = host == "localhost" or (
+            _is_ip_address(host) and ipaddress.ip_address(host).is_loopback
+        )
         return self.url.startswith("tcp://") and not self.tls_verify and not local
 
 
@@ -130,7 +134,9 @@ class Settings:
     def why_no_ingress(self) -> str:
         """A sentence for a person, where `ingress` is none."""
         return (
-            NO_HAPROXY if self.ingress_is_missing else "TAGBOAT_INGRESS is none: instances answer at their own loopback ports"
+            NO_HAPROXY
+            if self.ingress_is_missing
+            else "TAGBOAT_INGRESS is none: instances answer at their own loopback ports"
         )
 
     @property
@@ -147,7 +153,9 @@ class RemoteSettings:
     token: str | None = field(repr=False)
 
 
-def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv: bool = True) -> Settings:
+def load_settings(
+    environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv: bool = True
+) -> Settings:
     """Read the server's settings; `is_tty` says whether stderr is a terminal. Raise SettingsError for what cannot be used.
 
     Without `dotenv` the file `.env` is left alone: whoever has written that of some directory is not to say where the command
@@ -160,22 +168,36 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, is_tty: bool, dotenv
     return Settings(
         host=host,
         port=port,
-        data_dir=variables.parse("TAGBOAT_DATA_DIR", variables.path, default="~/.local/share/tagboat"),
+        data_dir=variables.parse(
+            "TAGBOAT_DATA_DIR", variables.path, default="~/.local/share/tagboat"
+        ),
         database_url=variables.parse_secret("TAGBOAT_DATABASE_URL", _parse_database_url),
         docker=_docker(variables),
         proxies=_proxies(variables),
-        public_url=variables.parse("TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)),
+        public_url=variables.parse(
+            "TAGBOAT_PUBLIC_URL", _parse_http_url, default=_http_url(host, port)
+        ),
         admin_token=variables.parse_secret("TAGBOAT_ADMIN_TOKEN", _parse_admin_token),
         ingress=ingress,
-        ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"} & variables.values.keys(),
-        ingress_is_missing=ingress is IngressKind.NONE and "TAGBOAT_INGRESS" not in variables.values,
-        ingress_listen=variables.parse("TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"),
-        ingress_trusted=variables.parse("TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"),
+        ingress_is_default=not {"TAGBOAT_INGRESS", "TAGBOAT_INGRESS_LISTEN"}
+        & variables.values.keys(),
+        ingress_is_missing=ingress is IngressKind.NONE
+        and "TAGBOAT_INGRESS" not in variables.values,
+        ingress_listen=variables.parse(
+            "TAGBOAT_INGRESS_LISTEN", _parse_listen, default="127.0.0.1:7080"
+        ),
+        ingress_trusted=variables.parse(
+            "TAGBOAT_INGRESS_TRUSTED", _parse_networks, default="127.0.0.0/8,::1"
+        ),
         base_domain=variables.parse("TAGBOAT_BASE_DOMAIN", _parse_domain, default="localhost"),
         bind_roots=variables.parse("TAGBOAT_BIND_ROOTS", _parse_bind_roots, default=""),
         network_pool=variables.parse("TAGBOAT_NETWORK_POOL", _parse_pool, default=DEFAULT_POOL),
-        poll_schedule=variables.parse("TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"),
-        log_format=variables.parse("TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"),
+        poll_schedule=variables.parse(
+            "TAGBOAT_POLL_SCHEDULE", lambda text: parse_schedule(text).text, default="@every 5m"
+        ),
+        log_format=variables.parse(
+            "TAGBOAT_LOG_FORMAT", _choice(LogFormat), default="console" if is_tty else "json"
+        ),
         log_level=variables.parse("TAGBOAT_LOG_LEVEL", _choice(LogLevel), default="info"),
     )
 
@@ -184,7 +206,10 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
     """Read what only the command line uses, never from `.env`; the server's settings are not judged. Raise SettingsError."""
     variables = Variables.read(environ, cwd, dotenv=False)
     return RemoteSettings(
-        url=variables.parse("TAGBOAT_URL", lambda text: _parse_http_url(text).removesuffix("/api"), default="") or None,
+        url=variables.parse(
+            "TAGBOAT_URL", lambda text: _parse_http_url(text).removesuffix("/api"), default=""
+        )
+        or None,
         token=variables.parse_secret("TAGBOAT_TOKEN", _parse_token),
     )
 
@@ -205,18 +230,26 @@ def _proxies(variables: Variables) -> Proxies:
     """HTTP_PROXY and its kin. As for Go programs, the engine among them, the upper case counts before the lower."""
 
     def proxy(name: str) -> Proxy | None:
-        return variables.parse(name if name in variables.values else name.lower(), parse_proxy, default="")
+        return variables.parse(
+            name if name in variables.values else name.lower(), parse_proxy, default=""
+        )
 
-    exempt_all, exempt = parse_exemptions(variables.values.get("NO_PROXY") or variables.values.get("no_proxy", ""))
+    exempt_all, exempt = parse_exemptions(
+        variables.values.get("NO_PROXY") or variables.values.get("no_proxy", "")
+    )
     return Proxies(proxy("HTTP_PROXY"), proxy("HTTPS_PROXY"), exempt_all, exempt)
 
 
 def _ingress(variables: Variables) -> IngressKind:
     path = variables.values.get("PATH", os.defpath)
     found = shutil.which("haproxy", path=f"{path}{os.pathsep}{_SYSTEM_PROGRAMS}")
-    kind = variables.parse("TAGBOAT_INGRESS", _choice(IngressKind), default="haproxy" if found else "none")
+    kind = variables.parse(
+        "TAGBOAT_INGRESS", _choice(IngressKind), default="haproxy" if found else "none"
+    )
     if kind is IngressKind.HAPROXY and not found:
-        raise SettingsError("TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none")
+        raise SettingsError(
+            "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none"
+        )
     return kind
 
 
@@ -243,7 +276,9 @@ def _parse_listen(text: str) -> tuple[str, int]:
 
 def _parse_networks(text: str) -> tuple[str, ...]:
     try:
-        return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(","))
+        return tuple(
+            str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",")
+        )
     except ValueError:
         raise ValueError(
             "networks or addresses with commas between them are expected, such as 127.0.0.1,10.1.0.0/16"
@@ -264,21 +299,34 @@ def _parse_pool(text: str) -> ipaddress.IPv4Network:
 
 def _parse_bind_roots(text: str) -> tuple[str, ...]:
     roots = [part for part in text.split(":") if part]
-    if not all(root.startswith("/") and root == clean_path(root) for root in (one.rstrip("/") or "/" for one in roots)):
-        raise ValueError("absolute paths without '..', with colons between them, are expected, such as /srv/data:/dev/dri")
+    if not all(
+        root.startswith("/") and root == clean_path(root)
+        for root in (one.rstrip("/") or "/" for one in roots)
+    ):
+        raise ValueError(
+            "absolute paths without '..', with colons between them, are expected, such as /srv/data:/dev/dri"
+        )
     return tuple(root.rstrip("/") or "/" for root in roots)
 
 
 def _parse_http_url(text: str) -> str:
     if not text:
         return text
-    expected = ValueError("an address such as https://tagboat.example.com is expected, without user, query and fragment")
+    expected = ValueError(
+        "an address such as https://tagboat.example.com is expected, without user, query and fragment"
+    )
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         raise expected from None
-    if not usable or "@" in parts.netloc or "?" in text or "#" in text or not _VISIBLE.fullmatch(text):
+    if (
+        not usable
+        or "@" in parts.netloc
+        or "?" in text
+        or "#" in text
+        or not _VISIBLE.fullmatch(text)
+    ):
         raise expected
     return text.rstrip("/")
 
@@ -288,7 +336,12 @@ def _parse_docker_host(text: str) -> str:
     try:
         parts = urlsplit(text)
         is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
-        is_address = parts.scheme in {"tcp", "ssh"} and parts.hostname and parts.port != 0 and parts.path in {"", "/"}
+        is_address = (
+            parts.scheme in {"tcp", "ssh"}
+            and parts.hostname
+            and parts.port != 0
+            and parts.path in {"", "/"}
+        )
     except ValueError:
         raise expected from None
     if not (is_socket or is_address) or parts.password or not _VISIBLE.fullmatch(text):
@@ -303,7 +356,9 @@ def _parse_database_url(text: str) -> str:
             "postgresql://USER:PASSWORD@HOST/DATABASE is expected; without it an SQLite file in the data directory is used"
         )
     if not _DATABASE_ADDRESS.fullmatch(rest):
-        raise ValueError("postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, with %40 for an @ in the password")
+        raise ValueError(
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE is expected, with %40 for an @ in the password"
+        )
     return f"postgresql://{rest}"
 
 
@@ -315,7 +370,9 @@ def _parse_token(text: str) -> str:
 
 def _parse_admin_token(text: str) -> str:
     if len(text) < _SHORTEST_ADMIN_TOKEN:
-        raise ValueError(f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected, such as 'openssl rand -hex 24' makes")
+        raise ValueError(
+            f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected, such as 'openssl rand -hex 24' makes"
+        )
     return _parse_token(text)
 
 
@@ -324,7 +381,9 @@ def _parse_domain(text: str) -> str:
     if not _DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
         raise ValueError("a domain name is expected, such as apps.example.com")
     if len(domain) > MAX_BASE_DOMAIN:
-        raise ValueError(f"a domain of at most {MAX_BASE_DOMAIN} characters is expected: the stages' names go before it")
+        raise ValueError(
+            f"a domain of at most {MAX_BASE_DOMAIN} characters is expected: the stages' names go before it"
+        )
     return domain
 
 

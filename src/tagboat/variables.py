@@ -48,7 +48,9 @@ class Variables:
         for source, place in ((environ, ""), (file, " in .env")):
             for name in sorted(source):
                 if name.startswith(_PREFIX) and name not in KNOWN:
-                    raise SettingsError(f"{name}{place} is not a setting of Tagboat{_suggest(name)}")
+                    raise SettingsError(
+                        f"{name}{place} is not a setting of Tagboat{_suggest(name)}"
+                    )
         return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
 
     def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
@@ -64,7 +66,9 @@ class Variables:
             return self.parse(name, parser, default="") if name in self.values else None
         if name in self.values:
             raise SettingsError(f"{name} and {name}_FILE are both set; set only one of them")
-        return self.parse(f"{name}_FILE", lambda path: parser(_read_secret(self.path(path))), default="")
+        return self.parse(
+            f"{name}_FILE", lambda path: parser(_read_secret(self.path(path))), default=""
+        )
 
     def path(self, text: str) -> Path:
         """The absolute path that `text` means: `~` is the home directory, what is relative starts at `cwd`."""
@@ -90,7 +94,9 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         raise SettingsError(f".env cannot be read: {_why(error)}") from None
     for binding in bindings:
         if binding.error and _PREFIX in binding.original.string:
-            raise SettingsError(f".env cannot be read: line {binding.original.line} is not NAME=VALUE")
+            raise SettingsError(
+                f".env cannot be read: line {binding.original.line} is not NAME=VALUE"
+            )
     return {binding.key: binding.value or "" for binding in bindings if binding.key}
 
 
@@ -100,7 +106,9 @@ def _suggest(name: str) -> str:
     # Without the beginning that all share, which would make any two look alike.
     known = {known.removeprefix(_PREFIX): known for known in KNOWN}
     close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
-    return f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
+    return (
+        f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
+    )
 
 
 def _read_secret(path: Path) -> str:
@@ -119,4 +127,8 @@ def _read_secret(path: Path) -> str:
 
 
 def _why(error: OSError | UnicodeError) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
+    return (
+        error.strerror or type(error).__name__
+        if isinstance(error, OSError)
+        else "it is not UTF-8 text"
+    )

@@ -39,7 +39,7 @@ def image(registry: DockerRegistry) -> str:
 
 
 @pytest.fixture
-def lanes(server: Server, engine_url: str) -> "Lanes":
+def iter_stages(server: Server, engine_url: str) -> "Lanes":
     return Lanes(server, engine_url)
 
 
@@ -73,7 +73,9 @@ class Lanes:
         return dict(next(step for step in self.deploy(deploy)["steps"] if step["name"] == name))
 
     def await_step(self, deploy: str, name: str, seen: Callable[[Deploy], bool]) -> None:
-        self.server.until(lambda: seen(self.step(deploy, name)), f"the step {name} of {self.deploy(deploy)}")
+        self.server.until(
+            lambda: seen(self.step(deploy, name)), f"the step {name} of {self.deploy(deploy)}"
+        )
 
     def await_check(self, deploy: str) -> None:
         """Wait until its container runs and is being asked whether it is healthy."""
@@ -81,11 +83,15 @@ class Lanes:
 
     def let(self, deploy: str) -> None:
         """Make the container of that deploy healthy."""
-        (container,) = self._docker("ps", "-q", "--filter", f"label=tagboat.deploy={deploy}").split()
+        (container,) = self._docker(
+            "ps", "-q", "--filter", f"label=tagboat.deploy={deploy}"
+        ).split()
         self._docker("exec", container, "/bin/sh", "-c", "echo yes > /www/ready")
 
     def _docker(self, *words: str) -> str:
-        done = subprocess.run(["docker", "-H", self.engine_url, *words], capture_output=True, check=True, text=True)
+        done = subprocess.run(
+            ["docker", "-H", self.engine_url, *words], capture_output=True, check=True, text=True
+        )
         return done.stdout
 
 
@@ -130,7 +136,9 @@ def time_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_stages_deploy_side_by_side_and_within_one_only_one_at_a_time(lanes: Lanes, image: str) -> None:
+def test_stages_deploy_side_by_side_and_within_one_only_one_at_a_time(
+    lanes: Lanes, image: str
+) -> None:
     server, other = lanes.server, f"{image}-too"
     project = lanes.project(image)
     dev = lanes.stage(project, "dev", "dev-*")
@@ -172,10 +180,14 @@ def test_the_old_one_answers_until_the_new_one_is_live(lanes: Lanes, image: str)
         deploy = server.push(f"{image}:v2")["deploy"]
         lanes.await_check(deploy)
         so_far = len(requests.answers)
-        server.until(lambda: len(requests.answers) >= so_far + 20, "twenty answers beside the new container")
+        server.until(
+            lambda: len(requests.answers) >= so_far + 20, "twenty answers beside the new container"
+        )
         lanes.let(deploy)
         ended = ends(lanes, deploy, "succeeded")
-    switched = next(time_of(step["finished_at"]) for step in ended["steps"] if step["name"] == "switch")
+    switched = next(
+        time_of(step["finished_at"]) for step in ended["steps"] if step["name"] == "switch"
+    )
     assert set(requests.answers) == {"old"}
     assert not [failure for failure in requests.failures if failure[0] < switched]
     (new,) = server.live()
@@ -216,7 +228,10 @@ def test_a_registry_that_stays_away(lanes: Lanes, own_registry: DockerRegistry) 
         assert (again["outcome"], again["deploy"]) == ("merged", deploy)
         unresolved = ends(lanes, deploy, "failed")
     assert (requests.failures, set(requests.answers)) == ([], {"old"})
-    assert unresolved["reason"] == f"{own_registry.host} refused the connection; is the registry up and the URL right?"
+    assert (
+        unresolved["reason"]
+        == f"{own_registry.host} refused the connection; is the registry up and the URL right?"
+    )
     assert lanes.step(deploy, "resolve")["status"] == "failed"
     assert waits(server, deploy) == [1.0, 3.0, 9.0]
     assert [instance["id"] for instance in server.live()] == [old["id"]]
@@ -258,9 +273,15 @@ def test_a_password_that_is_no_longer_right(lanes: Lanes) -> None:
     assert [fetch(instance["url"]) for instance in server.live()] == ["old"]
     assert len(containers(push["project"]["name"], lanes.engine_url)) == 1
     answered = json.dumps([unresolved, server.items("/api/registries")])
-    for secret in (right, wrong, *(b64encode(f"ci:{password}".encode()).decode() for password in (right, wrong))):
+    for secret in (
+        right,
+        wrong,
+        *(b64encode(f"ci:{password}".encode()).decode() for password in (right, wrong)),
+    ):
         assert secret not in server.log() + server.out() + answered
-        assert secret.encode() not in b"".join(path.read_bytes() for path in (server.directory / "data").iterdir())
+        assert secret.encode() not in b"".join(
+            path.read_bytes() for path in (server.directory / "data").iterdir()
+        )
 
 
 def test_a_push_goes_to_the_first_stage_that_matches_or_to_none(lanes: Lanes, image: str) -> None:
@@ -276,7 +297,11 @@ def test_a_push_goes_to_the_first_stage_that_matches_or_to_none(lanes: Lanes, im
         "v1.2.0": ("queued", "low", "tag v1.2.0 matches v1.2*"),
         "v1.3.0": ("queued", "bar", "tag v1.3.0 matches v1.*"),
         "v2.0.0": ("queued", "zoo", "tag v2.0.0 matches v*"),
-        "rc-1": ("waiting", "manual", "tag rc-1 matches rc-*, but auto_deploy of the stage manual is off"),
+        "rc-1": (
+            "waiting",
+            "manual",
+            "tag rc-1 matches rc-*, but auto_deploy of the stage manual is off",
+        ),
         "nightly": (
             "unmatched",
             None,
@@ -289,7 +314,11 @@ def test_a_push_goes_to_the_first_stage_that_matches_or_to_none(lanes: Lanes, im
         explained = server.call("GET", f"/api/explain?image={image}:{tag}")[1]
         push = server.push(f"{image}:{tag}")
         for told in (explained, push):
-            assert (told["outcome"], told["stage"] and told["stage"]["name"], told["reason"]) == decided
+            assert (
+                told["outcome"],
+                told["stage"] and told["stage"]["name"],
+                told["reason"],
+            ) == decided
         assert (push["project"]["id"], push["project_created"]) == (project["id"], False)
         assert (push["deploy"] is not None) == (push["outcome"] == "queued")
         deploys.append(push["deploy"])
@@ -298,9 +327,13 @@ def test_a_push_goes_to_the_first_stage_that_matches_or_to_none(lanes: Lanes, im
     running = {instance["stage"]["name"]: instance["tag"] for instance in server.live()}
     assert running == {"low": "v1.2.0", "bar": "v1.3.0", "zoo": "v2.0.0"}
     assert server.items(f"/api/deploys?stage={stages['manual']}") == []
-    assert {known["tag"] for known in server.items(f"/api/projects/{project['id']}/tags")} == set(expected)
+    assert {known["tag"] for known in server.items(f"/api/projects/{project['id']}/tags")} == set(
+        expected
+    )
 
-    status, by_hand = server.call("POST", f"/api/stages/{stages['manual']}/deploys", {"tag": "rc-1"})
+    status, by_hand = server.call(
+        "POST", f"/api/stages/{stages['manual']}/deploys", {"tag": "rc-1"}
+    )
     assert (status, ends(lanes, by_hand["id"], "succeeded")["trigger"]) == (202, "manual")
 
 
@@ -312,15 +345,22 @@ def test_pushes_that_come_faster_than_they_can_be_deployed(lanes: Lanes, image: 
         publish(image, tag, body=tag, labels=BY_HAND)
     first = server.push(f"{image}:t1")
     lanes.await_check(first["deploy"])
-    second, third, fourth, once_more = (server.push(f"{image}:{tag}") for tag in ("t2", "t3", "t4", "t4"))
+    second, third, fourth, once_more = (
+        server.push(f"{image}:{tag}") for tag in ("t2", "t3", "t4", "t4")
+    )
     assert [push["outcome"] for push in (first, second, third, fourth)] == ["queued"] * 4
     assert len({push["deploy"] for push in (first, second, third, fourth)}) == 4
     assert (once_more["outcome"], once_more["deploy"]) == ("merged", fourth["deploy"])
     for old, newer in ((second, "t3"), (third, "t4")):
         superseded = ends(lanes, old["deploy"], "superseded")
-        assert (superseded["reason"], superseded["started_at"]) == (f"{newer} was pushed before it began", None)
+        assert (superseded["reason"], superseded["started_at"]) == (
+            f"{newer} was pushed before it began",
+            None,
+        )
         assert {step["status"] for step in superseded["steps"]} == {"pending"}
-    assert lanes.deploy(first["deploy"])["status"] == "running", "what has begun is carried to its end"
+    assert lanes.deploy(first["deploy"])["status"] == "running", (
+        "what has begun is carried to its end"
+    )
 
     for push in (first, fourth):
         lanes.await_check(push["deploy"])

@@ -22,7 +22,13 @@ def gitea(server: Server, engine_url: str) -> Iterator[Gitea]:
             Hook(url=url, target="system"),
         ]
         user, password = running.login
-        entry = {"name": "forge", "url": running.url, "kind": "gitea", "username": user, "password": password}
+        entry = {
+            "name": "forge",
+            "url": running.url,
+            "kind": "gitea",
+            "username": user,
+            "password": password,
+        }
         assert server.call("POST", "/api/registries", entry)[0] == 201
         yield running
         server.clear()
@@ -35,7 +41,9 @@ def app(body: str) -> Image:
 
 def project(server: Server, gitea: Gitea, pattern: str = "*") -> str:
     """A project of acme/web with one stage; its id."""
-    made = server.call("POST", "/api/projects", {"name": "web", "image": f"{gitea.host}/acme/web", "port": 8080})[1]
+    made = server.call(
+        "POST", "/api/projects", {"name": "web", "image": f"{gitea.host}/acme/web", "port": 8080}
+    )[1]
     stage = {"name": "dev", "tag_pattern": pattern, "watch_s": 0}
     assert server.call("POST", f"/api/projects/{made['id']}/stages", stage)[0] == 201
     return str(made["id"])
@@ -49,20 +57,34 @@ def test_a_push_that_three_hooks_tell_of_is_one_deploy(server: Server, gitea: Gi
     project(server, gitea)
     gitea.push("Acme", "web", "v0", app("before"))
     gitea.link("Acme", "web", "web")
-    server.until(lambda: [instance["tag"] for instance in server.live()] == ["v0"], "the first version")
+    server.until(
+        lambda: [instance["tag"] for instance in server.live()] == ["v0"], "the first version"
+    )
     gitea.deliveries.clear()
 
     child = app("after")
     with gitea.hold("manifests"):  # until all have told of it, nobody can look at what it is
-        gitea.push("Acme", "web", "V1", build_index({f"linux/{own_architecture()}": child}), children=(child,))
+        gitea.push(
+            "Acme",
+            "web",
+            "V1",
+            build_index({f"linux/{own_architecture()}": child}),
+            children=(child,),
+        )
 
     calls = [(delivery.hook.target, delivery.version) for delivery in gitea.deliveries]
     hooks = ("organization", "repository", "system")
     assert calls == [(hook, version) for version in (child.digest, "v1") for hook in hooks]
     assert [delivery.status for delivery in gitea.deliveries] == [202] * 6
-    assert [delivery.answer["skipped"][0]["image"] for delivery in gitea.deliveries[:3]] == [f"{gitea.host}/acme/web"] * 3
+    assert [delivery.answer["skipped"][0]["image"] for delivery in gitea.deliveries[:3]] == [
+        f"{gitea.host}/acme/web"
+    ] * 3
     first, *others = pushes(gitea)
-    assert [first["outcome"], *(push["outcome"] for push in others)] == ["queued", "merged", "merged"]
+    assert [first["outcome"], *(push["outcome"] for push in others)] == [
+        "queued",
+        "merged",
+        "merged",
+    ]
     assert {push["deploy"] for push in others} == {first["deploy"]}
     assert server.ended(first["deploy"])["status"] == "succeeded"
     assert [fetch(instance["url"]) for instance in server.live()] == ["after"]
@@ -75,7 +97,10 @@ def test_a_tag_that_is_pushed_again_while_it_is_pulled(server: Server, gitea: Gi
         gitea.push("Acme", "web", "moving", app("the older"))
         server.until(lambda: any("/blobs/" in asked for asked in gitea.asked), "the pull")
         newest = gitea.push("Acme", "web", "moving", app("the newer"))
-    server.until(lambda: [fetch(instance["url"]) for instance in server.live()] == ["the newer"], "the newer one")
+    server.until(
+        lambda: [fetch(instance["url"]) for instance in server.live()] == ["the newer"],
+        "the newer one",
+    )
     first, second = [server.ended(push["deploy"]) for push in pushes(gitea)]
     assert (second["status"], second["digest"]) == ("succeeded", newest)
     assert (first["status"], "moving" in first["reason"]) == ("superseded", True), first["reason"]
@@ -95,7 +120,9 @@ def test_lists_whose_links_lead_onward_for_ever_have_an_end(server: Server, gite
     assert (again["error"], again["new_tags"]) == (None, [])
 
 
-def test_a_hook_of_another_type_and_a_test_delivery_say_what_is_wrong(server: Server, gitea: Gitea) -> None:
+def test_a_hook_of_another_type_and_a_test_delivery_say_what_is_wrong(
+    server: Server, gitea: Gitea
+) -> None:
     organization, repository, _ = gitea.hooks
     gitea.test_delivery(repository)
     gitea.hooks = [Hook(url=organization.url, target="system", kind="slack")]

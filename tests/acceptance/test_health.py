@@ -36,12 +36,16 @@ def answering(head: str, body: str = "") -> tuple[str, ...]:
 
 
 def says(status: str, *headers: str, body: str = "") -> str:
-    lines = "".join(f"{line}\\r\\n" for line in (f"HTTP/1.1 {status}", "Connection: close", *headers))
+    lines = "".join(
+        f"{line}\\r\\n" for line in (f"HTTP/1.1 {status}", "Connection: close", *headers)
+    )
     return f'printf "{lines}\\r\\n{body}"'
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator[tuple[Server, int]]:
+def behind(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str
+) -> Iterator[tuple[Server, int]]:
     port = free_port()
     environ = {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{port}"}
     with running_server(tmp_path_factory.mktemp("tagboat"), engine_url, **environ) as server:
@@ -77,7 +81,11 @@ def change_project(lane: Lane, **fields: object) -> None:
 
 
 def live_one(lane: Lane) -> Any:  # noqa: ANN401 - as the API shows it
-    (one,) = [one for one in lane.server.items(f"/api/instances?stage={lane.stage}") if one["state"] == "live"]
+    (one,) = [
+        one
+        for one in lane.server.items(f"/api/instances?stage={lane.stage}")
+        if one["state"] == "live"
+    ]
     return one
 
 
@@ -89,20 +97,27 @@ def asked(lane: Lane) -> int:
     return status
 
 
-def test_one_that_only_its_own_healthcheck_can_reach_does_not_replace_what_works(lane: Lane) -> None:
+def test_one_that_only_its_own_healthcheck_can_reach_does_not_replace_what_works(
+    lane: Lane,
+) -> None:
     lane.bring("v1", healthcheck=CHECK)
     lane.change(health_timeout_s=5)
     inside = serving("httpd -f -p 127.0.0.1:$PORT -h /www & wait")
     refused = lane.bring("v2", "failed", healthcheck=CHECK, cmd=inside)
     assert "nothing listens on the port yet" in refused["reason"]
-    assert "Does the app listen on 0.0.0.0:8080 (not on 127.0.0.1, not on another port)?" in refused["reason"]
+    assert (
+        "Does the app listen on 0.0.0.0:8080 (not on 127.0.0.1, not on another port)?"
+        in refused["reason"]
+    )
     assert (lane.live(), asked(lane)) == (["v1"], 200)
 
 
 def test_one_whose_healthcheck_speaks_of_another_port_is_refused(lane: Lane) -> None:
     lane.change(health_timeout_s=5)
     other = serving("httpd -f -p 3000 -h /www & wait")
-    refused = lane.bring("v1", "failed", healthcheck="wget -q -O - http://127.0.0.1:3000/health", cmd=other)
+    refused = lane.bring(
+        "v1", "failed", healthcheck="wget -q -O - http://127.0.0.1:3000/health", cmd=other
+    )
     assert "on 0.0.0.0:8080" in refused["reason"]
     assert f"'tagboat projects edit {lane.name} --port N'" in refused["reason"]
 
@@ -111,7 +126,9 @@ def test_a_healthcheck_every_five_minutes_is_no_reason_to_wait(lane: Lane) -> No
     deploy = lane.bring("v1", healthcheck=CHECK, interval_s=300)
     assert step(deploy, "check")["detail"] == "the image's HEALTHCHECK passes, and the port answers"
     assert project_of(lane)["healthcheck"] == "image"
-    state = json.loads(lane.docker("inspect", "-f", "{{json .State.Health}}", live_one(lane)["container"]))
+    state = json.loads(
+        lane.docker("inspect", "-f", "{{json .State.Health}}", live_one(lane)["container"])
+    )
     assert state["Status"] == "starting"  # the engine itself has not run it yet
 
 
@@ -173,7 +190,9 @@ def test_the_exit_code_and_what_to_do_about_a_program_in_the_background(lane: La
 def test_an_image_for_another_processor_is_named(lane: Lane) -> None:
     own = lane.docker("version", "-f", "{{.Server.Arch}}")
     other = {"amd64": "arm64"}.get(own, "amd64")
-    deploy = lane.bring("v1", architecture=other)  # what is in it runs all the same, as with an emulator
+    deploy = lane.bring(
+        "v1", architecture=other
+    )  # what is in it runs all the same, as with an emulator
     assert f"built for linux/{other}, this engine is linux/{own}" in step(deploy, "pull")["detail"]
     refused = lane.bring("v2", "failed", architecture=other, cmd=serving("exit 1"))
     assert f"built for linux/{other}, this engine is linux/{own}" in refused["reason"]
@@ -186,7 +205,11 @@ def test_a_port_that_the_image_learns_later(lane: Lane) -> None:
     lane.server.until(lambda: "no port" in lane.ask()[1], "the page to tell")
     assert called(lane.server, "GET", f"/api/stages/{lane.stage}")["address"] is None
     second = lane.bring("v2", port=8080)
-    assert (second["reason"], project_of(lane)["port"], lane.ask()) == ("v2 is live", 8080, (200, "v2"))
+    assert (second["reason"], project_of(lane)["port"], lane.ask()) == (
+        "v2 is live",
+        8080,
+        (200, "v2"),
+    )
     back = called(lane.server, "POST", f"/api/stages/{lane.stage}/rollback", {})
     assert "no port" in lane.server.ended(back["id"])["reason"]
     assert project_of(lane)["port"] == 8080
@@ -202,17 +225,23 @@ def test_what_a_person_sets_stays_until_it_is_given_back(lane: Lane) -> None:
 
 
 def told(lane: Lane, words: str) -> None:
-    lane.server.until(lambda: words in (live_one(lane)["trouble"] or ""), f"{words} to be known", 90)
+    lane.server.until(
+        lambda: words in (live_one(lane)["trouble"] or ""), f"{words} to be known", 90
+    )
     status = lane.server.cli("status").stdout
     assert f"{lane.name} dev v1 needs you: " in status
     doctor = lane.server.cli("doctor")
     assert (doctor.returncode, f"instance of {lane.name} dev" in doctor.stdout) == (1, True)
-    request = urllib.request.Request(f"{lane.server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    request = urllib.request.Request(
+        f"{lane.server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         metrics = answer.read().decode()
     assert f'tagboat_stage_troubled_instances{{project="{lane.name}",stage="dev"}} 1.0' in metrics
     warnings = [
-        line for line in lane.server.log().splitlines() if "needs a person" in line and live_one(lane)["container"] in line
+        line
+        for line in lane.server.log().splitlines()
+        if "needs a person" in line and live_one(lane)["container"] in line
     ]
     assert len(warnings) == 1
 
@@ -227,7 +256,12 @@ def test_one_that_turns_unhealthy_after_the_watch_is_known_at_once(lane: Lane) -
     sickens = "[ ! -e /tmp/ill ] || { echo 'no such table'; exit 1; }"
     lane.bring("v1", healthcheck=sickens)
     one = live_one(lane)
-    assert (one["running"], one["restarts"], one["paused"], one["trouble"]) == (True, 0, False, None)
+    assert (one["running"], one["restarts"], one["paused"], one["trouble"]) == (
+        True,
+        0,
+        False,
+        None,
+    )
     lane.docker("exec", one["container"], "sh", "-c", ": > /tmp/ill")
     told(lane, "HEALTHCHECK says unhealthy: no such table")
     assert live_one(lane)["health"] == "unhealthy"

@@ -27,7 +27,11 @@ async def test_a_domain_of_a_stage_gets_its_certificate_and_no_other_does(
     with running_server(tmp_path, engine_url, **environ) as server:
         publish(image, "v1", body="hello")
         push = server.push(f"{image}:v1")
-        changed = server.call("PATCH", f"/api/stages/{push['stage']['id']}", {"domains": ["shop.example.com"], "watch_s": 0})
+        changed = server.call(
+            "PATCH",
+            f"/api/stages/{push['stage']['id']}",
+            {"domains": ["shop.example.com"], "watch_s": 0},
+        )
         assert changed[0] == 200, changed
         assert (await asyncio.to_thread(server.ended, push["deploy"]))["status"] == "succeeded"
         async with running_caddy(tmp_path / "caddy", upstream=port, ask=server.port) as caddy:

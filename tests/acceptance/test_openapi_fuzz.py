@@ -48,19 +48,36 @@ parameters = {{ stage_id = "{stage}" }}
 
 
 async def _config(api: Api) -> str:
-    project = (await api.caller.post("/api/projects", {"name": "seed", "image": "git.example.com/acme/seed"})).json
-    stage = (await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    project = (
+        await api.caller.post(
+            "/api/projects", {"name": "seed", "image": "git.example.com/acme/seed"}
+        )
+    ).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     await put_instance(api, project["id"], stage["id"], InstanceState.LIVE)
     instance = (await api.caller.get("/api/instances")).json["items"][0]
     url = (await api.caller.get("/api/settings/webhook")).json["url"]
-    call = (await api.anonymous.post(urlsplit(url).path, {"image": "git.example.com/acme/seed:v1"})).json
-    return _CONFIG.format(deploy=instance["deploy"], instance=instance["id"], delivery=call["delivery"], stage=stage["id"])
+    call = (
+        await api.anonymous.post(urlsplit(url).path, {"image": "git.example.com/acme/seed:v1"})
+    ).json
+    return _CONFIG.format(
+        deploy=instance["deploy"],
+        instance=instance["id"],
+        delivery=call["delivery"],
+        stage=stage["id"],
+    )
 
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve `app` on a free loopback port, and give its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

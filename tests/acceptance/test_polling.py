@@ -46,7 +46,9 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 def add_project(server: Server, image: str, *patterns: str) -> str:
     """Make a project, named like no other on the engine, with a stage for each pattern."""
     name = f"polled-{uuid.uuid4().hex[:8]}"
-    status, project = server.call("POST", "/api/projects", {"name": name, "image": image, "port": 8080})
+    status, project = server.call(
+        "POST", "/api/projects", {"name": name, "image": image, "port": 8080}
+    )
     assert status == 201, project
     for number, pattern in enumerate(patterns):
         add_stage(server, project["id"], f"stage-{number}", pattern)
@@ -54,7 +56,9 @@ def add_project(server: Server, image: str, *patterns: str) -> str:
 
 
 def add_stage(server: Server, project: str, name: str, pattern: str) -> None:
-    status, stage = server.call("POST", f"/api/projects/{project}/stages", {"name": name, "tag_pattern": pattern})
+    status, stage = server.call(
+        "POST", f"/api/projects/{project}/stages", {"name": name, "tag_pattern": pattern}
+    )
     assert status == 201, stage
 
 
@@ -63,7 +67,9 @@ def poll(server: Server, project: str) -> dict[str, Any]:
     status, report = server.call("POST", f"/api/projects/{project}/poll")
     assert status == 200, report
     tags = report.pop("tags")
-    assert sorted(tag["tag"] for tag in tags if tag["change"] == "new") == sorted(report["new_tags"])
+    assert sorted(tag["tag"] for tag in tags if tag["change"] == "new") == sorted(
+        report["new_tags"]
+    )
     assert [tag["deploy"] for tag in tags if tag["deploy"]] == report["deploys"]
     assert all(tag["reason"] for tag in tags)
     return dict(report)
@@ -101,11 +107,15 @@ def has_unread(registry: DockerRegistry) -> bool:
     """Whether a request has reached the registry's socket that it has not read: see proc(5), /proc/net/tcp."""
     address = f"0100007F:{int(registry.host.rpartition(':')[2]):04X}"
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    established = [queues for _, local, _, state, queues, *_ in sockets if (local, state) == (address, "01")]
+    established = [
+        queues for _, local, _, state, queues, *_ in sockets if (local, state) == (address, "01")
+    ]
     return any(int(queues.partition(":")[2], 16) for queues in established)
 
 
-def poll_in_the_air(server: Server, project: str, registry: DockerRegistry, pool: ThreadPoolExecutor) -> "Future[Any]":
+def poll_in_the_air(
+    server: Server, project: str, registry: DockerRegistry, pool: ThreadPoolExecutor
+) -> "Future[Any]":
     """Begin a poll at a frozen registry, and wait until the registry has been asked."""
     begun = pool.submit(poll, server, project)
     server.until(lambda: has_unread(registry), "the registry to be asked")
@@ -117,7 +127,10 @@ def test_what_a_webhook_brought_is_not_deployed_again(server: Server, image: str
     push = server.push(f"{image}:v1")
     project = push["project"]["id"]
     server.ended(push["deploy"])
-    assert {**poll(server, project), "first_poll": True} == {**NOTHING, "first_poll": True}  # it may have been polled by now
+    assert {**poll(server, project), "first_poll": True} == {
+        **NOTHING,
+        "first_poll": True,
+    }  # it may have been polled by now
     publish(image, "v2", body="built once", cmd=listens_late(2))
     deploy = server.push(f"{image}:v2")["deploy"]
     assert poll(server, project) == NOTHING
@@ -130,7 +143,9 @@ def test_what_a_webhook_brought_is_not_deployed_again(server: Server, image: str
     assert [fetch(instance["url"]) for instance in server.live()] == ["built again"]
 
 
-def test_what_a_poll_brought_is_live_already_when_the_webhook_comes(server: Server, image: str, engine_url: str) -> None:
+def test_what_a_poll_brought_is_live_already_when_the_webhook_comes(
+    server: Server, image: str, engine_url: str
+) -> None:
     publish(image, "v1")
     project = add_project(server, image, "*")
     assert poll(server, project) == {**NOTHING, "first_poll": True, "new_tags": ["v1"]}
@@ -138,10 +153,18 @@ def test_what_a_poll_brought_is_live_already_when_the_webhook_comes(server: Serv
         publish(image, "v2", body=build)
         (deploy,) = poll(server, project)["deploys"]
         polled = server.ended(deploy)
-        assert (polled["status"], polled["trigger"], polled["reason"]) == ("succeeded", "poll", "v2 is live")
+        assert (polled["status"], polled["trigger"], polled["reason"]) == (
+            "succeeded",
+            "poll",
+            "v2 is live",
+        )
         push = server.push(f"{image}:v2")
         again = server.ended(push["deploy"])
-        assert (push["outcome"], again["status"], again["reason"]) == ("queued", "succeeded", "already live")
+        assert (push["outcome"], again["status"], again["reason"]) == (
+            "queued",
+            "succeeded",
+            "already live",
+        )
     (instance,) = server.live()
     assert fetch(instance["url"]) == "built again"
     assert running(server, project, engine_url) == 1
@@ -167,12 +190,18 @@ def test_a_registry_that_goes_away_in_the_middle_of_a_poll(
     assert server.call("GET", "/api/health")[0] == 200
     mortal.start()
     report = poll(server, project)
-    assert (report["new_tags"], report["error"], poll_error(server, project)) == (["v2"], None, None)
+    assert (report["new_tags"], report["error"], poll_error(server, project)) == (
+        ["v2"],
+        None,
+        None,
+    )
     assert server.ended(*report["deploys"])["status"] == "succeeded"
     assert deployed(server, project) == ["v2"]
 
 
-def test_a_first_poll_that_failed_leaves_the_next_one_the_first(server: Server, mortal: DockerRegistry) -> None:
+def test_a_first_poll_that_failed_leaves_the_next_one_the_first(
+    server: Server, mortal: DockerRegistry
+) -> None:
     image = f"{mortal.host}/acme/app"
     publish(image, "v1")
     project = add_project(server, image, "*")
@@ -205,7 +234,9 @@ def test_a_server_that_was_killed_goes_on_from_its_last_poll(server: Server, ima
     assert deployed(server, project) == ["v3"]
 
 
-def test_a_server_killed_right_after_a_poll_deploys_what_it_found_once(server: Server, image: str, engine_url: str) -> None:
+def test_a_server_killed_right_after_a_poll_deploys_what_it_found_once(
+    server: Server, image: str, engine_url: str
+) -> None:
     publish(image, "v1")
     project = add_project(server, image, "*")
     poll(server, project)
@@ -263,7 +294,10 @@ def test_a_new_tag_that_is_no_image_hides_no_other(server: Server, image: str) -
     project = add_project(server, image, "*")
     poll(server, project)
     host, _, repository = image.partition("/")
-    for tag in ("a-cache", "z-cache"):  # before and after the image, in whatever order the registry lists them
+    for tag in (
+        "a-cache",
+        "z-cache",
+    ):  # before and after the image, in whatever order the registry lists them
         push(host, repository, tag, build_index({}))
     publish(image, "two", body="hello two")
     report = poll(server, project)
@@ -286,7 +320,10 @@ def artifact(config_type: str) -> Image:
 def build_cache() -> Image:
     """A build's cache as BuildKit exports it: an index of layers and of a configuration of its own."""
     blobs: dict[str, bytes] = {digest_of(blob): blob for blob in (b"\x1f\x8b a layer", b"{}")}
-    kinds = ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.buildkit.cacheconfig.v0")
+    kinds = (
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.buildkit.cacheconfig.v0",
+    )
     entries = [
         {"mediaType": kind, "digest": digest, "size": len(blob)}
         for kind, (digest, blob) in zip(kinds, blobs.items(), strict=True)
@@ -295,7 +332,9 @@ def build_cache() -> Image:
     return Image(json.dumps(index).encode(), blobs, OCI_INDEX)
 
 
-def test_charts_and_caches_beside_an_image_do_not_take_its_place(server: Server, image: str) -> None:
+def test_charts_and_caches_beside_an_image_do_not_take_its_place(
+    server: Server, image: str
+) -> None:
     publish(image, "main-1")
     project = add_project(server, image, "*")
     poll(server, project)
@@ -327,22 +366,32 @@ def test_a_poll_makes_up_for_a_lost_call_without_going_back(server: Server, imag
     assert [instance["tag"] for instance in server.live()] == ["v1.0.2"]
 
 
-def test_what_was_pushed_while_the_server_was_stopped_is_live_soon_after_its_start(server: Server, image: str) -> None:
+def test_what_was_pushed_while_the_server_was_stopped_is_live_soon_after_its_start(
+    server: Server, image: str
+) -> None:
     server.call("PATCH", "/api/settings", {"poll_schedule": "@every 24h"})
     publish(image, "v3")
     push_of_v3 = server.push(f"{image}:v3")
     server.ended(push_of_v3["deploy"])
     project = f"/api/projects/{push_of_v3['project']['id']}"
-    server.until(lambda: bool(server.call("GET", project)[1]["poll"]["last_at"]), "the first poll", seconds=15)
+    server.until(
+        lambda: bool(server.call("GET", project)[1]["poll"]["last_at"]),
+        "the first poll",
+        seconds=15,
+    )
     server.terminate()
     publish(image, "v9", body="hello v9")
     server.start()
-    server.until(lambda: [one["tag"] for one in server.live()] == ["v9"], "v9 to be live", seconds=60)
+    server.until(
+        lambda: [one["tag"] for one in server.live()] == ["v9"], "v9 to be live", seconds=60
+    )
     deploy = server.items("/api/deploys")[0]
     assert (deploy["tag"], deploy["trigger"]) == ("v9", "poll")
 
 
-def test_a_live_tag_that_the_registry_lists_but_lost_hides_no_other(server: Server, mortal: DockerRegistry) -> None:
+def test_a_live_tag_that_the_registry_lists_but_lost_hides_no_other(
+    server: Server, mortal: DockerRegistry
+) -> None:
     image = f"{mortal.host}/acme/app"
     publish(image, "v1")
     project = server.push(f"{image}:v1")["project"]["id"]
@@ -398,12 +447,18 @@ def test_the_schedule_can_be_changed_and_outlives_the_server(server: Server, ima
 def test_a_new_schedule_shows_at_once_when_the_next_poll_is(server: Server, image: str) -> None:
     project = add_project(server, image, "*")
     for hours in (100, 1) * 10:
-        assert server.call("PATCH", "/api/settings", {"poll_schedule": f"@every {hours}h"})[0] == 200
-        shown = datetime.fromisoformat(server.call("GET", f"/api/projects/{project}")[1]["poll"]["next_at"])
+        assert (
+            server.call("PATCH", "/api/settings", {"poll_schedule": f"@every {hours}h"})[0] == 200
+        )
+        shown = datetime.fromisoformat(
+            server.call("GET", f"/api/projects/{project}")[1]["poll"]["next_at"]
+        )
         assert timedelta(hours=hours - 1) < shown - datetime.now(UTC) <= timedelta(hours=hours)
 
 
-def test_each_tag_says_what_was_done_about_it_and_why_and_still_does_after_a_restart(server: Server, image: str) -> None:
+def test_each_tag_says_what_was_done_about_it_and_why_and_still_does_after_a_restart(
+    server: Server, image: str
+) -> None:
     publish(image, "v1.0.0")
     push = server.push(f"{image}:v1.0.0")
     project = push["project"]["id"]
@@ -419,9 +474,17 @@ def test_each_tag_says_what_was_done_about_it_and_why_and_still_does_after_a_res
     server.kill()
     server.start()
     known = {tag["tag"]: tag["last"] for tag in server.items(f"/api/projects/{project}/tags")}
-    assert {tag: (last["source"], last["outcome"], last["reason"], last["deploy"]) for tag, last in known.items()} == {
+    assert {
+        tag: (last["source"], last["outcome"], last["reason"], last["deploy"])
+        for tag, last in known.items()
+    } == {
         "v1.0.0": ("webhook", "queued", "tag v1.0.0 matches *", push["deploy"]),
-        "old": ("poll", "recorded", "the first poll of an image records its tags and deploys none", None),
+        "old": (
+            "poll",
+            "recorded",
+            "the first poll of an image records its tags and deploys none",
+            None,
+        ),
         "v1.9.0": (
             "poll",
             "recorded",

@@ -27,12 +27,22 @@ def publish(image: str, tag: str, **app: Any) -> str:  # noqa: ANN401 - whatever
 
 
 def inspect(container: str, engine_url: str) -> dict[str, Any]:
-    done = subprocess.run(["docker", "-H", engine_url, "inspect", container], capture_output=True, check=True)
+    done = subprocess.run(
+        ["docker", "-H", engine_url, "inspect", container], capture_output=True, check=True
+    )
     return dict(json.loads(done.stdout)[0])
 
 
 def containers(project: str, engine_url: str) -> list[str]:
-    words = ["docker", "-H", engine_url, "ps", "-aq", "--filter", f"label=tagboat.project={project}"]
+    words = [
+        "docker",
+        "-H",
+        engine_url,
+        "ps",
+        "-aq",
+        "--filter",
+        f"label=tagboat.project={project}",
+    ]
     return subprocess.run(words, capture_output=True, check=True, text=True).stdout.split()
 
 
@@ -42,10 +52,15 @@ def test_ready_line_and_stop(server: Server) -> None:
 
 
 def test_the_digest_of_a_call_is_a_hint(server: Server, image: str) -> None:
-    right, other = publish(image, "v1", body="right"), publish(image, "pr-666", body="somebody else's")
+    right, other = (
+        publish(image, "v1", body="right"),
+        publish(image, "pr-666", body="somebody else's"),
+    )
 
     def call(tag: str) -> Any:  # noqa: ANN401 - JSON
-        _, receipt = server.call("POST", server.webhook_path(), {"image": f"{image}:{tag}", "digest": other})
+        _, receipt = server.call(
+            "POST", server.webhook_path(), {"image": f"{image}:{tag}", "digest": other}
+        )
         return server.ended(receipt["pushes"][0]["deploy"])
 
     deploy = call("v1")
@@ -57,12 +72,22 @@ def test_the_digest_of_a_call_is_a_hint(server: Server, image: str) -> None:
     assert fetch(instance["url"]) == "right"
 
 
-def test_an_unknown_image_becomes_a_project_that_runs(server: Server, image: str, engine_url: str) -> None:
+def test_an_unknown_image_becomes_a_project_that_runs(
+    server: Server, image: str, engine_url: str
+) -> None:
     digest = publish(image, "v1", body="hello v1", labels={"tagboat.healthcheck": "/health"})
     push = server.push(f"{image}:v1")
-    assert (push["outcome"], push["project_created"], push["stage"]["name"]) == ("queued", True, "dev")
+    assert (push["outcome"], push["project_created"], push["stage"]["name"]) == (
+        "queued",
+        True,
+        "dev",
+    )
     deploy = server.ended(push["deploy"])
-    assert (deploy["status"], deploy["digest"], deploy["trigger"]) == ("succeeded", digest, "webhook")
+    assert (deploy["status"], deploy["digest"], deploy["trigger"]) == (
+        "succeeded",
+        digest,
+        "webhook",
+    )
     assert {step["name"]: step["status"] for step in deploy["steps"]}["check"] == "done"
     project = server.call("GET", f"/api/projects/{push['project']['id']}")[1]
     assert (project["port"], project["healthcheck"]) == (8080, "/health")
@@ -80,11 +105,19 @@ def test_an_unknown_image_becomes_a_project_that_runs(server: Server, image: str
     )
     assert found["HostConfig"]["Privileged"] is False
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
-    assert any(option.startswith("no-new-privileges") for option in found["HostConfig"]["SecurityOpt"])
-    assert {binding["HostIp"] for ports in found["HostConfig"]["PortBindings"].values() for binding in ports} == {"127.0.0.1"}
+    assert any(
+        option.startswith("no-new-privileges") for option in found["HostConfig"]["SecurityOpt"]
+    )
+    assert {
+        binding["HostIp"]
+        for ports in found["HostConfig"]["PortBindings"].values()
+        for binding in ports
+    } == {"127.0.0.1"}
 
 
-def test_the_new_replaces_the_old_and_a_broken_one_does_not(server: Server, image: str, engine_url: str) -> None:
+def test_the_new_replaces_the_old_and_a_broken_one_does_not(
+    server: Server, image: str, engine_url: str
+) -> None:
     for tag in ("v1", "v2"):
         publish(image, tag, body=f"hello {tag}")
         push = server.push(f"{image}:{tag}")
@@ -105,10 +138,16 @@ def test_an_app_that_never_listens_fails_after_its_time(server: Server, image: s
     publish(image, "v1", body="hello v1")
     push = server.push(f"{image}:v1")
     server.ended(push["deploy"])
-    assert server.call("PATCH", f"/api/stages/{push['stage']['id']}", {"health_timeout_s": 2})[0] == 200
+    assert (
+        server.call("PATCH", f"/api/stages/{push['stage']['id']}", {"health_timeout_s": 2})[0]
+        == 200
+    )
     publish(image, "v2", cmd=NEVER_LISTENS)
     failed = server.ended(server.push(f"{image}:v2")["deploy"])
-    assert (failed["status"], failed["reason"].startswith("not healthy within 2 s")) == ("failed", True)
+    assert (failed["status"], failed["reason"].startswith("not healthy within 2 s")) == (
+        "failed",
+        True,
+    )
     assert [instance["tag"] for instance in server.live()] == ["v1"]
 
 
@@ -130,9 +169,13 @@ def test_the_registrys_own_notification_deploys(server: Server) -> None:
 
 def test_a_projects_own_url_is_not_blocked_by_what_others_push(server: Server) -> None:
     """A Distribution registry repeats what is refused for ever, and tells of nothing else before it is taken."""
-    made = server.call("POST", "/api/projects", {"name": "own", "image": "127.0.0.1:1/acme/own", "port": 8080})[1]
+    made = server.call(
+        "POST", "/api/projects", {"name": "own", "image": "127.0.0.1:1/acme/own", "port": 8080}
+    )[1]
     server.call("POST", f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})
-    url = urlsplit(server.call("POST", f"/api/projects/{made['id']}/webhooks", {"name": "registry"})[1]["url"])
+    url = urlsplit(
+        server.call("POST", f"/api/projects/{made['id']}/webhooks", {"name": "registry"})[1]["url"]
+    )
     with docker_registry(endpoints=[Endpoint(server.url + url.path)]) as notifying:
         image = f"{notifying.host}/acme/own"
         assert server.call("PATCH", f"/api/projects/{made['id']}", {"image": image})[0] == 200
@@ -149,7 +192,9 @@ def test_a_projects_own_url_is_not_blocked_by_what_others_push(server: Server) -
 def test_polling_finds_what_is_new_and_only_that(server: Server, image: str) -> None:
     publish(image, "v1.8.0")
     project = server.call("POST", "/api/projects", {"name": "polled", "image": image})[1]
-    server.call("POST", f"/api/projects/{project['id']}/stages", {"name": "prod", "tag_pattern": "semver:*"})
+    server.call(
+        "POST", f"/api/projects/{project['id']}/stages", {"name": "prod", "tag_pattern": "semver:*"}
+    )
     poll = f"/api/projects/{project['id']}/poll"
     nothing = {"first_poll": False, "new_tags": [], "deploys": [], "tags": [], "error": None}
     first = server.call("POST", poll)[1]
@@ -180,7 +225,10 @@ def test_a_private_registry(server: Server) -> None:
         assert failed["status"] == "failed"
         server.call("PATCH", f"/api/registries/{registry['id']}", {"password": password})
         assert server.call("POST", f"/api/registries/{registry['id']}/test")[1]["ok"] is True
-        assert server.ended(server.push(f"{private.host}/acme/private:v1")["deploy"])["status"] == "succeeded"
+        assert (
+            server.ended(server.push(f"{private.host}/acme/private:v1")["deploy"])["status"]
+            == "succeeded"
+        )
         assert password not in json.dumps(server.call("GET", "/api/registries")[1])
         secrets = (password, TOKEN, server.webhook_path().rpartition("/")[2])
         assert not [secret for secret in secrets if secret in server.log() + server.out()]
@@ -191,18 +239,29 @@ def test_the_command_line_on_the_servers_machine(server: Server, image: str) -> 
     push = server.push(f"{image}:v1")
     server.ended(push["deploy"])
     name = push["project"]["name"]
-    for words in (["status"], ["projects"], ["doctor"], ["explain", f"{image}:v2"], ["logs", name, "dev"], ["poll", name]):
+    for words in (
+        ["status"],
+        ["projects"],
+        ["doctor"],
+        ["explain", f"{image}:v2"],
+        ["logs", name, "dev"],
+        ["poll", name],
+    ):
         done = server.cli(*words)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     done = server.cli("deploy", name, "dev", "v1", "--wait", "--force")
-    assert (done.returncode, "v1 is live at http://127.0.0.1:" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "v1 is live at http://127.0.0.1:" in done.stdout) == (0, True), (
+        done.stderr
+    )
     assert server.cli("deploy", name, "dev", "v9", "--wait").returncode == 1
     assert server.cli("webhook", "url").stdout.strip().endswith(server.webhook_path())
 
 
 def test_on_postgresql(tmp_path: Path, engine_url: str, postgres: Postgres, image: str) -> None:
     publish(image, "v1", body="kept elsewhere")
-    with running_server(tmp_path, engine_url, TAGBOAT_DATABASE_URL=postgres.new_database()) as server:
+    with running_server(
+        tmp_path, engine_url, TAGBOAT_DATABASE_URL=postgres.new_database()
+    ) as server:
         assert server.ended(server.push(f"{image}:v1")["deploy"])["status"] == "succeeded"
         server.kill()
         server.start()

@@ -17,7 +17,11 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.ports import free_port
 from tests.support.server import Server, fetch, running_server
 
-KEEPS = ("/bin/sh", "-c", "echo $VERSION >> /data/visits; trap 'exit 0' TERM; httpd -f -p $PORT -h /data & wait")
+KEEPS = (
+    "/bin/sh",
+    "-c",
+    "echo $VERSION >> /data/visits; trap 'exit 0' TERM; httpd -f -p $PORT -h /data & wait",
+)
 """An app that notes each start of it in its VOLUME, and serves that."""
 ENDS = ("/bin/sh", "-c", "echo $VERSION >> /data/visits; exit 3")
 SERVES = "trap 'exit 0' TERM; httpd -f -p $PORT -h /www & wait"
@@ -42,22 +46,38 @@ def image(registry: DockerRegistry, engine_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def server(tmp_path: Path, engine_url: str, root: Path, image: str) -> Iterator[Server]:
-    assert image, "it is there before the server, so that its volumes are removed after the server's containers"
-    with running_server(tmp_path, engine_url, TAGBOAT_BIND_ROOTS=f"{root}:/dev/null:/dev/no-such-device") as running:
+    assert image, (
+        "it is there before the server, so that its volumes are removed after the server's containers"
+    )
+    with running_server(
+        tmp_path, engine_url, TAGBOAT_BIND_ROOTS=f"{root}:/dev/null:/dev/no-such-device"
+    ) as running:
         yield running
 
 
 def docker(engine_url: str, *words: str) -> str:
-    return subprocess.run(["docker", "-H", engine_url, *words], capture_output=True, check=True, text=True).stdout
+    return subprocess.run(
+        ["docker", "-H", engine_url, *words], capture_output=True, check=True, text=True
+    ).stdout
 
 
 def volumes(engine_url: str, *filters: str) -> set[str]:
-    return set(docker(engine_url, "volume", "ls", "-q", *(word for one in filters for word in ("--filter", one))).split())
+    return set(
+        docker(
+            engine_url,
+            "volume",
+            "ls",
+            "-q",
+            *(word for one in filters for word in ("--filter", one)),
+        ).split()
+    )
 
 
 def lane(server: Server, image: str, **fields: Any) -> tuple[str, str]:  # noqa: ANN401 - whatever the API takes
     """A project with a stage for every tag; the ids of both."""
-    status, project = server.call("POST", "/api/projects", {"name": image.rpartition("/")[2], "image": image})
+    status, project = server.call(
+        "POST", "/api/projects", {"name": image.rpartition("/")[2], "image": image}
+    )
     assert status == 201, project
     body = {"name": "dev", "tag_pattern": "*", **fields}
     status, stage = server.call("POST", f"/api/projects/{project['id']}/stages", body)
@@ -74,7 +94,12 @@ def push(server: Server, image: str, tag: str, status: str = "succeeded", **app:
 
 def keeping(version: str, cmd: tuple[str, ...] = KEEPS) -> dict[str, Any]:
     """An image with a VOLUME in which there is something already."""
-    return {"cmd": cmd, "env": {"VERSION": version}, "volumes": ("/data",), "programs": {"data/visits": "image\n"}}
+    return {
+        "cmd": cmd,
+        "env": {"VERSION": version},
+        "volumes": ("/data",),
+        "programs": {"data/visits": "image\n"},
+    }
 
 
 def live(server: Server, stage: str) -> Any:  # noqa: ANN401 - JSON
@@ -104,7 +129,9 @@ def test_an_images_volume_lasts_through_deploys_rollbacks_failures_and_renames(
     project, stage = lane(server, image)
     made = push(server, image, "v1", **keeping("v1"))
     (volume,) = volumes(engine_url, f"label=tagboat.project={image.rpartition('/')[2]}")
-    assert f"/data, a VOLUME of the image, lasts in the stage's volume {volume}" in detail(made, "start")
+    assert f"/data, a VOLUME of the image, lasts in the stage's volume {volume}" in detail(
+        made, "start"
+    )
     assert server.call("GET", f"/api/stages/{stage}")[1]["strategy_in_force"] == "recreate"
     assert visits(server, stage) == ["image", "v1"]
 
@@ -113,7 +140,12 @@ def test_an_images_volume_lasts_through_deploys_rollbacks_failures_and_renames(
     # A container that fails is started again some times before it is given up.
     assert without_failures(server, stage) == ["image", "v1", "v2", "v2"]
 
-    assert server.call("PATCH", f"/api/projects/{project}", {"name": f"renamed-{uuid.uuid4().hex[:8]}"})[0] == 200
+    assert (
+        server.call(
+            "PATCH", f"/api/projects/{project}", {"name": f"renamed-{uuid.uuid4().hex[:8]}"}
+        )[0]
+        == 200
+    )
     back = server.call("POST", f"/api/stages/{stage}/rollback")[1]
     assert server.ended(back["deploy"] if "deploy" in back else back["id"])["status"] == "succeeded"
     assert without_failures(server, stage) == ["image", "v1", "v2", "v2", "v1"]
@@ -123,11 +155,16 @@ def without_failures(server: Server, stage: str) -> list[str]:
     return [line for line in visits(server, stage) if line != "v3"]
 
 
-def test_the_container_that_somebody_removed_comes_back_with_its_data(server: Server, image: str, engine_url: str) -> None:
+def test_the_container_that_somebody_removed_comes_back_with_its_data(
+    server: Server, image: str, engine_url: str
+) -> None:
     _, stage = lane(server, image)
     push(server, image, "v1", **keeping("v1"))
     docker(engine_url, "rm", "-f", "-v", live(server, stage)["container"])
-    server.until(lambda: visits_or_none(server, stage) == ["image", "v1", "v1"], "the container to be back with its data")
+    server.until(
+        lambda: visits_or_none(server, stage) == ["image", "v1", "v1"],
+        "the container to be back with its data",
+    )
 
 
 def visits_or_none(server: Server, stage: str) -> list[str] | None:
@@ -137,7 +174,9 @@ def visits_or_none(server: Server, stage: str) -> list[str] | None:
         return None
 
 
-def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(server: Server, image: str, engine_url: str) -> None:
+def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(
+    server: Server, image: str, engine_url: str
+) -> None:
     _, stage = lane(server, image)
     push(server, image, "v1", **keeping("v1"))
     server.kill()
@@ -172,24 +211,43 @@ def without_mounts(container: str, engine_url: str) -> str:
     """Make the container again as an earlier version made it; the name of the volume that the engine gives it for /data."""
     seen = inspect(container, engine_url)
     docker(engine_url, "rm", "-f", container)
-    labels = [word for name, value in seen["Config"]["Labels"].items() for word in ("--label", f"{name}={value}")]
+    labels = [
+        word
+        for name, value in seen["Config"]["Labels"].items()
+        for word in ("--label", f"{name}={value}")
+    ]
     ((port, (bound,)),) = seen["HostConfig"]["PortBindings"].items()
     published = ("-p", f"{bound['HostIp']}:{bound['HostPort']}:{port.partition('/')[0]}")
     name = seen["Name"].removeprefix("/")
     docker(
-        engine_url, "run", "-d", "--restart", "unless-stopped", "--name", name, *labels, *published, seen["Config"]["Image"]
+        engine_url,
+        "run",
+        "-d",
+        "--restart",
+        "unless-stopped",
+        "--name",
+        name,
+        *labels,
+        *published,
+        seen["Config"]["Image"],
     )
     (mount,) = inspect(name, engine_url)["Mounts"]
     return str(mount["Name"])
 
 
-def test_no_volume_is_left_by_commands_and_failures(server: Server, image: str, engine_url: str) -> None:
+def test_no_volume_is_left_by_commands_and_failures(
+    server: Server, image: str, engine_url: str
+) -> None:
     _, stage = lane(server, image, release_command=["/bin/sh", "-c", "cat /data/visits"])
     before = volumes(engine_url)
     made = push(server, image, "v1", **keeping("v1"))
     assert made["log"] == "image"
     push(server, image, "v2", "failed", **keeping("v2", ENDS))
-    left = {volume for volume in volumes(engine_url) - before if len(volume) == 64 and mine(engine_url, volume)}
+    left = {
+        volume
+        for volume in volumes(engine_url) - before
+        if len(volume) == 64 and mine(engine_url, volume)
+    }
     assert left == set()
     assert len(volumes(engine_url, f"label=tagboat.stage_id={stage}")) == 1
 
@@ -206,7 +264,10 @@ def test_an_image_that_keeps_data_and_is_heard_of_first_waits_for_a_person(
     publish(image, "v1", **keeping("v1"))
     heard = server.push(f"{image}:v1")
     assert (heard["outcome"], heard["project_created"]) == ("waiting", True)
-    assert "the image keeps data, in the VOLUME /data, and no second instance must start on that unasked" in heard["reason"]
+    assert (
+        "the image keeps data, in the VOLUME /data, and no second instance must start on that unasked"
+        in heard["reason"]
+    )
     assert containers(image.rpartition("/")[2], engine_url) == []
     queued = server.call("POST", f"/api/stages/{heard['stage']['id']}/deploys", {"tag": "v1"})[1]
     assert server.ended(queued["id"])["status"] == "succeeded"
@@ -221,7 +282,11 @@ PROGRAMS = {
     "www/worker": SAYS.replace("server started", "worker started"),
     "www/migrate": "#!/bin/sh\necho migrated\n",
 }
-IS_SERVER: dict[str, Any] = {"entrypoint": ("/www/server",), "cmd": ("--port", "8080"), "programs": PROGRAMS}
+IS_SERVER: dict[str, Any] = {
+    "entrypoint": ("/www/server",),
+    "cmd": ("--port", "8080"),
+    "programs": PROGRAMS,
+}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +300,12 @@ IS_SERVER: dict[str, Any] = {"entrypoint": ("/www/server",), "cmd": ("--port", "
     ],
 )
 def test_command_lines(server: Server, image: str, options: dict[str, Any], says: str) -> None:
-    _, stage = lane(server, image, release_command=[] if "entrypoint" in options else ["/www/migrate"], **options)
+    _, stage = lane(
+        server,
+        image,
+        release_command=[] if "entrypoint" in options else ["/www/migrate"],
+        **options,
+    )
     made = push(server, image, "v1", **IS_SERVER)
     assert made["log"] == ("" if "entrypoint" in options else "migrated")
     lines = server.call("GET", f"/api/instances/{live(server, stage)['id']}/logs")[1]["lines"]
@@ -245,7 +315,9 @@ def test_command_lines(server: Server, image: str, options: dict[str, Any], says
 # What it is given of the machine.
 
 
-def test_everything_of_the_machine_that_may_be_given_is_there(server: Server, image: str, root: Path) -> None:
+def test_everything_of_the_machine_that_may_be_given_is_there(
+    server: Server, image: str, root: Path
+) -> None:
     udp = free_port()
     look = (
         "bb=/bin/busybox; cat /etc/hosts; $bb df /dev/shm | tail -1; cat /proc/1/comm; $bb ls -l /dev/given;"
@@ -271,7 +343,9 @@ def test_everything_of_the_machine_that_may_be_given_is_there(server: Server, im
         secrets={"ConnectionStrings:Main": "hush"},
     )
     push(server, image, "v1")
-    said = "\n".join(server.call("GET", f"/api/instances/{live(server, stage)['id']}/logs")[1]["lines"])
+    said = "\n".join(
+        server.call("GET", f"/api/instances/{live(server, stage)['id']}/logs")[1]["lines"]
+    )
     for part in (
         "10.1.2.3\tdb.internal",
         "\tgateway",
@@ -288,7 +362,10 @@ def test_everything_of_the_machine_that_may_be_given_is_there(server: Server, im
         "ConnectionStrings:Main=hush",
     ):
         assert part in said, said
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError, match="in use"):
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        pytest.raises(OSError, match="in use"),
+    ):
         other.bind(("127.0.0.1", udp))
     # The port is had again by the next version, for the old one makes way.
     push(server, image, "v2", body="two")
@@ -313,14 +390,19 @@ def test_what_the_engine_cannot_give_fails_the_deploy_with_its_words(
     assert page(server, stage, "") == "hello"
 
 
-def test_a_path_that_leads_elsewhere_by_the_time_of_the_deploy_is_refused(server: Server, image: str, root: Path) -> None:
+def test_a_path_that_leads_elsewhere_by_the_time_of_the_deploy_is_refused(
+    server: Server, image: str, root: Path
+) -> None:
     _, stage = lane(server, image, binds=[f"{root}/app:/given:ro"])
     push(server, image, "v1")
     (root / "app" / "page").unlink()
     (root / "app").rmdir()
     (root / "app").symlink_to("/etc")
     failed = push(server, image, "v2", "failed", body="two")
-    assert f"{root}/app, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows" in failed["reason"]
+    assert (
+        f"{root}/app, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows"
+        in failed["reason"]
+    )
     assert page(server, stage, "") == "hello"
 
 
@@ -330,6 +412,8 @@ def test_a_published_port_that_is_taken_is_named(server: Server, image: str) -> 
         port = other.getsockname()[1]
         _, stage = lane(server, image, publish=[f"{port}:5353/udp"])
         failed = push(server, image, "v1", "failed")
-        assert failed["reason"].startswith(f"the port {port} of the machine, which publish asks for, is taken;")
+        assert failed["reason"].startswith(
+            f"the port {port} of the machine, which publish asks for, is taken;"
+        )
     made = server.call("POST", f"/api/stages/{stage}/deploys", {"tag": "v1"})[1]
     assert server.ended(made["id"])["status"] == "succeeded"

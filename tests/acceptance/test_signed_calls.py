@@ -36,13 +36,19 @@ def told(server: Server, *words: str) -> str:
 
 def send(server: Server, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """Send a push; the answer, with its headers but `Date`."""
-    request = urllib.request.Request(server.url + path, BODY, {"Content-Type": "application/json", **(headers or {})})
+    request = urllib.request.Request(
+        server.url + path, BODY, {"Content-Type": "application/json", **(headers or {})}
+    )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             status, body, said = answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         status, body, said = error.code, error.read(), error.headers
-    return status, body, {name.lower(): value for name, value in said.items() if name.lower() != "date"}
+    return (
+        status,
+        body,
+        {name.lower(): value for name, value in said.items() if name.lower() != "date"},
+    )
 
 
 def nothing_there(server: Server) -> Answer:
@@ -56,16 +62,36 @@ def mac(algorithm: str, secret: str = SHARED, body: bytes = BODY) -> str:
 
 
 SENDERS = [
-    pytest.param(["hmac-sha256"], "X-Gitea-Signature", mac("sha256"), mac("sha256", "another"), id="gitea"),
-    pytest.param(["hmac-sha256"], "X-Hub-Signature-256", f"sha256={mac('sha256')}", f"sha256={mac('sha1')}", id="github"),
-    pytest.param(["hmac-sha1"], "X-Nexus-Webhook-Signature", mac("sha1"), mac("sha1", body=b"{}"), id="nexus"),
-    pytest.param(["header", "--header", "Authorization"], "Authorization", SHARED, SHARED.upper(), id="harbor"),
-    pytest.param(["header", "--header", "X-JFrog-Event-Auth"], "X-JFrog-Event-Auth", SHARED, "", id="jfrog"),
+    pytest.param(
+        ["hmac-sha256"], "X-Gitea-Signature", mac("sha256"), mac("sha256", "another"), id="gitea"
+    ),
+    pytest.param(
+        ["hmac-sha256"],
+        "X-Hub-Signature-256",
+        f"sha256={mac('sha256')}",
+        f"sha256={mac('sha1')}",
+        id="github",
+    ),
+    pytest.param(
+        ["hmac-sha1"], "X-Nexus-Webhook-Signature", mac("sha1"), mac("sha1", body=b"{}"), id="nexus"
+    ),
+    pytest.param(
+        ["header", "--header", "Authorization"],
+        "Authorization",
+        SHARED,
+        SHARED.upper(),
+        id="harbor",
+    ),
+    pytest.param(
+        ["header", "--header", "X-JFrog-Event-Auth"], "X-JFrog-Event-Auth", SHARED, "", id="jfrog"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("words", "header", "right", "wrong"), SENDERS)
-def test_the_url_for_all_images(server: Server, words: list[str], header: str, right: str, wrong: str) -> None:
+def test_the_url_for_all_images(
+    server: Server, words: list[str], header: str, right: str, wrong: str
+) -> None:
     path = server.webhook_path()
     assert send(server, path)[0] == 202
 

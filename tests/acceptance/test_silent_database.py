@@ -22,9 +22,13 @@ def relay(postgres: Postgres) -> Iterator[SilentRelay]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, engine_url: str, postgres: Postgres, relay: SilentRelay) -> Iterator[Server]:
+def server(
+    tmp_path: Path, engine_url: str, postgres: Postgres, relay: SilentRelay
+) -> Iterator[Server]:
     url = urlsplit(postgres.new_database())
-    behind_relay = url._replace(netloc=url.netloc.replace(str(postgres.port), str(relay.port))).geturl()
+    behind_relay = url._replace(
+        netloc=url.netloc.replace(str(postgres.port), str(relay.port))
+    ).geturl()
     with running_server(tmp_path, engine_url, TAGBOAT_DATABASE_URL=behind_relay) as running:
         yield running
         relay.speak()
@@ -41,17 +45,29 @@ def threads(server: Server) -> int:
     return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
 
 
-def test_calls_are_answered_in_time_and_all_is_well_once_it_speaks_again(server: Server, relay: SilentRelay) -> None:
+def test_calls_are_answered_in_time_and_all_is_well_once_it_speaks_again(
+    server: Server, relay: SilentRelay
+) -> None:
     hook, push = server.webhook_path(), {"image": "git.example.com/acme/app:v1"}
     relay.fall_silent()
-    calls = [("GET", "/api/health", None), ("POST", hook, push), ("GET", "/api/projects", None), ("POST", hook, push)]
+    calls = [
+        ("GET", "/api/health", None),
+        ("POST", hook, push),
+        ("GET", "/api/projects", None),
+        ("POST", hook, push),
+    ]
     for call in calls:
         status, took_s = timed(server.call, *call)
         assert status == 503, call
         assert took_s < PATIENCE_S, call
     relay.speak()
     server.until(lambda: server.call("GET", "/api/health")[0] == 200, "the database to be back", 10)
-    assert server.call("POST", "/api/projects", {"name": "app", "image": "git.example.com/acme/app"})[0] == 201
+    assert (
+        server.call("POST", "/api/projects", {"name": "app", "image": "git.example.com/acme/app"})[
+            0
+        ]
+        == 201
+    )
 
 
 def test_health_leaves_no_thread_behind_for_each_call(server: Server, relay: SilentRelay) -> None:

@@ -58,7 +58,11 @@ def refused(server: Server, **changed: str) -> str:
     ("name", "value", "words"),
     [
         ("TAGBOAT_PROT", "7070", "is not a setting of Tagboat; did you mean TAGBOAT_PORT?"),
-        ("TAGBOAT_MAX_PARALLEL_DEPLOYS", "3", "is not a setting of Tagboat; 'tagboat serve --help' lists them all"),
+        (
+            "TAGBOAT_MAX_PARALLEL_DEPLOYS",
+            "3",
+            "is not a setting of Tagboat; 'tagboat serve --help' lists them all",
+        ),
         ("TAGBOAT_PORT", "eighty", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "0", "a port from 1 to 65535 is expected"),
         ("TAGBOAT_PORT", "65536", "a port from 1 to 65535 is expected"),
@@ -67,14 +71,24 @@ def refused(server: Server, **changed: str) -> str:
         ("TAGBOAT_POLL_SCHEDULE", "61 * * * *", "the minute '61' cannot be used"),
         ("TAGBOAT_INGRESS", "nginx", "haproxy or none is expected"),
         ("TAGBOAT_LOG_FORMAT", "xml", "console or json is expected"),
-        ("TAGBOAT_DOCKER_HOST", "the-other-machine", "unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected"),
+        (
+            "TAGBOAT_DOCKER_HOST",
+            "the-other-machine",
+            "unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected",
+        ),
         ("TAGBOAT_PUBLIC_URL", f"https://me:{SECRET}@example.com", "without user"),
         ("TAGBOAT_ADMIN_TOKEN", f"{SECRET} {SECRET}", "without blanks"),
-        ("TAGBOAT_DATABASE_URL", f"mysql://me:{SECRET}@127.0.0.1/tagboat", "postgresql://USER:PASSWORD@HOST/DATABASE"),
+        (
+            "TAGBOAT_DATABASE_URL",
+            f"mysql://me:{SECRET}@127.0.0.1/tagboat",
+            "postgresql://USER:PASSWORD@HOST/DATABASE",
+        ),
         ("TAGBOAT_DATABASE_URL_FILE", f"no-such-file-{SECRET}", "the file cannot be read"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(stopped: Server, name: str, value: str, words: str) -> None:
+def test_a_setting_that_cannot_be_used_is_named(
+    stopped: Server, name: str, value: str, words: str
+) -> None:
     line = refused(stopped, **{name: value})
     assert line.startswith(f"tagboat: {name} ")
     assert words in line
@@ -83,18 +97,26 @@ def test_a_setting_that_cannot_be_used_is_named(stopped: Server, name: str, valu
 
 def test_a_setting_in_the_working_directorys_file_is_named_with_its_place(stopped: Server) -> None:
     (stopped.directory / ".env").write_text("TAGBOAT_PROT=7070\n")
-    assert refused(stopped) == "tagboat: TAGBOAT_PROT in .env is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
+    assert (
+        refused(stopped)
+        == "tagboat: TAGBOAT_PROT in .env is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
+    )
 
 
 def test_a_secret_given_twice(stopped: Server) -> None:
     (stopped.directory / "token").write_text(SECRET)
     line = refused(stopped, TAGBOAT_ADMIN_TOKEN=SECRET, TAGBOAT_ADMIN_TOKEN_FILE="token")
-    assert line == "tagboat: TAGBOAT_ADMIN_TOKEN and TAGBOAT_ADMIN_TOKEN_FILE are both set; set only one of them"
+    assert (
+        line
+        == "tagboat: TAGBOAT_ADMIN_TOKEN and TAGBOAT_ADMIN_TOKEN_FILE are both set; set only one of them"
+    )
 
 
 def test_a_database_that_does_not_answer(stopped: Server) -> None:
     port = free_port()
-    line = refused(stopped, TAGBOAT_DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1:{port}/tagboat")
+    line = refused(
+        stopped, TAGBOAT_DATABASE_URL=f"postgresql://me:{SECRET}@127.0.0.1:{port}/tagboat"
+    )
     assert "the database cannot be used" in line
     assert f'"127.0.0.1", port {port} failed: Connection refused' in line
 
@@ -118,13 +140,18 @@ def test_a_database_or_key_that_cannot_be_used_is_one_line(stopped: Server) -> N
         for beside in database.parent.glob("tagboat.db-*"):
             beside.unlink()
         database.write_bytes(damaged)
-        assert refused(stopped) == f"tagboat: {database} is not an SQLite database (damaged?): restore it from a backup"
+        assert (
+            refused(stopped)
+            == f"tagboat: {database} is not an SQLite database (damaged?): restore it from a backup"
+        )
 
 
 def test_an_ingress_address_that_is_taken(stopped: Server) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        line = refused(stopped, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{port}")
+        line = refused(
+            stopped, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=f"127.0.0.1:{port}"
+        )
     assert line == (
         f"tagboat: the ingress cannot listen on 127.0.0.1:{port} (Address already in use); "
         "end the program that does, or set TAGBOAT_INGRESS_LISTEN to another address"
@@ -140,7 +167,9 @@ def test_a_data_directory_that_cannot_be_made(stopped: Server) -> None:
 def test_a_port_in_use(stopped: Server) -> None:
     with socket.create_server(("127.0.0.1", stopped.port)):
         line = refused(stopped)
-    assert line.startswith(f"tagboat: cannot listen on 127.0.0.1:{stopped.port} (Address already in use")
+    assert line.startswith(
+        f"tagboat: cannot listen on 127.0.0.1:{stopped.port} (Address already in use"
+    )
     assert line.endswith("; set TAGBOAT_HOST or TAGBOAT_PORT")
 
 
@@ -165,7 +194,10 @@ def test_what_is_made_is_the_owners_alone(stopped: Server) -> None:
         os.umask(before)
     data = stopped.directory / "data"
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
-    secrets = {name: stat.S_IMODE((data / name).stat().st_mode) for name in ("encryption.key", "server.json")}
+    secrets = {
+        name: stat.S_IMODE((data / name).stat().st_mode)
+        for name in ("encryption.key", "server.json")
+    }
     assert secrets == {"encryption.key": 0o600, "server.json": 0o600}
     assert stopped.terminate() == 0
 
@@ -174,7 +206,9 @@ def test_what_is_made_is_the_owners_alone(stopped: Server) -> None:
 def test_ready_is_one_line_and_a_signal_the_end(stopped: Server, number: signal.Signals) -> None:
     stopped.start()
     assert stopped.process is not None
-    with socket.create_connection(("127.0.0.1", stopped.port), timeout=10):  # one that asks nothing keeps nobody
+    with socket.create_connection(
+        ("127.0.0.1", stopped.port), timeout=10
+    ):  # one that asks nothing keeps nobody
         stopped.process.send_signal(number)
         assert stopped.process.wait(10) == 0
     assert stopped.out() == f"tagboat ready on {stopped.url}\n"
@@ -188,6 +222,8 @@ def test_a_request_that_never_ends_does_not_keep_the_server(stopped: Server) -> 
     stopped.start()
     with socket.create_connection(("127.0.0.1", stopped.port), timeout=10) as unfinished:
         unfinished.sendall(UNFINISHED)
-        assert unfinished.recv(100).startswith(b"HTTP/1.1 100 "), "the server did not ask for the rest"
+        assert unfinished.recv(100).startswith(b"HTTP/1.1 100 "), (
+            "the server did not ask for the rest"
+        )
         assert stopped.terminate() == 0
     assert stopped.out() == f"tagboat ready on {stopped.url}\n"

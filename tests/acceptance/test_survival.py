@@ -52,7 +52,10 @@ def test_killed_before_the_switch(server: Server, image: str, engine_url: str, s
 def test_told_to_stop_in_the_middle_of_a_deploy(server: Server, image: str) -> None:
     publish(image, "v1", cmd=listens_late(12))
     deploy = server.push(f"{image}:v1")["deploy"]
-    server.until(lambda: server.call("GET", f"/api/deploys/{deploy}")[1]["status"] == "running", "the deploy to begin")
+    server.until(
+        lambda: server.call("GET", f"/api/deploys/{deploy}")[1]["status"] == "running",
+        "the deploy to begin",
+    )
     assert server.terminate() == 0
     server.start()
     assert server.ended(deploy)["status"] == "succeeded"
@@ -60,7 +63,9 @@ def test_told_to_stop_in_the_middle_of_a_deploy(server: Server, image: str) -> N
 
 def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
     variables = {**server.variables(), "TAGBOAT_PORT": "1"}
-    done = subprocess.run([*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "another Tagboat server runs" in done.stderr
@@ -68,6 +73,8 @@ def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
 
 def test_a_port_in_use(server: Server, tmp_path: Path) -> None:
     variables = {**server.variables(), "TAGBOAT_DATA_DIR": str(tmp_path / "other")}
-    done = subprocess.run([*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "serve"], env=variables, capture_output=True, text=True, timeout=20, check=False
+    )
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{server.port}" in done.stderr

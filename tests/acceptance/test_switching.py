@@ -45,7 +45,9 @@ class Lane:
 
     def deploy(self, tag: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the API takes
         """Order a deploy of `tag`."""
-        status, deploy = self.server.call("POST", f"/api/stages/{self.stage}/deploys", {"tag": tag, **fields})
+        status, deploy = self.server.call(
+            "POST", f"/api/stages/{self.stage}/deploys", {"tag": tag, **fields}
+        )
         assert status == 202, deploy
         return dict(deploy)
 
@@ -74,13 +76,19 @@ class Lane:
             connection.close()
 
     def live(self) -> list[str]:
-        return [one["tag"] for one in self.server.items(f"/api/instances?stage={self.stage}") if one["state"] == "live"]
+        return [
+            one["tag"]
+            for one in self.server.items(f"/api/instances?stage={self.stage}")
+            if one["state"] == "live"
+        ]
 
     def containers(self) -> list[str]:
         return list(containers(self.name, self.engine_url))
 
     def docker(self, *words: str) -> str:
-        done = subprocess.run(["docker", "-H", self.engine_url, *words], capture_output=True, check=True, text=True)
+        done = subprocess.run(
+            ["docker", "-H", self.engine_url, *words], capture_output=True, check=True, text=True
+        )
         return done.stdout.strip()
 
 
@@ -121,7 +129,9 @@ def asking(lane: Lane) -> Iterator[Steady]:
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator[tuple[Server, int]]:
+def behind(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str
+) -> Iterator[tuple[Server, int]]:
     port = free_port()
     environ = {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{port}"}
     with running_server(tmp_path_factory.mktemp("tagboat"), engine_url, **environ) as server:
@@ -140,7 +150,9 @@ def new_lane(server: Server, port: int, registry: DockerRegistry, engine_url: st
     body = {"name": name, "image": image, "port": 8080, "healthcheck": "/"}
     status, project = server.call("POST", "/api/projects", body)
     assert status == 201, project
-    status, stage = server.call("POST", f"/api/projects/{project['id']}/stages", {"name": "dev", **QUICK})
+    status, stage = server.call(
+        "POST", f"/api/projects/{project['id']}/stages", {"name": "dev", **QUICK}
+    )
     assert status == 201, stage
     return Lane(server, engine_url, port, image, stage["id"], f"{name}-dev.localhost")
 
@@ -196,7 +208,9 @@ def test_a_newer_deploy_cuts_the_watch_short(lane: Lane) -> None:
 
 
 def is_watched(lane: Lane, deploy: str) -> bool:
-    return bool(step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], "watch")["status"] == "running")
+    return bool(
+        step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], "watch")["status"] == "running"
+    )
 
 
 def test_back_to_what_was_live_with_its_configuration(lane: Lane) -> None:
@@ -231,7 +245,9 @@ def test_a_held_stage_is_offered_what_came_when_it_is_released(lane: Lane) -> No
 def test_promoting_takes_the_very_digest(lane: Lane) -> None:
     lane.bring("v1")
     project = lane.server.call("GET", f"/api/stages/{lane.stage}")[1]["project"]["id"]
-    _, prod = lane.server.call("POST", f"/api/projects/{project}/stages", {"name": "prod", **QUICK, "auto_deploy": False})
+    _, prod = lane.server.call(
+        "POST", f"/api/projects/{project}/stages", {"name": "prod", **QUICK, "auto_deploy": False}
+    )
     publish(lane.image, "v1", body="pushed anew under the same tag")
     status, deploy = lane.post(f"/api/stages/{prod['id']}/promote", {"from": lane.stage})
     assert status == 202, deploy
@@ -251,7 +267,10 @@ def test_cancelling(lane: Lane, reached: str) -> None:
     deploy = lane.deploy("v2")["id"]
 
     def running() -> bool:
-        return bool(step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], reached)["status"] == "running")
+        return bool(
+            step(lane.server.call("GET", f"/api/deploys/{deploy}")[1], reached)["status"]
+            == "running"
+        )
 
     lane.server.until(running, f"the step {reached}")
     with asking(lane) as steady:
@@ -269,7 +288,9 @@ def test_an_app_that_cannot_run_twice(lane: Lane) -> None:
     with asking(lane) as steady:
         lane.bring("v2")
         failed = lane.bring("v3", "failed", cmd=EXITS_AT_ONCE)
-    assert "the new container exited" in failed["reason"]  # with which code, the engine forgets once it restarts it
+    assert (
+        "the new container exited" in failed["reason"]
+    )  # with which code, the engine forgets once it restarts it
     assert list(dict.fromkeys(steady.answers)) == ["v1", "v2"]
     assert (lane.ask(), lane.live(), len(lane.containers())) == ((200, "v2"), ["v2"], 1)
 
@@ -294,21 +315,32 @@ def test_what_real_apps_need(lane: Lane) -> None:
         memory="64m",
         pids=50,
         labels={"com.example.team": "web"},
-        release_command=["/bin/sh", "-c", "echo migrated with $TOKEN | head -c 13; echo once >> /data/log"],
+        release_command=[
+            "/bin/sh",
+            "-c",
+            "echo migrated with $TOKEN | head -c 13; echo once >> /data/log",
+        ],
     )
     ended = lane.bring("v1")
     assert "migrated with" in ended["log"]
     (container,) = lane.containers()
     assert lane.docker("exec", container, "/bin/sh", "-c", "echo $TOKEN") == secret
-    assert lane.docker("exec", container, "/bin/sh", "-c", "cat /run/secrets/key.pem") == f"file {secret}"
+    assert (
+        lane.docker("exec", container, "/bin/sh", "-c", "cat /run/secrets/key.pem")
+        == f"file {secret}"
+    )
     assert lane.docker("exec", container, "/bin/sh", "-c", "cat /data/log") == "once"
-    limits = lane.docker("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", container)
+    limits = lane.docker(
+        "inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", container
+    )
     assert limits == f"{64 << 20} 50"
     shown = lane.server.call("GET", f"/api/stages/{lane.stage}")[1]
     assert secret not in str(shown)
     assert secret not in lane.server.log()
     assert secret.encode() not in b"".join(
-        path.read_bytes() for path in (lane.server.directory / "data").iterdir() if path.name.startswith("tagboat.db")
+        path.read_bytes()
+        for path in (lane.server.directory / "data").iterdir()
+        if path.name.startswith("tagboat.db")
     )
 
 
@@ -321,7 +353,9 @@ def test_a_release_command_that_fails_changes_nothing(lane: Lane) -> None:
     assert (lane.ask(), len(lane.containers())) == ((200, "v1"), 1)
 
 
-@pytest.mark.parametrize("words", [("kill",), ("stop",), ("rm", "-f")], ids=["killed", "stopped", "removed"])
+@pytest.mark.parametrize(
+    "words", [("kill",), ("stop",), ("rm", "-f")], ids=["killed", "stopped", "removed"]
+)
 def test_a_live_container_that_is_gone_comes_back(lane: Lane, words: tuple[str, ...]) -> None:
     lane.bring("v1")
     (container,) = lane.containers()
@@ -360,7 +394,10 @@ def test_with_haproxy_in_a_service_of_its_own_an_update_of_the_server_drops_noth
     port = free_port()
     (tmp_path / "data").mkdir(mode=0o700)
     environ = {"TAGBOAT_INGRESS": "haproxy", "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{port}"}
-    with ingress_run(tmp_path / "data", port) as run, running_server(tmp_path, engine_url, **environ) as server:
+    with (
+        ingress_run(tmp_path / "data", port) as run,
+        running_server(tmp_path, engine_url, **environ) as server,
+    ):
         lane = new_lane(server, port, registry, engine_url)
         lane.bring("v1")
         before = our_processes(run.directory)
@@ -371,4 +408,7 @@ def test_with_haproxy_in_a_service_of_its_own_an_update_of_the_server_drops_noth
             lane.bring("v2")
         assert steady.answers[-1] == "v2"
         assert our_processes(run.directory) == before
-        assert "the server runs and would start HAProxy again" in server.cli("ingress", "stop", "--yes").stderr
+        assert (
+            "the server runs and would start HAProxy again"
+            in server.cli("ingress", "stop", "--yes").stderr
+        )

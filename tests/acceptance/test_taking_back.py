@@ -66,9 +66,15 @@ def test_one_bad_build_under_two_tags_does_not_replace_the_good_one(lane: Lane) 
     until_live(lane, "sha-2")
     second = push(lane, "latest")
     ended = lane.server.ended(first)
-    assert (ended["status"], ended["reason"].split(":")[0]) == ("failed", "it was healthy and live, and then")
+    assert (ended["status"], ended["reason"].split(":")[0]) == (
+        "failed",
+        "it was healthy and live, and then",
+    )
     again = lane.server.ended(second)
-    assert (again["status"], "taken back in the stage dev" in again["reason"]) == ("cancelled", True)
+    assert (again["status"], "taken back in the stage dev" in again["reason"]) == (
+        "cancelled",
+        True,
+    )
     until_rest(lane)
     assert (lane.live(), lane.ask()) == (["sha-1"], (200, "sha-1"))
 
@@ -121,7 +127,9 @@ def test_rolled_back_it_is_as_it_was_within_a_second(lane: Lane, when: str) -> N
         lane.server.until(lambda: running_step(lane, deploy) == when, f"the step {when}")
         status, back = lane.post(f"/api/stages/{lane.stage}/rollback")
         assert (status, back["tag"]) == (202, "v2")
-        assert lane.post(f"/api/stages/{lane.stage}/rollback")[1]["id"] == back["id"], "ordered twice, it goes back once"
+        assert lane.post(f"/api/stages/{lane.stage}/rollback")[1]["id"] == back["id"], (
+            "ordered twice, it goes back once"
+        )
         served_within(lane, "v2", _AT_ONCE_S)
     assert lane.server.ended(deploy)["status"] == "cancelled"
     assert (lane.server.ended(back["id"])["status"], lane.live()) == ("succeeded", ["v2"])
@@ -172,11 +180,17 @@ def test_a_copy_that_somebody_made_of_a_container_is_left_alone(lane: Lane) -> N
         lane.docker("rmi", "-f", image)
 
 
-def test_a_restart_waits_for_a_release_command(tmp_path: Path, engine_url: str, registry: DockerRegistry) -> None:
+def test_a_restart_waits_for_a_release_command(
+    tmp_path: Path, engine_url: str, registry: DockerRegistry
+) -> None:
     with behind_its_own(tmp_path, engine_url, registry) as lane:
         lane.bring("v1")
-        script = "echo begin | tee -a /data/log; sleep 4; echo end >> /data/log; tail -n +2 /data/log"
-        lane.change(volumes={"data": "/data"}, strategy="rolling", release_command=["/bin/sh", "-c", script])
+        script = (
+            "echo begin | tee -a /data/log; sleep 4; echo end >> /data/log; tail -n +2 /data/log"
+        )
+        lane.change(
+            volumes={"data": "/data"}, strategy="rolling", release_command=["/bin/sh", "-c", script]
+        )
         publish(lane.image, "v2", body="v2")
         deploy = push(lane, "v2")
         lane.server.until(lambda: "begin" in begun(lane), "the release command")
@@ -210,7 +224,13 @@ def test_an_orderly_stop_in_mid_recreate_leaves_the_old_one_serving(
 def begun(lane: Lane) -> str:
     """What the release command has said so far."""
     name = lane.docker(
-        "ps", "--filter", "label=tagboat.role=release", "--filter", f"name={lane.name}", "--format", "{{.Names}}"
+        "ps",
+        "--filter",
+        "label=tagboat.role=release",
+        "--filter",
+        f"name={lane.name}",
+        "--format",
+        "{{.Names}}",
     )
     return lane.docker("logs", name) if name else ""
 

@@ -53,9 +53,14 @@ def test_images_of_before_go_and_come_back_with_a_rollback(
     for tag in ("v3", "v4"):
         ship(server, registry, repository, tag)
 
-    server.until(lambda: not (has(engine_url, names["v1"]) or has(engine_url, names["v2"])), "the old images to go")
+    server.until(
+        lambda: not (has(engine_url, names["v1"]) or has(engine_url, names["v2"])),
+        "the old images to go",
+    )
     left = [tag for tag in ("v3", "v4", "person", "kept") if has(engine_url, names[tag])]
-    assert left == ["v3", "v4", "person", "kept"], "two are kept, one was there before, one a person named"
+    assert left == ["v3", "v4", "person", "kept"], (
+        "two are kept, one was there before, one a person named"
+    )
     assert has(engine_url, f"{registry.host}/{repository}:mine")
 
     stage = pushed["stage"]
@@ -66,7 +71,10 @@ def test_images_of_before_go_and_come_back_with_a_rollback(
     assert has(engine_url, names["v1"])
 
     server.clear()
-    server.until(lambda: not any(has(engine_url, names[tag]) for tag in ("v1", "v3", "v4")), "those of what was deleted to go")
+    server.until(
+        lambda: not any(has(engine_url, names[tag]) for tag in ("v1", "v3", "v4")),
+        "those of what was deleted to go",
+    )
     assert has(engine_url, names["person"])
     assert has(engine_url, names["kept"])
 
@@ -82,14 +90,25 @@ def test_volumes_outlive_a_project_unless_they_shall_not(
         assert isinstance(stage, dict)
         server.call("PATCH", f"/api/projects/{project['id']}", {"volumes": {"data": "/data"}})
         server.call("PATCH", f"/api/stages/{stage['id']}", {"strategy": "recreate"})
-        server.ended(server.call("POST", f"/api/stages/{stage['id']}/deploys", {"tag": "v1", "force": True})[1]["id"])
+        server.ended(
+            server.call("POST", f"/api/stages/{stage['id']}/deploys", {"tag": "v1", "force": True})[
+                1
+            ]["id"]
+        )
         volume = f"tagboat-{stage['id']}-data"
 
-        status, left = server.call("DELETE", f"/api/projects/{project['id']}" + ("" if keep else "?volumes=delete"))
+        status, left = server.call(
+            "DELETE", f"/api/projects/{project['id']}" + ("" if keep else "?volumes=delete")
+        )
 
         assert status == 200
-        assert (volume in left["volumes_kept"], volume in left["volumes_removed"]) == (keep, not keep)
-        assert (json.loads(call(engine_url, "GET", f"/volumes/{volume}")).get("Name") == volume) == keep
+        assert (volume in left["volumes_kept"], volume in left["volumes_removed"]) == (
+            keep,
+            not keep,
+        )
+        assert (
+            json.loads(call(engine_url, "GET", f"/volumes/{volume}")).get("Name") == volume
+        ) == keep
         if keep:
             taken = server.call("GET", "/api/disk?usage=true")[1]["taken"]
             assert [one["project"] for one in taken["volumes"] if one["name"] == volume] == [None]

@@ -32,12 +32,23 @@ Claimed = Callable[..., list[str]]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    server: Postgres | None = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    opened = open_database(server.new_database() if server else None, Path(tmp_path_factory.mktemp("claimable")))
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    server: Postgres | None = (
+        request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    )
+    opened = open_database(
+        server.new_database() if server else None, Path(tmp_path_factory.mktemp("claimable"))
+    )
     migrate(opened)
-    project = Project(id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW)
-    stages = [Stage(id=name, project_id="p", name=name, pattern=parse_tag_pattern("*"), created_at=NOW) for name in STAGES]
+    project = Project(
+        id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW
+    )
+    stages = [
+        Stage(id=name, project_id="p", name=name, pattern=parse_tag_pattern("*"), created_at=NOW)
+        for name in STAGES
+    ]
     with opened.begin() as connection:
         connection.execute(insert(tables.projects), ROWS.of_project(project))
         connection.execute(insert(tables.stages), [ROWS.of_stage(stage) for stage in stages])
@@ -50,10 +61,15 @@ def due(engine: Engine) -> Due:
     """What may be claimed of the deploys given, which are gone afterwards."""
 
     def ask(
-        deploys: Collection[Deploy], mine: Collection[str] = (), limit: int = 100, held: Collection[str] = ()
+        deploys: Collection[Deploy],
+        mine: Collection[str] = (),
+        limit: int = 100,
+        held: Collection[str] = (),
     ) -> list[Deploy]:
         with engine.connect() as connection, connection.begin() as transaction:
-            connection.execute(update(tables.stages).where(tables.stages.c.id.in_(held)).values(held=True))
+            connection.execute(
+                update(tables.stages).where(tables.stages.c.id.in_(held)).values(held=True)
+            )
             if deploys:
                 connection.execute(insert(tables.deploys), [to_row(deploy) for deploy in deploys])
             found = SqlReader(connection, ROWS).claimable_deploys(HERE, NOW, mine, limit)
@@ -69,24 +85,40 @@ def claimed(due: Due) -> Claimed:
 
 
 def queued(name: str, stage: str = "dev") -> Deploy:
-    return Deploy(id=name, project_id="p", stage_id=stage, tag="v1", digest=None, trigger=Trigger.WEBHOOK, created_at=NOW)
+    return Deploy(
+        id=name,
+        project_id="p",
+        stage_id=stage,
+        tag="v1",
+        digest=None,
+        trigger=Trigger.WEBHOOK,
+        created_at=NOW,
+    )
 
 
-def running(name: str, stage: str = "dev", by: str | None = THERE, until: datetime | None = LATER) -> Deploy:
-    return replace(queued(name, stage), status=DeployStatus.RUNNING, claimed_by=by, claimed_until=until)
+def running(
+    name: str, stage: str = "dev", by: str | None = THERE, until: datetime | None = LATER
+) -> Deploy:
+    return replace(
+        queued(name, stage), status=DeployStatus.RUNNING, claimed_by=by, claimed_until=until
+    )
 
 
 def test_nothing_to_do(claimed: Claimed) -> None:
     assert claimed() == []
 
 
-def test_the_oldest_of_a_stage_comes_first_and_alone_in_whatever_order_they_are_given(claimed: Claimed) -> None:
+def test_the_oldest_of_a_stage_comes_first_and_alone_in_whatever_order_they_are_given(
+    claimed: Claimed,
+) -> None:
     assert claimed(queued("1"), queued("2")) == ["1"]
     assert claimed(queued("2"), queued("1")) == ["1"]
 
 
 def test_stages_go_side_by_side(claimed: Claimed) -> None:
-    assert claimed(queued("1", "dev"), queued("2", "prod"), queued("3", "dev"), queued("4", "qa")) == ["1", "2", "4"]
+    assert claimed(
+        queued("1", "dev"), queued("2", "prod"), queued("3", "dev"), queued("4", "qa")
+    ) == ["1", "2", "4"]
 
 
 def test_a_stage_at_work_waits_even_where_the_one_queued_is_older(claimed: Claimed) -> None:
@@ -134,7 +166,12 @@ def test_what_pushes_and_polls_have_queued_waits_while_the_stage_is_held(due: Du
 
 
 def test_no_more_come_than_are_asked_for_and_abandoned_ones_first(claimed: Claimed) -> None:
-    deploys = (queued("1", "dev"), running("2", "prod", until=EARLIER), queued("3", "qa"), running("4", "a", until=EARLIER))
+    deploys = (
+        queued("1", "dev"),
+        running("2", "prod", until=EARLIER),
+        queued("3", "qa"),
+        running("4", "a", until=EARLIER),
+    )
     assert claimed(*deploys, limit=3) == ["2", "4", "1"]
     assert claimed(*deploys, limit=1) == ["2"]
     assert claimed(*deploys, limit=0) == []
@@ -142,7 +179,9 @@ def test_no_more_come_than_are_asked_for_and_abandoned_ones_first(claimed: Claim
 
 DEPLOYS = st.lists(
     st.builds(
-        lambda name, stage, begun, by, until: running(name, stage, by, until) if begun else queued(name, stage),
+        lambda name, stage, begun, by, until: (
+            running(name, stage, by, until) if begun else queued(name, stage)
+        ),
         name=st.uuids().map(str),
         stage=st.sampled_from(["a", "b", "c"]),
         begun=st.booleans(),
@@ -155,7 +194,9 @@ DEPLOYS = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(deploys=DEPLOYS, data=st.data())
-def test_a_stage_is_never_worked_on_twice_nor_forgotten(due: Due, deploys: list[Deploy], data: st.DataObject) -> None:
+def test_a_stage_is_never_worked_on_twice_nor_forgotten(
+    due: Due, deploys: list[Deploy], data: st.DataObject
+) -> None:
     begun = [deploy for deploy in deploys if deploy.status is DeployStatus.RUNNING]
     mine = {deploy.id for deploy in begun if data.draw(st.booleans())}
     found = due(deploys, mine)
@@ -163,5 +204,7 @@ def test_a_stage_is_never_worked_on_twice_nor_forgotten(due: Due, deploys: list[
     assert len(stages) == len(set(stages))
     assert not mine & {deploy.id for deploy in found}
     at_work = {one.stage_id for one in begun}
-    assert all(deploy.status is DeployStatus.RUNNING for deploy in found if deploy.stage_id in at_work)
+    assert all(
+        deploy.status is DeployStatus.RUNNING for deploy in found if deploy.stage_id in at_work
+    )
     assert {deploy.stage_id for deploy in deploys} - at_work <= set(stages)

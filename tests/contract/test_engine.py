@@ -14,7 +14,13 @@ import aiodocker
 import pytest
 
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, NameTakenError, NetworkNotFoundError, PortTakenError
+from tagboat.core.errors import (
+    EngineError,
+    EngineNotFoundError,
+    NameTakenError,
+    NetworkNotFoundError,
+    PortTakenError,
+)
 from tagboat.core.health import TestRun
 from tagboat.core.host_access import Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
@@ -49,15 +55,25 @@ class App:
 
 
 SERVES = App(memory=MemoryImage(log=("listening on port 8080",)))
-EXITS = App(cmd=EXITS_AT_ONCE, memory=MemoryImage(log=("reading the configuration", "no configuration found"), exit_code=3))
-CANNOT_RUN = App(cmd=("/no/such/program",), memory=MemoryImage(start_error='exec: "/no/such/program": no such file'))
+EXITS = App(
+    cmd=EXITS_AT_ONCE,
+    memory=MemoryImage(log=("reading the configuration", "no configuration found"), exit_code=3),
+)
+CANNOT_RUN = App(
+    cmd=("/no/such/program",),
+    memory=MemoryImage(start_error='exec: "/no/such/program": no such file'),
+)
 IS_HEALTHY = App(healthcheck="true", memory=MemoryImage(test=TestRun(passed=True)))
 IS_NOT_READY = App(
     healthcheck="echo connecting; echo 'no such table'; exit 2",
     memory=MemoryImage(test=TestRun(passed=False, said="no such table")),
 )
 EXITS_ONCE = App(
-    cmd=("/bin/sh", "-c", "[ -e /tmp/been ] || { : > /tmp/been; exit 5; }; trap 'exit 0' TERM; sleep 86400 & wait")
+    cmd=(
+        "/bin/sh",
+        "-c",
+        "[ -e /tmp/been ] || { : > /tmp/been; exit 5; }; trap 'exit 0' TERM; sleep 86400 & wait",
+    )
 )
 COUNTS = App(
     cmd=("/bin/sh", "-c", "seq 1 300; trap 'exit 0' TERM; sleep 86400 & wait"),
@@ -212,7 +228,9 @@ Made = Callable[..., Awaitable[ContainerSpec]]
 def meant(world: World, run: str) -> Made:
     """Publishes and pulls an app; returns the spec of a container of it."""
 
-    async def mean(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
+    async def mean(
+        app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str
+    ) -> ContainerSpec:
         image, digest = world.publish(f"acme/{name}", app)
         await world.engine.pull(image, digest, None, ignore)
         return ContainerSpec(
@@ -231,7 +249,9 @@ def meant(world: World, run: str) -> Made:
 def made(world: World, meant: Made) -> Made:
     """Creates a container of a spec as `meant` makes it; returns the spec."""
 
-    async def make(app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str) -> ContainerSpec:
+    async def make(
+        app: App = SERVES, *, name: str = "web", port: int = 0, host_port: int = 0, **labels: str
+    ) -> ContainerSpec:
         spec = await meant(app, name=name, port=port, host_port=host_port, **labels)
         await world.engine.create(spec)
         return spec
@@ -302,7 +322,9 @@ async def test_an_image_that_is_not_there_is_none(world: World) -> None:
 
 
 async def test_a_pulled_image_says_what_it_is(world: World) -> None:
-    image, digest = world.publish("acme/app", App(labels=(("tagboat.port", "81"),), healthcheck="true"))
+    image, digest = world.publish(
+        "acme/app", App(labels=(("tagboat.port", "81"),), healthcheck="true")
+    )
     await world.engine.pull(image, digest, None, ignore)
     info = await world.engine.inspect_image(f"{image}@{digest}")
     assert info == ImageInfo(
@@ -367,7 +389,9 @@ async def test_an_image_that_is_not_there_is_as_good_as_removed(world: World) ->
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "waiting"])
-async def test_an_image_of_which_there_is_a_container_stays(world: World, made: Made, runs: bool) -> None:
+async def test_an_image_of_which_there_is_a_container_stays(
+    world: World, made: Made, runs: bool
+) -> None:
     spec = await made()
     if runs:
         await world.engine.start(spec.name)
@@ -377,7 +401,9 @@ async def test_an_image_of_which_there_is_a_container_stays(world: World, made: 
     assert await world.engine.remove_image(spec.image)
 
 
-async def test_an_image_that_a_container_knows_by_another_name_stays(world: World, made: Made) -> None:
+async def test_an_image_that_a_container_knows_by_another_name_stays(
+    world: World, made: Made
+) -> None:
     spec = await made(name="web")
     same, digest = world.publish("acme/same", SERVES)
     await world.engine.pull(same, digest, None, ignore)
@@ -406,11 +432,15 @@ async def test_of_an_image_with_two_names_one_is_removed(world: World) -> None:
 async def test_a_container_needs_its_image(world: World, run: str) -> None:
     image, _ = world.publish("acme/app", SERVES)
     with pytest.raises(EngineNotFoundError, match="No such image"):
-        await world.engine.create(ContainerSpec(name=run, image=f"{image}@{ABSENT}", labels={TEST_LABEL: run}))
+        await world.engine.create(
+            ContainerSpec(name=run, image=f"{image}@{ABSENT}", labels={TEST_LABEL: run})
+        )
     assert await world.engine.status(run) is None
 
 
-async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(world: World, meant: Made, run: str) -> None:
+async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(
+    world: World, meant: Made, run: str
+) -> None:
     spec = replace(await meant(), volumes={f"{run}-data": "/data", f"x-{run}-data": "/other"})
     await world.engine.create(spec)
     assert await world.engine.list_volumes(f"{run}-") == [f"{run}-data"]
@@ -424,7 +454,9 @@ async def test_volumes_are_found_by_the_beginning_of_their_names_and_removed(wor
     assert await world.engine.list_volumes(f"{run}-") == []
 
 
-async def test_it_says_where_it_keeps_everything_and_what_that_takes(world: World, meant: Made, run: str) -> None:
+async def test_it_says_where_it_keeps_everything_and_what_that_takes(
+    world: World, meant: Made, run: str
+) -> None:
     assert (await world.engine.root_dir()).startswith("/")
     spec = replace(await meant(), volumes={f"{run}-data": "/data"})
     await world.engine.create(spec)
@@ -443,7 +475,12 @@ async def test_a_name_is_taken_once(world: World, made: Made) -> None:
 async def test_a_created_container_waits(world: World, made: Made, free_port: int) -> None:
     spec = await made(App(labels=(("from", "image"),)), port=8080, host_port=free_port)
     status = await status_of(world.engine, spec.name)
-    assert (status.name, status.running, status.restarting, status.restarts) == (spec.name, False, False, 0)
+    assert (status.name, status.running, status.restarting, status.restarts) == (
+        spec.name,
+        False,
+        False,
+        0,
+    )
     assert status.host_port == free_port
     assert status.health is None
     assert dict(status.labels) == {**spec.labels, "from": ""}
@@ -483,7 +520,9 @@ async def test_a_running_container_can_be_removed(world: World, made: Made) -> N
     assert await world.engine.status(spec.name) is None
 
 
-async def test_a_container_that_is_hurried_is_stopped_and_can_be_started_again(world: World, made: Made) -> None:
+async def test_a_container_that_is_hurried_is_stopped_and_can_be_started_again(
+    world: World, made: Made
+) -> None:
     spec = await made()
     await world.engine.start(spec.name)
     stopping = asyncio.create_task(world.engine.stop(spec.name))
@@ -509,13 +548,17 @@ async def test_what_is_gone_cannot_be_started_or_read(world: World, run: str) ->
         await world.engine.logs(f"{run}-gone", 10)
 
 
-async def test_containers_are_found_by_all_of_their_labels(world: World, made: Made, run: str) -> None:
+async def test_containers_are_found_by_all_of_their_labels(
+    world: World, made: Made, run: str
+) -> None:
     runs = await made(name="one", stage="dev")
     waits = await made(name="two", stage="prod")
     await world.engine.start(runs.name)
 
     async def names(**labels: str) -> set[str]:
-        return {status.name for status in await world.engine.containers({TEST_LABEL: run, **labels})}
+        return {
+            status.name for status in await world.engine.containers({TEST_LABEL: run, **labels})
+        }
 
     assert await names() == {runs.name, waits.name}
     assert await names(stage="prod") == {waits.name}
@@ -547,7 +590,10 @@ async def test_the_end_of_the_log(world: World, made: Made) -> None:
 async def test_an_app_that_exits_is_started_again_and_again(world: World, made: Made) -> None:
     spec = await made(EXITS)
     await world.engine.start(spec.name)
-    status = await eventually(lambda: status_of(world.engine, spec.name), lambda seen: seen.restarting and seen.exit_code != 0)
+    status = await eventually(
+        lambda: status_of(world.engine, spec.name),
+        lambda seen: seen.restarting and seen.exit_code != 0,
+    )
     assert not status.running
     assert status.exit_code == 3
     assert status.restarts >= 1
@@ -558,7 +604,9 @@ async def test_an_app_that_exits_is_started_again_and_again(world: World, made: 
     assert (status.running, status.restarting) == (False, False)
 
 
-async def test_the_last_exit_code_is_known_while_it_waits_and_when_it_runs_again(world: World, made: Made) -> None:
+async def test_the_last_exit_code_is_known_while_it_waits_and_when_it_runs_again(
+    world: World, made: Made
+) -> None:
     dies = await made(EXITS, name="dies")
     await world.engine.start(dies.name)
     await eventually(lambda: status_of(world.engine, dies.name), lambda seen: seen.restarts >= 1)
@@ -566,11 +614,15 @@ async def test_the_last_exit_code_is_known_while_it_waits_and_when_it_runs_again
     once = await made(EXITS_ONCE, name="once")
     await world.engine.start(once.name)
     await world.exits_once(once.name)
-    await eventually(lambda: status_of(world.engine, once.name), lambda seen: seen.restarts == 1 and seen.running)
+    await eventually(
+        lambda: status_of(world.engine, once.name), lambda seen: seen.restarts == 1 and seen.running
+    )
     assert await world.engine.last_exit_code(once.name) == 5
 
 
-async def test_nobody_knows_an_exit_code_of_what_never_ended_or_is_gone(world: World, made: Made) -> None:
+async def test_nobody_knows_an_exit_code_of_what_never_ended_or_is_gone(
+    world: World, made: Made
+) -> None:
     spec = await made()
     await world.engine.start(spec.name)
     assert await world.engine.last_exit_code(spec.name) is None
@@ -595,12 +647,20 @@ async def test_a_paused_container_says_so_and_is_news(world: World, made: Made, 
     await world.engine.remove(spec.name)
 
 
-async def test_a_healthcheck_can_be_run_by_hand_before_the_engine_does(world: World, made: Made) -> None:
-    passes, fails, none = await made(IS_HEALTHY, name="a"), await made(IS_NOT_READY, name="b"), await made(name="c")
+async def test_a_healthcheck_can_be_run_by_hand_before_the_engine_does(
+    world: World, made: Made
+) -> None:
+    passes, fails, none = (
+        await made(IS_HEALTHY, name="a"),
+        await made(IS_NOT_READY, name="b"),
+        await made(name="c"),
+    )
     for spec in (passes, fails, none):
         await world.engine.start(spec.name)
     assert (await world.engine.run_healthcheck(passes.name) or TestRun(passed=False)).passed
-    assert await world.engine.run_healthcheck(fails.name) == TestRun(passed=False, said="no such table")
+    assert await world.engine.run_healthcheck(fails.name) == TestRun(
+        passed=False, said="no such table"
+    )
     assert await world.engine.run_healthcheck(none.name) is None
 
 
@@ -640,19 +700,25 @@ async def test_a_healthcheck_starts_and_becomes_healthy(world: World, made: Made
     await world.engine.start(spec.name)
     assert (await status_of(world.engine, spec.name)).health == "starting"
     world.becomes_healthy(spec.name)
-    await eventually(lambda: status_of(world.engine, spec.name), lambda seen: seen.health == "healthy")
+    await eventually(
+        lambda: status_of(world.engine, spec.name), lambda seen: seen.health == "healthy"
+    )
 
 
 async def test_an_app_that_is_run_once_stays_ended(world: World, meant: Made) -> None:
     spec = replace(await meant(EXITS), restarts=False)
     await world.engine.create(spec)
     await world.engine.start(spec.name)
-    status = await eventually(lambda: status_of(world.engine, spec.name), lambda seen: not seen.running)
+    status = await eventually(
+        lambda: status_of(world.engine, spec.name), lambda seen: not seen.running
+    )
     assert (status.restarting, status.restarts, status.exit_code) == (False, 0, 3)
     assert "no configuration found" in await world.engine.logs(spec.name, 100)
 
 
-async def test_a_named_volume_is_made_and_outlives_its_container(world: World, meant: Made, run: str) -> None:
+async def test_a_named_volume_is_made_and_outlives_its_container(
+    world: World, meant: Made, run: str
+) -> None:
     spec = replace(await meant(), volumes={f"{run}-data": "/data"})
     assert not world.has_volume(f"{run}-data")
     await world.engine.create(spec)
@@ -663,7 +729,9 @@ async def test_a_named_volume_is_made_and_outlives_its_container(world: World, m
     await world.engine.create(spec)
 
 
-async def test_a_volume_that_only_the_image_asks_for_is_told_of_and_outlives_its_container(world: World, meant: Made) -> None:
+async def test_a_volume_that_only_the_image_asks_for_is_told_of_and_outlives_its_container(
+    world: World, meant: Made
+) -> None:
     spec = await meant(App(volumes=("/data", "/more")))
     info = await world.engine.inspect_image(spec.image)
     assert info is not None
@@ -677,15 +745,21 @@ async def test_a_volume_that_only_the_image_asks_for_is_told_of_and_outlives_its
         world.forget_volume(name)
 
 
-async def test_what_is_mounted_on_the_images_volumes_leaves_none_unasked(world: World, meant: Made, run: str) -> None:
+async def test_what_is_mounted_on_the_images_volumes_leaves_none_unasked(
+    world: World, meant: Made, run: str
+) -> None:
     spec = await meant(App(volumes=("/data", "/more")))
-    await world.engine.create(replace(spec, volumes={f"{run}-data": "/data"}, tmpfs={"/more": "size=1m"}))
+    await world.engine.create(
+        replace(spec, volumes={f"{run}-data": "/data"}, tmpfs={"/more": "size=1m"})
+    )
     await world.engine.start(spec.name)
     assert (await status_of(world.engine, spec.name)).unasked_volumes == {}
     await world.engine.remove(spec.name)
 
 
-async def test_a_port_published_beside_its_own_is_nobody_elses(world: World, meant: Made, free_port: int) -> None:
+async def test_a_port_published_beside_its_own_is_nobody_elses(
+    world: World, meant: Made, free_port: int
+) -> None:
     spec = replace(await meant(), publish=(Published("127.0.0.1", free_port, 5353, "udp"),))
     await world.engine.create(spec)
     await world.engine.start(spec.name)
@@ -705,7 +779,9 @@ async def test_a_network_that_is_there_is_joined(world: World, meant: Made, run:
     await world.engine.remove(spec.name)
 
 
-async def test_a_running_container_joins_a_network_again_under_other_names(world: World, meant: Made, run: str) -> None:
+async def test_a_running_container_joins_a_network_again_under_other_names(
+    world: World, meant: Made, run: str
+) -> None:
     spec = replace(await meant(), networks=(f"{run}-net",), aliases={f"{run}-net": ("before",)})
     await world.add_network(f"{run}-net")
     await world.engine.create(spec)
@@ -713,16 +789,22 @@ async def test_a_running_container_joins_a_network_again_under_other_names(world
     await world.engine.rejoin(spec.name, f"{run}-net", ("app-dev", "app"))
     await world.engine.rejoin(spec.name, f"{run}-net", ())
     assert (await status_of(world.engine, spec.name)).running
-    with pytest.raises(EngineNotFoundError, match="make it with: docker network create no-such-net"):
+    with pytest.raises(
+        EngineNotFoundError, match="make it with: docker network create no-such-net"
+    ):
         await world.engine.rejoin(spec.name, "no-such-net", ("app",))
     await world.engine.remove(spec.name)
     with pytest.raises(EngineNotFoundError):
         await world.engine.rejoin(spec.name, f"{run}-net", ("app",))
 
 
-async def test_a_network_is_made_once_and_removed_once_nobody_runs_on_it(world: World, meant: Made, run: str) -> None:
+async def test_a_network_is_made_once_and_removed_once_nobody_runs_on_it(
+    world: World, meant: Made, run: str
+) -> None:
     labels = {TEST_LABEL: run}
-    both = await asyncio.gather(*(world.engine.ensure_network(f"{run}-net", labels, {"of": "app"}) for _ in range(2)))
+    both = await asyncio.gather(
+        *(world.engine.ensure_network(f"{run}-net", labels, {"of": "app"}) for _ in range(2))
+    )
     assert both == [frozenset(), frozenset()]
     assert await world.engine.list_networks({**labels, "of": "app"}) == [f"{run}-net"]
     spec = replace(await meant(), network=f"{run}-net", aliases={f"{run}-net": ("app",)})
@@ -736,7 +818,9 @@ async def test_a_network_is_made_once_and_removed_once_nobody_runs_on_it(world: 
     assert await world.engine.list_networks(labels) == []
 
 
-async def test_a_network_that_somebody_else_has_made_is_neither_used_nor_removed(world: World, run: str) -> None:
+async def test_a_network_that_somebody_else_has_made_is_neither_used_nor_removed(
+    world: World, run: str
+) -> None:
     await world.add_network(f"{run}-net")
     with pytest.raises(EngineError, match=f"{run}-net that Tagboat has not made"):
         await world.engine.ensure_network(f"{run}-net", {TEST_LABEL: run})
@@ -744,7 +828,9 @@ async def test_a_network_that_somebody_else_has_made_is_neither_used_nor_removed
     assert await world.engine.list_networks({TEST_LABEL: run}) == []
 
 
-async def test_a_container_whose_network_was_removed_joins_the_new_one(world: World, meant: Made, run: str) -> None:
+async def test_a_container_whose_network_was_removed_joins_the_new_one(
+    world: World, meant: Made, run: str
+) -> None:
     labels = {TEST_LABEL: run}
     await world.engine.ensure_network(f"{run}-net", labels)
     spec = replace(await meant(), network=f"{run}-net", keeps_address=True)
@@ -761,8 +847,17 @@ async def test_a_container_whose_network_was_removed_joins_the_new_one(world: Wo
     assert (await status_of(world.engine, spec.name)).running
 
 
-async def test_labels_of_the_image_that_may_steer_others_are_emptied(world: World, meant: Made) -> None:
-    app = replace(SERVES, labels=(("traefik.enable", "true"), ("org.opencontainers.image.title", "App"), ("own", "image")))
+async def test_labels_of_the_image_that_may_steer_others_are_emptied(
+    world: World, meant: Made
+) -> None:
+    app = replace(
+        SERVES,
+        labels=(
+            ("traefik.enable", "true"),
+            ("org.opencontainers.image.title", "App"),
+            ("own", "image"),
+        ),
+    )
     spec = await meant(app, own="container")
     await world.engine.create(spec)
     labels = (await status_of(world.engine, spec.name)).labels
@@ -776,9 +871,13 @@ async def test_labels_of_the_image_that_may_steer_others_are_emptied(world: Worl
 
 
 @pytest.mark.parametrize("network", ["no-such-net", "no such", "../containers/json"])
-async def test_a_network_that_is_missing_is_named_and_leaves_no_container(world: World, meant: Made, network: str) -> None:
+async def test_a_network_that_is_missing_is_named_and_leaves_no_container(
+    world: World, meant: Made, network: str
+) -> None:
     spec = replace(await meant(), networks=(network,))
-    with pytest.raises(EngineNotFoundError, match=f"{spec.name} .* make it with: docker network create {network}"):
+    with pytest.raises(
+        EngineNotFoundError, match=f"{spec.name} .* make it with: docker network create {network}"
+    ):
         await world.engine.create(spec)
     assert await world.engine.status(spec.name) is None
     await world.engine.create(replace(spec, networks=()))
@@ -801,7 +900,9 @@ async def test_a_container_may_have_everything_at_once(world: World, meant: Made
     )
     plain = await meant()
     await world.add_network(f"{run}-net")
-    await world.engine.create(replace(full, name=plain.name, image=plain.image, labels=plain.labels))
+    await world.engine.create(
+        replace(full, name=plain.name, image=plain.image, labels=plain.labels)
+    )
     await world.engine.start(plain.name)
     await world.engine.stop(plain.name)
     assert not (await status_of(world.engine, plain.name)).running
@@ -846,7 +947,9 @@ async def test_a_container_that_is_removed_is_told_of(world: World, meant: Made,
         assert await first_told(told, create_and_remove) == spec.name
 
 
-async def test_only_endings_of_containers_with_all_of_the_labels_are_told(world: World, meant: Made, run: str) -> None:
+async def test_only_endings_of_containers_with_all_of_the_labels_are_told(
+    world: World, meant: Made, run: str
+) -> None:
     mine = await meant(name="mine", stage="prod")
     others = await meant(name="others", stage="dev")
 

@@ -46,7 +46,14 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def registry(host: str, password: str) -> Registry:
-    return Registry(id="r1", name="ours", url=f"http://{host}", kind=RegistryKind.OCI, username=LOGIN[0], password=password)
+    return Registry(
+        id="r1",
+        name="ours",
+        url=f"http://{host}",
+        kind=RegistryKind.OCI,
+        username=LOGIN[0],
+        password=password,
+    )
 
 
 async def test_the_right_password_is_taken(world: World) -> None:
@@ -54,6 +61,8 @@ async def test_the_right_password_is_taken(world: World) -> None:
 
 
 async def test_a_wrong_one_is_not_and_is_not_repeated(world: World) -> None:
-    with pytest.raises(EngineError, match=f"the registry {world.host} refused the engine's login") as caught:
+    with pytest.raises(
+        EngineError, match=f"the registry {world.host} refused the engine's login"
+    ) as caught:
         await world.engine.log_in(registry(world.host, "hunter2-and-more"))
     assert "hunter2" not in str(caught.value)

@@ -120,7 +120,9 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_a_route_leads_to_its_port(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("shop.example.com", Way.OPEN, green)])
+    await world.ingress.lead(
+        [Route(HOST, Way.OPEN, blue), Route("shop.example.com", Way.OPEN, green)]
+    )
     assert await world.ask(HOST) == "blue"
     assert await world.ask("shop.example.com") == "green"
 
@@ -140,7 +142,9 @@ async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"]
     await world.ingress.lead([Route(host, Way.OPEN, blue) for host in hosts[:3]])
-    await world.ingress.change([Route(hosts[0], Way.OPEN, green), Route(hosts[3], Way.OPEN, green)], [hosts[1]])
+    await world.ingress.change(
+        [Route(hosts[0], Way.OPEN, green), Route(hosts[3], Way.OPEN, green)], [hosts[1]]
+    )
     assert [await world.ask(host) for host in hosts] == ["green", "unknown", "blue", "green"]
     await world.ingress.change([Route(hosts[2], Way.NONE)], [hosts[0], "never.localhost"])
     assert [await world.ask(host) for host in hosts] == ["unknown", "unknown", "not live", "green"]
@@ -159,7 +163,9 @@ async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None
     blue, green = await world.serve("blue"), await world.serve("green")
     await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("gone.localhost", Way.OPEN, blue)])
     for _ in range(2):
-        await world.ingress.lead([Route(HOST, Way.OPEN, green), Route("new.localhost", Way.OPEN, blue)])
+        await world.ingress.lead(
+            [Route(HOST, Way.OPEN, green), Route("new.localhost", Way.OPEN, blue)]
+        )
         assert await world.ask(HOST) == "green"
         assert await world.ask("new.localhost") == "blue"
         assert await world.ask("gone.localhost") == "unknown"
@@ -169,7 +175,10 @@ async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None
 
 async def test_many_routes_at_once(world: World) -> None:
     blue = await world.serve("blue")
-    routes = [Route(f"app-{number}.a-rather-long-base-domain.example.com", Way.OPEN, blue) for number in range(500)]
+    routes = [
+        Route(f"app-{number}.a-rather-long-base-domain.example.com", Way.OPEN, blue)
+        for number in range(500)
+    ]
     await world.ingress.lead(routes)
     assert {await world.ask(route.host) for route in routes[::50]} == {"blue"}
     await world.ingress.lead(routes[:1])
@@ -232,7 +241,9 @@ def _memory(base_domain: str, port: int, public_url: str) -> Ingress:
 
 
 def _haproxy(base_domain: str, port: int, public_url: str) -> Ingress:
-    return HaproxyIngress(Path("unused"), listen=("127.0.0.1", port), base_domain=base_domain, public_url=public_url)
+    return HaproxyIngress(
+        Path("unused"), listen=("127.0.0.1", port), base_domain=base_domain, public_url=public_url
+    )
 
 
 @pytest.mark.parametrize("build", [_memory, _haproxy])
@@ -242,12 +253,23 @@ def _haproxy(base_domain: str, port: int, public_url: str) -> Ingress:
         ("localhost", 7080, "http://127.0.0.1:7070", "http://app-prod.localhost:7080"),
         ("example.com", 80, "http://tagboat.example.com", "http://app-prod.example.com"),
         ("example.com", 7080, "https://tagboat.example.com", "https://app-prod.example.com"),
-        ("dev.localhost", 7080, "https://tagboat.example.com", "http://app-prod.dev.localhost:7080"),
+        (
+            "dev.localhost",
+            7080,
+            "https://tagboat.example.com",
+            "http://app-prod.dev.localhost:7080",
+        ),
     ],
 )
-def test_the_address_of_a_stage(build: Build, base_domain: str, port: int, public_url: str, address: str) -> None:
-    project = Project(id="p", name="app", image=parse_image_name("registry.test/acme/app"), created_at=NOW)
-    stage = Stage(id="s", project_id="p", name="prod", pattern=parse_tag_pattern("*"), created_at=NOW)
+def test_the_address_of_a_stage(
+    build: Build, base_domain: str, port: int, public_url: str, address: str
+) -> None:
+    project = Project(
+        id="p", name="app", image=parse_image_name("registry.test/acme/app"), created_at=NOW
+    )
+    stage = Stage(
+        id="s", project_id="p", name="prod", pattern=parse_tag_pattern("*"), created_at=NOW
+    )
     assert build(base_domain, port, public_url).address(project, stage) == address
 
 

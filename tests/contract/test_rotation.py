@@ -12,13 +12,22 @@ from sqlalchemy import update
 
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.errors import SettingsError
-from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.core.run import NO_OPTIONS
 from tagboat.store import SqlStore, open_store, rotate_key, tables
 from tagboat.store.database import open_database
-from tests.contract.test_store import CONFIG, NOW, OPTIONS, a_deploy, a_project, a_registry, a_stage, add
+from tests.contract.test_store import (
+    CONFIG,
+    NOW,
+    OPTIONS,
+    a_deploy,
+    a_project,
+    a_registry,
+    a_stage,
+    add,
+)
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +48,13 @@ async def fill(store: SqlStore) -> Callable[[Reader], list[object]]:
     project = a_project(run=OPTIONS)
     stage, registry = a_stage(project, run=OPTIONS), a_registry(password="pass-needle")
     deploys = [a_deploy(stage, f"v{number}") for number in range(3)]
-    hook = Hook(id=new_id(), project_id=project.id, name="ci", secret_hash=hash_secret("uuid"), created_at=NOW)
+    hook = ProjectWebhook(
+        id=new_id(),
+        project_id=project.id,
+        name="ci",
+        secret_hash=hash_secret("uuid"),
+        created_at=NOW,
+    )
     await add(store, project, stage, registry, *deploys)
     await store.write(lambda tx: tx.add_hook(replace(hook, signature=SIGNATURE)))
     await store.write(lambda tx: tx.put_webhook_signature(SIGNATURE))
@@ -70,7 +85,9 @@ def keys(data_dir: Path) -> list[str]:
     return sorted(file.name for file in data_dir.iterdir() if "key" in file.name)
 
 
-async def test_all_can_be_read_after_it_and_by_the_new_key_alone(url: str | None, tmp_path: Path) -> None:
+async def test_all_can_be_read_after_it_and_by_the_new_key_alone(
+    url: str | None, tmp_path: Path
+) -> None:
     store = open_store(url, tmp_path)
     read = await fill(store)
     before, old_key = await store.read(read), (tmp_path / "encryption.key").read_text()
@@ -116,11 +133,17 @@ rotation.rotate_key(sys.argv[3] or None, Path(sys.argv[1]))
 
 def killed(data_dir: Path, point: str, url: str | None) -> int:
     """Change the key in a process that dies at that point; how it ended."""
-    return subprocess.run([sys.executable, "-c", KILLED, str(data_dir), point, url or ""], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, str(data_dir), point, url or ""], check=False
+    ).returncode
 
 
-@pytest.mark.parametrize("point", ["before anything is sealed", "before the commit", "after the commit"])
-async def test_a_death_in_the_middle_leaves_a_key_that_fits(url: str | None, tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize(
+    "point", ["before anything is sealed", "before the commit", "after the commit"]
+)
+async def test_a_death_in_the_middle_leaves_a_key_that_fits(
+    url: str | None, tmp_path: Path, point: str
+) -> None:
     store = open_store(url, tmp_path)
     read = await fill(store)
     before = await store.read(read)
@@ -168,7 +191,11 @@ async def test_a_secret_that_was_moved_to_another_place_is_refused(tmp_path: Pat
     engine = open_database(None, tmp_path)
     with engine.begin() as connection:
         settings = tables.settings
-        connection.execute(update(settings).where(settings.c.name == WEBHOOK_SECRET).values(value={"sealed": "AAAA"}))
+        connection.execute(
+            update(settings)
+            .where(settings.c.name == WEBHOOK_SECRET)
+            .values(value={"sealed": "AAAA"})
+        )
     engine.dispose()
     with pytest.raises(SettingsError, match=r"setting/webhook_secret"):
         rotate_key(None, tmp_path)

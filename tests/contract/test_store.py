@@ -13,7 +13,15 @@ from typing import cast
 import pytest
 from sqlalchemy import delete, event, select
 
-from tagboat.core.catalog import KnownTag, Offer, Project, Registry, RegistryKind, Stage, Strategy
+from tagboat.core.catalog import (
+    HeldPush,
+    KnownTag,
+    Project,
+    Registry,
+    RegistryKind,
+    Stage,
+    Strategy,
+)
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import (
     ACTIVE_STATES,
@@ -28,13 +36,13 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.health import Trouble, Vitals
-from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.hosts import HostClaim
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
@@ -73,7 +81,9 @@ OPTIONS = RunOptions(
     binds=("/srv/a:/a:ro",),
     publish=("127.0.0.1:53:53/udp",),
 )
-CONFIG = RunConfig(port=8080, healthcheck="/up", env={"A": "plain"}, options=OPTIONS, image_volumes=("/data", "/ü"))
+CONFIG = RunConfig(
+    port=8080, healthcheck="/up", env={"A": "plain"}, options=OPTIONS, image_volumes=("/data", "/ü")
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -105,7 +115,13 @@ def a_project(name: str = "app", /, **changes: object) -> Project:
 
 
 def a_stage(project: Project, name: str = "dev", **changes: object) -> Stage:
-    stage = Stage(id=new_id(), project_id=project.id, name=name, pattern=parse_tag_pattern("*"), created_at=NOW)
+    stage = Stage(
+        id=new_id(),
+        project_id=project.id,
+        name=name,
+        pattern=parse_tag_pattern("*"),
+        created_at=NOW,
+    )
     return replace(stage, **changes)  # type: ignore[arg-type]
 
 
@@ -139,11 +155,15 @@ def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> In
 
 
 def a_registry(name: str = "forge", **changes: object) -> Registry:
-    registry = Registry(id=new_id(), name=name, url=f"https://{name}.example.com", kind=RegistryKind.GITEA)
+    registry = Registry(
+        id=new_id(), name=name, url=f"https://{name}.example.com", kind=RegistryKind.GITEA
+    )
     return replace(registry, **changes)  # type: ignore[arg-type]
 
 
-def a_tag(project: Project, tag: str = "v1", digest: Digest | None = None, source: str = "webhook") -> KnownTag:
+def a_tag(
+    project: Project, tag: str = "v1", digest: Digest | None = None, source: str = "webhook"
+) -> KnownTag:
     return KnownTag(project_id=project.id, tag=tag, digest=digest, first_seen=NOW, source=source)
 
 
@@ -176,7 +196,13 @@ async def add(store: SqlStore, *values: object) -> None:
 
 async def test_a_project_comes_back_as_it_was(store: SqlStore) -> None:
     registry = a_registry()
-    project = a_project(port=8080, healthcheck="/ok", env={"A": "1", "ü": "\u2028"}, registry_id=registry.id, inspected=False)
+    project = a_project(
+        port=8080,
+        healthcheck="/ok",
+        env={"A": "1", "ü": "\u2028"},
+        registry_id=registry.id,
+        inspected=False,
+    )
     project = replace(project, port_set=True, healthcheck_set=True)
     await add(store, registry, project)
     assert await store.read(lambda reader: reader.project(project.id)) == project
@@ -214,7 +240,11 @@ async def test_how_apps_are_run_comes_back_as_it_was(store: SqlStore) -> None:
     assert await store.read(lambda reader: reader.project(project.id)) == project
     assert await store.read(lambda reader: reader.project_by_image(project.image)) == project
     assert await store.read(lambda reader: reader.stages(project.id)) == [stage]
-    await store.write(lambda tx: tx.put_stage(replace(stage, run=replace(OPTIONS, entrypoint="image"), strategy=None)))
+    await store.write(
+        lambda tx: tx.put_stage(
+            replace(stage, run=replace(OPTIONS, entrypoint="image"), strategy=None)
+        )
+    )
     kept = await store.read(lambda reader: reader.stage(stage.id))
     assert (kept.run.entrypoint, kept.strategy) == ("image", None)
     bare = await store.read(lambda reader: reader.project_by_name("bare"))
@@ -253,7 +283,9 @@ async def test_the_configuration_of_a_deploy_is_kept_with_it(store: SqlStore) ->
     assert await store.read(lambda reader: reader.deploy_config(deploy.id)) == second
 
 
-async def test_a_deploy_keeps_that_it_is_to_be_cancelled_and_has_been_released(store: SqlStore) -> None:
+async def test_a_deploy_keeps_that_it_is_to_be_cancelled_and_has_been_released(
+    store: SqlStore,
+) -> None:
     project = a_project()
     stage = a_stage(project)
     deploy = a_deploy(stage)
@@ -263,32 +295,46 @@ async def test_a_deploy_keeps_that_it_is_to_be_cancelled_and_has_been_released(s
     assert await store.read(lambda reader: reader.deploy(deploy.id)) == changed
 
 
-def an_offer(stage: Stage, tag: str, minute: int = 0, digest: Digest | None = None) -> Offer:
-    return Offer(stage_id=stage.id, tag=tag, digest=digest, source="poll", seen_at=NOW + timedelta(minutes=minute))
+def an_offer(stage: Stage, tag: str, minute: int = 0, digest: Digest | None = None) -> HeldPush:
+    return HeldPush(
+        stage_id=stage.id,
+        tag=tag,
+        digest=digest,
+        source="poll",
+        seen_at=NOW + timedelta(minutes=minute),
+    )
 
 
-def add_offer(offer: Offer, tx: Tx) -> None:
-    tx.add_offer(offer)
+def add_held_push(offer: HeldPush, tx: Tx) -> None:
+    tx.add_held_push(offer)
 
 
-async def test_offers_come_oldest_first_and_a_later_one_of_a_tag_takes_its_place(store: SqlStore) -> None:
+async def test_offers_come_oldest_first_and_a_later_one_of_a_tag_takes_its_place(
+    store: SqlStore,
+) -> None:
     project = a_project()
     stage, other = a_stage(project), a_stage(project, "other")
     await add(store, project, stage, other)
     foreign = an_offer(other, "v1")
     first = [an_offer(stage, "v1", 1), an_offer(stage, "v3", 3), an_offer(stage, "v2", 2), foreign]
     for offer in first:
-        await store.write(partial(add_offer, offer))
-    assert [offer.tag for offer in await store.read(lambda reader: reader.offers(stage.id))] == ["v1", "v2", "v3"]
+        await store.write(partial(add_held_push, offer))
+    assert [
+        offer.tag for offer in await store.read(lambda reader: reader.held_pushes(stage.id))
+    ] == ["v1", "v2", "v3"]
 
-    def work(tx: Tx) -> list[Offer]:
-        tx.add_offer(an_offer(stage, "v1", 4, ONE))
-        return tx.offers(stage.id)
+    def work(tx: Tx) -> list[HeldPush]:
+        tx.add_held_push(an_offer(stage, "v1", 4, ONE))
+        return tx.held_pushes(stage.id)
 
     seen = await store.write(work)
-    assert seen == [an_offer(stage, "v2", 2), an_offer(stage, "v3", 3), an_offer(stage, "v1", 4, ONE)]
-    assert await store.read(lambda reader: reader.offers(stage.id)) == seen
-    assert await store.read(lambda reader: reader.offers(other.id)) == [foreign]
+    assert seen == [
+        an_offer(stage, "v2", 2),
+        an_offer(stage, "v3", 3),
+        an_offer(stage, "v1", 4, ONE),
+    ]
+    assert await store.read(lambda reader: reader.held_pushes(stage.id)) == seen
+    assert await store.read(lambda reader: reader.held_pushes(other.id)) == [foreign]
 
 
 async def test_offers_are_deleted_by_stage(store: SqlStore) -> None:
@@ -296,15 +342,15 @@ async def test_offers_are_deleted_by_stage(store: SqlStore) -> None:
     stage, other = a_stage(project), a_stage(project, "other")
     await add(store, project, stage, other)
 
-    def work(tx: Tx) -> list[Offer]:
+    def work(tx: Tx) -> list[HeldPush]:
         for lane in (stage, other):
-            tx.add_offer(an_offer(lane, "v1"))
-        tx.delete_offers(stage.id)
-        return tx.offers(stage.id)
+            tx.add_held_push(an_offer(lane, "v1"))
+        tx.delete_held_pushes(stage.id)
+        return tx.held_pushes(stage.id)
 
     assert await store.write(work) == []
-    assert await store.read(lambda reader: reader.offers(stage.id)) == []
-    assert await store.read(lambda reader: reader.offers(other.id)) == [an_offer(other, "v1")]
+    assert await store.read(lambda reader: reader.held_pushes(stage.id)) == []
+    assert await store.read(lambda reader: reader.held_pushes(other.id)) == [an_offer(other, "v1")]
 
 
 async def test_a_deploy_comes_back_as_it_was(store: SqlStore) -> None:
@@ -323,7 +369,9 @@ async def test_a_deploy_comes_back_as_it_was(store: SqlStore) -> None:
         claimed_until=NOW + timedelta(seconds=15),
         started_at=NOW,
         finished_at=NOW + timedelta(microseconds=1),
-    ).with_step(Step(StepName.PULL, StepStatus.FAILED, NOW, NOW + timedelta(seconds=1), "3 of 7 layers"))
+    ).with_step(
+        Step(StepName.PULL, StepStatus.FAILED, NOW, NOW + timedelta(seconds=1), "3 of 7 layers")
+    )
     await add(store, project, stage, deploy)
     assert await store.read(lambda reader: reader.deploy(deploy.id)) == deploy
 
@@ -336,17 +384,27 @@ async def test_an_instance_comes_back_as_it_was(store: SqlStore) -> None:
     await add(store, project, stage, deploy, instance)
     assert await store.read(lambda reader: reader.instance(instance.id)) == instance
     await store.write(lambda tx: tx.put_instance(replace(instance, state=InstanceState.STOPPED)))
-    assert (await store.read(lambda reader: reader.instance(instance.id))).state is InstanceState.STOPPED
+    assert (
+        await store.read(lambda reader: reader.instance(instance.id))
+    ).state is InstanceState.STOPPED
 
 
 async def test_times_keep_their_microseconds_before_and_after_1970(store: SqlStore) -> None:
-    early, late = datetime(1900, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(2999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    early, late = (
+        datetime(1900, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        datetime(2999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    )
     await add(store, a_project("early", created_at=early), a_project("late", created_at=late))
-    assert [project.created_at for project in await store.read(lambda reader: reader.projects())] == [early, late]
+    assert [
+        project.created_at for project in await store.read(lambda reader: reader.projects())
+    ] == [early, late]
 
 
 async def test_projects_are_counted_and_found_by_many_images_and_names(store: SqlStore) -> None:
-    app, other = a_project("app"), a_project("other", image=ImageName("git.example.com", "acme/other"))
+    app, other = (
+        a_project("app"),
+        a_project("other", image=ImageName("git.example.com", "acme/other")),
+    )
     await add(store, app, other)
     unknown = ImageName("git.example.com", "acme/unknown")
     for read in (store.read, store.write):
@@ -371,7 +429,9 @@ async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> No
 
 
 async def test_a_delivery_is_kept(store: SqlStore) -> None:
-    delivery = Delivery(id=new_id(), sender="native", status=202, result='{"pushes":[]}', received_at=NOW)
+    delivery = Delivery(
+        id=new_id(), sender="native", status=202, result='{"pushes":[]}', received_at=NOW
+    )
     await store.write(lambda tx: tx.add_delivery(delivery))
     with store._engine.connect() as connection:
         rows = [Delivery(**row._mapping) for row in connection.execute(select(tables.deliveries))]
@@ -380,7 +440,10 @@ async def test_a_delivery_is_kept(store: SqlStore) -> None:
 
 async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> None:
     projects = [
-        replace(a_project(), id=f"p{number}", name=f"app{number}", image=ImageName("h", f"a/{number}")) for number in range(3)
+        replace(
+            a_project(), id=f"p{number}", name=f"app{number}", image=ImageName("h", f"a/{number}")
+        )
+        for number in range(3)
     ]
     await add(store, *projects)
     polled = PollState(project_id="p1", first_done=True, last_at=NOW)
@@ -393,18 +456,31 @@ async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> 
     assert await store.write(work) == states, "what a transaction has put, it sees"
     assert await store.read(lambda reader: reader.poll_states(["p0", "p1"])) == states
     assert await store.read(lambda reader: reader.poll_states([])) == {}
-    stages = [a_stage(projects[2], name, position=place) for name, place in (("prod", 0), ("dev", 1))]
+    stages = [
+        a_stage(projects[2], name, position=place) for name, place in (("prod", 0), ("dev", 1))
+    ]
     await add(store, *stages[::-1])
-    assert await store.read(lambda reader: reader.stages_by_project(["p0", "p2"])) == {"p0": [], "p2": stages}
+    assert await store.read(lambda reader: reader.stages_by_project(["p0", "p2"])) == {
+        "p0": [],
+        "p2": stages,
+    }
     wanted = ["p2", "gone", "p0"]
-    assert await store.read(lambda reader: reader.projects_by_id(wanted)) == {"p0": projects[0], "p2": projects[2]}
+    assert await store.read(lambda reader: reader.projects_by_id(wanted)) == {
+        "p0": projects[0],
+        "p2": projects[2],
+    }
 
 
 async def test_registries_that_fail_are_those_that_a_project_needs(store: SqlStore) -> None:
     needing = a_project()
 
     def fail(tx: Tx) -> None:
-        for host in ("git.example.com:3000", "git.example.com", "git.example.com:300", "other.example.com"):
+        for host in (
+            "git.example.com:3000",
+            "git.example.com",
+            "git.example.com:300",
+            "other.example.com",
+        ):
             tx.put_registry_backoff(RegistryBackoff(host=host, failures=1, error="down"))
 
     await store.write(fail)
@@ -419,8 +495,12 @@ async def test_registries_that_fail_are_those_that_a_project_needs(store: SqlSto
 async def test_poll_state_and_backoff(store: SqlStore) -> None:
     project = a_project()
     await add(store, project)
-    assert await store.read(lambda reader: reader.poll_state(project.id)) == PollState(project_id=project.id)
-    assert await store.read(lambda reader: reader.registry_backoff("h")) == RegistryBackoff(host="h")
+    assert await store.read(lambda reader: reader.poll_state(project.id)) == PollState(
+        project_id=project.id
+    )
+    assert await store.read(lambda reader: reader.registry_backoff("h")) == RegistryBackoff(
+        host="h"
+    )
     for state in (
         PollState(project_id=project.id, first_done=False, last_at=NOW, error="down"),
         PollState(project_id=project.id, first_done=True, last_at=NOW + timedelta(1)),
@@ -428,7 +508,9 @@ async def test_poll_state_and_backoff(store: SqlStore) -> None:
         await store.write(lambda tx, state=state: tx.put_poll_state(state))  # type: ignore[misc]
         assert await store.read(lambda reader: reader.poll_state(project.id)) == state
     for failures in (1, 2):
-        backoff = RegistryBackoff(host="h", failures=failures, error="429", retry_at=NOW, refused_until=NOW)
+        backoff = RegistryBackoff(
+            host="h", failures=failures, error="429", retry_at=NOW, refused_until=NOW
+        )
         await store.write(lambda tx, backoff=backoff: tx.put_registry_backoff(backoff))  # type: ignore[misc]
         assert await store.read(lambda reader: reader.registry_backoff("h")) == backoff
 
@@ -436,7 +518,9 @@ async def test_poll_state_and_backoff(store: SqlStore) -> None:
 # Secrets at rest.
 
 
-async def test_a_registry_comes_back_with_its_password_which_is_not_stored_in_the_clear(store: SqlStore) -> None:
+async def test_a_registry_comes_back_with_its_password_which_is_not_stored_in_the_clear(
+    store: SqlStore,
+) -> None:
     registry = a_registry(username="bot", password="correct horse battery")
     await add(store, registry)
     assert await store.read(lambda reader: reader.registry(registry.id)) == registry
@@ -447,9 +531,15 @@ async def test_a_registry_comes_back_with_its_password_which_is_not_stored_in_th
 
 
 async def test_two_registries_of_one_password_are_sealed_differently(store: SqlStore) -> None:
-    await add(store, a_registry("a", password="same"), a_registry("b", password="same"), a_registry("c"))
+    await add(
+        store, a_registry("a", password="same"), a_registry("b", password="same"), a_registry("c")
+    )
     with store._engine.connect() as connection:
-        stored = list(connection.scalars(select(tables.registries.c.password).order_by(tables.registries.c.name)))
+        stored = list(
+            connection.scalars(
+                select(tables.registries.c.password).order_by(tables.registries.c.name)
+            )
+        )
     assert stored[0] != stored[1]
     assert stored[2] is None
 
@@ -458,7 +548,11 @@ async def test_a_password_is_changed_and_cleared(store: SqlStore) -> None:
     registry = a_registry(password="old")
     await add(store, registry)
     for password in ("new", None, ""):
-        await store.write(lambda tx, password=password: tx.put_registry(replace(registry, password=password)))  # type: ignore[misc]
+        await store.write(
+            lambda tx, password=password: tx.put_registry(  # type: ignore[misc]
+                replace(registry, password=password)
+            )
+        )
         assert (await store.read(lambda reader: reader.registry(registry.id))).password == password
 
 
@@ -474,13 +568,24 @@ async def test_how_apps_are_run_is_nowhere_in_the_clear(store: SqlStore, tmp_pat
     await add(store, project, stage, deploy)
     await store.write(lambda tx: tx.put_deploy_config(deploy.id, CONFIG))
     with store._engine.connect() as connection:
-        cells = [cell for table in tables.metadata.sorted_tables for row in connection.execute(select(table)) for cell in row]
+        cells = [
+            cell
+            for table in tables.metadata.sorted_tables
+            for row in connection.execute(select(table))
+            for cell in row
+        ]
     sealed = [cell for cell in cells if isinstance(cell, bytes)]
-    everything = b"".join([*sealed, *(str(cell).encode() for cell in cells if not isinstance(cell, bytes))])
+    everything = b"".join(
+        [*sealed, *(str(cell).encode() for cell in cells if not isinstance(cell, bytes))]
+    )
     everything += database_files(tmp_path)
     assert project.name.encode() in everything
     assert len(sealed) == 3
-    assert [word for word in (b"correct horse", b"battery", b"staple", b"TOKEN", b"tls.key") if word in everything] == []
+    assert [
+        word
+        for word in (b"correct horse", b"battery", b"staple", b"TOKEN", b"tls.key")
+        if word in everything
+    ] == []
 
 
 async def test_another_key_is_refused_at_the_start(open_again: Open, tmp_path: Path) -> None:
@@ -503,12 +608,18 @@ async def test_another_key_is_refused_at_the_start(open_again: Open, tmp_path: P
     ],
     ids=["project name", "project image", "registry name", "registry host"],
 )
-async def test_a_second_of_the_same_is_a_conflict_and_changes_nothing(store: SqlStore, clash: Callable[[], object]) -> None:
+async def test_a_second_of_the_same_is_a_conflict_and_changes_nothing(
+    store: SqlStore, clash: Callable[[], object]
+) -> None:
     await add(store, a_project(), a_registry())
     with pytest.raises(ConflictError):
         await add(store, a_project("beside"), clash())
-    assert [project.name for project in await store.read(lambda reader: reader.projects())] == ["app"]
-    assert [registry.name for registry in await store.read(lambda reader: reader.registries())] == ["forge"]
+    assert [project.name for project in await store.read(lambda reader: reader.projects())] == [
+        "app"
+    ]
+    assert [registry.name for registry in await store.read(lambda reader: reader.registries())] == [
+        "forge"
+    ]
 
 
 async def test_a_deploy_of_a_stage_that_went_meanwhile_is_a_conflict(store: SqlStore) -> None:
@@ -564,10 +675,18 @@ async def test_projects_come_by_name_and_by_page(store: SqlStore) -> None:
 
 async def test_stages_come_by_position_and_then_by_name(store: SqlStore) -> None:
     project = a_project()
-    stages = [a_stage(project, name, position=position) for name, position in (("b", 1), ("a", 2), ("c", 1), ("z", -1))]
+    stages = [
+        a_stage(project, name, position=position)
+        for name, position in (("b", 1), ("a", 2), ("c", 1), ("z", -1))
+    ]
     await add(store, project, *stages)
     for look in (store.read, store.write):
-        assert [stage.name for stage in await look(lambda tx: tx.stages(project.id))] == ["z", "b", "c", "a"]
+        assert [stage.name for stage in await look(lambda tx: tx.stages(project.id))] == [
+            "z",
+            "b",
+            "c",
+            "a",
+        ]
 
 
 async def test_deploys_come_newest_first_by_page_and_by_filter(store: SqlStore) -> None:
@@ -578,10 +697,15 @@ async def test_deploys_come_newest_first_by_page_and_by_filter(store: SqlStore) 
     await add(store, project, dev, prod, *deploys)
     newest_first = deploys[::-1]
     assert await store.read(lambda reader: reader.deploys(limit=2)) == newest_first[:2]
-    assert await store.read(lambda reader: reader.deploys(before=newest_first[1].id, limit=3)) == newest_first[2:5]
+    assert (
+        await store.read(lambda reader: reader.deploys(before=newest_first[1].id, limit=3))
+        == newest_first[2:5]
+    )
     assert await store.read(lambda reader: reader.deploys(stage_id=dev.id)) == deploys[0::2][::-1]
     assert await store.read(lambda reader: reader.deploys(project_id="another")) == []
-    assert await store.read(lambda reader: reader.deploys(statuses=[DeployStatus.FAILED])) == [deploys[0]]
+    assert await store.read(lambda reader: reader.deploys(statuses=[DeployStatus.FAILED])) == [
+        deploys[0]
+    ]
 
 
 async def test_open_deploys_are_those_queued_and_running_oldest_first(store: SqlStore) -> None:
@@ -599,12 +723,18 @@ async def test_instances_by_stage_and_state(store: SqlStore) -> None:
     project = a_project()
     stage = a_stage(project)
     deploys = [a_deploy(stage) for _ in InstanceState]
-    instances = [an_instance(deploy, state) for deploy, state in zip(deploys, InstanceState, strict=True)]
+    instances = [
+        an_instance(deploy, state) for deploy, state in zip(deploys, InstanceState, strict=True)
+    ]
     await add(store, project, stage, *deploys, *instances)
     assert await store.read(lambda reader: reader.instances(stage_id=stage.id)) == instances[::-1]
-    assert {one.state for one in await store.read(lambda reader: reader.instances(states=ACTIVE_STATES))} == ACTIVE_STATES
+    assert {
+        one.state for one in await store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
+    } == ACTIVE_STATES
     assert await store.read(lambda reader: reader.instances(stage_id="another")) == []
-    assert await store.read(lambda reader: reader.instances(before=instances[-1].id, limit=1)) == [instances[-2]]
+    assert await store.read(lambda reader: reader.instances(before=instances[-1].id, limit=1)) == [
+        instances[-2]
+    ]
 
 
 # Tags.
@@ -616,9 +746,16 @@ async def test_instances_that_ended_last_come_first_whenever_they_began(store: S
     deploy, elsewhere = a_deploy(stage), a_deploy(other)
     first, second, third = [
         replace(an_instance(deploy, state), stopped_at=NOW + timedelta(minutes=minute))
-        for state, minute in ((InstanceState.STOPPED, 3), (InstanceState.FAILED, 2), (InstanceState.STOPPED, 1))
+        for state, minute in (
+            (InstanceState.STOPPED, 3),
+            (InstanceState.FAILED, 2),
+            (InstanceState.STOPPED, 1),
+        )
     ]
-    others = [an_instance(deploy), replace(an_instance(elsewhere, InstanceState.STOPPED), stopped_at=NOW)]
+    others = [
+        an_instance(deploy),
+        replace(an_instance(elsewhere, InstanceState.STOPPED), stopped_at=NOW),
+    ]
     await add(store, project, stage, other, deploy, elsewhere, first, second, third, *others)
 
     async def recent(states: list[InstanceState], limit: int) -> list[Instance]:
@@ -667,17 +804,23 @@ async def test_what_two_stages_claim_is_on_record_for_both(store: SqlStore) -> N
     assert {claim.stage_id for claim in found} == {stage.id for stage in stages}
 
 
-async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_the_start(open_again: Open) -> None:
+async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_the_start(
+    open_again: Open,
+) -> None:
     store, project = open_again(), a_project("app")
     stage, other = a_stage(project, domains=("shop.example.com",)), a_stage(project, "prod")
     await add(store, project, stage, other)
 
     def as_before(tx: Tx) -> None:
-        cast("SqlReader", tx)._connection.execute(delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id))
+        cast("SqlReader", tx)._connection.execute(
+            delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id)
+        )
 
     await store.write(as_before)
     assert await store.read(lambda reader: reader.host_claims(["app-dev"])) == []
-    found = await open_again().read(lambda reader: reader.host_claims(["app-dev", "shop.example.com", "app-prod"]))
+    found = await open_again().read(
+        lambda reader: reader.host_claims(["app-dev", "shop.example.com", "app-prod"])
+    )
     assert label(found) == {
         (stage.id, "app-dev", False),
         (stage.id, "shop.example.com", True),
@@ -687,7 +830,11 @@ async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_
 
 async def test_stages_of_which_little_is_asked(store: SqlStore) -> None:
     project = a_project()
-    lasting, mortal, several = a_stage(project, "a"), a_stage(project, "b", ttl_h=3), a_stage(project, "c", max_instances=3)
+    lasting, mortal, several = (
+        a_stage(project, "a"),
+        a_stage(project, "b", ttl_h=3),
+        a_stage(project, "c", max_instances=3),
+    )
     deploys = [a_deploy(lasting), a_deploy(several)]
     live = [an_instance(deploy) for deploy in deploys]
     ended = an_instance(deploys[1], InstanceState.STOPPED)
@@ -708,7 +855,9 @@ async def test_claims_are_renewed_for_whoever_has_them_still(store: SqlStore) ->
     mine = claimed(a_deploy(stage), claimed_by="here")
     taken = claimed(a_deploy(stage), claimed_by="there")
     await add(store, project, stage, mine, taken)
-    await store.write(lambda tx: tx.open_deploys(stage.id))  # read by now, and remembered where nobody else writes
+    await store.write(
+        lambda tx: tx.open_deploys(stage.id)
+    )  # read by now, and remembered where nobody else writes
     await store.write(lambda tx: tx.renew_claims("here", [mine.id, taken.id], until))
     for look in (store.read, store.write):
         found = await look(lambda tx: tx.open_deploys(stage.id))
@@ -720,7 +869,8 @@ async def test_what_disturbs_those_at_work_is_read_and_nothing_else(store: SqlSt
     stage = a_stage(project)
     claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by="here")
     quiet, cancelled, taken = (
-        claimed(a_deploy(stage), **change) for change in ({}, {"cancelling": True}, {"claimed_by": "x"})
+        claimed(a_deploy(stage), **change)
+        for change in ({}, {"cancelling": True}, {"claimed_by": "x"})
     )
     other = claimed(a_deploy(stage), cancelling=True)
     await add(store, project, stage, quiet, cancelled, taken, other)
@@ -742,7 +892,9 @@ async def test_new_ids_follow_those_on_record_whatever_the_clock_says(open_again
 async def test_no_registry_of_a_strangers_host_is_remembered(store: SqlStore) -> None:
     memory = store._memory
     hosts = [f"h{number}.example.com" for number in range(5)]
-    assert await store.write(lambda tx: [tx.registry_for_host(host) for host in hosts]) == [None] * 5
+    assert (
+        await store.write(lambda tx: [tx.registry_for_host(host) for host in hosts]) == [None] * 5
+    )
     assert memory.registries == {}
     await add(store, a_registry("h1"))
     assert await store.write(lambda tx: tx.registry_for_host("h1.example.com")) is not None
@@ -755,7 +907,9 @@ async def test_of_several_states_as_many_instances_come_as_are_asked_for(store: 
     ended = [InstanceState.STOPPED, InstanceState.FAILED] * 3
     instances = [an_instance(deploy, state) for state in ended]
     await add(store, project, stage, deploy, *instances)
-    found = await store.read(lambda reader: reader.instances(stage_id=stage.id, states=set(ended), limit=3))
+    found = await store.read(
+        lambda reader: reader.instances(stage_id=stage.id, states=set(ended), limit=3)
+    )
     assert found == instances[:2:-1]
 
 
@@ -764,17 +918,34 @@ async def test_of_a_known_tag_only_a_new_digest_is_taken(store: SqlStore) -> Non
     await add(store, project, a_tag(project))
     later = replace(a_tag(project, digest=ONE, source="poll"), first_seen=NOW + timedelta(days=1))
     await add(store, later)
-    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=ONE)
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(
+        project, digest=ONE
+    )
     await add(store, replace(later, digest=None))
-    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=ONE)
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(
+        project, digest=ONE
+    )
     await add(store, replace(later, digest=TWO))
-    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(project, digest=TWO)
+    assert await store.read(lambda reader: reader.known_tag(project.id, "v1")) == a_tag(
+        project, digest=TWO
+    )
 
 
 async def test_of_a_known_tag_the_last_verdict_is_kept(store: SqlStore) -> None:
     project = a_project()
-    recorded = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason='tag v1 matches v*, but "v2" is newer')
-    queued = Verdict(at=NOW, source=Source.WEBHOOK, outcome=Outcome.QUEUED, reason="tag v1 matches v*", deploy="d")
+    recorded = PushVerdict(
+        at=NOW,
+        source=Source.POLL,
+        outcome=Outcome.RECORDED,
+        reason='tag v1 matches v*, but "v2" is newer',
+    )
+    queued = PushVerdict(
+        at=NOW,
+        source=Source.WEBHOOK,
+        outcome=Outcome.QUEUED,
+        reason="tag v1 matches v*",
+        deploy="d",
+    )
     await add(store, project, a_tag(project, digest=ONE))
     await add(store, replace(a_tag(project), verdict=recorded))
     kept = await store.read(lambda reader: reader.known_tag(project.id, "v1"))
@@ -788,9 +959,13 @@ async def test_of_a_known_tag_the_last_verdict_is_kept(store: SqlStore) -> None:
     ]
 
 
-async def test_a_tag_recorded_twice_in_one_transaction_keeps_digest_and_verdict(store: SqlStore) -> None:
+async def test_a_tag_recorded_twice_in_one_transaction_keeps_digest_and_verdict(
+    store: SqlStore,
+) -> None:
     project = a_project()
-    verdict = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason="it is the first poll")
+    verdict = PushVerdict(
+        at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason="it is the first poll"
+    )
     later = a_tag(project, source="poll")
     await add(store, project, a_tag(project, digest=ONE), replace(later, verdict=verdict), later)
     assert await store.read(lambda reader: reader.known_tags(project.id)) == [
@@ -800,8 +975,12 @@ async def test_a_tag_recorded_twice_in_one_transaction_keeps_digest_and_verdict(
 
 async def test_tags_come_by_page_and_are_forgotten_with_the_polls(store: SqlStore) -> None:
     project, other = a_project(), a_project("other")
-    await add(store, project, other, *(a_tag(project, tag) for tag in ("v3", "v1", "v2")), a_tag(other))
-    await store.write(lambda tx: tx.put_poll_state(PollState(project_id=project.id, first_done=True)))
+    await add(
+        store, project, other, *(a_tag(project, tag) for tag in ("v3", "v1", "v2")), a_tag(other)
+    )
+    await store.write(
+        lambda tx: tx.put_poll_state(PollState(project_id=project.id, first_done=True))
+    )
     tags = await store.read(lambda reader: reader.known_tags(project.id, after="v1", limit=1))
     assert [known.tag for known in tags] == ["v2"]
     await store.write(lambda tx: tx.forget_tags(project.id))
@@ -813,13 +992,18 @@ async def test_tags_come_by_page_and_are_forgotten_with_the_polls(store: SqlStor
 # Registries and the projects they serve.
 
 
-async def test_the_registry_of_a_project_is_the_one_it_names_else_that_of_its_host(store: SqlStore) -> None:
+async def test_the_registry_of_a_project_is_the_one_it_names_else_that_of_its_host(
+    store: SqlStore,
+) -> None:
     by_host = a_registry("host", url="https://GIT.example.com:3000/")
     named = a_registry("named")
     project = a_project()
     await add(store, by_host, named, project)
     assert await store.read(lambda reader: reader.registry_of(project)) == by_host
-    assert await store.read(lambda reader: reader.registry_of(replace(project, registry_id=named.id))) == named
+    assert (
+        await store.read(lambda reader: reader.registry_of(replace(project, registry_id=named.id)))
+        == named
+    )
     await store.write(lambda tx: tx.delete_registry(by_host.id))
     assert await store.read(lambda reader: reader.registry_of(project)) is None
 
@@ -849,7 +1033,9 @@ async def test_a_deleted_project_takes_everything_along(store: SqlStore) -> None
     await add(store, a_project())
 
 
-async def test_a_deleted_stage_takes_its_deploys_along_even_those_just_added(store: SqlStore) -> None:
+async def test_a_deleted_stage_takes_its_deploys_along_even_those_just_added(
+    store: SqlStore,
+) -> None:
     project = a_project()
     stage = a_stage(project)
     await add(store, project, stage)
@@ -863,7 +1049,9 @@ async def test_a_deleted_stage_takes_its_deploys_along_even_those_just_added(sto
     assert await store.write(lambda tx: tx.stages(project.id)) == []
 
 
-async def test_what_came_while_a_stage_was_held_and_what_its_deploys_ran_with_goes_with_it(store: SqlStore) -> None:
+async def test_what_came_while_a_stage_was_held_and_what_its_deploys_ran_with_goes_with_it(
+    store: SqlStore,
+) -> None:
     project = a_project()
     stage, other = a_stage(project), a_stage(project, "other")
     deploys = [a_deploy(stage), a_deploy(other)]
@@ -872,16 +1060,19 @@ async def test_what_came_while_a_stage_was_held_and_what_its_deploys_ran_with_go
     def fill(tx: Tx) -> None:
         for lane, deploy in zip((stage, other), deploys, strict=True):
             tx.put_deploy_config(deploy.id, CONFIG)
-            tx.add_offer(an_offer(lane, "v1"))
+            tx.add_held_push(an_offer(lane, "v1"))
 
     await store.write(fill)
     await store.write(lambda tx: tx.delete_stage(stage.id))
-    assert await store.read(lambda reader: reader.offers(stage.id)) == []
+    assert await store.read(lambda reader: reader.held_pushes(stage.id)) == []
     assert await store.read(lambda reader: reader.deploy_config(deploys[0].id)) is None
     assert await store.read(lambda reader: reader.deploy_config(deploys[1].id)) == CONFIG
     await store.write(lambda tx: tx.delete_project(project.id))
     with store._engine.connect() as connection:
-        left = [list(connection.execute(select(table))) for table in (tables.offers, tables.deploy_configs)]
+        left = [
+            list(connection.execute(select(table)))
+            for table in (tables.offers, tables.deploy_configs)
+        ]
     assert left == [[], []]
 
 
@@ -913,10 +1104,14 @@ async def test_a_transaction_sees_what_it_has_written(store: SqlStore) -> None:
         assert tx.stages(project.id)[0].held
 
     await store.write(work)
-    assert (await store.read(lambda reader: reader.deploy(deploy.id))).status is DeployStatus.SUPERSEDED
+    assert (
+        await store.read(lambda reader: reader.deploy(deploy.id))
+    ).status is DeployStatus.SUPERSEDED
 
 
-async def test_what_raises_leaves_nothing_and_is_forgotten_by_later_transactions(store: SqlStore) -> None:
+async def test_what_raises_leaves_nothing_and_is_forgotten_by_later_transactions(
+    store: SqlStore,
+) -> None:
     project = a_project()
 
     def work(tx: Tx) -> None:
@@ -968,7 +1163,9 @@ async def test_only_sqlite_is_exclusive(store: SqlStore) -> None:
     assert store.exclusive is (store._engine.dialect.name == "sqlite")
 
 
-async def test_replicas_see_one_anothers_writes_and_take_turns(postgres: Postgres, tmp_path: Path) -> None:
+async def test_replicas_see_one_anothers_writes_and_take_turns(
+    postgres: Postgres, tmp_path: Path
+) -> None:
     url = postgres.new_database()
     here, there = open_store(url, tmp_path), open_store(url, tmp_path)
     project = a_project()
@@ -1037,7 +1234,9 @@ async def test_a_database_that_is_out_of_reach_says_so(tmp_path: Path) -> None:
         store.close()
 
 
-async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(store: SqlStore) -> None:
+async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(
+    store: SqlStore,
+) -> None:
     heard = asyncio.Event()
     wrong: list[Topic] = []
     store.listen(Topic.DEPLOYS, heard.set)
@@ -1093,7 +1292,13 @@ async def test_hooks_keep_their_signature_and_go_with_their_project(store: SqlSt
     project = a_project()
     await add(store, project)
     signature = Signature(kind=SignatureKind.HMAC_SHA256, secret="shared")
-    hook = Hook(id=new_id(), project_id=project.id, name="ci", secret_hash=hash_secret("uuid"), created_at=NOW)
+    hook = ProjectWebhook(
+        id=new_id(),
+        project_id=project.id,
+        name="ci",
+        secret_hash=hash_secret("uuid"),
+        created_at=NOW,
+    )
     await store.write(lambda tx: tx.add_hook(hook))
     assert await store.read(lambda reader: reader.hooks()) == [hook]
     signed = replace(hook, signature=signature, secret_hash=hash_secret("another"))
@@ -1132,7 +1337,10 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
         await store.write(partial(_add_delivery, delivery))
     listed = [_summary(delivery) for delivery in kept]
     assert await store.read(lambda reader: reader.deliveries()) == listed[::-1]
-    assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [listed[2], listed[1]]
+    assert await store.read(lambda reader: reader.deliveries(before=kept[3].id, limit=2)) == [
+        listed[2],
+        listed[1],
+    ]
     assert await store.read(lambda reader: reader.delivery(kept[2].id)) == kept[2]
     assert await store.write(lambda tx: tx.prune_deliveries(NOW + timedelta(days=1), 100, 10)) == 1
     assert await store.write(lambda tx: tx.prune_deliveries(NOW, 3, 1)) == 1
@@ -1145,7 +1353,9 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
 async def test_it_is_known_whether_there_are_more_deliveries_than_so_many(store: SqlStore) -> None:
     def work(tx: Tx) -> None:
         for _ in range(3):
-            tx.add_delivery(Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW))
+            tx.add_delivery(
+                Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
+            )
 
     await store.write(work)
     assert await store.read(lambda reader: reader.has_more_deliveries(2))
@@ -1154,7 +1364,9 @@ async def test_it_is_known_whether_there_are_more_deliveries_than_so_many(store:
 
 async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) -> None:
     asked: list[str] = []
-    event.listen(store._reads, "before_cursor_execute", lambda _c, _cursor, query, *_: asked.append(query))
+    event.listen(
+        store._reads, "before_cursor_execute", lambda _c, _cursor, query, *_: asked.append(query)
+    )
     await store.read(lambda reader: reader.deliveries("v", limit=50))
     (query,) = [query for query in asked if "FROM deliveries" in query]
     assert [name for name in ("headers", "body", "truncated", "*") if name in query] == []
@@ -1221,8 +1433,8 @@ async def test_an_image_is_unwanted_once_newer_ones_have_been_live(store: SqlSto
     assert await unwanted(0, after=(str(project.image), three[0])) == three[1:2]
     await add(store, a_deploy(stage, digest=three[1]))
     assert await unwanted(0) == three[:1]
-    offer = Offer(stage_id=stage.id, tag="v1", digest=three[0], source="webhook", seen_at=NOW)
-    await store.write(lambda tx: tx.add_offer(offer))
+    offer = HeldPush(stage_id=stage.id, tag="v1", digest=three[0], source="webhook", seen_at=NOW)
+    await store.write(lambda tx: tx.add_held_push(offer))
     assert await unwanted(0) == []
 
 
@@ -1265,11 +1477,15 @@ async def test_a_removal_sees_what_was_queued_in_the_same_transaction(store: Sql
 async def test_deploys_are_forgotten_with_all_that_hangs_on_them(store: SqlStore) -> None:
     project = a_project()
     await add(store, project, stage := a_stage(project))
-    made = await live_in_turn(store, stage, *(Digest("sha256:" + number * 64) for number in "12345"))
+    made = await live_in_turn(
+        store, stage, *(Digest("sha256:" + number * 64) for number in "12345")
+    )
     await store.write(lambda tx: tx.put_deploy_config(made[0].deploy_id, CONFIG))
     later = NOW + timedelta(seconds=1)
 
-    async def old(before: datetime = later, newest: int = 1, keep: int = 0, limit: int = 9) -> list[str]:
+    async def old(
+        before: datetime = later, newest: int = 1, keep: int = 0, limit: int = 9
+    ) -> list[str]:
         return await store.read(lambda reader: reader.old_deploys(before, newest, keep, limit))
 
     ids = [instance.deploy_id for instance in made]
@@ -1298,7 +1514,13 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
     for one in (instance, other):
         await store.write(lambda tx, one=one: tx.add_instance(one))  # type: ignore[misc]
     first = Vitals(
-        instance_id=instance.id, running=True, restarting=False, paused=False, restarts=0, health=None, changed_at=NOW
+        instance_id=instance.id,
+        running=True,
+        restarting=False,
+        paused=False,
+        restarts=0,
+        health=None,
+        changed_at=NOW,
     )
     second = replace(
         first,
@@ -1320,13 +1542,27 @@ async def test_what_is_known_of_an_instance_is_replaced_and_goes_with_it(store: 
 
 
 async def test_projects_that_a_webhook_has_named_and_no_poll_has_seen(store: SqlStore) -> None:
-    by_hand, heard, polled, failed, passed_over = (a_project(name) for name in ("a", "b", "c", "d", "e"))
+    by_hand, heard, polled, failed, passed_over = (
+        a_project(name) for name in ("a", "b", "c", "d", "e")
+    )
     await add(store, by_hand, heard, polled, failed, passed_over)
 
     def work(tx: Tx) -> None:
-        tx.record_tag(KnownTag(project_id=by_hand.id, tag="v1", digest=None, first_seen=NOW, source=Source.MANUAL))
+        tx.record_tag(
+            KnownTag(
+                project_id=by_hand.id, tag="v1", digest=None, first_seen=NOW, source=Source.MANUAL
+            )
+        )
         for project in (heard, polled, failed, passed_over):
-            tx.record_tag(KnownTag(project_id=project.id, tag="v1", digest=None, first_seen=NOW, source=Source.WEBHOOK))
+            tx.record_tag(
+                KnownTag(
+                    project_id=project.id,
+                    tag="v1",
+                    digest=None,
+                    first_seen=NOW,
+                    source=Source.WEBHOOK,
+                )
+            )
         tx.put_poll_state(PollState(project_id=polled.id, first_done=True, last_at=NOW))
         tx.put_poll_state(PollState(project_id=passed_over.id, error="the registry is out"))
         tx.put_poll_state(PollState(project_id=failed.id, last_at=NOW, error="down"))

@@ -90,7 +90,11 @@ def push(**app: Any) -> Callable[[World, Lane], tuple[str, bool]]:  # noqa: ANN4
 
 
 def roll_back(world: World, lane: Lane) -> tuple[str, bool]:
-    stopped = [one for one in world.instances(lane) if one["state"] == "stopped" and one["tag"] != world.live(lane)["tag"]]
+    stopped = [
+        one
+        for one in world.instances(lane)
+        if one["state"] == "stopped" and one["tag"] != world.live(lane)["tag"]
+    ]
     last = max(stopped, key=lambda one: str(one["started_at"]))
     return last["tag"], world.try_to("POST", f"/api/stages/{lane.stage_id}/rollback", {})
 

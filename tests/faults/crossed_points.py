@@ -140,8 +140,16 @@ CROSSED_QUICK = frozenset(
 )
 
 CROSSED_TWICE = (
-    ("go back in the watch", "beside: store.write roll_back#1 after", "store.write Journal.give_up#1 after"),
-    ("go back in the watch", "store.write Journal.give_up#1 after", "store.write Journal.end#1 after"),
+    (
+        "go back in the watch",
+        "beside: store.write roll_back#1 after",
+        "store.write Journal.give_up#1 after",
+    ),
+    (
+        "go back in the watch",
+        "store.write Journal.give_up#1 after",
+        "store.write Journal.end#1 after",
+    ),
     ("go back in the watch", "engine.remove#1 after", "store.write Journal.settle_digest#1 after"),
     ("cancel and push", "beside: store.write Intake.accept#1 after", "engine.remove#1 after"),
     ("cut short, then sick", "store.write Journal.give_up#1 after", "engine.remove#1 after"),

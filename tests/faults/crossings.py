@@ -41,7 +41,9 @@ def new_deploys(world: World, lane: Lane, ran: Ran) -> list[Json]:
 
 
 def go_back(world: World, lane: Lane) -> tuple[str, bool]:
-    return world.live(lane)["tag"], world.try_to("POST", f"/api/stages/{lane.stage_id}/rollback", {})
+    return world.live(lane)["tag"], world.try_to(
+        "POST", f"/api/stages/{lane.stage_id}/rollback", {}
+    )
 
 
 def judge_flight(world: World, lane: Lane, ran: Ran) -> None:
@@ -55,11 +57,17 @@ def judge_flight(world: World, lane: Lane, ran: Ran) -> None:
         return
     (gone_back,) = back
     assert (fled["status"], fled["reason"]) == ("cancelled", "cancelled"), fled
-    assert (gone_back["status"], gone_back["tag"], gone_back["trigger"]) == ("succeeded", ran.before, "rollback"), gone_back
+    assert (gone_back["status"], gone_back["tag"], gone_back["trigger"]) == (
+        "succeeded",
+        ran.before,
+        "rollback",
+    ), gone_back
     assert stage["held"]
     assert {one["state"] for one in world.instances(lane) if one["tag"] == ran.tag} == {"failed"}
     world.assert_serves(lane, ran.before)
-    world.called("POST", f"/api/stages/{lane.stage_id}/release", {})  # for the next who is tried here
+    world.called(
+        "POST", f"/api/stages/{lane.stage_id}/release", {}
+    )  # for the next who is tried here
 
 
 # Called off, with pushes before and after
@@ -131,11 +139,16 @@ def sicken(world: World, lane: Lane) -> None:
     """Once the newer one has failed, make sick what was not watched to the end."""
 
     def ready() -> bool:
-        return world.deploys(lane)[0]["status"] not in {"queued", "running"} or is_watched(world, lane)
+        return world.deploys(lane)[0]["status"] not in {"queued", "running"} or is_watched(
+            world, lane
+        )
 
     world.server.until(ready, "the newer deploy to end")
     container = world.live(lane)["container"]
-    subprocess.run(["docker", "-H", world.engine_url, "exec", container, "/bin/sh", "-c", ": > /www/sick"], check=True)
+    subprocess.run(
+        ["docker", "-H", world.engine_url, "exec", container, "/bin/sh", "-c", ": > /www/sick"],
+        check=True,
+    )
 
 
 def is_watched(world: World, lane: Lane) -> bool:

@@ -73,7 +73,9 @@ class Relay:
             self.close()
             raise ConnectionAbortedError
 
-    def _carry(self, source: socket.socket, target: socket.socket, look: Look, struck: threading.Event) -> None:
+    def _carry(
+        self, source: socket.socket, target: socket.socket, look: Look, struck: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(_CHUNK):
                 look(chunk, struck)

@@ -38,7 +38,18 @@ from tagboat.store import SqlStore
 Call = Callable[..., Awaitable[Any]]
 ENGINE_CALLS = (
     *("inspect_image", "platform", "pull", "remove_image", "list_volumes", "remove_volume"),
-    *("create", "start", "stop", "remove", "rejoin", "status", "run_healthcheck", "last_exit_code", "logs", "containers"),
+    *(
+        "create",
+        "start",
+        "stop",
+        "remove",
+        "rejoin",
+        "status",
+        "run_healthcheck",
+        "last_exit_code",
+        "logs",
+        "containers",
+    ),
     *("ensure_network", "remove_network", "list_networks"),
 )
 _PAUSE_S = 0.02
@@ -108,7 +119,9 @@ def name_of_write(_: SqlStore, work: Callable[..., object]) -> str:
     """By the function that wrote it, and the step that it begins: `store.write Journal.advance to pull`."""
     function = work.func if isinstance(work, partial) else work
     begun = inspect.getclosurevars(function).nonlocals.get("begun")
-    return f"store.write {function.__qualname__.partition('.<locals>')[0]}" + (f" to {begun}" if begun else "")
+    return f"store.write {function.__qualname__.partition('.<locals>')[0]}" + (
+        f" to {begun}" if begun else ""
+    )
 
 
 def name_of_question(_: Master, line: str, *__: object) -> str:
@@ -155,11 +168,15 @@ def install_clock(orders: Orders) -> None:
 
 def install_time_outs(read_s: float) -> None:
     main: Any = import_module("tagboat.main")
-    main.RegistryClient = partial(RegistryClient, timeouts=Timeouts(connect=read_s, read=read_s, total=60))
+    main.RegistryClient = partial(
+        RegistryClient, timeouts=Timeouts(connect=read_s, read=read_s, total=60)
+    )
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))  # nothing of the server is to be found among the tests
+    sys.path.remove(
+        str(Path(__file__).parent)
+    )  # nothing of the server is to be found among the tests
     given = Orders(Path(os.environ["FAULTS_DIR"]))
     install_points(given)
     install_clock(given)

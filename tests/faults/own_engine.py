@@ -34,9 +34,23 @@ class OwnEngine:
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *("dockerd", "--host", self.url, "--data-root", folder / "data", "--exec-root", folder / "exec"),
+                    *(
+                        "dockerd",
+                        "--host",
+                        self.url,
+                        "--data-root",
+                        folder / "data",
+                        "--exec-root",
+                        folder / "exec",
+                    ),
                     *("--pidfile", folder / "docker.pid", "--config-file", folder / "daemon.json"),
-                    *("--bridge", self._bridge, "--iptables=false", "--ip-masq=false", "--ip-forward=false"),
+                    *(
+                        "--bridge",
+                        self._bridge,
+                        "--iptables=false",
+                        "--ip-masq=false",
+                        "--ip-forward=false",
+                    ),
                 ],
                 stdout=log,
                 stderr=log,
@@ -45,7 +59,8 @@ class OwnEngine:
         end = time.monotonic() + _UP_S
         while not answers(self.url):
             said = (folder / "log").read_text(errors="replace")[-3000:]
-            assert self._process.poll() is None and time.monotonic() < end, f"dockerd did not come up:\n{said}"  # noqa: PT018 - one question
+            up = self._process.poll() is None and time.monotonic() < end
+            assert up, f"dockerd did not come up:\n{said}"
             time.sleep(0.1)
 
     def kill(self) -> None:

@@ -246,7 +246,11 @@ def calls_of(points: Iterable[str]) -> set[str]:
 
 
 def _is_stable(point: str) -> bool:
-    if point.startswith("beside: "):  # of all that is not the deploy's own, only the order that caused it
+    if point.startswith(
+        "beside: "
+    ):  # of all that is not the deploy's own, only the order that caused it
         return any(order in point for order in _ORDERS)
     match = _NUMBERED.fullmatch(point)
-    return point == CLAIM or (match is not None and int(match[2]) <= _REPEATED.get(match[1], 1 << 30))
+    return point == CLAIM or (
+        match is not None and int(match[2]) <= _REPEATED.get(match[1], 1 << 30)
+    )

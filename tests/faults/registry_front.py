@@ -78,7 +78,9 @@ class Front:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def close(self) -> None:
         """Refuse connections, and hang up on those there are."""
@@ -114,13 +116,21 @@ class Front:
         if fault is not None and fault.hang:
             self._over.wait(_PATIENCE_S)
         if fault is not None and fault.status is not None:
-            said = json.dumps({"errors": [{"code": fault.code, "message": "by order of the test"}]}).encode()
+            said = json.dumps(
+                {"errors": [{"code": fault.code, "message": "by order of the test"}]}
+            ).encode()
             kind = "application/json" if fault.page is None else "text/html"
             body = said if fault.page is None else fault.page
             _send(request, fault.status, {"Content-Type": kind, **fault.headers}, body)
             return
         answer, body = self._fetch(request)
-        _send(request, answer.status, dict(answer.getheaders()), body, cut=fault is not None and fault.cut)
+        _send(
+            request,
+            answer.status,
+            dict(answer.getheaders()),
+            body,
+            cut=fault is not None and fault.cut,
+        )
 
     def _befalls(self, request: BaseHTTPRequestHandler) -> Fault | None:
         agent = request.headers.get("User-Agent", "")
@@ -144,7 +154,14 @@ class Front:
             connection.close()
 
 
-def _send(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
+def _send(
+    request: BaseHTTPRequestHandler,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    cut: bool = False,
+) -> None:
     try:
         if cut and request.command == "HEAD":  # whose answer has no body to be cut
             request.connection.shutdown(socket.SHUT_RDWR)

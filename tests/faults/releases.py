@@ -16,7 +16,15 @@ _STAGE = {
 
 def said(world: World, lane: Lane) -> list[str]:
     """What release commands have said in the stage's volume."""
-    ask = ["docker", "-H", world.engine_url, "exec", world.live(lane)["container"], "cat", "/data/said"]
+    ask = [
+        "docker",
+        "-H",
+        world.engine_url,
+        "exec",
+        world.live(lane)["container"],
+        "cat",
+        "/data/said",
+    ]
     return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
@@ -37,7 +45,10 @@ def _push(world: World, lane: Lane, env: dict[str, str]) -> tuple[str, bool]:
 def judge_released(world: World, lane: Lane, ran: Ran) -> None:
     (deploy,) = new_deploys(world, lane, ran)
     assert (deploy["status"], deploy["reason"]) == ("succeeded", f"{ran.tag} is live"), deploy
-    assert [line for line in said(world, lane) if line.endswith(f" {ran.tag}")] == [f"begin {ran.tag}", f"end {ran.tag}"]
+    assert [line for line in said(world, lane) if line.endswith(f" {ran.tag}")] == [
+        f"begin {ran.tag}",
+        f"end {ran.tag}",
+    ]
     world.assert_serves(lane, ran.tag)
 
 
@@ -45,7 +56,10 @@ def judge_failed(world: World, lane: Lane, ran: Ran) -> None:
     (deploy,) = new_deploys(world, lane, ran)
     reason = "the release command exited with code 3; what is live is unchanged"
     assert (deploy["status"], deploy["reason"]) == ("failed", reason), deploy
-    assert [line for line in said(world, lane) if line.endswith(f" {ran.tag}")] == [f"begin {ran.tag}", f"end {ran.tag}"]
+    assert [line for line in said(world, lane) if line.endswith(f" {ran.tag}")] == [
+        f"begin {ran.tag}",
+        f"end {ran.tag}",
+    ]
     world.assert_serves(lane, ran.before)
 
 

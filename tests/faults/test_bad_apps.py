@@ -24,7 +24,9 @@ def shell(line: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def host(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("apps"), engine_url, docker_registry.host) as running:
         yield running
 
@@ -70,11 +72,15 @@ def test_one_whose_page_for_the_healthcheck_is_not_there(host: World, lane: Lane
     host.called("PATCH", f"/api/projects/{lane.project_id}", {"healthcheck": "/no-such-page"})
     deploy, users = refused(host, lane)
     assert users.failures == []
-    assert deploy["reason"] == "not healthy within 3 s: answered HTTP 404 (the project's port is 8080)"
+    assert (
+        deploy["reason"] == "not healthy within 3 s: answered HTTP 404 (the project's port is 8080)"
+    )
 
 
 def test_one_that_listens_on_another_port(host: World, lane: Lane) -> None:
-    deploy, users = refused(host, lane, cmd=shell("echo 'listening on 9090'; httpd -f -p 9090 -h /www"))
+    deploy, users = refused(
+        host, lane, cmd=shell("echo 'listening on 9090'; httpd -f -p 9090 -h /www")
+    )
     assert users.failures == []
     assert deploy["reason"].startswith(UNHEARD)
     assert "listening on 9090" in deploy["log"]
@@ -83,18 +89,24 @@ def test_one_that_listens_on_another_port(host: World, lane: Lane) -> None:
 def test_one_that_dies_when_it_is_live(host: World, lane: Lane) -> None:
     host.called("PATCH", f"/api/stages/{lane.stage_id}", {"watch_s": 10})
     deploy, users = refused(host, lane, cmd=shell(f"{SERVE}; sleep 5; echo 'out of luck'; exit 4"))
-    assert deploy["reason"].startswith("it was healthy and live, and then: the new container exited")
+    assert deploy["reason"].startswith(
+        "it was healthy and live, and then: the new container exited"
+    )
     assert "out of luck" in deploy["log"]
     watch = next(step for step in deploy["steps"] if step["name"] == "watch")
     assert (watch["status"], watch["detail"]) == ("failed", deploy["reason"])
     # It was dead for a moment before anybody could know: that is all that anybody noticed.
     found_dead = datetime.fromisoformat(watch["finished_at"])
-    assert [told for told in users.failures if abs(told[0] - found_dead) > timedelta(seconds=2)] == []
+    assert [
+        told for told in users.failures if abs(told[0] - found_dead) > timedelta(seconds=2)
+    ] == []
 
 
 def test_one_that_ignores_the_signal_to_stop(host: World, lane: Lane) -> None:
     host.called("PATCH", f"/api/stages/{lane.stage_id}", {"stop_timeout_s": 2})
-    deaf = host.live_from(lane, cmd=shell("trap '' TERM; httpd -f -p $PORT -h /www & while :; do wait; done"))
+    deaf = host.live_from(
+        lane, cmd=shell("trap '' TERM; httpd -f -p $PORT -h /www & while :; do wait; done")
+    )
     assert host.live(lane)["tag"] == deaf
     with host.users(lane) as users:
         tag = host.publish(lane)
@@ -102,7 +114,9 @@ def test_one_that_ignores_the_signal_to_stop(host: World, lane: Lane) -> None:
         host.rest(lane)
         users.goes_on()
     retire = next(step for step in deploy["steps"] if step["name"] == "retire")
-    took = datetime.fromisoformat(retire["finished_at"]) - datetime.fromisoformat(retire["started_at"])
+    took = datetime.fromisoformat(retire["finished_at"]) - datetime.fromisoformat(
+        retire["started_at"]
+    )
     assert timedelta(seconds=2) <= took < timedelta(seconds=8)
     assert (deploy["status"], users.failures) == ("succeeded", [])
     host.assert_serves(lane, tag)
@@ -119,7 +133,11 @@ def test_one_that_forks_without_end(host: World, lane: Lane) -> None:
 
 def memory_of(process: int) -> int:
     """Resident bytes."""
-    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    (line,) = [
+        line
+        for line in Path(f"/proc/{process}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    ]
     return int(line.split()[1]) << 10
 
 
@@ -134,7 +152,10 @@ def test_one_that_floods_its_log(host: World, lane: Lane) -> None:
     assert process is not None
     before = memory_of(process.pid)
     line = "x" * 2000
-    tag = host.live_from(lane, cmd=shell(f"{SERVE}; yes {line} | head -c 1000000000; echo 'that was all'; sleep 86400"))
+    tag = host.live_from(
+        lane,
+        cmd=shell(f"{SERVE}; yes {line} | head -c 1000000000; echo 'that was all'; sleep 86400"),
+    )
     logs = f"/api/instances/{host.live(lane)['id']}/logs?tail=100"
     sizes = []
     seen = []
@@ -151,7 +172,9 @@ def test_one_that_floods_its_log(host: World, lane: Lane) -> None:
 
 
 def test_one_that_floods_its_log_and_dies(host: World, lane: Lane) -> None:
-    deploy, users = refused(host, lane, cmd=shell(f"yes {'y' * 200} | head -c 30000000; echo 'that was all'; exit 9"))
+    deploy, users = refused(
+        host, lane, cmd=shell(f"yes {'y' * 200} | head -c 30000000; echo 'that was all'; exit 9")
+    )
     assert users.failures == []
     assert deploy["reason"].startswith("the new container exited")
     assert 0 < len(deploy["log"].splitlines()) <= 100

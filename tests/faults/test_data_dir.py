@@ -21,7 +21,9 @@ from tests.support.ports import free_port
 def small_disk(directory: Path) -> Iterator[None]:
     """A file system of 24 MB."""
     directory.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tagboat-faults", directory], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tagboat-faults", directory], check=True
+    )
     try:
         yield
     finally:
@@ -29,9 +31,14 @@ def small_disk(directory: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def host(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("data")
-    with small_disk(directory / "data"), world(directory, engine_url, docker_registry.host) as running:
+    with (
+        small_disk(directory / "data"),
+        world(directory, engine_url, docker_registry.host) as running,
+    ):
         yield running
 
 
@@ -61,12 +68,18 @@ def deploy_held_up(host: World, lane: Lane, **app: Any) -> tuple[str, str]:  # n
 def let(host: World, deploy: str) -> None:
     """Make the container of that deploy healthy."""
     ask = ["docker", "-H", host.engine_url]
-    found = subprocess.run([*ask, "ps", "-q", "--filter", f"label=tagboat.deploy={deploy}"], capture_output=True, check=True)
+    found = subprocess.run(
+        [*ask, "ps", "-q", "--filter", f"label=tagboat.deploy={deploy}"],
+        capture_output=True,
+        check=True,
+    )
     (container,) = found.stdout.decode().split()
     subprocess.run([*ask, "exec", container, "/bin/sh", "-c", "echo yes > /www/ready"], check=True)
 
 
-def goes_on_after(host: World, lane: Lane, trouble: Callable[[], None], relief: Callable[[], None]) -> Json:
+def goes_on_after(
+    host: World, lane: Lane, trouble: Callable[[], None], relief: Callable[[], None]
+) -> Json:
     """A deploy that is in its middle when the trouble begins, and ends after the relief; all the while somebody serves.
 
     Returns what a push is told meanwhile.
@@ -76,9 +89,13 @@ def goes_on_after(host: World, lane: Lane, trouble: Callable[[], None], relief: 
     old = host.live(lane)["tag"]
     with host.users(lane) as users:
         trouble()
-        host.server.until(lambda: waits_for_the_database(host, deploy), "the deploy to wait for the database")
+        host.server.until(
+            lambda: waits_for_the_database(host, deploy), "the deploy to wait for the database"
+        )
         assert users.goes_on() == f"I am {old}"
-        status, told = host.server.call("POST", host.server.webhook_path(), {"image": f"{lane.image}:not-now"})
+        status, told = host.server.call(
+            "POST", host.server.webhook_path(), {"image": f"{lane.image}:not-now"}
+        )
         relief()
         ended = host.ended(deploy)
         host.rest(lane)
@@ -93,7 +110,10 @@ def goes_on_after(host: World, lane: Lane, trouble: Callable[[], None], relief: 
 
 def waits_for_the_database(host: World, deploy: str) -> bool:
     lines = [json.loads(line) for line in host.server.log().splitlines() if line.startswith("{")]
-    return any(line["event"] == "the deploy waits for the database" and line.get("deploy") == deploy for line in lines)
+    return any(
+        line["event"] == "the deploy waits for the database" and line.get("deploy") == deploy
+        for line in lines
+    )
 
 
 def test_a_full_disk(host: World, lane: Lane) -> None:
@@ -116,7 +136,9 @@ def test_a_full_disk(host: World, lane: Lane) -> None:
 
 
 def test_a_locked_database(host: World, lane: Lane) -> None:
-    with closing(sqlite3.connect(host.server.directory / "data" / "tagboat.db", isolation_level=None)) as other:
+    with closing(
+        sqlite3.connect(host.server.directory / "data" / "tagboat.db", isolation_level=None)
+    ) as other:
         told = goes_on_after(host, lane, lambda: lock(other), lambda: unlock(other))
     assert "the database cannot be used: database is locked" in told["detail"]
 
@@ -138,7 +160,8 @@ def test_a_clock_that_jumps_an_hour(host: World, lane: Lane, ahead_s: int) -> No
         so_far = host.server.log().count("waits for the database")
         # Several claims have run out by the new time, or seem to be an hour old.
         host.server.until(
-            lambda: sum("Worker._look" in point for point in host.server.passed()) > 6, "the queue to be looked at"
+            lambda: sum("Worker._look" in point for point in host.server.passed()) > 6,
+            "the queue to be looked at",
         )
         let(host, deploy)
         ended = host.ended(deploy)

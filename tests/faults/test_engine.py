@@ -20,14 +20,21 @@ AWAY_S = 30.0
 
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory, engine_url: str) -> Iterator[Relay]:
-    assert engine_url.startswith("unix://"), "these tests stand between Tagboat and an engine's socket"
-    with engine_relay(tmp_path_factory.mktemp("relay") / "docker.sock", Path(engine_url.removeprefix("unix://"))) as running:
+    assert engine_url.startswith("unix://"), (
+        "these tests stand between Tagboat and an engine's socket"
+    )
+    with engine_relay(
+        tmp_path_factory.mktemp("relay") / "docker.sock", Path(engine_url.removeprefix("unix://"))
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def host(
-    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry, relay: Relay
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_url: str,
+    docker_registry: DockerRegistry,
+    relay: Relay,
 ) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("engine")
     with world(directory, engine_url, docker_registry.host, server_engine=relay.url) as running:
@@ -68,7 +75,9 @@ def goes_on(host: World, lane: Lane, relay: Relay, away_s: float, **app: Any) ->
         pytest.param(("DELETE", "/containers/"), id="remove"),
     ],
 )
-def test_one_that_hangs_up_in_the_middle_of(words: tuple[str, ...], host: World, relay: Relay) -> None:
+def test_one_that_hangs_up_in_the_middle_of(
+    words: tuple[str, ...], host: World, relay: Relay
+) -> None:
     lane = host.lane()
     host.live_from(lane)
     relay.cut(*words)
@@ -82,7 +91,9 @@ def test_one_that_is_away_for_half_a_minute(host: World, relay: Relay) -> None:
     goes_on(host, lane, relay, AWAY_S)
 
 
-def test_one_that_is_away_for_half_a_minute_while_a_container_warms_up(host: World, relay: Relay) -> None:
+def test_one_that_is_away_for_half_a_minute_while_a_container_warms_up(
+    host: World, relay: Relay
+) -> None:
     lane = host.lane(health_timeout_s=60)
     host.live_from(lane)
     relay.cut("POST", "/containers/", "/start")
@@ -120,10 +131,15 @@ def front(docker_registry: DockerRegistry) -> Iterator[Front]:
 
 @pytest.fixture(scope="module")
 def frail(
-    tmp_path_factory: pytest.TempPathFactory, mortal: OwnEngine, docker_registry: DockerRegistry, front: Front
+    tmp_path_factory: pytest.TempPathFactory,
+    mortal: OwnEngine,
+    docker_registry: DockerRegistry,
+    front: Front,
 ) -> Iterator[World]:
     """On an engine of its own, which may be killed."""
-    with world(tmp_path_factory.mktemp("frail"), mortal.url, docker_registry.host, front.host) as running:
+    with world(
+        tmp_path_factory.mktemp("frail"), mortal.url, docker_registry.host, front.host
+    ) as running:
         yield running
 
 
@@ -137,7 +153,9 @@ def comes_through(frail: World, lane: Lane, tag: str, deploy: str) -> None:
     frail.assert_true_of(ended, lane)
 
 
-@pytest.mark.parametrize("point", ["engine.start#1 before", "engine.start#1 after", "engine.stop#1 before"])
+@pytest.mark.parametrize(
+    "point", ["engine.start#1 before", "engine.start#1 after", "engine.stop#1 before"]
+)
 def test_one_that_is_killed_and_started_again(point: str, frail: World, mortal: OwnEngine) -> None:
     lane = frail.lane(health_timeout_s=60)
     frail.live_from(lane)
@@ -151,7 +169,9 @@ def test_one_that_is_killed_and_started_again(point: str, frail: World, mortal: 
     comes_through(frail, lane, tag, deploy)
 
 
-def test_one_that_is_killed_in_the_middle_of_a_pull(frail: World, mortal: OwnEngine, front: Front) -> None:
+def test_one_that_is_killed_in_the_middle_of_a_pull(
+    frail: World, mortal: OwnEngine, front: Front
+) -> None:
     lane = frail.lane(health_timeout_s=60)
     frail.live_from(lane)
     tag = frail.publish(lane)

@@ -18,7 +18,9 @@ _BACK_WITHIN = timedelta(seconds=5)
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def host(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("ingress"), engine_url, docker_registry.host) as running:
         yield running
 

@@ -25,7 +25,9 @@ _TWO_DAYS_S = 2 * 86400
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def host(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("keeping"), engine_url, docker_registry.host) as running:
         running.called("PATCH", "/api/settings", {"images_keep": 1})
         yield running
@@ -55,29 +57,44 @@ def on_record(host: World, lane: Lane) -> dict[str, str | None]:
 def at_rest(host: World, lane: Lane) -> None:
     """Wait until the engine has, and the records name, the live image and no other."""
     wanted = {host.live(lane)["digest"]}
-    host.server.until(lambda: digests(host, lane) == wanted, "the images that nobody wants to go", _PATIENCE_S)
-    host.server.until(lambda: on_record(host, lane) == dict.fromkeys(wanted), "the records to say so", _PATIENCE_S)
+    host.server.until(
+        lambda: digests(host, lane) == wanted, "the images that nobody wants to go", _PATIENCE_S
+    )
+    host.server.until(
+        lambda: on_record(host, lane) == dict.fromkeys(wanted), "the records to say so", _PATIENCE_S
+    )
 
 
 def of_others_on_record(host: World, lane: Lane) -> int:
     with closing(sqlite3.connect(host.server.directory / "data" / "tagboat.db")) as database:
-        return int(database.execute("SELECT count(*) FROM pulled_images WHERE image <> ?", (lane.image,)).fetchone()[0])
+        return int(
+            database.execute(
+                "SELECT count(*) FROM pulled_images WHERE image <> ?", (lane.image,)
+            ).fetchone()[0]
+        )
 
 
 def dies_with(host: World, lane: Lane, point: str) -> tuple[str, str]:
     """Have an image become unwanted, and the server die at the point; the tags of then and now."""
     old = host.live_from(lane)
-    host.server.until(lambda: of_others_on_record(host, lane) == 0, "the images of earlier cases to go", _PATIENCE_S)
+    host.server.until(
+        lambda: of_others_on_record(host, lane) == 0,
+        "the images of earlier cases to go",
+        _PATIENCE_S,
+    )
     host.server.order(die_at=[point])
     tag = host.publish(lane)
     host.try_to_push(lane, tag)
-    assert host.server.await_death(_PATIENCE_S), f"{point} was not passed, but: {host.server.passed()}"
+    assert host.server.await_death(_PATIENCE_S), (
+        f"{point} was not passed, but: {host.server.passed()}"
+    )
     host.server.order()
     return old, tag
 
 
 @pytest.mark.parametrize(
-    "point", [pytest.param(p, marks=[pytest.mark.quick] if p == _QUICK else []) for p in around(_TIDYING)]
+    "point",
+    [pytest.param(p, marks=[pytest.mark.quick] if p == _QUICK else []) for p in around(_TIDYING)],
 )
 def test_killed_while_an_image_is_removed(host: World, lane: Lane, point: str) -> None:
     _, tag = dies_with(host, lane, point)
@@ -88,7 +105,9 @@ def test_killed_while_an_image_is_removed(host: World, lane: Lane, point: str) -
 
 
 @pytest.mark.parametrize("point", around(_TIDYING))
-def test_what_was_being_removed_is_deployed_again_at_once(host: World, lane: Lane, point: str) -> None:
+def test_what_was_being_removed_is_deployed_again_at_once(
+    host: World, lane: Lane, point: str
+) -> None:
     old, _ = dies_with(host, lane, point)
     host.server.start()
     ended = host.ended(host.push(lane, old), _SOONER_THAN_THE_MARK_S)
@@ -99,7 +118,9 @@ def test_what_was_being_removed_is_deployed_again_at_once(host: World, lane: Lan
 
 
 @pytest.mark.parametrize("edge", ["before", "after"])
-def test_killed_while_an_image_is_put_on_record_to_be_pulled(host: World, lane: Lane, edge: str) -> None:
+def test_killed_while_an_image_is_put_on_record_to_be_pulled(
+    host: World, lane: Lane, edge: str
+) -> None:
     """What never came is forgotten; it was pulled by another name meanwhile, or not at all."""
     host.live_from(lane)
     host.server.order(die_at=[f"store.write note_pull#1 {edge}"])
@@ -129,7 +150,9 @@ def test_killed_while_old_deploys_are_forgotten(host: World, lane: Lane, point: 
     host.server.order(ahead_s=_TWO_DAYS_S)
     host.server.start()
     kept = {made[0], *made[-_NEWEST:]}  # of the first one, the container runs
-    host.server.until(lambda: {one["id"] for one in host.deploys(lane)} == kept, "the old ones to be forgotten")
+    host.server.until(
+        lambda: {one["id"] for one in host.deploys(lane)} == kept, "the old ones to be forgotten"
+    )
     host.rest(lane)
     host.assert_serves(lane, tag)
     assert host.server.call("GET", f"/api/deploys/{made[1]}")[0] == 404

@@ -24,7 +24,12 @@ POINTS = {**points.POINTS, **CROSSED_POINTS}
 QUICK = points.QUICK | CROSSED_QUICK
 TWICE = (*points.TWICE, *CROSSED_TWICE)
 CASES = [
-    pytest.param(course, point, id=f"{course}: {point}", marks=[pytest.mark.quick] if (course, point) in QUICK else [])
+    pytest.param(
+        course,
+        point,
+        id=f"{course}: {point}",
+        marks=[pytest.mark.quick] if (course, point) in QUICK else [],
+    )
     for course, points in POINTS.items()
     for point in points
 ]
@@ -33,7 +38,9 @@ RESUMED = "store.write Journal.resume#1 before"
 
 
 @pytest.fixture(scope="module")
-def stricken(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def stricken(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("killed"), engine_url, docker_registry.host) as running:
         yield running
 
@@ -62,8 +69,13 @@ def leave(course: Course, stricken: World, lane: Lane, lanes: dict[str, Lane]) -
         lanes[course.name] = lane
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.quick] if name == "replace" else []) for name in ALL])
-def test_the_points_listed_are_those_that_are_passed(name: str, stricken: World, lanes: dict[str, Lane]) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.quick] if name == "replace" else []) for name in ALL],
+)
+def test_the_points_listed_are_those_that_are_passed(
+    name: str, stricken: World, lanes: dict[str, Lane]
+) -> None:
     course = ALL[name]
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
@@ -79,7 +91,9 @@ def test_the_points_listed_are_those_that_are_passed(name: str, stricken: World,
     listed = {*POINTS[name], *POINTS["replace"], *POINTS["recreate"]}
     if name in COURSES:
         assert set(stable(passed)) <= listed, "it passes points that are not listed"
-    assert calls_of(stable(passed)) <= calls_of(point for some in POINTS.values() for point in some), "it makes new calls"
+    assert calls_of(stable(passed)) <= calls_of(
+        point for some in POINTS.values() for point in some
+    ), "it makes new calls"
 
 
 @pytest.mark.parametrize(("name", "point"), CASES)
@@ -101,8 +115,12 @@ def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) 
     leave(course, stricken, lane, lanes)
 
 
-@pytest.mark.parametrize(("name", "point", "next_point"), [pytest.param(*case, id=": ".join(case)) for case in TWICE])
-def test_killed_and_killed_again(name: str, point: str, next_point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+@pytest.mark.parametrize(
+    ("name", "point", "next_point"), [pytest.param(*case, id=": ".join(case)) for case in TWICE]
+)
+def test_killed_and_killed_again(
+    name: str, point: str, next_point: str, stricken: World, lanes: dict[str, Lane]
+) -> None:
     course, server = ALL[name], stricken.server
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
@@ -123,9 +141,15 @@ def test_killed_and_killed_again(name: str, point: str, next_point: str, stricke
 
 @pytest.mark.parametrize(
     "point",
-    ["beside: store.write roll_back#1 after", "store.write Journal.give_up#1 after", "store.write Journal.end#1 after"],
+    [
+        "beside: store.write roll_back#1 after",
+        "store.write Journal.give_up#1 after",
+        "store.write Journal.end#1 after",
+    ],
 )
-def test_ordered_again_after_the_death_it_is_gone_back_once(point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+def test_ordered_again_after_the_death_it_is_gone_back_once(
+    point: str, stricken: World, lanes: dict[str, Lane]
+) -> None:
     course, server = ALL["go back in the watch"], stricken.server
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:

@@ -24,18 +24,32 @@ def front(docker_registry: DockerRegistry) -> Iterator[Front]:
 
 @pytest.fixture(scope="module")
 def host(
-    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry, front: Front
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_url: str,
+    docker_registry: DockerRegistry,
+    front: Front,
 ) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("registry"), engine_url, docker_registry.host, front.host) as running:
+    with world(
+        tmp_path_factory.mktemp("registry"), engine_url, docker_registry.host, front.host
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def impatient(
-    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry, front: Front
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_url: str,
+    docker_registry: DockerRegistry,
+    front: Front,
 ) -> Iterator[World]:
     """Its registry client waits half a second for the next byte."""
-    with world(tmp_path_factory.mktemp("impatient"), engine_url, docker_registry.host, front.host, read_s=0.5) as running:
+    with world(
+        tmp_path_factory.mktemp("impatient"),
+        engine_url,
+        docker_registry.host,
+        front.host,
+        read_s=0.5,
+    ) as running:
         yield running
 
 
@@ -61,7 +75,11 @@ def deployed(host: World, front: Front, strike: Callable[[], None]) -> tuple[Lan
 FAILURES = {
     "a 401": (Fault(status=401, code="UNAUTHORIZED"), "denied access", "refused the login"),
     "a 404": (Fault(status=404, code="MANIFEST_UNKNOWN"), "has no", "has no such image"),
-    "a 500": (Fault(status=500), "failed with status 500; its own log says why", "out of order for now"),
+    "a 500": (
+        Fault(status=500),
+        "failed with status 500; its own log says why",
+        "out of order for now",
+    ),
     "a 429 without end": (
         Fault(status=429, code="TOOMANYREQUESTS", headers={"Retry-After": "1"}),
         "has had too many requests from here; it may be asked again at",
@@ -75,7 +93,12 @@ FAILURES = {
 }
 QUICK = {("a 404", TAGBOAT), ("a 401", ENGINE)}
 CASES = [
-    pytest.param(name, agent, id=f"{name} for {agent[:-1]}", marks=[pytest.mark.quick] if (name, agent) in QUICK else [])
+    pytest.param(
+        name,
+        agent,
+        id=f"{name} for {agent[:-1]}",
+        marks=[pytest.mark.quick] if (name, agent) in QUICK else [],
+    )
     for name in FAILURES
     for agent in (TAGBOAT, ENGINE)
 ]
@@ -100,7 +123,11 @@ def test_one_that_is_away(agent: str, host: World, front: Front) -> None:
         front.open()
     assert deploy["status"] == "failed"
     assert front.host in deploy["reason"]
-    wanted = "refused the connection; is the registry up" if agent == TAGBOAT else "is it up, and in reach of the engine?"
+    wanted = (
+        "refused the connection; is the registry up"
+        if agent == TAGBOAT
+        else "is it up, and in reach of the engine?"
+    )
     assert wanted in deploy["reason"]
 
 
@@ -120,7 +147,10 @@ def test_a_layer_that_is_cut_in_the_middle_once(host: World, front: Front) -> No
 
 def test_one_that_never_answers(impatient: World, front: Front) -> None:
     _, deploy, _ = deployed(impatient, front, lambda: front.fail(Fault(hang=True, agent=TAGBOAT)))
-    assert (deploy["status"], deploy["reason"]) == ("failed", f"{front.host} did not answer in time")
+    assert (deploy["status"], deploy["reason"]) == (
+        "failed",
+        f"{front.host} did not answer in time",
+    )
 
 
 @pytest.mark.parametrize("agent", [TAGBOAT, ENGINE])

@@ -21,7 +21,11 @@ _BEFORE_THE_SWITCH = (
     *around(("store.write Journal.advance to check#1", "engine.status#2")),
     "store.write Journal.advance to switch#1 before",
 )
-_AFTER_IT = ("store.write Journal.advance to switch#1 after", "ingress.change#2 after", "engine.status#3 after")
+_AFTER_IT = (
+    "store.write Journal.advance to switch#1 after",
+    "ingress.change#2 after",
+    "engine.status#3 after",
+)
 _FAILING = (
     "store.write Journal.give_up#1 after",
     "ingress.change#2 after",
@@ -31,11 +35,17 @@ _FAILING = (
 )
 _QUICK = frozenset({"engine.stop#1 after", "engine.start#1 after"})
 DEAF = ("/bin/sh", "-c", "trap '' TERM; httpd -f -p $PORT -h /www & while :; do wait; done")
-SLOW = ("/bin/sh", "-c", "trap 'sleep 2; exit 0' TERM; httpd -f -p $PORT -h /www & while :; do wait; done")
+SLOW = (
+    "/bin/sh",
+    "-c",
+    "trap 'sleep 2; exit 0' TERM; httpd -f -p $PORT -h /www & while :; do wait; done",
+)
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry) -> Iterator[World]:
+def host(
+    tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
+) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("stopped"), engine_url, docker_registry.host) as running:
         yield running
 
@@ -71,7 +81,8 @@ def stopped_at(host: World, lane: Lane, point: str, serves: str, **app: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "point", [pytest.param(p, marks=[pytest.mark.quick] if p in _QUICK else []) for p in _BEFORE_THE_SWITCH]
+    "point",
+    [pytest.param(p, marks=[pytest.mark.quick] if p in _QUICK else []) for p in _BEFORE_THE_SWITCH],
 )
 def test_before_the_switch(host: World, lane: Lane, point: str) -> None:
     host.live_from(lane)
@@ -99,7 +110,9 @@ def test_while_what_has_failed_is_taken_back(host: World, lane: Lane, point: str
 
 
 @pytest.mark.parametrize("command", [DEAF, SLOW], ids=["deaf", "slow"])
-def test_while_the_old_one_takes_its_time_to_stop(host: World, lane: Lane, command: tuple[str, ...]) -> None:
+def test_while_the_old_one_takes_its_time_to_stop(
+    host: World, lane: Lane, command: tuple[str, ...]
+) -> None:
     host.live_from(lane, cmd=command)
     _, tag = stopped_at(host, lane, "engine.stop#1 before", "old")
     host.assert_serves(lane, tag)
@@ -124,7 +137,9 @@ def stopped_while_it_stops(host: World, lane: Lane, command: tuple[str, ...]) ->
     with host.users(lane) as users:
         host.server.order()
         deploy = host.push(lane, tag)
-        host.server.until(lambda: "engine.stop#1 before" in host.server.passed(), "the old one to be told to stop")
+        host.server.until(
+            lambda: "engine.stop#1 before" in host.server.passed(), "the old one to be told to stop"
+        )
         assert host.server.terminate() == 0
         served = {f"I am {old}": "old", f"I am {tag}": "new"}[users.goes_on(5)]
         # What runs is there to stay: it was started after the stop was over.
@@ -139,4 +154,6 @@ def stopped_while_it_stops(host: World, lane: Lane, command: tuple[str, ...]) ->
 
 
 def started_at(host: World, container: str) -> datetime:
-    return datetime.fromisoformat(host.engine(f"/containers/{container}/json")["State"]["StartedAt"])
+    return datetime.fromisoformat(
+        host.engine(f"/containers/{container}/json")["State"]["StartedAt"]
+    )

@@ -39,7 +39,9 @@ class Traffic:
         enough = len(self.answers) + answers
         end = time.monotonic() + _LONGEST_WAIT_S
         while len(self.answers) < enough:
-            assert time.monotonic() < end, f"{self.host} does not answer any more: {self.failures[-3:]}"
+            assert time.monotonic() < end, (
+                f"{self.host} does not answer any more: {self.failures[-3:]}"
+            )
             time.sleep(0.02)
         return self.answers[-1]
 

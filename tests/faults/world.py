@@ -27,7 +27,9 @@ from tests.support.server import TOKEN, Server
 LAUNCHER = Path(__file__).with_name("launcher.py")
 Json = dict[str, Any]
 _READY_S = 60.0
-_SEEN = frozenset({"running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"})
+_SEEN = frozenset(
+    {"running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"}
+)
 _tags = itertools.count(int(time.time()))
 """Others in each run: an engine that has the layers of an earlier one asks the registry for none."""
 
@@ -59,13 +61,19 @@ class FaultyServer(Server):
     def start(self) -> None:
         said = self.out()
         self.launch()
-        self.until(lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S)
+        self.until(
+            lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S
+        )
 
     def launch(self) -> None:
         """Start it without waiting for it to be ready."""
         with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, LAUNCHER, "serve"], env=self.variables(), cwd=self.directory, stdout=out, stderr=log
+                [sys.executable, LAUNCHER, "serve"],
+                env=self.variables(),
+                cwd=self.directory,
+                stdout=out,
+                stderr=log,
             )
 
     def out(self) -> str:
@@ -222,7 +230,10 @@ class World:
     def containers(self, lane: Lane) -> list[Json]:
         """By label, and by name, whatever label they bear."""
         filters = [{"label": [f"tagboat.project={lane.project}"]}, {"name": [lane.project]}]
-        found = [self.engine(f"/containers/json?all=1&filters={quote(json.dumps(one))}") for one in filters]
+        found = [
+            self.engine(f"/containers/json?all=1&filters={quote(json.dumps(one))}")
+            for one in filters
+        ]
         return list({container["Id"]: container for container in itertools.chain(*found)}.values())
 
     def litter(self, lane: Lane) -> list[str]:
@@ -248,7 +259,11 @@ class World:
     def hosts(self) -> set[str]:
         """Of all stages there are."""
         projects = [project["id"] for project in self.server.items("/api/projects?limit=200")]
-        stages = [stage for project in projects for stage in self.server.items(f"/api/projects/{project}/stages")]
+        stages = [
+            stage
+            for project in projects
+            for stage in self.server.items(f"/api/projects/{project}/stages")
+        ]
         return {str(urlsplit(stage["address"]).hostname) for stage in stages}
 
     # What must be so
@@ -257,8 +272,12 @@ class World:
         """Wait until nothing is to be done any more."""
 
         def quiet() -> bool:
-            open_deploys = [one for one in self.deploys(lane) if one["status"] in {"queued", "running"}]
-            passing = [one for one in self.instances(lane) if one["state"] in {"starting", "draining"}]
+            open_deploys = [
+                one for one in self.deploys(lane) if one["status"] in {"queued", "running"}
+            ]
+            passing = [
+                one for one in self.instances(lane) if one["state"] in {"starting", "draining"}
+            ]
             return not open_deploys and not passing and len(self.containers(lane)) <= 1
 
         self.server.until(quiet, "everything to be at rest")
@@ -267,7 +286,11 @@ class World:
         """Exactly one live instance, of that tag, in a container that runs, which is the only one and is led to."""
         live = self.live(lane)
         (container,) = self.containers(lane)
-        assert (live["tag"], container["Names"], container["State"]) == (tag, [f"/{live['container']}"], "running")
+        assert (live["tag"], container["Names"], container["State"]) == (
+            tag,
+            [f"/{live['container']}"],
+            "running",
+        )
         assert container["Image"] == f"{lane.image}@{live['digest']}"
         assert self.litter(lane) == []
         routes = self.routes()
@@ -285,8 +308,14 @@ class World:
         failed = [step for step in deploy["steps"] if step["status"] == "failed"]
         statuses = {step["status"] for step in deploy["steps"]}
         if deploy["status"] == "succeeded":
-            assert (statuses <= {"done", "skipped"}, deploy["reason"]) == (True, f"{deploy['tag']} is live"), deploy
-            assert (self.live(lane)["digest"], self.live(lane)["tag"]) == (deploy["digest"], deploy["tag"])
+            assert (statuses <= {"done", "skipped"}, deploy["reason"]) == (
+                True,
+                f"{deploy['tag']} is live",
+            ), deploy
+            assert (self.live(lane)["digest"], self.live(lane)["tag"]) == (
+                deploy["digest"],
+                deploy["tag"],
+            )
         else:
             assert deploy["status"] == "failed"
             assert (len(failed), failed[0]["detail"]) == (1, deploy["reason"])
@@ -296,7 +325,9 @@ class World:
     def memory(self, lane: Lane) -> object:
         """All that a restart must leave as it is; what the engine says of instances is looked at afresh."""
         containers = sorted((one["Id"], one["State"]) for one in self.containers(lane))
-        instances = [{name: one[name] for name in one if name not in _SEEN} for one in self.instances(lane)]
+        instances = [
+            {name: one[name] for name in one if name not in _SEEN} for one in self.instances(lane)
+        ]
         return (containers, self.deploys(lane), instances, self.routes())
 
 
@@ -331,7 +362,9 @@ def _end(server: FaultyServer, engine_url: str) -> None:
         server.clear()
         assert server.terminate() == 0
         left = json.loads(call(engine_url, "GET", "/containers/json?all=1"))
-        assert [one["Names"] for one in left if one["Labels"].get("tagboat.project") in projects] == []
+        assert [
+            one["Names"] for one in left if one["Labels"].get("tagboat.project") in projects
+        ] == []
     finally:
         if server.process is not None and server.process.poll() is None:
             server.kill()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tagboat.core.delivery import Delivery
-from tagboat.core.hook import Hook
 from tagboat.core.ids import new_id
+from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.intake.receipt import encode
 from tests.support.api import Api, running_api
 
@@ -39,7 +39,16 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 async def keep(api: Api, result: object, **more: Any) -> Delivery:  # noqa: ANN401 - any field of a delivery
     text = result if isinstance(result, str) else encode(result).decode()
-    delivery = Delivery(**{"id": new_id(), "sender": "native", "status": 202, "received_at": NOW, **more, "result": text})
+    delivery = Delivery(
+        **{
+            "id": new_id(),
+            "sender": "native",
+            "status": 202,
+            "received_at": NOW,
+            **more,
+            "result": text,
+        }
+    )
     await api.store.write(lambda tx: tx.add_delivery(delivery))
     return delivery
 
@@ -87,7 +96,12 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
         ),
         (
             202,
-            {"delivery": "x", "pushes": [UNMATCHED], "reason": "set ROOT_URL", "skipped": [SKIPPED]},
+            {
+                "delivery": "x",
+                "pushes": [UNMATCHED],
+                "reason": "set ROOT_URL",
+                "skipped": [SKIPPED],
+            },
             "unmatched",
             "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; 1 skipped; set ROOT_URL",
         ),
@@ -100,7 +114,9 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
         (202, {"pushes": "none"}, "nothing to push", ""),
     ],
 )
-async def test_the_outcome_in_a_word_and_a_sentence(api: Api, status: int, result: object, outcome: str, reason: str) -> None:
+async def test_the_outcome_in_a_word_and_a_sentence(
+    api: Api, status: int, result: object, outcome: str, reason: str
+) -> None:
     await keep(api, result, status=status)
 
     (shown,) = await listed(api)
@@ -109,7 +125,11 @@ async def test_the_outcome_in_a_word_and_a_sentence(api: Api, status: int, resul
 
 
 async def test_a_real_call_is_in_the_log(api: Api) -> None:
-    url = (await api.caller.get("/api/settings/webhook")).json["url"].removeprefix("https://tagboat.example.com")
+    url = (
+        (await api.caller.get("/api/settings/webhook"))
+        .json["url"]
+        .removeprefix("https://tagboat.example.com")
+    )
     good = (await api.anonymous.post(url, {"image": "git.example.com/acme/app:v1"})).json
     assert (await api.anonymous.post(url, {"image": "UPPER"})).status == 400
 
@@ -121,16 +141,29 @@ async def test_a_real_call_is_in_the_log(api: Api) -> None:
 
 
 async def test_what_was_skipped_and_what_needs_a_person_is_in_the_log(api: Api) -> None:
-    url = (await api.caller.get("/api/settings/webhook")).json["url"].removeprefix("https://tagboat.example.com")
+    url = (
+        (await api.caller.get("/api/settings/webhook"))
+        .json["url"]
+        .removeprefix("https://tagboat.example.com")
+    )
     target = {"repository": "acme/app", "tag": "v1"}
-    events = [{"action": "push", "target": target, "request": {"host": host}} for host in ("registry", "r.example.com")]
+    events = [
+        {"action": "push", "target": target, "request": {"host": host}}
+        for host in ("registry", "r.example.com")
+    ]
     good = (await api.anonymous.post(url, {"events": events})).json
-    refused = await api.anonymous.call("POST", url, {"name": "a", "reference": "v1"}, {"ce-type": "zotregistry.image.updated"})
+    refused = await api.anonymous.call(
+        "POST", url, {"name": "a", "reference": "v1"}, {"ce-type": "zotregistry.image.updated"}
+    )
     assert refused.status == 400
 
     bad, shown = await listed(api)
 
-    assert (shown["id"], shown["skipped"], shown["needs_you"]) == (good["delivery"], good["skipped"], True)
+    assert (shown["id"], shown["skipped"], shown["needs_you"]) == (
+        good["delivery"],
+        good["skipped"],
+        True,
+    )
     assert [skipped["image"] for skipped in shown["skipped"]] == ["registry/acme/app"]
     assert (bad["skipped"], bad["needs_you"]) == ([], True)
 
@@ -138,19 +171,34 @@ async def test_what_was_skipped_and_what_needs_a_person_is_in_the_log(api: Api) 
 async def test_one_is_shown_with_all_that_is_kept_of_it(api: Api) -> None:
     result = {"reason": "no usable image"}
     delivery = await keep(
-        api, result, status=400, headers={"user-agent": "ci"}, body='{"image": 1', truncated=True, took_ms=0.5
+        api,
+        result,
+        status=400,
+        headers={"user-agent": "ci"},
+        body='{"image": 1',
+        truncated=True,
+        took_ms=0.5,
     )
 
     answer = await api.caller.get(f"/api/deliveries/{delivery.id}")
 
     (in_list,) = await listed(api)
-    more = {"headers": {"user-agent": "ci"}, "body": '{"image": 1', "truncated": True, "result": result}
+    more = {
+        "headers": {"user-agent": "ci"},
+        "body": '{"image": 1',
+        "truncated": True,
+        "result": result,
+    }
     assert (answer.status, answer.json) == (200, in_list | more)
 
 
 async def test_the_webhook_called_is_named_even_when_it_is_revoked(api: Api) -> None:
-    project = (await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})).json
-    hook = Hook(id=new_id(), project_id=project["id"], name="ci", secret_hash="0", created_at=NOW)
+    project = (
+        await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})
+    ).json
+    hook = ProjectWebhook(
+        id=new_id(), project_id=project["id"], name="ci", secret_hash="0", created_at=NOW
+    )
     await api.store.write(lambda tx: tx.add_hook(hook))
     delivery = await keep(api, {"pushes": []}, hook_id=hook.id)
     path = f"/api/deliveries/{delivery.id}"
@@ -174,7 +222,11 @@ async def test_deliveries_come_newest_first_in_pages(api: Api) -> None:
 
 
 async def test_once_more_answers_with_the_receipt(api: Api) -> None:
-    url = (await api.caller.get("/api/settings/webhook")).json["url"].removeprefix("https://tagboat.example.com")
+    url = (
+        (await api.caller.get("/api/settings/webhook"))
+        .json["url"]
+        .removeprefix("https://tagboat.example.com")
+    )
     first = (await api.anonymous.post(url, {"image": "git.example.com/acme/app:v1"})).json
 
     answer = await api.caller.post(f"/api/deliveries/{first['delivery']}/redeliver")
@@ -183,16 +235,25 @@ async def test_once_more_answers_with_the_receipt(api: Api) -> None:
     assert answer.json["pushes"][0] | {"reason": ""} == first["pushes"][0] | {
         "outcome": "merged", "project_created": False, "reason": "",
     }  # fmt: skip
-    assert [item["id"] for item in await listed(api)] == [answer.json["delivery"], first["delivery"]]
+    assert [item["id"] for item in await listed(api)] == [
+        answer.json["delivery"],
+        first["delivery"],
+    ]
 
 
 async def test_once_more_of_what_cannot_be_taken_in_says_why(api: Api) -> None:
     cut = await keep(api, {"pushes": [PUSH]}, body='{"image": "a', truncated=True)
     bad = await keep(
-        api, {"reason": "no"}, status=400, body='{"image": "UPPER"}', headers={"content-type": "application/json"}
+        api,
+        {"reason": "no"},
+        status=400,
+        body='{"image": "UPPER"}',
+        headers={"content-type": "application/json"},
     )
 
-    answers = [await api.caller.post(f"/api/deliveries/{delivery.id}/redeliver") for delivery in (cut, bad)]
+    answers = [
+        await api.caller.post(f"/api/deliveries/{delivery.id}/redeliver") for delivery in (cut, bad)
+    ]
 
     assert [answer.status for answer in answers] == [409, 422]
     assert "was not kept whole" in answers[0].json["detail"]

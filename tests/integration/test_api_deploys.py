@@ -20,8 +20,12 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def stage(api: Api, image: str = "git.example.com/acme/app") -> Any:  # noqa: ANN401 - JSON
-    project = (await api.caller.post("/api/projects", {"name": image.rpartition("/")[2], "image": image})).json
-    made = await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})
+    project = (
+        await api.caller.post("/api/projects", {"name": image.rpartition("/")[2], "image": image})
+    ).json
+    made = await api.caller.post(
+        f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+    )
     assert made.status == 201
     return made.json
 
@@ -44,7 +48,14 @@ async def test_a_deploy_is_queued_whole(api: Api) -> None:
         "reason": None,
         "cancelling": False,
         "steps": [
-            {"name": name, "status": "pending", "started_at": None, "finished_at": None, "detail": ""} for name in StepName
+            {
+                "name": name,
+                "status": "pending",
+                "started_at": None,
+                "finished_at": None,
+                "detail": "",
+            }
+            for name in StepName
         ],
         "log": "",
         "created_at": "",
@@ -67,7 +78,9 @@ async def test_the_same_again_is_the_same_deploy_and_a_newer_one_supersedes_it(a
     dev = await stage(api)
     path = f"/api/stages/{dev['id']}/deploys"
 
-    first, again, newer = [(await api.caller.post(path, {"tag": tag})).json for tag in ("v1", "v1", "v2")]
+    first, again, newer = [
+        (await api.caller.post(path, {"tag": tag})).json for tag in ("v1", "v1", "v2")
+    ]
 
     assert again["id"] == first["id"] != newer["id"]
     assert (await api.caller.get(f"/api/deploys/{first['id']}")).json["status"] == "superseded"
@@ -77,13 +90,17 @@ async def test_a_forced_deploy_does_not_hide_in_another(api: Api) -> None:
     dev = await stage(api)
     path = f"/api/stages/{dev['id']}/deploys"
 
-    first, forced = [(await api.caller.post(path, {"tag": "v1", "force": force})).json for force in (False, True)]
+    first, forced = [
+        (await api.caller.post(path, {"tag": "v1", "force": force})).json for force in (False, True)
+    ]
 
     assert forced["id"] != first["id"]
 
 
 async def test_gitea_knows_tags_in_lower_case(api: Api) -> None:
-    await api.caller.post("/api/registries", {"name": "Ours", "url": "https://git.example.com", "kind": "gitea"})
+    await api.caller.post(
+        "/api/registries", {"name": "Ours", "url": "https://git.example.com", "kind": "gitea"}
+    )
     dev = await stage(api)
 
     deploy = (await api.caller.post(f"/api/stages/{dev['id']}/deploys", {"tag": "V1-RC"})).json
@@ -91,7 +108,9 @@ async def test_gitea_knows_tags_in_lower_case(api: Api) -> None:
     assert deploy["tag"] == "v1-rc"
 
 
-@pytest.mark.parametrize("tag", ["", "a" * 129, "-x", ".x", "a b", "a/b", "a:b", "é", "a\u0000", "$(id)", None, 1])
+@pytest.mark.parametrize(
+    "tag", ["", "a" * 129, "-x", ".x", "a b", "a/b", "a:b", "é", "a\u0000", "$(id)", None, 1]
+)
 async def test_what_is_no_tag_is_refused(api: Api, tag: object) -> None:
     dev = await stage(api)
 
@@ -110,7 +129,9 @@ async def test_deploys_are_filtered_and_come_newest_first_in_pages(api: Api) -> 
     project_id = dev["project"]["id"]
     made = [
         await put_deploy(api, deploy_record(project_id, dev["id"], f"v{number}", status))
-        for number, status in enumerate([DeployStatus.SUCCEEDED, DeployStatus.FAILED, DeployStatus.SUCCEEDED])
+        for number, status in enumerate(
+            [DeployStatus.SUCCEEDED, DeployStatus.FAILED, DeployStatus.SUCCEEDED]
+        )
     ]
     foreign = await put_deploy(api, deploy_record(other["project"]["id"], other["id"]))
 
@@ -125,7 +146,12 @@ async def test_deploys_are_filtered_and_come_newest_first_in_pages(api: Api) -> 
     assert await ids(f"stage={dev['id']}") == newest_first
     assert await ids(f"stage={dev['id']}&status=failed") == [made[1].id]
     assert await ids("status=failed&status=succeeded") == [foreign.id, *newest_first]
-    assert await ids("project=unknown") == await ids("stage=%00") == await ids(f"project={'0' * 24}") == []
+    assert (
+        await ids("project=unknown")
+        == await ids("stage=%00")
+        == await ids(f"project={'0' * 24}")
+        == []
+    )
     page = (await api.caller.get(f"/api/deploys?stage={dev['id']}&limit=2")).json
     assert [item["id"] for item in page["items"]] == newest_first[:2]
     assert await ids(f"stage={dev['id']}&limit=2&cursor={page['next']}") == newest_first[2:]
@@ -154,9 +180,13 @@ async def test_instances_are_shown_with_their_address(api: Api) -> None:
         "container": live,
         "started_at": "",
         "stopped_at": None,
-        **dict.fromkeys(["running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"]),
+        **dict.fromkeys(
+            ["running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"]
+        ),
     }
-    only_live = (await api.caller.get(f"/api/instances?project={project_id}&state=live")).json["items"]
+    only_live = (await api.caller.get(f"/api/instances?project={project_id}&state=live")).json[
+        "items"
+    ]
     assert [item["container"] for item in only_live] == [live]
     assert (await api.caller.get("/api/instances?stage=unknown")).json["items"] == []
 
@@ -183,7 +213,9 @@ async def test_logs_show_no_secret_of_the_app(api: Api) -> None:
     container = await put_instance(api, dev["project"]["id"], dev["id"], InstanceState.LIVE)
     api.engine.say(container, "PASSWORD=S3CR3T-needle")
     instance = (await api.caller.get("/api/instances")).json["items"][0]["id"]
-    assert (await api.caller.get(f"/api/instances/{instance}/logs")).json == {"lines": ["PASSWORD=***"]}
+    assert (await api.caller.get(f"/api/instances/{instance}/logs")).json == {
+        "lines": ["PASSWORD=***"]
+    }
 
 
 async def test_the_log_of_a_container_that_is_gone_is_404(api: Api) -> None:
@@ -196,4 +228,8 @@ async def test_the_log_of_a_container_that_is_gone_is_404(api: Api) -> None:
 
     assert answer.status == 404
     assert answer.json["detail"] == f"the container {container} is gone, and its log with it"
-    assert (await api.caller.get(f"/api/instances/{'0' * 24}/logs")).json["detail"].startswith("there is no instance")
+    assert (
+        (await api.caller.get(f"/api/instances/{'0' * 24}/logs"))
+        .json["detail"]
+        .startswith("there is no instance")
+    )

@@ -28,8 +28,20 @@ def api(tmp_path: Path) -> Iterator[Api]:
 async def test_how_much_room_there_is(api: Api, tmp_path: Path) -> None:
     assert (await api.caller.get("/api/disk")).json == {
         "disks": [
-            {"name": "data", "path": str(tmp_path), "free_bytes": 5 << 30, "total_bytes": 10 << 30, "low": False},
-            {"name": "engine", "path": "/var/lib/docker", "free_bytes": 1 << 20, "total_bytes": 10 << 30, "low": True},
+            {
+                "name": "data",
+                "path": str(tmp_path),
+                "free_bytes": 5 << 30,
+                "total_bytes": 10 << 30,
+                "low": False,
+            },
+            {
+                "name": "engine",
+                "path": "/var/lib/docker",
+                "free_bytes": 1 << 20,
+                "total_bytes": 10 << 30,
+                "low": True,
+            },
         ],
         "taken": None,
     }
@@ -37,17 +49,28 @@ async def test_how_much_room_there_is(api: Api, tmp_path: Path) -> None:
 
 async def test_what_is_ours_of_all_that_is_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     project = (await api.caller.post("/api/projects", {"name": "app", "image": str(OURS)})).json
-    stage = (await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     await api.store.write(lambda tx: tx.put_setting(INSTALLATION_ID, "here"))
     await api.store.write(lambda tx: tx.note_pull(OURS, ONE, datetime.now(UTC)))
-    of_stage, left, foreign = (volume_name(one, "data") for one in (stage["id"], "0" * 24, "1" * 24))
+    of_stage, left, foreign = (
+        volume_name(one, "data") for one in (stage["id"], "0" * 24, "1" * 24)
+    )
     usage = DiskUsage(
-        images=(ImageSize(frozenset({f"{OURS}@{ONE}"}), 70), ImageSize(frozenset({f"{THEIRS}@{ONE}"}), 50)),
+        images=(
+            ImageSize(frozenset({f"{OURS}@{ONE}"}), 70),
+            ImageSize(frozenset({f"{THEIRS}@{ONE}"}), 50),
+        ),
         volumes=(
             Volume(of_stage, 5),
             Volume(left, None, {"tagboat.installation": "here"}),
             Volume(foreign, 7, {"tagboat.installation": "there"}),
-            Volume(volume_name("2" * 24, "data"), 8),  # of another Tagboat, maybe, from before volumes had labels
+            Volume(
+                volume_name("2" * 24, "data"), 8
+            ),  # of another Tagboat, maybe, from before volumes had labels
             Volume("pgdata", 9),
         ),
         layers=100,
@@ -67,7 +90,9 @@ async def test_what_is_ours_of_all_that_is_taken(api: Api, monkeypatch: pytest.M
     }
 
 
-async def test_disks_are_looked_at_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_disks_are_looked_at_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = MemoryEngine()
     (data,) = await look_at_disks(tmp_path, engine, is_local=True)  # its directory is nowhere
     assert (data.name, data.path) == ("data", str(tmp_path))
@@ -78,8 +103,14 @@ async def test_disks_are_looked_at_where_they_are(tmp_path: Path, monkeypatch: p
         return str(tmp_path)
 
     monkeypatch.setattr(engine, "root_dir", root_dir)
-    assert [disk.name for disk in await look_at_disks(tmp_path, engine, is_local=True)] == ["data", "engine"]
+    assert [disk.name for disk in await look_at_disks(tmp_path, engine, is_local=True)] == [
+        "data",
+        "engine",
+    ]
 
 
 def test_less_than_a_gibibyte_is_low() -> None:
-    assert [Disk("data", "/", free, 1 << 40).low for free in ((1 << 30) - 1, 1 << 30)] == [True, False]
+    assert [Disk("data", "/", free, 1 << 40).low for free in ((1 << 30) - 1, 1 << 30)] == [
+        True,
+        False,
+    ]

@@ -60,7 +60,9 @@ async def test_health_is_degraded_without_the_engine_and_tells_why_whoever_may_k
     assert answer.json["checks"] == WELL | {"engine": said}
 
 
-async def test_health_is_degraded_in_a_container_whose_loopback_is_not_the_engines(api: Api) -> None:
+async def test_health_is_degraded_in_a_container_whose_loopback_is_not_the_engines(
+    api: Api,
+) -> None:
     api.engine.network = "bridge"
     answer = await api.anonymous.get("/api/health")
     assert answer.json["status"] == "degraded"
@@ -70,19 +72,31 @@ async def test_health_is_degraded_in_a_container_whose_loopback_is_not_the_engin
     assert (await api.anonymous.get("/api/health")).json["status"] == "ok"
 
 
-@pytest.mark.parametrize(("trouble", "status"), [(None, "ok"), ("no answer at /run/hidden.sock", "degraded")])
-async def test_health_tells_of_an_ingress_in_trouble(tmp_path: Path, trouble: str | None, status: str) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "status"), [(None, "ok"), ("no answer at /run/hidden.sock", "degraded")]
+)
+async def test_health_tells_of_an_ingress_in_trouble(
+    tmp_path: Path, trouble: str | None, status: str
+) -> None:
     with running_api(tmp_path, MemoryIngress()) as api:
         api.ways.trouble = trouble
         answer = await api.anonymous.get("/api/health")
 
-    assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (200, status, trouble or "ok")
+    assert (answer.status, answer.json["status"], answer.json["checks"]["ingress"]) == (
+        200,
+        status,
+        trouble or "ok",
+    )
 
 
-async def test_health_tells_of_registries_that_failed_as_long_as_a_project_needs_them(api: Api) -> None:
+async def test_health_tells_of_registries_that_failed_as_long_as_a_project_needs_them(
+    api: Api,
+) -> None:
     def fail(tx: Tx) -> None:
         for host in ("down.example.com", "down.example.co", "unused.example.com"):
-            tx.put_registry_backoff(RegistryBackoff(host=host, failures=2, error="connection refused"))
+            tx.put_registry_backoff(
+                RegistryBackoff(host=host, failures=2, error="connection refused")
+            )
 
     await api.store.write(fail)
     assert (await api.anonymous.get("/api/health")).json["status"] == "ok"
@@ -92,11 +106,15 @@ async def test_health_tells_of_registries_that_failed_as_long_as_a_project_needs
     assert answer.json["checks"] == WELL | {"registries": "down.example.com: connection refused"}
 
 
-async def test_live_and_ready_are_for_orchestrators(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_live_and_ready_are_for_orchestrators(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api.engine.fail("version", EngineUnavailableError("away"))
     alive = {"status": "ok", "version": VERSION, "checks": {}}
     assert (await api.anonymous.get("/api/health/live")).json == alive
-    assert (await api.anonymous.get("/api/health/ready")).json == alive | {"checks": {"database": "ok"}}
+    assert (await api.anonymous.get("/api/health/ready")).json == alive | {
+        "checks": {"database": "ok"}
+    }
     break_store(api, monkeypatch)
     assert (await api.anonymous.get("/api/health/live")).status == 200
     ready = await api.anonymous.get("/api/health/ready")
@@ -113,7 +131,9 @@ async def test_those_who_ask_for_health_at_one_time_are_told_the_same(tmp_path: 
     assert (asked, api.ways.asked) == (1, 2)
 
 
-async def test_health_is_503_without_the_database(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_health_is_503_without_the_database(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_store(api, monkeypatch)
 
     answer = await api.anonymous.get("/api/health")
@@ -122,9 +142,16 @@ async def test_health_is_503_without_the_database(api: Api, monkeypatch: pytest.
     assert answer.json["checks"]["database"] != "ok"
 
 
-@pytest.mark.parametrize("path", ["/api/projects", "/api/openapi.json", "/metrics", "/api/settings/webhook"])
-@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic dGhlLXRva2Vu", "the-token", "Bearer th\xe9"])
-async def test_without_a_known_token_nothing_is_shown(api: Api, path: str, authorization: str | None) -> None:
+@pytest.mark.parametrize(
+    "path", ["/api/projects", "/api/openapi.json", "/metrics", "/api/settings/webhook"]
+)
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "Bearer wrong", "Bearer", "Basic dGhlLXRva2Vu", "the-token", "Bearer th\xe9"],
+)
+async def test_without_a_known_token_nothing_is_shown(
+    api: Api, path: str, authorization: str | None
+) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
 
     answer = await api.anonymous.call("GET", path, headers=headers)
@@ -140,14 +167,18 @@ async def test_who_tries_out_tokens_is_slowed_down_and_who_has_one_is_not(api: A
     trying = [asyncio.create_task(wrong.get("/api/projects")) for _ in range(40)]
     await asyncio.sleep(0)
     assert (await api.caller.get("/api/projects")).status == 200
-    assert not all(task.done() for task in trying), "the right token did not wait for the wrong ones"
+    assert not all(task.done() for task in trying), (
+        "the right token did not wait for the wrong ones"
+    )
     assert {answer.status for answer in await asyncio.gather(*trying)} == {401}
     assert time.monotonic() - began > 0.5
 
 
 async def test_every_token_opens_and_the_scheme_has_no_case(api: Api) -> None:
     assert (await Caller(api.app, OTHER_TOKEN).get("/api/projects")).status == 200
-    answer = await api.anonymous.call("GET", "/api/projects", headers={"authorization": f"bearer {OTHER_TOKEN}"})
+    answer = await api.anonymous.call(
+        "GET", "/api/projects", headers={"authorization": f"bearer {OTHER_TOKEN}"}
+    )
     assert answer.status == 200
 
 
@@ -176,7 +207,9 @@ async def test_who_has_no_token_gets_nothing_parsed(api: Api) -> None:
         ("GET", "/api/%ff"),
     ],
 )
-async def test_unknown_addresses_are_all_alike_with_and_without_token(api: Api, method: str, path: str) -> None:
+async def test_unknown_addresses_are_all_alike_with_and_without_token(
+    api: Api, method: str, path: str
+) -> None:
     expected = await api.anonymous.get("/api/no-such-thing")
     assert expected.status == 404
 
@@ -248,7 +281,9 @@ async def test_unusable_bodies_are_422_with_fields(api: Api, body: bytes) -> Non
 
 
 async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
-    answer = await api.caller.call("POST", "/api/projects", b"name=app", headers={"content-type": "text/plain"})
+    answer = await api.caller.call(
+        "POST", "/api/projects", b"name=app", headers={"content-type": "text/plain"}
+    )
 
     assert answer.status == 422
 
@@ -257,20 +292,46 @@ async def test_a_body_of_another_kind_than_json_is_422(api: Api) -> None:
     ("body", "field", "message"),
     [
         (b'{"name": }', "body", "the body is not valid JSON (line 1, column 10): Expecting value"),
-        (b"[]", "body", "must be a JSON object, sent with the header Content-Type: application/json"),
-        (b'{"name": "a", "image": "a/b", "env": {"A=B": "x"}}', "env.A=B", "must be a name without = and NUL"),
-        (b'{"name": "a", "image": "a/b", "env": {"": "x"}}', "env", "must be a name without = and NUL"),
+        (
+            b"[]",
+            "body",
+            "must be a JSON object, sent with the header Content-Type: application/json",
+        ),
+        (
+            b'{"name": "a", "image": "a/b", "env": {"A=B": "x"}}',
+            "env.A=B",
+            "must be a name without = and NUL",
+        ),
+        (
+            b'{"name": "a", "image": "a/b", "env": {"": "x"}}',
+            "env",
+            "must be a name without = and NUL",
+        ),
         (b'{"name": "a", "image": "a/b", "env": {"A": 1}}', "env.A", "must be a string"),
-        (b'{"name": "a", "image": "a/b", "env": []}', "env", 'must be an object, such as {"NAME": "value"}'),
+        (
+            b'{"name": "a", "image": "a/b", "env": []}',
+            "env",
+            'must be an object, such as {"NAME": "value"}',
+        ),
         (b'{"name": "a", "image": "a/b", "networks": "x"}', "networks", "must be a list, such as"),
         (b'{"name": "a", "image": "a/b", "port": "80"}', "port", "must be a whole number"),
         (b'{"name": "a", "image": "a/b", "port": 70000}', "port", "must be at most 65535"),
         (b'{"name": "a", "image": "a/b", "port": -1}', "port", "must be at least 0"),
-        (b'{"name": "a", "image": "a/b", "protocol": "htp"}', "protocol", "must be 'http', 'h2c' or 'https'"),
-        (b'{"name": "a", "image": "a/b", "read_only": "maybe"}', "read_only", "must be true or false"),
+        (
+            b'{"name": "a", "image": "a/b", "protocol": "htp"}',
+            "protocol",
+            "must be 'http', 'h2c' or 'https'",
+        ),
+        (
+            b'{"name": "a", "image": "a/b", "read_only": "maybe"}',
+            "read_only",
+            "must be true or false",
+        ),
     ],
 )
-async def test_complaints_name_a_field_that_was_sent(api: Api, body: bytes, field: str, message: str) -> None:
+async def test_complaints_name_a_field_that_was_sent(
+    api: Api, body: bytes, field: str, message: str
+) -> None:
     answer = await api.caller.call("POST", "/api/projects", body)
 
     assert answer.status == 422
@@ -309,7 +370,9 @@ async def test_a_store_that_is_away_is_503(api: Api, monkeypatch: pytest.MonkeyP
     assert answer.json["detail"] == "the database is away"
 
 
-async def test_a_fault_shows_nothing_of_the_inside_and_is_logged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_shows_nothing_of_the_inside_and_is_logged(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fail(*_: object) -> None:
         raise RuntimeError("the inside")
 
@@ -321,11 +384,22 @@ async def test_a_fault_shows_nothing_of_the_inside_and_is_logged(api: Api, monke
     assert answer.status == 500
     assert answer.headers["content-type"] == PROBLEM
     assert b"inside" not in answer.body.replace(b"inside Tagboat", b"")
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a fault inside Tagboat"]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+        "a fault inside Tagboat"
+    ]
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=-1", "limit=x", f"limit={2**70}", "cursor=garbage", "cursor=%00"]
+    "query",
+    [
+        "limit=0",
+        "limit=201",
+        "limit=-1",
+        "limit=x",
+        f"limit={2**70}",
+        "cursor=garbage",
+        "cursor=%00",
+    ],
 )
 async def test_pages_refuse_what_they_cannot_use(api: Api, query: str) -> None:
     for path in ("/api/projects", "/api/deploys", "/api/instances", "/api/registries"):
@@ -335,13 +409,17 @@ async def test_pages_refuse_what_they_cannot_use(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize("noun", ["projects", "stages", "deploys", "registries"])
-@pytest.mark.parametrize("key", ["0" * 24, "%00", "%ff", "%F0%9F%9A%A2", "x" * 5000, "..", "1' OR '1'='1", str(2**80)])
+@pytest.mark.parametrize(
+    "key", ["0" * 24, "%00", "%ff", "%F0%9F%9A%A2", "x" * 5000, "..", "1' OR '1'='1", str(2**80)]
+)
 async def test_ids_that_are_none_are_404(api: Api, noun: str, key: str) -> None:
     answer = await api.caller.get(f"/api/{noun}/{key}")
 
     assert answer.status == 404
     assert answer.headers["content-type"] == PROBLEM
-    assert answer.json["detail"].startswith(f"there is no {noun.removesuffix('ies').removesuffix('s')}")
+    assert answer.json["detail"].startswith(
+        f"there is no {noun.removesuffix('ies').removesuffix('s')}"
+    )
 
 
 async def test_the_log_has_a_line_for_each_call_and_no_secret(tmp_path: Path) -> None:
@@ -364,9 +442,16 @@ async def test_an_address_without_end_is_cut_in_the_log(tmp_path: Path) -> None:
     assert (path[:10], len(path)) == ("/api/xxxxx", 201)
 
 
-async def test_a_webhooks_secret_in_an_address_with_a_slip_in_it_is_not_in_the_log(tmp_path: Path) -> None:
+async def test_a_webhooks_secret_in_an_address_with_a_slip_in_it_is_not_in_the_log(
+    tmp_path: Path,
+) -> None:
     secret = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    slips = [f"/api/webhooks/{secret}", f"/api//webhook/{secret}", f"/API/webhook/{secret.upper()}", f"/{secret}/x"]
+    slips = [
+        f"/api/webhooks/{secret}",
+        f"/api//webhook/{secret}",
+        f"/API/webhook/{secret.upper()}",
+        f"/{secret}/x",
+    ]
     with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
         for path in [*slips, f"/api/webhook{secret.replace('-', '')}"]:
             await api.anonymous.post(path, {})
@@ -390,7 +475,9 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
     assert document["openapi"].startswith("3.1")
     assert document["security"] == [{"token": []}]
     operations = {
-        (method.upper(), path): operation for path, item in document["paths"].items() for method, operation in item.items()
+        (method.upper(), path): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
     }
     assert len(operations) == 54
     for (method, path), operation in operations.items():

@@ -26,13 +26,17 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def project(api: Api, name: str) -> str:
-    made = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"})
+    made = await api.caller.post(
+        "/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"}
+    )
     project_id: str = made.json["id"]
     return project_id
 
 
 async def save(api: Api, project_id: str, name: str, **more: object) -> Answer:
-    return await api.caller.post(f"/api/projects/{project_id}/stages", {"name": name, "tag_pattern": f"{name}*", **more})
+    return await api.caller.post(
+        f"/api/projects/{project_id}/stages", {"name": name, "tag_pattern": f"{name}*", **more}
+    )
 
 
 # Addresses.
@@ -83,7 +87,10 @@ async def test_two_stages_cannot_have_one_address(api: Api) -> None:
     assert refused.json["detail"] == (
         f"the stage b-c of a answers at {host} already, which is where the stage c of a-b would answer; choose another name"
     )
-    assert [stage["name"] for stage in (await api.caller.get(f"/api/projects/{other}/stages")).json["items"]] == ["d"]
+    assert [
+        stage["name"]
+        for stage in (await api.caller.get(f"/api/projects/{other}/stages")).json["items"]
+    ] == ["d"]
 
 
 async def test_names_that_come_to_one_address_are_refused(api: Api) -> None:
@@ -95,7 +102,10 @@ async def test_names_that_come_to_one_address_are_refused(api: Api) -> None:
     renamed = await api.caller.patch(f"/api/stages/{fine.json['id']}", {"name": "dev"})
 
     assert (fine.status, refused.status, renamed.status) == (201, 409, 409)
-    assert f"the stage dev of my_app answers at my-app-dev.{BASE_DOMAIN} already" in refused.json["detail"]
+    assert (
+        f"the stage dev of my_app answers at my-app-dev.{BASE_DOMAIN} already"
+        in refused.json["detail"]
+    )
 
 
 async def test_a_project_cannot_be_renamed_onto_anothers_address(api: Api) -> None:
@@ -113,7 +123,9 @@ async def test_a_domain_cannot_be_another_stages_address_nor_the_other_way_round
     app = await project(api, "app")
     await save(api, app, "dev")
     other = await project(api, "other")
-    own = await save(api, other, "dev", domains=[f"other-dev.{BASE_DOMAIN}", f"app-prod.{BASE_DOMAIN}"])
+    own = await save(
+        api, other, "dev", domains=[f"other-dev.{BASE_DOMAIN}", f"app-prod.{BASE_DOMAIN}"]
+    )
 
     taken = await save(api, other, "x", domains=[f"app-dev.{BASE_DOMAIN}"])
     claimed = await save(api, app, "prod")
@@ -121,7 +133,9 @@ async def test_a_domain_cannot_be_another_stages_address_nor_the_other_way_round
     assert own.status == 201
     assert (taken.status, claimed.status) == (409, 409)
     assert taken.json["detail"] == f"the stage dev of app answers at app-dev.{BASE_DOMAIN} already"
-    assert claimed.json["detail"].startswith(f"the stage dev of other has the domain app-prod.{BASE_DOMAIN} already, which is")
+    assert claimed.json["detail"].startswith(
+        f"the stage dev of other has the domain app-prod.{BASE_DOMAIN} already, which is"
+    )
 
 
 async def test_a_domain_cannot_be_the_address_of_another_stages_instance(api: Api) -> None:
@@ -130,7 +144,10 @@ async def test_a_domain_cannot_be_the_address_of_another_stages_instance(api: Ap
     await put_instance(api, app, stage["id"], InstanceState.LIVE)
     other = await project(api, "app-pr")
 
-    refused = [await save(api, other, "x", domains=[f"app-pr-v1.{BASE_DOMAIN}"]), await save(api, other, "v1")]
+    refused = [
+        await save(api, other, "x", domains=[f"app-pr-v1.{BASE_DOMAIN}"]),
+        await save(api, other, "v1"),
+    ]
 
     assert [answer.status for answer in refused] == [409, 409]
     assert (await save(api, other, "v2")).status == 201
@@ -147,7 +164,10 @@ async def test_what_two_stages_have_already_keeps_neither_from_being_changed(api
 
     await api.store.write(rename)
 
-    changed = [await api.caller.patch(f"/api/stages/{stage['id']}", {"position": 3}) for stage in (first, second)]
+    changed = [
+        await api.caller.patch(f"/api/stages/{stage['id']}", {"position": 3})
+        for stage in (first, second)
+    ]
 
     assert [answer.status for answer in changed] == [200, 200]
 
@@ -195,7 +215,9 @@ async def test_domains_of_stages_are_ours(served: Api, client: str, domain: str)
     assert (answer.status, answer.json) == (200, {"domain": domain.lower().removesuffix(".")})
 
 
-@pytest.mark.parametrize("domain", ["", "example.com", "x.shop.example.com", BASE_DOMAIN, "%00", "%ff", "a" * 300])
+@pytest.mark.parametrize(
+    "domain", ["", "example.com", "x.shop.example.com", BASE_DOMAIN, "%00", "%ff", "a" * 300]
+)
 async def test_no_other_domain_is(served: Api, domain: str) -> None:
     assert same(await ask(caller_from(served, "127.0.0.1"), domain), await nowhere(served))
 
@@ -206,31 +228,51 @@ async def test_a_question_without_a_domain(served: Api) -> None:
     assert same(answer, await nowhere(served))
 
 
-@pytest.mark.parametrize("client", ["192.0.2.1", "10.0.0.1", "::ffff:192.0.2.1", "2001:db8::1", "localhost", None])
+@pytest.mark.parametrize(
+    "client", ["192.0.2.1", "10.0.0.1", "::ffff:192.0.2.1", "2001:db8::1", "localhost", None]
+)
 async def test_strangers_learn_nothing(served: Api, client: str | None) -> None:
     assert same(await ask(caller_from(served, client), "shop.example.com"), await nowhere(served))
 
 
 @pytest.mark.parametrize(
-    "header", ["X_Forwarded_For", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via"]
+    "header",
+    ["X_Forwarded_For", "x_forwarded_host", "x_forwarded_proto", "forwarded", "x_real_ip", "via"],
 )
-async def test_what_a_front_on_this_machine_passes_on_comes_from_a_stranger(served: Api, header: str) -> None:
-    answer = await ask(caller_from(served, "127.0.0.1"), "shop.example.com", **{header.lower(): "127.0.0.1"})
+async def test_what_a_front_on_this_machine_passes_on_comes_from_a_stranger(
+    served: Api, header: str
+) -> None:
+    answer = await ask(
+        caller_from(served, "127.0.0.1"), "shop.example.com", **{header.lower(): "127.0.0.1"}
+    )
 
     assert same(answer, await nowhere(served))
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7070", "10.0.0.1", "", "[", "127.0.0.1.evil.example"])
-async def test_a_page_that_has_led_a_browser_here_by_its_own_name_learns_nothing(served: Api, host: str) -> None:
-    assert same(await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host), await nowhere(served))
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:7070", "10.0.0.1", "", "[", "127.0.0.1.evil.example"]
+)
+async def test_a_page_that_has_led_a_browser_here_by_its_own_name_learns_nothing(
+    served: Api, host: str
+) -> None:
+    assert same(
+        await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host),
+        await nowhere(served),
+    )
 
 
-@pytest.mark.parametrize("host", ["localhost:7070", "127.0.0.1", "[::1]:7070", "tagboat.example.com"])
+@pytest.mark.parametrize(
+    "host", ["localhost:7070", "127.0.0.1", "[::1]:7070", "tagboat.example.com"]
+)
 async def test_who_calls_this_server_by_its_own_name_is_told(served: Api, host: str) -> None:
-    assert (await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host)).status == 200
+    assert (
+        await ask(caller_from(served, "127.0.0.1"), "shop.example.com", host=host)
+    ).status == 200
 
 
-async def test_names_without_end_do_not_have_everything_read_each_time(served: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_without_end_do_not_have_everything_read_each_time(
+    served: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads = 0
 
     def count(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives

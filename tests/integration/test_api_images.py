@@ -19,8 +19,14 @@ def api(tmp_path: Path) -> Iterator[Api]:
         yield api
 
 
-async def registry(api: Api, name: str = "Ours", url: str = "https://git.example.com", kind: str = "gitea") -> str:
-    return str((await api.caller.post("/api/registries", {"name": name, "url": url, "kind": kind})).json["id"])
+async def registry(
+    api: Api, name: str = "Ours", url: str = "https://git.example.com", kind: str = "gitea"
+) -> str:
+    return str(
+        (await api.caller.post("/api/registries", {"name": name, "url": url, "kind": kind})).json[
+            "id"
+        ]
+    )
 
 
 async def test_the_images_of_a_registry(api: Api) -> None:
@@ -45,14 +51,19 @@ async def test_the_tags_of_an_image_that_is_no_project_as_its_registry_keeps_the
 
     assert (ours.status, ours.json) == (200, {"items": ["v2", "v1"], "whole": True, "error": None})
     assert strange.json["items"] == ["V2", "v1", "v2"]
-    assert api.registries.asked == [("git.example.com/acme/new", "Ours"), ("docker.io/library/nginx", None)]
+    assert api.registries.asked == [
+        ("git.example.com/acme/new", "Ours"),
+        ("docker.io/library/nginx", None),
+    ]
     assert (await api.caller.get("/api/projects")).json["items"] == []
 
 
 async def test_a_project_is_asked_of_at_the_registry_that_it_names(api: Api) -> None:
     await registry(api)
     mirror = await registry(api, "Mirror", "https://mirror.example.com", "oci")
-    await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app", "registry": mirror})
+    await api.caller.post(
+        "/api/projects", {"name": "app", "image": "git.example.com/acme/app", "registry": mirror}
+    )
 
     await api.caller.get("/api/images/tags?image=git.example.com/acme/app")
 

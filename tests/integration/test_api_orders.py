@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from tagboat.core.catalog import Offer, run_config
-from tagboat.core.deploy import DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.catalog import HeldPush, run_config
+from tagboat.core.deploy import (
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
@@ -29,7 +37,9 @@ class Scene:
     dev: str
     prod: str
 
-    async def ran(self, stage: str, tag: str, digit: str, state: InstanceState, minute: int = 0) -> str:
+    async def ran(
+        self, stage: str, tag: str, digit: str, state: InstanceState, minute: int = 0
+    ) -> str:
         """Put on record that a deploy made an instance, stopped at `minute` where it is; return the deploy's id."""
         digest = Digest(f"sha256:{digit * 64}")
         deploy = replace(deploy_record(self.project, stage, tag), digest=digest)
@@ -67,9 +77,17 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> Any:  # noqa: ANN401 - pytest knows
     with running_api(tmp_path) as api:
-        project = (await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})).json["id"]
+        project = (
+            await api.caller.post(
+                "/api/projects", {"name": "app", "image": "git.example.com/acme/app"}
+            )
+        ).json["id"]
         stages = [
-            (await api.caller.post(f"/api/projects/{project}/stages", {"name": name, "tag_pattern": f"{name}*"})).json["id"]
+            (
+                await api.caller.post(
+                    f"/api/projects/{project}/stages", {"name": name, "tag_pattern": f"{name}*"}
+                )
+            ).json["id"]
             for name in ("dev", "prod")
         ]
         yield Scene(api, project, *stages)
@@ -84,7 +102,11 @@ async def test_rollback_queues_what_was_live_before_and_holds(scene: Scene) -> N
 
     deploy = answer.json
     assert answer.status == 202
-    assert (deploy["tag"], deploy["digest"], deploy["trigger"]) == ("v2", "sha256:" + "2" * 64, "rollback")
+    assert (deploy["tag"], deploy["digest"], deploy["trigger"]) == (
+        "v2",
+        "sha256:" + "2" * 64,
+        "rollback",
+    )
     assert deploy["status"] == "queued"
     assert await scene.held()
 
@@ -94,7 +116,9 @@ async def test_rollback_may_say_nothing(scene: Scene, body: object) -> None:
     await scene.ran(scene.dev, "v1", "1", InstanceState.STOPPED)
     await scene.ran(scene.dev, "v2", "2", InstanceState.LIVE)
 
-    assert (await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", body)).json["tag"] == "v1"
+    assert (await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", body)).json[
+        "tag"
+    ] == "v1"
 
 
 async def test_rollback_to_a_deploy_that_is_named(scene: Scene) -> None:
@@ -119,7 +143,13 @@ async def test_the_way_back_is_told_before_it_is_taken(scene: Scene) -> None:
     assert (nothing.json["possible"], nothing.json["tag"]) == (False, None)
     assert "nothing was ever live in the stage dev" in nothing.json["reason"]
     digest = "sha256:" + "1" * 64
-    assert something.json == {"possible": True, "reason": "", "deploy": first, "tag": "v1", "digest": digest}
+    assert something.json == {
+        "possible": True,
+        "reason": "",
+        "deploy": first,
+        "tag": "v1",
+        "digest": digest,
+    }
     assert (gone.json["possible"], gone.json["tag"]) == (False, "v1")
     assert (refused.status, refused.json["detail"].startswith(gone.json["reason"])) == (409, True)
     assert not await scene.held()
@@ -132,18 +162,29 @@ async def test_rollback_with_nothing_to_go_back_to_changes_nothing(scene: Scene)
     elsewhere = await scene.ran(scene.prod, "v9", "9", InstanceState.STOPPED)
     nothing = await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback")
     foreign = await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", {"to": elsewhere})
-    unknown = [await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", {"to": to}) for to in (NOBODY, "\u0000")]
+    unknown = [
+        await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", {"to": to})
+        for to in (NOBODY, "\u0000")
+    ]
 
     assert (never.status, nothing.status, foreign.status) == (409, 409, 409)
-    assert never.json["detail"] == "there is nothing to go back to: nothing was ever live in the stage dev"
-    assert nothing.json["detail"] == "there is nothing to go back to: nothing was live before v1 in the stage dev"
+    assert (
+        never.json["detail"]
+        == "there is nothing to go back to: nothing was ever live in the stage dev"
+    )
+    assert (
+        nothing.json["detail"]
+        == "there is nothing to go back to: nothing was live before v1 in the stage dev"
+    )
     assert elsewhere in foreign.json["detail"]
     assert [answer.status for answer in unknown] == [404, 404]
     assert not await scene.held()
     assert {deploy["id"] for deploy in await scene.deploys()} == {live, elsewhere}
 
 
-@pytest.mark.parametrize(("body", "field"), [({"to": 1}, "to"), ({"back": "x"}, "back"), ([], "body")])
+@pytest.mark.parametrize(
+    ("body", "field"), [({"to": 1}, "to"), ({"back": "x"}, "back"), ([], "body")]
+)
 async def test_what_rollback_does_not_understand(scene: Scene, body: object, field: str) -> None:
     answer = await scene.api.caller.post(f"/api/stages/{scene.dev}/rollback", body)
 
@@ -167,11 +208,19 @@ async def test_what_cannot_be_promoted(scene: Scene) -> None:
     empty = await scene.api.caller.post(path, {"from": scene.dev})
     itself = await scene.api.caller.post(path, {"from": scene.prod})
     unknown = await scene.api.caller.post(path, {"from": NOBODY})
-    said = [await scene.api.caller.post(path, body) for body in ({}, {"from": 1}, {"from": None}, {"source": scene.dev})]
+    said = [
+        await scene.api.caller.post(path, body)
+        for body in ({}, {"from": 1}, {"from": None}, {"source": scene.dev})
+    ]
 
-    assert (empty.status, empty.json["detail"]) == (409, "nothing is live in the stage dev that could be promoted")
+    assert (empty.status, empty.json["detail"]) == (
+        409,
+        "nothing is live in the stage dev that could be promoted",
+    )
     assert (itself.status, unknown.status) == (409, 404)
-    assert [(answer.status, answer.json["errors"][0]["field"]) for answer in said] == [(422, "from")] * 4
+    assert [(answer.status, answer.json["errors"][0]["field"]) for answer in said] == [
+        (422, "from")
+    ] * 4
     assert [one for one in await scene.deploys() if one["status"] == "queued"] == []
 
 
@@ -181,12 +230,18 @@ async def test_a_queued_deploy_is_cancelled_at_once_and_only_once(scene: Scene) 
     answer = await scene.api.caller.post(f"/api/deploys/{queued['id']}/cancel")
     again = await scene.api.caller.post(f"/api/deploys/{queued['id']}/cancel")
 
-    assert (answer.status, answer.json["status"], answer.json["cancelling"]) == (200, "cancelled", False)
+    assert (answer.status, answer.json["status"], answer.json["cancelling"]) == (
+        200,
+        "cancelled",
+        False,
+    )
     assert answer.json["finished_at"]
     assert (again.status, again.json["detail"]) == (409, "the deploy has ended already: cancelled")
 
 
-async def test_a_running_deploy_is_asked_to_be_cancelled_until_the_old_instance_goes(scene: Scene) -> None:
+async def test_a_running_deploy_is_asked_to_be_cancelled_until_the_old_instance_goes(
+    scene: Scene,
+) -> None:
     running = replace(deploy_record(scene.project, scene.dev), status=DeployStatus.RUNNING)
     late = replace(deploy_record(scene.project, scene.prod), status=DeployStatus.RUNNING).with_step(
         Step(StepName.RETIRE, StepStatus.RUNNING)
@@ -223,14 +278,18 @@ async def test_changing_held_is_the_same(scene: Scene) -> None:
     await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"held": True})
     await offer(scene, "dev-1", 1)
 
-    unrelated = await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"position": 3, "held": True})
+    unrelated = await scene.api.caller.patch(
+        f"/api/stages/{scene.dev}", {"position": 3, "held": True}
+    )
     before = await scene.deploys()
-    changed = await scene.api.caller.patch(f"/api/stages/{scene.dev}", {"held": False, "position": 4})
+    changed = await scene.api.caller.patch(
+        f"/api/stages/{scene.dev}", {"held": False, "position": 4}
+    )
 
     assert (unrelated.json["held"], before) == (True, [])
     assert (changed.json["held"], changed.json["position"]) == (False, 4)
     assert [deploy["tag"] for deploy in await scene.deploys()] == ["dev-1"]
-    assert not await scene.api.store.read(lambda reader: reader.offers(scene.dev))
+    assert not await scene.api.store.read(lambda reader: reader.held_pushes(scene.dev))
 
 
 @pytest.mark.parametrize(
@@ -246,5 +305,5 @@ async def test_what_does_not_exist_is_404(scene: Scene, path: str) -> None:
 
 async def offer(scene: Scene, tag: str, minute: int) -> None:
     seen_at = NOON + timedelta(minutes=minute)
-    made = Offer(stage_id=scene.dev, tag=tag, digest=None, source="webhook", seen_at=seen_at)
-    await scene.api.store.write(lambda tx: tx.add_offer(made))
+    made = HeldPush(stage_id=scene.dev, tag=tag, digest=None, source="webhook", seen_at=seen_at)
+    await scene.api.store.write(lambda tx: tx.add_held_push(made))

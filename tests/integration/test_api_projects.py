@@ -12,7 +12,7 @@ from tagboat.core.deploy import InstanceState, TakenBack
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.image import Digest
 from tagboat.core.polling import Change, PollReport, PollState, TagReport
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tests.support.api import UNSAID, Api, running_api
 from tests.support.records import put_instance
@@ -28,7 +28,9 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def make(api: Api, name: str = "app", **more: object) -> Any:  # noqa: ANN401 - JSON
-    answer = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more})
+    answer = await api.caller.post(
+        "/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more}
+    )
     assert answer.status == 201, answer.body
     return answer.json
 
@@ -66,15 +68,25 @@ async def test_short_names_of_images_are_completed(api: Api) -> None:
 
 
 async def test_the_image_fills_in_what_was_not_said(api: Api) -> None:
-    silent, told, half = await make(api, "a"), await make(api, "b", port=0), await make(api, "c", healthcheck="/up")
+    silent, told, half = (
+        await make(api, "a"),
+        await make(api, "b", port=0),
+        await make(api, "c", healthcheck="/up"),
+    )
 
-    projects = {project.id: project for project in await api.store.read(lambda reader: reader.projects())}
+    projects = {
+        project.id: project for project in await api.store.read(lambda reader: reader.projects())
+    }
 
     assert not projects[silent["id"]].inspected
     assert projects[told["id"]].inspected
     assert not projects[half["id"]].inspected
     set_by_hand = {key: (one.port_set, one.healthcheck_set) for key, one in projects.items()}
-    assert set_by_hand == {silent["id"]: (False, False), told["id"]: (True, False), half["id"]: (False, True)}
+    assert set_by_hand == {
+        silent["id"]: (False, False),
+        told["id"]: (True, False),
+        half["id"]: (False, True),
+    }
 
 
 async def test_port_and_healthcheck_can_be_given_back_to_the_image(api: Api) -> None:
@@ -83,14 +95,18 @@ async def test_port_and_healthcheck_can_be_given_back_to_the_image(api: Api) -> 
     assert changed.json == made | {"port_set": False}  # what it is stays until the next deploy
     changed = await api.caller.patch(f"/api/projects/{made['id']}", {"healthcheck_set": False})
     assert changed.json == made | {"port_set": False, "healthcheck_set": False}
-    changed = await api.caller.patch(f"/api/projects/{made['id']}", {"port": 9090, "healthcheck": "", "port_set": True})
+    changed = await api.caller.patch(
+        f"/api/projects/{made['id']}", {"port": 9090, "healthcheck": "", "port_set": True}
+    )
     assert changed.json == made | {"port": 9090, "healthcheck": ""}
     refused = await api.caller.patch(f"/api/projects/{made['id']}", {"port": 1, "port_set": False})
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "port_set")
 
 
 async def test_a_path_needs_a_port_once_the_port_is_known(api: Api) -> None:
-    answer = await api.caller.post("/api/projects", {"name": "app", "image": "nginx", "port": 0, "healthcheck": "/up"})
+    answer = await api.caller.post(
+        "/api/projects", {"name": "app", "image": "nginx", "port": 0, "healthcheck": "/up"}
+    )
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, "healthcheck")
 
     made = await make(api, healthcheck="/up")
@@ -100,13 +116,19 @@ async def test_a_path_needs_a_port_once_the_port_is_known(api: Api) -> None:
 
 
 async def test_a_project_and_its_first_stages_are_made_together(api: Api) -> None:
-    stages = [{"name": "dev", "tag_pattern": "*", "position": 5}, {"name": "prod", "tag_pattern": "semver:>=1.0.0"}]
+    stages = [
+        {"name": "dev", "tag_pattern": "*", "position": 5},
+        {"name": "prod", "tag_pattern": "semver:>=1.0.0"},
+    ]
     body = {"name": "app", "image": "git.example.com/acme/app", "stages": stages}
 
     made = await api.caller.post("/api/projects", body)
 
     assert made.status == 201
-    assert [(stage["name"], stage["position"]) for stage in made.json["stages"]] == [("dev", 5), ("prod", 0)]
+    assert [(stage["name"], stage["position"]) for stage in made.json["stages"]] == [
+        ("dev", 5),
+        ("prod", 0),
+    ]
     listed = await api.caller.get(f"/api/projects/{made.json['id']}/stages")
     assert [stage["name"] for stage in listed.json["items"]] == ["prod", "dev"]
 
@@ -116,15 +138,25 @@ async def test_a_project_and_its_first_stages_are_made_together(api: Api) -> Non
     [
         ([{"name": "dev", "tag_pattern": "semver:>>1"}], 422, "stages.0.tag_pattern"),
         ([{"name": "dev", "tag_pattern": "["}], 422, "stages.0.tag_pattern"),
-        ([{"name": "dev", "tag_pattern": "*"}, {"name": "-", "tag_pattern": "*"}], 422, "stages.1.name"),
+        (
+            [{"name": "dev", "tag_pattern": "*"}, {"name": "-", "tag_pattern": "*"}],
+            422,
+            "stages.1.name",
+        ),
         ([{"name": "dev", "tag_pattern": "*", "ttl_h": 3}], 422, "ttl_h"),
-        ([{"name": "dev", "tag_pattern": "*", "env": {"A": "1"}, "secrets": {"A": "2"}}], 422, "secrets"),
+        (
+            [{"name": "dev", "tag_pattern": "*", "env": {"A": "1"}, "secrets": {"A": "2"}}],
+            422,
+            "secrets",
+        ),
         ([{"name": "dev", "tag_pattern": "*"}] * 2, 409, None),
         ([{"name": f"s{number}", "tag_pattern": "*"} for number in range(21)], 422, "stages"),
         ("dev", 422, "stages"),
     ],
 )
-async def test_where_a_first_stage_cannot_be_made_nothing_is(api: Api, stages: object, status: int, field: str | None) -> None:
+async def test_where_a_first_stage_cannot_be_made_nothing_is(
+    api: Api, stages: object, status: int, field: str | None
+) -> None:
     body = {"name": "app", "image": "git.example.com/acme/app", "stages": stages}
     refused = await api.caller.post("/api/projects", body)
     assert refused.status == status
@@ -139,7 +171,9 @@ async def test_names_and_images_are_unique(api: Api) -> None:
     other = await make(api, "other")
 
     same_name = await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})
-    same_image = await api.caller.post("/api/projects", {"name": "new", "image": "GIT.example.com/acme/app"})
+    same_image = await api.caller.post(
+        "/api/projects", {"name": "new", "image": "GIT.example.com/acme/app"}
+    )
     renamed = await api.caller.patch(f"/api/projects/{other['id']}", {"name": "app"})
 
     assert (same_name.status, same_name.json["detail"]) == (
@@ -156,12 +190,16 @@ async def test_names_and_images_are_unique(api: Api) -> None:
 
 async def test_an_unknown_registry_is_an_unusable_value(api: Api) -> None:
     for registry in ("0" * 24, "", "no id"):
-        answer = await api.caller.post("/api/projects", {"name": "app", "image": "nginx", "registry": registry})
+        answer = await api.caller.post(
+            "/api/projects", {"name": "app", "image": "nginx", "registry": registry}
+        )
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "registry")
 
 
 async def test_a_registry_is_named_and_unnamed(api: Api) -> None:
-    registry = (await api.caller.post("/api/registries", {"name": "Ours", "url": "https://git.example.com"})).json
+    registry = (
+        await api.caller.post("/api/registries", {"name": "Ours", "url": "https://git.example.com"})
+    ).json
     made = await make(api, registry=registry["id"])
     assert made["registry"] == registry["id"]
 
@@ -181,7 +219,9 @@ async def test_a_change_leaves_the_rest_alone(api: Api) -> None:
     assert cleared["env"] == {}
 
 
-@pytest.mark.parametrize(("given", "status"), [("h2c", 200), ("https", 200), ("http", 200), ("h2", 422), (None, 422)])
+@pytest.mark.parametrize(
+    ("given", "status"), [("h2c", 200), ("https", 200), ("http", 200), ("h2", 422), (None, 422)]
+)
 async def test_the_protocol_is_one_of_three(api: Api, given: str | None, status: int) -> None:
     made = await make(api)
     changed = await api.caller.patch(f"/api/projects/{made['id']}", {"protocol": given})
@@ -214,7 +254,9 @@ async def test_tags_come_in_pages(api: Api) -> None:
         await know(api, made["id"], f"v{number}")
 
     first = (await api.caller.get(f"/api/projects/{made['id']}/tags?limit=3")).json
-    second = (await api.caller.get(f"/api/projects/{made['id']}/tags?limit=3&cursor={first['next']}")).json
+    second = (
+        await api.caller.get(f"/api/projects/{made['id']}/tags?limit=3&cursor={first['next']}")
+    ).json
 
     assert [item["tag"] for item in first["items"]] == ["v0", "v1", "v2"]
     assert [item["tag"] for item in second["items"]] == ["v3", "v4"]
@@ -243,33 +285,54 @@ async def test_tags_come_in_pages(api: Api) -> None:
         ("x", "tag x matches no stage's pattern (tried dev dev-*, prod v*)"),
     ],
 )
-async def test_each_tag_says_what_would_be_done_about_it_and_why(api: Api, tag: str, reason: str) -> None:
+async def test_each_tag_says_what_would_be_done_about_it_and_why(
+    api: Api, tag: str, reason: str
+) -> None:
     made = await make(api)
     stages = f"/api/projects/{made['id']}/stages"
     await api.caller.post(stages, {"name": "dev", "tag_pattern": "dev-*", "auto_deploy": False})
     await api.caller.post(stages, {"name": "prod", "tag_pattern": "v*"})
     await know(api, made["id"], tag)
 
-    assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"][0]["reason"] == reason
+    assert (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"][0][
+        "reason"
+    ] == reason
 
 
 async def test_a_tag_says_that_its_image_was_taken_back(api: Api) -> None:
     made = await make(api)
-    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     digest = Digest("sha256:" + "1" * 64)
-    version = TakenBack(stage_id=stage["id"], digest=digest, fingerprint="f", tag="v1", reason="it sickened", at=NOON)
+    version = TakenBack(
+        stage_id=stage["id"],
+        digest=digest,
+        fingerprint="f",
+        tag="v1",
+        reason="it sickened",
+        at=NOON,
+    )
     await api.store.write(lambda tx: tx.put_taken_back(version))
-    verdict = Verdict(at=NOON, source=Source.WEBHOOK, outcome=Outcome.QUEUED, reason="tag v1 matches *")
+    verdict = PushVerdict(
+        at=NOON, source=Source.WEBHOOK, outcome=Outcome.QUEUED, reason="tag v1 matches *"
+    )
     await api.store.write(lambda tx: tx.record_tag(judged_tag(made["id"], "v1", digest, verdict)))
 
     (tag,) = (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"]
 
-    assert tag["reason"].startswith("tag v1 matches *, but its image was taken back in the stage dev")
+    assert tag["reason"].startswith(
+        "tag v1 matches *, but its image was taken back in the stage dev"
+    )
 
 
 async def test_a_tag_says_what_was_done_when_it_was_last_news(api: Api) -> None:
     made = await make(api)
-    verdict = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.RECORDED, reason="v2 is the higher version")
+    verdict = PushVerdict(
+        at=NOON, source=Source.POLL, outcome=Outcome.RECORDED, reason="v2 is the higher version"
+    )
     await api.store.write(lambda tx: tx.record_tag(judged_tag(made["id"], "v1", None, verdict)))
 
     (tag,) = (await api.caller.get(f"/api/projects/{made['id']}/tags")).json["items"]
@@ -299,9 +362,15 @@ async def test_projects_come_in_pages_in_order_of_name(api: Api) -> None:
 
 async def test_a_poll_is_made_at_once_and_reported(api: Api) -> None:
     made = await make(api)
-    prod = Stage(id="s", project_id=made["id"], name="prod", pattern=parse_tag_pattern("v*"), created_at=NOON)
-    left = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.UNMATCHED, reason="it matches nothing")
-    queued = Verdict(at=NOON, source=Source.POLL, outcome=Outcome.QUEUED, reason="tag v2 matches v*", deploy="d")
+    prod = Stage(
+        id="s", project_id=made["id"], name="prod", pattern=parse_tag_pattern("v*"), created_at=NOON
+    )
+    left = PushVerdict(
+        at=NOON, source=Source.POLL, outcome=Outcome.UNMATCHED, reason="it matches nothing"
+    )
+    queued = PushVerdict(
+        at=NOON, source=Source.POLL, outcome=Outcome.QUEUED, reason="tag v2 matches v*", deploy="d"
+    )
     api.polls.report = PollReport(
         first_poll=False,
         new_tags=("v2",),
@@ -349,12 +418,20 @@ async def test_the_error_of_the_last_poll_shows(api: Api) -> None:
 
     poll = (await api.caller.get(f"/api/projects/{made['id']}")).json["poll"]
 
-    assert poll == {"last_at": "2026-05-01T12:00:00Z", "next_at": None, "error": "the registry is away"}
+    assert poll == {
+        "last_at": "2026-05-01T12:00:00Z",
+        "next_at": None,
+        "error": "the registry is away",
+    }
 
 
 async def test_a_deleted_project_takes_its_containers_along(api: Api) -> None:
     made = await make(api)
-    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     container = await put_instance(api, made["id"], stage["id"], InstanceState.LIVE)
 
     answer = await api.caller.delete(f"/api/projects/{made['id']}")
@@ -369,7 +446,11 @@ async def test_a_deleted_project_takes_its_containers_along(api: Api) -> None:
 
 async def test_nothing_is_deleted_while_the_engine_is_away(api: Api) -> None:
     made = await make(api)
-    stage = (await api.caller.post(f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{made['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     await put_instance(api, made["id"], stage["id"], InstanceState.LIVE)
     api.engine.fail("stop", EngineUnavailableError("the engine is away"))
 

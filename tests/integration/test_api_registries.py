@@ -26,7 +26,9 @@ def api(tmp_path: Path) -> Iterator[Api]:
         yield api
 
 
-async def make(api: Api, name: str = "Ours", url: str = "https://git.example.com", **more: object) -> Any:  # noqa: ANN401 - JSON
+async def make(
+    api: Api, name: str = "Ours", url: str = "https://git.example.com", **more: object
+) -> Any:  # noqa: ANN401 - JSON
     answer = await api.caller.post("/api/registries", {"name": name, "url": url, **more})
     assert answer.status == 201, answer.body
     return answer.json
@@ -43,7 +45,9 @@ async def test_the_password_goes_in_and_never_comes_out(api: Api) -> None:
         await api.caller.get("/api/registries"),
         await api.caller.get(f"/api/registries/{made['id']}"),
         await api.caller.patch(f"/api/registries/{made['id']}", {"name": "Renamed"}),
-        await api.caller.patch(f"/api/registries/{made['id']}", {"password": SECRET, "kind": SECRET}),
+        await api.caller.patch(
+            f"/api/registries/{made['id']}", {"password": SECRET, "kind": SECRET}
+        ),
         await api.caller.post(f"/api/registries/{made['id']}/test"),
     ]
 
@@ -110,16 +114,26 @@ async def test_another_url_has_another_login_service(api: Api) -> None:
     made = await make(api)
     site = site_of("", await api.store.read(lambda reader: reader.registry(made["id"])))
     await pin_login_service(api.store, site, "https://auth.example.com")
-    await pin_login_service(api.store, replace(site, id="0" * 24), "https://auth.example.com")  # deleted meanwhile
+    await pin_login_service(
+        api.store, replace(site, id="0" * 24), "https://auth.example.com"
+    )  # deleted meanwhile
 
     shown = (await api.caller.get(f"/api/registries/{made['id']}")).json
-    renamed = (await api.caller.patch(f"/api/registries/{made['id']}", {"name": "Theirs", "password": SECRET})).json
-    moved = (await api.caller.patch(f"/api/registries/{made['id']}", {"url": "https://git.example.net"})).json
+    renamed = (
+        await api.caller.patch(
+            f"/api/registries/{made['id']}", {"name": "Theirs", "password": SECRET}
+        )
+    ).json
+    moved = (
+        await api.caller.patch(f"/api/registries/{made['id']}", {"url": "https://git.example.net"})
+    ).json
 
     await pin_login_service(api.store, site, "https://auth.example.com")  # whose login began before
     still = (await api.caller.get(f"/api/registries/{made['id']}")).json
 
-    assert [one["login_service"] for one in (shown, renamed, moved, still)] == ["https://auth.example.com"] * 2 + [None] * 2
+    assert [one["login_service"] for one in (shown, renamed, moved, still)] == [
+        "https://auth.example.com"
+    ] * 2 + [None] * 2
 
 
 async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:
@@ -129,7 +143,9 @@ async def test_only_a_gitea_may_be_below_a_path(api: Api) -> None:
     refused = await api.caller.patch(f"/api/registries/{made['id']}", {"kind": "oci"})
     assert (refused.status, [error["field"] for error in refused.json["errors"]]) == (422, ["url"])
 
-    again = await api.caller.post("/api/registries", {"name": "Same host", "url": "https://example.com", "kind": "oci"})
+    again = await api.caller.post(
+        "/api/registries", {"name": "Same host", "url": "https://example.com", "kind": "oci"}
+    )
     assert again.status == 409
 
 
@@ -190,7 +206,9 @@ async def test_what_is_tested_is_an_image_that_somebody_deploys(api: Api) -> Non
 async def test_unusable_values_are_refused(api: Api, field: str, value: object) -> None:
     made = await make(api)
 
-    created = await api.caller.post("/api/registries", {"name": "new", "url": "https://new.example.com", field: value})
+    created = await api.caller.post(
+        "/api/registries", {"name": "new", "url": "https://new.example.com", field: value}
+    )
     changed = await api.caller.patch(f"/api/registries/{made['id']}", {field: value})
 
     for answer in (created, changed):
@@ -206,7 +224,9 @@ async def stored(api: Api, registry_id: str) -> Registry:
 def docker_config(**logins: str) -> str:
     """The text of a config.json; names of hosts with _ for dots, each with its `username:password`."""
     encoded = {host: base64.b64encode(login.encode()).decode() for host, login in logins.items()}
-    return json.dumps({"auths": {host.replace("_", "."): {"auth": auth} for host, auth in encoded.items()}})
+    return json.dumps(
+        {"auths": {host.replace("_", "."): {"auth": auth} for host, auth in encoded.items()}}
+    )
 
 
 async def test_a_private_authority_is_kept_shown_and_taken_away(api: Api, tmp_path: Path) -> None:
@@ -227,7 +247,9 @@ async def test_a_private_key_is_not_taken_for_a_certificate(api: Api, tmp_path: 
     issued = PrivateCa(tmp_path).issue("registry")
     text = issued.chain.read_text() + issued.key.read_text()
 
-    answer = await api.caller.post("/api/registries", {"name": "x", "url": "https://x.example.com", "ca_cert": text})
+    answer = await api.caller.post(
+        "/api/registries", {"name": "x", "url": "https://x.example.com", "ca_cert": text}
+    )
 
     assert answer.status == 422
     assert "leave the key out" in answer.json["detail"]
@@ -240,7 +262,9 @@ async def test_a_docker_config_brings_the_login_of_the_urls_host(api: Api) -> No
 
     assert (made["username"], made["has_password"]) == ("ci", True)
     assert (await stored(api, made["id"])).password == SECRET
-    moved = await api.caller.patch(path, {"url": "https://hub.example.com", "docker_config": config})
+    moved = await api.caller.patch(
+        path, {"url": "https://hub.example.com", "docker_config": config}
+    )
     assert (moved.json["username"], (await stored(api, made["id"])).password) == ("other", "word")
     assert SECRET not in moved.body.decode()
 
@@ -249,9 +273,13 @@ async def test_a_docker_config_without_that_host_is_refused_with_those_it_has(ap
     made = await make(api, username="before")
     config = docker_config(hub_example_com=f"ci:{SECRET}")
 
-    created = await api.caller.post("/api/registries", {"name": "x", "url": "https://x.example.com", "docker_config": config})
+    created = await api.caller.post(
+        "/api/registries", {"name": "x", "url": "https://x.example.com", "docker_config": config}
+    )
     changed = await api.caller.patch(f"/api/registries/{made['id']}", {"docker_config": config})
-    twice = await api.caller.patch(f"/api/registries/{made['id']}", {"docker_config": config, "username": "me"})
+    twice = await api.caller.patch(
+        f"/api/registries/{made['id']}", {"docker_config": config, "username": "me"}
+    )
 
     assert created.json["errors"] == [
         {
@@ -259,7 +287,11 @@ async def test_a_docker_config_without_that_host_is_refused_with_those_it_has(ap
             "message": "the Docker config has no login for x.example.com; it has logins for hub.example.com",
         }
     ]
-    assert (changed.status, twice.status, twice.json["errors"][0]["field"]) == (422, 422, "docker_config")
+    assert (changed.status, twice.status, twice.json["errors"][0]["field"]) == (
+        422,
+        422,
+        "docker_config",
+    )
     assert (await stored(api, made["id"])).username == "before"
     assert SECRET not in created.body.decode() + changed.body.decode() + twice.body.decode()
 
@@ -268,8 +300,12 @@ async def test_names_and_hosts_are_unique(api: Api) -> None:
     await make(api)
     other = await make(api, "Hub", "https://registry-1.docker.io")
 
-    same_name = await api.caller.post("/api/registries", {"name": "Ours", "url": "https://x.example.com"})
-    same_host = await api.caller.post("/api/registries", {"name": "New", "url": "http://GIT.example.com/"})
+    same_name = await api.caller.post(
+        "/api/registries", {"name": "Ours", "url": "https://x.example.com"}
+    )
+    same_host = await api.caller.post(
+        "/api/registries", {"name": "New", "url": "http://GIT.example.com/"}
+    )
     same_hub = await api.caller.post("/api/registries", {"name": "New", "url": "https://docker.io"})
     renamed = await api.caller.patch(f"/api/registries/{other['id']}", {"name": "Ours"})
 
@@ -280,7 +316,9 @@ async def test_names_and_hosts_are_unique(api: Api) -> None:
 async def test_a_registry_that_is_named_cannot_be_deleted(api: Api) -> None:
     made = await make(api)
     project = (
-        await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/a", "registry": made["id"]})
+        await api.caller.post(
+            "/api/projects", {"name": "app", "image": "git.example.com/a", "registry": made["id"]}
+        )
     ).json
 
     refused = await api.caller.delete(f"/api/registries/{made['id']}")

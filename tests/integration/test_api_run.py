@@ -47,7 +47,9 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def project(api: Api, name: str = "app", /, **more: object) -> Any:  # noqa: ANN401 - JSON
-    answer = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more})
+    answer = await api.caller.post(
+        "/api/projects", {"name": name, "image": f"git.example.com/acme/{name}", **more}
+    )
     assert answer.status == 201, answer.body
     return answer.json
 
@@ -60,16 +62,24 @@ async def stage(api: Api, owner: Any, name: str = "dev", /, **more: object) -> A
 
 
 def path_of(thing: Any) -> str:  # noqa: ANN401 - JSON
-    return f"/api/stages/{thing['id']}" if "tag_pattern" in thing else f"/api/projects/{thing['id']}"
+    return (
+        f"/api/stages/{thing['id']}" if "tag_pattern" in thing else f"/api/projects/{thing['id']}"
+    )
 
 
 async def config(api: Api, owner: Any, lane: Any) -> RunConfig:  # noqa: ANN401 - JSON
-    return await api.store.read(lambda reader: run_config(reader.project(owner["id"]), reader.stage(lane["id"])))
+    return await api.store.read(
+        lambda reader: run_config(reader.project(owner["id"]), reader.stage(lane["id"]))
+    )
 
 
 @pytest.mark.parametrize("kind", ["project", "stage"])
 async def test_everything_is_taken_and_shown_on_both_ways_in(api: Api, kind: str) -> None:
-    made = await project(api, **SAID) if kind == "project" else await stage(api, await project(api), **SAID)
+    made = (
+        await project(api, **SAID)
+        if kind == "project"
+        else await stage(api, await project(api), **SAID)
+    )
     cleared = await api.caller.patch(path_of(made), {name: UNSAID[name] for name in SAID})
     changed = await api.caller.patch(path_of(made), SAID)
 
@@ -275,9 +285,13 @@ async def test_what_cannot_work_is_refused_and_named(api: Api, field: str, value
     lane = await stage(api, owner)
 
     answers = [
-        await api.caller.post("/api/projects", {"name": "x", "image": "git.example.com/acme/x", field: value}),
+        await api.caller.post(
+            "/api/projects", {"name": "x", "image": "git.example.com/acme/x", field: value}
+        ),
         await api.caller.patch(path_of(owner), {field: value}),
-        await api.caller.post(f"/api/projects/{owner['id']}/stages", {"name": "x", "tag_pattern": "x", field: value}),
+        await api.caller.post(
+            f"/api/projects/{owner['id']}/stages", {"name": "x", "tag_pattern": "x", field: value}
+        ),
         await api.caller.patch(path_of(lane), {field: value}),
     ]
 
@@ -302,16 +316,26 @@ async def test_numbers_that_are_none_are_refused(api: Api) -> None:
 
 async def test_secrets_are_merged_by_name_and_shown_by_name_only(api: Api) -> None:
     owner = await project(
-        api, secrets={"TOKEN": "s3cr3t-1", "KEY": "s3cr3t-2", "GONE": None}, secret_files={"tls.key": "s3cr3t-3"}
+        api,
+        secrets={"TOKEN": "s3cr3t-1", "KEY": "s3cr3t-2", "GONE": None},
+        secret_files={"tls.key": "s3cr3t-3"},
     )
     lane = await stage(api, owner, secrets={"TOKEN": "s3cr3t-4"})
 
     changed = await api.caller.patch(
-        path_of(owner), {"secrets": {"KEY": None, "NEW": "s3cr3t-5"}, "secret_files": {".env": "s3cr3t-6"}}
+        path_of(owner),
+        {"secrets": {"KEY": None, "NEW": "s3cr3t-5"}, "secret_files": {".env": "s3cr3t-6"}},
     )
 
-    assert (owner["secrets"], owner["secret_files"], lane["secrets"]) == (["KEY", "TOKEN"], ["tls.key"], ["TOKEN"])
-    assert (changed.json["secrets"], changed.json["secret_files"]) == (["NEW", "TOKEN"], [".env", "tls.key"])
+    assert (owner["secrets"], owner["secret_files"], lane["secrets"]) == (
+        ["KEY", "TOKEN"],
+        ["tls.key"],
+        ["TOKEN"],
+    )
+    assert (changed.json["secrets"], changed.json["secret_files"]) == (
+        ["NEW", "TOKEN"],
+        [".env", "tls.key"],
+    )
     options = (await config(api, owner, lane)).options
     assert options.secrets == {"TOKEN": "s3cr3t-4", "NEW": "s3cr3t-5"}
     assert options.secret_files == {"tls.key": "s3cr3t-3", ".env": "s3cr3t-6"}
@@ -325,7 +349,10 @@ async def test_the_merged_secrets_have_a_limit_too(api: Api) -> None:
     refused = await api.caller.patch(path_of(owner), {"secrets": {"B": ""}})
     swapped = await api.caller.patch(path_of(owner), {"secrets": {"B": "", "A0": None}})
 
-    assert (refused.status, refused.json["detail"]) == (422, "secrets: would be 201 with those there are; at most 200")
+    assert (refused.status, refused.json["detail"]) == (
+        422,
+        "secrets: would be 201 with those there are; at most 200",
+    )
     assert (swapped.status, len(swapped.json["secrets"])) == (200, 200)
 
 
@@ -346,7 +373,9 @@ async def test_the_merged_secrets_have_a_limit_too(api: Api) -> None:
 async def test_no_answer_and_no_log_shows_a_secret(tmp_path: Path, body: dict[str, object]) -> None:
     with structlog.testing.capture_logs() as lines, running_api(tmp_path) as api:
         owner = await project(api)
-        made = await api.caller.post("/api/projects", {"name": "x", "image": "git.example.com/acme/x", **body})
+        made = await api.caller.post(
+            "/api/projects", {"name": "x", "image": "git.example.com/acme/x", **body}
+        )
         changed = await api.caller.patch(path_of(owner), body)
 
     assert len(lines) == 3
@@ -362,7 +391,9 @@ async def test_a_secret_that_is_in_env_too_is_refused_wherever_the_two_meet(api:
     within = await api.caller.patch(path_of(owner), both)
     below = await api.caller.patch(path_of(lane), {"env": {"CLOSED": "3"}})
     above = await api.caller.patch(path_of(owner), {"secrets": {"LANE": "3"}})
-    new = await api.caller.post(f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "secrets": {"OPEN": "3"}})
+    new = await api.caller.post(
+        f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "secrets": {"OPEN": "3"}}
+    )
 
     said = [answer.json["detail"] for answer in (within, below, above, new)]
     assert said == [
@@ -381,11 +412,16 @@ async def test_a_secret_that_is_in_env_too_is_refused_wherever_the_two_meet(api:
 async def test_two_volumes_of_project_and_stage_cannot_have_one_path(api: Api) -> None:
     owner = await project(api, volumes={"a": "/data"})
 
-    refused = await api.caller.post(f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*", "volumes": {"b": "/data"}})
+    refused = await api.caller.post(
+        f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*", "volumes": {"b": "/data"}}
+    )
     lane = await stage(api, owner, volumes={"a": "/data", "b": "/more"})
     later = await api.caller.patch(path_of(owner), {"volumes": {"c": "/more"}})
 
-    assert refused.json["detail"] == "volumes: a and b, of the project and the stage dev, both have the path /data"
+    assert (
+        refused.json["detail"]
+        == "volumes: a and b, of the project and the stage dev, both have the path /data"
+    )
     assert (later.status, later.json["errors"][0]["field"]) == (422, "volumes")
     assert (await config(api, owner, lane)).options.volumes == {"a": "/data", "b": "/more"}
 
@@ -399,13 +435,17 @@ async def test_what_cannot_run_twice_has_one_instance(api: Api) -> None:
         await api.caller.patch(path_of(lane), {"max_instances": 2}),
         await api.caller.patch(path_of(several), {"strategy": "recreate"}),
         await api.caller.post(
-            f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "strategy": "recreate", "max_instances": 2}
+            f"{path_of(owner)}/stages",
+            {"name": "x", "tag_pattern": "x", "strategy": "recreate", "max_instances": 2},
         ),
     ]
 
     for answer in answers:
         assert answer.status == 422
-        assert answer.json["detail"] == "strategy: recreate is for an app that cannot run twice; it needs max_instances 1"
+        assert (
+            answer.json["detail"]
+            == "strategy: recreate is for an app that cannot run twice; it needs max_instances 1"
+        )
 
 
 async def test_the_only_instance_is_not_taken_away_by_its_age(api: Api) -> None:
@@ -413,7 +453,9 @@ async def test_the_only_instance_is_not_taken_away_by_its_age(api: Api) -> None:
     lane = await stage(api, owner, max_instances=2, ttl_h=48)
 
     refused = await api.caller.patch(path_of(lane), {"max_instances": 1})
-    new = await api.caller.post(f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "ttl_h": 1})
+    new = await api.caller.post(
+        f"{path_of(owner)}/stages", {"name": "x", "tag_pattern": "x", "ttl_h": 1}
+    )
     cleared = await api.caller.patch(path_of(lane), {"max_instances": 1, "ttl_h": None})
 
     assert (refused.status, new.status, cleared.status) == (422, 422, 200)
@@ -442,28 +484,47 @@ def allowing(tmp_path: Path, root: Path) -> Iterator[Api]:
         yield api
 
 
-async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(allowing: Api, root: Path) -> None:
-    made = await project(allowing, binds=[f"{root}/app/:/a:ro", f"{root}/app:/b:rw"], devices=["/dev/null"])
-    assert (made["binds"], made["devices"]) == ([f"{root}/app:/a:ro", f"{root}/app:/b"], ["/dev/null:/dev/null:rwm"])
+async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(
+    allowing: Api, root: Path
+) -> None:
+    made = await project(
+        allowing, binds=[f"{root}/app/:/a:ro", f"{root}/app:/b:rw"], devices=["/dev/null"]
+    )
+    assert (made["binds"], made["devices"]) == (
+        [f"{root}/app:/a:ro", f"{root}/app:/b"],
+        ["/dev/null:/dev/null:rwm"],
+    )
     lane = await stage(allowing, made, binds=[f"{root}:/c"])
-    assert (await config(allowing, made, lane)).options.binds == (f"{root}/app:/a:ro", f"{root}/app:/b", f"{root}:/c")
+    assert (await config(allowing, made, lane)).options.binds == (
+        f"{root}/app:/a:ro",
+        f"{root}/app:/b",
+        f"{root}:/c",
+    )
 
 
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
         ("binds", "/etc:/a", "/etc is not below what TAGBOAT_BIND_ROOTS allows: "),
-        ("binds", "ROOT/out:/a", "/out, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows: "),
+        (
+            "binds",
+            "ROOT/out:/a",
+            "/out, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows: ",
+        ),
         ("binds", "ROOT/out/ssh:/a", "which leads to /etc/ssh, is not below"),
         ("binds", "/run/docker.sock:/a", "/run/docker.sock is not below"),
         ("devices", "/dev/kvm", "/dev/kvm is not below"),
     ],
 )
-async def test_other_paths_are_refused_with_the_reason(allowing: Api, root: Path, field: str, value: str, says: str) -> None:
+async def test_other_paths_are_refused_with_the_reason(
+    allowing: Api, root: Path, field: str, value: str, says: str
+) -> None:
     owner = await project(allowing)
     lane = await stage(allowing, owner)
     for thing in (owner, lane):
-        answer = await allowing.caller.patch(path_of(thing), {field: [value.replace("ROOT", str(root))]})
+        answer = await allowing.caller.patch(
+            path_of(thing), {field: [value.replace("ROOT", str(root))]}
+        )
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, field)
         assert says in answer.json["detail"]
 
@@ -476,12 +537,16 @@ async def test_without_roots_the_refusal_names_the_setting(api: Api) -> None:
     )
 
 
-async def test_paths_allowed_once_keep_nobody_from_changing_something_else(allowing: Api, root: Path) -> None:
+async def test_paths_allowed_once_keep_nobody_from_changing_something_else(
+    allowing: Api, root: Path
+) -> None:
     made = await project(allowing, binds=[f"{root}/app:/a"])
     (root / "app").rmdir()
     (root / "app").symlink_to("/etc")
     assert (await allowing.caller.patch(path_of(made), {"memory": "64m"})).status == 200
-    again = await allowing.caller.patch(path_of(made), {"binds": [f"{root}/app:/a", f"{root}/app:/b"]})
+    again = await allowing.caller.patch(
+        path_of(made), {"binds": [f"{root}/app:/a", f"{root}/app:/b"]}
+    )
     assert (again.status, again.json["errors"][0]["field"]) == (422, "binds")
 
 
@@ -498,12 +563,19 @@ async def test_paths_allowed_once_keep_nobody_from_changing_something_else(allow
         ({"publish": ["80:80"]}, {"strategy": "rolling"}, "publish"),
     ],
 )
-async def test_what_cannot_be_had_together_is_refused(api: Api, ours: Any, theirs: Any, field: str) -> None:  # noqa: ANN401 - JSON
+async def test_what_cannot_be_had_together_is_refused(
+    api: Api,
+    ours: Any,  # noqa: ANN401 - JSON
+    theirs: Any,  # noqa: ANN401 - JSON
+    field: str,
+) -> None:
     owner = await project(api, **ours)
     body = {"name": "dev", "tag_pattern": "*", **theirs}
     answer = await api.caller.post(f"{path_of(owner)}/stages", body)
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, field)
-    assert (await api.caller.post(f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*"})).status == 201
+    assert (
+        await api.caller.post(f"{path_of(owner)}/stages", {"name": "dev", "tag_pattern": "*"})
+    ).status == 201
 
 
 async def test_the_strategy_in_force_is_shown_beside_the_one_that_was_set(api: Api) -> None:
@@ -534,16 +606,24 @@ async def test_the_strategy_in_force_is_shown_beside_the_one_that_was_set(api: A
 async def test_what_the_image_keeps_decides_too(api: Api) -> None:
     owner = await project(api)
     lane = await stage(api, owner)
-    await api.store.write(lambda tx: tx.put_stage(replace(tx.stage(lane["id"]), image_volumes=("/data",))))
+    await api.store.write(
+        lambda tx: tx.put_stage(replace(tx.stage(lane["id"]), image_volumes=("/data",)))
+    )
     assert (await api.caller.get(path_of(lane))).json["strategy_in_force"] == "recreate"
     several = (await api.caller.patch(path_of(lane), {"max_instances": 3})).json
     assert several["strategy_in_force"] == "rolling"
-    assert several["warnings"] == ["all instances of the stage, up to 3, share what is at /data, and write to it at once"]
-    kept = (await api.caller.patch(path_of(lane), {"max_instances": 1, "tmpfs": {"/data": ""}})).json
+    assert several["warnings"] == [
+        "all instances of the stage, up to 3, share what is at /data, and write to it at once"
+    ]
+    kept = (
+        await api.caller.patch(path_of(lane), {"max_instances": 1, "tmpfs": {"/data": ""}})
+    ).json
     assert (kept["strategy_in_force"], kept["warnings"]) == ("rolling", [])
 
 
-@pytest.mark.parametrize("name", ["discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"])
+@pytest.mark.parametrize(
+    "name", ["discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"]
+)
 async def test_a_variable_may_have_any_name_that_the_engine_takes(api: Api, name: str) -> None:
     made = await project(api, env={name: "x"})
     assert made["env"] == {name: "x"}

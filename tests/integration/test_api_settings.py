@@ -29,9 +29,16 @@ async def test_settings_have_defaults_and_change_one_by_one(api: Api) -> None:
     api.store.listen(Topic.SETTINGS, heard.set)
 
     changed = await api.caller.patch("/api/settings", {"auto_create": False})
-    await api.caller.patch("/api/settings", {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]})
-    await api.caller.patch("/api/settings", {"deliveries_keep_days": 3650.0, "deliveries_keep": 100})
-    await api.caller.patch("/api/settings", {"images_keep": 0, "history_keep_days": 36_500, "max_projects": 0})
+    await api.caller.patch(
+        "/api/settings",
+        {"poll_schedule": "*/5 * * * *", "auto_create_images": ["git.example.com/**"]},
+    )
+    await api.caller.patch(
+        "/api/settings", {"deliveries_keep_days": 3650.0, "deliveries_keep": 100}
+    )
+    await api.caller.patch(
+        "/api/settings", {"images_keep": 0, "history_keep_days": 36_500, "max_projects": 0}
+    )
 
     assert before == {
         "poll_schedule": "@every 5m",
@@ -118,21 +125,29 @@ async def test_the_webhooks_url_is_shown_and_made_anew(api: Api) -> None:
 
     assert fresh.status == 200
     assert fresh.json["url"] != url
-    old, new = [path.removeprefix("https://tagboat.example.com") for path in (url, fresh.json["url"])]
+    old, new = [
+        path.removeprefix("https://tagboat.example.com") for path in (url, fresh.json["url"])
+    ]
     assert (await api.anonymous.post(old, {"image": "nginx"})).status == 404
     assert (await api.anonymous.post(new, {"image": "nginx"})).status == 202
 
 
 async def test_explain_names_every_stage_tried(api: Api) -> None:
-    project = (await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})).json
+    project = (
+        await api.caller.post("/api/projects", {"name": "app", "image": "git.example.com/acme/app"})
+    ).json
     for name, pattern in (("dev", "dev-*"), ("prod", "v*"), ("rest", "*")):
-        await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": name, "tag_pattern": pattern})
+        await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": name, "tag_pattern": pattern}
+        )
 
     answer = await api.caller.get("/api/explain?image=git.example.com/acme/app:v1")
 
     assert answer.status == 200
     assert answer.json["stage"]["name"] == "prod"
-    assert {key: answer.json[key] for key in ("image", "tag", "outcome", "reason", "considered")} == {
+    assert {
+        key: answer.json[key] for key in ("image", "tag", "outcome", "reason", "considered")
+    } == {
         "image": "git.example.com/acme/app",
         "tag": "v1",
         "outcome": "queued",
@@ -153,7 +168,8 @@ async def test_explain_changes_nothing(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "image", ["", "UPPER", "a:b:c", "nginx@sha256:0", "nginx:" + "x" * 129, "%00", "%ff", "a;b", "x" * 3000]
+    "image",
+    ["", "UPPER", "a:b:c", "nginx@sha256:0", "nginx:" + "x" * 129, "%00", "%ff", "a;b", "x" * 3000],
 )
 async def test_explain_answers_400_to_what_is_no_image(api: Api, image: str) -> None:
     answer = await api.caller.get(f"/api/explain?image={image}")
@@ -168,10 +184,14 @@ async def test_explain_needs_an_image(api: Api) -> None:
 
 async def test_metrics_are_prometheus_text(api: Api) -> None:
     project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
-    stage = (await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     await put_deploy(api, deploy_record(project["id"], stage["id"], status=DeployStatus.QUEUED))
     for status in ("2xx", "2xx", "4xx"):
-        api.tally.count("tagboat_webhook_calls_total", status=status)
+        api.counters.count("tagboat_webhook_calls_total", status=status)
 
     answer = await api.caller.get("/metrics")
 

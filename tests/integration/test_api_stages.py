@@ -20,12 +20,16 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def project(api: Api, name: str = "app") -> str:
-    made = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"})
+    made = await api.caller.post(
+        "/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"}
+    )
     project_id: str = made.json["id"]
     return project_id
 
 
-async def make(api: Api, project_id: str, name: str = "dev", tag_pattern: str = "*", **more: object) -> Any:  # noqa: ANN401 - JSON
+async def make(
+    api: Api, project_id: str, name: str = "dev", tag_pattern: str = "*", **more: object
+) -> Any:  # noqa: ANN401 - JSON
     body = {"name": name, "tag_pattern": tag_pattern, **more}
     answer = await api.caller.post(f"/api/projects/{project_id}/stages", body)
     assert answer.status == 201, answer.body
@@ -75,7 +79,9 @@ async def test_stages_are_listed_as_they_are_tried(api: Api) -> None:
     seen: list[object] = []
     cursor = ""
     while len(seen) < 5:
-        page = (await api.caller.get(f"/api/projects/{project_id}/stages?limit=2&cursor={cursor}")).json
+        page = (
+            await api.caller.get(f"/api/projects/{project_id}/stages?limit=2&cursor={cursor}")
+        ).json
         seen += page["items"]
         cursor = page["next"] or ""
 
@@ -156,11 +162,15 @@ async def test_a_stage_that_never_gets_a_tag_is_warned_of(api: Api) -> None:
         ("id", "1"),
     ],
 )
-async def test_unusable_values_are_refused_on_both_ways_in(api: Api, field: str, value: object) -> None:
+async def test_unusable_values_are_refused_on_both_ways_in(
+    api: Api, field: str, value: object
+) -> None:
     project_id = await project(api)
     made = await make(api, project_id)
 
-    created = await api.caller.post(f"/api/projects/{project_id}/stages", {"name": "x", "tag_pattern": "x", field: value})
+    created = await api.caller.post(
+        f"/api/projects/{project_id}/stages", {"name": "x", "tag_pattern": "x", field: value}
+    )
     changed = await api.caller.patch(f"/api/stages/{made['id']}", {field: value})
 
     for answer in (created, changed):
@@ -206,7 +216,8 @@ async def test_domains_are_lower_case_and_belong_to_one_stage(api: Api) -> None:
     other = await project(api, "other")
 
     taken = await api.caller.post(
-        f"/api/projects/{other}/stages", {"name": "dev", "tag_pattern": "*", "domains": ["app.example.com"]}
+        f"/api/projects/{other}/stages",
+        {"name": "dev", "tag_pattern": "*", "domains": ["app.example.com"]},
     )
     kept = await api.caller.patch(f"/api/stages/{first['id']}", {"domains": ["app.example.com"]})
 
@@ -220,7 +231,9 @@ async def test_names_are_unique_within_a_project_only(api: Api) -> None:
     await make(api, project_id, "dev")
     second = await make(api, project_id, "prod", "v*", position=-1)
 
-    again = await api.caller.post(f"/api/projects/{project_id}/stages", {"name": "dev", "tag_pattern": "x"})
+    again = await api.caller.post(
+        f"/api/projects/{project_id}/stages", {"name": "dev", "tag_pattern": "x"}
+    )
     renamed = await api.caller.patch(f"/api/stages/{second['id']}", {"name": "dev"})
 
     assert (again.status, renamed.status) == (409, 409)
@@ -229,7 +242,9 @@ async def test_names_are_unique_within_a_project_only(api: Api) -> None:
 
 
 async def test_a_stage_needs_a_project_that_exists(api: Api) -> None:
-    answer = await api.caller.post(f"/api/projects/{'0' * 24}/stages", {"name": "dev", "tag_pattern": "*"})
+    answer = await api.caller.post(
+        f"/api/projects/{'0' * 24}/stages", {"name": "dev", "tag_pattern": "*"}
+    )
 
     assert answer.status == 404
     assert (await api.caller.get(f"/api/projects/{'0' * 24}/stages")).status == 404
@@ -237,10 +252,15 @@ async def test_a_stage_needs_a_project_that_exists(api: Api) -> None:
 
 async def test_a_deleted_stage_takes_its_containers_and_deploys_along(api: Api) -> None:
     project_id = await project(api)
-    stage, other = await make(api, project_id, "dev"), await make(api, project_id, "prod", "v*", position=-1)
+    stage, other = (
+        await make(api, project_id, "dev"),
+        await make(api, project_id, "prod", "v*", position=-1),
+    )
     gone = await put_instance(api, project_id, stage["id"], InstanceState.LIVE)
     kept = await put_instance(api, project_id, other["id"], InstanceState.LIVE)
-    queued = await put_deploy(api, deploy_record(project_id, stage["id"], "v2", DeployStatus.QUEUED))
+    queued = await put_deploy(
+        api, deploy_record(project_id, stage["id"], "v2", DeployStatus.QUEUED)
+    )
 
     answer = await api.caller.delete(f"/api/stages/{stage['id']}")
 
@@ -255,7 +275,9 @@ async def test_a_stage_is_not_deleted_in_mid_deploy(api: Api) -> None:
     project_id = await project(api)
     stage = await make(api, project_id)
     container = await put_instance(api, project_id, stage["id"], InstanceState.LIVE)
-    running = await put_deploy(api, deploy_record(project_id, stage["id"], "v2", DeployStatus.RUNNING))
+    running = await put_deploy(
+        api, deploy_record(project_id, stage["id"], "v2", DeployStatus.RUNNING)
+    )
 
     answer = await api.caller.delete(f"/api/stages/{stage['id']}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tagboat.core.hook import Signature, SignatureKind, hash_secret
+from tagboat.core.project_webhook import Signature, SignatureKind, hash_secret
 from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,9 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 async def project(api: Api, name: str = "app") -> str:
-    answer = await api.caller.post("/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"})
+    answer = await api.caller.post(
+        "/api/projects", {"name": name, "image": f"git.example.com/acme/{name}"}
+    )
     return str(answer.json["id"])
 
 
@@ -51,7 +53,10 @@ async def test_the_url_is_shown_once_and_only_its_hash_is_kept(api: Api) -> None
     assert uuid.UUID(secret).version == 4
     assert await kept(api, made["id"]) == (hash_secret(secret), None)
     assert all(secret not in answer.body.decode() for answer in shown)
-    assert shown[0].json == {"items": [{name: made[name] for name in made if name != "url"}], "next": None}
+    assert shown[0].json == {
+        "items": [{name: made[name] for name in made if name != "url"}],
+        "next": None,
+    }
     assert (shown[1].json["name"], shown[2].json["name"]) == ("ci", "renamed")
 
 
@@ -62,7 +67,9 @@ async def test_a_new_url_takes_the_place_of_the_old_one(api: Api) -> None:
 
     assert (rotated.status, rotated.json["id"]) == (200, made["id"])
     assert rotated.json["url"] != made["url"]
-    assert (await kept(api, made["id"]))[0] == hash_secret(rotated.json["url"].removeprefix(WEBHOOK))
+    assert (await kept(api, made["id"]))[0] == hash_secret(
+        rotated.json["url"].removeprefix(WEBHOOK)
+    )
 
 
 async def test_a_revoked_one_is_gone(api: Api) -> None:
@@ -82,11 +89,17 @@ async def test_a_revoked_one_is_gone(api: Api) -> None:
     assert await api.store.read(lambda reader: reader.hooks()) == []
 
 
-async def test_a_url_takes_its_own_projects_image_until_it_is_made_anew_or_revoked(api: Api) -> None:
+async def test_a_url_takes_its_own_projects_image_until_it_is_made_anew_or_revoked(
+    api: Api,
+) -> None:
     made = await make(api, await project(api))
 
     async def call(url: str, image: str = "git.example.com/acme/app:v1") -> int:
-        return (await api.anonymous.post(url.removeprefix("https://tagboat.example.com"), {"image": image})).status
+        return (
+            await api.anonymous.post(
+                url.removeprefix("https://tagboat.example.com"), {"image": image}
+            )
+        ).status
 
     assert await call(made["url"]) == 202
     assert await call(made["url"], "git.example.com/acme/other:v1") == 400
@@ -104,7 +117,10 @@ async def test_a_signature_is_demanded_from_the_next_call_on(api: Api) -> None:
     await api.caller.patch(f"/api/webhooks/{made['id']}", {"signature": signature})
 
     unsigned = await api.anonymous.post(path, news)
-    signed = [await api.anonymous.call("POST", path, news, {"authorization": f"{word}{SECRET}"}) for word in ("", "Bearer ")]
+    signed = [
+        await api.anonymous.call("POST", path, news, {"authorization": f"{word}{SECRET}"})
+        for word in ("", "Bearer ")
+    ]
 
     assert (unsigned.status, [answer.status for answer in signed]) == (404, [202, 202])
     assert SECRET not in (await api.caller.get("/api/deliveries")).body.decode()
@@ -131,12 +147,16 @@ async def test_webhooks_are_listed_by_name_in_pages(api: Api) -> None:
         await make(api, owner, name)
 
     first = (await api.caller.get(f"/api/projects/{owner}/webhooks?limit=2")).json
-    second = (await api.caller.get(f"/api/projects/{owner}/webhooks?limit=2&cursor={first['next']}")).json
+    second = (
+        await api.caller.get(f"/api/projects/{owner}/webhooks?limit=2&cursor={first['next']}")
+    ).json
 
     assert [item["name"] for item in first["items"] + second["items"]] == ["a", "b", "ä"]
     assert second["next"] is None
     assert (await api.caller.get(f"/api/projects/{'0' * 24}/webhooks")).status == 404
-    assert (await api.caller.post(f"/api/projects/{'0' * 24}/webhooks", {"name": "x"})).status == 404
+    assert (
+        await api.caller.post(f"/api/projects/{'0' * 24}/webhooks", {"name": "x"})
+    ).status == 404
 
 
 @pytest.mark.parametrize(
@@ -168,7 +188,12 @@ async def test_a_signature_goes_in_and_only_its_kind_comes_out(
 
     signed = (await api.caller.patch(path, {"signature": asked})).json
     renamed = (await api.caller.patch(path, {"name": "renamed"})).json
-    assert (made["signature"], signed["signature"], renamed["signature"], plain["signature"]) == (shown, shown, shown, None)
+    assert (made["signature"], signed["signature"], renamed["signature"], plain["signature"]) == (
+        shown,
+        shown,
+        shown,
+        None,
+    )
     assert (await kept(api, made["id"]))[1] == (await kept(api, plain["id"]))[1] == stored
 
     assert (await api.caller.patch(path, {"signature": None})).json["signature"] is None
@@ -211,24 +236,36 @@ async def test_the_global_urls_signature_is_set_shown_and_taken_away(api: Api) -
         (SECRET, ""),
     ],
 )
-async def test_unusable_signatures_are_refused_without_a_word_of_the_secret(api: Api, signature: object, field: str) -> None:
+async def test_unusable_signatures_are_refused_without_a_word_of_the_secret(
+    api: Api, signature: object, field: str
+) -> None:
     owner = await project(api)
 
-    made = await api.caller.post(f"/api/projects/{owner}/webhooks", {"name": "ci", "signature": signature})
+    made = await api.caller.post(
+        f"/api/projects/{owner}/webhooks", {"name": "ci", "signature": signature}
+    )
     put = await api.caller.call("PUT", GLOBAL, signature)
 
     assert (made.status, put.status) == (422, 422)
     assert made.json["errors"][0]["field"] == ("signature." + field).rstrip(".")
     assert put.json["errors"][0]["field"] == (field or "body")
     assert SECRET not in made.body.decode() + put.body.decode()
-    assert await api.store.read(lambda reader: (reader.hooks(), reader.webhook_signature())) == ([], None)
+    assert await api.store.read(lambda reader: (reader.hooks(), reader.webhook_signature())) == (
+        [],
+        None,
+    )
 
 
-@pytest.mark.parametrize(("field", "value"), [("name", ""), ("name", " x"), ("name", None), ("url", "https://x"), ("id", "x")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", ""), ("name", " x"), ("name", None), ("url", "https://x"), ("id", "x")],
+)
 async def test_unusable_values_are_refused(api: Api, field: str, value: object) -> None:
     made = await make(api, await project(api))
 
-    created = await api.caller.post(f"/api/projects/{made['project']['id']}/webhooks", {"name": "new", field: value})
+    created = await api.caller.post(
+        f"/api/projects/{made['project']['id']}/webhooks", {"name": "new", field: value}
+    )
     changed = await api.caller.patch(f"/api/webhooks/{made['id']}", {field: value})
 
     for answer in (created, changed):

@@ -20,7 +20,13 @@ async def test_it_can_be_restored_with_its_secrets(tmp_path: Path) -> None:
     for directory in (data, backup):
         directory.mkdir()
     store = open_store(None, data)
-    registry = Registry(id=new_id(), name="forge", url="https://git.example.com", kind=RegistryKind.OCI, password="hunter2")
+    registry = Registry(
+        id=new_id(),
+        name="forge",
+        url="https://git.example.com",
+        kind=RegistryKind.OCI,
+        password="hunter2",
+    )
     await store.write(lambda tx: tx.add_registry(registry))
 
     command = re.search(r'sqlite3 (\S+) "(VACUUM [^"]+)" && cp (\S+) ', README.read_text())

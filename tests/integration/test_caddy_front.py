@@ -34,7 +34,9 @@ async def caddy(tmp_path: Path, world: IngressWorld, ask: AskServer) -> AsyncIte
         yield caddy
 
 
-async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, ask: AskServer, caddy: Caddy) -> None:
+async def test_https_reaches_the_app_and_the_app_knows(
+    world: IngressWorld, ask: AskServer, caddy: Caddy
+) -> None:
     blue, green = await world.app("blue"), await world.app("green")
     await world.ingress.lead([to(blue, DOMAIN)])
     client = Client(caddy.port, tls=caddy.context(), server_name=DOMAIN)
@@ -44,13 +46,20 @@ async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, ask:
     assert answer["headers"]["x-forwarded-for"] == "127.0.0.1, 127.0.0.1"
     assert ask.asked == [DOMAIN]
     await world.ingress.lead([to(green, DOMAIN)])
-    assert (await client.call(DOMAIN)).json["app"] == "green", "the switch shows on a connection that Caddy keeps"
+    assert (await client.call(DOMAIN)).json["app"] == "green", (
+        "the switch shows on a connection that Caddy keeps"
+    )
     await client.close()
 
 
-async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_path: Path, ask: AskServer) -> None:
+async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(
+    tmp_path: Path, ask: AskServer
+) -> None:
     counted = Counted()
-    async with serving(counted.serve) as upstream, running_caddy(tmp_path, upstream=upstream, ask=ask.port) as caddy:
+    async with (
+        serving(counted.serve) as upstream,
+        running_caddy(tmp_path, upstream=upstream, ask=ask.port) as caddy,
+    ):
         for _ in range(40):
             client = Client(caddy.port, tls=caddy.context(), server_name=DOMAIN)
             assert (await client.call(DOMAIN)).body == b"hello"
@@ -58,7 +67,9 @@ async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_pa
     assert counted.connections <= 4, "each that is closed keeps a port for a minute"
 
 
-async def test_a_domain_that_nobody_claims_gets_no_certificate(ask: AskServer, caddy: Caddy) -> None:
+async def test_a_domain_that_nobody_claims_gets_no_certificate(
+    ask: AskServer, caddy: Caddy
+) -> None:
     client = Client(caddy.port, tls=caddy.context(), server_name="stranger.example.com")
     with pytest.raises(ssl.SSLError):
         await client.call("stranger.example.com")

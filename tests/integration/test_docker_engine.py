@@ -17,7 +17,12 @@ import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.deploy import ContainerSpec, ContainerStatus
-from tagboat.core.errors import EngineError, EngineNotFoundError, EngineUnavailableError, PortTakenError
+from tagboat.core.errors import (
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    PortTakenError,
+)
 from tagboat.core.host_access import Bind, Device, Published, published_port_in
 from tagboat.core.image import parse_image_name
 from tagboat.engine.docker import DockerEngine
@@ -27,7 +32,14 @@ from tagboat.engine.wire import GENEROUS_PIDS
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
-from tests.support.images import DEFAULT_CMD, FAILS_HEALTH, NEVER_LISTENS, listens_late, push_image, push_index
+from tests.support.images import (
+    DEFAULT_CMD,
+    FAILS_HEALTH,
+    NEVER_LISTENS,
+    listens_late,
+    push_image,
+    push_index,
+)
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +54,9 @@ def run() -> str:
 
 
 @pytest.fixture
-async def engine(engine_url: str, docker_registry: DockerRegistry, run: str) -> AsyncIterator[DockerEngine]:
+async def engine(
+    engine_url: str, docker_registry: DockerRegistry, run: str
+) -> AsyncIterator[DockerEngine]:
     engine = DockerEngine(engine_url)
     yield engine
     await engine.close()
@@ -136,7 +150,11 @@ async def logged(engine: DockerEngine, container: str, line: str) -> list[str]:
 
 async def test_the_network_of_our_own_container_is_known(engine_url: str, started: Started) -> None:
     spec = await started()
-    for own, network in ((inspected(engine_url, spec.name)["Id"], "default"), ("0" * 64, None), (None, None)):
+    for own, network in (
+        (inspected(engine_url, spec.name)["Id"], "default"),
+        ("0" * 64, None),
+        (None, None),
+    ):
         engine = DockerEngine(engine_url, own_container=own)
         assert await engine.own_network() == network
         await engine.close()
@@ -146,15 +164,22 @@ async def test_a_container_is_confined_and_bounded(engine_url: str, started: Sta
     spec = await started()
     answer = inspected(engine_url, spec.name)
     host = answer["HostConfig"]
-    assert answer["NetworkSettings"]["Ports"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]}
+    assert answer["NetworkSettings"]["Ports"] == {
+        "8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]
+    }
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert not host["Privileged"]
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
-    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
+    assert host["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-file": "3", "max-size": "10m"},
+    }
     assert "GREETING=hello you" in answer["Config"]["Env"]
 
 
-async def status_once(engine: DockerEngine, container: str, seen: Callable[[ContainerStatus], bool]) -> ContainerStatus:
+async def status_once(
+    engine: DockerEngine, container: str, seen: Callable[[ContainerStatus], bool]
+) -> ContainerStatus:
     async with asyncio.timeout(PATIENCE_S):
         while (status := await engine.status(container)) is None or not seen(status):  # noqa: ASYNC110 - nothing to wait on
             await asyncio.sleep(0.05)
@@ -166,8 +191,17 @@ async def ended(engine: DockerEngine, container: str) -> ContainerStatus:
     return await status_once(engine, container, lambda status: not status.running)
 
 
-async def test_every_limit_is_the_engines(engine_url: str, engine: DockerEngine, meant: Started) -> None:
-    spec = replace(await meant(publish=False), memory=64 << 20, cpus=0.25, pids=20, stop_signal="SIGQUIT", stop_timeout_s=7)
+async def test_every_limit_is_the_engines(
+    engine_url: str, engine: DockerEngine, meant: Started
+) -> None:
+    spec = replace(
+        await meant(publish=False),
+        memory=64 << 20,
+        cpus=0.25,
+        pids=20,
+        stop_signal="SIGQUIT",
+        stop_timeout_s=7,
+    )
     await engine.create(spec)
     answer = inspected(engine_url, spec.name)
     host, config = answer["HostConfig"], answer["Config"]
@@ -176,28 +210,38 @@ async def test_every_limit_is_the_engines(engine_url: str, engine: DockerEngine,
     assert (config["StopSignal"], config["StopTimeout"]) == ("SIGQUIT", 7)
 
 
-async def test_an_app_that_takes_more_memory_than_it_may_is_ended(engine: DockerEngine, script: Started) -> None:
+async def test_an_app_that_takes_more_memory_than_it_may_is_ended(
+    engine: DockerEngine, script: Started
+) -> None:
     greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo had it all"
     spec = await script(greedy, memory=16 << 20, restarts=False)
-    status = await status_once(engine, spec.name, lambda seen: not seen.running and seen.exit_code != 0)
+    status = await status_once(
+        engine, spec.name, lambda seen: not seen.running and seen.exit_code != 0
+    )
     assert status.exit_code == 137
     assert "had it all" not in await engine.logs(spec.name, 10)
 
 
 async def test_an_app_cannot_fork_without_end(engine: DockerEngine, script: Started) -> None:
-    spec = await script("for _ in $(seq 100); do sleep 86400 & done; echo all of them", pids=20, restarts=False)
+    spec = await script(
+        "for _ in $(seq 100); do sleep 86400 & done; echo all of them", pids=20, restarts=False
+    )
     status = await ended(engine, spec.name)
     assert status.exit_code != 0
     assert "can't fork" in "\n".join(await engine.logs(spec.name, 10))
 
 
-async def test_an_app_without_a_limit_has_one_nevertheless(engine_url: str, started: Started) -> None:
+async def test_an_app_without_a_limit_has_one_nevertheless(
+    engine_url: str, started: Started
+) -> None:
     spec = await started(publish=False)
     assert inspected(engine_url, spec.name)["HostConfig"]["PidsLimit"] == GENEROUS_PIDS
 
 
 async def test_command_and_user_are_those_asked_for(engine: DockerEngine, script: Started) -> None:
-    spec = await script("echo I am $(/bin/busybox id -u):$(/bin/busybox id -g)", user="1000:100", restarts=False)
+    spec = await script(
+        "echo I am $(/bin/busybox id -u):$(/bin/busybox id -g)", user="1000:100", restarts=False
+    )
     await ended(engine, spec.name)
     assert await engine.logs(spec.name, 10) == ["I am 1000:100"]
 
@@ -205,9 +249,13 @@ async def test_command_and_user_are_those_asked_for(engine: DockerEngine, script
 LIST = "/bin/busybox stat -c '%a %u:%g %n'"
 
 
-async def test_files_are_there_at_the_start_and_at_every_later_one(engine: DockerEngine, script: Started) -> None:
+async def test_files_are_there_at_the_start_and_at_every_later_one(
+    engine: DockerEngine, script: Started
+) -> None:
     look = f"{LIST} /run/secrets /run/secrets/key; cat /run/secrets/key; {IDLE}"
-    spec = await script(look, user="1000", files={"/run/secrets/key": "schlüssel\n", "/etc/app/conf": ""})
+    spec = await script(
+        look, user="1000", files={"/run/secrets/key": "schlüssel\n", "/etc/app/conf": ""}
+    )
     once = ["755 0:0 /run/secrets", "444 0:0 /run/secrets/key", "schlüssel"]
     await logged(engine, spec.name, once[-1])
     await engine.stop(spec.name)
@@ -218,34 +266,51 @@ async def test_files_are_there_at_the_start_and_at_every_later_one(engine: Docke
     assert lines == once * 2
 
 
-async def test_files_leave_the_directories_of_the_image_as_they_were(engine: DockerEngine, script: Started) -> None:
+async def test_files_leave_the_directories_of_the_image_as_they_were(
+    engine: DockerEngine, script: Started
+) -> None:
     files = {"/tmp/a": "", "/etc/b": ""}  # noqa: S108 - in the container
     spec = await script(f"{LIST} /tmp /etc /www; cat /etc/passwd", files=files, restarts=False)
     await ended(engine, spec.name)
-    assert await engine.logs(spec.name, 10) == ["1777 0:0 /tmp", "755 0:0 /etc", "755 0:0 /www", "root:x:0:0:root:/:/bin/sh"]
+    assert await engine.logs(spec.name, 10) == [
+        "1777 0:0 /tmp",
+        "755 0:0 /etc",
+        "755 0:0 /www",
+        "root:x:0:0:root:/:/bin/sh",
+    ]
 
 
-async def test_a_file_that_cannot_be_put_leaves_no_container(engine: DockerEngine, meant: Started) -> None:
+async def test_a_file_that_cannot_be_put_leaves_no_container(
+    engine: DockerEngine, meant: Started
+) -> None:
     spec = replace(await meant(publish=False), files={"/etc/passwd/key": "hush"})
-    with pytest.raises(EngineError, match=f"could not put files into the container {spec.name}") as caught:
+    with pytest.raises(
+        EngineError, match=f"could not put files into the container {spec.name}"
+    ) as caught:
         await engine.create(spec)
     assert "hush" not in str(caught.value)
     assert await engine.status(spec.name) is None
 
 
-async def test_a_file_takes_no_place_of_a_volume(engine: DockerEngine, script: Started, meant: Started, run: str) -> None:
+async def test_a_file_takes_no_place_of_a_volume(
+    engine: DockerEngine, script: Started, meant: Started, run: str
+) -> None:
     volumes = {f"{run}-data": "/data"}
     spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
     await ended(engine, spec.name)
     await engine.remove(spec.name)
     with pytest.raises(EngineError, match="cannot overwrite directory"):
-        await engine.create(replace(await meant(publish=False), volumes=volumes, files={"/data": "hush"}))
+        await engine.create(
+            replace(await meant(publish=False), volumes=volumes, files={"/data": "hush"})
+        )
     await script("cat /data/file", volumes=volumes, restarts=False)
     await ended(engine, spec.name)
     assert await engine.logs(spec.name, 10) == ["precious"]
 
 
-async def test_what_is_in_a_named_volume_outlives_the_container(engine: DockerEngine, script: Started, run: str) -> None:
+async def test_what_is_in_a_named_volume_outlives_the_container(
+    engine: DockerEngine, script: Started, run: str
+) -> None:
     volumes = {f"{run}-data": "/data"}
     spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
     await ended(engine, spec.name)
@@ -260,7 +325,11 @@ async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
 ) -> None:
     spec = await meant(publish=False)
     async with aiodocker.Docker(engine_url) as docker:
-        config: dict[str, Any] = {"Image": spec.image, "Labels": dict(spec.labels), "Volumes": {"/cache": {}}}
+        config: dict[str, Any] = {
+            "Image": spec.image,
+            "Labels": dict(spec.labels),
+            "Volumes": {"/cache": {}},
+        }
         await docker.containers.create(config, name=spec.name)
     (mount,) = inspected(engine_url, spec.name)["Mounts"]
     status = await engine.status(spec.name)
@@ -274,18 +343,31 @@ async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
 async def test_a_container_that_could_not_be_made_whole_leaves_no_volume(
     engine_url: str, engine: DockerEngine, meant: Started, docker_registry: DockerRegistry, run: str
 ) -> None:
-    digest = push_image(docker_registry.host, "acme/keeps", "v1", body=run, volumes=("/data",), programs={f"data/{run}": ""})
+    digest = push_image(
+        docker_registry.host,
+        "acme/keeps",
+        "v1",
+        body=run,
+        volumes=("/data",),
+        programs={f"data/{run}": ""},
+    )
     image = parse_image_name(f"{docker_registry.host}/acme/keeps")
     await engine.pull(image, digest, None, lambda _: None)
-    spec = replace(await meant(publish=False), image=f"{image}@{digest}", files={"/etc/passwd/key": "hush"})
+    spec = replace(
+        await meant(publish=False), image=f"{image}@{digest}", files={"/etc/passwd/key": "hush"}
+    )
     with pytest.raises(EngineError, match="could not put files"):
         await engine.create(spec)
     made = json.loads(call(engine_url, "GET", "/volumes"))["Volumes"] or []
     assert not [volume for volume in made if (Path(volume["Mountpoint"]) / run).exists()]
 
 
-async def test_volumes_bear_the_labels_asked_for(engine_url: str, script: Started, run: str) -> None:
-    await script("true", volumes={f"{run}-data": "/data"}, volume_labels={"whose": run}, restarts=False)
+async def test_volumes_bear_the_labels_asked_for(
+    engine_url: str, script: Started, run: str
+) -> None:
+    await script(
+        "true", volumes={f"{run}-data": "/data"}, volume_labels={"whose": run}, restarts=False
+    )
     assert json.loads(call(engine_url, "GET", f"/volumes/{run}-data"))["Labels"] == {"whose": run}
 
 
@@ -308,7 +390,9 @@ async def test_what_the_engine_cannot_give_is_said_in_its_words(
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(("kind", "protocol"), [(socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")])
+@pytest.mark.parametrize(
+    ("kind", "protocol"), [(socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")]
+)
 async def test_a_published_port_that_is_taken_is_named_by_the_engine(
     engine: DockerEngine, meant: Started, kind: socket.SocketKind, protocol: str
 ) -> None:
@@ -343,7 +427,10 @@ async def test_a_container_in_another_network_keeps_its_port(
     async with aiodocker.Docker(engine_url) as docker:
         await docker.networks.create({"Name": f"{run}-net", "Internal": True})
     await run_of(engine, spec)
-    assert inspected(engine_url, spec.name)["NetworkSettings"]["Networks"].keys() == {"bridge", f"{run}-net"}
+    assert inspected(engine_url, spec.name)["NetworkSettings"]["Networks"].keys() == {
+        "bridge",
+        f"{run}-net",
+    }
     assert (await eventually(lambda: LoopbackProbe().http(spec.host_port, "/health")))[-1] is None
     await engine.remove(spec.name)
 
@@ -358,9 +445,13 @@ async def test_apps_reach_others_on_their_own_network_only(
     app = await script(serve, name=f"{run}-app", network=own)
     there = inspected(engine_url, app.name)["NetworkSettings"]["Networks"]
     assert there.keys() == {own}
-    page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {there[own]['IPAddress']} 8080 | tail -n 1"
+    page = (
+        f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {there[own]['IPAddress']} 8080 | tail -n 1"
+    )
     ask = f"for n in 1 2 3; do page=$({page}); echo ${{page:-nothing}}; sleep 0.3; done; echo end; sleep 60"
-    clients = [await script(ask, name=f"{run}-on-{network}", network=network) for network in (own, other)]
+    clients = [
+        await script(ask, name=f"{run}-on-{network}", network=network) for network in (own, other)
+    ]
     near, far = [await logged(engine, client.name, "end") for client in clients]
     assert "here" in near
     assert "here" not in far
@@ -376,10 +467,16 @@ async def test_a_container_that_joins_its_network_again_keeps_address_port_and_c
     network = f"{run}-net"
     await engine.ensure_network(network, {"tagboat.test": run})
     listener = await script("sleep 60 | nc -l -p 9000", name=f"{run}-listener", network=network)
-    address = inspected(engine_url, listener.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
-    talk = f"(for n in $(seq 20); do echo word $n; sleep 0.2; done; sleep 60) | nc {address} 9000 & "
+    address = inspected(engine_url, listener.name)["NetworkSettings"]["Networks"][network][
+        "IPAddress"
+    ]
+    talk = (
+        f"(for n in $(seq 20); do echo word $n; sleep 0.2; done; sleep 60) | nc {address} 9000 & "
+    )
     web = await meant()
-    web = replace(web, network=network, keeps_address=True, command=("/bin/sh", "-c", talk + DEFAULT_CMD[-1]))
+    web = replace(
+        web, network=network, keeps_address=True, command=("/bin/sh", "-c", talk + DEFAULT_CMD[-1])
+    )
     await run_of(engine, web)
     await logged(engine, listener.name, "word 2")
     before = inspected(engine_url, web.name)["NetworkSettings"]["Networks"][network]["IPAddress"]
@@ -400,7 +497,10 @@ async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str
     names = [f"{run}-net", f"{run}-other", f"{run}-third"]
     for name in names[:2]:
         await small.ensure_network(name, labels)
-    with pytest.raises(EngineError, match=r"no addresses are left in 10\.116\.77\.0/24; remove .* TAGBOAT_NETWORK_POOL"):
+    with pytest.raises(
+        EngineError,
+        match=r"no addresses are left in 10\.116\.77\.0/24; remove .* TAGBOAT_NETWORK_POOL",
+    ):
         await small.ensure_network(names[2], labels)
     for name in names[:2]:
         await small.remove_network(name, labels)
@@ -412,20 +512,31 @@ async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
 ) -> None:
     async with aiodocker.Docker(engine_url) as docker:
         await docker.networks.create({"Name": f"{run}-net"})
-    serve, on = "busybox mkdir /pages; echo {} > /pages/index.html; httpd -f -p 8080 -h /pages", (f"{run}-net",)
+    serve, on = (
+        "busybox mkdir /pages; echo {} > /pages/index.html; httpd -f -p 8080 -h /pages",
+        (f"{run}-net",),
+    )
     blue = await script(
-        serve.format("blue"), name=f"{run}-blue", networks=on, aliases={on[0]: ("app-dev", "app")}, stop_timeout_s=1
+        serve.format("blue"),
+        name=f"{run}-blue",
+        networks=on,
+        aliases={on[0]: ("app-dev", "app")},
+        stop_timeout_s=1,
     )
     green = await script(serve.format("green"), name=f"{run}-green", networks=on)
     # A static program cannot look names up by the C library.
-    found = "busybox nslookup -type=a app-dev 127.0.0.11 | busybox sed -n 's/^Address: //p' | head -n 1"
+    found = (
+        "busybox nslookup -type=a app-dev 127.0.0.11 | busybox sed -n 's/^Address: //p' | head -n 1"
+    )
     page = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 $({found}) 8080 | tail -n 1"
     ask = f"for n in $(seq 300); do page=$({page}); echo ${{page:-failed}}; sleep 0.1; done"
     client = await script(ask, name=f"{run}-client", networks=on)
 
     await logged(engine, client.name, "blue")
     await asyncio.sleep(1)
-    assert set((await engine.logs(client.name, 10))[-10:]) == {"blue"}, "who has not joined under the name is not found by it"
+    assert set((await engine.logs(client.name, 10))[-10:]) == {"blue"}, (
+        "who has not joined under the name is not found by it"
+    )
     await engine.rejoin(green.name, on[0], ("app-dev", "app"))
     await logged(engine, client.name, "green")
     assert "failed" not in (await engine.logs(client.name, 100))[5:]
@@ -456,18 +567,26 @@ async def test_a_network_that_went_away_is_missed_at_the_start(
         network = await docker.networks.create({"Name": f"{run}-net"})
         await engine.create(spec)
         await network.delete()
-    with pytest.raises(EngineNotFoundError, match=r"could not start .* make it with: docker network create"):
+    with pytest.raises(
+        EngineNotFoundError, match=r"could not start .* make it with: docker network create"
+    ):
         await engine.start(spec.name)
 
 
-async def test_stopping_is_done_with_the_signal_asked_for(engine: DockerEngine, script: Started) -> None:
-    spec = await script("trap 'exit 7' USR1; trap '' TERM; echo ready; sleep 86400 & wait", stop_signal="SIGUSR1")
+async def test_stopping_is_done_with_the_signal_asked_for(
+    engine: DockerEngine, script: Started
+) -> None:
+    spec = await script(
+        "trap 'exit 7' USR1; trap '' TERM; echo ready; sleep 86400 & wait", stop_signal="SIGUSR1"
+    )
     await logged(engine, spec.name, "ready")
     await engine.stop(spec.name)
     assert (await ended(engine, spec.name)).exit_code == 7
 
 
-async def test_stopping_takes_no_longer_than_asked_for(engine: DockerEngine, script: Started) -> None:
+async def test_stopping_takes_no_longer_than_asked_for(
+    engine: DockerEngine, script: Started
+) -> None:
     spec = await script("trap '' TERM; echo ready; while :; do sleep 1; done", stop_timeout_s=1)
     await logged(engine, spec.name, "ready")
     began = asyncio.get_running_loop().time()
@@ -477,14 +596,18 @@ async def test_stopping_takes_no_longer_than_asked_for(engine: DockerEngine, scr
 
 
 @pytest.mark.parametrize(
-    "by_hand", ["POST /containers/{}/kill", "POST /containers/{}/stop?t=0", "DELETE /containers/{}?force=1"]
+    "by_hand",
+    ["POST /containers/{}/kill", "POST /containers/{}/stop?t=0", "DELETE /containers/{}?force=1"],
 )
 async def test_what_somebody_ends_by_hand_is_told_of(
     engine_url: str, engine: DockerEngine, meant: Started, by_hand: str
 ) -> None:
     spec = await meant(publish=False)
     method, path = by_hand.format(spec.name).split()
-    async with contextlib.aclosing(engine.endings(spec.labels)) as names, asyncio.timeout(PATIENCE_S):
+    async with (
+        contextlib.aclosing(engine.endings(spec.labels)) as names,
+        asyncio.timeout(PATIENCE_S),
+    ):
         told = asyncio.ensure_future(anext(names))
         while not told.done():
             await run_of(engine, spec)
@@ -501,12 +624,17 @@ async def test_the_probe_sees_an_app_answer(started: Started) -> None:
     assert await LoopbackProbe().tcp(spec.host_port) is None
 
 
-async def test_the_probe_sees_through_the_proxy_of_an_app_that_listens_late(started: Started) -> None:
+async def test_the_probe_sees_through_the_proxy_of_an_app_that_listens_late(
+    started: Started,
+) -> None:
     spec = await started(listens_late(1))
     # A bare connection is accepted all the while: by Docker's proxy.
     with socket.create_connection(("127.0.0.1", spec.host_port), timeout=5):
         assert await LoopbackProbe().tcp(spec.host_port) == "nothing listens on the port yet"
-    assert await LoopbackProbe().http(spec.host_port, "/") == "it closed the connection without an answer"
+    assert (
+        await LoopbackProbe().http(spec.host_port, "/")
+        == "it closed the connection without an answer"
+    )
     answers = await eventually(lambda: LoopbackProbe().tcp(spec.host_port))
     assert set(answers[:-1]) == {"nothing listens on the port yet"}
     assert await LoopbackProbe().http(spec.host_port, "/") is None
@@ -518,16 +646,22 @@ async def test_the_probe_is_not_fooled_by_an_app_that_never_listens(started: Sta
         assert await LoopbackProbe().tcp(spec.host_port) == "nothing listens on the port yet"
 
 
-async def test_the_probe_tells_the_status_of_a_broken_app(engine: DockerEngine, started: Started) -> None:
+async def test_the_probe_tells_the_status_of_a_broken_app(
+    engine: DockerEngine, started: Started
+) -> None:
     spec = await started(FAILS_HEALTH)
     await logged(engine, spec.name, "failing on port 8080")
     async with asyncio.timeout(PATIENCE_S):
-        while not (answer := await LoopbackProbe().http(spec.host_port, "/health") or "").startswith("answered HTTP 500"):
+        while not (
+            answer := await LoopbackProbe().http(spec.host_port, "/health") or ""
+        ).startswith("answered HTTP 500"):
             assert answer
             await asyncio.sleep(0.05)
 
 
-async def test_an_app_without_newlines_does_not_fill_the_memory(engine: DockerEngine, started: Started) -> None:
+async def test_an_app_without_newlines_does_not_fill_the_memory(
+    engine: DockerEngine, started: Started
+) -> None:
     flood = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after; trap 'exit 0' TERM; sleep 86400 & wait"
     spec = await started(("/bin/sh", "-c", f"echo before; {flood}"), publish=False)
     (long, after) = (await logged(engine, spec.name, "after"))[-2:]
@@ -535,7 +669,9 @@ async def test_an_app_without_newlines_does_not_fill_the_memory(engine: DockerEn
     assert after == "after"
 
 
-async def test_the_log_keeps_its_order_and_harms_nobody(engine: DockerEngine, started: Started) -> None:
+async def test_the_log_keeps_its_order_and_harms_nobody(
+    engine: DockerEngine, started: Started
+) -> None:
     script = "printf '\\033[2Jred\\000alert\\n'; printf '\\377\\n' >&2; echo done; trap 'exit 0' TERM; sleep 86400 & wait"
     spec = await started(("/bin/sh", "-c", script), publish=False)
     lines = await logged(engine, spec.name, "done")
@@ -551,7 +687,11 @@ async def test_the_log_of_a_container_with_a_terminal(
             "Image": spec.image,
             "Tty": True,
             "Labels": dict(spec.labels),
-            "Cmd": ["/bin/sh", "-c", "echo one; echo two >&2; trap 'exit 0' TERM; sleep 86400 & wait"],
+            "Cmd": [
+                "/bin/sh",
+                "-c",
+                "echo one; echo two >&2; trap 'exit 0' TERM; sleep 86400 & wait",
+            ],
         }
         await docker.containers.run(config, name=f"{run}-tty")
     assert await logged(engine, f"{run}-tty", "two") == ["one", "two"]
@@ -566,7 +706,9 @@ async def test_stopping_is_quick_for_an_app_that_listens_to_sigterm(
     assert inspected(engine_url, spec.name)["State"]["ExitCode"] == 0
 
 
-async def test_an_index_is_pulled_by_its_own_digest(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> None:
+async def test_an_index_is_pulled_by_its_own_digest(
+    engine: DockerEngine, docker_registry: DockerRegistry, run: str
+) -> None:
     index, own = push_index(docker_registry.host, "acme/multi", "v1", body=run)
     image = parse_image_name(f"{docker_registry.host}/acme/multi")
     for digest in (index, own):
@@ -576,7 +718,9 @@ async def test_an_index_is_pulled_by_its_own_digest(engine: DockerEngine, docker
         assert info.digest == digest
 
 
-async def test_a_pulled_image_needs_no_registry(engine: DockerEngine, engine_url: str, run: str) -> None:
+async def test_a_pulled_image_needs_no_registry(
+    engine: DockerEngine, engine_url: str, run: str
+) -> None:
     with running_registry() as registry:
         image = parse_image_name(f"{registry.host}/acme/app")
         digest = push_image(registry.host, "acme/app", "v1", body=run)
@@ -584,17 +728,28 @@ async def test_a_pulled_image_needs_no_registry(engine: DockerEngine, engine_url
         await engine.pull(image, digest, None, lambda _: None)
         registry.stop()
         await engine.pull(image, digest, None, lambda _: None)
-        with pytest.raises(EngineError, match=f"could not reach the registry {registry.host}") as caught:
+        with pytest.raises(
+            EngineError, match=f"could not reach the registry {registry.host}"
+        ) as caught:
             await engine.pull(image, later, None, lambda _: None)
         assert caught.value.retryable
         remove_images_of(engine_url, registry.host)
 
 
 def configured(registry: DockerRegistry, password: str) -> Registry:
-    return Registry(id="1", name="private", url=registry.url, kind=RegistryKind.OCI, username=LOGIN[0], password=password)
+    return Registry(
+        id="1",
+        name="private",
+        url=registry.url,
+        kind=RegistryKind.OCI,
+        username=LOGIN[0],
+        password=password,
+    )
 
 
-async def test_a_private_registry_wants_the_login(engine: DockerEngine, private_registry: DockerRegistry, run: str) -> None:
+async def test_a_private_registry_wants_the_login(
+    engine: DockerEngine, private_registry: DockerRegistry, run: str
+) -> None:
     digest = push_image(private_registry.host, "acme/app", "v1", body=run, auth=LOGIN)
     image = parse_image_name(f"{private_registry.host}/acme/app")
     for registry in (None, configured(private_registry, "a wrong one")):
@@ -634,13 +789,18 @@ async def test_ssh_leads_to_the_far_engine(
     await engine.close()
     remove_images_of(engine_url, docker_registry.host)
     options = "-T -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o LogLevel=VERBOSE"
-    assert set(noted.read_text().splitlines()) == {f"{options} -l me -p 2222 -- far.example.com docker system dial-stdio"}
+    assert set(noted.read_text().splitlines()) == {
+        f"{options} -l me -p 2222 -- far.example.com docker system dial-stdio"
+    }
 
 
 async def test_what_ssh_says_is_told(ssh: Callable[[str], Path]) -> None:
     ssh("echo 'me@far.example.com: Permission denied (publickey).' >&2; exit 255")
     engine = DockerEngine("ssh://me@far.example.com")
-    with pytest.raises(EngineUnavailableError, match=r"ssh://far\.example\.com could not .*ssh said: .*Permission denied"):
+    with pytest.raises(
+        EngineUnavailableError,
+        match=r"ssh://far\.example\.com could not .*ssh said: .*Permission denied",
+    ):
         await engine.version()
     await engine.close()
 

@@ -27,16 +27,22 @@ async def engine(engine_url: str) -> AsyncIterator[DockerEngine]:
 
 
 @pytest.fixture
-async def started(engine: DockerEngine, engine_url: str, docker_registry: DockerRegistry) -> AsyncIterator[Started]:
+async def started(
+    engine: DockerEngine, engine_url: str, docker_registry: DockerRegistry
+) -> AsyncIterator[Started]:
     """Runs an app whose HEALTHCHECK is that line, and which the engine itself runs in five minutes; returns its name."""
     run = f"run-{secrets.token_hex(4)}"
 
     async def start(healthcheck: str, *, user: str = "") -> str:
         host = docker_registry.host
-        digest = push_image(host, "acme/app", "v1", body=run, healthcheck=healthcheck, interval_s=300)
+        digest = push_image(
+            host, "acme/app", "v1", body=run, healthcheck=healthcheck, interval_s=300
+        )
         image = parse_image_name(f"{host}/acme/app")
         await engine.pull(image, digest, None, lambda _: None)
-        spec = ContainerSpec(name=f"{run}-web", image=f"{image}@{digest}", labels={"tagboat.test": run}, user=user)
+        spec = ContainerSpec(
+            name=f"{run}-web", image=f"{image}@{digest}", labels={"tagboat.test": run}, user=user
+        )
         await engine.create(spec)
         await engine.start(spec.name)
         return spec.name
@@ -57,7 +63,9 @@ async def test_one_that_hangs_is_told_after_its_time_and_is_not_heaped_up(
     container = await started("sleep 997")
     began = time.monotonic()
     for _ in range(3):
-        assert await engine.run_healthcheck(container) == TestRun(passed=False, said="its command did not end within 2 s")
+        assert await engine.run_healthcheck(container) == TestRun(
+            passed=False, said="its command did not end within 2 s"
+        )
     assert 2 <= time.monotonic() - began < 6
     assert sleepers(engine_url, container) == 1
 
@@ -70,15 +78,21 @@ async def test_once_it_has_ended_it_is_run_again(engine: DockerEngine, started: 
         assert time.monotonic() < end
 
 
-async def test_it_runs_as_the_apps_user_with_its_variables(engine: DockerEngine, started: Started) -> None:
-    line = 'if { echo > /www/mine; } 2>/dev/null; then echo root; else echo "port $PORT, not root"; fi'
+async def test_it_runs_as_the_apps_user_with_its_variables(
+    engine: DockerEngine, started: Started
+) -> None:
+    line = (
+        'if { echo > /www/mine; } 2>/dev/null; then echo root; else echo "port $PORT, not root"; fi'
+    )
     assert await engine.run_healthcheck(await started(line, user="1000:1000")) == TestRun(
         passed=True, said="port 8080, not root"
     )
 
 
 async def test_a_flood_of_words_is_cut(engine: DockerEngine, started: Started) -> None:
-    container = await started("yes no no no | head -c 300000; yes x | head -c 5000 | tr -d '\\n'; exit 1")
+    container = await started(
+        "yes no no no | head -c 300000; yes x | head -c 5000 | tr -d '\\n'; exit 1"
+    )
     run = await engine.run_healthcheck(container)
     assert run is not None
     assert not run.passed

@@ -57,7 +57,9 @@ async def test_a_pull(engine: DockerEngine, image: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_many_questions_at_once_do_not_frighten_sshd(sshd: Sshd, engine: DockerEngine) -> None:
+async def test_many_questions_at_once_do_not_frighten_sshd(
+    sshd: Sshd, engine: DockerEngine
+) -> None:
     names = [f"no-{secrets.token_hex(4)}" for _ in range(40)]
     assert await asyncio.gather(*(engine.status(name) for name in names)) == [None] * 40
     assert "MaxStartups" not in sshd.log
@@ -68,12 +70,27 @@ async def test_many_questions_at_once_do_not_frighten_sshd(sshd: Sshd, engine: D
     ("trouble", "words"),
     [
         (Sshd.new_user_key, r"Permission denied \(publickey\)\. \(it lets this user in by no key"),
-        (Sshd.forget_host, r"Host key verification failed\. \(its key is not known here; run ssh to it once"),
-        (Sshd.new_host_key, r"Host key verification failed\. \(its key is not the one that is known here"),
+        (
+            Sshd.forget_host,
+            r"Host key verification failed\. \(its key is not known here; run ssh to it once",
+        ),
+        (
+            Sshd.new_host_key,
+            r"Host key verification failed\. \(its key is not the one that is known here",
+        ),
         (Sshd.stop, "connect to host 127.0.0.1 port [0-9]+: Connection refused"),
-        (Sshd.hide_docker, r"docker: (command )?not found \(the command docker must be installed there\)"),
+        (
+            Sshd.hide_docker,
+            r"docker: (command )?not found \(the command docker must be installed there\)",
+        ),
     ],
-    ids=["a key not let in", "a host unheard of", "another host key", "nobody there", "no docker there"],
+    ids=[
+        "a key not let in",
+        "a host unheard of",
+        "another host key",
+        "nobody there",
+        "no docker there",
+    ],
 )
 async def test_what_is_wrong_is_told_and_once_it_is_mended_all_is_well(
     sshd: Sshd, engine: DockerEngine, trouble: object, words: str
@@ -82,7 +99,10 @@ async def test_what_is_wrong_is_told_and_once_it_is_mended_all_is_well(
     assert await engine.version()
     sshd.hang_up()
     trouble(sshd)
-    with pytest.raises(EngineUnavailableError, match=rf"ssh://127\.0\.0\.1:{sshd.port} could not .*ssh said: .*{words}"):
+    with pytest.raises(
+        EngineUnavailableError,
+        match=rf"ssh://127\.0\.0\.1:{sshd.port} could not .*ssh said: .*{words}",
+    ):
         await engine.version()
     sshd.mend()
     assert await engine.version()
@@ -95,9 +115,13 @@ def test_a_deploy_survives_that_sshd_is_gone_for_a_while(
     publish(image, "v1", DEFAULT_CMD)
     publish(image, "v2", cmd)
     listen = f"127.0.0.1:{free_port()}"
-    with running_server(tmp_path, sshd.url, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=listen) as server:
+    with running_server(
+        tmp_path, sshd.url, TAGBOAT_INGRESS="haproxy", TAGBOAT_INGRESS_LISTEN=listen
+    ) as server:
         first = server.push(f"{image}:v1")
-        server.call("PATCH", f"/api/stages/{first['stage']['id']}", {"watch_s": 0 if step == "check" else 5})
+        server.call(
+            "PATCH", f"/api/stages/{first['stage']['id']}", {"watch_s": 0 if step == "check" else 5}
+        )
         assert server.ended(first["deploy"])["status"] == "succeeded"
         deploy = server.push(f"{image}:v2")["deploy"]
         server.until(lambda: is_at(server, deploy, step), f"the step {step} of the second deploy")
@@ -125,7 +149,10 @@ async def test_a_connection_that_cannot_be_taken_ends_no_other(
     sshd: Sshd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Because too many files are open, say."""
-    loop, refusals = asyncio.get_running_loop(), [OSError(24, "Too many open files"), OSError(23, "Too many open files here")]
+    loop, refusals = (
+        asyncio.get_running_loop(),
+        [OSError(24, "Too many open files"), OSError(23, "Too many open files here")],
+    )
     accept = loop.sock_accept
 
     async def refused(listener: socket.socket) -> tuple[socket.socket, object]:

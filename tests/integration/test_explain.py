@@ -33,7 +33,9 @@ async def made(api: Api, path: str, body: object) -> dict[str, Any]:
 
 async def stages_of(api: Api) -> dict[str, str]:
     """A project on Gitea, a stage of each kind in it, and one without any; the stages' ids by name."""
-    await made(api, "/api/registries", {"name": "gitea", "url": "https://git.example.com", "kind": "gitea"})
+    await made(
+        api, "/api/registries", {"name": "gitea", "url": "https://git.example.com", "kind": "gitea"}
+    )
     await made(api, "/api/projects", {"name": "hub", "image": HUB})
     project = await made(api, "/api/projects", {"name": "app", "image": APP})
     stages: list[dict[str, Any]] = [
@@ -41,7 +43,10 @@ async def stages_of(api: Api) -> dict[str, str]:
         {"name": "offered", "tag_pattern": "rc*", "auto_deploy": False},
         {"name": "previews", "tag_pattern": "regex:pr-[0-9]+", "max_instances": 3},
     ]
-    return {stage["name"]: (await made(api, f"/api/projects/{project['id']}/stages", stage))["id"] for stage in stages}
+    return {
+        stage["name"]: (await made(api, f"/api/projects/{project['id']}/stages", stage))["id"]
+        for stage in stages
+    }
 
 
 async def explained(api: Api, ref: str) -> dict[str, Any]:
@@ -96,11 +101,15 @@ async def test_a_refusal_is_foretold_with_the_tag_as_its_registry_has_it(api: Ap
     assert await came_as_said(api, "git.example.com/acme/other:V2") == "refused"
     assert (await explained(api, "git.example.com/acme/other:V2"))["tag"] == "v2"
     assert (await explained(api, "elsewhere.example.com/acme/other:V2"))["tag"] == "V2"
-    await api.caller.patch("/api/settings", {"auto_create": True, "auto_create_images": ["nowhere/**"]})
+    await api.caller.patch(
+        "/api/settings", {"auto_create": True, "auto_create_images": ["nowhere/**"]}
+    )
     assert await came_as_said(api, "elsewhere.example.com/acme/other:V2") == "refused"
 
 
-async def test_of_an_image_that_becomes_a_project_the_outcome_and_the_tag_are_foretold(api: Api) -> None:
+async def test_of_an_image_that_becomes_a_project_the_outcome_and_the_tag_are_foretold(
+    api: Api,
+) -> None:
     await stages_of(api)
     said, came = [await ask(api, "git.example.com/acme/new:V1") for ask in (explained, pushed)]
     assert (said["outcome"], said["tag"]) == (came["outcome"], came["tag"]) == ("queued", "v1")

@@ -50,7 +50,9 @@ async def tls_app(tls: ssl.SSLContext) -> AsyncIterator[int]:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             if "upgrade: websocket" in head:
-                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+                writer.write(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                )
                 writer.write(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
                 writer.write(await reader.read(100))
                 break
@@ -72,7 +74,11 @@ async def test_a_grpc_call_goes_through_with_its_trailers(world: IngressWorld) -
     assert (answer.fields[":status"], answer.fields["content-type"]) == ("200", "application/grpc")
     assert answer.body == b"blue:" + b"x" * 16_000
     assert answer.trailers == {"grpc-status": "0"}
-    assert (app.seen[0][":path"], app.seen[0]["te"], app.seen[0][":authority"]) == ("/shop.Cart/Add", "trailers", HOST)
+    assert (app.seen[0][":path"], app.seen[0]["te"], app.seen[0][":authority"]) == (
+        "/shop.Cart/Add",
+        "trailers",
+        HOST,
+    )
     assert app.seen[0]["x-forwarded-proto"] == "http"
 
 
@@ -85,16 +91,22 @@ async def test_http_1_reaches_an_h2c_app_too(world: IngressWorld) -> None:
         assert app.seen[0][":path"] == "/plain"
 
 
-async def test_calls_of_many_clients_share_connections_to_their_own_app(world: IngressWorld) -> None:
+async def test_calls_of_many_clients_share_connections_to_their_own_app(
+    world: IngressWorld,
+) -> None:
     async with Http2App("blue").running() as blue, Http2App("green").running() as green:
         await world.ingress.lead([h2c(blue), h2c(green, OTHER)])
         for number in range(60):
             host, name = ((HOST, b"blue:"), (OTHER, b"green:"))[number % 2]
             assert (await call(world.port, host, "/", b"")).body == name
-        assert blue.connections + green.connections < 30, "a connection for each call would use up the ports"
+        assert blue.connections + green.connections < 30, (
+            "a connection for each call would use up the ports"
+        )
 
 
-async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_counts(world: IngressWorld) -> None:
+async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_counts(
+    world: IngressWorld,
+) -> None:
     plain = await world.app("plain")
     async with Http2App("blue").running() as blue, Http2App("green").running() as green:
         await world.ingress.lead([h2c(blue)])
@@ -104,7 +116,10 @@ async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_cou
             await blue.waiting.acquire()
         await world.ingress.lead([h2c(green)])
         assert (await call(world.port, HOST, "/", b"")).body == b"green:"
-        assert (await world.ingress.in_flight(blue.port), await world.ingress.in_flight(green.port)) == (1, 0)
+        assert (
+            await world.ingress.in_flight(blue.port),
+            await world.ingress.in_flight(green.port),
+        ) == (1, 0)
         await world.ingress.lead([Route(HOST, Way.OPEN, plain.port)])
         assert (await world.ask(HOST)).json["app"] == "plain"
         blue.release()
@@ -113,12 +128,16 @@ async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_cou
         assert world.workers == workers, "a switch is no reload"
 
 
-async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(world: IngressWorld, tls: ssl.SSLContext) -> None:
+async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(
+    world: IngressWorld, tls: ssl.SSLContext
+) -> None:
     async with tls_app(tls) as port:
         await world.ingress.lead([Route(HOST, Way.OPEN, port, AppProtocol.HTTPS)])
         client = Client(world.port)
         assert (await client.call(HOST, "/a")).body == b"get /a http/1.1"
-        assert (await client.call(HOST, "/b", method="POST", body=b"!")).body == b"post /b http/1.1!"
+        assert (
+            await client.call(HOST, "/b", method="POST", body=b"!")
+        ).body == b"post /b http/1.1!"
         await client.send(HOST, "/ws", headers=WEBSOCKET)
         assert (await client.receive()).status == 101
         assert await client.echo(b"ping") == b"ping"
@@ -161,12 +180,16 @@ async def test_a_path_is_asked_in_the_project_s_protocol(tls: ssl.SSLContext) ->
         assert await probe.http(app.port, "/") is not None
 
 
-async def test_a_server_that_only_calls_plain_requests_bad_is_found_out_too(tls: ssl.SSLContext) -> None:
+async def test_a_server_that_only_calls_plain_requests_bad_is_found_out_too(
+    tls: ssl.SSLContext,
+) -> None:
     """As those do that tell plain requests from TLS by the first byte."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readexactly(1) != b"\x16":
-            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             return
         inner, outer = ssl.MemoryBIO(), ssl.MemoryBIO()
         machine = tls.wrap_bio(inner, outer, server_side=True)

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.anyio
 
 HOST = "app-prod.localhost"
 BACK_S = 5.0
-MAY_GO_AHEAD = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> 23 & 1  # CAP_SYS_NICE
+MAY_GO_AHEAD = (
+    int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> 23 & 1
+)  # CAP_SYS_NICE
 
 
 @pytest.fixture
@@ -51,13 +53,19 @@ async def watched(world: IngressWorld) -> AsyncIterator[None]:
 
 async def test_haproxy_goes_before_us_where_we_may_say_so(world: IngressWorld) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert {os.getpriority(os.PRIO_PROCESS, worker) for worker in world.workers} == {own - 5 if MAY_GO_AHEAD else own}
+    assert {os.getpriority(os.PRIO_PROCESS, worker) for worker in world.workers} == {
+        own - 5 if MAY_GO_AHEAD else own
+    }
 
 
 @pytest.mark.usefixtures("watched")
 @pytest.mark.parametrize("victim", ["master", "worker"])
-async def test_killed_it_is_back_with_all_routes(world: IngressWorld, blue: App, victim: str) -> None:
-    await world.ingress.lead([to(blue), Route("held.localhost", Way.HELD), Route("none.localhost", Way.NONE)])
+async def test_killed_it_is_back_with_all_routes(
+    world: IngressWorld, blue: App, victim: str
+) -> None:
+    await world.ingress.lead(
+        [to(blue), Route("held.localhost", Way.HELD), Route("none.localhost", Way.NONE)]
+    )
     master = world.master
     assert master is not None
     world.kill(master if victim == "master" else world.workers[0])
@@ -68,7 +76,9 @@ async def test_killed_it_is_back_with_all_routes(world: IngressWorld, blue: App,
     assert world.master != master
 
 
-async def test_killed_while_nobody_watches_the_next_call_starts_it(world: IngressWorld, blue: App) -> None:
+async def test_killed_while_nobody_watches_the_next_call_starts_it(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     end_haproxy(world.directory)
     with pytest.raises(IngressUnavailableError, match="cannot be reached at .*master.sock"):
@@ -77,7 +87,9 @@ async def test_killed_while_nobody_watches_the_next_call_starts_it(world: Ingres
     assert (await world.ask("new.localhost")).status == 200
 
 
-async def test_a_call_that_cannot_be_obeyed_may_be_tried_again(world: IngressWorld, blue: App) -> None:
+async def test_a_call_that_cannot_be_obeyed_may_be_tried_again(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([])
     end_haproxy(world.directory)
     with socket.create_server(("127.0.0.1", world.port)):
@@ -88,13 +100,17 @@ async def test_a_call_that_cannot_be_obeyed_may_be_tried_again(world: IngressWor
     assert (await world.ask(HOST)).status == 200
 
 
-async def test_a_program_that_vanished_is_no_reason_to_give_up(world: IngressWorld, blue: App) -> None:
+async def test_a_program_that_vanished_is_no_reason_to_give_up(
+    world: IngressWorld, blue: App
+) -> None:
     end_haproxy(world.directory)
     with pytest.raises(IngressUnavailableError, match="no-such-haproxy is not found"):
         await world.another(program="no-such-haproxy").lead([to(blue)])
 
 
-async def test_whoever_starts_it_again_starts_the_routes_led_last(world: IngressWorld, blue: App) -> None:
+async def test_whoever_starts_it_again_starts_the_routes_led_last(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     end_haproxy(world.directory)
     await world.another().start()
@@ -115,7 +131,9 @@ async def test_a_restarted_tagboat_adopts_it(world: IngressWorld, blue: App) -> 
 
 
 @pytest.mark.usefixtures("watched")
-async def test_a_socket_that_was_deleted_is_made_anew_and_nobody_notices(world: IngressWorld, blue: App) -> None:
+async def test_a_socket_that_was_deleted_is_made_anew_and_nobody_notices(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     master = world.master
     path = world.directory / "master.sock"
@@ -135,7 +153,9 @@ async def test_a_switch_whose_socket_is_gone_still_succeeds(world: IngressWorld,
     assert (await world.ask(HOST)).json["app"] == "green"
 
 
-async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(world: IngressWorld, blue: App) -> None:
+async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     master = world.master
     async with under_load(world.port, HOST, kept=4, fresh=4) as load:
@@ -147,7 +167,9 @@ async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(world: Ing
     assert world.master == master
 
 
-async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(world: IngressWorld, blue: App) -> None:
+async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     master = world.master
     assert master is not None
@@ -195,7 +217,9 @@ async def test_its_files_are_for_nobody_else(world: IngressWorld) -> None:
     assert stat.S_IMODE(world.directory.stat().st_mode) == 0o700
 
 
-async def test_it_does_not_know_our_secrets(world: IngressWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_does_not_know_our_secrets(
+    world: IngressWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end_haproxy(world.directory)
     monkeypatch.setenv("TAGBOAT_ADMIN_TOKEN", "a-secret-of-this-test")
     await world.ingress.start()
@@ -207,7 +231,8 @@ async def test_an_address_in_use_is_said_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         world = IngressWorld(tmp_path / "ingress", port=taken.getsockname()[1])
         with pytest.raises(
-            IngressUnavailableError, match=rf"cannot listen on 127.0.0.1:{world.port} \(Address already in use"
+            IngressUnavailableError,
+            match=rf"cannot listen on 127.0.0.1:{world.port} \(Address already in use",
         ):
             await world.ingress.start()
     assert our_processes(world.directory) == []
@@ -215,19 +240,26 @@ async def test_an_address_in_use_is_said_in_words(tmp_path: Path) -> None:
 
 async def test_two_directories_do_not_share_an_address(world: IngressWorld, tmp_path: Path) -> None:
     second = IngressWorld(tmp_path / "second", port=world.port)
-    with pytest.raises(IngressUnavailableError, match="set TAGBOAT_INGRESS_LISTEN to another address"):
+    with pytest.raises(
+        IngressUnavailableError, match="set TAGBOAT_INGRESS_LISTEN to another address"
+    ):
         await second.ingress.start()
     assert our_processes(second.directory) == []
     assert world.master is not None
 
 
 async def test_a_listen_address_that_does_not_exist_is_refused(world: IngressWorld) -> None:
-    with pytest.raises(IngressUnavailableError, match=r"cannot listen on no-such-host.invalid:7080 \(.*not known\); set TAG"):
+    with pytest.raises(
+        IngressUnavailableError,
+        match=r"cannot listen on no-such-host.invalid:7080 \(.*not known\); set TAG",
+    ):
         await world.another(listen=("no-such-host.invalid", 7080)).start()
     assert world.master is not None, "the one that runs is left alone"
 
 
-async def test_another_listen_address_is_taken_over_by_a_reload(world: IngressWorld, blue: App) -> None:
+async def test_another_listen_address_is_taken_over_by_a_reload(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     master, before = world.master, world.port
     world.port = free_port()
@@ -240,14 +272,18 @@ async def test_another_listen_address_is_taken_over_by_a_reload(world: IngressWo
 
 
 async def test_the_program_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no-such-haproxy is not found; install HAProxy 2.6 or newer"):
+    with pytest.raises(
+        SettingsError, match="no-such-haproxy is not found; install HAProxy 2.6 or newer"
+    ):
         await IngressWorld(tmp_path / "x").another(program="no-such-haproxy").start()
 
 
 async def test_a_program_that_is_too_old(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"is HAProxy 2.4.22-0; Tagboat needs 2.6 or newer"):
         await (
-            IngressWorld(tmp_path / "x").another(program=str(fake_haproxy(tmp_path, "HAProxy version 2.4.22-0 2023"))).start()
+            IngressWorld(tmp_path / "x")
+            .another(program=str(fake_haproxy(tmp_path, "HAProxy version 2.4.22-0 2023")))
+            .start()
         )
 
 
@@ -260,7 +296,9 @@ async def test_ending_it_ends_only_our_own(world: IngressWorld, tmp_path: Path) 
         assert (await other.ask(HOST)).status == 404
 
 
-async def test_a_process_id_that_became_somebody_elses_is_left_alone(world: IngressWorld, blue: App) -> None:
+async def test_a_process_id_that_became_somebody_elses_is_left_alone(
+    world: IngressWorld, blue: App
+) -> None:
     end_haproxy(world.directory)
     stranger = await asyncio.create_subprocess_exec("sleep", "60")
     try:

@@ -40,10 +40,14 @@ async def serving(world: IngressWorld, serve: loopback.Serve) -> AsyncIterator[i
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_event_of_a_stream_is_passed_on_as_it_comes(world: IngressWorld, method: str) -> None:
+async def test_an_event_of_a_stream_is_passed_on_as_it_comes(
+    world: IngressWorld, method: str
+) -> None:
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         for _ in range(_EVENTS):
             event = f"data: {time.monotonic():.6f}\n\n".encode()
             writer.write(b"%x\r\n%s\r\n" % (len(event), event))
@@ -51,7 +55,11 @@ async def test_an_event_of_a_stream_is_passed_on_as_it_comes(world: IngressWorld
             await asyncio.sleep(_EACH_S)
         writer.write(b"0\r\n\r\n")
 
-    async with serving(world, tell), asking(world, method=method) as reader, asyncio.timeout(_PATIENCE_S):
+    async with (
+        serving(world, tell),
+        asking(world, method=method) as reader,
+        asyncio.timeout(_PATIENCE_S),
+    ):
         late: list[float] = []
         while len(late) < _EVENTS:
             line = await reader.readline()
@@ -61,8 +69,12 @@ async def test_an_event_of_a_stream_is_passed_on_as_it_comes(world: IngressWorld
     assert sorted(late)[int(_EVENTS * 0.9)] < _LATE_S, late
 
 
-@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"])
-async def test_an_app_is_told_of_a_client_that_left_and_no_drain_waits_for_it(world: IngressWorld, head: bytes) -> None:
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"]
+)
+async def test_an_app_is_told_of_a_client_that_left_and_no_drain_waits_for_it(
+    world: IngressWorld, head: bytes
+) -> None:
     """A long poll has no answer yet, a silent stream has begun and says nothing."""
     asked, left = asyncio.Event(), asyncio.Event()
 
@@ -100,11 +112,20 @@ async def test_a_head_of_sixty_kib_reaches_the_app(world: IngressWorld) -> None:
     for method in ("GET", "POST"):
         answer = await ask(world.port, HOST, method=method, headers=cookies)
         assert answer.status == 200
-        assert sum(len(value) for name, value in app.seen[-1]["headers"].items() if name.startswith("x-cookie-")) == 60 * KIB
+        assert (
+            sum(
+                len(value)
+                for name, value in app.seen[-1]["headers"].items()
+                if name.startswith("x-cookie-")
+            )
+            == 60 * KIB
+        )
 
 
 @pytest.mark.parametrize(("lines", "each"), [(10, 6 * KIB), (200, 20)])
-async def test_a_long_head_of_an_answer_reaches_the_client(world: IngressWorld, lines: int, each: int) -> None:
+async def test_a_long_head_of_an_answer_reaches_the_client(
+    world: IngressWorld, lines: int, each: int
+) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         told = "".join(f"X-Told-{number}: {'t' * each}\r\n" for number in range(lines))
@@ -126,7 +147,9 @@ async def test_two_hundred_header_lines_reach_the_app(world: IngressWorld) -> No
     assert sum(name.startswith("x-line-") for name in app.seen[-1]["headers"]) == 200
 
 
-async def test_the_app_closes_after_what_may_be_a_client_s_only_request(world: IngressWorld) -> None:
+async def test_the_app_closes_after_what_may_be_a_client_s_only_request(
+    world: IngressWorld,
+) -> None:
     app = await world.app("blue")
     await world.ingress.lead([to(app)])
     client = Client(world.port)
@@ -136,7 +159,9 @@ async def test_the_app_closes_after_what_may_be_a_client_s_only_request(world: I
     assert [request["headers"].get("connection") for request in app.seen] == ["close", None, None]
 
 
-async def test_the_app_closes_after_each_request_while_many_clients_come_and_go(world: IngressWorld) -> None:
+async def test_the_app_closes_after_each_request_while_many_clients_come_and_go(
+    world: IngressWorld,
+) -> None:
     app = await world.app("blue")
     await world.ingress.lead([to(app)])
     client = Client(world.port)
@@ -162,7 +187,9 @@ async def test_an_upgrade_is_asked_for_whole(world: IngressWorld) -> None:
 
 
 @contextlib.asynccontextmanager
-async def asking(world: IngressWorld, *, method: str = "GET") -> AsyncIterator[asyncio.StreamReader]:
+async def asking(
+    world: IngressWorld, *, method: str = "GET"
+) -> AsyncIterator[asyncio.StreamReader]:
     """A request under way, whose client leaves with the block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     length = "Content-Length: 0\r\n" if method == "POST" else ""

@@ -34,7 +34,9 @@ async def green(world: IngressWorld) -> App:
     return await world.app("green")
 
 
-async def test_two_hundred_switches_under_load_lose_nothing(world: IngressWorld, blue: App, green: App) -> None:
+async def test_two_hundred_switches_under_load_lose_nothing(
+    world: IngressWorld, blue: App, green: App
+) -> None:
     await world.ingress.lead([to(blue)])
     worker = world.workers
     async with under_load(world.port, HOST, kept=6, fresh=6) as load:
@@ -46,7 +48,9 @@ async def test_two_hundred_switches_under_load_lose_nothing(world: IngressWorld,
     assert world.workers == worker, "a switch is no reload"
 
 
-async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(world: IngressWorld, blue: App) -> None:
+async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     old = blue
     async with under_load(world.port, HOST, kept=6, fresh=6) as load:
@@ -62,7 +66,9 @@ async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(world:
     assert len(load.answers) > 30
 
 
-async def test_after_a_confirmed_switch_nobody_reaches_the_old_one(world: IngressWorld, blue: App, green: App) -> None:
+async def test_after_a_confirmed_switch_nobody_reaches_the_old_one(
+    world: IngressWorld, blue: App, green: App
+) -> None:
     await world.ingress.lead([to(blue)])
     kept = Client(world.port)
     for number in range(50):
@@ -96,7 +102,9 @@ async def test_a_websocket_of_its_own_is_counted_and_lives_until_its_app_goes(
     await drained(world, blue)
 
 
-async def test_the_websocket_of_another_app_notices_nothing(world: IngressWorld, blue: App, green: App) -> None:
+async def test_the_websocket_of_another_app_notices_nothing(
+    world: IngressWorld, blue: App, green: App
+) -> None:
     other = await world.app("other")
     await world.ingress.lead([to(blue), to(other, OTHER)])
     socket = await open_websocket(world.port, OTHER)
@@ -130,7 +138,9 @@ async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own
     await long.close()
 
 
-async def test_a_connection_kept_over_a_reload_follows_the_next_switch(world: IngressWorld, blue: App, green: App) -> None:
+async def test_a_connection_kept_over_a_reload_follows_the_next_switch(
+    world: IngressWorld, blue: App, green: App
+) -> None:
     await world.ingress.lead([to(blue)])
     kept = Client(world.port)
     assert (await kept.call(HOST)).json["app"] == "blue"
@@ -183,7 +193,9 @@ async def test_any_other_host_is_a_plain_404(world: IngressWorld, blue: App, hos
     assert (await ask(world.port, host, method="HEAD")).status == 404
 
 
-async def test_a_stage_without_a_live_instance_is_a_503_to_come_back_to(world: IngressWorld) -> None:
+async def test_a_stage_without_a_live_instance_is_a_503_to_come_back_to(
+    world: IngressWorld,
+) -> None:
     await world.ingress.lead([Route(HOST, Way.NONE)])
     answer = await world.ask(HOST)
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
@@ -195,7 +207,9 @@ async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> Non
     body = b"x" * 300_000
     clients = [Client(world.port) for _ in range(8)]
     tasks = [
-        asyncio.create_task(client.call(HOST, method="POST", body=body) if number % 2 else client.call(HOST))
+        asyncio.create_task(
+            client.call(HOST, method="POST", body=body) if number % 2 else client.call(HOST)
+        )
         for number, client in enumerate(clients)
     ]
     assert (await world.ask(OTHER)).status == 200
@@ -227,20 +241,26 @@ async def test_no_request_is_held_for_ever(world: IngressWorld) -> None:
     assert time.monotonic() - began < 3
 
 
-async def test_a_request_to_an_app_that_hangs_up_is_repeated_if_it_may_be(world: IngressWorld, blue: App) -> None:
+async def test_a_request_to_an_app_that_hangs_up_is_repeated_if_it_may_be(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     assert (await world.ask(HOST, "/hang-up")).status == 200
     assert [request["path"] for request in blue.seen] == ["/hang-up", "/hang-up"]
 
 
-async def test_a_request_that_must_not_happen_twice_is_never_repeated(world: IngressWorld, blue: App) -> None:
+async def test_a_request_that_must_not_happen_twice_is_never_repeated(
+    world: IngressWorld, blue: App
+) -> None:
     await world.ingress.lead([to(blue)])
     answer = await ask(world.port, HOST, "/hang-up", method="POST")
     assert answer.status == 502
     assert len(blue.seen) == 1
 
 
-async def test_an_app_that_is_quick_to_close_idle_connections_costs_nobody_a_request(world: IngressWorld) -> None:
+async def test_an_app_that_is_quick_to_close_idle_connections_costs_nobody_a_request(
+    world: IngressWorld,
+) -> None:
     hasty = await world.app("hasty", idle_s=0.002)
     await world.ingress.lead([to(hasty)])
     async with under_load(world.port, HOST, kept=12, fresh=2, pause_s=0.002) as load:
@@ -289,7 +309,9 @@ async def test_what_apps_may_take_for_another_header_does_not_reach_them(
     names = ("X_Forwarded_For", "X-Forwarded_For", "x_real_ip", "X.Real.IP", "X_Forwarded-Proto")
     forged = "".join(f"{name}: 6.6.6.6\r\n" for name in names)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Own: kept\r\n{forged}Connection: close\r\n\r\n".encode())
+    writer.write(
+        f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Own: kept\r\n{forged}Connection: close\r\n\r\n".encode()
+    )
     answer = (await reader.read()).decode()
     writer.close()
     assert '"x-own": "kept"' in answer
@@ -298,7 +320,9 @@ async def test_what_apps_may_take_for_another_header_does_not_reach_them(
 
 async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -> None:
     program = tmp_path / "haproxy"
-    program.write_text('#!/bin/sh\n[ "$1" = -vv ] && exec sh -c "haproxy -vv | grep -v Lua"\nexec haproxy "$@"\n')
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = -vv ] && exec sh -c "haproxy -vv | grep -v Lua"\nexec haproxy "$@"\n'
+    )
     program.chmod(0o755)
     async with haproxy_world(tmp_path / "ingress", program=str(program)) as world:
         await world.ingress.lead([Route(HOST, Way.HELD)])

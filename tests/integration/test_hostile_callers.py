@@ -58,7 +58,9 @@ class Inspector:
         finally:
             self.at_once -= 1
         if image_ref.tag.startswith("chart"):
-            raise NotAnImageError(f"{image_ref} is no container image: it is 'application/vnd.cncf.helm.config.v1+json'")
+            raise NotAnImageError(
+                f"{image_ref} is no container image: it is 'application/vnd.cncf.helm.config.v1+json'"
+            )
         if image_ref.tag.startswith("none"):
             raise RegistryNotFoundError(f"there is no {image_ref}")
         return ImageInfo(tcp_ports=(8080,))
@@ -83,7 +85,9 @@ class Gate:
 
     async def deliveries(self) -> list[Delivery]:
         """All that is kept, newest first."""
-        return await self.store.read(lambda reader: [reader.delivery(found.id) for found in reader.deliveries()])
+        return await self.store.read(
+            lambda reader: [reader.delivery(found.id) for found in reader.deliveries()]
+        )
 
     async def projects(self) -> int:
         return await self.store.read(lambda reader: reader.count_projects())
@@ -104,7 +108,11 @@ def events(*images: str) -> dict[str, object]:
     for image in images:
         repository, _, tag = image.partition(":")
         made.append(
-            {"action": "push", "target": {"repository": repository, "tag": tag}, "request": {"host": HOST}},
+            {
+                "action": "push",
+                "target": {"repository": repository, "tag": tag},
+                "request": {"host": HOST},
+            },
         )
     return {"events": made}
 
@@ -125,7 +133,13 @@ async def add_many(store: SqlStore) -> None:
 
 def add_project(tx: Tx, name: str, path: str) -> Stage:
     project = Project(id=new_id(), name=name, image=ImageName(HOST, path), created_at=NOW)
-    stage = Stage(id=new_id(), project_id=project.id, name="dev", pattern=parse_tag_pattern("*"), created_at=NOW)
+    stage = Stage(
+        id=new_id(),
+        project_id=project.id,
+        name="dev",
+        pattern=parse_tag_pattern("*"),
+        created_at=NOW,
+    )
     tx.add_project(project)
     tx.add_stage(stage)
     return stage
@@ -153,7 +167,9 @@ def outcomes(pushes: list[dict[str, Any]]) -> list[str]:
 # What one call may cause.
 
 
-async def test_a_megabyte_of_unknown_images_makes_few_projects_and_says_of_each_why(gate: Gate) -> None:
+async def test_a_megabyte_of_unknown_images_makes_few_projects_and_says_of_each_why(
+    gate: Gate,
+) -> None:
     await add_many(gate.store)
     call = a_megabyte(lambda number: f"x{number}/app:v1")
     began = time.process_time()
@@ -172,7 +188,9 @@ async def test_a_megabyte_of_unknown_images_makes_few_projects_and_says_of_each_
     assert "more pushes are not kept here" in kept.result
 
 
-async def test_what_a_call_asks_of_the_database_does_not_grow_with_what_is_there(gate: Gate) -> None:
+async def test_what_a_call_asks_of_the_database_does_not_grow_with_what_is_there(
+    gate: Gate,
+) -> None:
     call = events(*(f"one{number}/app:v1" for number in range(30)))
     with statements(gate.store) as few:
         await gate.send(call)
@@ -184,7 +202,9 @@ async def test_what_a_call_asks_of_the_database_does_not_grow_with_what_is_there
     assert await gate.projects() == MANY + 2 * MOST_NEW_PROJECTS
 
 
-async def test_calls_with_a_registry_that_never_answers(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_with_a_registry_that_never_answers(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(intake, "MANY_LIMIT_S", 0.2)
     gate.inspector.silent = True
     began = time.perf_counter()
@@ -205,7 +225,9 @@ async def test_projects_are_made_unasked_until_there_are_enough(gate: Gate) -> N
 
 async def test_a_projects_name_is_free_however_many_have_the_same(gate: Gate) -> None:
     names = [
-        push["project"]["name"] for call in range(3) for push in await gate.push(*(f"t{call}-{n}/app:v1" for n in range(20)))
+        push["project"]["name"]
+        for call in range(3)
+        for push in await gate.push(*(f"t{call}-{n}/app:v1" for n in range(20)))
     ]
     assert len(set(names)) == 60
     assert names[:3] == ["app", "app-2", "app-3"]
@@ -223,11 +245,16 @@ async def test_the_stage_made_with_a_project_comes_after_those_of_people(gate: G
 async def test_what_is_no_image_becomes_no_project(gate: Gate) -> None:
     pushes = await gate.push("acme/chart:chart-1", "acme/app:v1")
     assert outcomes(pushes) == ["refused", "queued"]
-    assert "is no container image: it is 'application/vnd.cncf.helm.config.v1+json'" in pushes[0]["reason"]
+    assert (
+        "is no container image: it is 'application/vnd.cncf.helm.config.v1+json'"
+        in pushes[0]["reason"]
+    )
     assert await gate.projects() == 1
 
 
-@pytest.mark.parametrize("order", [("acme/app:chart-1", "acme/app:v1"), ("acme/app:v1", "acme/app:chart-1")])
+@pytest.mark.parametrize(
+    "order", [("acme/app:chart-1", "acme/app:v1"), ("acme/app:v1", "acme/app:chart-1")]
+)
 async def test_an_image_beside_a_chart_becomes_one(gate: Gate, order: tuple[str, ...]) -> None:
     pushes = await gate.push(*order)
     told = {push["tag"]: push["outcome"] for push in pushes}
@@ -254,10 +281,21 @@ async def test_what_nobody_could_look_at_becomes_a_project(gate: Gate) -> None:
 # A digest is a hint.
 
 
-async def test_naming_what_was_taken_back_with_another_tag_does_not_keep_that_away(gate: Gate) -> None:
+async def test_naming_what_was_taken_back_with_another_tag_does_not_keep_that_away(
+    gate: Gate,
+) -> None:
     def work(tx: Tx) -> None:
         stage = add_project(tx, "app", "acme/app")
-        tx.put_taken_back(TakenBack(stage_id=stage.id, digest=ONE, fingerprint="f", tag="v1", reason="it sickened", at=NOW))
+        tx.put_taken_back(
+            TakenBack(
+                stage_id=stage.id,
+                digest=ONE,
+                fingerprint="f",
+                tag="v1",
+                reason="it sickened",
+                at=NOW,
+            )
+        )
         known = partial(KnownTag, project_id=stage.project_id, first_seen=NOW, source="webhook")
         tx.record_tag(known(tag="v1", digest=ONE))
         tx.record_tag(known(tag="v2", digest=TWO))
@@ -284,15 +322,21 @@ async def test_a_flood_of_nonsense_leaves_little_behind(gate: Gate) -> None:
 
 
 async def test_many_headers_are_not_all_kept(gate: Gate) -> None:
-    await gate.send({"image": f"{HOST}/acme/app:v1"}, {f"x-{number}": "y" * 1000 for number in range(60)})
+    await gate.send(
+        {"image": f"{HOST}/acme/app:v1"}, {f"x-{number}": "y" * 1000 for number in range(60)}
+    )
     (kept,) = await gate.deliveries()
     assert sum(len(name) + len(value) for name, value in kept.headers.items()) <= 8 * 1024
 
 
-async def test_bodies_are_kept_until_they_are_too_much(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_are_kept_until_they_are_too_much(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger, "BYTES", Rate(per_s=1, burst=100_000))
     for _ in range(5):
-        assert (await gate.send({"image": f"{HOST}/acme/app:v1", "padding": "x" * 40_000})).status == 202
+        assert (
+            await gate.send({"image": f"{HOST}/acme/app:v1", "padding": "x" * 40_000})
+        ).status == 202
     bodies = [len(one.body) for one in await gate.deliveries()]
     assert [size > 0 for size in bodies] == [False, False, True, True, True]
     newest = (await gate.deliveries())[0]
@@ -300,15 +344,22 @@ async def test_bodies_are_kept_until_they_are_too_much(gate: Gate, monkeypatch: 
     assert json.loads(newest.result)["pushes"][0]["outcome"] == "merged"
 
 
-async def test_who_has_ever_more_deployed_is_told_to_come_back(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_has_ever_more_deployed_is_told_to_come_back(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger, "DEPLOYS", Rate(per_s=0.1, burst=3))
-    statuses = [(await gate.send({"image": f"{HOST}/acme/app:v{number}"})).status for number in (1, 1, 2, 2, 3, 4)]
+    statuses = [
+        (await gate.send({"image": f"{HOST}/acme/app:v{number}"})).status
+        for number in (1, 1, 2, 2, 3, 4)
+    ]
     assert statuses == [202, 202, 202, 202, 202, 429]
     refused = await gate.send({"image": f"{HOST}/acme/app:v4"})
     assert 1 <= int(refused.headers["retry-after"]) <= 10
 
 
-async def test_far_too_many_deliveries_are_forgotten_as_they_come(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_far_too_many_deliveries_are_forgotten_as_they_come(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prune, "_LOOK_S", 0)
     await gate.store.write(lambda tx: tx.put_setting(DELIVERIES_KEEP, 100))
     task = asyncio.create_task(prune.keep_pruning(gate.store, lambda: datetime.now(UTC)))

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.errors import (
+    RegistryDeniedError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
 from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry import addresses, transport
 from tagboat.registry.client import RegistryClient
@@ -90,9 +95,23 @@ def peak_mb() -> float:
         (body(b"{}", Content_Encoding="zstd"), r"packs its answers as zstd \(Content-Encoding\)"),
         (body(b"{}", Content_Encoding="br"), "packs its answers as br"),
     ],
-    ids=["huge", "long", "crowded", "junk", "endless", "nested", "nested-less", "bomb", "x-bomb", "zstd", "br"],
+    ids=[
+        "huge",
+        "long",
+        "crowded",
+        "junk",
+        "endless",
+        "nested",
+        "nested-less",
+        "bomb",
+        "x-bomb",
+        "zstd",
+        "br",
+    ],
 )
-async def test_lists_that_are_too_much(client: RegistryClient, handler: Handler, words: str) -> None:
+async def test_lists_that_are_too_much(
+    client: RegistryClient, handler: Handler, words: str
+) -> None:
     before = peak_mb()
     async with hostile(handler) as registry, held_up_less_than(HELD_UP_S):
         with pytest.raises(RegistryProtocolError, match=words):
@@ -101,13 +120,17 @@ async def test_lists_that_are_too_much(client: RegistryClient, handler: Handler,
 
 
 async def test_images_to_choose_from_that_are_too_many(client: RegistryClient) -> None:
-    paths = b'{"repositories": [' + b",".join(b'"a/%d"' % number for number in range(60_000)) + b"]}"
+    paths = (
+        b'{"repositories": [' + b",".join(b'"a/%d"' % number for number in range(60_000)) + b"]}"
+    )
     async with hostile(body(paths)) as registry, held_up_less_than(HELD_UP_S):
         found = await client.list_images(configured(registry.url))
     assert (len(found.images), found.whole) == (5_000, False)
 
 
-@pytest.mark.parametrize("handler", [huge(2 * MIB), crowded(MIB), nested(MIB // 2), bomb(300 * MIB), lying(DIGEST)])
+@pytest.mark.parametrize(
+    "handler", [huge(2 * MIB), crowded(MIB), nested(MIB // 2), bomb(300 * MIB), lying(DIGEST)]
+)
 async def test_images_that_are_none(client: RegistryClient, handler: Handler) -> None:
     async with hostile(handler) as registry, held_up_less_than(HELD_UP_S):
         with pytest.raises(RegistryProtocolError):
@@ -118,9 +141,13 @@ async def test_one_byte_at_a_time() -> None:
     client = RegistryClient(timeouts=Timeouts(connect=1, read=1, total=0.5, listing=0.8))
     async with hostile(dripping(0.05)) as registry:
         image = ImageName(registry.host, "acme/app")
-        with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.5 seconds"):
+        with pytest.raises(
+            RegistryUnreachableError, match="did not finish answering within 0.5 seconds"
+        ):
             await client.inspect(ImageRef(image, "v1"), None)
-        with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.8 seconds"):
+        with pytest.raises(
+            RegistryUnreachableError, match="did not finish answering within 0.8 seconds"
+        ):
             await client.list_tags(image, None)
     await client.close()
 
@@ -136,7 +163,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def configured(url: str, password: str | None = None) -> Registry:
-    return Registry(id="r1", name="ours", url=url, kind=RegistryKind.OCI, username="ci" if password else "", password=password)
+    return Registry(
+        id="r1",
+        name="ours",
+        url=url,
+        kind=RegistryKind.OCI,
+        username="ci" if password else "",
+        password=password,
+    )
 
 
 async def test_nothing_leads_out_of_tls(client: RegistryClient, tmp_path: Path) -> None:
@@ -144,34 +178,52 @@ async def test_nothing_leads_out_of_tls(client: RegistryClient, tmp_path: Path) 
     tls = ca.issue("registry").server_context()
     async with hostile(giving_tokens) as plain, hostile(leading_to(plain.url), tls=tls) as registry:
         ours = replace(configured(f"https://{registry.host}", "hush"), ca_cert=ca.pem)
-        with pytest.raises(RegistryProtocolError, match=f"redirects from https to {plain.host} without TLS"):
+        with pytest.raises(
+            RegistryProtocolError, match=f"redirects from https to {plain.host} without TLS"
+        ):
             await client.list_tags(ImageName(registry.host, "acme/app"), ours)
         async with hostile(asking_for_logins_at(plain.url), tls=tls) as other:
-            with pytest.raises(RegistryProtocolError, match="names a login service without TLS, and the registry has TLS"):
-                await client.list_tags(ImageName(other.host, "acme/app"), replace(ours, url=f"https://{other.host}"))
+            with pytest.raises(
+                RegistryProtocolError,
+                match="names a login service without TLS, and the registry has TLS",
+            ):
+                await client.list_tags(
+                    ImageName(other.host, "acme/app"), replace(ours, url=f"https://{other.host}")
+                )
         assert plain.asked == []
 
 
 @pytest.mark.usefixtures("world")
 async def test_nothing_public_leads_inside(client: RegistryClient) -> None:
-    async with hostile(body(b'{"tags": ["v1"]}'), "127.0.0.2") as inside, hostile(leading_to(inside.url)) as public:
+    async with (
+        hostile(body(b'{"tags": ["v1"]}'), "127.0.0.2") as inside,
+        hostile(leading_to(inside.url)) as public,
+    ):
         async with hostile(leading_to(public.url)) as first:
             for registry in (None, configured(first.url)):
-                with pytest.raises(RegistryProtocolError, match=rf"{inside.host} is not a public address"):
+                with pytest.raises(
+                    RegistryProtocolError, match=rf"{inside.host} is not a public address"
+                ):
                     await client.list_tags(ImageName(first.host, "acme/app"), registry)
         assert inside.asked == []
 
 
 @pytest.mark.usefixtures("world")
-async def test_nothing_public_leads_inside_by_a_name(client: RegistryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_public_leads_inside_by_a_name(
+    client: RegistryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(addresses, "ThreadedResolver", PlayedResolver)
     async with hostile(body(b'{"tags": ["v1"]}'), "127.0.0.2") as inside:
         by_name = inside.url.replace("127.0.0.2", "inside.example.com")
         async with hostile(leading_to(by_name)) as public:
-            with pytest.raises(RegistryProtocolError, match=r"inside\.example\.com:[0-9]+ is not a public address"):
+            with pytest.raises(
+                RegistryProtocolError, match=r"inside\.example\.com:[0-9]+ is not a public address"
+            ):
                 await client.list_tags(ImageName(public.host, "acme/app"), None)
             # Named by a person, it is asked all the same.
-            assert await client.list_tags(ImageName(inside.host, "acme/app"), configured(by_name)) == ["v1"]
+            assert await client.list_tags(
+                ImageName(inside.host, "acme/app"), configured(by_name)
+            ) == ["v1"]
         assert len(inside.asked) == 1
 
 
@@ -180,14 +232,25 @@ class PlayedResolver:
 
     async def resolve(self, host: str, port: int, _family: int) -> list[dict[str, object]]:
         assert host == "inside.example.com"
-        return [{"hostname": host, "host": "127.0.0.2", "port": port, "family": 2, "proto": 0, "flags": 0}]
+        return [
+            {
+                "hostname": host,
+                "host": "127.0.0.2",
+                "port": port,
+                "family": 2,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
 @pytest.mark.usefixtures("world")
-async def test_inside_one_may_lead_to_another_where_a_person_has_named_it(client: RegistryClient) -> None:
+async def test_inside_one_may_lead_to_another_where_a_person_has_named_it(
+    client: RegistryClient,
+) -> None:
     async with (
         hostile(body(b'{"tags": ["v1"]}'), "127.0.0.2") as storage,
         hostile(leading_to(storage.url), "127.0.0.2") as registry,
@@ -200,21 +263,34 @@ async def test_inside_one_may_lead_to_another_where_a_person_has_named_it(client
 
 @pytest.mark.usefixtures("world")
 async def test_no_login_is_asked_for_inside(client: RegistryClient) -> None:
-    async with hostile(giving_tokens, "127.0.0.2") as inside, hostile(asking_for_logins_at(inside.url)) as public:
+    async with (
+        hostile(giving_tokens, "127.0.0.2") as inside,
+        hostile(asking_for_logins_at(inside.url)) as public,
+    ):
         for password in (None, "hush"):
             with pytest.raises(RegistryProtocolError, match="is not a public address"):
-                await client.list_tags(ImageName(public.host, "acme/app"), configured(public.url, password))
+                await client.list_tags(
+                    ImageName(public.host, "acme/app"), configured(public.url, password)
+                )
         assert inside.asked == []
 
 
 @pytest.mark.parametrize(
     "target",
-    [METADATA, "http://2852039166/", "http://0xa9fea9fe/", "http://[::ffff:a9fe:a9fe]/", "http://0251.0376.0251.0376/"],
+    [
+        METADATA,
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://0251.0376.0251.0376/",
+    ],
 )
 async def test_metadata_is_asked_of_nobody(client: RegistryClient, target: str) -> None:
     for handler in (leading_to(target), asking_for_logins_at(target)):
         async with hostile(handler) as registry:
-            with pytest.raises(RegistryProtocolError, match=r"link-local|neither a name nor an address"):
+            with pytest.raises(
+                RegistryProtocolError, match=r"link-local|neither a name nor an address"
+            ):
                 await client.list_tags(ImageName(registry.host, "acme/app"), None)
 
 
@@ -236,13 +312,20 @@ async def test_a_password_goes_where_it_went_first() -> None:
             with pytest.raises(RegistryDeniedError, match="although credentials were sent"):
                 await client.list_tags(image, ours)
             assert pins == [("r1", first.url)]
-            moved = f"names {second.url} as its login service, and the password has gone to {first.url}"
-            for known in (ours, replace(ours, login_service=first.url)):  # on record meanwhile, or not yet
+            moved = (
+                f"names {second.url} as its login service, and the password has gone to {first.url}"
+            )
+            for known in (
+                ours,
+                replace(ours, login_service=first.url),
+            ):  # on record meanwhile, or not yet
                 with pytest.raises(RegistryDeniedError, match=moved):
                     await client.list_tags(image, known)
             assert second.asked == []
 
-            with pytest.raises(RegistryDeniedError, match="denied access to the registry"):  # though that did give a token
+            with pytest.raises(
+                RegistryDeniedError, match="denied access to the registry"
+            ):  # though that did give a token
                 await client.log_in(replace(ours, login_service=first.url))
             assert pins == [("r1", first.url), ("r1", second.url)]
             assert second.asked[0][2].startswith("Basic ")
@@ -251,11 +334,16 @@ async def test_a_password_goes_where_it_went_first() -> None:
 
 async def test_after_a_restart_the_record_counts() -> None:
     client = RegistryClient()
-    async with hostile(giving_tokens) as service, hostile(asking_for_logins_at(service.url)) as registry:
+    async with (
+        hostile(giving_tokens) as service,
+        hostile(asking_for_logins_at(service.url)) as registry,
+    ):
         ours = replace(configured(registry.url, "hush"), login_service="https://auth.example.com")
         with pytest.raises(RegistryDeniedError, match="registries test NAME` confirms it"):
             await client.list_tags(ImageName(registry.host, "acme/app"), ours)
         with pytest.raises(RegistryError):  # without a password there is nothing to be had
-            await client.list_tags(ImageName(registry.host, "acme/app"), replace(ours, password=None))
+            await client.list_tags(
+                ImageName(registry.host, "acme/app"), replace(ours, password=None)
+            )
         assert [authorization for _, _, authorization in service.asked] == [""]
     await client.close()

@@ -29,7 +29,13 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
         if message["type"] == "http.disconnect":
             return
         body, more = body + message["body"], message["more_body"]
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-length", b"%d" % len(body))],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 
@@ -86,7 +92,9 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
         return await reader.readexactly(4)
 
 
-@pytest.mark.parametrize("begun", [b"", b"POST / HT", REQUEST[:-2]], ids=["nothing", "half a head", "half a body"])
+@pytest.mark.parametrize(
+    "begun", [b"", b"POST / HT", REQUEST[:-2]], ids=["nothing", "half a head", "half a body"]
+)
 async def test_half_a_request_is_not_waited_for(port: int, begun: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begun)
@@ -113,11 +121,15 @@ async def test_requests_in_pieces_and_after_a_pause_are_answered(port: int) -> N
         await asyncio.sleep(0.05)
         writer.write(REQUEST[20:])
         assert await answer(reader) == b"body"
-        await asyncio.sleep(0.7)  # longer than a request may take, shorter than a connection may rest
+        await asyncio.sleep(
+            0.7
+        )  # longer than a request may take, shorter than a connection may rest
     await hang_up(writer)
 
 
-async def connected(port: int, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    port: int, count: int
+) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     return [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
 
 
@@ -164,7 +176,8 @@ async def test_nobody_who_is_being_served_is_hung_up_on(small: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("open_files", "connections"), [(64, 16), (200, 80), (1024, 768), (4096, 3072), (1 << 20, 100_000), (-1, 100_000)]
+    ("open_files", "connections"),
+    [(64, 16), (200, 80), (1024, 768), (4096, 3072), (1 << 20, 100_000), (-1, 100_000)],
 )
 def test_connections_leave_files_to_the_others(open_files: int, connections: int) -> None:
     assert http_server.most_connections(open_files) == connections
@@ -211,7 +224,11 @@ async def test_a_long_head_and_long_bodies_are_listened_to(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = REQUEST.replace(b"Content", b"Cookie: " + b"x" * 60_000 + b"\r\nContent")
     body = b"x" * 1_000_000
-    for request, length in ((head, 4), (REQUEST.replace(b"4\r\n\r\nbody", b"1000000\r\n\r\n") + body, len(body)), (head, 4)):
+    for request, length in (
+        (head, 4),
+        (REQUEST.replace(b"4\r\n\r\nbody", b"1000000\r\n\r\n") + body, len(body)),
+        (head, 4),
+    ):
         writer.write(request)
         async with asyncio.timeout(10):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
@@ -222,15 +239,24 @@ async def test_a_long_head_and_long_bodies_are_listened_to(port: int) -> None:
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 OFFERS = [
     b"POST / HTTP/1.1\r\nHost: here\r\n" + OFFER + b"Content-Length: 4\r\n\r\nbody",
-    b"POST / HTTP/1.1\r\n" + OFFER + b"Host: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\n"
+    + OFFER
+    + b"Host: here\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n3\r\nody\r\n0\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: here\r\nUPGRADE: websocket\r\nconnection: upgrade\r\nContent-Length: 4\r\n\r\nbody",
 ]
 
 
 @pytest.mark.parametrize("offer", OFFERS, ids=["h2c", "h2c in chunks", "websocket"])
-async def test_whoever_offers_another_protocol_is_answered_in_this_one(port: int, log: io.StringIO, offer: bytes) -> None:
+async def test_whoever_offers_another_protocol_is_answered_in_this_one(
+    port: int, log: io.StringIO, offer: bytes
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for pieces in ([offer], [offer[:30], offer[30:]], [offer[:-9], offer[-9:]], [offer + REQUEST + offer]):
+    for pieces in (
+        [offer],
+        [offer[:30], offer[30:]],
+        [offer[:-9], offer[-9:]],
+        [offer + REQUEST + offer],
+    ):
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
@@ -238,7 +264,9 @@ async def test_whoever_offers_another_protocol_is_answered_in_this_one(port: int
         for _ in range(b"".join(pieces).count(b"POST")):
             assert await answer(reader) == b"body"
     await hang_up(writer)
-    assert not [line for line in log.getvalue().splitlines() if json.loads(line)["level"] == "warning"]
+    assert not [
+        line for line in log.getvalue().splitlines() if json.loads(line)["level"] == "warning"
+    ]
 
 
 async def test_a_thousand_offers_at_once_are_answered_one_by_one(port: int) -> None:
@@ -285,6 +313,12 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
         await running
         await reader.read()
     await hang_up(writer)
-    troubles = [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] not in {"info", "debug"}]
-    assert [line["event"] for line in troubles] == ["Cancel 1 running task(s), timeout graceful shutdown exceeded"]
+    troubles = [
+        line
+        for line in map(json.loads, log.getvalue().splitlines())
+        if line["level"] not in {"info", "debug"}
+    ]
+    assert [line["event"] for line in troubles] == [
+        "Cancel 1 running task(s), timeout graceful shutdown exceeded"
+    ]
     assert "CancelledError" not in log.getvalue()

@@ -39,7 +39,12 @@ def server_side(run: IngressRun, port: int | None = None) -> HaproxyIngress:
 
 
 def haproxy(directory: Path, port: int) -> HaproxyIngress:
-    return HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost", trusted=("127.0.0.0/8", "::1/128"))
+    return HaproxyIngress(
+        directory,
+        listen=("127.0.0.1", port),
+        base_domain="localhost",
+        trusted=("127.0.0.0/8", "::1/128"),
+    )
 
 
 def make_data(tmp_path: Path) -> Path:
@@ -62,7 +67,9 @@ async def test_servers_come_and_go_and_lead_the_one_haproxy(tmp_path: Path, app:
         assert our_processes(run.directory) == before
 
 
-async def test_it_takes_over_from_a_server_that_had_started_haproxy_itself(tmp_path: Path, app: App) -> None:
+async def test_it_takes_over_from_a_server_that_had_started_haproxy_itself(
+    tmp_path: Path, app: App
+) -> None:
     data, port = make_data(tmp_path), free_port()
     first = haproxy(data / "ingress", port)
     await first.lead([to(app)])
@@ -98,11 +105,16 @@ async def test_the_server_starts_none_while_it_is_somebody_elses(tmp_path: Path)
         try:
             for pid in our_processes(run.directory):
                 os.kill(pid, signal.SIGKILL)
-            with pytest.raises(IngressUnavailableError, match=f"ingress run' \\(process {run.process.pid}\\) runs, but"):
+            with pytest.raises(
+                IngressUnavailableError,
+                match=f"ingress run' \\(process {run.process.pid}\\) runs, but",
+            ):
                 await server_side(run).start()
         finally:
             os.kill(run.process.pid, signal.SIGCONT)
-        assert await asyncio.to_thread(run.process.wait, 10) == 1, "a service manager starts it again"
+        assert await asyncio.to_thread(run.process.wait, 10) == 1, (
+            "a service manager starts it again"
+        )
         assert "HAProxy ended by itself" in run.log()
 
 
@@ -122,7 +134,9 @@ async def test_an_address_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert f"the ingress cannot listen on 127.0.0.1:{port} (Address already in use)" in done.stderr
 
 
-async def test_an_address_that_is_taken_is_refused_on_a_reload_too_and_the_old_one_goes_on(tmp_path: Path, app: App) -> None:
+async def test_an_address_that_is_taken_is_refused_on_a_reload_too_and_the_old_one_goes_on(
+    tmp_path: Path, app: App
+) -> None:
     """Also where another HAProxy has it, which would let ours have a part of its requests."""
     other = IngressRun(make_data(tmp_path), free_port())
     (tmp_path / "own").mkdir()
@@ -130,7 +144,9 @@ async def test_an_address_that_is_taken_is_refused_on_a_reload_too_and_the_old_o
         await server_side(run).lead([to(app)])
         other.start()
         try:
-            with pytest.raises(IngressUnavailableError, match=f"cannot listen on 127.0.0.1:{other.port}"):
+            with pytest.raises(
+                IngressUnavailableError, match=f"cannot listen on 127.0.0.1:{other.port}"
+            ):
                 await server_side(run, other.port).start()
         finally:
             other.stop()
@@ -159,7 +175,14 @@ async def test_status_and_stop(tmp_path: Path) -> None:
 
 def test_without_an_ingress_there_is_nothing_to_run(tmp_path: Path) -> None:
     environ = IngressRun(tmp_path / "data", free_port()).variables() | {"TAGBOAT_INGRESS": "none"}
-    done = subprocess.run([*PROGRAM, "ingress", "run"], env=environ, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [*PROGRAM, "ingress", "run"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     assert (done.returncode, "TAGBOAT_INGRESS is none" in done.stderr) == (2, True)
 
 

@@ -13,11 +13,16 @@ import pytest
 from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
 from tagboat.core.config import AUTO_CREATE, AUTO_CREATE_IMAGES
 from tagboat.core.deploy import Deploy, DeployStatus, Step, StepName, StepStatus, Trigger
-from tagboat.core.errors import EngineUnavailableError, NotAnImageError, RegistryNotFoundError, TagboatError
+from tagboat.core.errors import (
+    EngineUnavailableError,
+    NotAnImageError,
+    RegistryNotFoundError,
+    TagboatError,
+)
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageRef, parse_image_name, parse_image_ref
 from tagboat.core.ports import Tx
-from tagboat.core.push import Outcome, Push, Source, Verdict
+from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import intake as intake_module
@@ -87,14 +92,23 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     store, inspector = open_store(None, tmp_path), Inspector()
     inspector.may_answer.set()
-    yield Desk(store, inspector, Intake(store, DeployQueue(lambda: NOW), inspector, clock=lambda: NOW))
+    yield Desk(
+        store, inspector, Intake(store, DeployQueue(lambda: NOW), inspector, clock=lambda: NOW)
+    )
     store.close()
 
 
-async def make_project(desk: Desk, *stages: tuple[str, str], image: str = NAME, **changes: object) -> Project:
+async def make_project(
+    desk: Desk, *stages: tuple[str, str], image: str = NAME, **changes: object
+) -> Project:
     """A project with stages of these names and patterns; `changes` are those of each stage."""
     project = Project(id=new_id(), name="app", image=parse_image_name(image), created_at=NOW)
-    made = [Stage(id=new_id(), project_id=project.id, name=n, pattern=parse_tag_pattern(p), created_at=NOW) for n, p in stages]
+    made = [
+        Stage(
+            id=new_id(), project_id=project.id, name=n, pattern=parse_tag_pattern(p), created_at=NOW
+        )
+        for n, p in stages
+    ]
 
     def work(tx: Tx) -> None:
         tx.add_project(project)
@@ -118,7 +132,12 @@ async def test_a_push_that_matches_is_queued(desk: Desk) -> None:
     assert result["project_created"] is False
     assert result["reason"] == "tag v1 matches v*"
     deploy = await desk.deploy(result["deploy"])
-    assert (deploy.tag, deploy.digest, deploy.trigger, deploy.status) == ("v1", ONE, Trigger.WEBHOOK, DeployStatus.QUEUED)
+    assert (deploy.tag, deploy.digest, deploy.trigger, deploy.status) == (
+        "v1",
+        ONE,
+        Trigger.WEBHOOK,
+        DeployStatus.QUEUED,
+    )
     assert desk.inspector.asked == []
 
 
@@ -136,14 +155,24 @@ async def test_a_push_that_matches_nothing_is_unmatched_and_its_tag_is_known(des
     assert [known.tag for known in await desk.known(project.id)] == ["latest"]
 
 
-@pytest.mark.parametrize(("change", "word"), [({"auto_deploy": False}, "auto_deploy"), ({"held": True}, "held")])
-async def test_a_stage_that_waits_offers_the_tag(desk: Desk, change: dict[str, bool], word: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "word"), [({"auto_deploy": False}, "auto_deploy"), ({"held": True}, "held")]
+)
+async def test_a_stage_that_waits_offers_the_tag(
+    desk: Desk, change: dict[str, bool], word: str
+) -> None:
     project = await make_project(desk, ("dev", "*"), **change)  # type: ignore[arg-type]  # fields by name; a wrong one raises
     result = await desk.push_one(f"{NAME}:v1@{ONE}")
-    assert (result["outcome"], result["stage"]["name"], result["deploy"]) == ("waiting", "dev", None)
+    assert (result["outcome"], result["stage"]["name"], result["deploy"]) == (
+        "waiting",
+        "dev",
+        None,
+    )
     assert word in result["reason"]
     assert await desk.store.read(lambda reader: reader.all_open_deploys()) == []
-    verdict = Verdict(at=NOW, source=Source.WEBHOOK, outcome=Outcome.WAITING, reason=result["reason"])
+    verdict = PushVerdict(
+        at=NOW, source=Source.WEBHOOK, outcome=Outcome.WAITING, reason=result["reason"]
+    )
     assert await desk.known(project.id) == [
         KnownTag(
             project_id=project.id,
@@ -165,8 +194,12 @@ async def test_a_known_tag_says_what_was_done_about_its_last_push(desk: Desk) ->
     assert (again["outcome"], again["deploy"]) == ("merged", first["deploy"])
     assert again["reason"] == "tag v1 matches v*, and a deploy of it is under way already"
     assert known.digest == ONE
-    assert known.verdict == Verdict(
-        at=NOW, source=Source.WEBHOOK, outcome=Outcome.MERGED, reason=again["reason"], deploy=first["deploy"]
+    assert known.verdict == PushVerdict(
+        at=NOW,
+        source=Source.WEBHOOK,
+        outcome=Outcome.MERGED,
+        reason=again["reason"],
+        deploy=first["deploy"],
     )
 
 
@@ -240,7 +273,9 @@ async def test_a_running_deploy_is_merged_into_until_it_has_resolved_its_digest(
 async def test_a_push_after_the_deploy_ended_is_queued_again(desk: Desk) -> None:
     await make_project(desk, ("dev", "*"))
     first = await desk.push_one(f"{NAME}:v1")
-    await desk.change(first["deploy"], lambda deploy: replace(deploy, status=DeployStatus.SUCCEEDED))
+    await desk.change(
+        first["deploy"], lambda deploy: replace(deploy, status=DeployStatus.SUCCEEDED)
+    )
     again = await desk.push_one(f"{NAME}:v1")
     assert again["outcome"] == "queued"
     assert again["deploy"] != first["deploy"]
@@ -249,10 +284,14 @@ async def test_a_push_after_the_deploy_ended_is_queued_again(desk: Desk) -> None
 # Superseding.
 
 
-async def test_with_one_instance_a_newer_push_supersedes_those_queued_but_not_the_one_running(desk: Desk) -> None:
+async def test_with_one_instance_a_newer_push_supersedes_those_queued_but_not_the_one_running(
+    desk: Desk,
+) -> None:
     await make_project(desk, ("dev", "*"))
     running = await desk.push_one(f"{NAME}:v1")
-    await desk.change(running["deploy"], lambda deploy: replace(deploy, status=DeployStatus.RUNNING))
+    await desk.change(
+        running["deploy"], lambda deploy: replace(deploy, status=DeployStatus.RUNNING)
+    )
     queued = await desk.push_one(f"{NAME}:v2")
     newest = await desk.push_one(f"{NAME}:v3")
     assert (await desk.deploy(running["deploy"])).status is DeployStatus.RUNNING
@@ -293,9 +332,19 @@ async def test_an_unknown_image_becomes_a_project_with_a_stage_dev(desk: Desk) -
     assert (result["outcome"], result["project_created"]) == ("queued", True)
     assert (result["project"]["name"], result["stage"]["name"]) == ("app", "dev")
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
-    assert (str(project.image), project.port, project.healthcheck, project.inspected) == (NAME, 8080, "image", True)
+    assert (str(project.image), project.port, project.healthcheck, project.inspected) == (
+        NAME,
+        8080,
+        "image",
+        True,
+    )
     (stage,) = await desk.store.read(lambda reader: reader.stages(project.id))
-    assert (stage.name, stage.pattern.text, stage.auto_deploy, stage.max_instances) == ("dev", "*", True, 1)
+    assert (stage.name, stage.pattern.text, stage.auto_deploy, stage.max_instances) == (
+        "dev",
+        "*",
+        True,
+        1,
+    )
     assert [known.tag for known in await desk.known(project.id)] == ["v1"]
 
 
@@ -332,12 +381,14 @@ async def test_a_stage_that_goes_by_versions_takes_no_lower_one(
 ) -> None:
     project = await make_project(desk, ("prod", pattern), allow_downgrade=allow_downgrade)
     await desk.push_one(f"{NAME}:2.0.0")
-    explained = await desk.store.read(lambda reader: explain(reader, parse_image_ref(f"{NAME}:{pushed}")))
+    explained = await desk.store.read(
+        lambda reader: explain(reader, parse_image_ref(f"{NAME}:{pushed}"))
+    )
     result = await desk.push_one(f"{NAME}:{pushed}")
     assert (result["outcome"], explained.outcome) == (outcome, outcome)
     assert result["reason"] == explained.reason
     (stage,) = await desk.store.read(lambda reader: reader.stages(project.id))
-    offers = await desk.store.read(lambda reader: reader.offers(stage.id))
+    offers = await desk.store.read(lambda reader: reader.held_pushes(stage.id))
     if outcome == "waiting":
         assert "but 2.0.0, which is under way, is the higher version" in result["reason"]
         assert [offer.tag for offer in offers] == [pushed]
@@ -352,15 +403,26 @@ async def test_one_call_with_a_higher_and_a_lower_version_deploys_the_higher(des
     assert (await desk.deploy(higher["deploy"])).status is DeployStatus.QUEUED
 
 
-@pytest.mark.parametrize("error", [RegistryNotFoundError("no such image"), EngineUnavailableError("no engine")])
-async def test_an_inspection_that_fails_leaves_the_rest_to_the_first_pull(desk: Desk, error: TagboatError) -> None:
+@pytest.mark.parametrize(
+    "error", [RegistryNotFoundError("no such image"), EngineUnavailableError("no engine")]
+)
+async def test_an_inspection_that_fails_leaves_the_rest_to_the_first_pull(
+    desk: Desk, error: TagboatError
+) -> None:
     desk.inspector.error = error
     result = await desk.push_one(f"{NAME}:v1")
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
-    assert (result["outcome"], project.port, project.healthcheck, project.inspected) == ("queued", 0, "", False)
+    assert (result["outcome"], project.port, project.healthcheck, project.inspected) == (
+        "queued",
+        0,
+        "",
+        False,
+    )
 
 
-async def test_an_inspection_that_hangs_does_not_hold_up_the_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inspection_that_hangs_does_not_hold_up_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(intake_module, "INSPECTION_LIMIT_S", 0.05)
     desk.inspector.may_answer.clear()
     result = await asyncio.wait_for(desk.push_one(f"{NAME}:v1"), 5)
@@ -384,14 +446,27 @@ async def test_fifty_simultaneous_first_pushes_make_one_project(desk: Desk) -> N
 
 
 async def test_several_unknown_images_in_one_call(desk: Desk) -> None:
-    results = await desk.push("git.example.com/a/one:v1", "git.example.com/a/two:v1", "git.example.com/a/one:v2")
+    results = await desk.push(
+        "git.example.com/a/one:v1", "git.example.com/a/two:v1", "git.example.com/a/one:v2"
+    )
     assert [result["project_created"] for result in results] == [True, True, False]
     assert [result["project"]["name"] for result in results] == ["one", "two", "one"]
 
 
 async def test_an_address_that_is_taken_makes_the_name_unique_too(desk: Desk) -> None:
-    taken = Project(id=new_id(), name="shop", image=parse_image_name("git.example.com/acme/shop"), created_at=NOW)
-    stage = Stage(id=new_id(), project_id=taken.id, name="app-dev", pattern=parse_tag_pattern("*"), created_at=NOW)
+    taken = Project(
+        id=new_id(),
+        name="shop",
+        image=parse_image_name("git.example.com/acme/shop"),
+        created_at=NOW,
+    )
+    stage = Stage(
+        id=new_id(),
+        project_id=taken.id,
+        name="app-dev",
+        pattern=parse_tag_pattern("*"),
+        created_at=NOW,
+    )
     await desk.store.write(lambda tx: tx.add_project(taken))
     await desk.store.write(lambda tx: tx.add_stage(stage))
     push = await desk.push_one("git.example.com/other/shop-app:v1")
@@ -399,12 +474,18 @@ async def test_an_address_that_is_taken_makes_the_name_unique_too(desk: Desk) ->
 
 
 async def test_names_that_come_to_one_address_are_told_apart(desk: Desk) -> None:
-    names = [(await desk.push_one(f"git.example.com/{path}:v1"))["project"]["name"] for path in ("a/my_app", "b/my-app")]
+    names = [
+        (await desk.push_one(f"git.example.com/{path}:v1"))["project"]["name"]
+        for path in ("a/my_app", "b/my-app")
+    ]
     assert names == ["my_app", "my-app-2"]
 
 
 async def test_a_name_that_is_taken_is_made_unique(desk: Desk) -> None:
-    names = [(await desk.push_one(f"git.example.com/{org}/app:v1"))["project"]["name"] for org in ("a", "b", "c")]
+    names = [
+        (await desk.push_one(f"git.example.com/{org}/app:v1"))["project"]["name"]
+        for org in ("a", "b", "c")
+    ]
     assert names == ["app", "app-2", "app-3"]
 
 
@@ -415,10 +496,13 @@ async def test_an_image_that_keeps_data_waits_for_a_person(desk: Desk) -> None:
     later = await desk.push_one(f"{NAME}:v2")
     assert (first["project_created"], first["outcome"], first["deploy"]) == (True, "waiting", None)
     why = (
-        "; the image keeps data, in the VOLUMEs /data, /more, and no second instance must start on that unasked: deploy it by "
+        "; the image keeps data, in the VOLUMEs /data, /more, "
+        "and no second instance must start on that unasked: deploy it by "
     )
     for result, tag in ((first, "v1"), (later, "v2")):
-        assert result["reason"].startswith(f"tag {tag} matches *, but auto_deploy of the stage dev is off{why}")
+        assert result["reason"].startswith(
+            f"tag {tag} matches *, but auto_deploy of the stage dev is off{why}"
+        )
     (stage,) = await desk.store.read(lambda reader: reader.stages(first["project"]["id"]))
     assert (stage.auto_deploy, stage.image_volumes) == (False, ("/data", "/more"))
 
@@ -426,14 +510,21 @@ async def test_an_image_that_keeps_data_waits_for_a_person(desk: Desk) -> None:
 async def test_with_auto_create_off_nothing_is_made_or_looked_at(desk: Desk) -> None:
     await desk.store.write(lambda tx: tx.put_setting(AUTO_CREATE, value=False))
     result = await desk.push_one(f"{NAME}:v1")
-    assert (result["outcome"], result["project"], result["stage"], result["deploy"]) == ("refused", None, None, None)
+    assert (result["outcome"], result["project"], result["stage"], result["deploy"]) == (
+        "refused",
+        None,
+        None,
+        None,
+    )
     assert "auto_create" in result["reason"]
     assert await desk.store.read(lambda reader: reader.projects()) == []
     assert desk.inspector.asked == []
 
 
 async def test_auto_create_images_says_which_images_may(desk: Desk) -> None:
-    await desk.store.write(lambda tx: tx.put_setting(AUTO_CREATE_IMAGES, ["git.example.com/acme/*"]))
+    await desk.store.write(
+        lambda tx: tx.put_setting(AUTO_CREATE_IMAGES, ["git.example.com/acme/*"])
+    )
     results = await desk.push(f"{NAME}:v1", "nginx:1")
     assert [result["outcome"] for result in results] == ["queued", "refused"]
     assert "auto_create_images" in results[1]["reason"]
@@ -459,8 +550,12 @@ async def add_registry(desk: Desk, kind: RegistryKind) -> None:
     await desk.store.write(lambda tx: tx.add_registry(registry))
 
 
-@pytest.mark.parametrize(("kind", "tag"), [(RegistryKind.GITEA, "v1-rc"), (RegistryKind.OCI, "V1-RC")])
-async def test_a_gitea_registry_knows_tags_in_lower_case_only(desk: Desk, kind: RegistryKind, tag: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "tag"), [(RegistryKind.GITEA, "v1-rc"), (RegistryKind.OCI, "V1-RC")]
+)
+async def test_a_gitea_registry_knows_tags_in_lower_case_only(
+    desk: Desk, kind: RegistryKind, tag: str
+) -> None:
     await add_registry(desk, kind)
     result = await desk.push_one(f"{NAME}:V1-RC")
     assert result["tag"] == tag

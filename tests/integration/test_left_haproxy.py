@@ -23,21 +23,27 @@ async def left(tmp_path: Path, anyio_backend: str) -> Iterator[Path]:  # type: i
     """The data directory of a server whose HAProxy runs."""
     directory = tmp_path / "data" / "ingress"
     directory.parent.mkdir(mode=0o700)
-    await HaproxyIngress(directory, listen=("127.0.0.1", free_port()), base_domain="apps.test").start()
+    await HaproxyIngress(
+        directory, listen=("127.0.0.1", free_port()), base_domain="apps.test"
+    ).start()
     assert our_processes(directory)
     yield directory
     end_haproxy(directory)
 
 
 @pytest.mark.anyio
-async def test_it_is_ended_where_somebody_wants_no_ingress(left: Path, tmp_path: Path, engine_url: str) -> None:
+async def test_it_is_ended_where_somebody_wants_no_ingress(
+    left: Path, tmp_path: Path, engine_url: str
+) -> None:
     with running_server(tmp_path, engine_url, TAGBOAT_INGRESS="none") as server:
         assert our_processes(left) == []
         assert "HAProxy ended" in server.log()
 
 
 @pytest.mark.anyio
-async def test_it_is_told_of_where_haproxy_was_taken_away(left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_it_is_told_of_where_haproxy_was_taken_away(
+    left: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Then everything may still go through it."""
     main._leave_haproxy(left, wanted=False)
     assert "HAProxy still runs with the routes of before" in capsys.readouterr().out
@@ -45,8 +51,14 @@ async def test_it_is_told_of_where_haproxy_was_taken_away(left: Path, capsys: py
 
 
 @pytest.mark.anyio
-async def test_doctor_tells_of_it(left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    environ = {"TAGBOAT_DATA_DIR": str(left.parent), "TAGBOAT_INGRESS": "none", "PATH": os.environ["PATH"]}
+async def test_doctor_tells_of_it(
+    left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {
+        "TAGBOAT_DATA_DIR": str(left.parent),
+        "TAGBOAT_INGRESS": "none",
+        "PATH": os.environ["PATH"],
+    }
     assert doctor(Place(environ, tmp_path, is_tty=False), as_json=False) == 1
     said = capsys.readouterr().out
     assert "HAProxy from before" in said
@@ -57,12 +69,17 @@ def test_that_haproxy_is_missing_is_said_loudly_at_the_start_and_kept_for_health
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    environ = {"TAGBOAT_DATA_DIR": str(tmp_path), "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{free_port()}"}
+    environ = {
+        "TAGBOAT_DATA_DIR": str(tmp_path),
+        "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{free_port()}",
+    }
     ingress = main._ingress(load_settings(environ, cwd=tmp_path, is_tty=False))
     assert isinstance(ingress, NoIngress)
     assert "HAProxy is not installed" in ingress.why
     assert "[warning" in (said := capsys.readouterr().out)
     assert "sudo apt install haproxy" in said
-    chosen = main._ingress(load_settings({**environ, "TAGBOAT_INGRESS": "none"}, cwd=tmp_path, is_tty=False))
+    chosen = main._ingress(
+        load_settings({**environ, "TAGBOAT_INGRESS": "none"}, cwd=tmp_path, is_tty=False)
+    )
     assert isinstance(chosen, NoIngress)
     assert (chosen.why, capsys.readouterr().out) == ("", "")

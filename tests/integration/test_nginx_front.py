@@ -47,17 +47,26 @@ async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, clie
     assert answer["headers"]["x-forwarded-proto"] == "https"
     assert answer["headers"]["x-forwarded-for"] == "127.0.0.1, 127.0.0.1"
     await world.ingress.lead([to(green, DOMAIN)])
-    assert (await client.call(DOMAIN)).json["app"] == "green", "the switch shows on a connection that nginx keeps"
+    assert (await client.call(DOMAIN)).json["app"] == "green", (
+        "the switch shows on a connection that nginx keeps"
+    )
 
 
-async def test_a_host_that_no_stage_has_is_the_ingress_s_to_answer(world: IngressWorld, client: Client) -> None:
+async def test_a_host_that_no_stage_has_is_the_ingress_s_to_answer(
+    world: IngressWorld, client: Client
+) -> None:
     await world.ingress.lead([])
-    assert (await client.call("stranger.apps.example.com")).status == (await world.ask("stranger.apps.example.com")).status
+    assert (await client.call("stranger.apps.example.com")).status == (
+        await world.ask("stranger.apps.example.com")
+    ).status
 
 
 async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_path: Path) -> None:
     counted = Counted()
-    async with serving(counted.serve) as upstream, running_nginx(tmp_path, upstream=upstream) as nginx:
+    async with (
+        serving(counted.serve) as upstream,
+        running_nginx(tmp_path, upstream=upstream) as nginx,
+    ):
         for _ in range(40):
             client = Client(nginx.port, tls=nginx.context(), server_name="127.0.0.1")
             assert (await client.call(DOMAIN)).body == b"hello"
@@ -68,7 +77,9 @@ async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_pa
 async def test_long_heads_pass_both_ways(world: IngressWorld, client: Client) -> None:
     app = await world.app("blue")
     await world.ingress.lead([to(app, DOMAIN)])
-    answer = await client.call(DOMAIN, headers={f"X-Cookie-{number}": "c" * 10_000 for number in range(5)})
+    answer = await client.call(
+        DOMAIN, headers={f"X-Cookie-{number}": "c" * 10_000 for number in range(5)}
+    )
     assert sum(name.startswith("x-cookie-") for name in answer.json["headers"]) == 5
 
 
@@ -87,7 +98,9 @@ async def test_a_long_upload_arrives_whole(world: IngressWorld, client: Client) 
     app = await world.app("blue")
     await world.ingress.lead([to(app, DOMAIN)])
     pieces = 16
-    await client.send(DOMAIN, "/upload", method="PUT", headers={"Content-Length": str(pieces * MIB)})
+    await client.send(
+        DOMAIN, "/upload", method="PUT", headers={"Content-Length": str(pieces * MIB)}
+    )
     for _ in range(pieces):
         await client.send_more(b"x" * MIB)
     answer = await client.receive()
@@ -103,7 +116,9 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(len(hears)) == hears
         heard.set()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n"
+        )
         await over.wait()
         writer.close()
 
@@ -117,7 +132,9 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
         await server.wait_closed()
 
 
-async def test_an_app_hears_the_beginning_of_an_upload_before_its_end(world: IngressWorld, client: Client) -> None:
+async def test_an_app_hears_the_beginning_of_an_upload_before_its_end(
+    world: IngressWorld, client: Client
+) -> None:
     async with streaming(world, b"first") as heard, asyncio.timeout(10):
         await client.send(DOMAIN, "/upload", method="PUT", headers={"Content-Length": "10"})
         await client.send_more(b"first")
@@ -128,8 +145,12 @@ async def test_an_event_is_seen_while_more_are_to_come(world: IngressWorld, ngin
     tls, name = nginx.context(), "127.0.0.1"
     async with asyncio.timeout(10):
         async with streaming(world, b""):
-            reader, writer = await asyncio.open_connection(name, nginx.port, ssl=tls, server_hostname=name)
-            writer.write(f"GET /events HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode())
+            reader, writer = await asyncio.open_connection(
+                name, nginx.port, ssl=tls, server_hostname=name
+            )
+            writer.write(
+                f"GET /events HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode()
+            )
             assert b"text/event-stream" in await reader.readuntil(b"\r\n\r\n")
             assert b"data: 1" in await reader.readuntil(b"data: 1\n\n")
         await reader.read()

@@ -23,15 +23,21 @@ from tests.support.server import Server, fetch, running_server
 CALLERS = 600
 
 
-@pytest.fixture(params=[("none", 200), ("haproxy", 300)], ids=["alone", "with its ingress"])  # which starts with 239 at least
+@pytest.fixture(
+    params=[("none", 200), ("haproxy", 300)], ids=["alone", "with its ingress"]
+)  # which starts with 239 at least
 def narrow(
     tmp_path: Path, engine_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Server]:
     """A server that may open few files."""
     ingress, files = request.param
-    monkeypatch.setattr(server_module, "PROGRAM", ("prlimit", f"--nofile={files}:{files}", *server_module.PROGRAM))
+    monkeypatch.setattr(
+        server_module, "PROGRAM", ("prlimit", f"--nofile={files}:{files}", *server_module.PROGRAM)
+    )
     listen = f"127.0.0.1:{free_port()}"
-    with running_server(tmp_path, engine_url, TAGBOAT_INGRESS=ingress, TAGBOAT_INGRESS_LISTEN=listen) as server:
+    with running_server(
+        tmp_path, engine_url, TAGBOAT_INGRESS=ingress, TAGBOAT_INGRESS_LISTEN=listen
+    ) as server:
         yield server
 
 
@@ -59,11 +65,16 @@ def test_connections_on_which_nothing_is_said_break_nothing(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("refused", ["tempfile.TemporaryFile", "asyncio.create_subprocess_exec", "pathlib.Path.read_bytes"])
+@pytest.mark.parametrize(
+    "refused",
+    ["tempfile.TemporaryFile", "asyncio.create_subprocess_exec", "pathlib.Path.read_bytes"],
+)
 async def test_a_file_too_many_is_an_ingress_out_of_reach_and_its_watch_goes_on(
     tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ingress = HaproxyIngress(tmp_path / "ingress", listen=("127.0.0.1", free_port()), base_domain="apps.test")
+    ingress = HaproxyIngress(
+        tmp_path / "ingress", listen=("127.0.0.1", free_port()), base_domain="apps.test"
+    )
     await ingress.start()
     try:
         for pid in process.our_processes(tmp_path / "ingress"):

@@ -12,8 +12,17 @@ from typing import Any
 
 import pytest
 
-from tagboat.core.catalog import Offer, Project, Stage, run_config
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.catalog import HeldPush, Project, Stage, run_config
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageRef, parse_image_name, parse_image_ref
@@ -59,7 +68,9 @@ class Desk:
     async def order(self, work: Callable[[Tx], Any]) -> Any:  # noqa: ANN401 - whatever the order answers
         return await self.store.write(work)
 
-    async def refused(self, work: Callable[[Tx], Any], error: type[Exception] = ConflictError) -> str:
+    async def refused(
+        self, work: Callable[[Tx], Any], error: type[Exception] = ConflictError
+    ) -> str:
         """Why an order was refused; it must have changed nothing."""
         before = await self.everything()
         with pytest.raises(error) as caught:
@@ -72,7 +83,13 @@ class Desk:
             stages = reader.stages(self.project.id)
             deploys = reader.deploys()
             configs = [reader.deploy_config(deploy.id) for deploy in deploys]
-            return stages, deploys, configs, reader.instances(), [reader.offers(stage.id) for stage in stages]
+            return (
+                stages,
+                deploys,
+                configs,
+                reader.instances(),
+                [reader.held_pushes(stage.id) for stage in stages],
+            )
 
         return await self.store.read(read)
 
@@ -90,7 +107,9 @@ class Desk:
         deploys = await self.store.read(lambda reader: reader.open_deploys((stage or self.dev).id))
         return [(deploy.tag, deploy.trigger) for deploy in deploys]
 
-    async def push(self, tag: str, digest: Digest | None = None, source: Source = Source.WEBHOOK) -> Any:  # noqa: ANN401 - JSON
+    async def push(
+        self, tag: str, digest: Digest | None = None, source: Source = Source.WEBHOOK
+    ) -> Any:  # noqa: ANN401 - JSON
         """Push a tag, and return what came of it."""
         ref = parse_image_ref(f"{NAME}:{tag}" + (f"@{digest}" if digest else ""))
         (result,) = json.loads(await self.intake.accept([Push(ref, source)], "native"))["pushes"]
@@ -114,7 +133,14 @@ class Desk:
         )
 
     async def ran(
-        self, tag: str, digit: str, state: InstanceState, *, minute: int = 0, stage: Stage | None = None, kept: bool = True
+        self,
+        tag: str,
+        digit: str,
+        state: InstanceState,
+        *,
+        minute: int = 0,
+        stage: Stage | None = None,
+        kept: bool = True,
     ) -> str:
         """Put on record that `tag` ran, was stopped at `minute` where it was, and with what; return the deploy's id."""
         deploy = replace(self.a_deploy(tag, DeployStatus.SUCCEEDED, stage), digest=digest_of(digit))
@@ -155,7 +181,13 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     queue = DeployQueue(clock)
     project = Project(id=new_id(), name="app", image=parse_image_name(NAME), created_at=NOON)
     dev, prod = [
-        Stage(id=new_id(), project_id=project.id, name=name, pattern=parse_tag_pattern("*"), created_at=NOON)
+        Stage(
+            id=new_id(),
+            project_id=project.id,
+            name=name,
+            pattern=parse_tag_pattern("*"),
+            created_at=NOON,
+        )
         for name in ("dev", "prod")
     ]
 
@@ -165,7 +197,14 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             tx.add_stage(stage)
 
     await store.write(begin)
-    made = Desk(store, Orders(queue, clock), Intake(store, queue, NoInspector(), clock=clock), project, dev, prod)
+    made = Desk(
+        store,
+        Orders(queue, clock),
+        Intake(store, queue, NoInspector(), clock=clock),
+        project,
+        dev,
+        prod,
+    )
     store.listen(Topic.DEPLOYS, lambda: made.announced.append(Topic.DEPLOYS))
     yield made
     store.close()
@@ -174,7 +213,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 # Rollback.
 
 
-async def test_rollback_brings_back_what_was_stopped_last_with_its_configuration(desk: Desk) -> None:
+async def test_rollback_brings_back_what_was_stopped_last_with_its_configuration(
+    desk: Desk,
+) -> None:
     await desk.change(env={"A": "old"}, run=RunOptions(secrets={"S": "old"}, memory=1 << 30))
     await desk.ran("v1", "1", InstanceState.STOPPED, minute=1)
     second = await desk.ran("v2", "2", InstanceState.STOPPED, minute=2)
@@ -186,7 +227,10 @@ async def test_rollback_brings_back_what_was_stopped_last_with_its_configuration
     deploy = await desk.deploy(queued.deploy_id)
     assert queued.outcome is Outcome.QUEUED
     assert (deploy.tag, deploy.digest, deploy.trigger) == ("v2", digest_of("2"), Trigger.ROLLBACK)
-    configs = [await desk.store.read(lambda reader, key=key: reader.deploy_config(key)) for key in (second, deploy.id)]  # type: ignore[misc]
+    configs = [
+        await desk.store.read(lambda reader, key=key: reader.deploy_config(key))  # type: ignore[misc]
+        for key in (second, deploy.id)
+    ]
     assert configs[0] == configs[1] is not None
     assert (configs[1].env, configs[1].options.secrets) == ({"A": "old"}, {"S": "old"})
     stage = await desk.stage()
@@ -194,7 +238,9 @@ async def test_rollback_brings_back_what_was_stopped_last_with_its_configuration
     assert desk.announced == [Topic.DEPLOYS]
 
 
-async def test_rollback_leaves_what_waits_to_the_release_and_does_not_merge_into_it(desk: Desk) -> None:
+async def test_rollback_leaves_what_waits_to_the_release_and_does_not_merge_into_it(
+    desk: Desk,
+) -> None:
     await desk.ran("v1", "1", InstanceState.STOPPED)
     await desk.ran("v2", "2", InstanceState.LIVE)
     waiting = (await desk.push("v1", digest_of("1")))["deploy"]
@@ -214,7 +260,10 @@ async def test_rollback_of_another_configuration_of_the_same_digest(desk: Desk) 
 
     queued = await desk.order(lambda tx: desk.orders.rollback(tx, desk.dev.id))
 
-    old, new = [await desk.store.read(lambda reader, key=key: reader.deploy_config(key)) for key in (first, queued.deploy_id)]  # type: ignore[misc]
+    old, new = [
+        await desk.store.read(lambda reader, key=key: reader.deploy_config(key))  # type: ignore[misc]
+        for key in (first, queued.deploy_id)
+    ]
     assert old == new
 
 
@@ -262,7 +311,9 @@ async def test_what_rollback_refuses(desk: Desk) -> None:
     assert nothing == "there is nothing to go back to: nothing was ever live in the stage dev"
     assert only == "there is nothing to go back to: nothing was live before v1 in the stage dev"
     assert never == f"the deploy {failed} brought nothing live in the stage dev; name one that did"
-    assert elsewhere == f"the deploy {other} brought nothing live in the stage dev; name one that did"
+    assert (
+        elsewhere == f"the deploy {other} brought nothing live in the stage dev; name one that did"
+    )
     assert lost == "the configuration of v0 was not kept; deploy the tag v0 instead"
 
 
@@ -294,7 +345,12 @@ async def test_promote_takes_the_newest_of_several(desk: Desk) -> None:
 
 
 async def test_what_promote_refuses(desk: Desk) -> None:
-    stranger = Project(id=new_id(), name="other", image=parse_image_name("git.example.com/acme/other"), created_at=NOON)
+    stranger = Project(
+        id=new_id(),
+        name="other",
+        image=parse_image_name("git.example.com/acme/other"),
+        created_at=NOON,
+    )
     theirs = replace(desk.dev, id=new_id(), project_id=stranger.id)
     await desk.store.write(lambda tx: tx.add_project(stranger))
     await desk.store.write(lambda tx: tx.add_stage(theirs))
@@ -318,21 +374,33 @@ async def test_cancel_ends_what_is_queued(desk: Desk) -> None:
 
     cancelled: Deploy = await desk.order(lambda tx: desk.orders.cancel(tx, deploy_id))
 
-    assert (cancelled.status, cancelled.reason, cancelled.cancelling) == (DeployStatus.CANCELLED, "cancelled", False)
+    assert (cancelled.status, cancelled.reason, cancelled.cancelling) == (
+        DeployStatus.CANCELLED,
+        "cancelled",
+        False,
+    )
     assert cancelled.finished_at is not None
     assert await desk.deploy(deploy_id) == cancelled
     assert await desk.open() == []
     assert desk.announced == [Topic.DEPLOYS]
 
 
-@pytest.mark.parametrize("step", [None, *(name for name in StepName if name is not StepName.RETIRE)])
-async def test_cancel_asks_for_the_end_of_what_runs_at_every_step_before_the_last(desk: Desk, step: StepName | None) -> None:
+@pytest.mark.parametrize(
+    "step", [None, *(name for name in StepName if name is not StepName.RETIRE)]
+)
+async def test_cancel_asks_for_the_end_of_what_runs_at_every_step_before_the_last(
+    desk: Desk, step: StepName | None
+) -> None:
     deploy = desk.a_deploy("v1", DeployStatus.RUNNING)
     await desk.begin(deploy.with_step(Step(step, StepStatus.RUNNING)) if step else deploy)
 
     cancelled = await desk.order(lambda tx: desk.orders.cancel(tx, deploy.id))
 
-    assert (cancelled.status, cancelled.cancelling, cancelled.finished_at) == (DeployStatus.RUNNING, True, None)
+    assert (cancelled.status, cancelled.cancelling, cancelled.finished_at) == (
+        DeployStatus.RUNNING,
+        True,
+        None,
+    )
     assert await desk.deploy(deploy.id) == cancelled
     assert desk.announced == [Topic.DEPLOYS]
 
@@ -341,12 +409,19 @@ async def test_cancel_asks_for_the_end_of_what_runs_at_every_step_before_the_las
 async def test_what_has_ended_is_not_cancelled(desk: Desk, status: DeployStatus) -> None:
     deploy = await desk.begin(desk.a_deploy("v1", status))
 
-    assert await desk.refused(lambda tx: desk.orders.cancel(tx, deploy.id)) == f"the deploy has ended already: {status}"
+    assert (
+        await desk.refused(lambda tx: desk.orders.cancel(tx, deploy.id))
+        == f"the deploy has ended already: {status}"
+    )
 
 
 @pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.DONE])
-async def test_what_has_begun_to_stop_the_old_one_is_not_cancelled(desk: Desk, status: StepStatus) -> None:
-    deploy = await desk.begin(desk.a_deploy("v1", DeployStatus.RUNNING).with_step(Step(StepName.RETIRE, status)))
+async def test_what_has_begun_to_stop_the_old_one_is_not_cancelled(
+    desk: Desk, status: StepStatus
+) -> None:
+    deploy = await desk.begin(
+        desk.a_deploy("v1", DeployStatus.RUNNING).with_step(Step(StepName.RETIRE, status))
+    )
 
     said = await desk.refused(lambda tx: desk.orders.cancel(tx, deploy.id))
     assert said == "v1 is live and the old instance is being stopped; roll back instead"
@@ -355,7 +430,9 @@ async def test_what_has_begun_to_stop_the_old_one_is_not_cancelled(desk: Desk, s
 # Hold and release.
 
 
-async def test_what_is_pushed_while_a_stage_is_held_waits_and_the_newest_is_deployed_at_its_release(desk: Desk) -> None:
+async def test_what_is_pushed_while_a_stage_is_held_waits_and_the_newest_is_deployed_at_its_release(
+    desk: Desk,
+) -> None:
     held: Stage = await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     outcomes = [
         (await desk.push(tag, digest, source))["outcome"]
@@ -373,7 +450,9 @@ async def test_what_is_pushed_while_a_stage_is_held_waits_and_the_newest_is_depl
     assert (outcomes, before) == (["waiting"] * 3, [])
     assert [one.outcome for one in queued] == [Outcome.QUEUED]
     deploy = await desk.deploy(queued[0].deploy_id)
-    assert (deploy.tag, deploy.digest, deploy.trigger) == ("v1.2.0", None, Trigger.POLL), "looked up anew"
+    assert (deploy.tag, deploy.digest, deploy.trigger) == ("v1.2.0", None, Trigger.POLL), (
+        "looked up anew"
+    )
     assert await desk.open() == [("v1.2.0", Trigger.POLL)]
     assert not (await desk.stage()).held
     assert (await desk.push("v1.3.0"))["outcome"] == "queued"
@@ -395,7 +474,9 @@ async def test_what_a_release_did_stands_on_the_tags(desk: Desk) -> None:
     ]
 
 
-async def test_a_tag_pushed_again_while_its_stage_is_held_counts_once_with_what_came_last(desk: Desk) -> None:
+async def test_a_tag_pushed_again_while_its_stage_is_held_counts_once_with_what_came_last(
+    desk: Desk,
+) -> None:
     await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     for digit in "12":
         await desk.push("main", digest_of(digit))
@@ -423,10 +504,12 @@ async def test_a_release_does_not_go_back_to_a_lower_version_unless_told_to(desk
     await desk.push("v1.0.0")
 
     assert await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id)) == []
-    assert [offer.tag for offer in await desk.store.read(lambda reader: reader.offers(desk.dev.id))] == ["v1.0.0"]
+    assert [
+        offer.tag for offer in await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id))
+    ] == ["v1.0.0"]
     (queued,) = await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id, including=True))
     assert (await desk.deploy(queued.deploy_id)).tag == "v1.0.0"
-    assert await desk.store.read(lambda reader: reader.offers(desk.dev.id)) == []
+    assert await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id)) == []
 
 
 async def test_release_of_a_stage_that_deploys_nothing_by_itself(desk: Desk) -> None:
@@ -435,21 +518,23 @@ async def test_release_of_a_stage_that_deploys_nothing_by_itself(desk: Desk) -> 
     await desk.change(auto_deploy=False)
 
     assert await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id)) == []
-    assert await desk.store.read(lambda reader: reader.offers(desk.dev.id)) == []
+    assert await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id)) == []
 
 
 async def test_what_waits_for_another_reason_is_not_offered(desk: Desk) -> None:
     await desk.change(auto_deploy=False)
     assert (await desk.push("v1"))["outcome"] == "waiting"
 
-    assert await desk.store.read(lambda reader: reader.offers(desk.dev.id)) == []
+    assert await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id)) == []
 
 
 async def test_holding_twice_and_releasing_twice_is_no_different(desk: Desk) -> None:
     for _ in range(2):
         assert (await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))).held
     await desk.push("v1")
-    first, second = [await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id)) for _ in range(2)]
+    first, second = [
+        await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id)) for _ in range(2)
+    ]
 
     assert (len(first), second) == (1, [])
 
@@ -457,7 +542,9 @@ async def test_holding_twice_and_releasing_twice_is_no_different(desk: Desk) -> 
 async def test_release_merges_into_what_was_ordered_by_hand_meanwhile(desk: Desk) -> None:
     await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     await desk.push("v1")
-    by_hand = await desk.order(lambda tx: desk.orders.deployer.trigger_deploy(desk.project.id, desk.dev.id, "v1", tx=tx))
+    by_hand = await desk.order(
+        lambda tx: desk.orders.deployer.trigger_deploy(desk.project.id, desk.dev.id, "v1", tx=tx)
+    )
 
     queued = await desk.order(lambda tx: desk.orders.release(tx, desk.dev.id))
 
@@ -494,13 +581,17 @@ async def test_orders_about_nothing_are_not_found(desk: Desk) -> None:
     said = [await desk.refused(attempt, NotFoundError) for attempt in attempts]
 
     assert all(NOBODY in words for words in said)
-    assert [deploy.id for deploy in await desk.store.read(lambda reader: reader.deploys())] == [live]
+    assert [deploy.id for deploy in await desk.store.read(lambda reader: reader.deploys())] == [
+        live
+    ]
 
 
 async def test_an_offer_keeps_what_brought_it(desk: Desk) -> None:
     await desk.order(lambda tx: desk.orders.hold(tx, desk.dev.id))
     await desk.push("v1", digest_of("1"), Source.POLL)
 
-    offers: list[Offer] = await desk.store.read(lambda reader: reader.offers(desk.dev.id))
+    offers: list[HeldPush] = await desk.store.read(lambda reader: reader.held_pushes(desk.dev.id))
 
-    assert [(offer.tag, offer.digest, offer.source) for offer in offers] == [("v1", digest_of("1"), "poll")]
+    assert [(offer.tag, offer.digest, offer.source) for offer in offers] == [
+        ("v1", digest_of("1"), "poll")
+    ]

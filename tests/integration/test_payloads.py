@@ -15,7 +15,9 @@ SAMPLES = payloads(FOLDER)
 # Folders that hold the samples of several senders.
 SENDERS = {"native": {"keel"}, "ecr": {"ecr", "ecr-cloudevents"}}
 
-beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="there are no senders' samples beside the repository")
+beside = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason="there are no senders' samples beside the repository"
+)
 
 
 @beside
@@ -24,9 +26,13 @@ def test_there_are_samples_of_the_senders() -> None:
     assert len({payload.folder for payload in SAMPLES}) >= 15
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.folder}-{sample.path.stem}")
+@pytest.mark.parametrize(
+    "sample", SAMPLES, ids=lambda sample: f"{sample.folder}-{sample.path.stem}"
+)
 def test_a_sample_says_what_it_is_said_to_say(sample: Payload) -> None:
-    heard = hear(sample.headers, sample.body, sample.meta.get("default_host", "default.example.org"))
+    heard = hear(
+        sample.headers, sample.body, sample.meta.get("default_host", "default.example.org")
+    )
     assert heard.sender in SENDERS.get(sample.folder, {sample.folder})
     assert [(str(image.name), image.tag, image.digest) for image in heard.images] == sample.expected
     assert sample.expected or heard.news.reason
@@ -35,6 +41,8 @@ def test_a_sample_says_what_it_is_said_to_say(sample: Payload) -> None:
 @beside
 @settings(max_examples=600, deadline=None)
 @given(mutated(SAMPLES))
-def test_a_changed_sample_is_news_or_refused_and_names_no_image_of_its_own(case: tuple[dict[str, str], Any]) -> None:
+def test_a_changed_sample_is_news_or_refused_and_names_no_image_of_its_own(
+    case: tuple[dict[str, str], Any],
+) -> None:
     headers, changed = case
     assert_news_or_refused(headers, json.dumps(changed).encode())

@@ -12,10 +12,10 @@ import pytest
 
 from tagboat.core.catalog import Project, Registry
 from tagboat.core.config import POLL_SCHEDULE
+from tagboat.core.counters import Counters
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
-from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry import catching_up
 from tagboat.registry.poller import LEASE_S, Poller
@@ -125,7 +125,9 @@ class Cluster:
         """Start a server and wait until it knows when to poll."""
         own, holder = Own(self.stores[number]), f"server {number}"
         tags = Tags(holder, self.clock, self.asked, self)
-        poller = Poller(own, DeployQueue(self.clock), tags, clock=self.clock, holder=holder, tally=Tally())
+        poller = Poller(
+            own, DeployQueue(self.clock), tags, clock=self.clock, holder=holder, counters=Counters()
+        )
         replica = Replica(own, poller, asyncio.create_task(poller.run()))
         try:
             await until(lambda: poller.next_at() is not None)
@@ -197,7 +199,9 @@ async def test_each_poll_is_made_by_the_one_server_that_has_the_lease(cluster: C
             assert await cluster.asked_by(polls) == ["server 0"] * polls
 
 
-async def test_no_poll_is_lost_to_a_server_that_looks_first_without_the_lease(cluster: Cluster) -> None:
+async def test_no_poll_is_lost_to_a_server_that_looks_first_without_the_lease(
+    cluster: Cluster,
+) -> None:
     async with cluster.replica(0) as first, cluster.replica(1) as second:
         cluster.clock.now += EVERY
         await first.looks()
@@ -209,7 +213,9 @@ async def test_no_poll_is_lost_to_a_server_that_looks_first_without_the_lease(cl
             assert await cluster.asked_by(polls) == ["server 0"] * polls
 
 
-async def test_when_the_holder_is_gone_another_takes_over_once_the_lease_has_run_out(cluster: Cluster) -> None:
+async def test_when_the_holder_is_gone_another_takes_over_once_the_lease_has_run_out(
+    cluster: Cluster,
+) -> None:
     async with cluster.replica(0) as first, cluster.replica(1) as second:
         cluster.clock.now += EVERY
         await first.looks()

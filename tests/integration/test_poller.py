@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
 from tagboat.core.errors import (
     NotAnImageError,
@@ -26,9 +27,8 @@ from tagboat.core.errors import (
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry.failures import BudgetSpentError
@@ -147,7 +147,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
 
 
 def poller(store: SqlStore, tags: Tags, clock: Clock) -> Poller:
-    return Poller(store, DeployQueue(clock), tags, clock=clock, holder="me", tally=Tally())
+    return Poller(store, DeployQueue(clock), tags, clock=clock, holder="me", counters=Counters())
 
 
 async def cycle(subject: Poller) -> None:
@@ -164,7 +164,9 @@ async def add_projects(store: SqlStore, count: int) -> None:
     def work(tx: Tx) -> None:
         for number in range(count):
             image = ImageName(HOST, f"acme/app{number}")
-            tx.add_project(Project(id=f"p{number}", name=f"app{number}", image=image, created_at=NOW))
+            tx.add_project(
+                Project(id=f"p{number}", name=f"app{number}", image=image, created_at=NOW)
+            )
 
     await store.write(work)
 
@@ -180,14 +182,19 @@ async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: S
     assert (await store.read(lambda reader: reader.poll_state("p1"))).error == "down"
 
 
-async def test_a_person_does_not_wait_for_ever(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_person_does_not_wait_for_ever(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await add_projects(store, 1)
     monkeypatch.setattr("tagboat.registry.poller._PATIENCE_S", 0.05)
     tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
     clock = Clock()
     subject = poller(store, tags, clock)
     report = await subject.poll_now("p0")
-    assert report.error == f"{HOST} did not finish answering within 0.05 seconds; polls on schedule wait longer"
+    assert (
+        report.error
+        == f"{HOST} did not finish answering within 0.05 seconds; polls on schedule wait longer"
+    )
     clock.now += timedelta(minutes=5)
     await cycle(subject)
     assert (await store.read(lambda reader: reader.poll_state("p0"))).first_done
@@ -205,8 +212,12 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
         tags.tags = [f"{prefix}{number}" for number in range(3)]
         reports.append(await subject.poll_now("p0"))
     assert [report.error is None for report in reports] == [True, True, False]
-    assert str(reports[-1].error).startswith(f"{HOST}/acme/app0 has named more than 5 different tags over time")
-    known, state = await store.read(lambda reader: (reader.known_tags("p0"), reader.poll_state("p0")))
+    assert str(reports[-1].error).startswith(
+        f"{HOST}/acme/app0 has named more than 5 different tags over time"
+    )
+    known, state = await store.read(
+        lambda reader: (reader.known_tags("p0"), reader.poll_state("p0"))
+    )
     assert (len(known), state.error, state.first_done) == (6, reports[-1].error, True)
 
 
@@ -220,17 +231,25 @@ async def test_a_round_at_rest_writes_nothing_but_its_time(store: SqlStore) -> N
     writes: list[list[str]] = []
     subject._store = Watched(store, writes)
     await cycle(subject)
-    assert {call for calls in writes for call in calls if call.startswith(("put", "add", "record"))} == {"put_poll_state"}
+    assert {
+        call for calls in writes for call in calls if call.startswith(("put", "add", "record"))
+    } == {"put_poll_state"}
     assert [len(calls) <= 2 * BATCH for calls in writes] == [True] * len(writes)
     assert tags.asked == 80
-    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    states = await store.read(
+        lambda reader: [reader.poll_state(f"p{number}") for number in range(40)]
+    )
     assert {state.last_at for state in states} == {clock.now}
 
 
 async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) -> None:
     await add_projects(store, 20)
     pattern = parse_tag_pattern("v*")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p7", name="live", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p7", name="live", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["v1"])
     subject = poller(store, tags, Ticking())
     await cycle(subject)
@@ -267,10 +286,16 @@ async def test_a_repository_at_rest_is_remembered_until_something_changes(store:
     assert tags.resolved == 6
 
 
-async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(store: SqlStore) -> None:
+async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(
+    store: SqlStore,
+) -> None:
     await add_projects(store, 1)
     pattern = parse_tag_pattern("v1")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="live", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p0", name="live", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["v1"])
     subject = poller(store, tags, Ticking())
     for _ in range(3):
@@ -301,7 +326,9 @@ async def test_a_manual_poll_between_two_rounds_leaves_nothing_stale(store: SqlS
         assert (await store.read(lambda reader: reader.poll_state("p0"))).last_at == clock.now
 
 
-async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_first(store: SqlStore) -> None:
+async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_first(
+    store: SqlStore,
+) -> None:
     await add_projects(store, 1)
     tags = Tags(["v1"])
     subject = poller(store, tags, Clock())
@@ -318,7 +345,9 @@ async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_fi
     assert (await subject.poll_now("p0")).first_poll
 
 
-async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(store: SqlStore) -> None:
+async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(
+    store: SqlStore,
+) -> None:
     await add_projects(store, 40)
     clock = Clock()
     tags = Tags(["v1"])
@@ -327,12 +356,16 @@ async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(s
     tags.error = RegistryUnreachableError("down")
     await cycle(subject)
     assert tags.asked <= 40 + PER_REGISTRY + BATCH
-    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    states = await store.read(
+        lambda reader: [reader.poll_state(f"p{number}") for number in range(40)]
+    )
     assert {state.error for state in states} == {"down"}
     tags.error = None
     clock.now += timedelta(minutes=1)
     await cycle(subject)
-    states = await store.read(lambda reader: [reader.poll_state(f"p{number}") for number in range(40)])
+    states = await store.read(
+        lambda reader: [reader.poll_state(f"p{number}") for number in range(40)]
+    )
     assert {state.error for state in states} == {None}
     assert (await store.read(lambda reader: reader.registry_backoff(HOST))).failures == 0
 
@@ -345,7 +378,9 @@ async def test_one_broken_repository_keeps_no_other_from_being_polled(store: Sql
     for _ in range(2):
         clock.now += timedelta(minutes=5)
         await cycle(subject)
-        states = await store.read(lambda reader: reader.poll_states([f"p{number}" for number in range(COUNT)]))
+        states = await store.read(
+            lambda reader: reader.poll_states([f"p{number}" for number in range(COUNT)])
+        )
         assert {project for project, state in states.items() if state.error} == {"p0"}
         assert {state.last_at for state in states.values()} == {clock.now}
     assert (await store.read(lambda reader: reader.registry_backoff(HOST))).failures == 0
@@ -414,9 +449,18 @@ async def test_retry_after_binds_manual_polls_too(store: SqlStore) -> None:
     assert (await subject.poll_now("p0")).new_tags == ("v1",)
 
 
-async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(store: SqlStore) -> None:
+async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(
+    store: SqlStore,
+) -> None:
     await add_projects(store, 1)
-    held = Stage(id="s", project_id="p0", name="prod", pattern=parse_tag_pattern("v*"), held=True, created_at=NOW)
+    held = Stage(
+        id="s",
+        project_id="p0",
+        name="prod",
+        pattern=parse_tag_pattern("v*"),
+        held=True,
+        created_at=NOW,
+    )
     await store.write(lambda tx: tx.add_stage(held))
     tags = Tags(["v1"])
     clock = Clock()
@@ -425,7 +469,7 @@ async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(s
     tags.tags = ["v1", "v3", "v2"]
     report = await subject.poll_now("p0")
     assert (report.new_tags, report.deploys) == (("v3", "v2"), ())
-    offers = await store.read(lambda reader: reader.offers("s"))
+    offers = await store.read(lambda reader: reader.held_pushes("s"))
     assert [(offer.tag, offer.source) for offer in offers] == [("v3", "poll")]
     (queued,) = await store.write(lambda tx: Orders(DeployQueue(clock), clock).release(tx, "s"))
     assert (await store.read(lambda reader: reader.deploy(queued.deploy_id))).tag == "v3"
@@ -434,7 +478,11 @@ async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(s
 async def test_a_poll_says_why_each_tag_was_or_was_not_deployed(store: SqlStore) -> None:
     await add_projects(store, 1)
     pattern = parse_tag_pattern("v*")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["v1"])
     subject = poller(store, tags, Clock())
     assert reasons(await subject.poll_now("p0")) == {
@@ -444,53 +492,85 @@ async def test_a_poll_says_why_each_tag_was_or_was_not_deployed(store: SqlStore)
     report = await subject.poll_now("p0")
     assert reasons(report) == {
         "main": ("new", "unmatched", "tag main matches no stage's pattern (tried prod v*)"),
-        "v1.9": ("new", "recorded", "tag v1.9 matches v*, but v1.10 is the higher version and the stage prod takes one"),
+        "v1.9": (
+            "new",
+            "recorded",
+            "tag v1.9 matches v*, but v1.10 is the higher version and the stage prod takes one",
+        ),
         "v1.10": ("new", "queued", "tag v1.10 matches v* and is the newest of 2 found"),
     }
     assert [one.verdict.deploy for one in report.tags] == [None, None, *report.deploys]
     assert [one.stage and one.stage.name for one in report.tags] == [None, "prod", "prod"]
     assert reasons(await subject.poll_now("p0")) == {}
-    on_record = {known.tag: known.verdict for known in await store.read(lambda reader: reader.known_tags("p0"))}
+    on_record = {
+        known.tag: known.verdict
+        for known in await store.read(lambda reader: reader.known_tags("p0"))
+    }
     first = "the first poll of an image records its tags and deploys none"
-    recorded = Verdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason=first)
+    recorded = PushVerdict(at=NOW, source=Source.POLL, outcome=Outcome.RECORDED, reason=first)
     assert on_record == {"v1": recorded} | {one.tag: one.verdict for one in report.tags}
 
 
 async def test_a_digest_that_changed_and_a_deploy_under_way_are_named(store: SqlStore) -> None:
     await add_projects(store, 1)
     pattern = parse_tag_pattern("edge")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["edge"])
     subject = poller(store, tags, Clock())
     await subject.poll_now("p0")
     tags.digest = Digest("sha256:" + "b" * 64)
     changed = "the digest of edge, which the stage edge names, has changed: tag edge matches edge"
-    waiting = await store.write(lambda tx: DeployQueue(Clock()).trigger_deploy("p0", "s", "edge", tx=tx))
+    waiting = await store.write(
+        lambda tx: DeployQueue(Clock()).trigger_deploy("p0", "s", "edge", tx=tx)
+    )
     report = await subject.poll_now("p0")
-    assert reasons(report) == {"edge": ("changed", "merged", f"{changed}, and a deploy of it is under way already")}
+    assert reasons(report) == {
+        "edge": ("changed", "merged", f"{changed}, and a deploy of it is under way already")
+    }
     assert report.deploys == (waiting.deploy_id,)
 
 
 async def test_a_changed_digest_is_left_by_the_first_poll_to_the_next(store: SqlStore) -> None:
     await add_projects(store, 1)
     pattern = parse_tag_pattern("edge")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["edge"])
-    was = KnownTag(project_id="p0", tag="edge", digest=Digest("sha256:" + "b" * 64), first_seen=NOW, source="webhook")
+    was = KnownTag(
+        project_id="p0",
+        tag="edge",
+        digest=Digest("sha256:" + "b" * 64),
+        first_seen=NOW,
+        source="webhook",
+    )
     await store.write(lambda tx: tx.record_tag(was))
     subject = poller(store, tags, Clock())
     first = await subject.poll_now("p0")
     left = await store.read(lambda reader: reader.known_tag("p0", "edge"))
     assert left == replace(was, verdict=first.tags[0].verdict)
     second = await subject.poll_now("p0")
-    assert [reasons(report)["edge"][:2] for report in (first, second)] == [("changed", "recorded"), ("changed", "queued")]
+    assert [reasons(report)["edge"][:2] for report in (first, second)] == [
+        ("changed", "recorded"),
+        ("changed", "queued"),
+    ]
     assert (first.deploys, len(second.deploys)) == ((), 1)
 
 
 async def test_news_found_on_schedule_is_logged_with_its_reasons(store: SqlStore) -> None:
     await add_projects(store, 1)
     pattern = parse_tag_pattern("v*")
-    await store.write(lambda tx: tx.add_stage(Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)))
+    await store.write(
+        lambda tx: tx.add_stage(
+            Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)
+        )
+    )
     tags = Tags(["v1"])
     subject = poller(store, tags, Ticking())
     await cycle(subject)
@@ -499,14 +579,22 @@ async def test_news_found_on_schedule_is_logged_with_its_reasons(store: SqlStore
         await cycle(subject)
         await cycle(subject)
     (line,) = lines
-    assert (line["event"], line["action"], line["project"], line["news"]) == ("polled", "poll", "app0", 18)
+    assert (line["event"], line["action"], line["project"], line["news"]) == (
+        "polled",
+        "poll",
+        "app0",
+        18,
+    )
     assert line["tags"][-1] == "v19 queued: tag v19 matches v* and is the newest of 18 found"
     assert len(line["tags"]) < 18
 
 
 def reasons(report: PollReport) -> dict[str, tuple[str, str, str]]:
     """What was said of each tag."""
-    return {one.tag: (one.change.value, one.verdict.outcome.value, one.verdict.reason) for one in report.tags}
+    return {
+        one.tag: (one.change.value, one.verdict.outcome.value, one.verdict.reason)
+        for one in report.tags
+    }
 
 
 def reply(status: int) -> RegistryError:
@@ -515,13 +603,19 @@ def reply(status: int) -> RegistryError:
         return RegistryDeniedError(f"denied with {status}")
     if status == 404:
         return RegistryNotFoundError("there is no such tag, 404")
-    return RegistryFailedError(f"failed with {status}") if status >= 500 else RegistryProtocolError(f"answered {status}")
+    return (
+        RegistryFailedError(f"failed with {status}")
+        if status >= 500
+        else RegistryProtocolError(f"answered {status}")
+    )
 
 
 async def staged(store: SqlStore, pattern: str = "*") -> None:
     """One project `p0` with one stage."""
     await add_projects(store, 1)
-    stage = Stage(id="s", project_id="p0", name="dev", pattern=parse_tag_pattern(pattern), created_at=NOW)
+    stage = Stage(
+        id="s", project_id="p0", name="dev", pattern=parse_tag_pattern(pattern), created_at=NOW
+    )
     await store.write(lambda tx: tx.add_stage(stage))
 
 
@@ -529,7 +623,9 @@ async def make_live(store: SqlStore, tag: str, digest: str = "a") -> None:
     """Have `tag` be live in the stage, as a webhook and a worker would have it."""
 
     def work(tx: Tx) -> None:
-        tx.record_tag(KnownTag(project_id="p0", tag=tag, digest=None, first_seen=NOW, source="webhook"))
+        tx.record_tag(
+            KnownTag(project_id="p0", tag=tag, digest=None, first_seen=NOW, source="webhook")
+        )
         deploy = Deploy(
             id=f"d-{tag}",
             project_id="p0",
@@ -573,7 +669,9 @@ STATUSES = [401, 403, 404, 412, 451, 400, 500]
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_live_tag_that_the_registry_refuses_does_not_hide_its_fix(store: SqlStore, status: int) -> None:
+async def test_a_live_tag_that_the_registry_refuses_does_not_hide_its_fix(
+    store: SqlStore, status: int
+) -> None:
     await staged(store)
     await make_live(store, "v1")
     tags = Tags(["v1"])
@@ -589,7 +687,9 @@ async def test_a_live_tag_that_the_registry_refuses_does_not_hide_its_fix(store:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(store: SqlStore, status: int) -> None:
+async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(
+    store: SqlStore, status: int
+) -> None:
     await staged(store, "main-*")
     tags = Tags(["main-1"])
     clock = Ticking()
@@ -615,9 +715,14 @@ async def test_what_is_not_an_image_is_recorded_and_never_deployed(store: SqlSto
     subject = poller(store, tags, Ticking())
     await subject.poll_now("p0")
     tags.tags += ["main-2", "zcache"]
-    tags.refusals["zcache"] = NotAnImageError("acme/app0:zcache is not a container image: it is a cache")
+    tags.refusals["zcache"] = NotAnImageError(
+        "acme/app0:zcache is not a container image: it is a cache"
+    )
     report = await subject.poll_now("p0")
-    assert {one.tag: one.verdict.outcome.value for one in report.tags} == {"zcache": "recorded", "main-2": "queued"}
+    assert {one.tag: one.verdict.outcome.value for one in report.tags} == {
+        "zcache": "recorded",
+        "main-2": "queued",
+    }
     assert await complaint(store) == ""
     tags.tags.append("zcache2")
     tags.refusals["zcache2"] = tags.refusals["zcache"]
@@ -625,7 +730,9 @@ async def test_what_is_not_an_image_is_recorded_and_never_deployed(store: SqlSto
 
 
 @pytest.mark.parametrize("listed", [[], ["1.30"]])
-async def test_a_live_tag_is_looked_at_whether_it_is_listed_or_not(store: SqlStore, listed: list[str]) -> None:
+async def test_a_live_tag_is_looked_at_whether_it_is_listed_or_not(
+    store: SqlStore, listed: list[str]
+) -> None:
     await staged(store, "latest")
     await make_live(store, "latest")
     tags = Tags(listed)
@@ -638,7 +745,9 @@ async def test_a_live_tag_is_looked_at_whether_it_is_listed_or_not(store: SqlSto
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 400, 500])
-async def test_a_live_tag_is_looked_at_where_the_list_is_refused(store: SqlStore, status: int) -> None:
+async def test_a_live_tag_is_looked_at_where_the_list_is_refused(
+    store: SqlStore, status: int
+) -> None:
     await staged(store, "latest")
     await make_live(store, "latest")
     tags = Tags(error=reply(status))
@@ -674,7 +783,8 @@ async def test_a_repository_that_is_still_to_come_is_an_empty_list(store: SqlSto
 
 
 @pytest.mark.parametrize(
-    ("pattern", "live", "missed"), [("semver:>=1.0.0", "v1.0.2", "v1.0.1"), ("main-*", "main-102", "main-101")]
+    ("pattern", "live", "missed"),
+    [("semver:>=1.0.0", "v1.0.2", "v1.0.1"), ("main-*", "main-102", "main-101")],
 )
 async def test_a_push_that_nobody_heard_of_does_not_take_back_what_came_after_it(
     store: SqlStore, pattern: str, live: str, missed: str
@@ -703,7 +813,9 @@ async def test_a_stage_that_allows_it_goes_back(store: SqlStore) -> None:
     assert await queued(store) == ["v1"]
 
 
-async def test_what_a_webhook_brings_while_images_are_looked_at_is_compared_too(store: SqlStore) -> None:
+async def test_what_a_webhook_brings_while_images_are_looked_at_is_compared_too(
+    store: SqlStore,
+) -> None:
     await staged(store)
     tags = Tags(["aaa"])
     tags.built = {"new": NOW + timedelta(hours=1), "lost": NOW}
@@ -737,7 +849,9 @@ async def test_a_budget_that_is_spent_delays_only_what_must_be_looked_at(
     assert ("half is spent" in await complaint(store)) is not bool(deployed)
 
 
-async def test_a_live_tag_that_is_gone_from_the_registry_goes_on_serving_without_complaint(store: SqlStore) -> None:
+async def test_a_live_tag_that_is_gone_from_the_registry_goes_on_serving_without_complaint(
+    store: SqlStore,
+) -> None:
     await staged(store)
     await make_live(store, "v1")
     subject = poller(store, Tags([], refusals={"v1": reply(404)}), Clock())

@@ -49,10 +49,30 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
             True,
             f"refuses more pulls for now; .*HTTP 429 Too Many Requests, {NO_REGISTRY}",
         ),
-        (Fault(status=503, page=PAGE), EngineError, True, "out of order for now. .*503 Service Unavailable"),
-        (Fault(status=404, page=PAGE), EngineNotFoundError, False, f"has no such image: HTTP 404 Not Found, {NO_REGISTRY}"),
-        (Fault(status=403, page=b""), EngineError, False, f"refused the login.*HTTP 403 Forbidden, {NO_REGISTRY}"),
-        (Fault(status=200, page=PAGE), EngineError, False, "is a proxy in its place, or a login page"),
+        (
+            Fault(status=503, page=PAGE),
+            EngineError,
+            True,
+            "out of order for now. .*503 Service Unavailable",
+        ),
+        (
+            Fault(status=404, page=PAGE),
+            EngineNotFoundError,
+            False,
+            f"has no such image: HTTP 404 Not Found, {NO_REGISTRY}",
+        ),
+        (
+            Fault(status=403, page=b""),
+            EngineError,
+            False,
+            f"refused the login.*HTTP 403 Forbidden, {NO_REGISTRY}",
+        ),
+        (
+            Fault(status=200, page=PAGE),
+            EngineError,
+            False,
+            "is a proxy in its place, or a login page",
+        ),
     ],
     ids=["429 page", "429 empty", "503 page", "404 page", "403 empty", "200 page"],
 )
@@ -80,14 +100,26 @@ async def test_an_address_of_ipv6_in_a_name(engine: DockerEngine) -> None:
     if int((await engine.version()).partition(".")[0]) >= 23:
         assert await engine.inspect_image("[::1]:5000/acme/app:v1") is None
         return
-    with pytest.raises(EngineError, match="know no IPv6 address in an image's name: give the registry a name, and use that"):
+    with pytest.raises(
+        EngineError,
+        match="know no IPv6 address in an image's name: give the registry a name, and use that",
+    ):
         await engine.inspect_image("[::1]:5000/acme/app:v1")
 
 
-async def test_an_image_that_is_built_for_other_machines(engine: DockerEngine, docker_registry: DockerRegistry) -> None:
+async def test_an_image_that_is_built_for_other_machines(
+    engine: DockerEngine, docker_registry: DockerRegistry
+) -> None:
     path = f"acme/run-{secrets.token_hex(4)}"
     image = build_image(SampleApp(body=path))
     push(docker_registry.host, path, image.digest, image)
-    digest = parse_digest(push(docker_registry.host, path, "v1", build_index({"linux/s390x": image})))
-    with pytest.raises(EngineError, match=r"is not built for the engine's machine: build it for that.*no matching manifest"):
-        await engine.pull(parse_image_name(f"{docker_registry.host}/{path}"), digest, None, lambda _: None)
+    digest = parse_digest(
+        push(docker_registry.host, path, "v1", build_index({"linux/s390x": image}))
+    )
+    with pytest.raises(
+        EngineError,
+        match=r"is not built for the engine's machine: build it for that.*no matching manifest",
+    ):
+        await engine.pull(
+            parse_image_name(f"{docker_registry.host}/{path}"), digest, None, lambda _: None
+        )

@@ -47,22 +47,35 @@ async def client() -> AsyncIterator[RegistryClient]:
 
 def configured(registry: DockerRegistry, login: tuple[str, str] | None) -> Registry:
     username, password = login or ("", None)
-    return Registry(id="r1", name="ours", url=registry.url, kind=RegistryKind.OCI, username=username, password=password)
+    return Registry(
+        id="r1",
+        name="ours",
+        url=registry.url,
+        kind=RegistryKind.OCI,
+        username=username,
+        password=password,
+    )
 
 
 def retag(host: str, repository: str, tag: str, others: list[str]) -> None:
     """Give the manifest of `tag` other tags too."""
     url = f"http://{host}/v2/{repository}/manifests"
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/{tag}", headers={"Accept": ACCEPT})) as answer:
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{url}/{tag}", headers={"Accept": ACCEPT})
+    ) as answer:
         body, media_type = answer.read(), answer.headers["Content-Type"]
     for other in others:
-        request = urllib.request.Request(f"{url}/{other}", body, {"Content-Type": media_type}, method="PUT")
+        request = urllib.request.Request(
+            f"{url}/{other}", body, {"Content-Type": media_type}, method="PUT"
+        )
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 201
 
 
 @pytest.mark.anyio
-async def test_a_pushed_image_is_listed_resolved_and_inspected(client: RegistryClient, plain: DockerRegistry) -> None:
+async def test_a_pushed_image_is_listed_resolved_and_inspected(
+    client: RegistryClient, plain: DockerRegistry
+) -> None:
     created = datetime(2026, 11, 24, 12, tzinfo=UTC)
     digest = push_image(
         plain.host,
@@ -78,23 +91,36 @@ async def test_a_pushed_image_is_listed_resolved_and_inspected(client: RegistryC
     assert await client.list_tags(image, None) == ["v1"]
     assert await client.resolve(image, "v1", None) == digest
     info = await client.inspect(ImageRef(image, "v1"), configured(plain, None))
-    assert (info.digest, info.tcp_ports, info.has_healthcheck, info.created) == (digest, (8080, 9000), True, created)
+    assert (info.digest, info.tcp_ports, info.has_healthcheck, info.created) == (
+        digest,
+        (8080, 9000),
+        True,
+        created,
+    )
     assert info.labels["tagboat.port"] == "9000"
     assert await client.inspect(ImageRef(image, "gone", digest), None) == info
 
 
 @pytest.mark.anyio
-async def test_an_index_is_looked_through_and_keeps_its_own_digest(client: RegistryClient, plain: DockerRegistry) -> None:
+async def test_an_index_is_looked_through_and_keeps_its_own_digest(
+    client: RegistryClient, plain: DockerRegistry
+) -> None:
     index, own = push_index(plain.host, "acme/multi", "v1")
     image = ImageName(plain.host, "acme/multi")
     assert await client.resolve(image, "v1", None) == index
     info = await client.inspect(ImageRef(image, "v1"), None)
     assert info.digest == index
-    assert info.tcp_ports == (await client.inspect(ImageRef(image, "v1", own), None)).tcp_ports == (8080,)
+    assert (
+        info.tcp_ports
+        == (await client.inspect(ImageRef(image, "v1", own), None)).tcp_ports
+        == (8080,)
+    )
 
 
 @pytest.mark.anyio
-async def test_more_than_a_hundred_tags_are_all_listed(client: RegistryClient, plain: DockerRegistry) -> None:
+async def test_more_than_a_hundred_tags_are_all_listed(
+    client: RegistryClient, plain: DockerRegistry
+) -> None:
     push_image(plain.host, "acme/many", "v0")
     attachment = f"sha256-{'ab' * 32}.sig"
     expected = [f"v{number}" for number in range(150)]
@@ -115,7 +141,9 @@ async def test_what_is_not_there_is_named(client: RegistryClient, plain: DockerR
 
 
 @pytest.mark.anyio
-async def test_with_the_password_everything_can_be_read(client: RegistryClient, locked: DockerRegistry) -> None:
+async def test_with_the_password_everything_can_be_read(
+    client: RegistryClient, locked: DockerRegistry
+) -> None:
     image = ImageName(locked.host, "acme/app")
     ours = configured(locked, LOGIN)
     assert await client.list_tags(image, ours) == ["v1"]
@@ -136,7 +164,10 @@ async def test_without_it_nothing(
     client: RegistryClient, locked: DockerRegistry, login: tuple[str, str] | None, words: str
 ) -> None:
     image = ImageName(locked.host, "acme/app")
-    for call in (client.list_tags(image, configured(locked, login)), client.resolve(image, "v1", configured(locked, login))):
+    for call in (
+        client.list_tags(image, configured(locked, login)),
+        client.resolve(image, "v1", configured(locked, login)),
+    ):
         with pytest.raises(RegistryDeniedError, match=words) as caught:
             await call
         assert "hunter2" not in str(caught.value)
@@ -144,7 +175,9 @@ async def test_without_it_nothing(
 
 def test_the_registry_of_these_tests_does_ask_for_the_password(locked: DockerRegistry) -> None:
     right = base64.b64encode(":".join(LOGIN).encode()).decode()
-    request = urllib.request.Request(f"{locked.url}/v2/", headers={"Authorization": f"Basic {right}"})
+    request = urllib.request.Request(
+        f"{locked.url}/v2/", headers={"Authorization": f"Basic {right}"}
+    )
     with urllib.request.urlopen(request) as answer:
         assert answer.status == 200
     assert "$2y$" not in locked.log
@@ -155,14 +188,18 @@ def verdicts(checks: list[Check]) -> dict[str, bool]:
 
 
 @pytest.mark.anyio
-async def test_examine_tells_right_from_wrong(client: RegistryClient, plain: DockerRegistry, locked: DockerRegistry) -> None:
+async def test_examine_tells_right_from_wrong(
+    client: RegistryClient, plain: DockerRegistry, locked: DockerRegistry
+) -> None:
     image = ImageName(locked.host, "acme/app")
     push_image(plain.host, "acme/app", "v1")
     good = {"url": True, "reachable": True, "login": True}
     use = {"images": True, "list": True, "pull": True}
     assert verdicts(await examine(client, configured(plain, None), None)) == good | use
     assert verdicts(await examine(client, configured(locked, LOGIN), image)) == good | use
-    assert verdicts(await examine(client, configured(locked, None), image)) == good | {"login": False}
+    assert verdicts(await examine(client, configured(locked, None), image)) == good | {
+        "login": False
+    }
     wrong = await examine(client, configured(locked, ("ci", "hunter2")), image)
     assert verdicts(wrong) == good | {"login": False}
     assert "the password was refused" in wrong[-1].detail
@@ -205,5 +242,7 @@ async def test_an_outage_shorter_than_the_retries_is_not_noticed() -> None:
 @pytest.mark.anyio
 async def test_many_at_a_time(client: RegistryClient, locked: DockerRegistry) -> None:
     image = ImageName(locked.host, "acme/app")
-    answers = await asyncio.gather(*(client.list_tags(image, configured(locked, LOGIN)) for _ in range(30)))
+    answers = await asyncio.gather(
+        *(client.list_tags(image, configured(locked, LOGIN)) for _ in range(30))
+    )
     assert answers == [["v1"]] * 30

@@ -44,7 +44,9 @@ def app(url: str) -> ImageName:
 def through(proxy: ForwardProxy, exempt: str = "", password: str = "") -> RegistryClient:
     there = Proxy("127.0.0.1", proxy.port, "ann" if password else "", password)
     proxies = Proxies(there, there, *parse_exemptions(exempt))
-    return RegistryClient(proxies=proxies, sleep=no_wait, timeouts=Timeouts(connect=1, read=2, total=5))
+    return RegistryClient(
+        proxies=proxies, sleep=no_wait, timeouts=Timeouts(connect=1, read=2, total=5)
+    )
 
 
 async def no_wait(_: float) -> None:
@@ -52,8 +54,13 @@ async def no_wait(_: float) -> None:
 
 
 @asynccontextmanager
-async def proxied(login: str | None = None, quirks: Quirks | None = None) -> AsyncIterator[tuple[ForwardProxy, FakeRegistry]]:
-    async with fake_registry(quirks) as fake, forward_proxy({"registry.invalid": fake.host}, login) as proxy:
+async def proxied(
+    login: str | None = None, quirks: Quirks | None = None
+) -> AsyncIterator[tuple[ForwardProxy, FakeRegistry]]:
+    async with (
+        fake_registry(quirks) as fake,
+        forward_proxy({"registry.invalid": fake.host}, login) as proxy,
+    ):
         fake.add_image("acme/app", "v1", {})
         yield proxy, fake
 
@@ -79,9 +86,13 @@ async def test_tls_is_end_to_end(tmp_path: Path) -> None:
         forward_proxy({f"{TLS}:443": server.host}, LOGIN) as proxy,
     ):
         client = through(proxy, password="h@sh")
-        assert await client.list_tags(app(f"https://{TLS}"), registry(f"https://{TLS}", ca_cert=ca.pem)) == ["v1"]
+        assert await client.list_tags(
+            app(f"https://{TLS}"), registry(f"https://{TLS}", ca_cert=ca.pem)
+        ) == ["v1"]
         assert proxy.asked == [f"CONNECT {TLS}:443 HTTP/1.1"]
-        with pytest.raises(RegistryUnreachableError, match=f"{TLS} is not trusted.*through the proxy {proxy.host}"):
+        with pytest.raises(
+            RegistryUnreachableError, match=f"{TLS} is not trusted.*through the proxy {proxy.host}"
+        ):
             await client.list_tags(app(f"https://{TLS}"), registry(f"https://{TLS}"))
         await client.close()
 
@@ -109,7 +120,10 @@ async def test_a_proxy_that_wants_another_login(url: str, password: str) -> None
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("http://other.invalid", "failed with status 502"), ("https://other.invalid", "nothing through, with status 502")],
+    [
+        ("http://other.invalid", "failed with status 502"),
+        ("https://other.invalid", "nothing through, with status 502"),
+    ],
 )
 async def test_a_proxy_that_cannot_reach_it(url: str, words: str) -> None:
     async with proxied() as (proxy, _):
@@ -123,7 +137,12 @@ async def test_a_proxy_that_cannot_reach_it(url: str, words: str) -> None:
 async def test_a_refusal_names_the_proxy() -> None:
     async with proxied() as (proxy, fake):
         client = through(proxy)
-        for answer in (status(403), status(200, body=b"<html>please log in</html>"), cut_short, status(418)):
+        for answer in (
+            status(403),
+            status(200, body=b"<html>please log in</html>"),
+            cut_short,
+            status(418),
+        ):
             fake._scripted = [answer] * 3
             said = await complaint(client, PLAIN)
             assert said.count(f"(asked through the proxy {proxy.host})") == 1

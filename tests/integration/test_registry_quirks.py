@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
+from tagboat.core.counters import Counters
 from tagboat.core.errors import (
     RegistryDeniedError,
     RegistryProtocolError,
@@ -19,7 +20,6 @@ from tagboat.core.image import ImageName, ImageRef
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
@@ -42,7 +42,9 @@ CONFIG: Mapping[str, object] = {"config": {"ExposedPorts": {"8080/tcp": {}}}}
 
 @pytest.fixture
 async def client(clock: Clock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
-    made = RegistryClient(clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=2, read=5, total=20))
+    made = RegistryClient(
+        clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=2, read=5, total=20)
+    )
     yield made
     await made.close()
 
@@ -121,7 +123,9 @@ async def test_last_and_n_ignored(client: RegistryClient, fake: FakeRegistry) ->
 
 
 async def test_last_ignored_and_n_refused(client: RegistryClient, fake: FakeRegistry) -> None:
-    with pytest.raises(RegistryProtocolError, match="every page with the same 2 tags and says that there are more"):
+    with pytest.raises(
+        RegistryProtocolError, match="every page with the same 2 tags and says that there are more"
+    ):
         await listed(client, fake)
 
 
@@ -164,11 +168,18 @@ async def test_tags_null(client: RegistryClient, fake: FakeRegistry) -> None:
 
 
 async def test_tags_like_digests(client: RegistryClient, fake: FakeRegistry) -> None:
-    fake.tags["acme/app"] += [f"sha256-{HEX}", f"sha256:{HEX}", f"sha512-{HEX}{HEX}", f"sha512-{HEX}"]
+    fake.tags["acme/app"] += [
+        f"sha256-{HEX}",
+        f"sha256:{HEX}",
+        f"sha512-{HEX}{HEX}",
+        f"sha512-{HEX}",
+    ]
     assert await listed(client, fake) == TAGS
 
 
-async def test_tags_of_signatures_and_attestations(client: RegistryClient, fake: FakeRegistry) -> None:
+async def test_tags_of_signatures_and_attestations(
+    client: RegistryClient, fake: FakeRegistry
+) -> None:
     fake.tags["acme/app"] += [f"sha256-{HEX}.{kind}" for kind in ("sig", "att", "sbom")]
     assert await listed(client, fake) == TAGS
 
@@ -182,14 +193,19 @@ async def test_twenty_thousand_tags(client: RegistryClient, fake: FakeRegistry) 
     fake.tags["acme/app"].append("one-more")
     for quirks in (QUIRKS["tags_null"], QUIRKS["twenty_thousand_tags"]):
         fake.quirks = quirks
-        with pytest.raises(RegistryProtocolError, match="acme/app has more than 20000 tags, which is the most that is listed"):
+        with pytest.raises(
+            RegistryProtocolError,
+            match="acme/app has more than 20000 tags, which is the most that is listed",
+        ):
             await listed(client, fake)
 
 
 # Logins
 
 
-async def test_realm_unreachable(client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, clock: Clock) -> None:
+async def test_realm_unreachable(
+    client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, clock: Clock
+) -> None:
     assert await client.list_tags(app(fake), gitea(fake)) == TAGS
     assert sleeps == []
     for pauses in (2, 2):  # Not known to be a Gitea, it is asked where it says; but once only.
@@ -221,14 +237,18 @@ async def test_two_challenges_in_two_headers(client: RegistryClient, fake: FakeR
     assert fake.asked[-1].authorization.startswith("Bearer ")
 
 
-async def test_tokens_without_expires_in(client: RegistryClient, fake: FakeRegistry, clock: Clock) -> None:
+async def test_tokens_without_expires_in(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock
+) -> None:
     for seconds, tokens in ((0, 1), (30, 1), (60, 2)):
         clock.advance(seconds)
         assert await listed(client, fake) == TAGS
         assert len(fake.tokens) == tokens
 
 
-async def test_tokens_for_five_seconds(client: RegistryClient, fake: FakeRegistry, clock: Clock) -> None:
+async def test_tokens_for_five_seconds(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock
+) -> None:
     """Such a token serves the requests of one moment, and is never sent when it may have expired."""
     await listed(client, fake)
     await client.resolve(app(fake), "v1", ours(fake))
@@ -263,7 +283,9 @@ async def test_no_docker_content_digest(client: RegistryClient, fake: FakeRegist
     assert await client.resolve(app(fake), "new", None) == digest
     media_type, body = fake.contents["acme/app", "new"]
     fake.contents["acme/app", "new"] = (media_type, body[:-1])
-    with pytest.raises(RegistryProtocolError, match="not JSON"):  # cut short: it has a digest, but not the image's
+    with pytest.raises(
+        RegistryProtocolError, match="not JSON"
+    ):  # cut short: it has a digest, but not the image's
         await client.resolve(app(fake), "new", None)
 
 
@@ -271,7 +293,10 @@ async def test_nested_index(client: RegistryClient, fake: FakeRegistry) -> None:
     image = fake.add_image("acme/app", None, {"config": {"ExposedPorts": {"9000/tcp": {}}}})
     platform = {"os": "linux", "architecture": "amd64"}
     inner = {"schemaVersion": 2, "manifests": [{"digest": image, "platform": platform}]}
-    nested = {"schemaVersion": 2, "manifests": [{"digest": fake.add_manifest("acme/app", None, inner, OCI_INDEX)}]}
+    nested = {
+        "schemaVersion": 2,
+        "manifests": [{"digest": fake.add_manifest("acme/app", None, inner, OCI_INDEX)}],
+    }
     outer = fake.add_manifest("acme/app", "multi", nested, OCI_INDEX)
     info = await client.inspect(ImageRef(app(fake), "multi"), None)
     assert (info.digest, info.tcp_ports) == (outer, (9000,))
@@ -280,8 +305,13 @@ async def test_nested_index(client: RegistryClient, fake: FakeRegistry) -> None:
 async def test_attestations(client: RegistryClient, fake: FakeRegistry) -> None:
     """Buildx says that they are of an unknown platform; some copies of an index say nothing of a platform at all."""
     image = fake.add_image("acme/app", None, {"config": {"ExposedPorts": {"9000/tcp": {}}}})
-    attestation = fake.add_manifest("acme/app", None, {"config": {"digest": fake.add_blob("acme/app", b"[]")}})
-    annotations = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image}
+    attestation = fake.add_manifest(
+        "acme/app", None, {"config": {"digest": fake.add_blob("acme/app", b"[]")}}
+    )
+    annotations = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image,
+    }
     unknown = {"os": "unknown", "architecture": "unknown"}
     elsewhere = {"os": "linux", "architecture": "arm64"}
     for entry in (
@@ -310,9 +340,19 @@ async def _watch(store: SqlStore, fake: FakeRegistry) -> None:
     def work(tx: Tx) -> None:
         made = datetime(2026, 11, 24, tzinfo=UTC)
         tx.add_project(Project(id="p1", name="app", image=app(fake), created_at=made))
-        tx.add_stage(Stage(id="s1", project_id="p1", name="dev", pattern=parse_tag_pattern("*"), created_at=made))
+        tx.add_stage(
+            Stage(
+                id="s1",
+                project_id="p1",
+                name="dev",
+                pattern=parse_tag_pattern("*"),
+                created_at=made,
+            )
+        )
         tx.put_poll_state(PollState(project_id="p1", first_done=True))
-        tx.record_tag(KnownTag(project_id="p1", tag="v1", digest=None, first_seen=made, source="poll"))
+        tx.record_tag(
+            KnownTag(project_id="p1", tag="v1", digest=None, first_seen=made, source="poll")
+        )
 
     await store.write(work)
 
@@ -323,35 +363,58 @@ async def _known(store: SqlStore) -> list[str]:
 
 def _poller(store: SqlStore, client: RegistryClient, clock: Clock) -> Poller:
     sparing = client.sparing()
-    return Poller(store, DeployQueue(clock), client, clock=clock, holder="me", tally=Tally(), sparing=sparing)
+    return Poller(
+        store,
+        DeployQueue(clock),
+        client,
+        clock=clock,
+        holder="me",
+        counters=Counters(),
+        sparing=sparing,
+    )
 
 
-async def _is_told_when_to_come_back(client: RegistryClient, fake: FakeRegistry, after: timedelta, clock: Clock) -> None:
-    with pytest.raises(RegistryRateLimitedError, match="has had too many requests from here; it may be asked") as caught:
+async def _is_told_when_to_come_back(
+    client: RegistryClient, fake: FakeRegistry, after: timedelta, clock: Clock
+) -> None:
+    with pytest.raises(
+        RegistryRateLimitedError, match="has had too many requests from here; it may be asked"
+    ) as caught:
         await listed(client, fake)
     assert caught.value.retry_at == clock.now + after
     assert len(fake.asked) == 1
 
 
-async def test_too_many_requests_with_seconds(client: RegistryClient, fake: FakeRegistry, clock: Clock) -> None:
+async def test_too_many_requests_with_seconds(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock
+) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(seconds=120), clock)
 
 
-async def test_too_many_requests_with_a_date(client: RegistryClient, fake: FakeRegistry, clock: Clock) -> None:
+async def test_too_many_requests_with_a_date(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock
+) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(minutes=10), clock)
 
 
-async def test_too_many_requests_with_unix_time(client: RegistryClient, fake: FakeRegistry, clock: Clock) -> None:
+async def test_too_many_requests_with_unix_time(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock
+) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(minutes=10), clock)
 
 
-async def test_docker_hub_rate_limit(client: RegistryClient, fake: FakeRegistry, clock: Clock, store: SqlStore) -> None:
+async def test_docker_hub_rate_limit(
+    client: RegistryClient, fake: FakeRegistry, clock: Clock, store: SqlStore
+) -> None:
     """Polls on schedule leave half of the pulls to people, and find their way back when the window has passed."""
     sparing = client.sparing()
     for tag in TAGS:
         await sparing.inspect(ImageRef(app(fake), tag), None)
     assert fake.pulls == 5
-    with pytest.raises(BudgetSpentError, match=r"allows 10 requests in 6 h, 5 are left, and polls on schedule leave .* 50%"):
+    with pytest.raises(
+        BudgetSpentError,
+        match=r"allows 10 requests in 6 h, 5 are left, and polls on schedule leave .* 50%",
+    ):
         await sparing.inspect(ImageRef(app(fake), "v1"), None)
     assert await sparing.list_tags(app(fake), None) == TAGS
     assert fake.paths()[-2].startswith("HEAD ")  # which Docker Hub does not count
@@ -363,7 +426,9 @@ async def test_docker_hub_rate_limit(client: RegistryClient, fake: FakeRegistry,
     await _a_poll_waits_for_its_budget(client, fake, store, clock)
 
 
-async def _a_poll_waits_for_its_budget(client: RegistryClient, fake: FakeRegistry, store: SqlStore, clock: Clock) -> None:
+async def _a_poll_waits_for_its_budget(
+    client: RegistryClient, fake: FakeRegistry, store: SqlStore, clock: Clock
+) -> None:
     """Which of two new tags is newer, only their images tell: on schedule that waits, by hand it does not."""
     await _watch(store, fake)
     fake.tags["acme/app"][:] = ["v1"]
@@ -383,19 +448,25 @@ async def _a_poll_waits_for_its_budget(client: RegistryClient, fake: FakeRegistr
     assert (report.new_tags, deploy.tag) == (("blue", "green"), "blue")
 
 
-async def test_sometimes_500(client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, store: SqlStore) -> None:
+async def test_sometimes_500(
+    client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, store: SqlStore
+) -> None:
     assert await listed(client, fake) == TAGS
     assert sleeps == [0.2]
     await _a_part_decides_nothing(client, fake, store, status(500))
 
 
-async def test_body_cut_short(client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, store: SqlStore) -> None:
+async def test_body_cut_short(
+    client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, store: SqlStore
+) -> None:
     assert await listed(client, fake) == TAGS
     assert sleeps == [0.2]
     await _a_part_decides_nothing(client, fake, store, cut_short)
 
 
-async def _a_part_decides_nothing(client: RegistryClient, fake: FakeRegistry, store: SqlStore, broken: Answerer) -> None:
+async def _a_part_decides_nothing(
+    client: RegistryClient, fake: FakeRegistry, store: SqlStore, broken: Answerer
+) -> None:
     """Let every page but the first fail for good: the poll fails, and records and deploys nothing of what it saw."""
     await _watch(store, fake)
     fake.quirks = QUIRKS["link_relative"]
@@ -406,4 +477,8 @@ async def _a_part_decides_nothing(client: RegistryClient, fake: FakeRegistry, st
     assert (report.new_tags, report.deploys) == ((), ())
     assert await _known(store) == ["v1"]
     report = await subject.poll_now("p1")
-    assert (report.error, report.new_tags, len(report.deploys)) == (None, ("v2", "v3", "v4", "v5"), 1)
+    assert (report.error, report.new_tags, len(report.deploys)) == (
+        None,
+        ("v2", "v3", "v4", "v5"),
+        1,
+    )

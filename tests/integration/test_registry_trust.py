@@ -73,10 +73,18 @@ def guarded(ca: PrivateCa, content: Path) -> Iterator[Guarded]:
         yield Guarded(registry, service)
 
 
-def entry(registry: DockerRegistry, ca_cert: str = "", login: tuple[str, str] | None = None) -> Registry:
+def entry(
+    registry: DockerRegistry, ca_cert: str = "", login: tuple[str, str] | None = None
+) -> Registry:
     username, password = login or ("", None)
     return Registry(
-        id="r1", name="ours", url=registry.url, kind=RegistryKind.OCI, username=username, password=password, ca_cert=ca_cert
+        id="r1",
+        name="ours",
+        url=registry.url,
+        kind=RegistryKind.OCI,
+        username=username,
+        password=password,
+        ca_cert=ca_cert,
     )
 
 
@@ -91,7 +99,9 @@ def failed(checks: list[Check]) -> dict[str, str]:
 # TLS with a private authority
 
 
-async def test_with_its_authority_a_registry_is_read(client: RegistryClient, https: DockerRegistry, ca: PrivateCa) -> None:
+async def test_with_its_authority_a_registry_is_read(
+    client: RegistryClient, https: DockerRegistry, ca: PrivateCa
+) -> None:
     ours = entry(https, ca.pem)
     assert await client.list_tags(app(https), ours) == ["v1"]
     digest = await client.resolve(app(https), "v1", ours)
@@ -102,34 +112,50 @@ async def test_with_its_authority_a_registry_is_read(client: RegistryClient, htt
     assert f"to /etc/docker/certs.d/{https.host}/ca.crt on its machine" in engine
 
 
-async def test_its_own_certificate_may_be_named_as_well(client: RegistryClient, content: Path, ca: PrivateCa) -> None:
+async def test_its_own_certificate_may_be_named_as_well(
+    client: RegistryClient, content: Path, ca: PrivateCa
+) -> None:
     certificate = ca.issue("pinned")
     with docker_registry(tls=certificate, data=content) as registry:
-        assert await client.list_tags(app(registry), entry(registry, certificate.chain.read_text())) == ["v1"]
+        assert await client.list_tags(
+            app(registry), entry(registry, certificate.chain.read_text())
+        ) == ["v1"]
 
 
-async def test_without_it_nothing_is_asked_and_the_remedy_is_named(client: RegistryClient, https: DockerRegistry) -> None:
-    with pytest.raises(TlsFailureError, match="is not trusted: unable to get local issuer certificate") as caught:
+async def test_without_it_nothing_is_asked_and_the_remedy_is_named(
+    client: RegistryClient, https: DockerRegistry
+) -> None:
+    with pytest.raises(
+        TlsFailureError, match="is not trusted: unable to get local issuer certificate"
+    ) as caught:
         await client.list_tags(app(https), entry(https, login=("ci", PASSWORDS["ci"])))
     assert not caught.value.retryable
     wrong = failed(await examine(client, entry(https), None))
     assert list(wrong) == ["tls"]
-    assert wrong["tls"].endswith("store the certificate of its authority with this registry (ca_cert, PEM)")
+    assert wrong["tls"].endswith(
+        "store the certificate of its authority with this registry (ca_cert, PEM)"
+    )
 
 
-async def test_plain_http_to_a_registry_with_tls_is_found_out(client: RegistryClient, https: DockerRegistry) -> None:
+async def test_plain_http_to_a_registry_with_tls_is_found_out(
+    client: RegistryClient, https: DockerRegistry
+) -> None:
     plain = replace(entry(https), url=https.url.replace("https:", "http:"))
     wrong = failed(await examine(client, plain, None))
     assert wrong["reachable"].endswith("if it speaks TLS, its URL must begin with https://")
 
 
-async def test_trust_is_one_registry_s_and_no_other_s(client: RegistryClient, https: DockerRegistry, ca: PrivateCa) -> None:
+async def test_trust_is_one_registry_s_and_no_other_s(
+    client: RegistryClient, https: DockerRegistry, ca: PrivateCa
+) -> None:
     assert await client.list_tags(app(https), entry(https, ca.pem)) == ["v1"]
     with pytest.raises(TlsFailureError):
         await client.list_tags(app(https), entry(https))
 
 
-async def test_another_authority_does_not_do(client: RegistryClient, https: DockerRegistry, tmp_path: Path) -> None:
+async def test_another_authority_does_not_do(
+    client: RegistryClient, https: DockerRegistry, tmp_path: Path
+) -> None:
     wrong = failed(await examine(client, entry(https, PrivateCa(tmp_path, "Another").pem), None))
     assert "the CA certificate stored for this registry did not sign it" in wrong["tls"]
 
@@ -142,7 +168,13 @@ async def test_another_authority_does_not_do(client: RegistryClient, https: Dock
     ],
 )
 async def test_names_and_dates_are_checked_all_the_same(
-    client: RegistryClient, content: Path, ca: PrivateCa, address: str, days: int, words: str, remedy: str
+    client: RegistryClient,
+    content: Path,
+    ca: PrivateCa,
+    address: str,
+    days: int,
+    words: str,
+    remedy: str,
 ) -> None:
     certificate = ca.issue(f"bad-{days}", address=address, days=days)
     with docker_registry(tls=certificate, data=content) as registry:
@@ -154,13 +186,19 @@ async def test_names_and_dates_are_checked_all_the_same(
         assert "ca_cert" not in told["tls"]  # which would not help
 
 
-async def test_a_ca_certificate_that_is_none_is_said_to_be_none(client: RegistryClient, https: DockerRegistry) -> None:
-    with pytest.raises(RegistryUnreachableError, match="was not asked: the CA certificate is not in PEM") as caught:
+async def test_a_ca_certificate_that_is_none_is_said_to_be_none(
+    client: RegistryClient, https: DockerRegistry
+) -> None:
+    with pytest.raises(
+        RegistryUnreachableError, match="was not asked: the CA certificate is not in PEM"
+    ) as caught:
         await client.list_tags(app(https), entry(https, "nonsense"))
     assert not caught.value.retryable
 
 
-async def test_the_engine_has_trust_of_its_own(client: RegistryClient, content: Path, ca: PrivateCa, engine_url: str) -> None:
+async def test_the_engine_has_trust_of_its_own(
+    client: RegistryClient, content: Path, ca: PrivateCa, engine_url: str
+) -> None:
     # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a name that it does check.
     with docker_registry(tls=ca.issue("everywhere", address="0.0.0.0"), data=content) as registry:  # noqa: S104 - only a name
         ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - only a name
@@ -168,7 +206,9 @@ async def test_the_engine_has_trust_of_its_own(client: RegistryClient, content: 
         digest = await client.resolve(image, "v1", ours)
         engine = DockerEngine(engine_url)
         try:
-            with pytest.raises(EngineError, match=f"to /etc/docker/certs.d/{ours.host}/ca.crt on the engine") as caught:
+            with pytest.raises(
+                EngineError, match=f"to /etc/docker/certs.d/{ours.host}/ca.crt on the engine"
+            ) as caught:
                 await engine.pull(image, digest, ours, lambda _: None)
             assert not caught.value.retryable
         finally:
@@ -200,14 +240,19 @@ async def test_tokens_open_what_they_are_for(
 async def test_a_wrong_password_is_refused_by_the_login_service(
     client: RegistryClient, guarded: Guarded, ca: PrivateCa
 ) -> None:
-    for login, words in ((("ci", "hunter2"), "the username or the password was refused"), (("<token>", "hunter2"), "token")):
+    for login, words in (
+        (("ci", "hunter2"), "the username or the password was refused"),
+        (("<token>", "hunter2"), "token"),
+    ):
         wrong = failed(await examine(client, entry(guarded.registry, ca.pem, login), None))
         assert list(wrong) == ["login"]
         assert words in wrong["login"]
         assert "hunter2" not in wrong["login"]
 
 
-async def test_who_may_not_read_is_told_so_once(client: RegistryClient, guarded: Guarded, ca: PrivateCa) -> None:
+async def test_who_may_not_read_is_told_so_once(
+    client: RegistryClient, guarded: Guarded, ca: PrivateCa
+) -> None:
     for login, words in (
         (("guest", PASSWORDS["guest"]), "although credentials were sent"),
         (None, "no credentials were sent"),
@@ -217,14 +262,18 @@ async def test_who_may_not_read_is_told_so_once(client: RegistryClient, guarded:
         with pytest.raises(RegistryDeniedError, match=words):
             await client.list_tags(app(guarded.registry), ours)
         assert len(guarded.service.asked) == 1
-        with pytest.raises(RegistryDeniedError, match="does not tell which images it has: type the image's name"):
+        with pytest.raises(
+            RegistryDeniedError, match="does not tell which images it has: type the image's name"
+        ):
             await client.list_images(ours)
         checks = await examine(client, ours, app(guarded.registry))
         assert list(failed(checks)) == ["list"]
         assert "give the login the right to list the tags" in failed(checks)["list"]
 
 
-async def test_a_login_service_that_is_down_is_named(client: RegistryClient, ca: PrivateCa, content: Path) -> None:
+async def test_a_login_service_that_is_down_is_named(
+    client: RegistryClient, ca: PrivateCa, content: Path
+) -> None:
     with token_server(Logins(PASSWORDS, pullers=frozenset()), ca.issue("gone")) as service:
         config = service.config
     with docker_registry(token=config, data=content) as registry:
@@ -240,7 +289,9 @@ async def test_no_password_goes_from_tls_to_a_login_service_without(
         token_server(Logins(PASSWORDS, pullers=frozenset({"ci"})), ca.issue("plain")) as service,
         docker_registry(tls=ca.issue("mixed"), token=service.config, data=content) as registry,
     ):
-        wrong = failed(await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None))
+        wrong = failed(
+            await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
+        )
         assert "names a login service without TLS" in wrong["login"]
         assert service.asked == []
 
@@ -250,9 +301,13 @@ async def test_the_login_service_s_certificate_counts_too(
 ) -> None:
     logins = Logins(PASSWORDS, pullers=frozenset({"ci"}))
     with (
-        token_server(logins, ca.issue("signs"), PrivateCa(tmp_path, "Another").issue("service")) as service,
+        token_server(
+            logins, ca.issue("signs"), PrivateCa(tmp_path, "Another").issue("service")
+        ) as service,
         docker_registry(tls=ca.issue("trusted"), token=service.config, data=content) as registry,
     ):
-        wrong = failed(await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None))
+        wrong = failed(
+            await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
+        )
         assert wrong["login"].startswith("the login service: the TLS certificate of 127.0.0.1")
         assert service.asked == []

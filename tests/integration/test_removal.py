@@ -27,7 +27,11 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 async def project_with_stage(api: Api) -> tuple[str, str]:
     project = (await api.caller.post("/api/projects", {"name": "app", "image": "nginx"})).json
-    stage = (await api.caller.post(f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"})).json
+    stage = (
+        await api.caller.post(
+            f"/api/projects/{project['id']}/stages", {"name": "dev", "tag_pattern": "*"}
+        )
+    ).json
     return project["id"], stage["id"]
 
 
@@ -42,7 +46,9 @@ class Worker:
 
     async def abandon(self, stage_ids: Iterable[str]) -> None:
         for stage_id in stage_ids:
-            deploys = await self._api.store.read(lambda reader: reader.deploys(project_id=self._project_id))
+            deploys = await self._api.store.read(
+                lambda reader: reader.deploys(project_id=self._project_id)
+            )
             self.statuses = [deploy.status for deploy in deploys]
             if self._late:
                 self._late -= 1
@@ -108,7 +114,9 @@ async def test_one_that_appears_after_the_removal_of_the_others_is_not_forgotten
     assert await api.store.read(lambda reader: reader.instances()) == []
 
 
-async def test_it_gives_up_where_new_ones_never_cease(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_gives_up_where_new_ones_never_cease(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project_id, stage_id = await project_with_stage(api)
     await put_instance(api, project_id, stage_id, InstanceState.LIVE)
     remove = api.engine.remove
@@ -125,7 +133,9 @@ async def test_it_gives_up_where_new_ones_never_cease(api: Api, monkeypatch: pyt
 
 async def test_what_was_removed_before_a_failure_is_on_record_as_stopped(api: Api) -> None:
     project_id, stage_id = await project_with_stage(api)
-    containers = [await put_instance(api, project_id, stage_id, InstanceState.LIVE) for _ in range(2)]
+    containers = [
+        await put_instance(api, project_id, stage_id, InstanceState.LIVE) for _ in range(2)
+    ]
     api.engine.fail("remove", EngineUnavailableError("the engine went away"))
 
     with pytest.raises(EngineUnavailableError):
@@ -176,7 +186,11 @@ async def test_a_volume_that_somebody_uses_stays(api: Api) -> None:
     image = ImageName("git.example.com", "acme/backup")
     api.engine.publish(image, DIGEST)
     await api.engine.pull(image, DIGEST, None, lambda _: None)
-    await api.engine.create(ContainerSpec(name="backup", image=f"{image}@{DIGEST}", labels={}, volumes={names[1]: "/data"}))
+    await api.engine.create(
+        ContainerSpec(
+            name="backup", image=f"{image}@{DIGEST}", labels={}, volumes={names[1]: "/data"}
+        )
+    )
     answer = await api.caller.delete(f"/api/projects/{project_id}?volumes=delete")
     assert answer.json == {"volumes_kept": names[1:], "volumes_removed": names[:1]}
 
@@ -228,10 +242,14 @@ async def test_what_was_being_deleted_as_the_server_died_is_deleted_by_the_next(
     assert await api.store.read(lambda reader: reader.deletions()) == []
     with pytest.raises(NotFoundError):
         await api.store.read(lambda reader: reader.stage(stage_id))
-    assert len(await api.store.read(lambda reader: reader.projects())) == (0 if what == "project" else 1)
+    assert len(await api.store.read(lambda reader: reader.projects())) == (
+        0 if what == "project" else 1
+    )
 
 
-async def test_what_could_not_be_deleted_is_not_deleted_later_behind_anybodys_back(api: Api) -> None:
+async def test_what_could_not_be_deleted_is_not_deleted_later_behind_anybodys_back(
+    api: Api,
+) -> None:
     project_id, stage_id, _ = await with_volumes(api)
     await put_instance(api, project_id, stage_id, InstanceState.LIVE)
     api.engine.fail("stop", EngineUnavailableError("the engine went away"))
@@ -242,7 +260,9 @@ async def test_what_could_not_be_deleted_is_not_deleted_later_behind_anybodys_ba
     assert await api.store.read(lambda reader: reader.project(project_id))
 
 
-async def test_what_cannot_be_deleted_after_a_start_is_tried_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_deleted_after_a_start_is_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project_id, stage_id, _ = await with_volumes(api)
     await put_instance(api, project_id, stage_id, InstanceState.LIVE)
     await api.store.write(lambda tx: tx.begin_deletion(Deletion(project_id)))

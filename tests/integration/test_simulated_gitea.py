@@ -21,7 +21,9 @@ def gitea() -> Iterator[Gitea]:
 
 
 def ask(gitea: Gitea, path: str, authorization: str = "") -> tuple[int, Message, bytes]:
-    request = urllib.request.Request(gitea.url + path, headers={"Authorization": authorization} if authorization else {})
+    request = urllib.request.Request(
+        gitea.url + path, headers={"Authorization": authorization} if authorization else {}
+    )
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status, answer.headers, answer.read()
@@ -46,7 +48,10 @@ def test_two_challenges_and_tokens_for_anybody(gitea: Gitea) -> None:
     )
     assert ask(gitea, "/v2/", token(gitea))[0] == 200
     wrong = ask(gitea, "/v2/token", "Basic d3Jvbmc6d3Jvbmc=")
-    assert (wrong[0], json.loads(wrong[2])) == (401, {"errors": [{"code": "UNAUTHORIZED", "message": ""}]})
+    assert (wrong[0], json.loads(wrong[2])) == (
+        401,
+        {"errors": [{"code": "UNAUTHORIZED", "message": ""}]},
+    )
     gitea.private.add("acme")
     assert ask(gitea, "/v2/acme/team/web/tags/list", token(gitea))[0] == 401
     assert ask(gitea, "/v2/acme/team/web/tags/list", token(gitea, ":".join(gitea.login)))[0] == 200
@@ -85,7 +90,10 @@ def test_a_tag_that_moves_takes_its_old_image_with_it(gitea: Gitea) -> None:
     gitea.push("Acme", "Team/Web", "v1", new)
     answer = ask(gitea, f"/v2/acme/team/web/manifests/{old.digest}", token(gitea))
     assert (answer[0], b"MANIFEST_UNKNOWN" in answer[2]) == (404, True)
-    statuses = {digest: ask(gitea, f"/v2/acme/team/web/blobs/{digest}", token(gitea))[0] for digest in old.blobs}
+    statuses = {
+        digest: ask(gitea, f"/v2/acme/team/web/blobs/{digest}", token(gitea))[0]
+        for digest in old.blobs
+    }
     assert statuses == {digest: 200 if digest in shared else 404 for digest in old.blobs}
 
 

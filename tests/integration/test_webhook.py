@@ -45,7 +45,9 @@ class Hook:
     def deliveries(self) -> list[tuple[int, str, dict[str, Any]]]:
         """Status, sender and result of every delivery on disk, oldest first."""
         with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute("SELECT status, sender, result FROM deliveries ORDER BY id").fetchall()
+            rows = connection.execute(
+                "SELECT status, sender, result FROM deliveries ORDER BY id"
+            ).fetchall()
         return [(status, sender, json.loads(result)) for status, sender, result in rows]
 
 
@@ -76,10 +78,14 @@ async def test_a_push_is_accepted_and_on_disk(hook: Hook) -> None:
     }  # fmt: skip
     assert hook.deliveries() == [(202, "native", answer.json)]
     with closing(sqlite3.connect(hook.database)) as connection:
-        assert connection.execute("SELECT id, status FROM deploys").fetchall() == [(push["deploy"], "queued")]
+        assert connection.execute("SELECT id, status FROM deploys").fetchall() == [
+            (push["deploy"], "queued")
+        ]
 
 
-async def test_a_wrong_malformed_or_missing_secret_is_an_address_that_does_not_exist(hook: Hook) -> None:
+async def test_a_wrong_malformed_or_missing_secret_is_an_address_that_does_not_exist(
+    hook: Hook,
+) -> None:
     expected = await nothing_there()
     assert expected.status == 404
     wrong = "00000000-0000-4000-8000-000000000000"
@@ -91,9 +97,12 @@ async def test_a_wrong_malformed_or_missing_secret_is_an_address_that_does_not_e
 
 
 @pytest.mark.parametrize(
-    "method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "PROPFIND"]
+    "method",
+    ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "PROPFIND"],
 )
-async def test_every_other_method_is_an_address_that_does_not_exist(hook: Hook, method: str) -> None:
+async def test_every_other_method_is_an_address_that_does_not_exist(
+    hook: Hook, method: str
+) -> None:
     assert await hook.caller.call(method, f"/{hook.secret}", PUSH) == await nothing_there()
 
 
@@ -119,7 +128,10 @@ async def test_where_no_secret_can_be_looked_up_a_sender_is_asked_to_come_back(h
         other.execute("ALTER TABLE settings RENAME TO gone")
     answer = await hook.send(PUSH)
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
-    assert (answer.headers["retry-after"], answer.json["detail"]) == ("5", "the database is out of reach; call again")
+    assert (answer.headers["retry-after"], answer.json["detail"]) == (
+        "5",
+        "the database is out of reach; call again",
+    )
     assert await hook.caller.call("GET", f"/{hook.secret}") == await nothing_there()
 
 
@@ -148,7 +160,9 @@ def padded(size: int) -> bytes:
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
-async def stream(hook: Hook, pieces: Iterable[bytes], headers: Mapping[str, str]) -> tuple[int, int]:
+async def stream(
+    hook: Hook, pieces: Iterable[bytes], headers: Mapping[str, str]
+) -> tuple[int, int]:
     """Send a body in pieces; the status and how many pieces were taken."""
     waiting, taken = list(pieces), 0
     sent: list[MutableMapping[str, Any]] = []
@@ -162,7 +176,13 @@ async def stream(hook: Hook, pieces: Iterable[bytes], headers: Mapping[str, str]
         sent.append(message)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": f"/{hook.secret}", "root_path": "", "headers": raw}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/{hook.secret}",
+        "root_path": "",
+        "headers": raw,
+    }
     await hook.caller.app(scope, receive, send)
     return sent[0]["status"], taken
 
@@ -220,7 +240,9 @@ async def test_a_caller_who_hangs_up_leaves_nothing(hook: Hook) -> None:
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    await hook.caller.app({"type": "http", "method": "POST", "path": f"/{hook.secret}", "headers": []}, receive, send)
+    await hook.caller.app(
+        {"type": "http", "method": "POST", "path": f"/{hook.secret}", "headers": []}, receive, send
+    )
     assert sent == []
     assert hook.deliveries() == []
 
@@ -264,11 +286,17 @@ async def test_a_caller_who_hangs_up_leaves_nothing(hook: Hook) -> None:
         ({"events": [7]}, r"events\[0\]"),
     ],
 )
-async def test_a_body_without_a_usable_image_is_refused_in_words_and_kept(hook: Hook, body: object, word: str) -> None:
+async def test_a_body_without_a_usable_image_is_refused_in_words_and_kept(
+    hook: Hook, body: object, word: str
+) -> None:
     answer = await hook.send(body)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     problem = answer.json
-    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", "Bad Request", 400)
+    assert (problem["type"], problem["title"], problem["status"]) == (
+        "about:blank",
+        "Bad Request",
+        400,
+    )
     with pytest.raises(ValueError, match=word):
         raise ValueError(problem["detail"])
     assert problem["detail"].isprintable()
@@ -276,7 +304,9 @@ async def test_a_body_without_a_usable_image_is_refused_in_words_and_kept(hook: 
     ((status, _, result),) = hook.deliveries()
     assert (status, result) == (400, {"reason": problem["detail"]})
     with closing(sqlite3.connect(hook.database)) as connection:
-        assert connection.execute("SELECT (SELECT count(*) FROM projects) + (SELECT count(*) FROM deploys)").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT (SELECT count(*) FROM projects) + (SELECT count(*) FROM deploys)"
+        ).fetchone() == (0,)
     assert (await hook.send(PUSH)).status == 202
 
 
@@ -308,7 +338,10 @@ async def test_a_form_with_a_payload_and_json_as_curl_sends_it(hook: Hook) -> No
     form = {"content-type": "application/x-www-form-urlencoded"}
     as_form = await hook.send(urlencode({"payload": json.dumps(PUSH)}).encode(), form)
     as_curl = await hook.send(json.dumps(PUSH).encode(), form)
-    assert [answer.json["pushes"][0]["outcome"] for answer in (as_form, as_curl)] == ["queued", "merged"]
+    assert [answer.json["pushes"][0]["outcome"] for answer in (as_form, as_curl)] == [
+        "queued",
+        "merged",
+    ]
 
 
 async def test_it_may_be_mounted_anywhere(hook: Hook) -> None:
@@ -330,7 +363,9 @@ async def test_a_locked_database_is_told_of_before_the_sender_gives_up(hook: Hoo
     with closing(sqlite3.connect(hook.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         first = asyncio.create_task(sent())
-        await asyncio.sleep(0.2)  # the first has begun to wait for the lock, and the second has to wait for the first
+        await asyncio.sleep(
+            0.2
+        )  # the first has begun to wait for the lock, and the second has to wait for the first
         answers = await asyncio.gather(first, sent())
         other.execute("ROLLBACK")
     for answer, took in answers:

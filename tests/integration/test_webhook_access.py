@@ -14,9 +14,9 @@ import pytest
 
 from tagboat.core.delivery import MAX_BODY, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError
-from tagboat.core.hook import Hook, Signature, SignatureKind, hash_secret
 from tagboat.core.ids import new_id
 from tagboat.core.problem import not_found
+from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
@@ -40,17 +40,21 @@ class Gate:
     caller: Caller
     secret: str
 
-    async def send(self, body: object = PUSH, headers: Mapping[str, str] | None = None, secret: str = "") -> Answer:
+    async def send(
+        self, body: object = PUSH, headers: Mapping[str, str] | None = None, secret: str = ""
+    ) -> Answer:
         return await self.caller.call("POST", f"/{secret or self.secret}", body, headers)
 
     async def deliveries(self) -> list[Delivery]:
         """All that is kept, newest first."""
-        return await self.store.read(lambda reader: [reader.delivery(found.id) for found in reader.deliveries()])
+        return await self.store.read(
+            lambda reader: [reader.delivery(found.id) for found in reader.deliveries()]
+        )
 
-    async def add_hook(self, signature: Signature | None = None) -> Hook:
+    async def add_hook(self, signature: Signature | None = None) -> ProjectWebhook:
         """A hook of the project that `PUSH` has made."""
         (project,) = await self.store.read(lambda reader: reader.projects())
-        hook = Hook(
+        hook = ProjectWebhook(
             id=new_id(),
             project_id=project.id,
             name="ci",
@@ -87,21 +91,32 @@ async def test_a_signature_that_is_asked_for_is_needed(gate: Gate) -> None:
     assert await gate.send(headers={"x-gitea-signature": signed(OTHER)}) == await nothing_there()
     assert await gate.send(b"not even JSON") == await nothing_there()
     assert await gate.send(b"x" * ((1 << 20) + 1)) == await nothing_there()
-    assert (await gate.send(headers={"x-hub-signature-256": f"sha256={signed(PUSH)}"})).status == 202
+    assert (
+        await gate.send(headers={"x-hub-signature-256": f"sha256={signed(PUSH)}"})
+    ).status == 202
     assert len(await gate.deliveries()) == 2  # what nobody signed is not kept
     await gate.store.write(lambda tx: tx.put_webhook_signature(None))
     assert (await gate.send()).status == 202
 
 
 async def test_what_is_signed_is_what_was_sent_or_what_is_packed_in_it(gate: Gate) -> None:
-    await gate.store.write(lambda tx: tx.put_webhook_signature(Signature(kind=SignatureKind.HMAC_SHA256, secret=SHARED)))
+    await gate.store.write(
+        lambda tx: tx.put_webhook_signature(
+            Signature(kind=SignatureKind.HMAC_SHA256, secret=SHARED)
+        )
+    )
     packed = gzip.compress(json.dumps(PUSH).encode())
     of_the_packed = hmac.new(SHARED.encode(), packed, "sha256").hexdigest()
     for offered in (signed(PUSH), of_the_packed):
         headers = {"content-encoding": "gzip", "x-hub-signature-256": f"sha256={offered}"}
         assert (await gate.send(packed, headers)).status == 202
     nothing = await nothing_there()
-    for body, coding in ((packed, "gzip"), (b"no gzip", "gzip"), (packed, "br"), (gzip.compress(b"0" * 2**21), "gzip")):
+    for body, coding in (
+        (packed, "gzip"),
+        (b"no gzip", "gzip"),
+        (packed, "br"),
+        (gzip.compress(b"0" * 2**21), "gzip"),
+    ):
         headers = {"content-encoding": coding, "x-hub-signature-256": f"sha256={signed(OTHER)}"}
         assert await gate.send(body, headers) == nothing
     assert len(await gate.deliveries()) == 2
@@ -117,7 +132,12 @@ async def test_a_projects_own_url_takes_its_own_image_only(gate: Gate) -> None:
     assert refused.status == 400
     assert "takes news of git.example.com/acme/app only" in refused.json["detail"]
     newest, older, _ = await gate.deliveries()
-    assert (newest.hook_id, newest.status, older.hook_id, older.status) == (hook.id, 400, hook.id, 202)
+    assert (newest.hook_id, newest.status, older.hook_id, older.status) == (
+        hook.id,
+        400,
+        hook.id,
+        202,
+    )
     assert (await gate.send(OTHER)).status == 202  # the global URL stays as it was
 
 
@@ -176,11 +196,21 @@ async def test_what_is_kept_of_a_call(gate: Gate) -> None:
         ({"image": ""}, 400),
         (b"no JSON", 400),
         (b"x" * ((1 << 20) + 1), 413),
-        ([{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "code"}}], 200),
+        (
+            [
+                {
+                    "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+                    "data": {"validationCode": "code"},
+                }
+            ],
+            200,
+        ),
     ],
     ids=["a push", "no image", "no JSON", "too large", "a handshake"],
 )
-async def test_of_every_call_is_kept_how_long_it_took(gate: Gate, body: object, status: int) -> None:
+async def test_of_every_call_is_kept_how_long_it_took(
+    gate: Gate, body: object, status: int
+) -> None:
     began = time.perf_counter()
     assert (await gate.send(body)).status == status
     at_most = (time.perf_counter() - began) * 1000
@@ -199,12 +229,19 @@ async def test_redelivering(gate: Gate) -> None:
 
 
 async def test_a_handshake_taken_in_again_has_a_receipt_as_all_have(gate: Gate) -> None:
-    handshake = {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "code"}}
+    handshake = {
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "code"},
+    }
     assert (await gate.send([handshake])).json == {"validationResponse": "code"}
     (first,) = await gate.deliveries()
     receipt = json.loads(await gate.handler.redeliver(first.id))
     again, _ = await gate.deliveries()
-    assert receipt == {"delivery": again.id, "pushes": [], "reason": "the handshake of a new Event Grid subscription"}
+    assert receipt == {
+        "delivery": again.id,
+        "pushes": [],
+        "reason": "the handshake of a new Event Grid subscription",
+    }
 
 
 async def test_what_cannot_be_redelivered(gate: Gate) -> None:
@@ -231,7 +268,9 @@ async def test_a_flood_of_wrong_secrets_keeps_no_right_one_out(gate: Gate) -> No
 
 async def test_a_right_secret_overtakes_a_crowd_of_wrong_ones(gate: Gate) -> None:
     await gate.send()
-    crowd = [asyncio.create_task(gate.send(secret="wrong")) for _ in range(TURNED_AWAY_PER_S)]  # a second's worth
+    crowd = [
+        asyncio.create_task(gate.send(secret="wrong")) for _ in range(TURNED_AWAY_PER_S)
+    ]  # a second's worth
     assert (await gate.send()).status == 202
     assert not all(task.done() for task in crowd)
     assert {answer.status for answer in await asyncio.gather(*crowd)} == {404, 429}
@@ -245,7 +284,9 @@ async def test_a_projects_url_goes_with_the_project(gate: Gate) -> None:
     assert await gate.send(secret=OWN_SECRET) == await nothing_there()
 
 
-async def test_a_project_deleted_while_a_call_of_its_url_is_read(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_project_deleted_while_a_call_of_its_url_is_read(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await gate.send()
     hook = await gate.add_hook()
 
@@ -261,9 +302,17 @@ async def test_no_webhooks_secret_is_kept_of_a_call(gate: Gate) -> None:
     url = f"https://tagboat.example.com/api/webhook/{gate.secret}"
     escaped = url.replace("/", "\\/")
     ping = f'{{"hook": {{"config": {{"url": "{url}?a=1", "again": "{escaped}"}}}}, "image": "git.example.com/acme/app:v1"}}'
-    await gate.send(ping.encode(), {"x-original-uri": f"/api/webhook/{gate.secret}", "referer": url})
+    await gate.send(
+        ping.encode(), {"x-original-uri": f"/api/webhook/{gate.secret}", "referer": url}
+    )
     (kept,) = await gate.deliveries()
     assert gate.secret not in str(kept)
-    assert json.loads(kept.body)["hook"]["config"]["url"] == "https://tagboat.example.com/api/webhook/***?a=1"
+    assert (
+        json.loads(kept.body)["hook"]["config"]["url"]
+        == "https://tagboat.example.com/api/webhook/***?a=1"
+    )
     assert kept.headers["x-original-uri"] == "/api/webhook/***"
-    assert json.loads(await gate.handler.redeliver(kept.id))["pushes"][0]["image"] == "git.example.com/acme/app"
+    assert (
+        json.loads(await gate.handler.redeliver(kept.id))["pushes"][0]["image"]
+        == "git.example.com/acme/app"
+    )

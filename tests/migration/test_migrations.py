@@ -17,7 +17,14 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, inspect, text
 import tagboat.store.migrations
 from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.store import database, open_store
-from tagboat.store.database import HEAD, begin_write, current_revision, migrate, open_database, upgrade
+from tagboat.store.database import (
+    HEAD,
+    begin_write,
+    current_revision,
+    migrate,
+    open_database,
+    upgrade,
+)
 from tagboat.store.tables import metadata
 from tests.support.postgres import Postgres
 
@@ -40,12 +47,16 @@ def by_migrations(engine: Engine) -> None:
         upgrade(connection)
 
 
-both_ways = pytest.mark.parametrize("make", [by_migrations, migrate], ids=["by migrations", "at once"])
+both_ways = pytest.mark.parametrize(
+    "make", [by_migrations, migrate], ids=["by migrations", "at once"]
+)
 
 
 def differences(engine: Engine, wanted: MetaData) -> list[object]:
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
         return list(compare_metadata(context, wanted))
 
 
@@ -72,24 +83,41 @@ def test_a_difference_would_be_seen(engine: Engine) -> None:
 
 
 @both_ways
-def test_indexes_and_their_conditions_are_the_same(engine: Engine, make: Callable[[Engine], None]) -> None:
+def test_indexes_and_their_conditions_are_the_same(
+    engine: Engine, make: Callable[[Engine], None]
+) -> None:
     make(engine)
     for table in metadata.tables.values():
-        made = {index["name"] for index in inspect(engine).get_indexes(table.name) if not index.get("duplicates_constraint")}
+        made = {
+            index["name"]
+            for index in inspect(engine).get_indexes(table.name)
+            if not index.get("duplicates_constraint")
+        }
         assert made == {index.name for index in table.indexes}, table.name
     with engine.connect() as connection:
-        catalogue = {"sqlite": "sql FROM sqlite_master WHERE name", "postgresql": "indexdef FROM pg_indexes WHERE indexname"}
-        statement = connection.scalar(text(f"SELECT {catalogue[engine.dialect.name]} = 'ix_deploys_open'"))
+        catalogue = {
+            "sqlite": "sql FROM sqlite_master WHERE name",
+            "postgresql": "indexdef FROM pg_indexes WHERE indexname",
+        }
+        statement = connection.scalar(
+            text(f"SELECT {catalogue[engine.dialect.name]} = 'ix_deploys_open'")
+        )
     assert "queued" in statement
     assert "running" in statement
 
 
 @both_ways
-def test_foreign_keys_take_along_what_hangs_on_them(engine: Engine, make: Callable[[Engine], None]) -> None:
+def test_foreign_keys_take_along_what_hangs_on_them(
+    engine: Engine, make: Callable[[Engine], None]
+) -> None:
     make(engine)
     for table in metadata.tables.values():
         made = {
-            (tuple(key["constrained_columns"]), key["referred_table"], key["options"].get("ondelete"))
+            (
+                tuple(key["constrained_columns"]),
+                key["referred_table"],
+                key["options"].get("ondelete"),
+            )
             for key in inspect(engine).get_foreign_keys(table.name)
         }
         wanted = {
@@ -104,7 +132,9 @@ def test_the_head_is_that_of_the_migrations() -> None:
 
 
 @both_ways
-def test_a_new_database_has_no_revision_and_then_the_newest(engine: Engine, make: Callable[[Engine], None]) -> None:
+def test_a_new_database_has_no_revision_and_then_the_newest(
+    engine: Engine, make: Callable[[Engine], None]
+) -> None:
     assert current_revision(engine) is None
     make(engine)
     assert current_revision(engine) == HEAD
@@ -121,10 +151,16 @@ def test_migrating_again_changes_nothing(engine: Engine, make: Callable[[Engine]
         assert connection.scalar(text("SELECT name FROM settings")) == "kept"
 
 
-def test_both_ways_note_the_revision_in_the_same_table(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_both_ways_note_the_revision_in_the_same_table(
+    engine: Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     by_migrations(engine)
     (tmp_path / "other").mkdir()
-    url = None if engine.dialect.name == "sqlite" else request.getfixturevalue("postgres").new_database()
+    url = (
+        None
+        if engine.dialect.name == "sqlite"
+        else request.getfixturevalue("postgres").new_database()
+    )
     other = open_database(url, tmp_path / "other")
     try:
         migrate(other)

@@ -150,9 +150,10 @@ def test_the_newest_keeps_them_too(old: Engine) -> None:
 
     assert current_revision(old) == HEAD
     after = rows_of(old)
-    assert {name: [{column: kept[column] for column in row} for kept in after[name]] for name, row in ROWS.items()} == {
-        name: [row] for name, row in ROWS.items()
-    }
+    assert {
+        name: [{column: kept[column] for column in row} for kept in after[name]]
+        for name, row in ROWS.items()
+    } == {name: [row] for name, row in ROWS.items()}
 
 
 def test_what_hangs_on_a_row_still_goes_with_it(old: Engine) -> None:

@@ -41,6 +41,8 @@ def test_who_has_said_what_is_guessed_so_that_what_works_stays(
             connection.execute(projects.insert().values(row))
     migrate(engine)
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT port_set, healthcheck_set FROM projects ORDER BY id")).all()
+        found = connection.execute(
+            text("SELECT port_set, healthcheck_set FROM projects ORDER BY id")
+        ).all()
     assert [(bool(port), bool(healthcheck)) for port, healthcheck in found] == list(CASES.values())
     engine.dispose()

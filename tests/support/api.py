@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 from tagboat.api.app import build_api
 from tagboat.api.parts import ApiParts, Check
 from tagboat.core.catalog import Registry
+from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
-from tagboat.core.tally import Tally
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.way_back import WaysBack
 from tagboat.engine.memory import MemoryEngine
@@ -74,7 +74,9 @@ class Looked:
 class Polled:
     """A poller that answers what it is told to."""
 
-    report: PollReport = field(default_factory=lambda: PollReport(first_poll=True, new_tags=("v1",)))
+    report: PollReport = field(
+        default_factory=lambda: PollReport(first_poll=True, new_tags=("v1",))
+    )
     due: datetime | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -169,7 +171,7 @@ class Api:
     store: SqlStore
     engine: MemoryEngine
     polls: Polled
-    tally: Tally
+    counters: Counters
     app: ASGIApp
     caller: Caller
     abandoned: list[str]
@@ -189,16 +191,27 @@ def running_api(
     data_dir: Path, ingress: Ingress | None = None, host_path: Callable[[str], str] = no_host_path
 ) -> Iterator[Api]:
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
-    store, engine, polls, tally = open_store(None, data_dir), MemoryEngine(), Polled(), Tally()
+    store, engine, polls, counters = (
+        open_store(None, data_dir),
+        MemoryEngine(),
+        Polled(),
+        Counters(),
+    )
     abandoned: list[str] = []
     registries, ways = Registries(), Ways()
-    checks = [Looked("url", ok=True, detail="fine"), Looked("login", ok=False, detail="the password was refused")]
+    checks = [
+        Looked("url", ok=True, detail="fine"),
+        Looked("login", ok=False, detail="the password was refused"),
+    ]
 
     async def abandon(stages: Iterable[str]) -> None:
         abandoned.extend(stages)
 
     async def disks() -> Sequence[Disk]:
-        return [Disk("data", str(data_dir), 5 << 30, 10 << 30), Disk("engine", "/var/lib/docker", 1 << 20, 10 << 30)]
+        return [
+            Disk("data", str(data_dir), 5 << 30, 10 << 30),
+            Disk("engine", "/var/lib/docker", 1 << 20, 10 << 30),
+        ]
 
     async def examine(_registry: Registry, image: ImageName | None) -> Sequence[Check]:
         registries.examined.append(image)
@@ -233,16 +246,30 @@ def running_api(
             base_domain=BASE_DOMAIN,
             version=VERSION,
             clock=lambda: datetime.now(UTC),
-            tally=tally,
+            counters=counters,
             log_call=_log_call,
             host_path=host_path,
         )
     )
     try:
-        yield Api(store, engine, polls, tally, app, Caller(app, TOKEN), abandoned, checks, registries, ways, inspector)
+        yield Api(
+            store,
+            engine,
+            polls,
+            counters,
+            app,
+            Caller(app, TOKEN),
+            abandoned,
+            checks,
+            registries,
+            ways,
+            inspector,
+        )
     finally:
         store.close()
 
 
 def _log_call(method: str, path: str, status: int, milliseconds: float) -> None:
-    structlog.get_logger("tagboat.http").info("call", method=method, path=path, status=status, ms=milliseconds)
+    structlog.get_logger("tagboat.http").info(
+        "call", method=method, path=path, status=status, ms=milliseconds
+    )

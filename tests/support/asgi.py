@@ -48,9 +48,21 @@ class Caller:
         """DELETE."""
         return await self.call("DELETE", path)
 
-    async def call(self, method: str, path: str, body: object = _UNSENT, headers: Mapping[str, str] | None = None) -> Answer:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = _UNSENT,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Any method; a body of bytes goes as it is, anything else as JSON."""
-        content = b"" if body is _UNSENT else body if isinstance(body, bytes) else json.dumps(body).encode()
+        content = (
+            b""
+            if body is _UNSENT
+            else body
+            if isinstance(body, bytes)
+            else json.dumps(body).encode()
+        )
         sent = {"host": "127.0.0.1:7070", "content-length": str(len(content))}
         if content:
             sent["content-type"] = "application/json"
@@ -59,7 +71,9 @@ class Caller:
         return await _exchange(self.app, method, path, content, {**sent, **(headers or {})})
 
 
-async def _exchange(app: ASGIApp, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+async def _exchange(
+    app: ASGIApp, method: str, path: str, content: bytes, headers: Mapping[str, str]
+) -> Answer:
     raw_path, _, query = path.partition("?")
     scope: dict[str, Any] = {
         "type": "http",
@@ -87,4 +101,6 @@ async def _exchange(app: ASGIApp, method: str, path: str, content: bytes, header
     await app(scope, receive, send)
     start = sent[0]
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answer(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body)
+    return Answer(
+        start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body
+    )

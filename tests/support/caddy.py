@@ -37,7 +37,9 @@ class AskServer:
         domain = parse_qs(urlsplit(target).query)["domain"][0]
         self.asked.append(domain)
         status = "200 OK" if domain in self.allowed else "404 Not Found"
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        writer.write(
+            f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
         await writer.drain()
         writer.close()
 

@@ -55,7 +55,9 @@ class DockerRegistry:
         if login:
             (folder / "htpasswd").write_text(_htpasswd(*login))
         # JSON is YAML, and needs no writer for it.
-        self._config.write_text(json.dumps(_config(self.host, self.data, endpoints, tls, _auth(folder, login, token))))
+        self._config.write_text(
+            json.dumps(_config(self.host, self.data, endpoints, tls, _auth(folder, login, token)))
+        )
 
     @property
     def log(self) -> str:
@@ -63,14 +65,20 @@ class DockerRegistry:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(["docker-registry", "serve", str(self._config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                ["docker-registry", "serve", str(self._config)], stdout=log, stderr=log
+            )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None:
-                raise RuntimeError(f"docker-registry ended with status {self._process.returncode}:\n{self.log}")
+                raise RuntimeError(
+                    f"docker-registry ended with status {self._process.returncode}:\n{self.log}"
+                )
             if time.monotonic() > deadline:
                 self.stop()
-                raise RuntimeError(f"docker-registry did not answer within {_START_TIMEOUT_S:.0f} s:\n{self.log}")
+                raise RuntimeError(
+                    f"docker-registry did not answer within {_START_TIMEOUT_S:.0f} s:\n{self.log}"
+                )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -114,7 +122,9 @@ def docker_registry(
     in already.
     """
     with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
-        registry = DockerRegistry(Path(folder), login=login, endpoints=endpoints, tls=tls, token=token, data=data)
+        registry = DockerRegistry(
+            Path(folder), login=login, endpoints=endpoints, tls=tls, token=token, data=data
+        )
         registry.start()
         try:
             yield registry
@@ -123,7 +133,9 @@ def docker_registry(
 
 
 def _htpasswd(username: str, password: str) -> str:
-    made = subprocess.run(["htpasswd", "-Bbn", username, password], check=True, capture_output=True, text=True)
+    made = subprocess.run(
+        ["htpasswd", "-Bbn", username, password], check=True, capture_output=True, text=True
+    )
     return made.stdout.strip() + "\n"
 
 
@@ -132,11 +144,19 @@ def _auth(
 ) -> Mapping[str, Mapping[str, str]] | None:
     if token:
         return {"token": token}
-    return {"htpasswd": {"realm": "tagboat tests", "path": str(folder / "htpasswd")}} if login else None
+    return (
+        {"htpasswd": {"realm": "tagboat tests", "path": str(folder / "htpasswd")}}
+        if login
+        else None
+    )
 
 
 def _config(
-    host: str, data: Path, endpoints: Sequence[Endpoint], tls: Certificate | None, auth: Mapping[str, Mapping[str, str]] | None
+    host: str,
+    data: Path,
+    endpoints: Sequence[Endpoint],
+    tls: Certificate | None,
+    auth: Mapping[str, Mapping[str, str]] | None,
 ) -> Mapping[str, object]:
     http: dict[str, object] = {"addr": host, "secret": secrets.token_hex(16)}
     if tls:
@@ -152,7 +172,13 @@ def _config(
         "http": http,
         "notifications": {
             "endpoints": [
-                {"name": e.name, "url": e.url, "timeout": e.timeout, "threshold": e.threshold, "backoff": e.backoff}
+                {
+                    "name": e.name,
+                    "url": e.url,
+                    "timeout": e.timeout,
+                    "threshold": e.threshold,
+                    "backoff": e.backoff,
+                }
                 for e in endpoints
             ]
         },

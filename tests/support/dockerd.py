@@ -44,9 +44,13 @@ def running_engine() -> Iterator[str]:
 def started_engine(arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `dockerd` with `arguments`, wait until it answers at `url`, and end it after the block."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        raise RuntimeError("no Docker engine answers; start Docker, or run the tests as root where dockerd is installed")
+        raise RuntimeError(
+            "no Docker engine answers; start Docker, or run the tests as root where dockerd is installed"
+        )
     with tempfile.NamedTemporaryFile(prefix="tagboat-dockerd-", suffix=".log") as log:
-        process = subprocess.Popen(["dockerd", *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            ["dockerd", *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             _await_answer(process, url, Path(log.name))
             yield process
@@ -94,7 +98,11 @@ def remove_left_images(kept: frozenset[str]) -> None:
 
 def _image_names(url: str) -> list[str]:
     images = json.loads(call(url, "GET", "/images/json?digests=1"))
-    return [name for image in images for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))]
+    return [
+        name
+        for image in images
+        for name in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ()))
+    ]
 
 
 class EngineCallError(Exception):
@@ -130,14 +138,18 @@ def _connect(url: str) -> http.client.HTTPConnection:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "unix":
         return _UnixConnection(parts.path)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=_CALL_TIMEOUT_S)
+    return http.client.HTTPConnection(
+        parts.hostname or "", parts.port or 2375, timeout=_CALL_TIMEOUT_S
+    )
 
 
 def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not answers(url):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"dockerd did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+            raise RuntimeError(
+                f"dockerd did not come up:\n{log.read_text(errors='replace')[-3000:]}"
+            )
         time.sleep(0.1)
 
 

@@ -30,7 +30,9 @@ class Quirks:
     auth: Literal["none", "basic", "bearer"] = "none"
     login: tuple[str, str] | None = None
     anonymous_token: bool = True
-    challenges: tuple[str, ...] = ('Bearer realm="{url}/token",service="fake",scope="repository:x:pull"',)
+    challenges: tuple[str, ...] = (
+        'Bearer realm="{url}/token",service="fake",scope="repository:x:pull"',
+    )
     token_path: str = "/token"
     token_field: str = "token"
     expires_in: int | None = 300
@@ -112,7 +114,9 @@ class FakeRegistry:
         self.contents[repository, digest] = (BLOB, body)
         return digest
 
-    def add_manifest(self, repository: str, tag: str | None, content: object, media_type: str = OCI_MANIFEST) -> str:
+    def add_manifest(
+        self, repository: str, tag: str | None, content: object, media_type: str = OCI_MANIFEST
+    ) -> str:
         body = json.dumps(content).encode()
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         self.contents[repository, digest] = (media_type, body)
@@ -125,8 +129,16 @@ class FakeRegistry:
     def add_image(self, repository: str, tag: str | None, config: object) -> str:
         """Add an image without layers, of which `config` is the whole configuration blob; returns the manifest's digest."""
         body = json.dumps(config).encode()
-        described = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": self.add_blob(repository, body)}
-        manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": described | {"size": len(body)}, "layers": []}
+        described = {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": self.add_blob(repository, body),
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": described | {"size": len(body)},
+            "layers": [],
+        }
         return self.add_manifest(repository, tag, manifest)
 
     def answer_next(self, *answerers: Answerer) -> None:
@@ -138,7 +150,9 @@ class FakeRegistry:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         authorization = request.headers.get("Authorization", "")
-        self.asked.append(Asked(request.method, request.raw_path, authorization, dict(request.headers)))
+        self.asked.append(
+            Asked(request.method, request.raw_path, authorization, dict(request.headers))
+        )
         # Lets requests that were sent together be answered together.
         await asyncio.sleep(0)
         if self._scripted and (scripted := self._scripted.pop(0)(request)) is not None:
@@ -156,7 +170,9 @@ class FakeRegistry:
             response.headers["Retry-After"] = self.quirks.retry_after
             return response
         if request.path == self.quirks.token_path:
-            return await self._exchange(request) if request.method == "POST" else self._token(request)
+            return (
+                await self._exchange(request) if request.method == "POST" else self._token(request)
+            )
         if "/api/v1/" in request.path:
             return self._gitea_api(request, request.path.partition("/api/v1/")[2])
         return self._guarded(request)
@@ -191,8 +207,14 @@ class FakeRegistry:
 
     def _guarded(self, request: web.Request) -> web.Response:
         if not self._is_logged_in(request):
-            challenges = self.quirks.challenges if self.quirks.auth == "bearer" else ('Basic realm="fake, with a comma"',)
-            return _error(401, "UNAUTHORIZED", *[text.replace("{url}", self.url) for text in challenges])
+            challenges = (
+                self.quirks.challenges
+                if self.quirks.auth == "bearer"
+                else ('Basic realm="fake, with a comma"',)
+            )
+            return _error(
+                401, "UNAUTHORIZED", *[text.replace("{url}", self.url) for text in challenges]
+            )
         if request.path == "/v2/":
             return web.json_response({})
         if request.path == "/v2/_catalog":
@@ -207,13 +229,21 @@ class FakeRegistry:
         if self.quirks.auth == "none":
             return True
         if authorization.startswith("Bearer "):
-            return not self.quirks.refuses_tokens and authorization.removeprefix("Bearer ") in self.tokens
-        return self._is_password(authorization) and "Basic" in "".join((*self.quirks.challenges, self.quirks.auth.title()))
+            return (
+                not self.quirks.refuses_tokens
+                and authorization.removeprefix("Bearer ") in self.tokens
+            )
+        return self._is_password(authorization) and "Basic" in "".join(
+            (*self.quirks.challenges, self.quirks.auth.title())
+        )
 
     def _is_password(self, authorization: str) -> bool:
         if self.quirks.login is None:
             return False
-        return authorization == "Basic " + base64.b64encode(":".join(self.quirks.login).encode()).decode()
+        return (
+            authorization
+            == "Basic " + base64.b64encode(":".join(self.quirks.login).encode()).decode()
+        )
 
     def _token(self, request: web.Request) -> web.Response:
         authorization = request.headers.get("Authorization", "")
@@ -242,7 +272,9 @@ class FakeRegistry:
         if repository not in self.quirks.denied:
             return None
         denied = self.quirks.denied_challenge
-        return _error(401, "UNAUTHORIZED", denied or self.quirks.challenges[0].replace("{url}", self.url))
+        return _error(
+            401, "UNAUTHORIZED", denied or self.quirks.challenges[0].replace("{url}", self.url)
+        )
 
     def _list(self, request: web.Request, repository: str) -> web.Response:
         if denial := self._denial(repository):
@@ -294,12 +326,16 @@ class FakeRegistry:
             response.headers["RateLimit-Remaining"] = f"{max(limit - self.pulls, 0)};w={window}"
         if self.quirks.digest_header is not None:
             right = "sha256:" + hashlib.sha256(body).hexdigest()
-            response.headers["Docker-Content-Digest"] = self.quirks.digest_header.replace("right", right)
+            response.headers["Docker-Content-Digest"] = self.quirks.digest_header.replace(
+                "right", right
+            )
         return response
 
 
 @asynccontextmanager
-async def fake_registry(quirks: Quirks | None = None, **changes: object) -> AsyncIterator[FakeRegistry]:
+async def fake_registry(
+    quirks: Quirks | None = None, **changes: object
+) -> AsyncIterator[FakeRegistry]:
     """Run a fake on a free loopback port; `changes` are fields of `quirks` to change."""
     fake = FakeRegistry(replace(quirks or Quirks(), **changes))  # type: ignore[arg-type]  # fields by name; a wrong one raises
     app = web.Application()
@@ -341,7 +377,9 @@ def json_body(content: object, headers: Mapping[str, str] | None = None) -> Answ
 
 
 def _error(code: int, name: str, *challenges: str) -> web.Response:
-    errors: Sequence[Mapping[str, str]] = [{"code": name, "message": f"{name.lower()} says the fake"}] if name else []
+    errors: Sequence[Mapping[str, str]] = (
+        [{"code": name, "message": f"{name.lower()} says the fake"}] if name else []
+    )
     response = web.json_response({"errors": errors}, status=code)
     for challenge in challenges:
         response.headers.add("WWW-Authenticate", challenge)

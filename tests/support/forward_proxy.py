@@ -28,18 +28,24 @@ class ForwardProxy:
             line, _, headers = head.partition("\r\n")
             self.asked.append(line)
             if self._login and f"Proxy-Authorization: {self._login}\r\n" not in headers:
-                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                writer.write(
+                    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
             else:
                 await self._pass_on(line, headers, reader, writer)
             await writer.drain()
         writer.close()
 
-    async def _pass_on(self, line: str, headers: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, line: str, headers: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         method, target, _ = line.split(" ")
         place = target if method == "CONNECT" else urlsplit(target).netloc
         leads_to = self._hosts.get(place)
         if leads_to is None:
-            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             return
         host, _, port = leads_to.rpartition(":")
         their_reader, their_writer = await asyncio.open_connection(host, int(port))
@@ -48,8 +54,14 @@ class ForwardProxy:
         else:
             parts = urlsplit(target)
             path = parts.path + (f"?{parts.query}" if parts.query else "")
-            kept = "".join(f"{one}\r\n" for one in headers.split("\r\n") if one and not one.startswith("Proxy-"))
-            their_writer.write(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n{kept}\r\n".encode("latin-1"))
+            kept = "".join(
+                f"{one}\r\n"
+                for one in headers.split("\r\n")
+                if one and not one.startswith("Proxy-")
+            )
+            their_writer.write(
+                f"{method} {path} HTTP/1.1\r\nConnection: close\r\n{kept}\r\n".encode("latin-1")
+            )
         await asyncio.gather(_copy(reader, their_writer), _copy(their_reader, writer))
 
 
@@ -62,7 +74,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def forward_proxy(hosts: Mapping[str, str], login: str | None = None) -> AsyncIterator[ForwardProxy]:
+async def forward_proxy(
+    hosts: Mapping[str, str], login: str | None = None
+) -> AsyncIterator[ForwardProxy]:
     """Run one on a free loopback port."""
     made = ForwardProxy(hosts, login)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)

@@ -62,7 +62,9 @@ class _Package:
         self.blobs |= image.blobs
         self.tags[tag] = image.digest
         kept = {*self.tags.values(), *self.children}
-        self.manifests = {digest: kept_image for digest, kept_image in self.manifests.items() if digest in kept}
+        self.manifests = {
+            digest: kept_image for digest, kept_image in self.manifests.items() if digest in kept
+        }
         needed = {digest for kept_image in self.manifests.values() for digest in kept_image.blobs}
         self.blobs = {digest: blob for digest, blob in self.blobs.items() if digest in needed}
 
@@ -87,7 +89,9 @@ class Gitea:
         self._open.set()
         self._held = ""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
         self.root_url = self.url
 
     @property
@@ -117,7 +121,9 @@ class Gitea:
         finally:
             self._open.set()
 
-    def push(self, owner: str, name: str, tag: str, image: Image, children: tuple[Image, ...] = ()) -> str:
+    def push(
+        self, owner: str, name: str, tag: str, image: Image, children: tuple[Image, ...] = ()
+    ) -> str:
         """Push over the network, as a client sees it: children of an index first, then the tag; returns the digest."""
         package = self._owners.setdefault(owner.lower(), {}).setdefault(name.lower(), _Package())
         for child in children:
@@ -151,7 +157,10 @@ class Gitea:
             covers = (
                 hook.target == "system"
                 or (hook.target == "organization" and hook.owner == owner)
-                or (hook.target == "repository" and (hook.owner, hook.repository) == (owner, package.linked))
+                or (
+                    hook.target == "repository"
+                    and (hook.owner, hook.repository) == (owner, package.linked)
+                )
             )
             if covers:
                 self._call(hook, "package", version, self._body(hook, owner, name, version))
@@ -179,18 +188,29 @@ class Gitea:
             "created_at": "2026-11-28T17:29:04Z",
         }
         sender = {"id": 1, "login": "skipper"}
-        return {"action": "created", "repository": None, "package": about, "organization": {"name": owner}, "sender": sender}
+        return {
+            "action": "created",
+            "repository": None,
+            "package": about,
+            "organization": {"name": owner},
+            "sender": sender,
+        }
 
     def _call(self, hook: Hook, event: str, version: str, body: dict[str, object]) -> None:
         """Call once, whatever comes of it."""
         content = json.dumps(body).encode()
         names = ("X-Gitea", "X-GitHub", "X-Gogs")
-        headers = {f"{name}-Event": event for name in names} | {f"{name}-Event-Type": event for name in names}
+        headers = {f"{name}-Event": event for name in names} | {
+            f"{name}-Event-Type": event for name in names
+        }
         headers |= {"Content-Type": "application/json", "X-Gitea-Delivery": secrets.token_hex(8)}
         headers["X-Gitea-Hook-Installation-Target-Type"] = hook.target
         if hook.secret:
             signature = hmac.new(hook.secret.encode(), content, hashlib.sha256).hexdigest()
-            headers |= {"X-Gitea-Signature": signature, "X-Hub-Signature-256": f"sha256={signature}"}
+            headers |= {
+                "X-Gitea-Signature": signature,
+                "X-Hub-Signature-256": f"sha256={signature}",
+            }
         try:
             request = urllib.request.Request(hook.url, content, headers, method="POST")
             with urllib.request.urlopen(request, timeout=DELIVER_TIMEOUT_S) as answer:
@@ -208,7 +228,11 @@ class Gitea:
         parts = urlsplit(target)
         if parts.path == "/v2/token":
             return self._token(authorization)
-        known = True if authorization == self._basic else self._tokens.get(authorization.removeprefix("Bearer "))
+        known = (
+            True
+            if authorization == self._basic
+            else self._tokens.get(authorization.removeprefix("Bearer "))
+        )
         if known is None:
             realm = f'Bearer realm="{self.root_url}/v2/token",service="{_SERVICE}",scope="*"'
             return _error(401, "UNAUTHORIZED", realm, 'Basic realm="Gitea Container Registry"')
@@ -238,14 +262,22 @@ class Gitea:
             return _error(404, "NAME_UNKNOWN")
         if kind == self._held:
             self._open.wait(30)
-        return _tags(f"/v2/{path}", sorted(package.tags), query) if kind == "tags" else _stored(package, kind, reference)
+        return (
+            _tags(f"/v2/{path}", sorted(package.tags), query)
+            if kind == "tags"
+            else _stored(package, kind, reference)
+        )
 
 
 def _stored(package: _Package, kind: str, reference: str) -> "_Answer":
     """A blob or a manifest."""
     if kind == "blobs":
         blob = package.blobs.get(reference)
-        return _Answer(200, blob, "application/octet-stream", digest=reference) if blob else _error(404, "BLOB_UNKNOWN")
+        return (
+            _Answer(200, blob, "application/octet-stream", digest=reference)
+            if blob
+            else _error(404, "BLOB_UNKNOWN")
+        )
     image = package.manifests.get(package.tags.get(reference, reference))
     if image is None:
         return _error(404, "MANIFEST_UNKNOWN")

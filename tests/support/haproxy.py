@@ -41,7 +41,12 @@ class IngressWorld:
         return app
 
     async def ask(self, host: str, path: str = "/", **headers: str) -> Answer:
-        return await ask(self.port, host, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return await ask(
+            self.port,
+            host,
+            path,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
     @property
     def master(self) -> int | None:

@@ -36,7 +36,9 @@ async def hostile(
     made = Hostile()
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        made.asked.append((request.method, request.raw_path, request.headers.get("Authorization", "")))
+        made.asked.append(
+            (request.method, request.raw_path, request.headers.get("Authorization", ""))
+        )
         return await handler(request)
 
     app = web.Application()
@@ -55,14 +57,18 @@ def body(content: bytes, **headers: str) -> Handler:
     """The same to everybody."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=content, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return web.Response(
+            body=content, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
     return answer
 
 
 def huge(size: int) -> Handler:
     """A list of tags of `size` bytes, all in one page, whatever is asked for."""
-    return body(b'{"tags": [' + b'"' + b'","'.join(b"t%07d" % number for number in range(size // 11)) + b'"]}')
+    return body(
+        b'{"tags": ["' + b'","'.join(b"t%07d" % number for number in range(size // 11)) + b'"]}'
+    )
 
 
 def crowded(size: int) -> Handler:
@@ -77,7 +83,9 @@ def junk(size: int) -> Handler:
 
     async def answer(request: web.Request) -> web.Response:
         page = b'{"junk": [' + padding + b'], "tags": ["t%d"]}' % next(numbers)
-        return web.Response(body=page, headers={"Link": f'<{request.path}?last={next(numbers)}>; rel="next"'})
+        return web.Response(
+            body=page, headers={"Link": f'<{request.path}?last={next(numbers)}>; rel="next"'}
+        )
 
     return answer
 
@@ -88,7 +96,9 @@ def endless(per_page: int) -> Handler:
 
     async def answer(request: web.Request) -> web.Response:
         tags = [f"t{next(numbers)}" for _ in range(per_page)]
-        return web.json_response({"tags": tags}, headers={"Link": f'<{request.path}?last={tags[-1]}>; rel="next"'})
+        return web.json_response(
+            {"tags": tags}, headers={"Link": f'<{request.path}?last={tags[-1]}>; rel="next"'}
+        )
 
     return answer
 
@@ -133,7 +143,9 @@ def asking_for_logins_at(*realms: str) -> Handler:
 
     async def answer(_: web.Request) -> web.Response:
         realm = left.pop(0) if len(left) > 1 else left[0]
-        return web.Response(status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'})
+        return web.Response(
+            status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
+        )
 
     return answer
 

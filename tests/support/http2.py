@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, Event, RequestReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import (
+    DataReceived,
+    Event,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 from h2.exceptions import ProtocolError
 
 from tests.support.loopback import serving
@@ -61,9 +69,16 @@ class Http2App:
                     bodies[event.stream_id], paths[event.stream_id] = b"", self.seen[-1][":path"]
                 elif isinstance(event, DataReceived):
                     bodies[event.stream_id] += event.data
-                    connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    connection.acknowledge_received_data(
+                        event.flow_controlled_length, event.stream_id
+                    )
                 elif isinstance(event, StreamEnded):
-                    await self._answer(connection, event.stream_id, paths[event.stream_id], bodies.pop(event.stream_id))
+                    await self._answer(
+                        connection,
+                        event.stream_id,
+                        paths[event.stream_id],
+                        bodies.pop(event.stream_id),
+                    )
 
     async def _answer(self, connection: H2Connection, stream: int, path: str, body: bytes) -> None:
         if path == "/wait":
@@ -89,7 +104,9 @@ async def call(port: int, host: str, path: str, body: bytes) -> Http2Answer:
     connection = H2Connection(H2Configuration(header_encoding="utf-8"))
     connection.initiate_connection()
     named = {":method": "POST", ":scheme": "http", ":authority": host, ":path": path}
-    connection.send_headers(1, [*named.items(), ("content-type", "application/grpc"), ("te", "trailers")])
+    connection.send_headers(
+        1, [*named.items(), ("content-type", "application/grpc"), ("te", "trailers")]
+    )
     connection.send_data(1, body, end_stream=True)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -99,7 +116,9 @@ async def call(port: int, host: str, path: str, body: bytes) -> Http2Answer:
         writer.close()
 
 
-async def _answer(connection: H2Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Http2Answer:
+async def _answer(
+    connection: H2Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Http2Answer:
     answer, over = Http2Answer(), False
     while not over:
         writer.write(connection.data_to_send())

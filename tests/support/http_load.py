@@ -76,12 +76,22 @@ class App:
             self._tasks.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle_s: float | None) -> bool:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle_s: float | None
+    ) -> bool:
         async with asyncio.timeout(idle_s):
             first, headers = await _read_head(reader)
         method, path, _ = first.split(" ", 2)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        self.seen.append({"app": self.name, "method": method, "path": path, "headers": headers, "length": len(body)})
+        self.seen.append(
+            {
+                "app": self.name,
+                "method": method,
+                "path": path,
+                "headers": headers,
+                "length": len(body),
+            }
+        )
         if headers.get("upgrade") == "websocket":
             return await _echo(reader, writer, headers["sec-websocket-key"])
         if path == "/hang-up" and sum(request["path"] == path for request in self.seen) == 1:
@@ -96,7 +106,9 @@ class App:
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> bool:
-    accepted = base64.b64encode(hashlib.sha1(f"{key}{_WEBSOCKET_GUID}".encode(), usedforsecurity=False).digest()).decode()
+    accepted = base64.b64encode(
+        hashlib.sha1(f"{key}{_WEBSOCKET_GUID}".encode(), usedforsecurity=False).digest()
+    ).decode()
     lines = (
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
@@ -119,28 +131,45 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]
 class Client:
     """One connection to the ingress, kept as long as both sides like; `call` opens it (again) when needed."""
 
-    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> None:
+    def __init__(
+        self, port: int, *, tls: ssl.SSLContext | None = None, server_name: str | None = None
+    ) -> None:
         self._port = port
         self._tls = tls
         self._server_name = server_name
         self._streams: Streams | None = None
 
     async def call(
-        self, host: str, path: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        host: str,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request and read its whole answer. Raises OSError or EOFError when it is lost."""
         await self.send(host, path, method=method, body=body, headers=headers)
         return await self.receive(has_body=method != "HEAD")
 
     async def send(
-        self, host: str, path: str = "/", *, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        host: str,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         if self._streams is None:
             self._streams = await asyncio.open_connection(
                 "127.0.0.1", self._port, ssl=self._tls, server_hostname=self._server_name
             )
         length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
-        lines = [f"{name}: {value}" for name, value in {"Host": host, **length, **(headers or {})}.items()]
+        lines = [
+            f"{name}: {value}"
+            for name, value in {"Host": host, **length, **(headers or {})}.items()
+        ]
         writer = self._streams[1]
         writer.write("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode() + body)
         await writer.drain()
@@ -156,7 +185,9 @@ class Client:
         reader = self._streams[0]
         async with asyncio.timeout(_PATIENCE_S):
             first, headers = await _read_head(reader)
-            body = await reader.readexactly(int(headers.get("content-length", "0")) if has_body else 0)
+            body = await reader.readexactly(
+                int(headers.get("content-length", "0")) if has_body else 0
+            )
         if headers.get("connection") == "close":
             await self.close()
         return Answer(int(first.split(" ")[1]), headers, body)
@@ -191,7 +222,12 @@ class Client:
 
 
 async def ask(
-    port: int, host: str, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None
+    port: int,
+    host: str,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """One request on a connection of its own."""
     client = Client(port)
@@ -253,7 +289,9 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def under_load(port: int, host: str, *, kept: int, fresh: int, pause_s: float = 0.0) -> AsyncIterator[Load]:
+async def under_load(
+    port: int, host: str, *, kept: int, fresh: int, pause_s: float = 0.0
+) -> AsyncIterator[Load]:
     """Constant load over `kept` lasting connections and `fresh` askers that connect anew each time, until the block ends.
 
     Each asker rests `pause_s` seconds between its requests.

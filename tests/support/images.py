@@ -75,7 +75,12 @@ def push_image(
 
 
 def push_index(
-    registry_host: str, repository: str, tag: str, *, body: str = "hello", auth: tuple[str, str] | None = None
+    registry_host: str,
+    repository: str,
+    tag: str,
+    *,
+    body: str = "hello",
+    auth: tuple[str, str] | None = None,
 ) -> tuple[Digest, Digest]:
     """Push an OCI index of one image for this machine and one for another; returns the digests of index and own image."""
     own, other = build_image(SampleApp(body=body)), build_image(SampleApp(body=f"{body} elsewhere"))

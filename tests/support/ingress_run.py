@@ -25,8 +25,13 @@ class IngressRun:
         self.process: subprocess.Popen[bytes] | None = None
 
     def variables(self) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
-        own = {"TAGBOAT_DATA_DIR": str(self.data), "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{self.port}"}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")
+        }
+        own = {
+            "TAGBOAT_DATA_DIR": str(self.data),
+            "TAGBOAT_INGRESS_LISTEN": f"127.0.0.1:{self.port}",
+        }
         return {**clean, **own}
 
     def start(self) -> None:

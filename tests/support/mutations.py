@@ -15,7 +15,11 @@ from tagboat.webhook.body import decode_body
 from tests.support.payloads import Heard, Payload, hear
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
@@ -43,7 +47,11 @@ def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[dict[str, st
             headers[name] = draw(_changed_text(headers[name]))
         else:
             leaves = dict(_leaves(body))
-            telling = [path for path, text in leaves.items() if target > 3 and _tells(text, payload.expected)]
+            telling = [
+                path
+                for path, text in leaves.items()
+                if target > 3 and _tells(text, payload.expected)
+            ]
             path = draw(st.sampled_from(telling or sorted(leaves, key=repr) or [()]))
             body = draw(_changed(body, path))
     return headers, _closed(body)
@@ -54,19 +62,32 @@ def _changed(draw: st.DrawFn, value: Any, path: Path) -> Any:  # noqa: ANN401 - 
     """`value` with what lies at `path` in it, or rarely something on the way there, changed or taken out."""
     if not path or draw(st.integers(0, 19)) == 0:
         return (
-            draw(_changed_text(value)) if isinstance(value, str) and draw(st.integers(0, 9)) else draw(st.just(_GONE) | JSON)
+            draw(_changed_text(value))
+            if isinstance(value, str) and draw(st.integers(0, 9))
+            else draw(st.just(_GONE) | JSON)
         )
     inner = draw(_changed(value[path[0]], path[1:]))
     if isinstance(value, list):
         place = int(path[0])
         return value[:place] + ([] if inner is _GONE else [inner]) + value[place + 1 :]
-    return {key: inner if key == path[0] else kept for key, kept in value.items() if key != path[0] or inner is not _GONE}
+    return {
+        key: inner if key == path[0] else kept
+        for key, kept in value.items()
+        if key != path[0] or inner is not _GONE
+    }
 
 
 @st.composite
 def _changed_text(draw: st.DrawFn, text: str) -> str:
     place = draw(st.integers(0, len(text)))
-    pieces = [text[:place], text[place:], text.upper(), text * 2, text.replace("/", ""), text.partition(".")[0]]
+    pieces = [
+        text[:place],
+        text[place:],
+        text.upper(),
+        text * 2,
+        text.replace("/", ""),
+        text.partition(".")[0],
+    ]
     return draw(
         st.sampled_from(pieces)
         | FRAGMENTS
@@ -80,13 +101,22 @@ def _tells(text: str, expected: Sequence[tuple[str, str, str | None]]) -> bool:
     """Whether one of the images, or a part of its name, is in `text`."""
     parts = {part for image, tag, _ in expected for part in (*re.split(r"[/:]", image), tag)}
     parts |= {
-        word for image, _, _ in expected for word in image.partition("/")[0].split(".") if "-" in word or word.isdecimal()
+        word
+        for image, _, _ in expected
+        for word in image.partition("/")[0].split(".")
+        if "-" in word or word.isdecimal()
     }
     return any(part in text.lower() for part in parts if len(part) > 1)
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 - JSON
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in entries:
         yield from _leaves(inner, (*path, key))
     if not isinstance(value, dict | list):
@@ -132,9 +162,14 @@ def assert_news_or_refused(headers: Mapping[str, str], content: bytes) -> None:
 def made_up(headers: Mapping[str, str], body: object, heard: Heard) -> list[str]:
     """The parts of what was heard that the call does not name. Of an array each event may have a sender of its own."""
     if not isinstance(body, list):
-        return [part for image in heard.images for part in unnamed(heard.sender, headers, body, image)]
+        return [
+            part for image in heard.images for part in unnamed(heard.sender, headers, body, image)
+        ]
     senders = ("acr-event-grid", "harbor", "zot", "ecr-cloudevents", "cloudevents")
-    parts = [min((unnamed(sender, headers, body, image) for sender in senders), key=len) for image in heard.images]
+    parts = [
+        min((unnamed(sender, headers, body, image) for sender in senders), key=len)
+        for image in heard.images
+    ]
     return [part for own in parts for part in own]
 
 
@@ -144,7 +179,9 @@ def unnamed(sender: str, headers: Mapping[str, str], body: object, image: ImageR
     segments = {segment for text in texts for segment in re.split(r"[/?#@]", text.lower())}
     words = {word for text in texts for word in re.split(r"[/:@?#]", text)}
     lower = {word.lower() for word in words}
-    faults = [f"host {image.name.host}"] if not _host_given(sender, image.name.host, segments) else []
+    faults = (
+        [f"host {image.name.host}"] if not _host_given(sender, image.name.host, segments) else []
+    )
     library = image.name.host == "docker.io" and image.name.path.startswith("library/")
     parts = image.name.path.split("/")[1 if library else 0 :]
     faults += [f"path part {part}" for part in parts if part not in lower]
@@ -159,7 +196,9 @@ def _host_given(sender: str, host: str, segments: set[str]) -> bool:
     if host in segments or (host == "docker.io" and sender in {"native", "keel", "dockerhub"}):
         return True
     if host == "docker.io":
-        return not segments.isdisjoint({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+        return not segments.isdisjoint(
+            {"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+        )
     words = {word for segment in segments for word in segment.split(":")}
     if sender == "ghcr":
         return host == "ghcr.io"

@@ -30,7 +30,9 @@ class Payload:
     @property
     def expected(self) -> list[tuple[str, str, str | None]]:
         """Image, tag and digest of each push, without a digest that is none, which a sample's may be."""
-        return [(push["image"], push["tag"], _usable(push["digest"])) for push in self.meta["expect"]]
+        return [
+            (push["image"], push["tag"], _usable(push["digest"])) for push in self.meta["expect"]
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def payloads(folder: Path) -> list[Payload]:
     return [_payload(meta) for meta in sorted(folder.glob("*/*.meta.json"))]
 
 
-def hear(headers: Mapping[str, str], body: object, default_host: str = "default.example.org") -> Heard:
+def hear(
+    headers: Mapping[str, str], body: object, default_host: str = "default.example.org"
+) -> Heard:
     """Read a call, taking images without a host to be on `default_host`."""
     call = Call(headers, body)
     form = recognise(call)

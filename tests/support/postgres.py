@@ -53,7 +53,9 @@ def running_postgres() -> Iterator[Postgres]:
         _initialise(data)
         server = Postgres(free_port())
         with log.open("wb") as output:
-            process = subprocess.Popen(_server_command(data, home, server.port), cwd=home, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                _server_command(data, home, server.port), cwd=home, stdout=output, stderr=output
+            )
         try:
             _await_answer(process, server, log)
             yield server
@@ -69,7 +71,18 @@ def postgres() -> Iterator[Postgres]:
 
 
 def _initialise(data: Path) -> None:
-    options = ["--pgdata", str(data), "--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"]
+    options = [
+        "--pgdata",
+        str(data),
+        "--username",
+        _USER,
+        "--auth",
+        "trust",
+        "--encoding",
+        "UTF8",
+        "--locale",
+        "C.UTF-8",
+    ]
     made = subprocess.run(
         _unprivileged([str(_program("initdb")), *options, "--no-sync"]),
         cwd=data.parent,
@@ -82,7 +95,12 @@ def _initialise(data: Path) -> None:
 
 
 def _server_command(data: Path, sockets: Path, port: int) -> list[str]:
-    settings = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={sockets}", "fsync=off"]
+    settings = [
+        "listen_addresses=127.0.0.1",
+        f"port={port}",
+        f"unix_socket_directories={sockets}",
+        "fsync=off",
+    ]
     flags = [part for setting in settings for part in ("-c", setting)]
     return _unprivileged([str(_program("postgres")), "-D", str(data), *flags])
 
@@ -96,7 +114,10 @@ def _unprivileged(command: Sequence[str]) -> list[str]:
 
 
 def _program(name: str) -> Path:
-    folders = [Path("/usr/lib/postgresql/15/bin"), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    folders = [
+        Path("/usr/lib/postgresql/15/bin"),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+    ]
     if shutil.which("pg_config"):
         said = subprocess.run(["pg_config", "--bindir"], check=True, capture_output=True, text=True)
         folders.append(Path(said.stdout.strip()))
@@ -113,7 +134,9 @@ def _await_answer(process: subprocess.Popen[bytes], server: Postgres, log: Path)
             psycopg.connect(server.url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start ({error}):\n{log.read_text(errors='replace')}") from None
+                raise RuntimeError(
+                    f"PostgreSQL did not start ({error}):\n{log.read_text(errors='replace')}"
+                ) from None
             time.sleep(0.05)
         else:
             return

@@ -33,8 +33,12 @@ class PrivateCa:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         authority = x509.BasicConstraints(ca=True, path_length=0)
-        built = self._builder(self._name, self._key.public_key()).add_extension(authority, critical=True)
-        self.pem = built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        built = self._builder(self._name, self._key.public_key()).add_extension(
+            authority, critical=True
+        )
+        self.pem = (
+            built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        )
         self.path = folder / "ca.pem"
         self.path.write_text(self.pem)
 
@@ -45,13 +49,23 @@ class PrivateCa:
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
         built = self._builder(subject, key.public_key(), days).add_extension(names, critical=False)
         made = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        made.chain.write_bytes(built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        made.chain.write_bytes(
+            built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        )
         made.key.write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
         )
         return made
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 1) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 1
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
-        return builder.not_valid_before(now - timedelta(days=3)).not_valid_after(now + timedelta(days=days))
+        return builder.not_valid_before(now - timedelta(days=3)).not_valid_after(
+            now + timedelta(days=days)
+        )

@@ -2,7 +2,14 @@
 
 from datetime import UTC, datetime
 
-from tagboat.core.deploy import ContainerSpec, Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.deploy import (
+    ContainerSpec,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Trigger,
+)
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tests.support.api import Api
@@ -10,7 +17,9 @@ from tests.support.api import Api
 DIGEST = Digest("sha256:" + "a" * 64)
 
 
-def deploy_record(project_id: str, stage_id: str, tag: str = "v1", status: DeployStatus = DeployStatus.SUCCEEDED) -> Deploy:
+def deploy_record(
+    project_id: str, stage_id: str, tag: str = "v1", status: DeployStatus = DeployStatus.SUCCEEDED
+) -> Deploy:
     """A deploy in that status."""
     return Deploy(
         id=new_id(),
@@ -50,6 +59,8 @@ async def put_instance(api: Api, project_id: str, stage_id: str, state: Instance
     image = ImageName("git.example.com", "acme/app")
     api.engine.publish(image, DIGEST)
     await api.engine.pull(image, DIGEST, None, lambda _: None)
-    await api.engine.create(ContainerSpec(name=instance.container, image=f"{image}@{DIGEST}", labels={}))
+    await api.engine.create(
+        ContainerSpec(name=instance.container, image=f"{image}@{DIGEST}", labels={})
+    )
     await api.engine.start(instance.container)
     return instance.container

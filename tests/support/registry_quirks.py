@@ -14,33 +14,56 @@ _TOKEN = 'Bearer realm="{url}/token",service="fake",scope="repository:x:pull"'
 QUIRKS: Mapping[str, Quirks] = MappingProxyType(
     {
         # Gitea and Forgejo
-        "gitea_old": replace(GITEA, challenges=('Bearer realm="{url}/v2/token"', "Basic"), catalogue=False, version="1.17.0"),
+        "gitea_old": replace(
+            GITEA,
+            challenges=('Bearer realm="{url}/v2/token"', "Basic"),
+            catalogue=False,
+            version="1.17.0",
+        ),
         "gitea_new": GITEA,
         "forgejo": replace(GITEA, version="11.0.1+gitea-1.22.0", page_size=None),
         # Lists
         "n_1000_refused": replace(_PAGES, refuses_n_from=1000),
         "last_ignored": replace(_PAGES, ignores_last=True),
-        "last_and_n_ignored": replace(_PAGES, ignores_last=True, ignores_n=True, page_size=None, link_on_every_page=True),
+        "last_and_n_ignored": replace(
+            _PAGES, ignores_last=True, ignores_n=True, page_size=None, link_on_every_page=True
+        ),
         "last_ignored_and_n_refused": replace(_PAGES, ignores_last=True, refuses_n_from=3),
         "link_relative": replace(_PAGES, link='<{path}?n={n}&last={last}>; rel="next"'),
         "link_absolute": replace(_PAGES, link='<{url}{path}?n={n}&last={last}>; rel="next"'),
         "link_without_brackets": replace(_PAGES, link='{path}?n={n}&last={last}; rel="next"'),
-        "link_with_lost_port": replace(_PAGES, link='<http://127.0.0.1{path}?n={n}&last={last}>; rel="next"'),
-        "link_with_lost_path": replace(_PAGES, link='</v2/tags/list?n={n}&last={last}>; rel="next"'),
+        "link_with_lost_port": replace(
+            _PAGES, link='<http://127.0.0.1{path}?n={n}&last={last}>; rel="next"'
+        ),
+        "link_with_lost_path": replace(
+            _PAGES, link='</v2/tags/list?n={n}&last={last}>; rel="next"'
+        ),
         "link_on_the_last_page": replace(_PAGES, link_on_every_page=True),
-        "link_repeating": replace(_PAGES, link='<{path}?n={n}>; rel="next"', link_on_every_page=True),
+        "link_repeating": replace(
+            _PAGES, link='<{path}?n={n}>; rel="next"', link_on_every_page=True
+        ),
         "tags_null": Quirks(),
         "tags_like_digests": Quirks(),
         "tags_of_signatures_and_attestations": Quirks(),
         "twenty_thousand_tags": Quirks(page_size=1000),
         # Logins
         "realm_unreachable": replace(
-            GITEA, challenges=('Bearer realm="http://127.0.0.1:1/v2/token",service="container_registry"', 'Basic realm="x"')
+            GITEA,
+            challenges=(
+                'Bearer realm="http://127.0.0.1:1/v2/token",service="container_registry"',
+                'Basic realm="x"',
+            ),
         ),
-        "realm_with_upper_case": replace(_TOKENS, token_path="/Auth/ToKen", challenges=('Bearer realm="{url}/Auth/ToKen"',)),
+        "realm_with_upper_case": replace(
+            _TOKENS, token_path="/Auth/ToKen", challenges=('Bearer realm="{url}/Auth/ToKen"',)
+        ),
         "no_service": replace(_TOKENS, challenges=('Bearer realm="{url}/token"',)),
-        "two_challenges_in_one_header": replace(_TOKENS, challenges=(f'Basic realm="a, b", {_TOKEN}',)),
-        "two_challenges_in_two_headers": replace(_TOKENS, challenges=('Basic realm="a, b"', _TOKEN)),
+        "two_challenges_in_one_header": replace(
+            _TOKENS, challenges=(f'Basic realm="a, b", {_TOKEN}',)
+        ),
+        "two_challenges_in_two_headers": replace(
+            _TOKENS, challenges=('Basic realm="a, b"', _TOKEN)
+        ),
         "tokens_without_expires_in": replace(_TOKENS, expires_in=None),
         "tokens_for_five_seconds": replace(_TOKENS, expires_in=5),
         "endless_401": replace(_TOKENS, refuses_tokens=True),

@@ -39,7 +39,9 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def variables(self) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")
+        }
         own = {
             "TAGBOAT_DATA_DIR": str(self.directory / "data"),
             "TAGBOAT_PORT": str(self.port),
@@ -54,9 +56,15 @@ class Server:
         with (self.directory / "out").open("ab") as out, (self.directory / "log").open("ab") as log:
             said = self.out()
             self.process = subprocess.Popen(
-                [*PROGRAM, "serve"], env=self.variables(), cwd=self.directory, stdout=out, stderr=log
+                [*PROGRAM, "serve"],
+                env=self.variables(),
+                cwd=self.directory,
+                stdout=out,
+                stderr=log,
             )
-        self.until(lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S)
+        self.until(
+            lambda: self.answers() and self.out() != said, "the server to be ready", _READY_S
+        )
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -84,7 +92,12 @@ class Server:
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*PROGRAM, *words], env=self.variables(), cwd=self.directory, capture_output=True, text=True, check=False
+            [*PROGRAM, *words],
+            env=self.variables(),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -119,11 +132,18 @@ class Server:
 
     def ended(self, deploy: str) -> dict[str, Any]:
         """The deploy, once it has ended."""
-        self.until(lambda: self.call("GET", f"/api/deploys/{deploy}")[1]["status"] not in {"queued", "running"}, "the deploy")
+        self.until(
+            lambda: (
+                self.call("GET", f"/api/deploys/{deploy}")[1]["status"] not in {"queued", "running"}
+            ),
+            "the deploy",
+        )
         return dict(self.call("GET", f"/api/deploys/{deploy}")[1])
 
     def live(self) -> list[Any]:
-        return [instance for instance in self.items("/api/instances") if instance["state"] == "live"]
+        return [
+            instance for instance in self.items("/api/instances") if instance["state"] == "live"
+        ]
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = _WAIT_S) -> None:
         """Look until `condition` holds; fail with the log when it does not in time."""

@@ -70,7 +70,9 @@ class Sshd:
     def mend(self) -> None:
         """Undo all of it, and run."""
         self.stop()
-        (self._folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {(self._folder / 'host_key.pub').read_text()}")
+        (self._folder / "known_hosts").write_text(
+            f"[127.0.0.1]:{self.port} {(self._folder / 'host_key.pub').read_text()}"
+        )
         (self._folder / "authorized_keys").write_text((self._folder / "user_key.pub").read_text())
         self._write_config("sshd_config", self._server)
         self.start()
@@ -80,7 +82,9 @@ class Sshd:
         program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
         assert program is not None, "there is no sshd"
         with (self._folder / "sshd.log").open("ab") as log:
-            self._process = subprocess.Popen([program, "-D", "-e", "-f", self._folder / "sshd_config"], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [program, "-D", "-e", "-f", self._folder / "sshd_config"], stdout=log, stderr=log
+            )
         end = time.monotonic() + _START_S
         while not self._listens():
             assert self._process.poll() is None and time.monotonic() < end, self.log  # noqa: PT018 - one question
@@ -113,11 +117,24 @@ class Sshd:
 
     def _make_key(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(self._folder / name)]
+        command = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            name,
+            "-f",
+            str(self._folder / name),
+        ]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
     def _write_config(self, name: str, options: Mapping[str, str]) -> None:
-        (self._folder / name).write_text("".join(f"{option} {value}\n" for option, value in options.items()))
+        (self._folder / name).write_text(
+            "".join(f"{option} {value}\n" for option, value in options.items())
+        )
 
     def _install_client(self) -> None:
         folder = self._folder
@@ -127,7 +144,9 @@ class Sshd:
         self.program.mkdir()
         wrapper = self.program / "ssh"
         # ssh looks for its own configuration in the home of the user's account, whatever HOME says.
-        wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder / "ssh_config"} "$@"\n')
+        wrapper.write_text(
+            f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder / "ssh_config"} "$@"\n'
+        )
         wrapper.chmod(0o700)
 
     def _listens(self) -> bool:

@@ -45,9 +45,15 @@ class TokenServer:
         self._signer = signer
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         if tls:
-            self._server.socket = tls.server_context().wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.realm = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}/Auth/Token"
+            self._server.socket = tls.server_context().wrap_socket(
+                self._server.socket, server_side=True
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
+        self.realm = (
+            f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}/Auth/Token"
+        )
 
     @property
     def config(self) -> Mapping[str, str]:
@@ -69,9 +75,16 @@ class TokenServer:
         name = self._name(authorization, query)
         self.asked.append((name or "", scopes))
         if name is None:
-            return 401, {"errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]}
-        token = self._sign(name, [access for scope in scopes if (access := self._access(name, scope))])
-        return 200, {("access_token" if form else "token"): token, "expires_in": self.logins.lifetime_s}
+            return 401, {
+                "errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]
+            }
+        token = self._sign(
+            name, [access for scope in scopes if (access := self._access(name, scope))]
+        )
+        return 200, {
+            ("access_token" if form else "token"): token,
+            "expires_in": self.logins.lifetime_s,
+        }
 
     def _name(self, authorization: str, query: Mapping[str, Sequence[str]]) -> str | None:
         if query.get("grant_type") == ["refresh_token"]:
@@ -80,21 +93,40 @@ class TokenServer:
             return ""
         pair = base64.b64decode(authorization.removeprefix("Basic ")).decode()
         name, _, password = pair.partition(":")
-        return name if secrets.compare_digest(self.logins.passwords.get(name, "").encode(), password.encode()) else None
+        return (
+            name
+            if secrets.compare_digest(
+                self.logins.passwords.get(name, "").encode(), password.encode()
+            )
+            else None
+        )
 
     def _access(self, name: str, scope: str) -> Mapping[str, object] | None:
         kind, _, rest = scope.partition(":")
         what, _, actions = rest.rpartition(":")
         allowed = self.logins.pullers if kind == "repository" else self.logins.catalogue
-        return {"type": kind, "name": what, "actions": actions.split(",")} if name in allowed else None
+        return (
+            {"type": kind, "name": what, "actions": actions.split(",")} if name in allowed else None
+        )
 
     def _sign(self, name: str, access: Sequence[Mapping[str, object]]) -> str:
         now = int(time.time())
         chain = x509.load_pem_x509_certificates(self._signer.chain.read_bytes())
-        x5c = [base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in chain]
-        claims = {"iss": ISSUER, "sub": name, "aud": SERVICE, "iat": now, "nbf": now - 5, "exp": now + self.logins.lifetime_s}
+        x5c = [
+            base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in chain
+        ]
+        claims = {
+            "iss": ISSUER,
+            "sub": name,
+            "aud": SERVICE,
+            "iat": now,
+            "nbf": now - 5,
+            "exp": now + self.logins.lifetime_s,
+        }
         header = {"typ": "JWT", "alg": "ES256", "x5c": x5c}
-        signed = f"{_part(header)}.{_part({**claims, 'jti': secrets.token_hex(8), 'access': access})}"
+        signed = (
+            f"{_part(header)}.{_part({**claims, 'jti': secrets.token_hex(8), 'access': access})}"
+        )
         return f"{signed}.{_unpadded(self._signature(signed.encode()))}"
 
     def _signature(self, text: bytes) -> bytes:
@@ -105,7 +137,9 @@ class TokenServer:
 
 
 @contextmanager
-def token_server(logins: Logins, signer: Certificate, tls: Certificate | None = None) -> Iterator[TokenServer]:
+def token_server(
+    logins: Logins, signer: Certificate, tls: Certificate | None = None
+) -> Iterator[TokenServer]:
     """Run a login service until the block ends. `signer` signs its tokens, `tls` makes it speak https."""
     server = TokenServer(logins, signer, tls)
     server.start()

@@ -33,7 +33,9 @@ async def served(serve: Serve) -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    async with await asyncio.start_server(accept, "127.0.0.1", 0, backlog=2 * dawdlers.CONNECTIONS) as server:
+    async with await asyncio.start_server(
+        accept, "127.0.0.1", 0, backlog=2 * dawdlers.CONNECTIONS
+    ) as server:
         yield server.sockets[0].getsockname()[1]
 
 
@@ -82,7 +84,9 @@ async def test_a_standstill_is_seen_by_all_that_were_due_meanwhile(tmp_path: Pat
     assert {status for _, _, status in calls} == {202, 429}
     assert max(took_s for _, took_s, _ in calls) >= STALL_S
     period_s = paced.CONNECTIONS / paced.PER_S
-    late = [took_s for _, took_s, _ in calls if STALL_S - 3 * period_s < took_s < STALL_S - period_s / 2]
+    late = [
+        took_s for _, took_s, _ in calls if STALL_S - 3 * period_s < took_s < STALL_S - period_s / 2
+    ]
     assert late  # not sent when they were due, for the connection stood still
 
 
@@ -131,7 +135,11 @@ async def test_dawdlers_never_come_to_the_end_and_come_back() -> None:
             while part := await reader.read(4096):
                 assert part.strip(b"x") == b""
 
-    async with served(serve) as port, asyncio.timeout(20), running(dawdlers.__file__, str(port), "/hook"):
+    async with (
+        served(serve) as port,
+        asyncio.timeout(20),
+        running(dawdlers.__file__, str(port), "/hook"),
+    ):
         await came_back.wait()
     assert len(heads) == 2
     assert all(head.startswith(b"POST /hook HTTP/1.1\r\n") for head in heads)

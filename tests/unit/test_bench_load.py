@@ -113,7 +113,9 @@ async def test_an_upload_is_sent_in_full() -> None:
 async def test_a_websocket_that_is_closed_is_noticed() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+        )
         for _ in range(2):
             message = await reader.readexactly(10)
             writer.write(b"\x81\x04" + message[6:])
@@ -133,9 +135,13 @@ async def test_what_is_no_websocket_is_an_error() -> None:
 
 async def test_percentiles_of_all_and_of_each_part(capsys: pytest.CaptureFixture[str]) -> None:
     phase, load = Phase(0, "", ()), Load(0, "")
-    load.answers["page"] = [Answer(due=float(number), took_s=number / 1000) for number in range(1, 101)]
+    load.answers["page"] = [
+        Answer(due=float(number), took_s=number / 1000) for number in range(1, 101)
+    ]
     phase.loads.append(load)
     phase.spans = [Span("start", 1, 51), Span("switch", 51, 101), Span("drain", 51, 60)]
     assert phase.p99_ms(PAGE) == 99
     phase.say_parts(PAGE)
-    assert capsys.readouterr().out == "    p99 of a page asked for during: start 50, switch 100 ms\n"
+    assert (
+        capsys.readouterr().out == "    p99 of a page asked for during: start 50, switch 100 ms\n"
+    )

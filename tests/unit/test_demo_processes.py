@@ -14,7 +14,9 @@ from demo.waiting import await_value
 SLEEPS = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
 
-def test_what_was_started_runs_until_it_is_ended_by_whoever_reads_the_record(tmp_path: Path) -> None:
+def test_what_was_started_runs_until_it_is_ended_by_whoever_reads_the_record(
+    tmp_path: Path,
+) -> None:
     starter = Processes(tmp_path)
     running = starter.start("sleeper", SLEEPS)
     assert Processes(tmp_path).get("sleeper") == running

@@ -36,12 +36,16 @@ def _app() -> Iterator[int]:
 
 def test_a_page_is_asked_for_by_a_name_that_no_resolver_needs_to_know() -> None:
     with _app() as port:
-        assert page(f"http://hello-dev.localhost:{port}/") == f"asked for hello-dev.localhost:{port}"
+        assert (
+            page(f"http://hello-dev.localhost:{port}/") == f"asked for hello-dev.localhost:{port}"
+        )
 
 
 def test_answers_are_counted_since_the_last_look() -> None:
     with _app() as port, Witness(f"http://a.localhost:{port}") as witness:
-        first = await_value(lambda: witness.seen() if witness._seen.asked else None, 10, "an answer")
+        first = await_value(
+            lambda: witness.seen() if witness._seen.asked else None, 10, "an answer"
+        )
         assert first.answers.keys() == {f"asked for a.localhost:{port}"}
         assert first.asked == first.answers.total() > 0
         assert first.lost == 0

@@ -9,12 +9,19 @@ from tagboat import variables
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")],
+    [
+        ROOT / "README.md",
+        ROOT / "ARCHITECTURE.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ],
 )
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 _FOLDERS = ("src", "tests", "docs", "demo", "tools", "bench", "contrib", ".ci")
-_PATH = re.compile(rf"(?:(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./-]*|[\w.-]+\.(?:md|toml|lock))")
+_PATH = re.compile(
+    rf"(?:(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./-]*|[\w.-]+\.(?:md|toml|lock))"
+)
 _VARIABLE = re.compile(r"\bTAGBOAT_[A-Z_]+\b")
 
 
@@ -28,7 +35,9 @@ def _variables(text: str) -> set[str]:
 
 
 def _settings_variables() -> set[str]:
-    return _variables(Path(variables.__file__).read_text()) | {f"{name}_FILE" for name in variables.SECRETS}
+    return _variables(Path(variables.__file__).read_text()) | {
+        f"{name}_FILE" for name in variables.SECRETS
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -58,5 +67,7 @@ def test_the_readme_names_no_setting_that_does_not_exist() -> None:
 
 def test_every_room_is_in_the_architecture() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    rooms = [path.name for path in (ROOT / "src/tagboat").iterdir() if (path / "__init__.py").exists()]
+    rooms = [
+        path.name for path in (ROOT / "src/tagboat").iterdir() if (path / "__init__.py").exists()
+    ]
     assert [room for room in rooms if f"`src/tagboat/{room}/`" not in text] == []

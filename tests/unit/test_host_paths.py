@@ -18,12 +18,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def allowing(root: Path, **more: str) -> HostPaths:
-    return host_paths((str(root),), more.get("engine", ENGINE), Path(more.get("data_dir", "/var/lib/tagboat")))
+    return host_paths(
+        (str(root),), more.get("engine", ENGINE), Path(more.get("data_dir", "/var/lib/tagboat"))
+    )
 
 
 def test_without_roots_nothing_is_allowed() -> None:
     with pytest.raises(
-        InvalidValueError, match="none is allowed; whoever runs the server allows some with TAGBOAT_BIND_ROOTS"
+        InvalidValueError,
+        match="none is allowed; whoever runs the server allows some with TAGBOAT_BIND_ROOTS",
     ):
         host_paths((), ENGINE, Path("/x")).where("/srv")
 
@@ -35,7 +38,9 @@ def test_roots_and_what_is_below_them_are_allowed_even_if_it_is_not_there(root: 
 
 def test_what_lies_elsewhere_is_not(root: Path) -> None:
     for path in ("/", "/etc", str(root.parent), f"{root}-2"):
-        with pytest.raises(InvalidValueError, match=f"{path} is not below what TAGBOAT_BIND_ROOTS allows: {root}"):
+        with pytest.raises(
+            InvalidValueError, match=f"{path} is not below what TAGBOAT_BIND_ROOTS allows: {root}"
+        ):
             allowing(root).where(path)
 
 
@@ -54,7 +59,9 @@ def test_links_within_and_a_root_that_is_one_are_followed(root: Path, tmp_path: 
     assert allowing(tmp_path / "alias").where(str(tmp_path / "alias" / "app")) == str(root / "app")
 
 
-@pytest.mark.parametrize("path", ["/var/run/docker.sock", "/run/docker.sock", "/run", "/var/run", "/", "/run/containerd"])
+@pytest.mark.parametrize(
+    "path", ["/var/run/docker.sock", "/run/docker.sock", "/run", "/var/run", "/", "/run/containerd"]
+)
 def test_the_engines_socket_is_nobodys(path: str) -> None:
     with pytest.raises(InvalidValueError, match="with that a container could do whatever it likes"):
         host_paths(("/",), ENGINE, Path("/x")).where(path)

@@ -29,8 +29,12 @@ print(*sys.modules)
 """
 
 
-def test_a_server_on_sqlite_with_the_settings_it_comes_with_loads_none_of_it(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=True)
+def test_a_server_on_sqlite_with_the_settings_it_comes_with_loads_none_of_it(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "tagboat.deploy.pipeline" in loaded
     assert HEAVY.keys() & loaded == set()

@@ -10,12 +10,17 @@ from tools.lock import LOCK, PYPROJECT, check, digest, parse
 HASH = f"--hash=sha256:{'0' * 64}"
 PYPROJECT_TABLES: dict[str, Any] = {
     "build-system": {"requires": ["hatchling"]},
-    "project": {"requires-python": ">=3.11", "dependencies": ["AioHTTP>=3.13", "psycopg[binary]>=3.3"]},
+    "project": {
+        "requires-python": ">=3.11",
+        "dependencies": ["AioHTTP>=3.13", "psycopg[binary]>=3.3"],
+    },
     "dependency-groups": {"dev": ["ruff>=0.15"]},
 }
 
 
-def lock(*, made_from: dict[str, Any] = PYPROJECT_TABLES, aiohttp: str = "3.14.5", more: str = "") -> str:
+def lock(
+    *, made_from: dict[str, Any] = PYPROJECT_TABLES, aiohttp: str = "3.14.5", more: str = ""
+) -> str:
     return (
         f"# dependencies: sha256:{digest(made_from)}\n"
         f"aiohttp=={aiohttp} ; sys_platform == 'linux' \\\n    {HASH} \\\n    {HASH}\n"
@@ -49,14 +54,28 @@ def test_every_pin_is_seen_with_its_hashes() -> None:
     [
         ("", "are not those that the lock was made from"),
         ("", "AioHTTP is not in the lock"),
-        (lock().replace("# dependencies", "# dependencys"), "are not those that the lock was made from"),
+        (
+            lock().replace("# dependencies", "# dependencys"),
+            "are not those that the lock was made from",
+        ),
         (lock(aiohttp="3.12.0"), "AioHTTP>=3.13 is locked at 3.12.0"),
         (lock(more="extra==1.0\n"), "extra==1.0 has no hash"),
         (lock(more=f"extra>=1.0 {HASH}\n"), "no pin with hashes: 'extra>=1.0"),
-        (lock(more="--index-url https://packages.example.com/simple\n"), "no pin with hashes: '--index-url"),
-        (lock(more="extra @ https://packages.example.com/extra.whl\n"), "no pin with hashes: 'extra @"),
+        (
+            lock(more="--index-url https://packages.example.com/simple\n"),
+            "no pin with hashes: '--index-url",
+        ),
+        (
+            lock(more="extra @ https://packages.example.com/extra.whl\n"),
+            "no pin with hashes: 'extra @",
+        ),
         (lock(more="-e .\n"), "no pin with hashes: '-e .'"),
-        (lock(more=f"extra==1.0 ; python_version < 'https://x' {HASH} https://packages.example.com\n"), "no pin with hashes"),
+        (
+            lock(
+                more=f"extra==1.0 ; python_version < 'https://x' {HASH} https://packages.example.com\n"
+            ),
+            "no pin with hashes",
+        ),
     ],
 )
 def test_a_lock_that_is_not_current_is_told_so(text: str, says: str) -> None:
@@ -66,7 +85,10 @@ def test_a_lock_that_is_not_current_is_told_so(text: str, says: str) -> None:
 @pytest.mark.parametrize("table", ["project", "build-system", "dependency-groups"])
 def test_any_change_of_the_dependencies_counts(table: str) -> None:
     changed = {
-        "project": {"requires-python": ">=3.11", "dependencies": ["aiohttp>=3.14", "psycopg[binary]>=3.3"]},
+        "project": {
+            "requires-python": ">=3.11",
+            "dependencies": ["aiohttp>=3.14", "psycopg[binary]>=3.3"],
+        },
         "build-system": {"requires": ["hatchling>=1.27"]},
         "dependency-groups": {"dev": []},
     }

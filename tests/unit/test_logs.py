@@ -69,7 +69,9 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 class TestJson:
     def test_one_object_a_line(self, stream: io.StringIO) -> None:
         before = datetime.now(UTC)
-        structlog.get_logger("tagboat.webhook").info("request", status=202, ms=1.25, path="/api/health")
+        structlog.get_logger("tagboat.webhook").info(
+            "request", status=202, ms=1.25, path="/api/health"
+        )
         structlog.get_logger().warning("second\nline")
         first, second = lines(stream)
         timestamp = str(first.pop("timestamp"))
@@ -83,13 +85,21 @@ class TestJson:
             "ms": 1.25,
             "path": "/api/health",
         }
-        assert (second["level"], second["logger"], second["event"]) == ("warning", "tagboat", "second\nline")
+        assert (second["level"], second["logger"], second["event"]) == (
+            "warning",
+            "tagboat",
+            "second\nline",
+        )
 
     def test_libraries_go_the_same_way(self, stream: io.StringIO) -> None:
         logging.getLogger("alembic.runtime.migration").info("Running upgrade %s", "0001")
         (line,) = lines(stream)
         assert set(line) == {"timestamp", "level", "logger", "event"}
-        assert (line["level"], line["logger"], line["event"]) == ("info", "alembic.runtime.migration", "Running upgrade 0001")
+        assert (line["level"], line["logger"], line["event"]) == (
+            "info",
+            "alembic.runtime.migration",
+            "Running upgrade 0001",
+        )
 
     def test_uvicorns_own_handlers_are_put_away(self) -> None:
         own, stream = io.StringIO(), io.StringIO()
@@ -141,7 +151,9 @@ class TestJson:
     def test_a_librarys_broken_format_still_gives_a_line(self, stream: io.StringIO) -> None:
         root = logging.getLogger()
         # pytest's own handler takes such a record for a failure of the test.
-        root.handlers[:] = [handler for handler in root.handlers if type(handler).__module__ == "tagboat.logs"]
+        root.handlers[:] = [
+            handler for handler in root.handlers if type(handler).__module__ == "tagboat.logs"
+        ]
         logging.getLogger("x").warning("%d", "no number")
         assert [line["event"] for line in lines(stream)] == ["%d"]
 
@@ -169,8 +181,15 @@ class TestJson:
         (line,) = lines(stream)
         assert (line["name"], line["big"]) == ("'a\\udcff'", str(2**70))
 
-    @given(st.text(), st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text() | st.floats(), st.lists)))
-    def test_whatever_is_logged_it_is_one_line_of_json(self, event: str, detail: dict[str, object]) -> None:
+    @given(
+        st.text(),
+        st.dictionaries(
+            st.text(), st.recursive(st.none() | st.integers() | st.text() | st.floats(), st.lists)
+        ),
+    )
+    def test_whatever_is_logged_it_is_one_line_of_json(
+        self, event: str, detail: dict[str, object]
+    ) -> None:
         stream = io.StringIO()
         configure_logging(LogFormat.JSON, logging.INFO, stream)
         structlog.get_logger().info("%s", event, detail=detail)
@@ -221,7 +240,10 @@ class TestMasks:
     @pytest.mark.parametrize("tail", ["", "/", "?x=1", " HTTP/1.1", '"', "\n", "'", ")"])
     def test_the_secret_in_the_webhooks_path(self, stream: io.StringIO, tail: str) -> None:
         for secret in (SECRET, SECRET.upper(), str(uuid4()), SECRET.replace("-", "%2D")):
-            structlog.get_logger().info(f"POST /api/webhook/{secret}{tail}", where={"url": [f"http://h/api/webhook/{secret}"]})
+            structlog.get_logger().info(
+                f"POST /api/webhook/{secret}{tail}",
+                where={"url": [f"http://h/api/webhook/{secret}"]},
+            )
             text = stream.getvalue()
             (line,) = lines(stream)
             assert secret not in text
@@ -250,7 +272,9 @@ class TestMasks:
         ],
     )
     def test_values_of_telling_names(self, stream: io.StringIO, key: str) -> None:
-        structlog.get_logger().info("x", **{key: SECRET}, nested={"list": [{key: {"deep": SECRET}}]}, plain="kept")
+        structlog.get_logger().info(
+            "x", **{key: SECRET}, nested={"list": [{key: {"deep": SECRET}}]}, plain="kept"
+        )
         (line,) = lines(stream)
         assert line[key] == "***"
         assert line["nested"] == {"list": [{key: "***"}]}
@@ -262,8 +286,13 @@ class TestMasks:
         assert (line["has_token"], line["password"]) == (True, None)
 
     def test_the_password_in_a_url(self, stream: io.StringIO) -> None:
-        structlog.get_logger().info(f"cannot connect to postgresql://boat:{SECRET}@db:5432/boat or https://ada@host/x:y@z")
-        assert lines(stream)[0]["event"] == "cannot connect to postgresql://boat:***@db:5432/boat or https://ada@host/x:y@z"
+        structlog.get_logger().info(
+            f"cannot connect to postgresql://boat:{SECRET}@db:5432/boat or https://ada@host/x:y@z"
+        )
+        assert (
+            lines(stream)[0]["event"]
+            == "cannot connect to postgresql://boat:***@db:5432/boat or https://ada@host/x:y@z"
+        )
 
     def test_what_a_repr_leaves_out_stays_out(self, stream: io.StringIO) -> None:
         @dataclass

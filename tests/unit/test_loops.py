@@ -49,7 +49,14 @@ async def goes_on(work: Work) -> None:
 
 
 async def test_whatever_is_raised_it_is_begun_anew(pauses: list[float]) -> None:
-    await goes_on(Work(OSError(24, "Too many open files"), KeyError("x"), ExceptionGroup("several", [ValueError()]), None))
+    await goes_on(
+        Work(
+            OSError(24, "Too many open files"),
+            KeyError("x"),
+            ExceptionGroup("several", [ValueError()]),
+            None,
+        )
+    )
     assert pauses == [FIRST_PAUSE_S, 2, 4, 8]
 
 

@@ -9,7 +9,12 @@ from demo.sample_image import SampleApp, build_image, build_index, own_architect
 
 
 def test_the_same_app_has_the_same_digest() -> None:
-    app = SampleApp(body="hello", created=datetime(2026, 1, 2, tzinfo=UTC), healthcheck="true", labels={"a": "b"})
+    app = SampleApp(
+        body="hello",
+        created=datetime(2026, 1, 2, tzinfo=UTC),
+        healthcheck="true",
+        labels={"a": "b"},
+    )
     assert build_image(app) == build_image(app)
 
 

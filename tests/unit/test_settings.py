@@ -30,7 +30,9 @@ def cwd(tmp_path: Path) -> Path:
 
 
 def load(cwd: Path, environ: Mapping[str, str] | None = None, *, is_tty: bool = False) -> Settings:
-    return load_settings({"HOME": HOME, "PATH": str(cwd)} | dict(environ or {}), cwd=cwd, is_tty=is_tty)
+    return load_settings(
+        {"HOME": HOME, "PATH": str(cwd)} | dict(environ or {}), cwd=cwd, is_tty=is_tty
+    )
 
 
 def complaint(cwd: Path, environ: Mapping[str, str]) -> str:
@@ -103,7 +105,9 @@ def test_everything_set(cwd: Path) -> None:
         data_dir=Path("/var/lib/tagboat"),
         database_url="postgresql://boat:pw@db/boat",
         docker=DockerEndpoint(url="tcp://engine:2376", tls_verify=True, cert_path=cwd / "certs"),
-        proxies=Proxies(http=Proxy("proxy", 3128), https=Proxy("127.0.0.9", 80, "ann", "p@ss"), exempt_all=True),
+        proxies=Proxies(
+            http=Proxy("proxy", 3128), https=Proxy("127.0.0.9", 80, "ann", "p@ss"), exempt_all=True
+        ),
         public_url="https://boat.example.com",
         admin_token=SECRET,
         ingress=IngressKind.NONE,
@@ -121,14 +125,20 @@ def test_everything_set(cwd: Path) -> None:
 
 
 def test_secrets_are_not_in_the_repr(cwd: Path) -> None:
-    environ = {"TAGBOAT_ADMIN_TOKEN": SECRET, "TAGBOAT_DATABASE_URL": f"postgresql://boat:{SECRET}@db/boat"}
+    environ = {
+        "TAGBOAT_ADMIN_TOKEN": SECRET,
+        "TAGBOAT_DATABASE_URL": f"postgresql://boat:{SECRET}@db/boat",
+    }
     assert SECRET not in repr(load(cwd, environ))
     assert SECRET not in repr(load_remote_settings({"TAGBOAT_TOKEN": SECRET}, cwd=cwd))
 
 
 class TestNames:
     def test_an_unknown_name_is_named_with_the_nearest_known_one(self, cwd: Path) -> None:
-        assert complaint(cwd, {"TAGBOAT_PRT": "1"}) == "TAGBOAT_PRT is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
+        assert (
+            complaint(cwd, {"TAGBOAT_PRT": "1"})
+            == "TAGBOAT_PRT is not a setting of Tagboat; did you mean TAGBOAT_PORT?"
+        )
 
     def test_without_a_near_one_the_help_is_named(self, cwd: Path) -> None:
         assert (
@@ -156,15 +166,23 @@ class TestNames:
 
 class TestDotenv:
     def test_only_the_server_reads_it(self, cwd: Path) -> None:
-        (cwd / ".env").write_text("TAGBOAT_URL=http://elsewhere\nTAGBOAT_TOKEN=x\nTAGBOAT_DATA_DIR=/x\nTAGBOAT_TYPO=1\n")
+        (cwd / ".env").write_text(
+            "TAGBOAT_URL=http://elsewhere\nTAGBOAT_TOKEN=x\nTAGBOAT_DATA_DIR=/x\nTAGBOAT_TYPO=1\n"
+        )
         assert load_remote_settings({}, cwd=cwd) == RemoteSettings(url=None, token=None)
         settings = load_settings({"HOME": HOME}, cwd=cwd, is_tty=False, dotenv=False)
         assert settings.data_dir == Path(HOME, ".local/share/tagboat")
 
     def test_it_is_read_and_the_environment_wins(self, cwd: Path) -> None:
-        (cwd / ".env").write_text("# ours\nexport TAGBOAT_PORT=1111\nTAGBOAT_HOST='::1'\nOTHER=${TAGBOAT_PORT}\n")
+        (cwd / ".env").write_text(
+            "# ours\nexport TAGBOAT_PORT=1111\nTAGBOAT_HOST='::1'\nOTHER=${TAGBOAT_PORT}\n"
+        )
         settings = load(cwd, {"TAGBOAT_PORT": "2222"})
-        assert (settings.host, settings.port, settings.public_url) == ("::1", 2222, "http://[::1]:2222")
+        assert (settings.host, settings.port, settings.public_url) == (
+            "::1",
+            2222,
+            "http://[::1]:2222",
+        )
 
     def test_an_empty_variable_wins_too_and_means_the_default(self, cwd: Path) -> None:
         (cwd / ".env").write_text("TAGBOAT_PORT=1111\nTAGBOAT_HOST=\n")
@@ -203,7 +221,10 @@ class TestSecretFiles:
         (cwd / "url").write_text(f"postgresql://boat:{SECRET}@db/boat\n")
         expected = f"postgresql://boat:{SECRET}@db/boat"
         assert load(cwd, {"TAGBOAT_DATABASE_URL_FILE": "url"}).database_url == expected
-        assert load(cwd, {"TAGBOAT_DATABASE_URL_FILE": "~/url", "HOME": str(cwd)}).database_url == expected
+        assert (
+            load(cwd, {"TAGBOAT_DATABASE_URL_FILE": "~/url", "HOME": str(cwd)}).database_url
+            == expected
+        )
 
     @pytest.mark.parametrize("name", ["TAGBOAT_ADMIN_TOKEN", "TAGBOAT_DATABASE_URL"])
     def test_both_are_too_many(self, cwd: Path, name: str) -> None:
@@ -221,7 +242,9 @@ class TestSecretFiles:
             (b"x" * 65_537, "longer than 65536 bytes"),
         ],
     )
-    def test_an_unusable_content_is_not_repeated(self, cwd: Path, content: bytes, says: str) -> None:
+    def test_an_unusable_content_is_not_repeated(
+        self, cwd: Path, content: bytes, says: str
+    ) -> None:
         (cwd / "token").write_bytes(content)
         message = complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": "token"})
         assert message.startswith("TAGBOAT_ADMIN_TOKEN_FILE cannot be used: ")
@@ -231,7 +254,10 @@ class TestSecretFiles:
 
     def test_a_missing_file_is_complained_of_without_its_path(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": SECRET})
-        assert message == "TAGBOAT_ADMIN_TOKEN_FILE cannot be used: the file cannot be read: No such file or directory"
+        assert (
+            message
+            == "TAGBOAT_ADMIN_TOKEN_FILE cannot be used: the file cannot be read: No such file or directory"
+        )
 
     def test_a_directory_is_no_file(self, cwd: Path) -> None:
         assert "Is a directory" in complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": "."})
@@ -240,8 +266,14 @@ class TestSecretFiles:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        *[("TAGBOAT_PORT", value, "from 1 to 65535") for value in ("0", "65536", "-1", "+80", "8o", "80.0", " 80", "٣")],
-        *[("TAGBOAT_HOST", value, "host name or an IP") for value in ("http://x", "a b", "::zz", "1.2.3.4:80", "x/y", "a\nb")],
+        *[
+            ("TAGBOAT_PORT", value, "from 1 to 65535")
+            for value in ("0", "65536", "-1", "+80", "8o", "80.0", " 80", "٣")
+        ],
+        *[
+            ("TAGBOAT_HOST", value, "host name or an IP")
+            for value in ("http://x", "a b", "::zz", "1.2.3.4:80", "x/y", "a\nb")
+        ],
         *[
             ("TAGBOAT_NETWORK_POOL", value, "a range of private addresses from /8 to /24")
             for value in (
@@ -313,7 +345,9 @@ class TestSecretFiles:
         ("TAGBOAT_POLL_SCHEDULE", "0 0 30 2 *", "never comes"),
     ],
 )
-def test_an_unusable_value_names_its_variable_and_what_is_expected(cwd: Path, name: str, value: str, says: str) -> None:
+def test_an_unusable_value_names_its_variable_and_what_is_expected(
+    cwd: Path, name: str, value: str, says: str
+) -> None:
     message = complaint(cwd, {name: value})
     assert message.startswith(f"{name} cannot be used: ")
     assert says in message
@@ -346,12 +380,16 @@ def test_an_unusable_secret_is_not_repeated(cwd: Path, name: str, value: str) ->
 
 class TestDocker:
     def test_dockers_own_variable_is_the_second_choice(self, cwd: Path) -> None:
-        assert load(cwd, {"DOCKER_HOST": "ssh://ada@box:2222"}).docker == DockerEndpoint(url="ssh://ada@box:2222")
+        assert load(cwd, {"DOCKER_HOST": "ssh://ada@box:2222"}).docker == DockerEndpoint(
+            url="ssh://ada@box:2222"
+        )
         both = {"DOCKER_HOST": "ssh://ada@box", "TAGBOAT_DOCKER_HOST": "unix:///run/podman.sock"}
         assert load(cwd, both).docker.url == "unix:///run/podman.sock"
 
     def test_tcp_without_a_word_about_tls_is_plain(self, cwd: Path) -> None:
-        assert load(cwd, {"DOCKER_HOST": "tcp://proxy:2375"}).docker == DockerEndpoint(url="tcp://proxy:2375")
+        assert load(cwd, {"DOCKER_HOST": "tcp://proxy:2375"}).docker == DockerEndpoint(
+            url="tcp://proxy:2375"
+        )
 
     def test_tls_takes_dockers_own_directory_where_there_is_one(self, cwd: Path) -> None:
         environ = {"DOCKER_HOST": "tcp://box:2376", "DOCKER_TLS_VERIFY": "1", "HOME": str(cwd)}
@@ -361,8 +399,14 @@ class TestDocker:
         assert load(cwd, environ).docker.cert_path == cwd / ".docker"
 
     def test_a_directory_of_certificates_is_reason_enough_for_tls(self, cwd: Path) -> None:
-        environ = {"DOCKER_HOST": "tcp://box:2376", "DOCKER_CERT_PATH": "/certs", "DOCKER_TLS_VERIFY": ""}
-        assert load(cwd, environ).docker == DockerEndpoint(url="tcp://box:2376", tls_verify=True, cert_path=Path("/certs"))
+        environ = {
+            "DOCKER_HOST": "tcp://box:2376",
+            "DOCKER_CERT_PATH": "/certs",
+            "DOCKER_TLS_VERIFY": "",
+        }
+        assert load(cwd, environ).docker == DockerEndpoint(
+            url="tcp://box:2376", tls_verify=True, cert_path=Path("/certs")
+        )
 
     def test_a_socket_knows_no_tls(self, cwd: Path) -> None:
         docker = load(cwd, {"DOCKER_CERT_PATH": "/certs", "DOCKER_TLS_VERIFY": "1"}).docker
@@ -385,7 +429,10 @@ class TestIngress:
     @pytest.mark.usefixtures("no_system_programs")
     def test_asked_for_without_the_program_is_unusable(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_INGRESS": "haproxy"})
-        assert message == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none"
+        assert (
+            message
+            == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none"
+        )
 
 
 def test_a_terminal_is_logged_to_in_console_format_unless_said_otherwise(cwd: Path) -> None:
@@ -400,7 +447,11 @@ class TestRemote:
 
     def test_both_set_whatever_the_server_would_say(self, cwd: Path) -> None:
         (cwd / "token").write_text(f"{SECRET}\n")
-        environ = {"TAGBOAT_URL": "https://boat.example.com/sub/", "TAGBOAT_TOKEN_FILE": "token", "TAGBOAT_PORT": "x"}
+        environ = {
+            "TAGBOAT_URL": "https://boat.example.com/sub/",
+            "TAGBOAT_TOKEN_FILE": "token",
+            "TAGBOAT_PORT": "x",
+        }
         remote = load_remote_settings(environ, cwd=cwd)
         assert (remote.url, remote.token) == ("https://boat.example.com/sub", SECRET)
 
@@ -412,14 +463,28 @@ class TestRemote:
 
 
 def test_importing_the_settings_brings_none_of_the_big_libraries() -> None:
-    big = ["aiohttp", "asyncio", "dotenv", "fastapi", "msgspec", "pydantic", "sqlalchemy", "structlog"]
-    program = f"import sys, tagboat.settings; print([name for name in {big} if name in sys.modules])"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    big = [
+        "aiohttp",
+        "asyncio",
+        "dotenv",
+        "fastapi",
+        "msgspec",
+        "pydantic",
+        "sqlalchemy",
+        "structlog",
+    ]
+    program = (
+        f"import sys, tagboat.settings; print([name for name in {big} if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert ran.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
-    "value", ["socks5://u:hush@proxy:1080", "https://u:hush@proxy", "http://", "http://u:hush@proxy:port"]
+    "value",
+    ["socks5://u:hush@proxy:1080", "https://u:hush@proxy", "http://", "http://u:hush@proxy:port"],
 )
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy"])
 def test_a_proxy_that_cannot_be_used(cwd: Path, name: str, value: str) -> None:
@@ -441,5 +506,7 @@ def test_a_proxy_that_cannot_be_used(cwd: Path, name: str, value: str) -> None:
         ({"DOCKER_HOST": "ssh://me@engine"}, False),
     ],
 )
-def test_whether_secrets_cross_the_network_in_the_clear(cwd: Path, environ: dict[str, str], *, exposed: bool) -> None:
+def test_whether_secrets_cross_the_network_in_the_clear(
+    cwd: Path, environ: dict[str, str], *, exposed: bool
+) -> None:
     assert load(cwd, {"TAGBOAT_INGRESS": "none", **environ}).docker.is_exposed is exposed

@@ -45,7 +45,11 @@ _WORDS = {
 
 _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
-_EVERYWHERE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+_EVERYWHERE = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _MEANINGS = {
     400: "What was asked about cannot be read.",
     401: "No token, or one that is not known.",
@@ -94,10 +98,18 @@ def problems(*statuses: int) -> Responses:
 
 
 def problem_response(
-    status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An answer that says what is wrong."""
-    return Response(problem(status, detail, errors), int(status), {**problem_headers(status), **(headers or {})}, MEDIA_TYPE)
+    return Response(
+        problem(status, detail, errors),
+        int(status),
+        {**problem_headers(status), **(headers or {})},
+        MEDIA_TYPE,
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -112,7 +124,9 @@ def install(app: FastAPI) -> None:
 async def _invalid_request(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         return _unprocessable([])
-    return _unprocessable([(_field(entry), _message(entry, error.body)) for entry in error.errors()[:_MAX_ERRORS]])
+    return _unprocessable(
+        [(_field(entry), _message(entry, error.body)) for entry in error.errors()[:_MAX_ERRORS]]
+    )
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -129,7 +143,9 @@ async def _said_so(_request: Request, error: Exception) -> Response:
 
 async def _tagboat_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidValueError):
-        return _unprocessable([(error.field if isinstance(error, FieldError) else "body", str(error))])
+        return _unprocessable(
+            [(error.field if isinstance(error, FieldError) else "body", str(error))]
+        )
     for kind, status in _STATUS_OF.items():
         if isinstance(error, kind):
             return problem_response(status, str(error))

@@ -27,11 +27,21 @@ ASK_PATH = "/api/ingress/ask"
 REREAD_S = 5.0
 """Seconds for which a host that no stage claims, but an instance has, may be unknown still."""
 _HOST = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
-_OF_FRONTS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_OF_FRONTS = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+)
 
 router = APIRouter(tags=["ingress"])
 _responses: Responses = {
-    200: {"model": schemas.Served, "description": "A stage, or one of its instances, answers at that domain."},
+    200: {
+        "model": schemas.Served,
+        "description": "A stage, or one of its instances, answers at that domain.",
+    },
     **{status: description for status, description in problems(404).items() if status != 401},  # noqa: PLR2004 - no token
 }
 
@@ -45,12 +55,18 @@ class _Nothing(Response):
 
 @router.get(ASK_PATH, response_model=None, responses=_responses)
 async def ask_ingress(
-    request: Request, parts: Parts, domain: Annotated[str, Query(description="The domain asked about.")] = ""
+    request: Request,
+    parts: Parts,
+    domain: Annotated[str, Query(description="The domain asked about.")] = "",
 ) -> schemas.Served | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
     served: ServedHosts = request.app.state.served_hosts
-    if not (is_from_here(request) and _meant_for_us(request, parts.public_url) and await served.have(host, parts)):
+    if not (
+        is_from_here(request)
+        and _meant_for_us(request, parts.public_url)
+        and await served.have(host, parts)
+    ):
         return _Nothing()
     return schemas.Served(domain=host)
 
@@ -77,7 +93,10 @@ class ServedHosts:
         async with self._reading:
             if time.monotonic() - self._read_at >= REREAD_S:
                 found = await parts.store.read(lambda reader: routes(reader, parts.base_domain))
-                self._others, self._read_at = frozenset(route.host for route in found), time.monotonic()
+                self._others, self._read_at = (
+                    frozenset(route.host for route in found),
+                    time.monotonic(),
+                )
         return host in self._others
 
 

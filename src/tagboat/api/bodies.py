@@ -12,7 +12,9 @@ class Asked(BaseModel):
 
     def given(self, **renamed: str) -> dict[str, Any]:
         """The fields that were sent, under the names of the core's values where those differ."""
-        return {renamed.get(name, name): getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {
+            renamed.get(name, name): getattr(self, name) for name in sorted(self.model_fields_set)
+        }
 
 
 class Answer(BaseModel):

@@ -63,7 +63,9 @@ class Claims:
         for host in sorted(new.keys() & theirs.keys()):
             whose = f"the stage {other.stage.name} of {other.project.name}"
             if theirs[host] == _BY_DOMAIN:
-                raise ConflictError(f"{whose} has the domain {host} already{_mend(new[host], lane)}")
+                raise ConflictError(
+                    f"{whose} has the domain {host} already{_mend(new[host], lane)}"
+                )
             raise ConflictError(f"{whose} answers at {host} already{_mend(new[host], lane)}")
 
     def _hosts(self, lane: Lane) -> dict[str, str]:
@@ -74,11 +76,16 @@ class Claims:
         for claim in claims_of(lane.project, lane.stage):
             yield full_host(claim, self._base_domain), _BY_DOMAIN if claim.is_domain else _BY_NAME
         for instance in self._live_of(lane.stage) if lane.stage.max_instances > 1 else ():
-            yield instance_host(lane.project.name, lane.stage.name, instance.tag, self._base_domain), _BY_NAME
+            yield (
+                instance_host(lane.project.name, lane.stage.name, instance.tag, self._base_domain),
+                _BY_NAME,
+            )
 
     def _live_of(self, stage: Stage) -> list[Instance]:
         """Its live instances, one that has had no host of its own so far among them."""
-        return self._live.get(stage.id) or self._reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])
+        return self._live.get(stage.id) or self._reader.instances(
+            stage_id=stage.id, states=[InstanceState.LIVE]
+        )
 
 
 _BY_NAME = "name"

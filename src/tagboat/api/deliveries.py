@@ -11,7 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.delivery_schemas import Delivery, DeliveryShown, HookNamed, PushResult, Receipt, Skipped
+from tagboat.api.delivery_schemas import (
+    Delivery,
+    DeliveryShown,
+    HookNamed,
+    PushResult,
+    Receipt,
+    Skipped,
+)
 from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import DeliveryId
@@ -35,9 +42,13 @@ async def list_deliveries(parts: Parts, page: Page) -> schemas.Page[Delivery]:
     """The calls of the webhook URLs, newest first."""
 
     def read(reader: Reader) -> schemas.Page[Delivery]:
-        shown, cursor = page.cut(reader.deliveries(page.after, page.with_next), lambda delivery: delivery.id)
+        shown, cursor = page.cut(
+            reader.deliveries(page.after, page.with_next), lambda delivery: delivery.id
+        )
         hooks = {hook.id: hook.name for hook in reader.hooks()}
-        return schemas.Page(items=[Delivery(**_fields(delivery, hooks)) for delivery in shown], next=cursor)
+        return schemas.Page(
+            items=[Delivery(**_fields(delivery, hooks)) for delivery in shown], next=cursor
+        )
 
     return await parts.store.read(read)
 
@@ -59,10 +70,17 @@ async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
     return await parts.store.read(read)
 
 
-@router.post("/{delivery_id}/redeliver", status_code=HTTPStatus.ACCEPTED, response_class=Response, responses=_redelivered)
+@router.post(
+    "/{delivery_id}/redeliver",
+    status_code=HTTPStatus.ACCEPTED,
+    response_class=Response,
+    responses=_redelivered,
+)
 async def redeliver(parts: Parts, delivery_id: DeliveryId) -> Response:
     """Take the call in once more, as if it came now. A call whose body was cut short cannot be: 409."""
-    return Response(await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json")
+    return Response(
+        await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json"
+    )
 
 
 def _hook_of(reader: Reader, delivery: kept.DeliverySummary) -> dict[str, str]:
@@ -82,7 +100,9 @@ def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[st
         "status": delivery.status,
         "received_at": delivery.received_at,
         "took_ms": delivery.took_ms,
-        "hook": HookNamed(id=delivery.hook_id, name=hooks.get(delivery.hook_id)) if delivery.hook_id else None,
+        "hook": HookNamed(id=delivery.hook_id, name=hooks.get(delivery.hook_id))
+        if delivery.hook_id
+        else None,
         "outcome": _outcome(delivery.status, pushes),
         "reason": _reason(answer, pushes),
         "pushes": pushes,
@@ -98,7 +118,9 @@ def _decoded(result: str) -> object:
         return None
 
 
-def _listed(adapter: TypeAdapter[list[Entry]], answer: Mapping[str, object], key: str) -> list[Entry]:
+def _listed(
+    adapter: TypeAdapter[list[Entry]], answer: Mapping[str, object], key: str
+) -> list[Entry]:
     """The entries of an answer under `key`; an answer without any, or of another shape, has none."""
     try:
         return adapter.validate_python(answer.get(key, []))
@@ -112,7 +134,11 @@ def _outcome(status: int, pushes: list[PushResult]) -> str:
     if not pushes:
         return "nothing to push"
     counts = Counter(push.outcome.value for push in pushes)
-    return next(iter(counts)) if len(pushes) == 1 else ", ".join(f"{count} {word}" for word, count in counts.items())
+    return (
+        next(iter(counts))
+        if len(pushes) == 1
+        else ", ".join(f"{count} {word}" for word, count in counts.items())
+    )
 
 
 def _reason(answer: Mapping[str, object], pushes: list[PushResult]) -> str:

@@ -19,15 +19,21 @@ from tagboat.intake.admit import by_hand, registry_kind
 router = APIRouter(prefix="/api", tags=["deploys"])
 
 
-@router.post("/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422))
-async def create_deploy(parts: Parts, stage_id: StageId, body: schemas.DeployAsked) -> schemas.Deploy:
+@router.post(
+    "/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422)
+)
+async def create_deploy(
+    parts: Parts, stage_id: StageId, body: schemas.DeployAsked
+) -> schemas.Deploy:
     """Queue a deploy of a tag, whatever the stage's pattern says; the answer may be one that waits for the same already."""
 
     def queue(tx: Tx) -> schemas.Deploy:
         stage = tx.stage(stage_id)
         project = tx.project(stage.project_id)
         tag = normal_tag(body.tag, registry_kind(tx, project))
-        queued = parts.deployer.trigger_deploy(project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force)
+        queued = parts.deployer.trigger_deploy(
+            project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force
+        )
         tx.record_tag(by_hand(stage, tag, queued, parts.clock()))
         return Views(tx, parts).deploy(tx.deploy(queued.deploy_id))
 
@@ -38,14 +44,24 @@ async def create_deploy(parts: Parts, stage_id: StageId, body: schemas.DeployAsk
 async def list_deploys(
     parts: Parts,
     page: Page,
-    project: Annotated[IdFilter | None, Query(description="Only of the project of this id.")] = None,
+    project: Annotated[
+        IdFilter | None, Query(description="Only of the project of this id.")
+    ] = None,
     stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
-    statuses: Annotated[list[DeployStatus], Query(alias="status", description="Only in one of these.")] = [],  # noqa: B006 - never changed
+    statuses: Annotated[
+        list[DeployStatus], Query(alias="status", description="Only in one of these.")
+    ] = [],  # noqa: B006 - never changed
 ) -> schemas.Page[schemas.Deploy]:
     """Deploys, newest first."""
 
     def read(reader: Reader) -> schemas.Page[schemas.Deploy]:
-        found = reader.deploys(project_id=project, stage_id=stage, statuses=statuses, before=page.after, limit=page.with_next)
+        found = reader.deploys(
+            project_id=project,
+            stage_id=stage,
+            statuses=statuses,
+            before=page.after,
+            limit=page.with_next,
+        )
         views = Views(reader, parts)
         shown, cursor = page.cut(found, lambda deploy: deploy.id)
         return schemas.Page(items=[views.deploy(deploy) for deploy in shown], next=cursor)
@@ -56,4 +72,6 @@ async def list_deploys(
 @router.get("/deploys/{deploy_id}", responses=problems(404))
 async def get_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
     """One deploy."""
-    return await parts.store.read(lambda reader: Views(reader, parts).deploy(reader.deploy(deploy_id)))
+    return await parts.store.read(
+        lambda reader: Views(reader, parts).deploy(reader.deploy(deploy_id))
+    )

@@ -55,18 +55,23 @@ class DiskReport(Answer):
 
 @router.get("", responses=problems(422))
 async def get_disk(
-    parts: Parts, usage: Annotated[bool, Query(description="Whether to find out what is taken, too.")] = False
+    parts: Parts,
+    usage: Annotated[bool, Query(description="Whether to find out what is taken, too.")] = False,
 ) -> DiskReport:
     """How much room there is for data, images and volumes."""
     disks = [_room(disk) for disk in await parts.disks()]
     if not usage:
         return DiskReport(disks=disks, taken=None)
     found = await parts.engine.disk_usage()
-    return DiskReport(disks=disks, taken=await parts.store.read(lambda reader: _taken(reader, found)))
+    return DiskReport(
+        disks=disks, taken=await parts.store.read(lambda reader: _taken(reader, found))
+    )
 
 
 def _room(disk: Disk) -> DiskRoom:
-    return DiskRoom(name=disk.name, path=disk.path, free_bytes=disk.free, total_bytes=disk.total, low=disk.low)
+    return DiskRoom(
+        name=disk.name, path=disk.path, free_bytes=disk.free, total_bytes=disk.total, low=disk.low
+    )
 
 
 def _taken(reader: Reader, usage: DiskUsage) -> Taken:
@@ -74,7 +79,9 @@ def _taken(reader: Reader, usage: DiskUsage) -> Taken:
     sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
     # Layers that several images have in common are counted with each.
     taken = min(sum(sizes), usage.layers)
-    return Taken(images=len(sizes), images_bytes=taken, volumes=list(_volumes(reader, usage.volumes)))
+    return Taken(
+        images=len(sizes), images_bytes=taken, volumes=list(_volumes(reader, usage.volumes))
+    )
 
 
 def _volumes(reader: Reader, volumes: Iterable[Volume]) -> Iterator[StageVolume]:

@@ -21,7 +21,11 @@ router = APIRouter(prefix="/api/explain", tags=["explain"])
 async def explain_push(
     parts: Parts,
     image: Annotated[
-        str, Query(description="An image reference, such as git.example.com/acme/app:v1.", json_schema_extra=REF_SCHEMA)
+        str,
+        Query(
+            description="An image reference, such as git.example.com/acme/app:v1.",
+            json_schema_extra=REF_SCHEMA,
+        ),
     ],
 ) -> schemas.Explanation:
     """What a push of the image would do, and why. Changes nothing."""

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from tagboat.core.counters import Labels
 from tagboat.core.deploy import OPEN_STATUSES, Deploy
-from tagboat.core.tally import Labels
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _HELP = {
@@ -27,7 +27,9 @@ def expose(
     """Counters and gauges in Prometheus's text format. `troubled` counts live instances by project and stage."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Snapshot([_info(version), _open(open_deploys), _troubled(troubled), *_counters(counts)]))
+    registry.register(
+        _Snapshot([_info(version), _open(open_deploys), _troubled(troubled), *_counters(counts)])
+    )
     return generate_latest(registry)
 
 
@@ -49,7 +51,9 @@ def _info(version: str) -> Metric:
 
 def _open(deploys: Sequence[Deploy]) -> Metric:
     numbers = Counter(deploy.status for deploy in deploys)
-    gauge = GaugeMetricFamily("tagboat_deploys", "Deploys that have not come to an end.", labels=["status"])
+    gauge = GaugeMetricFamily(
+        "tagboat_deploys", "Deploys that have not come to an end.", labels=["status"]
+    )
     for status in sorted(OPEN_STATUSES):
         gauge.add_metric([status], numbers[status])
     return gauge
@@ -57,7 +61,9 @@ def _open(deploys: Sequence[Deploy]) -> Metric:
 
 def _troubled(numbers: Mapping[tuple[str, str], int]) -> Metric:
     words = "Live instances that need a person: they end again and again, are unhealthy or paused, or do not run."
-    gauge = GaugeMetricFamily("tagboat_stage_troubled_instances", words, labels=["project", "stage"])
+    gauge = GaugeMetricFamily(
+        "tagboat_stage_troubled_instances", words, labels=["project", "stage"]
+    )
     for names, number in sorted(numbers.items()):
         gauge.add_metric(names, number)
     return gauge

@@ -45,7 +45,11 @@ class Gate:
     """Answers by itself what no route needs to see. `open_paths` need no token; `methods` are those of each address."""
 
     def __init__(
-        self, app: ASGIApp, methods: Mapping[Pattern[str], Collection[str]], tokens: TokenCheck, open_paths: Collection[str]
+        self,
+        app: ASGIApp,
+        methods: Mapping[Pattern[str], Collection[str]],
+        tokens: TokenCheck,
+        open_paths: Collection[str],
     ) -> None:
         self._app = app
         self._methods = methods
@@ -61,10 +65,14 @@ class Gate:
         elif scope["method"] not in allowed:
             names = ", ".join(sorted(allowed))
             answer = problem_response(
-                HTTPStatus.METHOD_NOT_ALLOWED, f"this address takes {names} only", headers={"Allow": names}
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"this address takes {names} only",
+                headers={"Allow": names},
             )
             await answer(scope, receive, send)
-        elif scope["path"] not in self._open_paths and not self._tokens.accepts(_authorization(scope)):
+        elif scope["path"] not in self._open_paths and not self._tokens.accepts(
+            _authorization(scope)
+        ):
             answer = problem_response(
                 HTTPStatus.UNAUTHORIZED,
                 "a token is needed, in the header Authorization: Bearer TOKEN",
@@ -77,7 +85,12 @@ class Gate:
             await self._let_in(scope, receive, send)
 
     def _allowed(self, path: str) -> set[str]:
-        return {method for pattern, methods in self._methods.items() if pattern.match(path) for method in methods}
+        return {
+            method
+            for pattern, methods in self._methods.items()
+            if pattern.match(path)
+            for method in methods
+        }
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -38,7 +38,10 @@ _REGISTRIES_SHOWN = 5
 router = APIRouter(tags=["health"])
 log = structlog.get_logger("tagboat.health")
 
-_responses: Responses = {500: problems()[500], 503: {"model": schemas.Health, "description": "The database is out of reach."}}
+_responses: Responses = {
+    500: problems()[500],
+    503: {"model": schemas.Health, "description": "The database is out of reach."},
+}
 
 
 @dataclass(slots=True)
@@ -50,7 +53,9 @@ class _Reading:
     async def ask(self, parts: ApiParts) -> Sequence[RegistryBackoff]:
         if self.under_way is None or self.under_way.done():
             self.under_way = asyncio.ensure_future(parts.store.read(_failing))
-            self.under_way.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether or not anybody waits
+            self.under_way.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # whether or not anybody waits
         return await asyncio.shield(self.under_way)
 
 
@@ -77,10 +82,17 @@ class Rounds:
         database, engine, ingress, registries = await asyncio.gather(
             self.ask_database(parts),
             _check("engine", _ask_engine(parts.engine)),
-            _check("ingress", _ask_ingress(parts.ingress_trouble)) if parts.ingress_trouble else _none(),
+            _check("ingress", _ask_ingress(parts.ingress_trouble))
+            if parts.ingress_trouble
+            else _none(),
             self._registries(parts),
         )
-        return {"database": database, "engine": engine, "ingress": ingress, "registries": registries}
+        return {
+            "database": database,
+            "engine": engine,
+            "ingress": ingress,
+            "registries": registries,
+        }
 
     async def _registries(self, parts: ApiParts) -> str:
         """Which registries failed when they were last polled. Without the database nobody knows of any."""
@@ -128,7 +140,9 @@ def _answer(checks: Mapping[str, str], parts: ApiParts, response: Response) -> s
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return schemas.Health(status="unavailable", version=parts.version, checks=dict(checks))
     well = all(state in _WELL for state in checks.values())
-    return schemas.Health(status="ok" if well else "degraded", version=parts.version, checks=dict(checks))
+    return schemas.Health(
+        status="ok" if well else "degraded", version=parts.version, checks=dict(checks)
+    )
 
 
 def _may_know_why(request: Request, parts: ApiParts) -> bool:

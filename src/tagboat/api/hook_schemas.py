@@ -8,7 +8,7 @@ from pydantic import Field, Strict, model_validator
 from tagboat.api import patterns, values
 from tagboat.api.bodies import Answer, Asked, unset
 from tagboat.api.schemas import Named
-from tagboat.core.hook import Signature, SignatureKind
+from tagboat.core.project_webhook import Signature, SignatureKind
 
 _BEARER = "Bearer "
 
@@ -32,7 +32,12 @@ class SignatureAsked(Asked):
                 _form(
                     {"const": SignatureKind.HEADER.value},
                     patterns.HEADER_VALUE,
-                    {"type": "string", "pattern": patterns.HEADER_NAME, "minLength": 1, "maxLength": 100},
+                    {
+                        "type": "string",
+                        "pattern": patterns.HEADER_NAME,
+                        "minLength": 1,
+                        "maxLength": 100,
+                    },
                     ["kind", "secret", "header"],
                 ),
             ],
@@ -42,26 +47,42 @@ class SignatureAsked(Asked):
     def _fits(self) -> "SignatureAsked":
         if self.kind is not SignatureKind.HEADER:
             if self.header is not None:
-                raise ValueError(f"a signature of kind {self.kind} has a header of its own: leave `header` out")
+                raise ValueError(
+                    f"a signature of kind {self.kind} has a header of its own: leave `header` out"
+                )
         elif self.header is None:
-            raise ValueError("a signature of kind header needs `header`, the name of the header that holds the secret")
+            raise ValueError(
+                "a signature of kind header needs `header`, the name of the header that holds the secret"
+            )
         elif not values.fits(patterns.HEADER_VALUE, self.secret):
-            raise ValueError("the secret of a header must be printable ASCII that begins and ends with no space")
+            raise ValueError(
+                "the secret of a header must be printable ASCII that begins and ends with no space"
+            )
         return self
 
     def to_signature(self) -> Signature:
         """The core's value. Of a header, the word Bearer is no part of the secret: it may be there or not."""
         if self.header is None:
             return Signature(kind=self.kind, secret=self.secret)
-        return Signature(kind=self.kind, secret=self.secret.removeprefix(_BEARER), header=self.header.lower())
+        return Signature(
+            kind=self.kind, secret=self.secret.removeprefix(_BEARER), header=self.header.lower()
+        )
 
 
-def _form(kind: dict[str, Any], secret: str, header: dict[str, Any], required: list[str]) -> dict[str, Any]:
+def _form(
+    kind: dict[str, Any], secret: str, header: dict[str, Any], required: list[str]
+) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
             "kind": {"type": "string", **kind},
-            "secret": {"type": "string", "pattern": secret, "minLength": 1, "maxLength": 1024, "writeOnly": True},
+            "secret": {
+                "type": "string",
+                "pattern": secret,
+                "minLength": 1,
+                "maxLength": 1024,
+                "writeOnly": True,
+            },
             "header": header,
         },
         "required": required,
@@ -115,10 +136,16 @@ class HookMade(Hook):
 
 def signature_shown(signature: Signature | None) -> SignatureShown | None:
     """A signature without its secret."""
-    return SignatureShown(kind=signature.kind, header=signature.header or None) if signature else None
+    return (
+        SignatureShown(kind=signature.kind, header=signature.header or None) if signature else None
+    )
 
 
 def signature_set(signature: Signature | None) -> SignatureSet:
     """The same of the global URL, where none is something to be said, too."""
     shown = signature_shown(signature)
-    return SignatureSet(kind=shown.kind, header=shown.header) if shown else SignatureSet(kind=None, header=None)
+    return (
+        SignatureSet(kind=shown.kind, header=shown.header)
+        if shown
+        else SignatureSet(kind=None, header=None)
+    )

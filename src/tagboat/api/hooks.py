@@ -13,15 +13,17 @@ from tagboat.api.pages import Page
 from tagboat.api.parts import Parts
 from tagboat.api.values import HookId, ProjectId
 from tagboat.core.errors import ConflictError
-from tagboat.core.hook import Hook, hash_secret
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
+from tagboat.core.project_webhook import ProjectWebhook, hash_secret
 
 router = APIRouter(prefix="/api", tags=["webhooks"])
 
 
 @router.get("/projects/{project_id}/webhooks", responses=problems(404, 422))
-async def list_hooks(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[hook_schemas.Hook]:
+async def list_hooks(
+    parts: Parts, project_id: ProjectId, page: Page
+) -> schemas.Page[hook_schemas.Hook]:
     """The webhook URLs of a project without their secrets, in order of name."""
 
     def read(reader: Reader) -> schemas.Page[hook_schemas.Hook]:
@@ -32,11 +34,17 @@ async def list_hooks(parts: Parts, project_id: ProjectId, page: Page) -> schemas
     return await parts.store.read(read)
 
 
-@router.post("/projects/{project_id}/webhooks", status_code=HTTPStatus.CREATED, responses=problems(404, 409, 413, 422))
-async def create_hook(parts: Parts, project_id: ProjectId, body: hook_schemas.HookAsked) -> hook_schemas.HookMade:
+@router.post(
+    "/projects/{project_id}/webhooks",
+    status_code=HTTPStatus.CREATED,
+    responses=problems(404, 409, 413, 422),
+)
+async def create_hook(
+    parts: Parts, project_id: ProjectId, body: hook_schemas.HookAsked
+) -> hook_schemas.HookMade:
     """Make a webhook URL that takes news of the project's image only. The answer is the one that shows it."""
     secret = _new_secret()
-    hook = Hook(
+    hook = ProjectWebhook(
         id=new_id(),
         project_id=project_id,
         name=body.name,
@@ -61,7 +69,9 @@ async def get_hook(parts: Parts, hook_id: HookId) -> hook_schemas.Hook:
 
 
 @router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
-async def change_hook(parts: Parts, hook_id: HookId, body: hook_schemas.HookChange) -> hook_schemas.Hook:
+async def change_hook(
+    parts: Parts, hook_id: HookId, body: hook_schemas.HookChange
+) -> hook_schemas.Hook:
     """Change what is given; the URL stays."""
     values = body.given()
     if "signature" in values:
@@ -104,17 +114,19 @@ def _new_secret() -> str:
     return str(uuid.uuid4())
 
 
-def _place(hook: Hook) -> str:
+def _place(hook: ProjectWebhook) -> str:
     return hook.name
 
 
-def _check(reader: Reader, hook: Hook) -> None:
+def _check(reader: Reader, hook: ProjectWebhook) -> None:
     """Raise ConflictError unless `hook` can be saved."""
-    if any(other.name == hook.name and other.id != hook.id for other in reader.hooks(hook.project_id)):
+    if any(
+        other.name == hook.name and other.id != hook.id for other in reader.hooks(hook.project_id)
+    ):
         raise ConflictError(f"the project has a webhook named {hook.name} already")
 
 
-def _view(reader: Reader, hook: Hook) -> hook_schemas.Hook:
+def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.Hook:
     project = reader.project(hook.project_id)
     return hook_schemas.Hook(
         id=hook.id,

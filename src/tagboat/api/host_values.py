@@ -4,7 +4,13 @@ import ipaddress
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from tagboat.api import patterns
 from tagboat.api.run_values import Words, map_schema, parse_container_path, without_repeats
@@ -19,15 +25,62 @@ _MAX_OPTIONS = 255
 _MAX_TEXT = 512
 HOST_GATEWAY = "host-gateway"
 _CONFINED = (
-    *("AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE"),
-    *("LINUX_IMMUTABLE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP"),
-    *("SETUID", "SYS_CHROOT", "SYS_NICE", "SYS_PTRACE", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM"),
+    *(
+        "AUDIT_WRITE",
+        "BLOCK_SUSPEND",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "KILL",
+        "LEASE",
+    ),
+    *(
+        "LINUX_IMMUTABLE",
+        "MKNOD",
+        "NET_ADMIN",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+    ),
+    *(
+        "SETUID",
+        "SYS_CHROOT",
+        "SYS_NICE",
+        "SYS_PTRACE",
+        "SYS_RESOURCE",
+        "SYS_TTY_CONFIG",
+        "WAKE_ALARM",
+    ),
 )
 """Capabilities whose reach is the container, or that let an app take more of the machine's time and memory at most."""
 _UNCONFINED = frozenset(
     {
-        *("ALL", "AUDIT_CONTROL", "AUDIT_READ", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "MAC_ADMIN", "MAC_OVERRIDE"),
-        *("PERFMON", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PACCT", "SYS_RAWIO", "SYS_TIME"),
+        *(
+            "ALL",
+            "AUDIT_CONTROL",
+            "AUDIT_READ",
+            "BPF",
+            "CHECKPOINT_RESTORE",
+            "DAC_READ_SEARCH",
+            "MAC_ADMIN",
+            "MAC_OVERRIDE",
+        ),
+        *(
+            "PERFMON",
+            "SYSLOG",
+            "SYS_ADMIN",
+            "SYS_BOOT",
+            "SYS_MODULE",
+            "SYS_PACCT",
+            "SYS_RAWIO",
+            "SYS_TIME",
+        ),
     }
 )
 CAPABILITY = f"^(?:CAP_)?(?:{'|'.join(_CONFINED)})$"
@@ -39,7 +92,9 @@ def _parse_address(given: str) -> str:
     try:
         return str(ipaddress.ip_address(given))
     except ValueError:
-        raise InvalidValueError(f"must be an IP address, or {HOST_GATEWAY} for the engine's machine") from None
+        raise InvalidValueError(
+            f"must be an IP address, or {HOST_GATEWAY} for the engine's machine"
+        ) from None
 
 
 def _parse_tmpfs_path(path: str) -> str:
@@ -48,15 +103,21 @@ def _parse_tmpfs_path(path: str) -> str:
 
 
 def _clean_tmpfs(given: dict[str, str]) -> dict[str, str]:
-    return {path if path == "/" else path.removesuffix("/"): options for path, options in given.items()}
+    return {
+        path if path == "/" else path.removesuffix("/"): options for path, options in given.items()
+    }
 
 
 def _parse_capability(given: str) -> str:
     name = given.upper().removeprefix("CAP_")
     if name in _UNCONFINED:
-        raise InvalidValueError(f"{name} would let the app out of its container, which Tagboat does not do")
+        raise InvalidValueError(
+            f"{name} would let the app out of its container, which Tagboat does not do"
+        )
     if name not in _CONFINED:
-        raise InvalidValueError("is not a capability that an app can be given; write one such as NET_ADMIN")
+        raise InvalidValueError(
+            "is not a capability that an app can be given; write one such as NET_ADMIN"
+        )
     return name
 
 
@@ -79,14 +140,23 @@ def _each(parse: Callable[[str], str], pattern: str) -> Any:  # noqa: ANN401 - a
     return Annotated[list[item], Field(max_length=_MOST), AfterValidator(without_repeats)]
 
 
-_HostName = Annotated[str, text(patterns.EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)]
+_HostName = Annotated[
+    str, text(patterns.EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)
+]
 ExtraHosts = Annotated[
     dict[_HostName, Annotated[str, Parsed(_parse_address, {})]],
     Field(max_length=_MOST),
-    map_schema(patterns.EXTRA_HOST, _MAX_HOST, {"type": "string", "pattern": patterns.EXTRA_ADDRESS}, _MOST),
+    map_schema(
+        patterns.EXTRA_HOST, _MAX_HOST, {"type": "string", "pattern": patterns.EXTRA_ADDRESS}, _MOST
+    ),
 ]
 _TmpfsOptions = Annotated[
-    str, text(patterns.TMPFS_OPTIONS, _MAX_OPTIONS, "mount options with commas between them, such as size=64m,mode=1777")
+    str,
+    text(
+        patterns.TMPFS_OPTIONS,
+        _MAX_OPTIONS,
+        "mount options with commas between them, such as size=64m,mode=1777",
+    ),
 ]
 Tmpfs = Annotated[
     dict[Annotated[str, Parsed(_parse_tmpfs_path, {})], _TmpfsOptions],
@@ -109,7 +179,9 @@ def _words_or_image(given: object, words: ValidatorFunctionWrapHandler) -> objec
     if given == KEEP_ENTRYPOINT:
         return given
     if isinstance(given, str):
-        raise InvalidValueError(f"must be a list of words, or {KEEP_ENTRYPOINT} to keep the image's own")
+        raise InvalidValueError(
+            f"must be a list of words, or {KEEP_ENTRYPOINT} to keep the image's own"
+        )
     return words(given)
 
 

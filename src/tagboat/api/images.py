@@ -41,7 +41,11 @@ async def list_images(parts: Parts, registry_id: RegistryId) -> Choice:
 async def list_image_tags(
     parts: Parts,
     image: Annotated[
-        str, Query(description="An image without tag, such as git.example.com/acme/app.", json_schema_extra=IMAGE_SCHEMA)
+        str,
+        Query(
+            description="An image without tag, such as git.example.com/acme/app.",
+            json_schema_extra=IMAGE_SCHEMA,
+        ),
     ],
 ) -> Choice:
     """Ask its registry for the tags of an image, whether or not it is a project's. Nothing is recorded."""
@@ -55,7 +59,9 @@ async def list_image_tags(
     except RegistryError as error:
         return _untold(error)
     kind = registry.kind if registry else None
-    return Choice(items=list(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True, error=None)
+    return Choice(
+        items=list(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True, error=None
+    )
 
 
 def _registry_of(reader: Reader, image: ImageName) -> Registry | None:

@@ -27,14 +27,24 @@ router = APIRouter(prefix="/api/instances", tags=["instances"])
 async def list_instances(
     parts: Parts,
     page: Page,
-    project: Annotated[IdFilter | None, Query(description="Only of the project of this id.")] = None,
+    project: Annotated[
+        IdFilter | None, Query(description="Only of the project of this id.")
+    ] = None,
     stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
-    states: Annotated[list[InstanceState], Query(alias="state", description="Only in one of these.")] = [],  # noqa: B006 - never changed
+    states: Annotated[
+        list[InstanceState], Query(alias="state", description="Only in one of these.")
+    ] = [],  # noqa: B006 - never changed
 ) -> schemas.Page[schemas.Instance]:
     """Instances, newest first."""
 
     def read(reader: Reader) -> schemas.Page[schemas.Instance]:
-        found = reader.instances(project_id=project, stage_id=stage, states=states, before=page.after, limit=page.with_next)
+        found = reader.instances(
+            project_id=project,
+            stage_id=stage,
+            states=states,
+            before=page.after,
+            limit=page.with_next,
+        )
         views = Views(reader, parts)
         shown, cursor = page.cut(found, lambda instance: instance.id)
         return schemas.Page(items=views.instances(shown), next=cursor)
@@ -46,14 +56,20 @@ async def list_instances(
 async def read_logs(
     parts: Parts,
     instance_id: InstanceId,
-    tail: Annotated[int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")] = DEFAULT_TAIL,
+    tail: Annotated[
+        int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")
+    ] = DEFAULT_TAIL,
 ) -> schemas.Logs:
     """The last lines that an instance's container wrote."""
     instance = await parts.store.read(lambda reader: reader.instance(instance_id))
-    secrets = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id).secret_values)
+    secrets = await parts.store.read(
+        lambda reader: read_scene(reader, instance.deploy_id).secret_values
+    )
     try:
         lines = await parts.engine.logs(instance.handle, tail)
-        return schemas.Logs(lines=mask_values("\n".join(lines), secrets).split("\n") if lines else [])
+        return schemas.Logs(
+            lines=mask_values("\n".join(lines), secrets).split("\n") if lines else []
+        )
     except EngineNotFoundError:
         gone = f"the container {instance.container} is gone, and its log with it"
         raise ProblemError(HTTPStatus.NOT_FOUND, gone) from None

@@ -8,11 +8,14 @@ from tagboat.api.answers import Responses, problems
 from tagboat.api.parts import Parts
 from tagboat.core.deploy import InstanceState
 from tagboat.core.health import Trouble
-from tagboat.core.lanes import lanes
 from tagboat.core.ports import Reader
+from tagboat.core.stage_refs import iter_stages
 
 _text: Responses = {
-    200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    200: {
+        "description": "Prometheus's text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
 }
 
 router = APIRouter(tags=["metrics"])
@@ -25,14 +28,24 @@ async def get_metrics(parts: Parts) -> Response:
 
     open_deploys = await parts.store.read(lambda reader: reader.all_open_deploys())
     troubled = await parts.store.read(_troubled)
-    return Response(expose(parts.version, open_deploys, parts.tally.read(), troubled), media_type=MEDIA_TYPE)
+    return Response(
+        expose(parts.version, open_deploys, parts.counters.read(), troubled), media_type=MEDIA_TYPE
+    )
 
 
 def _troubled(reader: Reader) -> Mapping[tuple[str, str], int]:
     """How many live instances need a person, by the names of project and stage; 0 for stages whose are well."""
     live = reader.instances(states=[InstanceState.LIVE])
-    unwell = {one.instance_id for one in reader.vitals([one.id for one in live]).values() if one.trouble is not Trouble.NONE}
+    unwell = {
+        one.instance_id
+        for one in reader.vitals([one.id for one in live]).values()
+        if one.trouble is not Trouble.NONE
+    }
     counts: dict[str, int] = {one.stage_id: 0 for one in live}
     for instance in live:
         counts[instance.stage_id] += instance.id in unwell
-    return {(project.name, stage.name): counts[stage.id] for project, stage in lanes(reader) if stage.id in counts}
+    return {
+        (project.name, stage.name): counts[stage.id]
+        for project, stage in iter_stages(reader)
+        if stage.id in counts
+    }

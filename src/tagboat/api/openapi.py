@@ -28,12 +28,18 @@ async def get_description(request: Request) -> Response:
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The description of `app`'s routes: each with its problems, and the token that nearly all want."""
-    document = get_openapi(title=app.title, version=app.version, summary=_SUMMARY, routes=app.routes)
+    document = get_openapi(
+        title=app.title, version=app.version, summary=_SUMMARY, routes=app.routes
+    )
     document["security"] = [{"token": []}]
     components = document["components"]
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    components["schemas"]["Problem"] = schemas.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    components["schemas"]["FieldProblem"] = components["schemas"]["Problem"].pop("$defs")["FieldProblem"]
+    components["schemas"]["Problem"] = schemas.Problem.model_json_schema(
+        ref_template="#/components/schemas/{model}"
+    )
+    components["schemas"]["FieldProblem"] = components["schemas"]["Problem"].pop("$defs")[
+        "FieldProblem"
+    ]
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if path in OPEN_PATHS:

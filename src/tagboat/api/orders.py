@@ -14,8 +14,14 @@ from tagboat.core.ports import Tx
 router = APIRouter(prefix="/api", tags=["orders"])
 
 
-@router.post("/stages/{stage_id}/rollback", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 409, 413, 422))
-async def roll_back(parts: Parts, stage_id: StageId, body: schemas.RollbackAsked | None = None) -> schemas.Deploy:
+@router.post(
+    "/stages/{stage_id}/rollback",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 409, 413, 422),
+)
+async def roll_back(
+    parts: Parts, stage_id: StageId, body: schemas.RollbackAsked | None = None
+) -> schemas.Deploy:
     """Queue the very digest that was live before, with the configuration it had, and hold the stage.
 
     A deploy at work that has not begun to retire what it replaces is cancelled, and what it was to replace serves again.
@@ -44,12 +50,18 @@ async def show_way_back(parts: Parts, stage_id: StageId) -> schemas.WayBack:
     )
 
 
-@router.post("/stages/{stage_id}/promote", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 409, 413, 422))
+@router.post(
+    "/stages/{stage_id}/promote",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 409, 413, 422),
+)
 async def promote(parts: Parts, stage_id: StageId, body: schemas.PromoteAsked) -> schemas.Deploy:
     """Queue the very digest that is live in another stage of the project."""
 
     def queue(tx: Tx) -> schemas.Deploy:
-        return Views(tx, parts).deploy(tx.deploy(parts.orders.promote(tx, stage_id, body.source).deploy_id))
+        return Views(tx, parts).deploy(
+            tx.deploy(parts.orders.promote(tx, stage_id, body.source).deploy_id)
+        )
 
     return await parts.store.write(queue)
 
@@ -57,21 +69,29 @@ async def promote(parts: Parts, stage_id: StageId, body: schemas.PromoteAsked) -
 @router.post("/deploys/{deploy_id}/cancel", responses=problems(404, 409))
 async def cancel_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
     """Cancel a deploy. A queued one is so at once; a running one is `cancelling` until its worker has taken it back."""
-    return await parts.store.write(lambda tx: Views(tx, parts).deploy(parts.orders.cancel(tx, deploy_id)))
+    return await parts.store.write(
+        lambda tx: Views(tx, parts).deploy(parts.orders.cancel(tx, deploy_id))
+    )
 
 
 @router.post("/stages/{stage_id}/hold", responses=problems(404))
 async def hold_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
     """Let pushes and polls deploy nothing in the stage until it is released; deploys by hand go on."""
-    return await parts.store.write(lambda tx: Views(tx, parts).stage(parts.orders.hold(tx, stage_id)))
+    return await parts.store.write(
+        lambda tx: Views(tx, parts).stage(parts.orders.hold(tx, stage_id))
+    )
 
 
 @router.post("/stages/{stage_id}/release", responses=problems(404, 413, 422))
-async def release_stage(parts: Parts, stage_id: StageId, body: schemas.ReleaseAsked | None = None) -> schemas.ReleasedStage:
+async def release_stage(
+    parts: Parts, stage_id: StageId, body: schemas.ReleaseAsked | None = None
+) -> schemas.ReleasedStage:
     """Let pushes and polls deploy again, beginning with the newest that came meanwhile."""
 
     def release(tx: Tx) -> schemas.ReleasedStage:
         queued = parts.orders.release(tx, stage_id, including=body is not None and body.including)
-        return Views(tx, parts).released_stage(tx.stage(stage_id), [one.deploy_id for one in queued])
+        return Views(tx, parts).released_stage(
+            tx.stage(stage_id), [one.deploy_id for one in queued]
+        )
 
     return await parts.store.write(release)

@@ -49,7 +49,9 @@ def read_cursor(text: str) -> str:
 
 
 async def _page(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")
+    ] = DEFAULT_LIMIT,
     cursor: Annotated[
         str,
         Parsed(read_cursor, {"pattern": _CURSOR}),

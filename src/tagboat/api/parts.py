@@ -9,11 +9,11 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
 from tagboat.core.catalog import Registry
+from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import ImageName, ImageRef
 from tagboat.core.keeping import Disk
 from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
-from tagboat.core.tally import Tally
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.removal import Removal
 from tagboat.deploy.way_back import WaysBack
@@ -84,7 +84,7 @@ class ApiParts:
     base_domain: str
     version: str
     clock: Callable[[], datetime]
-    tally: Tally
+    counters: Counters
     log_call: Callable[[str, str, int, float], None]
     host_path: Callable[[str], str] = no_host_path
 

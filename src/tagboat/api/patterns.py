@@ -23,14 +23,18 @@ NETWORK = r"^(?!(?:host|none|bridge|default)$)[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 LABEL = r"^(?!tagboat\.)[!-<>-~]{1,128}$"
 SIGNAL = r"^(?:(?:SIG)?(?:HUP|INT|QUIT|ABRT|KILL|USR1|USR2|ALRM|TERM|CONT|WINCH)|[1-9]|[1-5][0-9]|6[0-4])?$"
 EXTRA_HOST = r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
-EXTRA_ADDRESS = r"^(?:host-gateway|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4})$"
+EXTRA_ADDRESS = (
+    r"^(?:host-gateway|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4})$"
+)
 TMPFS_OPTIONS = (
     r"^(?:(?:rw|ro|exec|noexec|nosuid|nodev|noatime|size=[1-9][0-9]{0,11}[kmg%]?|mode=[0-7]{3,4}|uid=[0-9]{1,9}|gid=[0-9]{1,9}"
     r"|nr_inodes=[1-9][0-9]{0,9}[kmg]?)(?:,(?!$)|$))*$"
 )
 BIND = r"^(?:/[A-Za-z0-9_-]+)+:(?!/(?:proc|sys|dev|run)(?:/|:|$))(?:/[A-Za-z0-9_-]+)+(?::ro|:rw)?$"
 DEVICE = r"^/dev(?:/[A-Za-z0-9_-]+)+(?::/dev(?:/[A-Za-z0-9_-]+)+(?::(?:rwm|rw|r|w|m))?)?$"
-_TCP_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_TCP_PORT = (
+    r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
 PUBLISHED = rf"^(?:127\.0\.0\.1:|0\.0\.0\.0:)?{_TCP_PORT}:{_TCP_PORT}(?:/tcp|/udp)?$"
 PEM = r"^(?:[^\x00]*-----BEGIN CERTIFICATE-----[^\x00]*)?$"
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
@@ -43,7 +47,9 @@ _HEX = r"[0-9A-Fa-f]{1,4}"
 _IPV6 = rf"\[(?:(?:{_HEX}:){{7}}{_HEX}|(?:{_HEX}:){{1,6}}:{_HEX}|::1)\]"
 DOMAIN = rf"^{_LABEL}(?:\.{_LABEL})*$"
 DOMAIN_OR_NONE = rf"^(?:{_LABEL}(?:\.{_LABEL})*)?$"
-REGISTRY_URL = rf"^https?://(?:{_LABEL}(?:\.{_LABEL})*|{_IPV6})(?:{_PORT})?(?:/[A-Za-z0-9._~-]+)*/?$"
+REGISTRY_URL = (
+    rf"^https?://(?:{_LABEL}(?:\.{_LABEL})*|{_IPV6})(?:{_PORT})?(?:/[A-Za-z0-9._~-]+)*/?$"
+)
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PART_UNLIKE_HOST = r"[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*"

@@ -37,14 +37,20 @@ async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Projec
 
     def read(reader: Reader) -> schemas.Page[schemas.Project]:
         views = Views(reader, parts)
-        shown, cursor = page.cut(reader.projects(page.after, page.with_next), lambda project: project.name)
-        return schemas.Page(items=[views.project(project, next_at) for project in shown], next=cursor)
+        shown, cursor = page.cut(
+            reader.projects(page.after, page.with_next), lambda project: project.name
+        )
+        return schemas.Page(
+            items=[views.project(project, next_at) for project in shown], next=cursor
+        )
 
     return await parts.store.read(read)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
-async def create_project(parts: Parts, body: schemas.ProjectAsked) -> schemas.CreatedProject | schemas.Project:
+async def create_project(
+    parts: Parts, body: schemas.ProjectAsked
+) -> schemas.CreatedProject | schemas.Project:
     """Make a project, with the `stages` that are given, which the answer has then too, or none yet."""
     given = _given(body)
     given.pop("stages", None)
@@ -71,7 +77,9 @@ async def get_project(parts: Parts, project_id: ProjectId) -> schemas.Project:
 
 
 @router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
-async def change_project(parts: Parts, project_id: ProjectId, body: schemas.ProjectChange) -> schemas.Project:
+async def change_project(
+    parts: Parts, project_id: ProjectId, body: schemas.ProjectChange
+) -> schemas.Project:
     """Change what is given; instances take it over at their next deploy."""
     values = _given(body)
     if "port" in values:
@@ -90,8 +98,14 @@ async def change_project(parts: Parts, project_id: ProjectId, body: schemas.Proj
     return await parts.store.write(change)
 
 
-@router.delete("/{project_id}", status_code=HTTPStatus.NO_CONTENT, responses={**VOLUMES_LEFT, **problems(404, 409, 422)})
-async def delete_project(parts: Parts, project_id: ProjectId, volumes: Volumes = "keep") -> Response:
+@router.delete(
+    "/{project_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
+)
+async def delete_project(
+    parts: Parts, project_id: ProjectId, volumes: Volumes = "keep"
+) -> Response:
     """Delete a project with its stages, deploys and instances; their containers are stopped and removed.
 
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
@@ -129,7 +143,8 @@ def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]
     for name in ("port", "healthcheck", "protocol"):
         if name in values and not values.setdefault(f"{name}_set", True):
             raise FieldError(
-                f"{name}_set", f"false lets the image say it, but a {name} is given as well; leave one of the two out"
+                f"{name}_set",
+                f"false lets the image say it, but a {name} is given as well; leave one of the two out",
             )
     return values
 

@@ -26,14 +26,18 @@ async def list_registries(parts: Parts, page: Page) -> schemas.Page[registry_sch
     """The registries, in order of name."""
 
     def read(reader: Reader) -> schemas.Page[registry_schemas.Registry]:
-        shown, cursor = page.cut(reader.registries(page.after, page.with_next), lambda registry: registry.name)
+        shown, cursor = page.cut(
+            reader.registries(page.after, page.with_next), lambda registry: registry.name
+        )
         return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
 
     return await parts.store.read(read)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
-async def create_registry(parts: Parts, body: registry_schemas.RegistryAsked) -> registry_schemas.Registry:
+async def create_registry(
+    parts: Parts, body: registry_schemas.RegistryAsked
+) -> registry_schemas.Registry:
     """Make a registry known. Nothing is asked of it yet."""
     registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
 
@@ -74,7 +78,9 @@ async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
         registry = tx.registry(registry_id)
         users = [project.name for project in tx.projects() if project.registry_id == registry_id]
         if users:
-            raise ConflictError(f"the registry {registry.name} is named by these projects: {', '.join(users)}")
+            raise ConflictError(
+                f"the registry {registry.name} is named by these projects: {', '.join(users)}"
+            )
         tx.delete_registry(registry_id)
 
     await parts.store.write(delete)
@@ -87,7 +93,10 @@ async def check_registry(parts: Parts, registry_id: RegistryId) -> registry_sche
     checks = await parts.examine(registry, image)
     return registry_schemas.TestResult(
         ok=all(check.ok for check in checks),
-        checks=[registry_schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail) for check in checks],
+        checks=[
+            registry_schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail)
+            for check in checks
+        ],
     )
 
 
@@ -95,12 +104,16 @@ def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName |
     """The registry, and an image of it that is some project's: many registries do not tell which they have."""
     registry = reader.registry(registry_id)
     for project in reader.projects():
-        if registry.id == project.registry_id or (project.registry_id is None and registry.host == project.image.host):
+        if registry.id == project.registry_id or (
+            project.registry_id is None and registry.host == project.image.host
+        ):
             return registry, project.image
     return registry, None
 
 
-def _changed(registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange) -> Registry:
+def _changed(
+    registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange
+) -> Registry:
     """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
     values = body.given()
     docker_config = values.pop("docker_config", None)
@@ -110,11 +123,16 @@ def _changed(registry: Registry, body: registry_schemas.RegistryAsked | registry
     if changed.url != registry.url:
         changed = replace(changed, login_service="")
     if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
-        raise FieldError("url", "only of the kind gitea it may have a path: every other registry is at the root of its host")
+        raise FieldError(
+            "url",
+            "only of the kind gitea it may have a path: every other registry is at the root of its host",
+        )
     if docker_config is None:
         return changed
     if values.get("username") or values.get("password"):
-        raise FieldError("docker_config", "brings username and password itself: give either it or those")
+        raise FieldError(
+            "docker_config", "brings username and password itself: give either it or those"
+        )
     try:
         login = login_for(docker_config, changed.host)
     except InvalidValueError as error:

@@ -21,9 +21,13 @@ def check_stage(project: Project, stage: Stage) -> None:
     """Raise FieldError unless containers can be run as `project` and `stage` say."""
     several = stage.max_instances > 1
     if several and stage.strategy is Strategy.RECREATE:
-        raise FieldError("strategy", "recreate is for an app that cannot run twice; it needs max_instances 1")
+        raise FieldError(
+            "strategy", "recreate is for an app that cannot run twice; it needs max_instances 1"
+        )
     if stage.ttl_h is not None and not several:
-        raise FieldError("ttl_h", "would take the only instance away; it needs max_instances above 1, or null")
+        raise FieldError(
+            "ttl_h", "would take the only instance away; it needs max_instances above 1, or null"
+        )
     _check_run(project, stage)
 
 
@@ -36,7 +40,10 @@ def _check_run(project: Project, stage: Stage) -> None:
     for name, path in options.volumes.items():
         if path in names:
             both = f"{names[path]} and {name}"
-            raise FieldError("volumes", f"{both}, of the project and the stage {stage.name}, both have the path {path}")
+            raise FieldError(
+                "volumes",
+                f"{both}, of the project and the stage {stage.name}, both have the path {path}",
+            )
         names[path] = name
 
 
@@ -47,5 +54,6 @@ def _refuse_secrets_in_env(holders: Sequence[tuple[str, Project | Stage]]) -> No
             both = one.run.secrets.keys() & other.env.keys()
             if both:
                 raise FieldError(
-                    "secrets", f"{min(both)} is a secret of {where} and in env of {elsewhere}; leave one of the two out"
+                    "secrets",
+                    f"{min(both)} is a secret of {where} and in env of {elsewhere}; leave one of the two out",
                 )

@@ -92,7 +92,9 @@ def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:
     return {**rest, "run": replace(before, **said)}
 
 
-def _merged(field: str, before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+def _merged(
+    field: str, before: Mapping[str, str], changes: Mapping[str, str | None]
+) -> dict[str, str]:
     merged = {name: value for name, value in {**before, **changes}.items() if value is not None}
     if len(merged) > MAX_ENV:
         raise FieldError(field, f"would be {len(merged)} with those there are; at most {MAX_ENV}")

@@ -26,7 +26,9 @@ _MAX_PATH, _MAX_WORD = 255, 4096
 _NO_VOLUME = ("/proc", "/sys", "/dev", "/run/secrets")
 _NO_NETWORK = frozenset({"host", "none", "bridge", "default"})
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_AMOUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,6})?) ?([bkmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"([0-9]{1,20}(?:\.[0-9]{1,6})?) ?([bkmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE
+)
 _SIGNAL_NAMES = frozenset(signal.name for signal in Signals)
 
 
@@ -34,12 +36,20 @@ def parse_container_path(path: str) -> str:
     """Return `path` if something can be mounted there; else raise InvalidValueError."""
     path = path[:-1] if len(path) > 1 and path.endswith("/") else path
     if len(path) > _MAX_PATH or not path.startswith("/"):
-        raise InvalidValueError(f"must be an absolute path in the container such as /data, at most {_MAX_PATH} characters")
+        raise InvalidValueError(
+            f"must be an absolute path in the container such as /data, at most {_MAX_PATH} characters"
+        )
     parts = path.split("/")[1:]
-    if path in {"/", "/run"} or any(path == top or path.startswith(f"{top}/") for top in _NO_VOLUME):
-        raise InvalidValueError(f"cannot be / or /run, nor lie in {', '.join(_NO_VOLUME)}, which are the system's")
+    if path in {"/", "/run"} or any(
+        path == top or path.startswith(f"{top}/") for top in _NO_VOLUME
+    ):
+        raise InvalidValueError(
+            f"cannot be / or /run, nor lie in {', '.join(_NO_VOLUME)}, which are the system's"
+        )
     if ".." in parts or "." in parts or "" in parts:
-        raise InvalidValueError("has '..', '.' or an empty part; write the path as it is, such as /var/lib/data")
+        raise InvalidValueError(
+            "has '..', '.' or an empty part; write the path as it is, such as /var/lib/data"
+        )
     if not re.fullmatch(patterns.VOLUME_PATH, path):
         raise InvalidValueError("has a character other than letters, digits and - _ . + @ / in it")
     return path
@@ -65,19 +75,25 @@ def _read_memory(value: object) -> object:
 
 def _check_memory(amount: int) -> int:
     if amount and not MIN_MEMORY <= amount <= MAX_MEMORY:
-        raise InvalidValueError(f"must be 0 (no limit), or from 6 MiB, Docker's least, to {MAX_MEMORY >> 40} TiB")
+        raise InvalidValueError(
+            f"must be 0 (no limit), or from 6 MiB, Docker's least, to {MAX_MEMORY >> 40} TiB"
+        )
     return amount
 
 
 def _check_shm_size(amount: int) -> int:
     if amount and not MIN_SHM_SIZE <= amount <= MAX_MEMORY:
-        raise InvalidValueError(f"must be 0 (the engine's own), or from 64 KiB to {MAX_MEMORY >> 40} TiB")
+        raise InvalidValueError(
+            f"must be 0 (the engine's own), or from 64 KiB to {MAX_MEMORY >> 40} TiB"
+        )
     return amount
 
 
 def _check_cpus(number: float) -> float:
     if number and not MIN_CPUS <= number <= MAX_CPUS:
-        raise InvalidValueError(f"must be 0 (no limit), or from {MIN_CPUS} to {MAX_CPUS} processors")
+        raise InvalidValueError(
+            f"must be 0 (no limit), or from {MIN_CPUS} to {MAX_CPUS} processors"
+        )
     return number
 
 
@@ -110,8 +126,12 @@ def _refuse_nothing_to_run(words: list[str]) -> list[str]:
 def _parse_network(name: str) -> str:
     if not re.fullmatch(patterns.NETWORK, name):
         if name in _NO_NETWORK:
-            raise InvalidValueError("cannot be joined beside the default network; name one made with 'docker network create'")
-        raise InvalidValueError("must be a network's name: letters, digits and _ . -, at most 128 characters")
+            raise InvalidValueError(
+                "cannot be joined beside the default network; name one made with 'docker network create'"
+            )
+        raise InvalidValueError(
+            "must be a network's name: letters, digits and _ . -, at most 128 characters"
+        )
     return name
 
 
@@ -119,7 +139,9 @@ def _parse_label(name: str) -> str:
     if name.startswith("tagboat."):
         raise InvalidValueError("names of labels that begin with 'tagboat.' are Tagboat's own")
     if not re.fullmatch(patterns.LABEL, name):
-        raise InvalidValueError("must be a label's name: printable ASCII without spaces and '=', at most 128 characters")
+        raise InvalidValueError(
+            "must be a label's name: printable ASCII without spaces and '=', at most 128 characters"
+        )
     return name
 
 
@@ -144,33 +166,58 @@ def _size_schema(least: int, description: str) -> WithJsonSchema:
     """How the API describes an amount of memory of at least `least` bytes, or 0."""
     number = {"type": "integer", "minimum": least, "maximum": MAX_MEMORY}
     return WithJsonSchema(
-        {"anyOf": [number, {"const": 0}, {"type": "string", "pattern": patterns.MEMORY}], "description": description}
+        {
+            "anyOf": [number, {"const": 0}, {"type": "string", "pattern": patterns.MEMORY}],
+            "description": description,
+        }
     )
 
 
 def _secret_schema(names: str, longest: int) -> WithJsonSchema:
-    value = {"anyOf": [{"type": "string", "pattern": patterns.NO_NUL, "maxLength": longest}, {"type": "null"}]}
+    value = {
+        "anyOf": [
+            {"type": "string", "pattern": patterns.NO_NUL, "maxLength": longest},
+            {"type": "null"},
+        ]
+    }
     return map_schema(names, 255, value, MAX_ENV)
 
 
 _SecretValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
 _FileName = Annotated[
-    str, text(patterns.FILE_NAME, 255, "a file's name: letters, digits and - _ . (no two together, none at the end)", 1)
+    str,
+    text(
+        patterns.FILE_NAME,
+        255,
+        "a file's name: letters, digits and - _ . (no two together, none at the end)",
+        1,
+    ),
 ]
 _FileValue = Annotated[str, text(patterns.NO_NUL, MAX_SECRET_FILE, "a text without NUL")]
 Secrets = Annotated[
-    dict[EnvName, _SecretValue | None], Field(max_length=MAX_ENV), _secret_schema(patterns.ENV_NAME, MAX_ENV_VALUE)
+    dict[EnvName, _SecretValue | None],
+    Field(max_length=MAX_ENV),
+    _secret_schema(patterns.ENV_NAME, MAX_ENV_VALUE),
 ]
 SecretFiles = Annotated[
-    dict[_FileName, _FileValue | None], Field(max_length=MAX_ENV), _secret_schema(patterns.FILE_NAME, MAX_SECRET_FILE)
+    dict[_FileName, _FileValue | None],
+    Field(max_length=MAX_ENV),
+    _secret_schema(patterns.FILE_NAME, MAX_SECRET_FILE),
 ]
-_VolumeName = Annotated[str, text(patterns.VOLUME, 64, "a volume's name: letters, digits and _ . -", 1)]
+_VolumeName = Annotated[
+    str, text(patterns.VOLUME, 64, "a volume's name: letters, digits and _ . -", 1)
+]
 _VolumePath = Annotated[str, Parsed(parse_container_path, {})]
 Volumes = Annotated[
     dict[_VolumeName, _VolumePath],
     Field(max_length=_MAX_VOLUMES),
     AfterValidator(_refuse_one_path_twice),
-    map_schema(patterns.VOLUME, 64, {"type": "string", "pattern": patterns.VOLUME_PATH, "maxLength": _MAX_PATH}, _MAX_VOLUMES),
+    map_schema(
+        patterns.VOLUME,
+        64,
+        {"type": "string", "pattern": patterns.VOLUME_PATH, "maxLength": _MAX_PATH},
+        _MAX_VOLUMES,
+    ),
 ]
 Memory = Annotated[
     int,
@@ -182,12 +229,16 @@ Cpus = Annotated[
     float,
     Field(allow_inf_nan=False),
     AfterValidator(_check_cpus),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": MIN_CPUS, "maximum": MAX_CPUS}, {"const": 0}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": MIN_CPUS, "maximum": MAX_CPUS}, {"const": 0}]}
+    ),
 ]
 Pids = Annotated[int, Field(ge=0, le=MAX_PIDS), BeforeValidator(whole)]
 _Word = Annotated[str, text(patterns.NO_NUL, _MAX_WORD, "a text without NUL")]
 Words = Annotated[list[_Word], Field(max_length=_MAX_WORDS), AfterValidator(_refuse_nothing_to_run)]
-User = Annotated[str, text(patterns.USER, 128, "a user's name or number, then ':' and a group where wanted")]
+User = Annotated[
+    str, text(patterns.USER, 128, "a user's name or number, then ':' and a group where wanted")
+]
 Networks = Annotated[
     list[Annotated[str, Parsed(_parse_network, {"pattern": patterns.NETWORK})]],
     Field(max_length=_MAX_NETWORKS),
@@ -198,7 +249,12 @@ _LabelValue = Annotated[str, text(patterns.NO_NUL, _MAX_WORD, "a text without NU
 Labels = Annotated[
     dict[_LabelName, _LabelValue],
     Field(max_length=_MAX_LABELS),
-    map_schema(patterns.LABEL, 128, {"type": "string", "pattern": patterns.NO_NUL, "maxLength": _MAX_WORD}, _MAX_LABELS),
+    map_schema(
+        patterns.LABEL,
+        128,
+        {"type": "string", "pattern": patterns.NO_NUL, "maxLength": _MAX_WORD},
+        _MAX_LABELS,
+    ),
 ]
 StopSignal = Annotated[
     str,
@@ -206,7 +262,10 @@ StopSignal = Annotated[
     BeforeValidator(_read_signal),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "pattern": patterns.SIGNAL}, {"type": "integer", "minimum": 1, "maximum": 64}],
+            "anyOf": [
+                {"type": "string", "pattern": patterns.SIGNAL},
+                {"type": "integer", "minimum": 1, "maximum": 64},
+            ],
             "description": "A name with or without SIG, or a number; empty for the image's own.",
         }
     ),

@@ -145,7 +145,9 @@ class ProjectAsked(RunAsked):
     protocol: run_values.ProjectProtocol = unset()
     env: values.Env = unset()
     registry: values.RegistryReference | None = None
-    stages: Annotated[list[StageAsked], Field(max_length=MOST_FIRST_STAGES)] = Field(default_factory=list)
+    stages: Annotated[list[StageAsked], Field(max_length=MOST_FIRST_STAGES)] = Field(
+        default_factory=list
+    )
 
 
 class StageChange(RunAsked):

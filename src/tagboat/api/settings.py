@@ -51,7 +51,9 @@ async def get_webhook_signature(parts: Parts) -> hook_schemas.SignatureSet:
 
 
 @router.put("/webhook/signature", responses=problems(413, 422))
-async def set_webhook_signature(parts: Parts, body: hook_schemas.SignatureAsked) -> hook_schemas.SignatureSet:
+async def set_webhook_signature(
+    parts: Parts, body: hook_schemas.SignatureAsked
+) -> hook_schemas.SignatureSet:
     """Demand that calls of that URL be signed; those that are not are answered like a wrong secret from now on."""
     signature = body.to_signature()
 
@@ -79,7 +81,9 @@ def _view(reader: Reader) -> schemas.Settings:
     return schemas.Settings(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
-        auto_create_images=None if config.auto_create_images is None else list(config.auto_create_images),
+        auto_create_images=None
+        if config.auto_create_images is None
+        else list(config.auto_create_images),
         max_projects=config.max_projects,
         deliveries_keep_days=config.deliveries_keep_days,
         deliveries_keep=config.deliveries_keep,

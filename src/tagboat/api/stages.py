@@ -27,7 +27,9 @@ router = APIRouter(prefix="/api", tags=["stages"])
 
 
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
-async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[schemas.Stage]:
+async def list_stages(
+    parts: Parts, project_id: ProjectId, page: Page
+) -> schemas.Page[schemas.Stage]:
     """The stages of a project, in the order in which they are tried."""
 
     def read(reader: Reader) -> schemas.Page[schemas.Stage]:
@@ -39,8 +41,14 @@ async def list_stages(parts: Parts, project_id: ProjectId, page: Page) -> schema
     return await parts.store.read(read)
 
 
-@router.post("/projects/{project_id}/stages", status_code=HTTPStatus.CREATED, responses=problems(404, 409, 413, 422))
-async def create_stage(parts: Parts, project_id: ProjectId, body: schemas.StageAsked) -> schemas.SavedStage:
+@router.post(
+    "/projects/{project_id}/stages",
+    status_code=HTTPStatus.CREATED,
+    responses=problems(404, 409, 413, 422),
+)
+async def create_stage(
+    parts: Parts, project_id: ProjectId, body: schemas.StageAsked
+) -> schemas.SavedStage:
     """Make a stage. Tags known by then are not news to it."""
     stage = new_stage(parts, project_id, body)
     return await parts.store.write(lambda tx: add_stage(tx, parts, stage))
@@ -53,7 +61,9 @@ async def get_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
 
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
-async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChange) -> schemas.SavedStage:
+async def change_stage(
+    parts: Parts, stage_id: StageId, body: schemas.StageChange
+) -> schemas.SavedStage:
     """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
     values = _values(body)
 
@@ -70,7 +80,11 @@ async def change_stage(parts: Parts, stage_id: StageId, body: schemas.StageChang
     return await parts.store.write(change)
 
 
-@router.delete("/stages/{stage_id}", status_code=HTTPStatus.NO_CONTENT, responses={**VOLUMES_LEFT, **problems(404, 409, 422)})
+@router.delete(
+    "/stages/{stage_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
+)
 async def delete_stage(parts: Parts, stage_id: StageId, volumes: Volumes = "keep") -> Response:
     """Delete a stage with its deploys and instances; their containers are stopped and removed.
 
@@ -103,7 +117,9 @@ def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
 def _check(reader: Reader, parts: ApiParts, stage: Stage) -> None:
     """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
     project = reader.project(stage.project_id)
-    if any(other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)):
+    if any(
+        other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
+    ):
         raise ConflictError(f"the project has a stage named {stage.name} already")
     check_stage(project, stage)
     Claims(reader, parts.base_domain).check([Lane(project, stage)])

@@ -10,10 +10,12 @@ from tagboat.core.decision import decide, unless_lower, unless_taken_back
 from tagboat.core.deploy import TakenBack
 from tagboat.core.image import parse_digest
 from tagboat.core.polling import PollReport, TagReport
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.serving import Serving
 
-_BY_POLL = "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
+_BY_POLL = (
+    "a poll deploys a known tag only if its digest changes while it is live or a pattern names it"
+)
 
 
 def tag_view(
@@ -65,5 +67,11 @@ def _polled_view(report: TagReport) -> PolledTag:
     )
 
 
-def _news_view(verdict: Verdict) -> TagNews:
-    return TagNews(at=verdict.at, source=verdict.source, outcome=verdict.outcome, reason=verdict.reason, deploy=verdict.deploy)
+def _news_view(verdict: PushVerdict) -> TagNews:
+    return TagNews(
+        at=verdict.at,
+        source=verdict.source,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        deploy=verdict.deploy,
+    )

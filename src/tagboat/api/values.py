@@ -6,13 +6,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from tagboat.api import patterns
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import InvalidValueError, NotFoundError
-from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName, is_docker_hub, parse_image_name, parse_tag
+from tagboat.core.image import (
+    DOCKER_HUB,
+    MAX_NAME_LENGTH,
+    ImageName,
+    is_docker_hub,
+    parse_image_name,
+    parse_tag,
+)
 from tagboat.core.image_glob import parse_image_glob
 from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthcheck
 from tagboat.core.naming import parse_name
@@ -39,10 +54,16 @@ class Parsed:
     parse: Callable[[str], Any]
     schema: Mapping[str, Any]
 
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._read, core_schema.str_schema(strict=True))
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            self._read, core_schema.str_schema(strict=True)
+        )
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         return {"type": "string", **self.schema}
 
     def _read(self, text: str) -> Any:  # noqa: ANN401 - whatever `parse` makes of it
@@ -50,7 +71,9 @@ class Parsed:
             text.encode()
         except UnicodeEncodeError:
             # JSON can spell half a surrogate pair, which is no text and cannot be stored.
-            raise InvalidValueError("has half of a surrogate pair, which is not a character") from None
+            raise InvalidValueError(
+                "has half of a surrogate pair, which is not a character"
+            ) from None
         return self.parse(text)
 
 
@@ -126,7 +149,9 @@ def _parse_ca_cert(text: str) -> str:
 
 
 def _refuse_repeats(values: object) -> object:
-    if isinstance(values, list) and any(value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])):
+    if isinstance(values, list) and any(
+        value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])
+    ):
         raise InvalidValueError("names one twice")
     return values
 
@@ -165,7 +190,9 @@ IdFilter = Annotated[str, AfterValidator(_or_nothing)]
 
 RegistryReference = Annotated[str, Parsed(_parse_reference, {})]
 
-Name = Annotated[str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})]
+Name = Annotated[
+    str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})
+]
 IMAGE_SCHEMA = _either(patterns.IMAGE_WITH_HOST, patterns.IMAGE_WITHOUT_HOST, MAX_NAME_LENGTH)
 """Of an image without tag and digest."""
 Image = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
@@ -198,7 +225,10 @@ Schedule = Annotated[
     ),
 ]
 Healthcheck = Annotated[
-    str, Parsed(_parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": MAX_HEALTHCHECK_LENGTH})
+    str,
+    Parsed(
+        _parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": MAX_HEALTHCHECK_LENGTH}
+    ),
 ]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
 EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
@@ -210,13 +240,20 @@ Env = Annotated[
         {
             "type": "object",
             "propertyNames": {"pattern": patterns.ENV_NAME, "minLength": 1, "maxLength": 255},
-            "additionalProperties": {"type": "string", "pattern": patterns.NO_NUL, "maxLength": MAX_ENV_VALUE},
+            "additionalProperties": {
+                "type": "string",
+                "pattern": patterns.NO_NUL,
+                "maxLength": MAX_ENV_VALUE,
+            },
             "maxProperties": MAX_ENV,
         }
     ),
 ]
 Position = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION), _WHOLE]
-Domain = Annotated[str, Parsed(_parse_domain, {"pattern": patterns.DOMAIN, "minLength": 1, "maxLength": _MAX_DOMAIN})]
+Domain = Annotated[
+    str,
+    Parsed(_parse_domain, {"pattern": patterns.DOMAIN, "minLength": 1, "maxLength": _MAX_DOMAIN}),
+]
 Domains = Annotated[
     list[Domain],
     Field(max_length=MAX_DOMAINS, json_schema_extra={"uniqueItems": True}),
@@ -225,7 +262,11 @@ Domains = Annotated[
 ]
 MaxInstances = Annotated[int, Field(ge=1, le=50), _WHOLE]
 HealthcheckHost = Annotated[
-    str, Parsed(lambda text: text and _parse_domain(text), {"pattern": patterns.DOMAIN_OR_NONE, "maxLength": _MAX_DOMAIN})
+    str,
+    Parsed(
+        lambda text: text and _parse_domain(text),
+        {"pattern": patterns.DOMAIN_OR_NONE, "maxLength": _MAX_DOMAIN},
+    ),
 ]
 RequestTimeout = Annotated[int, Field(ge=1, le=300), _WHOLE]
 HealthTimeout = Annotated[int, Field(ge=1, le=3600), _WHOLE]
@@ -243,9 +284,16 @@ ImageGlobs = Annotated[
     Field(max_length=100),
 ]
 Kind = Annotated[RegistryKind, Strict(strict=False)]
-Title = Annotated[str, text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)]
-RegistryUrl = Annotated[str, Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH})]
-Username = Annotated[str, text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")]
+Title = Annotated[
+    str, text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)
+]
+RegistryUrl = Annotated[
+    str,
+    Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH}),
+]
+Username = Annotated[
+    str, text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")
+]
 CaCert = Annotated[
     str,
     Parsed(
@@ -257,7 +305,9 @@ CaCert = Annotated[
         },
     ),
 ]
-DockerConfig = Annotated[str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)]
+DockerConfig = Annotated[
+    str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)
+]
 MaxProjects = Annotated[int, Field(ge=0, le=100_000), _WHOLE]
 KeepDays = Annotated[int, Field(ge=1, le=3650), _WHOLE]
 KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), _WHOLE]

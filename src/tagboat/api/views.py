@@ -72,7 +72,9 @@ class Views:
             ttl_h=stage.ttl_h,
             held=stage.held,
             # Without a port no request can be led to it; what its image will say is not known before the first deploy.
-            address=self._ingress.address(project, stage) if project.port or not project.inspected else None,
+            address=self._ingress.address(project, stage)
+            if project.port or not project.inspected
+            else None,
             created_at=stage.created_at,
             **run_view(stage.run),
         )
@@ -82,7 +84,9 @@ class Views:
         project = self._project_of(stage.project_id)
         registry = self._reader.registry_of(project)
         unmatched = unmatchable(stage.pattern, registry.kind if registry else None)
-        warnings = [unmatched] if unmatched else shadowed(stage, self._reader.stages(stage.project_id))
+        warnings = (
+            [unmatched] if unmatched else shadowed(stage, self._reader.stages(stage.project_id))
+        )
         warnings += stage_warnings(project, stage)
         return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
 
@@ -120,7 +124,9 @@ class Views:
 
     def instances(self, instances: Sequence[Instance]) -> list[schemas.Instance]:
         """Instances, what is known of all of them read at once."""
-        self._known_vitals |= self._reader.vitals([one.id for one in instances if one.state is InstanceState.LIVE])
+        self._known_vitals |= self._reader.vitals(
+            [one.id for one in instances if one.state is InstanceState.LIVE]
+        )
         return [self.instance(one) for one in instances]
 
     def instance(self, instance: Instance) -> schemas.Instance:
@@ -143,7 +149,9 @@ class Views:
 
     def _vitals(self, instance: Instance) -> dict[str, Any]:
         """What the engine last said of it, as long as it is live."""
-        found = self._known_vitals.get(instance.id) if instance.state is InstanceState.LIVE else None
+        found = (
+            self._known_vitals.get(instance.id) if instance.state is InstanceState.LIVE else None
+        )
         names = ("running", "restarting", "paused", "restarts", "health")
         told = {name: getattr(found, name) if found else None for name in names}
         trouble = found if found and found.trouble is not Trouble.NONE else None
@@ -153,12 +161,18 @@ class Views:
     def _address(self, instance: Instance) -> str | None:
         """That of its stage with the instance's own host in it; the ingress has the same scheme and port for all."""
         stage = self._stage_of(instance.stage_id)
-        if stage.max_instances == 1 or instance.state is not InstanceState.LIVE or not instance.host_port:
+        if (
+            stage.max_instances == 1
+            or instance.state is not InstanceState.LIVE
+            or not instance.host_port
+        ):
             return None
         project = self._project_of(instance.project_id)
         address = self._ingress.address(project, stage)
         host = instance_host(project.name, stage.name, instance.tag, self._base_domain)
-        return address and address.replace(stage_host(project.name, stage.name, self._base_domain), host, 1)
+        return address and address.replace(
+            stage_host(project.name, stage.name, self._base_domain), host, 1
+        )
 
     def _project(self, project_id: str) -> schemas.Named:
         project = self._project_of(project_id)

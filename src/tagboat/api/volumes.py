@@ -10,7 +10,8 @@ from tagboat.api.bodies import Answer
 from tagboat.core.keeping import LeftVolumes
 
 Volumes = Annotated[
-    Literal["keep", "delete"], Query(description="Whether its volumes are deleted as well, with all that is in them.")
+    Literal["keep", "delete"],
+    Query(description="Whether its volumes are deleted as well, with all that is in them."),
 ]
 
 

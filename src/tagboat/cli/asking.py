@@ -11,12 +11,20 @@ from tagboat.cli.place import this_place
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.", autocompletion=complete.projects)]
-OneProject = Annotated[
-    str | None, typer.Argument(metavar="PROJECT", help="Only this project.", autocompletion=complete.projects)
+Project = Annotated[
+    str,
+    typer.Argument(metavar="PROJECT", help="The project's name.", autocompletion=complete.projects),
 ]
-StageName = Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name.", autocompletion=complete.stages)]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")]
+OneProject = Annotated[
+    str | None,
+    typer.Argument(metavar="PROJECT", help="Only this project.", autocompletion=complete.projects),
+]
+StageName = Annotated[
+    str, typer.Argument(metavar="STAGE", help="The stage's name.", autocompletion=complete.stages)
+]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Follow it to its end; exit 1 unless it succeeds.")
+]
 
 
 def add_command(app: typer.Typer, command: Callable[..., None], name: str, alias: str) -> None:

@@ -27,7 +27,9 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 
 _PAGE = 200
 _MOST_BYTES = 64 << 20
-_NOT_NOW = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_NOT_NOW = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
 
 
 class Answer(dict[str, Any]):
@@ -54,7 +56,13 @@ class Client:
     take that says nothing else.
     """
 
-    def __init__(self, server: Server, find: Callable[[], Server] | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        server: Server,
+        find: Callable[[], Server] | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._server = server
         self._timeout_s = timeout_s
         self._find = find or (lambda: server)
@@ -78,7 +86,9 @@ class Client:
         """The same for what makes the server ask a registry first."""
         return self._call("GET", _with_query(path, query), timeout_s=LONG_TIMEOUT_S)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None) -> Answer:
+    def post(
+        self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
+    ) -> Answer:
         """POST `body`, or nothing, to `path`."""
         return self._call("POST", path, body, timeout_s=timeout_s)
 
@@ -124,7 +134,11 @@ class Client:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             with self._opener.open(self._request(method, path, body), timeout=timeout_s) as answer:
-                return Answer() if answer.status == HTTPStatus.NO_CONTENT else self._decode(answer.read(_MOST_BYTES))
+                return (
+                    Answer()
+                    if answer.status == HTTPStatus.NO_CONTENT
+                    else self._decode(answer.read(_MOST_BYTES))
+                )
         except HTTPError as error:
             with error:
                 said = _read(error)
@@ -159,18 +173,25 @@ class Client:
     def _refusal(self, error: "HTTPError", body: bytes) -> TagboatError:
         if error.code == HTTPStatus.UNAUTHORIZED:
             does = "does not accept the token" if self._server.token else "wants a token"
-            return TokenRefusedError(f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN")
+            return TokenRefusedError(
+                f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN"
+            )
         if location := error.headers.get("location"):
-            return TagboatError(f"{self._server.url} sends on to {location}; set TAGBOAT_URL to the server itself")
+            return TagboatError(
+                f"{self._server.url} sends on to {location}; set TAGBOAT_URL to the server itself"
+            )
         detail = _detail(body)
         if detail is None:
             detail = (
-                f"the server at {self._server.url} answered {error.code} {error.reason}; does {self._server.named_by} name it?"
+                f"the server at {self._server.url} answered {error.code} {error.reason}; "
+                f"does {self._server.named_by} name it?"
             )
         if error.code == HTTPStatus.NOT_FOUND:
             # Where an id is not known, the address is noise.
             if detail == NO_ADDRESS:
-                return NotFoundError(f"there is nothing at {error.url.partition('?')[0]}; {self._server_is_right()}")
+                return NotFoundError(
+                    f"there is nothing at {error.url.partition('?')[0]}; {self._server_is_right()}"
+                )
             return NotFoundError(detail.rstrip("."))
         return ServerAwayError(detail) if error.code in _NOT_NOW else TagboatError(detail)
 
@@ -189,14 +210,20 @@ class Client:
                 )
             return ServerAwayError(f"{away}; does it run there, and is TAGBOAT_URL right?")
         if server_runs(Path(self._server.named_by).parent):
-            return ServerAwayError(f"{away}, though it runs: it may be starting, or too busy; its log may say why")
-        return ServerAwayError("the server is not running (it ended without cleaning up): start it with 'tagboat serve'")
+            return ServerAwayError(
+                f"{away}, though it runs: it may be starting, or too busy; its log may say why"
+            )
+        return ServerAwayError(
+            "the server is not running (it ended without cleaning up): start it with 'tagboat serve'"
+        )
 
     def _server_is_right(self) -> str:
         return f"is {self._server.named_by} right, and is the server as new as this command ({__version__})?"
 
     def _stranger(self) -> TagboatError:
-        return TagboatError(f"what answers at {self._server.url} is not a Tagboat server; look at {self._server.named_by}")
+        return TagboatError(
+            f"what answers at {self._server.url} is not a Tagboat server; look at {self._server.named_by}"
+        )
 
 
 def _opener(url: str) -> "OpenerDirector":
@@ -243,6 +270,10 @@ def _detail(body: bytes) -> str | None:
     try:
         problem = json.loads(body)
         fields = [f"{entry['field']}: {entry['message']}" for entry in problem.get("errors") or ()]
-        return f"{problem['detail']} ({'; '.join(fields)})" if len(fields) > 1 else str(problem["detail"])
+        return (
+            f"{problem['detail']} ({'; '.join(fields)})"
+            if len(fields) > 1
+            else str(problem["detail"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -20,20 +20,26 @@ def projects(incomplete: str) -> list[str]:
 
 def stages(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the stages of the project typed before."""
-    return _offer(incomplete, lambda client: (stage["name"] for stage in find_stages(client, _project(ctx))))
+    return _offer(
+        incomplete, lambda client: (stage["name"] for stage in find_stages(client, _project(ctx)))
+    )
 
 
 def tags(ctx: typer.Context, incomplete: str) -> list[str]:
     """Known tags of the project typed before."""
     return _offer(
         incomplete,
-        lambda client: _names(client, f"/api/projects/{find_project(client, _project(ctx))['id']}/tags", "tag"),
+        lambda client: _names(
+            client, f"/api/projects/{find_project(client, _project(ctx))['id']}/tags", "tag"
+        ),
     )
 
 
 def hooks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the webhook URLs of the project typed before."""
-    return _offer(incomplete, lambda client: (hook["name"] for hook in find_hooks(client, _project(ctx))))
+    return _offer(
+        incomplete, lambda client: (hook["name"] for hook in find_hooks(client, _project(ctx)))
+    )
 
 
 def registries(incomplete: str) -> list[str]:
@@ -55,7 +61,9 @@ def images(incomplete: str) -> list[str]:
 
 def deliveries(incomplete: str) -> list[str]:
     """Ids of the newest deliveries."""
-    return _offer(incomplete, lambda client: (item["id"] for item in client.get("/api/deliveries")["items"]))
+    return _offer(
+        incomplete, lambda client: (item["id"] for item in client.get("/api/deliveries")["items"])
+    )
 
 
 def _names(client: Client, path: str, field: str = "name") -> list[str]:

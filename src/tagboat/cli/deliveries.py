@@ -29,9 +29,13 @@ def show_delivery(client: Client, delivery: str, *, as_json: bool) -> int:
     if as_json:
         show.as_json(answer)
         return 0
-    which = "the URL for all images" if answer["hook"] is None else f"the webhook {_webhook(answer)}"
+    which = (
+        "the URL for all images" if answer["hook"] is None else f"the webhook {_webhook(answer)}"
+    )
     received, took = show.when(answer["received_at"]), f"{answer['took_ms']:.1f} ms"
-    show.line(f"{answer['sender']} called {which} at {received}; answered {answer['status']} in {took}")
+    show.line(
+        f"{answer['sender']} called {which} at {received}; answered {answer['status']} in {took}"
+    )
     show.line(_told(answer))
     if answer["pushes"]:
         show.line("")

@@ -8,7 +8,9 @@ from tagboat.cli import complete
 from tagboat.cli.asking import Json, ask
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.deliveries)]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.deliveries)
+]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="How many.")]
 
 

@@ -10,7 +10,15 @@ _COLUMNS = ("deploy", "project", "stage", "tag", "by", "when", "status", "why")
 _STEP_COLUMNS = ("step", "status", "took", "detail")
 
 
-def deploys(client: Client, project: str | None, stage: str | None, *, status: str | None, limit: int, as_json: bool) -> int:
+def deploys(
+    client: Client,
+    project: str | None,
+    stage: str | None,
+    *,
+    status: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
     """List the newest deploys."""
     query: dict[str, object] = {"limit": limit}
     if project is not None and stage is not None:
@@ -37,7 +45,10 @@ def show_deploy(client: Client, deploy: str, *, as_json: bool) -> int:
         return 0
     show_record(found, without=("steps", "log"))
     show.line("")
-    show.table(_STEP_COLUMNS, ((step["name"], step["status"], duration(step), step["detail"]) for step in found["steps"]))
+    show.table(
+        _STEP_COLUMNS,
+        ((step["name"], step["status"], duration(step), step["detail"]) for step in found["steps"]),
+    )
     if found["log"]:
         show.line(f"\nlog:\n{found['log'].rstrip()}")
     return 0
@@ -63,4 +74,12 @@ def _find(client: Client, deploy: str) -> Answer:
 def _row(deploy: Answer) -> tuple[object, ...]:
     why = deploy["reason"] if deploy["reason"] != deploy["status"] else None
     names = deploy["project"]["name"], deploy["stage"]["name"]
-    return deploy["id"], *names, deploy["tag"], deploy["trigger"], show.when(deploy["created_at"]), deploy["status"], why
+    return (
+        deploy["id"],
+        *names,
+        deploy["tag"],
+        deploy["trigger"],
+        show.when(deploy["created_at"]),
+        deploy["status"],
+        why,
+    )

@@ -22,10 +22,13 @@ def newest_deploys(ctx: typer.Context, *, limit: Limit = 20, json: Json = False)
 def list_deploys(
     project: OneProject = None,
     stage: Annotated[
-        str | None, typer.Argument(metavar="STAGE", help="Only this stage.", autocompletion=complete.stages)
+        str | None,
+        typer.Argument(metavar="STAGE", help="Only this stage.", autocompletion=complete.stages),
     ] = None,
     *,
-    status: Annotated[str | None, typer.Option("--status", help="Only queued, running, succeeded, failed …")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only queued, running, succeeded, failed …")
+    ] = None,
     limit: Limit = 20,
     json: Json = False,
 ) -> None:

@@ -12,7 +12,9 @@ from tagboat.core.errors import TagboatError
 
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; VALUE is JSON or a text. Repeatable."),
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="Any other field; VALUE is JSON or a text. Repeatable."
+    ),
 ]
 
 
@@ -24,7 +26,9 @@ def value_of(text: str) -> object:
         return text
 
 
-def given_fields(options: Mapping[str, object | None], sets: Sequence[str] | None) -> dict[str, object]:
+def given_fields(
+    options: Mapping[str, object | None], sets: Sequence[str] | None
+) -> dict[str, object]:
     """Return the fields of those options that were given, and of each `FIELD=VALUE`. Raises TagboatError."""
     fields = {name: value for name, value in options.items() if value is not None}
     for pair in sets or ():
@@ -44,7 +48,10 @@ def need_change(fields: Mapping[str, object]) -> Mapping[str, object]:
 
 def show_record(answer: Mapping[str, object], *, without: Sequence[str] = ()) -> None:
     """Print a thing, a line for each of its fields."""
-    show.table(("field", "value"), ((name, _text(value)) for name, value in answer.items() if name not in without))
+    show.table(
+        ("field", "value"),
+        ((name, _text(value)) for name, value in answer.items() if name not in without),
+    )
 
 
 def warn(answer: Answer) -> None:

@@ -38,7 +38,9 @@ def finish(client: Client, ordered: Ordered, *, wait: bool, as_json: bool) -> in
         try:
             seen = _follow(client, seen["id"])
         except KeyboardInterrupt:
-            show.progress(f"\ndeploy {seen['id']} goes on; 'tagboat cancel {seen['id']}' takes it back")
+            show.progress(
+                f"\ndeploy {seen['id']} goes on; 'tagboat cancel {seen['id']}' takes it back"
+            )
             raise
     if as_json:
         show.as_json(seen)
@@ -61,11 +63,15 @@ def _follow(client: Client, deploy_id: str) -> Answer:
         try:
             seen = _look(client, f"/api/deploys/{deploy_id}")
         except TagboatError as error:
-            raise TagboatError(f"lost sight of deploy {deploy_id}, which may go on: {error}") from None
+            raise TagboatError(
+                f"lost sight of deploy {deploy_id}, which may go on: {error}"
+            ) from None
         for step in seen["steps"]:
             if step["status"] in {"done", "failed"} and step["name"] not in told:
                 told.add(step["name"])
-                show.progress(f"{step['name']:8}{step['status']:7}{duration(step):>8}  {step['detail']}".rstrip())
+                show.progress(
+                    f"{step['name']:8}{step['status']:7}{duration(step):>8}  {step['detail']}".rstrip()
+                )
         if seen["status"] not in _OPEN:
             return seen
         time.sleep(_LOOK_EVERY_S)
@@ -105,14 +111,22 @@ def duration(step: Answer) -> str:
 
 def _tell_success(client: Client, stage: Answer, ended: Answer) -> None:
     try:
-        live = [one for one in client.items("/api/instances", stage=stage["id"], state="live") if one["tag"] == ended["tag"]]
+        live = [
+            one
+            for one in client.items("/api/instances", stage=stage["id"], state="live")
+            if one["tag"] == ended["tag"]
+        ]
     except ServerAwayError:
         live = []  # it went away again; that the deploy has succeeded is known all the same
     urls = [*(one["address"] for one in live), stage["address"], *(one["url"] for one in live)]
     url = next(filter(None, urls), None)
-    show.line(f"{ended['tag']}: {ended['reason'] or ended['status']}" + (f" at {url}" if url else ""))
+    show.line(
+        f"{ended['tag']}: {ended['reason'] or ended['status']}" + (f" at {url}" if url else "")
+    )
 
 
 def _ending(ended: Answer) -> str:
     how = ended["status"] if ended["status"] == "failed" else f"was {ended['status']}"
-    return f"{how}: {ended['reason']}" if ended["reason"] not in {None, "", ended["status"]} else how
+    return (
+        f"{how}: {ended['reason']}" if ended["reason"] not in {None, "", ended["status"]} else how
+    )

@@ -42,7 +42,9 @@ def read_secret(what: str, file: Path | None) -> str:
     if secret := secret.rstrip("\r\n"):
         return secret
     where = f"{file} is empty" if file else "nothing came in"
-    raise TagboatError(f"there is no {what}: {where}; type it when asked, pipe it in, or name a file that it is in")
+    raise TagboatError(
+        f"there is no {what}: {where}; type it when asked, pipe it in, or name a file that it is in"
+    )
 
 
 def read_file(file: Path) -> str:

@@ -36,9 +36,13 @@ def status(place: Place, *, as_json: bool) -> int:
         )
     elif master is not None and wanted:
         keeper = f"'tagboat ingress run' (process {runner})" if runner else "the server"
-        show.line(f"HAProxy runs (process {master}) and listens on {listen}; {keeper} keeps it running")
+        show.line(
+            f"HAProxy runs (process {master}) and listens on {listen}; {keeper} keeps it running"
+        )
     elif master is not None:
-        show.line(f"HAProxy still runs (process {master}), though there is to be no ingress; 'tagboat ingress stop' ends it")
+        show.line(
+            f"HAProxy still runs (process {master}), though there is to be no ingress; 'tagboat ingress stop' ends it"
+        )
     elif wanted:
         show.line(f"HAProxy does not run; 'tagboat serve' starts it, to listen on {listen}")
     else:
@@ -63,7 +67,11 @@ def run(place: Place) -> int:
     configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = ConfigInput(listen=settings.ingress_listen, trusted=settings.ingress_trusted)
-    asyncio.run(run_haproxy(_directory(settings), wanted, lambda: notify_ready(place.environ.get("NOTIFY_SOCKET"))))
+    asyncio.run(
+        run_haproxy(
+            _directory(settings), wanted, lambda: notify_ready(place.environ.get("NOTIFY_SOCKET"))
+        )
+    )
     return 0
 
 
@@ -109,7 +117,9 @@ def _end_runner(pid: int, directory: Path) -> None:
 
 def _settings(place: Place) -> Settings:
     if (url := place.remote().url) is not None:
-        raise TagboatError(f"HAProxy runs on the server's machine: run this there, without TAGBOAT_URL ({url})")
+        raise TagboatError(
+            f"HAProxy runs on the server's machine: run this there, without TAGBOAT_URL ({url})"
+        )
     return place.settings()
 
 

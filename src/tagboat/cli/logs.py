@@ -38,5 +38,7 @@ def _kept(client: Client, stage: Answer, where: str) -> list[str]:
             f"nothing runs in {where}, and no failed deploy has left a log; deploy with 'tagboat deploy {where} TAG'"
         )
     last = failed[0]
-    show.progress(f"nothing runs in {where}; deploy {last['id']} of {last['tag']} failed ({last['reason']}) and left:")
+    show.progress(
+        f"nothing runs in {where}; deploy {last['id']} of {last['tag']} failed ({last['reason']}) and left:"
+    )
     return [str(text) for text in last["log"].splitlines()]

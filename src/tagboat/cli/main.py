@@ -37,7 +37,13 @@ Examples:
   tagboat doctor                          what is wrong, and what to do
 """
 
-app = typer.Typer(help=HELP, epilog=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=HELP,
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
 def _version(*, wanted: bool) -> None:
@@ -50,7 +56,13 @@ def _version(*, wanted: bool) -> None:
 def main(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda value: _version(wanted=value),
+            is_eager=True,
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None:
     """See HELP."""
@@ -91,7 +103,10 @@ def status(*, json: Json = False) -> None:
 @app.command()
 def images(
     registry: Annotated[
-        str, typer.Argument(metavar="REGISTRY", help="The registry's name.", autocompletion=complete.registries)
+        str,
+        typer.Argument(
+            metavar="REGISTRY", help="The registry's name.", autocompletion=complete.registries
+        ),
     ],
     *,
     json: Json = False,
@@ -107,7 +122,9 @@ def images(
 
 @app.command()
 def tags(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images)],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images)
+    ],
     *,
     json: Json = False,
 ) -> None:
@@ -124,10 +141,14 @@ def tags(
 def deploy(
     project: Project,
     stage: StageName,
-    tag: Annotated[str, typer.Argument(metavar="TAG", help="The tag to deploy.", autocompletion=complete.tags)],
+    tag: Annotated[
+        str, typer.Argument(metavar="TAG", help="The tag to deploy.", autocompletion=complete.tags)
+    ],
     *,
     wait: Wait = False,
-    force: Annotated[bool, typer.Option("--force", help="Also if that very digest is live already.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if that very digest is live already.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Deploy a tag to a stage, whatever its pattern says.
@@ -145,7 +166,10 @@ def rollback(
     project: Project,
     stage: StageName,
     *,
-    to: Annotated[str | None, typer.Option("--to", metavar="DEPLOY", help="What the deploy of that id brought.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DEPLOY", help="What the deploy of that id brought."),
+    ] = None,
     wait: Wait = False,
     json: Json = False,
 ) -> None:
@@ -162,9 +186,17 @@ def rollback(
 def promote(
     project: Project,
     source: Annotated[
-        str, typer.Argument(metavar="FROM", help="The stage that it is live in.", autocompletion=complete.stages)
+        str,
+        typer.Argument(
+            metavar="FROM", help="The stage that it is live in.", autocompletion=complete.stages
+        ),
     ],
-    target: Annotated[str, typer.Argument(metavar="TO", help="The stage to deploy it to.", autocompletion=complete.stages)],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO", help="The stage to deploy it to.", autocompletion=complete.stages
+        ),
+    ],
     *,
     wait: Wait = False,
     json: Json = False,
@@ -179,11 +211,19 @@ def promote(
 def cancel(
     deploy: Annotated[
         str,
-        typer.Argument(metavar="DEPLOY|PROJECT", help="The deploy's id, or a project.", autocompletion=complete.projects),
+        typer.Argument(
+            metavar="DEPLOY|PROJECT",
+            help="The deploy's id, or a project.",
+            autocompletion=complete.projects,
+        ),
     ],
     stage: Annotated[
         str | None,
-        typer.Argument(metavar="STAGE", help="With a project: all that is on its way there.", autocompletion=complete.stages),
+        typer.Argument(
+            metavar="STAGE",
+            help="With a project: all that is on its way there.",
+            autocompletion=complete.stages,
+        ),
     ] = None,
     *,
     json: Json = False,
@@ -215,7 +255,9 @@ def release(
     project: Project,
     stage: StageName,
     *,
-    including: Annotated[bool, typer.Option("--including", help="Deploy what was taken back as well.")] = False,
+    including: Annotated[
+        bool, typer.Option("--including", help="Deploy what was taken back as well.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Let pushes and polls deploy again in a stage.
@@ -247,7 +289,9 @@ def logs(
 
 @app.command()
 def explain(
-    image: Annotated[str, typer.Argument(metavar="IMAGE:TAG", help="Such as git.example.com/acme/app:v1.2.3.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE:TAG", help="Such as git.example.com/acme/app:v1.2.3.")
+    ],
     *,
     json: Json = False,
 ) -> None:

@@ -56,5 +56,8 @@ def _find(items: Sequence[Answer], name: str, noun: str) -> Answer:
     for item in items:
         if item["name"] == name:
             return item
-    there = ", ".join([item["name"] for item in items[:_SHOWN]] + ["…"] * (len(items) > _SHOWN)) or "none yet"
+    there = (
+        ", ".join([item["name"] for item in items[:_SHOWN]] + ["…"] * (len(items) > _SHOWN))
+        or "none yet"
+    )
     raise NotFoundError(f"there is no {noun} named {name!r}; there are: {there}")

@@ -20,7 +20,9 @@ def cancel_all(client: Client, project: str, stage: str, *, as_json: bool) -> in
     """Cancel what is queued or running in a stage; first what is queued, so that none begins as another ends."""
     found = find_stage(client, project, stage)
     waiting = [
-        item for status in ("queued", "running") for item in client.items("/api/deploys", stage=found["id"], status=status)
+        item
+        for status in ("queued", "running")
+        for item in client.items("/api/deploys", stage=found["id"], status=status)
     ]
     if not waiting:
         raise TagboatError(f"nothing is queued or running in {project} {stage}")
@@ -37,7 +39,9 @@ def _tell_cancelled(deploy: Answer) -> None:
     if deploy["status"] == "cancelled":
         show.line(f"deploy {deploy['id']} of {deploy['tag']} to {where} is cancelled")
     else:
-        show.line(f"deploy {deploy['id']} of {deploy['tag']} to {where} is being taken back; what was live stays")
+        show.line(
+            f"deploy {deploy['id']} of {deploy['tag']} to {where} is being taken back; what was live stays"
+        )
 
 
 def hold(client: Client, project: str, stage: str, *, as_json: bool) -> int:
@@ -46,17 +50,25 @@ def hold(client: Client, project: str, stage: str, *, as_json: bool) -> int:
     if as_json:
         show.as_json(answer)
     else:
-        show.line(f"{project} {stage} is held: pushes deploy nothing there until 'tagboat release {project} {stage}'")
+        show.line(
+            f"{project} {stage} is held: pushes deploy nothing there until 'tagboat release {project} {stage}'"
+        )
     return 0
 
 
 def release(client: Client, project: str, stage: str, *, including: bool, as_json: bool) -> int:
     """Let them deploy again, beginning with the newest that came meanwhile."""
-    answer = client.post(f"/api/stages/{find_stage(client, project, stage)['id']}/release", {"including": including})
+    answer = client.post(
+        f"/api/stages/{find_stage(client, project, stage)['id']}/release", {"including": including}
+    )
     if as_json:
         show.as_json(answer)
         return 0
     queued = answer["deploys"]
-    what = f"queued for what came meanwhile: deploy {', '.join(queued)}" if queued else "nothing came meanwhile to be deployed"
+    what = (
+        f"queued for what came meanwhile: deploy {', '.join(queued)}"
+        if queued
+        else "nothing came meanwhile to be deployed"
+    )
     show.line(f"{project} {stage} is released; {what}")
     return 0

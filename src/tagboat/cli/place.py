@@ -69,4 +69,6 @@ def _local(path: Path, token: str | None) -> Server:
             "or set TAGBOAT_URL and TAGBOAT_TOKEN"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise TagboatError(f"{path} is not what a server leaves there; start the server again") from None
+        raise TagboatError(
+            f"{path} is not what a server leaves there; start the server again"
+        ) from None

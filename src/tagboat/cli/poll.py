@@ -14,7 +14,9 @@ _TAG_COLUMNS = ("project", "tag", "news", "stage", "outcome", "why")
 
 def poll(client: Client, project: str | None, *, as_json: bool) -> int:
     """Poll one project, or all; 1 if any poll failed."""
-    wanted = [find_project(client, project)] if project is not None else client.items("/api/projects")
+    wanted = (
+        [find_project(client, project)] if project is not None else client.items("/api/projects")
+    )
     reports = [_poll(client, item) for item in wanted]
     if as_json:
         show.as_json(reports)
@@ -51,15 +53,27 @@ def _explain(reports: list[Answer]) -> None:
     told = [report for report in reports if report["tags"] and not report["first_poll"]]
     if told:
         show.line("")
-        show.table(_TAG_COLUMNS, [_tag_row(report, tag) for report in told for tag in report["tags"][-_TAGS_EXPLAINED:]])
+        show.table(
+            _TAG_COLUMNS,
+            [_tag_row(report, tag) for report in told for tag in report["tags"][-_TAGS_EXPLAINED:]],
+        )
     for report in told:
         if (count := len(report["tags"])) > _TAGS_EXPLAINED:
-            show.progress(f"of {count} tags of {report['project']} the last {_TAGS_EXPLAINED} are shown; --json has all")
+            show.progress(
+                f"of {count} tags of {report['project']} the last {_TAGS_EXPLAINED} are shown; --json has all"
+            )
 
 
 def _tag_row(report: Answer, tag: Answer) -> tuple[object, ...]:
     stage = tag["stage"]
-    return report["project"], tag["tag"], tag["change"], stage and stage["name"], tag["outcome"], tag["reason"]
+    return (
+        report["project"],
+        tag["tag"],
+        tag["change"],
+        stage and stage["name"],
+        tag["outcome"],
+        tag["reason"],
+    )
 
 
 def _some(tags: list[str]) -> str:

@@ -64,7 +64,14 @@ def show_project(client: Client, project: str, *, as_json: bool) -> int:
     if as_json:
         show.as_json({**found, "stages": stages})
     else:
-        show_record({**found, "stages": ", ".join(f"{stage['name']} ({stage['tag_pattern']})" for stage in stages)})
+        show_record(
+            {
+                **found,
+                "stages": ", ".join(
+                    f"{stage['name']} ({stage['tag_pattern']})" for stage in stages
+                ),
+            }
+        )
     return 0
 
 
@@ -90,19 +97,26 @@ def known_tags(client: Client, project: str, *, as_json: bool) -> int:
     return 0
 
 
-def remove(client: Client, project: str, stage: str | None, *, volumes: bool, sure: bool, as_json: bool) -> int:
+def remove(
+    client: Client, project: str, stage: str | None, *, volumes: bool, sure: bool, as_json: bool
+) -> int:
     """Delete a project, or one stage of it; what is in its volumes stays unless `volumes` says otherwise."""
     found = find_project(client, project) if stage is None else find_stage(client, project, stage)
     what = f"the project {project}" if stage is None else f"the stage {stage} of {project}"
     if not sure:
         also = ", and all that is in its volumes" if volumes else ""
-        confirm(f"{what[0].upper()}{what[1:]} is deleted, with what runs{also}.", f"{what} would be deleted{also}")
+        confirm(
+            f"{what[0].upper()}{what[1:]} is deleted, with what runs{also}.",
+            f"{what} would be deleted{also}",
+        )
     kept = client.delete(
         f"/api/{'projects' if stage is None else 'stages'}/{found['id']}",
         timeout_s=LONG_TIMEOUT_S,
         volumes="delete" if volumes else "keep",
     )
-    left = Answer(volumes_kept=kept.get("volumes_kept", []), volumes_removed=kept.get("volumes_removed", []))
+    left = Answer(
+        volumes_kept=kept.get("volumes_kept", []), volumes_removed=kept.get("volumes_removed", [])
+    )
     if as_json:
         show.as_json(left)
         return 0
@@ -110,14 +124,24 @@ def remove(client: Client, project: str, stage: str | None, *, volumes: bool, su
     if left["volumes_removed"]:
         show.line(f"deleted with all that was in them: {', '.join(left['volumes_removed'])}")
     if left["volumes_kept"]:
-        show.line(f"these volumes stay: {', '.join(left['volumes_kept'])} ('docker volume rm NAME' deletes one)")
+        show.line(
+            f"these volumes stay: {', '.join(left['volumes_kept'])} ('docker volume rm NAME' deletes one)"
+        )
     return 0
 
 
 def _tag_row(tag: Answer) -> tuple[object, ...]:
     last = tag["last"]
     if last is None:  # since before there was a record of it
-        return tag["tag"], show.short(tag["digest"]), show.when(tag["first_seen"]), tag["source"], None, None, "not on record"
+        return (
+            tag["tag"],
+            show.short(tag["digest"]),
+            show.when(tag["first_seen"]),
+            tag["source"],
+            None,
+            None,
+            "not on record",
+        )
     return (
         tag["tag"],
         show.short(tag["digest"]),
@@ -137,6 +161,10 @@ def _row(client: Client, project: Answer, live: list[Answer]) -> tuple[object, .
         project["image"],
         project["port"],
         ", ".join(stage["name"] for stage in stages),
-        ", ".join(dict.fromkeys(instance["tag"] for instance in live if instance["project"]["id"] == project["id"])),
+        ", ".join(
+            dict.fromkeys(
+                instance["tag"] for instance in live if instance["project"]["id"] == project["id"]
+            )
+        ),
         f"failed: {poll['error']}" if poll["error"] else show.when(poll["last_at"]) or "not yet",
     )

@@ -9,9 +9,12 @@ from tagboat.cli.asking import Json, Project, Yes, add_list, ask
 from tagboat.cli.fields import Sets
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-Volumes = Annotated[bool, typer.Option("--volumes", help="Its volumes as well, with all that is in them.")]
+Volumes = Annotated[
+    bool, typer.Option("--volumes", help="Its volumes as well, with all that is in them.")
+]
 Healthcheck = Annotated[
-    str | None, typer.Option("--healthcheck", metavar="PATH", help="/path, image, or '' for the port alone.")
+    str | None,
+    typer.Option("--healthcheck", metavar="PATH", help="/path, image, or '' for the port alone."),
 ]
 
 
@@ -34,14 +37,26 @@ add_list(app, _list, "List the projects, their stages and last polls.")
 @app.command("create")
 def create_project(
     image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="Without a tag.", autocompletion=complete.images, show_default=False)
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Without a tag.",
+            autocompletion=complete.images,
+            show_default=False,
+        ),
     ],
     *,
-    name: Annotated[str | None, typer.Option("--name", help="The last part of the image's name unless given.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The last part of the image's name unless given.")
+    ] = None,
     stage: Annotated[str, typer.Option("--stage", help="The name of its first stage.")] = "dev",
     pattern: Annotated[str, typer.Option("--pattern", help="Which tags go to that stage.")] = "*",
-    port: Annotated[int | None, typer.Option("--port", help="The image says it unless given.")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="http (unless given), h2c (gRPC) or https.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="The image says it unless given.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="http (unless given), h2c (gRPC) or https.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a project of an image, with one stage.
@@ -51,7 +66,11 @@ def create_project(
     from tagboat.cli.projects import create as command
 
     given = {"port": port, "protocol": protocol}
-    ask(lambda client: command(client, image, name=name, stage=stage, pattern=pattern, given=given, as_json=json))
+    ask(
+        lambda client: command(
+            client, image, name=name, stage=stage, pattern=pattern, given=given, as_json=json
+        )
+    )
 
 
 @app.command("show")
@@ -66,11 +85,17 @@ def show_project(project: Project, *, json: Json = False) -> None:
 def edit_project(
     project: Project,
     *,
-    name: Annotated[str | None, typer.Option("--name", help="Another name; addresses follow it.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Another name; addresses follow it.")
+    ] = None,
     image: Annotated[str | None, typer.Option("--image", help="Another image.")] = None,
-    port: Annotated[int | None, typer.Option("--port", metavar="N", help="Where the app listens; 0 for none.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Where the app listens; 0 for none.")
+    ] = None,
     healthcheck: Healthcheck = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="http, h2c (gRPC) or https.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="http, h2c (gRPC) or https.")
+    ] = None,
     sets: Sets = None,
     json: Json = False,
 ) -> None:
@@ -82,7 +107,13 @@ def edit_project(
     from tagboat.cli.fields import given_fields, need_change
     from tagboat.cli.projects import edit as command
 
-    options = {"name": name, "image": image, "port": port, "healthcheck": healthcheck, "protocol": protocol}
+    options = {
+        "name": name,
+        "image": image,
+        "port": port,
+        "healthcheck": healthcheck,
+        "protocol": protocol,
+    }
     fields = need_change(given_fields(options, sets))
     ask(lambda client: command(client, project, fields, as_json=json))
 
@@ -93,7 +124,8 @@ def delete_project(
     project: Project,
     *,
     stage: Annotated[
-        str | None, typer.Option("--stage", help="Only that stage of it.", autocompletion=complete.stages)
+        str | None,
+        typer.Option("--stage", help="Only that stage of it.", autocompletion=complete.stages),
     ] = None,
     volumes: Volumes = False,
     yes: Yes = False,

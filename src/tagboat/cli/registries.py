@@ -42,20 +42,36 @@ def registries(client: Client, *, as_json: bool) -> int:
     elif items:
         show.table(_COLUMNS, map(_row, items))
     else:
-        show.line("There is no registry yet ('tagboat registries add'); those that want no login need none.")
+        show.line(
+            "There is no registry yet ('tagboat registries add'); those that want no login need none."
+        )
     return 0
 
 
-def add(client: Client, given: Mapping[str, str], login: Login, ca_cert: Path | None, *, as_json: bool) -> int:
+def add(
+    client: Client, given: Mapping[str, str], login: Login, ca_cert: Path | None, *, as_json: bool
+) -> int:
     """Make a registry known."""
     saved = client.post("/api/registries", {**given, **_certificates(ca_cert), **login.fields()})
     return _saved(saved, "known", as_json=as_json)
 
 
-def change(client: Client, name: str, given: Mapping[str, str], login: Login, ca_cert: Path | None, *, as_json: bool) -> int:
+def change(
+    client: Client,
+    name: str,
+    given: Mapping[str, str],
+    login: Login,
+    ca_cert: Path | None,
+    *,
+    as_json: bool,
+) -> int:
     """Change what is given of a registry."""
     path = _path(client, name)
-    return _saved(client.patch(path, {**given, **_certificates(ca_cert), **login.fields()}), "changed", as_json=as_json)
+    return _saved(
+        client.patch(path, {**given, **_certificates(ca_cert), **login.fields()}),
+        "changed",
+        as_json=as_json,
+    )
 
 
 def check(client: Client, name: str, *, as_json: bool) -> int:
@@ -66,7 +82,10 @@ def check(client: Client, name: str, *, as_json: bool) -> int:
     else:
         show.table(
             _CHECK_COLUMNS,
-            ((check["name"], "ok" if check["ok"] else "wrong", check["detail"]) for check in answer["checks"]),
+            (
+                (check["name"], "ok" if check["ok"] else "wrong", check["detail"])
+                for check in answer["checks"]
+            ),
             columns_at_most=_CHECK_WIDTH,
         )
     return 0 if answer["ok"] else 1
@@ -76,7 +95,10 @@ def remove(client: Client, name: str, *, sure: bool, as_json: bool) -> int:
     """Forget a registry."""
     found = find_registry(client, name)
     if not sure:
-        confirm(f"The registry {name} is forgotten, with its password.", f"the registry {name} would be forgotten")
+        confirm(
+            f"The registry {name} is forgotten, with its password.",
+            f"the registry {name} would be forgotten",
+        )
     client.delete(f"/api/registries/{found['id']}")
     if as_json:
         show.as_json(found)
@@ -97,7 +119,9 @@ def _saved(registry: Answer, what: str, *, as_json: bool) -> int:
     if as_json:
         show.as_json(registry)
     else:
-        show.line(f"the registry {registry['name']} is {what}; 'tagboat registries test {registry['name']}' tries it")
+        show.line(
+            f"the registry {registry['name']} is {what}; 'tagboat registries test {registry['name']}' tries it"
+        )
     return 0
 
 

@@ -17,17 +17,28 @@ Nothing is asked of it yet; 'tagboat registries test NAME' does that. For Gitea 
       --username deploy --password-file token.txt
 """
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The registry's name.", autocompletion=complete.registries)]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The registry's name.", autocompletion=complete.registries),
+]
 Kind = Literal["gitea", "oci"]
 _KIND = typer.Option("--kind", metavar="KIND", help="gitea (Gitea, Forgejo) or oci (all others).")
 Username = Annotated[
     str | None,
-    typer.Option("--username", metavar="USER", help="Log in as this user; the password is typed unseen, or piped in."),
+    typer.Option(
+        "--username",
+        metavar="USER",
+        help="Log in as this user; the password is typed unseen, or piped in.",
+    ),
 ]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(
-        "--password-file", metavar="FILE", exists=True, dir_okay=False, help="The file that the password or token is in."
+        "--password-file",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The file that the password or token is in.",
     ),
 ]
 DockerConfig = Annotated[
@@ -43,7 +54,11 @@ DockerConfig = Annotated[
 CaCert = Annotated[
     Path | None,
     typer.Option(
-        "--ca-cert", metavar="FILE", exists=True, dir_okay=False, help="Certificates (PEM) to trust beside the system's."
+        "--ca-cert",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Certificates (PEM) to trust beside the system's.",
     ),
 ]
 
@@ -70,7 +85,9 @@ add_list(app, _list, "List the registries that are known.")
 @app.command("add", help=ADD)
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="https://HOST, or http://HOST for plain HTTP.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="https://HOST, or http://HOST for plain HTTP.")
+    ],
     *,
     kind: Annotated[Kind, _KIND] = "oci",
     username: Username = None,
@@ -86,14 +103,20 @@ def add(
     if password_file is not None and username is None:
         raise typer.BadParameter("is needed with --password-file", param_hint="--username")
     login = Login(username, password_file, _alone(docker_config, username, password_file))
-    ask(lambda client: command(client, {"name": name, "url": url, "kind": kind}, login, ca_cert, as_json=json))
+    ask(
+        lambda client: command(
+            client, {"name": name, "url": url, "kind": kind}, login, ca_cert, as_json=json
+        )
+    )
 
 
 @app.command("change")
 def change(
     name: Name,
     *,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where it is now.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Where it is now.")
+    ] = None,
     kind: Annotated[Kind | None, _KIND] = None,
     username: Username = None,
     password_file: PasswordFile = None,
@@ -108,7 +131,9 @@ def change(
     login = Login(username, password_file, _alone(docker_config, username, password_file))
     given = {field: value for field, value in (("url", url), ("kind", kind)) if value is not None}
     if not given and login == Login() and ca_cert is None:
-        raise typer.BadParameter("say what to change, such as --password-file; --help lists it all", param_hint="OPTIONS")
+        raise typer.BadParameter(
+            "say what to change, such as --password-file; --help lists it all", param_hint="OPTIONS"
+        )
     ask(lambda client: command(client, name, given, login, ca_cert, as_json=json))
 
 
@@ -133,5 +158,7 @@ def remove(name: Name, *, yes: Yes = False, json: Json = False) -> None:
 
 def _alone(docker_config: Path | None, *others: object) -> Path | None:
     if docker_config is not None and any(other is not None for other in others):
-        raise typer.BadParameter("brings user and password itself: give either it or those", param_hint="--docker-config")
+        raise typer.BadParameter(
+            "brings user and password itself: give either it or those", param_hint="--docker-config"
+        )
     return docker_config

@@ -37,7 +37,10 @@ def get_setting(name: Name, *, json: Json = False) -> None:
 @app.command("set")
 def set_setting(
     name: Name,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="JSON, such as false, 14 or '[\"a/*\"]'; or a text.")],
+    value: Annotated[
+        str,
+        typer.Argument(metavar="VALUE", help="JSON, such as false, 14 or '[\"a/*\"]'; or a text."),
+    ],
     *,
     json: Json = False,
 ) -> None:

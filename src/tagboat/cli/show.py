@@ -27,7 +27,9 @@ def as_json(value: object) -> None:
     line(json.dumps(value, indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, columns_at_most: int = _UNCUT) -> None:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, columns_at_most: int = _UNCUT
+) -> None:
     """Print a table: nothing is ever cut, and no name folded.
 
     Its last column is for prose: folded to fit a terminal, and below its row where little room is left. Where the result goes

@@ -25,11 +25,23 @@ def signature(client: Client, own: Own | None, *, as_json: bool) -> int:
     return _tell(own, found or _NONE, as_json=as_json)
 
 
-def sign(client: Client, own: Own | None, kind: str, *, header: str | None, file: Path | None, as_json: bool) -> int:
+def sign(
+    client: Client,
+    own: Own | None,
+    kind: str,
+    *,
+    header: str | None,
+    file: Path | None,
+    as_json: bool,
+) -> int:
     """Demand that calls of a webhook URL be signed. Whether there is that URL is known before its secret is asked for."""
     path = _GLOBAL if own is None else _path(client, own)
     asked = {"kind": kind, "header": header, "secret": read_secret("shared secret", file)}
-    said = client.put(path, asked) if own is None else client.patch(path, {"signature": asked})["signature"]
+    said = (
+        client.put(path, asked)
+        if own is None
+        else client.patch(path, {"signature": asked})["signature"]
+    )
     return _tell(own, said, as_json=as_json)
 
 

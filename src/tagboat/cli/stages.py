@@ -14,7 +14,11 @@ _COLUMNS = ("project", "stage", "pattern", "position", "by itself", "strategy", 
 def stages(client: Client, project: str | None, *, as_json: bool) -> int:
     """List the stages of one project, or of all."""
     projects = client.items("/api/projects") if project is None else [find_project(client, project)]
-    found = [(item["name"], stage) for item in projects for stage in client.items(f"/api/projects/{item['id']}/stages")]
+    found = [
+        (item["name"], stage)
+        for item in projects
+        for stage in client.items(f"/api/projects/{item['id']}/stages")
+    ]
     if as_json:
         show.as_json([stage for _, stage in found])
     elif found:
@@ -22,7 +26,9 @@ def stages(client: Client, project: str | None, *, as_json: bool) -> int:
     elif project is None:
         show.line(NONE_YET)
     else:
-        show.line(f"{project} has no stage yet; 'tagboat stages add {project} NAME --pattern PATTERN' adds one")
+        show.line(
+            f"{project} has no stage yet; 'tagboat stages add {project} NAME --pattern PATTERN' adds one"
+        )
     return 0
 
 
@@ -32,7 +38,9 @@ def add(client: Client, project: str, fields: Mapping[str, object], *, as_json: 
     if as_json:
         show.as_json(saved)
     else:
-        show.line(f"tags of {project} that match {saved['tag_pattern']} go to its new stage {saved['name']}")
+        show.line(
+            f"tags of {project} that match {saved['tag_pattern']} go to its new stage {saved['name']}"
+        )
     warn(saved)
     return 0
 
@@ -47,13 +55,17 @@ def show_stage(client: Client, project: str, stage: str, *, as_json: bool) -> in
     return 0
 
 
-def edit(client: Client, project: str, stage: str, fields: Mapping[str, object], *, as_json: bool) -> int:
+def edit(
+    client: Client, project: str, stage: str, fields: Mapping[str, object], *, as_json: bool
+) -> int:
     """Change fields of a stage."""
     saved = client.patch(f"/api/stages/{find_stage(client, project, stage)['id']}", fields)
     if as_json:
         show.as_json(saved)
     else:
-        show.line(f"the stage {saved['name']} of {project} is changed; it holds from the next deploy on")
+        show.line(
+            f"the stage {saved['name']} of {project} is changed; it holds from the next deploy on"
+        )
     warn(saved)
     return 0
 

@@ -9,17 +9,35 @@ from tagboat.cli.fields import Sets
 from tagboat.cli.projects_app import Volumes
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-Pattern = Annotated[str | None, typer.Option("--pattern", help="Which tags go there: v*, semver:RANGE or regex:RE.")]
-Position = Annotated[int | None, typer.Option("--position", metavar="N", help="Tried in this order; lower is first.")]
-Auto = Annotated[bool | None, typer.Option("--auto-deploy/--no-auto-deploy", help="Whether a push deploys by itself.")]
-Instances = Annotated[int | None, typer.Option("--max-instances", metavar="N", help="Tags live side by side.")]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", help="Which tags go there: v*, semver:RANGE or regex:RE.")
+]
+Position = Annotated[
+    int | None, typer.Option("--position", metavar="N", help="Tried in this order; lower is first.")
+]
+Auto = Annotated[
+    bool | None,
+    typer.Option("--auto-deploy/--no-auto-deploy", help="Whether a push deploys by itself."),
+]
+Instances = Annotated[
+    int | None, typer.Option("--max-instances", metavar="N", help="Tags live side by side.")
+]
 Domains = Annotated[
-    list[str] | None, typer.Option("--domain", metavar="NAME", help="Where it answers, too. Repeatable; '' for none.")
+    list[str] | None,
+    typer.Option(
+        "--domain", metavar="NAME", help="Where it answers, too. Repeatable; '' for none."
+    ),
 ]
 Strategy = Annotated[str | None, typer.Option("--strategy", help="rolling or recreate.")]
-HealthTimeout = Annotated[int | None, typer.Option("--health-timeout", metavar="S", help="Seconds to become healthy.")]
-Watch = Annotated[int | None, typer.Option("--watch", metavar="S", help="Seconds that it is watched when live.")]
-Drain = Annotated[int | None, typer.Option("--drain", metavar="S", help="Seconds for requests of the old one.")]
+HealthTimeout = Annotated[
+    int | None, typer.Option("--health-timeout", metavar="S", help="Seconds to become healthy.")
+]
+Watch = Annotated[
+    int | None, typer.Option("--watch", metavar="S", help="Seconds that it is watched when live.")
+]
+Drain = Annotated[
+    int | None, typer.Option("--drain", metavar="S", help="Seconds for requests of the old one.")
+]
 
 
 @app.callback()
@@ -44,7 +62,9 @@ def add_stage(
     project: Project,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="What to call it.")],
     *,
-    pattern: Annotated[str, typer.Option("--pattern", help="Which tags go there: v*, semver:RANGE or regex:RE.")],
+    pattern: Annotated[
+        str, typer.Option("--pattern", help="Which tags go there: v*, semver:RANGE or regex:RE.")
+    ],
     position: Position = None,
     auto_deploy: Auto = None,
     max_instances: Instances = None,
@@ -63,7 +83,17 @@ def add_stage(
     from tagboat.cli.fields import given_fields
     from tagboat.cli.stages import add as command
 
-    options = _fields(pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout, watch, drain)
+    options = _fields(
+        pattern,
+        position,
+        auto_deploy,
+        max_instances,
+        domain,
+        strategy,
+        health_timeout,
+        watch,
+        drain,
+    )
     fields = given_fields({"name": stage, **options}, sets)
     ask(lambda client: command(client, project, fields, as_json=json))
 
@@ -81,7 +111,9 @@ def edit_stage(
     project: Project,
     stage: StageName,
     *,
-    name: Annotated[str | None, typer.Option("--name", help="Another name; its address follows it.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Another name; its address follows it.")
+    ] = None,
     pattern: Pattern = None,
     position: Position = None,
     auto_deploy: Auto = None,
@@ -101,14 +133,29 @@ def edit_stage(
     from tagboat.cli.fields import given_fields, need_change
     from tagboat.cli.stages import edit as command
 
-    options = _fields(pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout, watch, drain)
+    options = _fields(
+        pattern,
+        position,
+        auto_deploy,
+        max_instances,
+        domain,
+        strategy,
+        health_timeout,
+        watch,
+        drain,
+    )
     fields = need_change(given_fields({"name": name, **options}, sets))
     ask(lambda client: command(client, project, stage, fields, as_json=json))
 
 
 @app.command("delete")
 def delete_stage(
-    project: Project, stage: StageName, *, volumes: Volumes = False, yes: Yes = False, json: Json = False
+    project: Project,
+    stage: StageName,
+    *,
+    volumes: Volumes = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Delete a stage, with what runs.
 

@@ -21,7 +21,10 @@ def status(client: Client, *, as_json: bool) -> int:
     senders = needing_you(client) if has_database else []
     if as_json:
         also = {"disks": disks, "senders": senders}
-        show.as_json({"health": health, "stages": stages} | {name: value for name, value in also.items() if value})
+        show.as_json(
+            {"health": health, "stages": stages}
+            | {name: value for name, value in also.items() if value}
+        )
         return code
     show.line(f"Tagboat {health['version']}: {health['status']} ({_checks(health)})")
     if disks:
@@ -30,7 +33,9 @@ def status(client: Client, *, as_json: bool) -> int:
         show.table(_COLUMNS, chain.from_iterable(map(_rows, stages)))
         for row in stages:
             for instance in filter(troubled, row["live"]):
-                show.line(f"{row['project']} {row['stage']['name']} {instance['tag']} needs you: {instance['trouble']}")
+                show.line(
+                    f"{row['project']} {row['stage']['name']} {instance['tag']} needs you: {instance['trouble']}"
+                )
     elif has_database:
         show.line(NONE_YET)
     for call in senders:
@@ -40,8 +45,14 @@ def status(client: Client, *, as_json: bool) -> int:
 
 def _checks(health: Answer) -> str:
     """What is out and why; where all is well, what was looked at."""
-    wrong = [f"{name}: {state}" for name, state in health["checks"].items() if state not in {"ok", "none"}]
-    return "; ".join(wrong) or ", ".join(f"{name} {state}" for name, state in health["checks"].items())
+    wrong = [
+        f"{name}: {state}"
+        for name, state in health["checks"].items()
+        if state not in {"ok", "none"}
+    ]
+    return "; ".join(wrong) or ", ".join(
+        f"{name} {state}" for name, state in health["checks"].items()
+    )
 
 
 def _stages(client: Client) -> list[Answer]:
@@ -52,7 +63,9 @@ def _stages(client: Client) -> list[Answer]:
             project=project["name"],
             stage=stage,
             live=[instance for instance in live if instance["stage"]["id"] == stage["id"]],
-            last_deploy=next(iter(client.get("/api/deploys", stage=stage["id"], limit=1)["items"]), None),
+            last_deploy=next(
+                iter(client.get("/api/deploys", stage=stage["id"], limit=1)["items"]), None
+            ),
             way_back=client.get(f"/api/stages/{stage['id']}/rollback"),
         )
         for project in client.items("/api/projects")
@@ -69,7 +82,10 @@ def _rows(row: Answer) -> Iterator[tuple[object, ...]]:
         yield (
             row["project"],
             name,
-            ", ".join(f"{instance['tag']} (!)" if troubled(instance) else instance["tag"] for instance in shown),
+            ", ".join(
+                f"{instance['tag']} (!)" if troubled(instance) else instance["tag"]
+                for instance in shown
+            ),
             ", ".join(show.short(instance["digest"]) for instance in shown),
             ", ".join(_addresses(stage if number == 0 else None, shown)),
             ", ".join(show.when(instance["started_at"]) for instance in shown),

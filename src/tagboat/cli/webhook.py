@@ -37,20 +37,28 @@ def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:
 
 def webhook_list(client: Client, project: str | None, *, as_json: bool) -> int:
     """Show the webhook URLs of one project, or of all, without their secrets."""
-    names = [project] if project is not None else [item["name"] for item in client.items("/api/projects")]
+    names = (
+        [project]
+        if project is not None
+        else [item["name"] for item in client.items("/api/projects")]
+    )
     hooks = [hook for name in names for hook in find_hooks(client, name)]
     if as_json:
         show.as_json(hooks)
     elif hooks:
         show.table(_COLUMNS, map(_row, hooks))
     else:
-        show.line("No project has a webhook of its own: 'tagboat webhook add PROJECT NAME' makes one.")
+        show.line(
+            "No project has a webhook of its own: 'tagboat webhook add PROJECT NAME' makes one."
+        )
     return 0
 
 
 def webhook_add(client: Client, project: str, name: str, *, as_json: bool) -> int:
     """Make a webhook URL for one project's image and show it."""
-    made = client.post(f"/api/projects/{find_project(client, project)['id']}/webhooks", {"name": name})
+    made = client.post(
+        f"/api/projects/{find_project(client, project)['id']}/webhooks", {"name": name}
+    )
     show.progress(_ONCE)
     return _show(made, as_json=as_json)
 

@@ -7,7 +7,7 @@ import typer
 
 from tagboat.cli import complete
 from tagboat.cli.asking import Json, OneProject, Project, Yes, ask
-from tagboat.core.hook import SignatureKind
+from tagboat.core.project_webhook import SignatureKind
 
 SIGN = """Demand a signature of a URL's calls; any other gets a 404.
 
@@ -37,18 +37,30 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-HookName = Annotated[str, typer.Argument(metavar="NAME", help="The webhook's name.", autocompletion=complete.hooks)]
+HookName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The webhook's name.", autocompletion=complete.hooks)
+]
 Registry = Annotated[
     str | None,
     typer.Option(
-        "--registry", metavar="NAME", help="For a sender that does not say where it is.", autocompletion=complete.registries
+        "--registry",
+        metavar="NAME",
+        help="For a sender that does not say where it is.",
+        autocompletion=complete.registries,
     ),
 ]
 OwnProject = Annotated[
     str | None,
-    typer.Argument(metavar="PROJECT", help="Of this project's URLs, not the one for all.", autocompletion=complete.projects),
+    typer.Argument(
+        metavar="PROJECT",
+        help="Of this project's URLs, not the one for all.",
+        autocompletion=complete.projects,
+    ),
 ]
-OwnName = Annotated[str | None, typer.Argument(metavar="NAME", help="The one of this name.", autocompletion=complete.hooks)]
+OwnName = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="The one of this name.", autocompletion=complete.hooks),
+]
 
 
 @app.command("url")
@@ -86,7 +98,9 @@ def list_hooks(project: OneProject = None, *, json: Json = False) -> None:
 @app.command("add")
 def add(
     project: Project,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it, such as the sender's name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What to call it, such as the sender's name.")
+    ],
     *,
     json: Json = False,
 ) -> None:
@@ -117,16 +131,29 @@ def revoke(project: Project, name: HookName, *, yes: Yes = False, json: Json = F
 
 @app.command("sign", help=SIGN)
 def sign(
-    kind: Annotated[SignatureKind, typer.Argument(metavar="KIND", help="How the sender signs, as above.")],
+    kind: Annotated[
+        SignatureKind, typer.Argument(metavar="KIND", help="How the sender signs, as above.")
+    ],
     project: OwnProject = None,
     name: OwnName = None,
     *,
     header: Annotated[
-        str | None, typer.Option("--header", metavar="HEADER", help="The header that the secret comes in, of KIND header.")
+        str | None,
+        typer.Option(
+            "--header",
+            metavar="HEADER",
+            help="The header that the secret comes in, of KIND header.",
+        ),
     ] = None,
     secret_file: Annotated[
         Path | None,
-        typer.Option("--secret-file", metavar="FILE", exists=True, dir_okay=False, help="The file that the secret is in."),
+        typer.Option(
+            "--secret-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The file that the secret is in.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -135,10 +162,18 @@ def sign(
 
     own = _own(project, name)
     if kind is SignatureKind.HEADER and header is None:
-        raise typer.BadParameter("say which header the secret comes in: --header Authorization", param_hint="KIND")
+        raise typer.BadParameter(
+            "say which header the secret comes in: --header Authorization", param_hint="KIND"
+        )
     if kind is not SignatureKind.HEADER and header is not None:
-        raise typer.BadParameter(f"signatures of KIND {kind} come in headers of their own", param_hint="--header")
-    ask(lambda client: command(client, own, kind.value, header=header, file=secret_file, as_json=json))
+        raise typer.BadParameter(
+            f"signatures of KIND {kind} come in headers of their own", param_hint="--header"
+        )
+    ask(
+        lambda client: command(
+            client, own, kind.value, header=header, file=secret_file, as_json=json
+        )
+    )
 
 
 @app.command("signature")
@@ -169,6 +204,8 @@ def _own(project: str | None, name: str | None) -> tuple[str, str] | None:
     """The project and the name of a URL of its own, None for the URL for all images."""
     if project is None or name is None:
         if project is not None:
-            raise typer.BadParameter("which of the project's URLs? 'tagboat webhook list' shows them", param_hint="NAME")
+            raise typer.BadParameter(
+                "which of the project's URLs? 'tagboat webhook list' shows them", param_hint="NAME"
+            )
         return None
     return project, name

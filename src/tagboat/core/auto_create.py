@@ -12,7 +12,8 @@ MOST_PUSHES = 100
 MOST_NEW_PROJECTS = 20
 """Projects that one call makes."""
 TOO_MANY_PUSHES = (
-    f"it is beyond the first {MOST_PUSHES} pushes of its call, and a call brings no more; send it in one of its own"
+    f"it is beyond the first {MOST_PUSHES} pushes of its call, and a call brings no more; "
+    "send it in one of its own"
 )
 _TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it in one of its own"
 Screened = Mapping[ImageName, str | None]
@@ -56,7 +57,9 @@ def too_many_projects(policy: AutoCreate, image: ImageName, projects: int) -> st
     )
 
 
-def newcomers(policy: AutoCreate, unknown: Sequence[ImageName], at_hand: Collection[ImageName], projects: int) -> Screened:
+def newcomers(
+    policy: AutoCreate, unknown: Sequence[ImageName], at_hand: Collection[ImageName], projects: int
+) -> Screened:
     """Of the images of one call that no project has, each with None where it becomes one, else with the reason why not.
 
     `at_hand` are those that the call was found to make projects of before: they count among its `MOST_NEW_PROJECTS`, and no

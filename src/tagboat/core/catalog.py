@@ -8,7 +8,7 @@ from enum import StrEnum
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.image import DOCKER_HUB, ImageName, is_docker_hub
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.push import Verdict
+from tagboat.core.push import PushVerdict
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
@@ -130,18 +130,23 @@ class KnownTag:
     digest: str | None
     first_seen: datetime
     source: str
-    verdict: Verdict | None = None
+    verdict: PushVerdict | None = None
 
 
-def judged_tag(project_id: str, tag: str, digest: str | None, verdict: Verdict) -> KnownTag:
+def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdict) -> KnownTag:
     """A tag that was news: if it was not known before, it is from then on."""
     return KnownTag(
-        project_id=project_id, tag=tag, digest=digest, first_seen=verdict.at, source=verdict.source, verdict=verdict
+        project_id=project_id,
+        tag=tag,
+        digest=digest,
+        first_seen=verdict.at,
+        source=verdict.source,
+        verdict=verdict,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class HeldPush:
     """A push that was not deployed: its stage was held, its digest had been taken back there, or it is too low a version.
 
     It is deployed when the stage is released; in the latter two cases only if that is asked for. `digest` as for a tag.

@@ -44,7 +44,9 @@ def read_config(reader: Reader) -> Config:
     return Config(
         poll_schedule=str(reader.setting(POLL_SCHEDULE) or "@every 5m"),
         auto_create=reader.setting(AUTO_CREATE) is not False,
-        auto_create_images=tuple(str(text) for text in images) if isinstance(images, list) else None,
+        auto_create_images=tuple(str(text) for text in images)
+        if isinstance(images, list)
+        else None,
         max_projects=_number(reader, MAX_PROJECTS, 1000),
         deliveries_keep_days=_number(reader, DELIVERIES_KEEP_DAYS, 30),
         deliveries_keep=_number(reader, DELIVERIES_KEEP, 10_000),

@@ -35,7 +35,10 @@ class Decision:
     @property
     def considered(self) -> tuple[Considered, ...]:
         """The account of it: every stage that was tried, and whether it matches."""
-        return tuple(Considered(stage.name, stage.pattern.text, matches=stage is self.stage) for stage in self.tried)
+        return tuple(
+            Considered(stage.name, stage.pattern.text, matches=stage is self.stage)
+            for stage in self.tried
+        )
 
 
 def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
@@ -47,14 +50,18 @@ def decide(project: Project, stages: Sequence[Stage], tag: str) -> Decision:
     return Decision(Outcome.UNMATCHED, _unmatched(project, stages, tag), None, stages)
 
 
-def unless_taken_back(decision: Decision, digest: Digest | None, taken_back: Sequence[TakenBack], tag: str) -> Decision:
+def unless_taken_back(
+    decision: Decision, digest: Digest | None, taken_back: Sequence[TakenBack], tag: str
+) -> Decision:
     """The same decision, but `waiting` where a deploy is due of a digest that was taken back in its stage."""
     found = next((version for version in taken_back if version.digest == digest), None)
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or found is None:
         return decision
     stage = decision.stage
     return replace(
-        decision, outcome=Outcome.WAITING, reason=f"{match_words(stage, tag)}, but {taken_back_words(found, stage)}"
+        decision,
+        outcome=Outcome.WAITING,
+        reason=f"{match_words(stage, tag)}, but {taken_back_words(found, stage)}",
     )
 
 
@@ -74,7 +81,9 @@ def goes_by_version(decision: Decision, source: Source) -> bool:
     return stage.pattern.by_semver or source is Source.POLL
 
 
-def unless_lower(decision: Decision, tag: str, source: Source, serving: Sequence[Serving]) -> Decision:
+def unless_lower(
+    decision: Decision, tag: str, source: Source, serving: Sequence[Serving]
+) -> Decision:
     """The same decision, but `waiting` where it `goes_by_version` and the stage has as many higher versions as it takes."""
     stage = decision.stage
     if stage is None or not goes_by_version(decision, source):
@@ -99,7 +108,9 @@ def normal_tag(tag: str, kind: RegistryKind | None) -> str:
 def shadowed(stage: Stage, stages: Sequence[Stage]) -> list[str]:
     """Warnings, each with its mend, where `stage` and the others of its project (in order) leave one without any tag."""
     place = next(index for index, other in enumerate(stages) if other.id == stage.id)
-    hidden_by = [(earlier, stage) for earlier in stages[:place] if earlier.pattern.covers(stage.pattern)]
+    hidden_by = [
+        (earlier, stage) for earlier in stages[:place] if earlier.pattern.covers(stage.pattern)
+    ]
     hides = [(stage, later) for later in stages[place + 1 :] if stage.pattern.covers(later.pattern)]
     return [_shadow_warning(earlier, later) for earlier, later in (*hidden_by, *hides)]
 
@@ -127,7 +138,10 @@ def in_stage(stage: Stage, tag: str) -> tuple[Outcome, str]:
     if stage.held:
         return Outcome.WAITING, f"{match}, but the stage {stage.name} is held"
     if not stage.auto_deploy:
-        return Outcome.WAITING, f"{match}, but auto_deploy of the stage {stage.name} is off{_data_waits(stage)}"
+        return (
+            Outcome.WAITING,
+            f"{match}, but auto_deploy of the stage {stage.name} is off{_data_waits(stage)}",
+        )
     return Outcome.QUEUED, match
 
 

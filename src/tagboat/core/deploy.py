@@ -126,7 +126,9 @@ class Deploy:
 
     def with_step(self, step: Step) -> "Deploy":
         """The same deploy with `step` in the place of the one of its name."""
-        return replace(self, steps=tuple(step if old.name is step.name else old for old in self.steps))
+        return replace(
+            self, steps=tuple(step if old.name is step.name else old for old in self.steps)
+        )
 
     @property
     def begun(self) -> bool:
@@ -161,7 +163,11 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
         return False
     if waiting.digest is None or waiting.digest == digest:
         return True
-    return digest is None and waiting.status is DeployStatus.QUEUED and waiting.trigger not in EXACT_TRIGGERS
+    return (
+        digest is None
+        and waiting.status is DeployStatus.QUEUED
+        and waiting.trigger not in EXACT_TRIGGERS
+    )
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:

@@ -86,11 +86,17 @@ class Glob:
 
     def covers(self, other: "Glob") -> bool:
         """Whether every possible tag that `other` matches is matched by `self`; False too when that is too hard to say."""
-        letters, later_letters = (_distinct_letters(self, other, alphabet) for alphabet in (_TAG_FIRST, _TAG_CHARS))
+        letters, later_letters = (
+            _distinct_letters(self, other, alphabet) for alphabet in (_TAG_FIRST, _TAG_CHARS)
+        )
         seen: set[tuple[int, int]] = set()
         frontier = {(_START, _START)}
         for _ in range(MAX_TAG_LENGTH):
-            reached = {(other.step(theirs, c), self.step(mine, c)) for theirs, mine in frontier for c in letters}
+            reached = {
+                (other.step(theirs, c), self.step(mine, c))
+                for theirs, mine in frontier
+                for c in letters
+            }
             frontier = {(theirs, mine) for theirs, mine in reached - seen if theirs}
             if any(other.accepts(theirs) and not self.accepts(mine) for theirs, mine in frontier):
                 return False
@@ -124,7 +130,9 @@ def parse_glob(text: str) -> Glob:
         else:
             place, at = _parse_place(text, at)
             places.append(place)
-    return Glob(tuple(places), stars, {char: _places_admitting(char, places) for char in _TAG_CHARS})
+    return Glob(
+        tuple(places), stars, {char: _places_admitting(char, places) for char in _TAG_CHARS}
+    )
 
 
 def _parse_place(text: str, at: int) -> tuple[CharClass, int]:
@@ -136,7 +144,9 @@ def _parse_place(text: str, at: int) -> tuple[CharClass, int]:
     if text[at] == "\\":
         at += 1
         if at == len(text):
-            raise InvalidTagPatternError(f"the pattern {excerpt(text)} ends in a backslash; write \\\\ for a backslash itself")
+            raise InvalidTagPatternError(
+                f"the pattern {excerpt(text)} ends in a backslash; write \\\\ for a backslash itself"
+            )
     return CharClass(((text[at], text[at]),)), at + 1
 
 

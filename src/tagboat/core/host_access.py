@@ -61,7 +61,9 @@ def parse_bind(text: str) -> Bind:
     """Read `HOST_PATH:CONTAINER_PATH[:ro]`; raise InvalidValueError for what is none."""
     found = _BIND.fullmatch(text)
     if not found:
-        raise InvalidValueError("must be HOST_PATH:CONTAINER_PATH, with :ro after it where it is only to be read")
+        raise InvalidValueError(
+            "must be HOST_PATH:CONTAINER_PATH, with :ro after it where it is only to be read"
+        )
     return Bind(_path(found["source"]), _path(found["target"]), found["mode"] == "ro")
 
 
@@ -70,7 +72,9 @@ def parse_device(text: str) -> Device:
     found = _DEVICE.fullmatch(text)
     rights = (found and found["rights"]) or ""
     if not found or (rights and not found["target"]) or len(set(rights)) < len(rights):
-        raise InvalidValueError("must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or that with a colon and some of rwm")
+        raise InvalidValueError(
+            "must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or that with a colon and some of rwm"
+        )
     source = _path(found["source"])
     in_order = "".join(right for right in "rwm" if right in (rights or "rwm"))
     return Device(source, _path(found["target"]) if found["target"] else source, in_order)
@@ -80,7 +84,9 @@ def parse_published(text: str) -> Published:
     """Read `[HOST_IP:]HOST_PORT:PORT[/udp]`, on loopback unless it says so; raise InvalidValueError for what is none."""
     found = _PUBLISHED.fullmatch(text)
     if not found:
-        raise InvalidValueError("must be HOST_PORT:PORT, with HOST_IP: before it and /udp after it where wanted")
+        raise InvalidValueError(
+            "must be HOST_PORT:PORT, with HOST_IP: before it and /udp after it where wanted"
+        )
     host_port, port = int(found["host"]), int(found["port"])
     if not (0 < host_port <= _MAX_PORT and 0 < port <= _MAX_PORT):
         raise InvalidValueError(f"has a port that is not from 1 to {_MAX_PORT}")
@@ -90,7 +96,10 @@ def parse_published(text: str) -> Published:
 def published_port_in(complaint: str, publish: Sequence[str]) -> int | None:
     """The port of `publish` that the engine's words about a taken port name, None where they name another."""
     named = {int(port) for port in _TAKEN.findall(complaint)}
-    return next((port for port in (parse_published(text).host_port for text in publish) if port in named), None)
+    return next(
+        (port for port in (parse_published(text).host_port for text in publish) if port in named),
+        None,
+    )
 
 
 def lies_within(path: str, root: str) -> bool:
@@ -111,9 +120,13 @@ def _path(text: str) -> str:
     if path == "/":
         return path
     if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
-        raise InvalidValueError(f"has a path that is not absolute, has an empty part, or over {_MAX_PATH} characters")
+        raise InvalidValueError(
+            f"has a path that is not absolute, has an empty part, or over {_MAX_PATH} characters"
+        )
     if {"..", "."} & set(path.split("/")):
-        raise InvalidValueError("has '..' or '.' in a path; write the path as it is, such as /srv/data")
+        raise InvalidValueError(
+            "has '..' or '.' in a path; write the path as it is, such as /srv/data"
+        )
     return path
 
 

@@ -18,7 +18,10 @@ class HostClaim:
 def claims_of(project: Project, stage: Stage) -> list[HostClaim]:
     """What a stage claims for as long as it is configured so, whether or not anything is live in it."""
     own = HostClaim(stage.id, host_label(project.name, stage.name), is_domain=False)
-    return [own, *(HostClaim(stage.id, domain, is_domain=True) for domain in dict.fromkeys(stage.domains))]
+    return [
+        own,
+        *(HostClaim(stage.id, domain, is_domain=True) for domain in dict.fromkeys(stage.domains)),
+    ]
 
 
 def host_label(project: str, stage: str) -> str:

@@ -21,14 +21,20 @@ DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 MAX_TAG_LENGTH = 128
 _MAX_PORT = 65535
-_MAX_REF_LENGTH = 512  # more than any name, tag and digest can fill; what is longer is not even looked at
+_MAX_REF_LENGTH = (
+    512  # more than any name, tag and digest can fill; what is longer is not even looked at
+)
 
-_DOCKER_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_DOCKER_HUB_ALIASES = frozenset(
+    {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_TAG_LENGTH - 1}}}", re.ASCII)
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII)
+_HOST = re.compile(
+    rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII
+)
 _PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 
@@ -83,7 +89,16 @@ class ImageInfo:
 
 def volume_paths(declared: Iterable[object]) -> tuple[str, ...]:
     """The absolute paths among what an image declares as VOLUMEs, each once, as the engine cleans them (`/a/b`), in order."""
-    return tuple(sorted({clean_path(path) for path in declared if isinstance(path, str) and path.startswith("/")} - {"/"}))
+    return tuple(
+        sorted(
+            {
+                clean_path(path)
+                for path in declared
+                if isinstance(path, str) and path.startswith("/")
+            }
+            - {"/"}
+        )
+    )
 
 
 def clean_path(path: str) -> str:
@@ -100,7 +115,9 @@ def clean_path(path: str) -> str:
 def parse_digest(text: str) -> Digest:
     """Return `text` as a digest; raise InvalidImageRefError unless it is `sha256:` and 64 lower-case hex digits."""
     if not _DIGEST.fullmatch(text):
-        raise InvalidImageRefError(f"{excerpt(text)} is not a digest: sha256: and 64 lower-case hex digits are expected")
+        raise InvalidImageRefError(
+            f"{excerpt(text)} is not a digest: sha256: and 64 lower-case hex digits are expected"
+        )
     return Digest(text)
 
 
@@ -112,7 +129,9 @@ def is_tag(text: str) -> bool:
 def parse_tag(text: str) -> str:
     """Return `text` if it is a tag (at most 128 of letters, digits, `_`, `.`, `-`); else raise InvalidImageRefError."""
     if len(text) > MAX_TAG_LENGTH:
-        raise InvalidImageRefError(f"the tag {excerpt(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed")
+        raise InvalidImageRefError(
+            f"the tag {excerpt(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed"
+        )
     if not is_tag(text):
         raise InvalidImageRefError(
             f"{excerpt(text)} is not a tag: letters, digits, '_', '.' and '-', not starting with '.' or '-'"
@@ -127,7 +146,9 @@ def parse_image_name(text: str) -> ImageName:
     """
     name, tag, digest = _split(text)
     if tag is not None or digest is not None:
-        raise InvalidImageRefError(f"{excerpt(text)} has a tag or digest; give the image without it, such as {excerpt(name)}")
+        raise InvalidImageRefError(
+            f"{excerpt(text)} has a tag or digest; give the image without it, such as {excerpt(name)}"
+        )
     return _parse_name(name)
 
 
@@ -140,10 +161,14 @@ def parse_image_ref(text: str) -> ImageRef:
     name, tag, digest = _split(text)
     if tag is None and digest is not None:
         example = excerpt(f"{name}:v1@sha256:…")
-        raise InvalidImageRefError(f"{excerpt(text)} has a digest but no tag; add the tag, as in {example}")
+        raise InvalidImageRefError(
+            f"{excerpt(text)} has a digest but no tag; add the tag, as in {example}"
+        )
     parsed = _parse_name(name)
     return ImageRef(
-        parsed, parse_tag(tag) if tag is not None else "latest", parse_digest(digest) if digest is not None else None
+        parsed,
+        parse_tag(tag) if tag is not None else "latest",
+        parse_digest(digest) if digest is not None else None,
     )
 
 
@@ -162,9 +187,13 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
     if not text:
         raise InvalidImageRefError("the image reference is empty")
     if len(text) > _MAX_REF_LENGTH:
-        raise InvalidImageRefError(f"the image reference {excerpt(text)} has {len(text)} characters, which none can have")
+        raise InvalidImageRefError(
+            f"the image reference {excerpt(text)} has {len(text)} characters, which none can have"
+        )
     if _ID.fullmatch(text):
-        raise InvalidImageRefError(f"{excerpt(text)} is the id of an image, not its name; give HOST/PATH:TAG")
+        raise InvalidImageRefError(
+            f"{excerpt(text)} is the id of an image, not its name; give HOST/PATH:TAG"
+        )
     name, at, digest = text.partition("@")
     head, slash, tail = name.rpartition("/")
     last, colon, tag = tail.partition(":")
@@ -183,7 +212,9 @@ def _parse_name(name: str) -> ImageName:
         path = path if "/" in path else f"library/{path}"
     _check_path(path, name)
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
-        raise InvalidImageRefError(f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters with its host")
+        raise InvalidImageRefError(
+            f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters with its host"
+        )
     return ImageName(host, path)
 
 
@@ -210,5 +241,11 @@ def _looks_like_host(first: str) -> bool:
 def _check_path(path: str, name: str) -> None:
     for part in path.split("/"):
         if not _PATH_PART.fullmatch(part):
-            hint = "; repository names are lower-case" if part != part.lower() and _PATH_PART.fullmatch(part.lower()) else ""
-            raise InvalidImageRefError(f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}")
+            hint = (
+                "; repository names are lower-case"
+                if part != part.lower() and _PATH_PART.fullmatch(part.lower())
+                else ""
+            )
+            raise InvalidImageRefError(
+                f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}"
+            )

@@ -9,7 +9,9 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName
 
 # Parts of a name, in brackets an IPv6 address alone: others open no set of letters here.
-_ALLOWED = re.compile(r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::[0-9]{1,5})?/)?[\w.:*?-]+(?:/[\w.:*?-]+)*", re.ASCII)
+_ALLOWED = re.compile(
+    r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::[0-9]{1,5})?/)?[\w.:*?-]+(?:/[\w.:*?-]+)*", re.ASCII
+)
 _TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
 _ANYTHING = "**"
 """Many a server needs no RE2 for that."""
@@ -36,13 +38,21 @@ class ImageGlob:
         import re2  # noqa: PLC0415 - 2 MB that many a server never needs
 
         # RE2, since its matching is linear whatever the pattern.
-        return re2.compile("".join(_WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self._full)))
+        return re2.compile(
+            "".join(
+                _WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self._full)
+            )
+        )
 
     @property
     def _full(self) -> str:
         first, slash, rest = self.text.partition("/")
         if not slash:
-            return self.text if "**" in first or set(first) <= _WILD else f"{DOCKER_HUB}/library/{first}"
+            return (
+                self.text
+                if "**" in first or set(first) <= _WILD
+                else f"{DOCKER_HUB}/library/{first}"
+            )
         if "." in first or ":" in first or first.lower() == "localhost":
             return f"{first.lower()}/{rest}"
         return self.text if _WILD & set(first) else f"{DOCKER_HUB}/{self.text}"

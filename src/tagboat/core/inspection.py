@@ -13,7 +13,12 @@ _PORT_DIGITS = 5
 def port_of(info: ImageInfo) -> int:
     """The port the image's label names, else its lowest exposed TCP port, else 0. A label that is no port is ignored."""
     label = info.labels.get(PORT_LABEL, "")
-    if label.isascii() and label.isdigit() and len(label) <= _PORT_DIGITS and int(label) <= MAX_PORT:
+    if (
+        label.isascii()
+        and label.isdigit()
+        and len(label) <= _PORT_DIGITS
+        and int(label) <= MAX_PORT
+    ):
         return int(label)
     return min(info.tcp_ports, default=0)
 

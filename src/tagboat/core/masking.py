@@ -23,7 +23,9 @@ def mask_values(text: str, values: Iterable[str]) -> str:
     lines = {line.strip() for value in values for line in value.splitlines()}
     forms = {form for line in lines for form in _forms(line)}
     # Shorter ones would mask half of the text, and tell what they are by that.
-    secrets = sorted((form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True)
+    secrets = sorted(
+        (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
+    )
     for secret in secrets:
         text = text.replace(secret, MASK)
     if not secrets or not _CUT.search(text):

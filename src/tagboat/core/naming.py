@@ -36,7 +36,9 @@ def name_choices(wanted: str, whole: str) -> Iterator[str]:
     mark = _short_hash(whole)
     numbered = (str(number) for number in range(2, FEW_CHOICES + 1))
     yield wanted[:MAX_LENGTH].rstrip("._-")
-    for end in itertools.chain(numbered, [mark], (f"{mark}-{number}" for number in itertools.count(2))):
+    for end in itertools.chain(
+        numbered, [mark], (f"{mark}-{number}" for number in itertools.count(2))
+    ):
         yield f"{wanted[: MAX_LENGTH - len(end) - 1].rstrip('._-')}-{end}"
 
 

@@ -36,10 +36,28 @@ _PRERELEASES = MappingProxyType(
         "rc": 6,
         "cr": 6,
     }
-    | dict.fromkeys(("canary", "edge", "ea", "nightly", "next", "prerelease", "snapshot", "unstable"), 0)
+    | dict.fromkeys(
+        ("canary", "edge", "ea", "nightly", "next", "prerelease", "snapshot", "unstable"), 0
+    )
 )
 """Words that lead up to a version, in their order. Of those at 0 nobody knows where they stand among the others."""
-_REVISIONS = frozenset({"build", "fix", "hotfix", "ls", "p", "patch", "post", "r", "rev", "revision", "sp", "u", "update"})
+_REVISIONS = frozenset(
+    {
+        "build",
+        "fix",
+        "hotfix",
+        "ls",
+        "p",
+        "patch",
+        "post",
+        "r",
+        "rev",
+        "revision",
+        "sp",
+        "u",
+        "update",
+    }
+)
 """Words that follow a version and go beyond it."""
 _NOTHING_MORE = frozenset({"final", "ga", "release"})
 _KNOWN_WORDS = _PRERELEASES.keys() | _REVISIONS | _NOTHING_MORE
@@ -63,7 +81,10 @@ class NaturalNames:
     def __init__(self, tags: Iterable[str]) -> None:
         cut = {tag: _SEPARATORS.split(_UUID.sub("g0000000", tag.lower())) for tag in tags}
         hashes = Counter(
-            (place, len(text)) for texts in cut.values() for place, text in enumerate(texts) if _is_plain_hash(text)
+            (place, len(text))
+            for texts in cut.values()
+            for place, text in enumerate(texts)
+            if _is_plain_hash(text)
         )
         self._parts = {tag: tuple(_parts(texts, hashes)) for tag, texts in cut.items()}
         self._schemes = {tag: _scheme(parts) for tag, parts in self._parts.items()}
@@ -99,7 +120,9 @@ class NaturalNames:
 def natural_key(tag: str) -> tuple[object, ...]:
     """By which any tags sort, numbers as numbers: where nothing tells which is newer, so that it is always the same one."""
     tokens = re.findall(r"[0-9]+|[^0-9]+", tag.lower())
-    return tuple((1, int(token), "") if token[0].isdigit() else (0, 0, token) for token in tokens), tag
+    return tuple(
+        (1, int(token), "") if token[0].isdigit() else (0, 0, token) for token in tokens
+    ), tag
 
 
 def _is_plain_hash(text: str) -> bool:
@@ -204,4 +227,8 @@ def _scheme(parts: Sequence[_Part]) -> tuple[str, ...]:
         return ("date",)
     if first in _YEARS and (more or (after and not after[0].word and after[0].numbers)):
         return ("year",)
-    return () if more else tuple(part.word for part in after if part.word and part.word not in _KNOWN_WORDS)
+    return (
+        ()
+        if more
+        else tuple(part.word for part in after if part.word and part.word not in _KNOWN_WORDS)
+    )

@@ -67,7 +67,11 @@ class Order:
     """
 
     def __init__(
-        self, pattern: TagPattern, candidates: Sequence[Candidate], now: datetime, names: Names | None = None
+        self,
+        pattern: TagPattern,
+        candidates: Sequence[Candidate],
+        now: datetime,
+        names: Names | None = None,
     ) -> None:
         self.candidates = candidates
         self._pattern = pattern
@@ -83,7 +87,9 @@ class Order:
 
         The others are lower versions than `count` of these. It takes time linear in the number of candidates.
         """
-        families: defaultdict[object, defaultdict[object, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+        families: defaultdict[object, defaultdict[object, list[Candidate]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         for candidate in self.candidates:
             family, head = self._names.place(candidate.tag)
             families[family][head].append(candidate)
@@ -95,7 +101,10 @@ class Order:
         left = {candidate.tag: candidate for candidate in self.candidates}
         chosen: list[Candidate] = []
         while left and len(chosen) < count:
-            best = self._newest([one for tag, one in left.items() if beaten[tag].isdisjoint(left)] or list(left.values()))
+            best = self._newest(
+                [one for tag, one in left.items() if beaten[tag].isdisjoint(left)]
+                or list(left.values())
+            )
             del left[best.tag]
             chosen.append(best)
         return chosen
@@ -103,7 +112,9 @@ class Order:
     def undecided(self, count: int) -> list[Candidate]:
         """Those that may be among the `count` newest, as far as names tell; none where they tell which these are."""
         beaten = self._beaten()
-        open_ones = [candidate for candidate in self.candidates if len(beaten[candidate.tag]) < count]
+        open_ones = [
+            candidate for candidate in self.candidates if len(beaten[candidate.tag]) < count
+        ]
         return open_ones if len(open_ones) > count else []
 
     def by_name(self, one: str, other: str) -> int | None:

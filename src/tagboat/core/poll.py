@@ -110,7 +110,9 @@ def watched(named: Sequence[str], live: Sequence[Instance]) -> list[str]:
     return list(dict.fromkeys([*(instance.tag for instance in live), *named]))
 
 
-def recorded_digest(tag: str, known: Mapping[str, KnownTag], live: Sequence[Instance]) -> str | None:
+def recorded_digest(
+    tag: str, known: Mapping[str, KnownTag], live: Sequence[Instance]
+) -> str | None:
     """The digest that `tag` was last seen to have; that of its live instance where it was never looked up."""
     entry = known.get(tag)
     if entry is not None and entry.digest is not None:
@@ -119,7 +121,10 @@ def recorded_digest(tag: str, known: Mapping[str, KnownTag], live: Sequence[Inst
 
 
 def find_news(
-    listed: Sequence[str], digests: Mapping[str, Digest], known: Mapping[str, KnownTag], live: Sequence[Instance]
+    listed: Sequence[str],
+    digests: Mapping[str, Digest],
+    known: Mapping[str, KnownTag],
+    live: Sequence[Instance],
 ) -> News:
     """Compare what the registry says with what is on record. A digest seen for the first time is no news."""
     fresh = tuple(tag for tag in listed if tag not in known)
@@ -150,7 +155,9 @@ def to_look_at(
         choice = _choice(lane, looked, now)
         for candidate in choice.order.undecided(lane.stage.max_instances):
             to_choose[candidate.tag] = choice.standing.get(candidate.tag, candidate.tag)
-        to_deploy |= {candidate.tag: candidate.tag for candidate in choice.chosen if candidate.tag in lane.due}
+        to_deploy |= {
+            candidate.tag: candidate.tag for candidate in choice.chosen if candidate.tag in lane.due
+        }
     images = [one for tag, one in (to_deploy | to_choose).items() if tag not in looked.seen]
     return Wanted(images, to_choose=not to_choose.keys() <= looked.seen)
 
@@ -173,47 +180,68 @@ def judge(
     """
     decisions = _first(news) if first else {tag: decide(project, stages, tag) for tag in news.tags}
     for lane in _lanes(decisions, news, serving):
-        decisions = {tag: decision for tag, decision in decisions.items() if tag not in lane.due} | _choose(lane, looked, now)
+        decisions = {
+            tag: decision for tag, decision in decisions.items() if tag not in lane.due
+        } | _choose(lane, looked, now)
     for tag, _ in news.changed:
         if tag in decisions:
             decisions[tag] = _changed(decisions[tag], tag, stages, live)
     changed = {tag for tag, _ in news.changed}
-    return [Judged(tag, Change.CHANGED if tag in changed else Change.NEW, decision) for tag, decision in decisions.items()]
+    return [
+        Judged(tag, Change.CHANGED if tag in changed else Change.NEW, decision)
+        for tag, decision in decisions.items()
+    ]
 
 
 def _first(news: News) -> dict[str, Decision]:
-    changed = dict.fromkeys((tag for tag, _ in news.changed), Decision(Outcome.RECORDED, _FIRST_CHANGED))
+    changed = dict.fromkeys(
+        (tag for tag, _ in news.changed), Decision(Outcome.RECORDED, _FIRST_CHANGED)
+    )
     return changed | dict.fromkeys(news.fresh, Decision(Outcome.RECORDED, _FIRST))
 
 
-def _changed(decision: Decision, tag: str, stages: Sequence[Stage], live: Sequence[Instance]) -> Decision:
+def _changed(
+    decision: Decision, tag: str, stages: Sequence[Stage], live: Sequence[Instance]
+) -> Decision:
     """The decision about a known tag, with the reason why it is news."""
     if any(instance.tag == tag for instance in live):
         cause = "is live"
     else:
         cause = f"the stage {next(stage.name for stage in stages if stage.pattern.literal == tag)} names"
-    return replace(decision, reason=f"the digest of {tag}, which {cause}, has changed: {decision.reason}")
+    return replace(
+        decision, reason=f"the digest of {tag}, which {cause}, has changed: {decision.reason}"
+    )
 
 
-def _lanes(decisions: Mapping[str, Decision], news: News, serving: Mapping[str, Sequence[Serving]]) -> list[_Lane]:
+def _lanes(
+    decisions: Mapping[str, Decision], news: News, serving: Mapping[str, Sequence[Serving]]
+) -> list[_Lane]:
     lanes: dict[str, _Lane] = {}
     for tag, decision in decisions.items():
         stage = decision.stage
         if stage and (decision.outcome is Outcome.QUEUED or stage.held):
-            lanes.setdefault(stage.id, _Lane(stage, serving.get(stage.id, ()), news.older)).due[tag] = decision
+            lanes.setdefault(stage.id, _Lane(stage, serving.get(stage.id, ()), news.older)).due[
+                tag
+            ] = decision
     return list(lanes.values())
 
 
 def _choice(lane: _Lane, looked: Looked, now: datetime) -> _Choice:
     stage = lane.stage
     images = [tag for tag in lane.due if tag not in looked.others and tag not in looked.refused]
-    standing = {} if stage.allow_downgrade else {one.tag: one for one in lane.serving if one.tag not in images}
+    standing = (
+        {}
+        if stage.allow_downgrade
+        else {one.tag: one for one in lane.serving if one.tag not in images}
+    )
     there = [Candidate(tag, looked.created.get(tag), _BEFORE) for tag in standing]
     new = [Candidate(tag, looked.created.get(tag), _NOW) for tag in images]
     names = Names(stage.pattern, [*standing, *images, *lane.older])
     whole = Order(stage.pattern, there + new, now, names)
     competing = whole.contenders(stage.max_instances)
-    of_new = sorted((one for one in competing if one.tag not in standing), key=lambda one: natural_key(one.tag))
+    of_new = sorted(
+        (one for one in competing if one.tag not in standing), key=lambda one: natural_key(one.tag)
+    )
     compared = [one for one in competing if one.tag in standing] + of_new[-MOST_COMPARED:]
     order = whole.only(compared)
     left_out = frozenset(one.tag for one in of_new[:-MOST_COMPARED])
@@ -225,9 +253,15 @@ def _choose(lane: _Lane, looked: Looked, now: datetime) -> dict[str, Decision]:
     choice = _choice(lane, looked, now)
     due = [tag for tag in lane.due if tag not in looked.refused]
     images = len([tag for tag in due if tag not in looked.others])
-    taken = {one.tag: _taken(lane, choice, one, images) for one in choice.chosen[::-1] if one.tag in lane.due}
+    taken = {
+        one.tag: _taken(lane, choice, one, images)
+        for one in choice.chosen[::-1]
+        if one.tag in lane.due
+    }
     left = {
-        tag: replace(lane.due[tag], outcome=Outcome.RECORDED, reason=_left(lane.stage, choice, looked, tag))
+        tag: replace(
+            lane.due[tag], outcome=Outcome.RECORDED, reason=_left(lane.stage, choice, looked, tag)
+        )
         for tag in due
         if tag not in taken
     }
@@ -261,7 +295,8 @@ def _left(stage: Stage, choice: _Choice, looked: Looked, tag: str) -> str:
         return f"{match}, but {looked.others[tag]}"
     if tag in choice.left_out:
         return (
-            f"{match}, but of the new tags that names do not put in order only the {MOST_COMPARED} that sort last are compared"
+            f"{match}, but of the new tags that names do not put in order "
+            f"only the {MOST_COMPARED} that sort last are compared"
         )
     least = choice.chosen[-1]
     one = Candidate(tag, looked.created.get(tag), _NOW)

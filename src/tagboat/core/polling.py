@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tagboat.core.catalog import Stage
-from tagboat.core.push import Verdict
+from tagboat.core.push import PushVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class TagReport:
     tag: str
     change: Change
     stage: Stage | None = None
-    verdict: Verdict
+    verdict: PushVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

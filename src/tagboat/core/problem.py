@@ -11,7 +11,12 @@ _COME_BACK_S = 5
 
 def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None) -> bytes:
     """The body of a problem: `status` with its standard title, `detail` one sentence, `errors` of fields where given."""
-    body: dict[str, object] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
     if errors is not None:
         body["errors"] = list(errors)
     return json.dumps(body).encode()
@@ -22,17 +27,27 @@ def problem_headers(status: int) -> Mapping[str, str]:
     return {"retry-after": str(_COME_BACK_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
-async def send_problem(send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+async def send_problem(
+    send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]
+) -> None:
     """Answer an ASGI request with the problem `body`, with `headers` beside its own."""
     own = ((name.encode(), value.encode()) for name, value in problem_headers(status).items())
     await send_json(send, status, body, *own, *headers, media_type=MEDIA_TYPE)
 
 
 async def send_json(
-    send: "Send", status: int, body: bytes, *more: tuple[bytes, bytes], media_type: str = "application/json"
+    send: "Send",
+    status: int,
+    body: bytes,
+    *more: tuple[bytes, bytes],
+    media_type: str = "application/json",
 ) -> None:
     """Answer an ASGI request with the JSON text `body`, with the headers `more` beside its own."""
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)), *more]
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *more,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

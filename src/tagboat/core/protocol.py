@@ -9,7 +9,9 @@ PROTOCOL_LABEL = "tagboat.protocol"
 _TLS_ALERT = b"\x15\x03"
 _SETTINGS = re.compile(rb"\x00[\x00-\xff]{2}\x04[\x00\x01]\x00\x00\x00\x00", re.DOTALL)
 # What Go's, nginx's and Apache's servers answer at a port for TLS.
-_WANTS_TLS = re.compile(rb"HTTP/1\.[01] 4[0-9]{2} .*(HTTPS server|HTTPS port|SSL-enabled server port)", re.DOTALL)
+_WANTS_TLS = re.compile(
+    rb"HTTP/1\.[01] 4[0-9]{2} .*(HTTPS server|HTTPS port|SSL-enabled server port)", re.DOTALL
+)
 
 
 class AppProtocol(StrEnum):

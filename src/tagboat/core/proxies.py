@@ -39,7 +39,9 @@ class Exemption:
                 return ip_address(host) in self.network
             except ValueError:
                 return False
-        return host == self.name or host.endswith(self.name if self.name.startswith(".") else f".{self.name}")
+        return host == self.name or host.endswith(
+            self.name if self.name.startswith(".") else f".{self.name}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,12 @@ def parse_proxy(text: str) -> Proxy | None:
         raise ValueError(_EXPECTED) from None
     if parts.scheme != "http" or not host or port == 0 or not host.isprintable() or " " in host:
         raise ValueError(_EXPECTED)
-    return Proxy(host, port or _SCHEME_PORTS["http"], unquote(parts.username or ""), unquote(parts.password or ""))
+    return Proxy(
+        host,
+        port or _SCHEME_PORTS["http"],
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
 
 
 def parse_exemptions(text: str) -> tuple[bool, tuple[Exemption, ...]]:
@@ -89,7 +96,9 @@ def parse_exemptions(text: str) -> tuple[bool, tuple[Exemption, ...]]:
     or without. What is none of these is passed over, as everybody does.
     """
     entries = [entry for entry in re.split(r"[,\s]+", text.lower()) if entry]
-    return "*" in entries, tuple(found for entry in entries if (found := _exemption(entry)) is not None)
+    return "*" in entries, tuple(
+        found for entry in entries if (found := _exemption(entry)) is not None
+    )
 
 
 def _exemption(entry: str) -> Exemption | None:

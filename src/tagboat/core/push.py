@@ -35,7 +35,7 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class PushVerdict:
     """What was done about a push, at what time (UTC), and why, in one sentence that names the rule.
 
     `deploy` is the id of the deploy that was queued or merged into.

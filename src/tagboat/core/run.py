@@ -13,7 +13,18 @@ RELEASE_TIMEOUT_S = 3600
 KEEP_ENTRYPOINT = "image"
 """What `entrypoint` is where the image's own ENTRYPOINT is kept, and commands are its arguments."""
 _FIRST_OPTIONS = (
-    *("secrets", "secret_files", "volumes", "memory", "cpus", "pids", "command", "user", "networks", "labels"),
+    *(
+        "secrets",
+        "secret_files",
+        "volumes",
+        "memory",
+        "cpus",
+        "pids",
+        "command",
+        "user",
+        "networks",
+        "labels",
+    ),
     *("stop_signal", "stop_timeout_s", "release_command"),
 )
 """Those that every fingerprint with options in it has held from the beginning, whether or not they say something."""
@@ -75,9 +86,13 @@ class RunOptions:
             networks=_joined(base.networks, self.networks),
             labels={**base.labels, **self.labels},
             stop_signal=self.stop_signal or base.stop_signal,
-            stop_timeout_s=base.stop_timeout_s if self.stop_timeout_s is None else self.stop_timeout_s,
+            stop_timeout_s=base.stop_timeout_s
+            if self.stop_timeout_s is None
+            else self.stop_timeout_s,
             release_command=self.release_command or base.release_command,
-            release_timeout_s=base.release_timeout_s if self.release_timeout_s is None else self.release_timeout_s,
+            release_timeout_s=base.release_timeout_s
+            if self.release_timeout_s is None
+            else self.release_timeout_s,
             entrypoint=self.entrypoint or base.entrypoint,
             extra_hosts={**base.extra_hosts, **self.extra_hosts},
             shm_size=self.shm_size or base.shm_size,
@@ -94,7 +109,11 @@ class RunOptions:
     @property
     def said(self) -> dict[str, Any]:
         """The options that say something, by name: one that a later release adds is no news where nobody uses it."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(NO_OPTIONS, name)}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value != getattr(NO_OPTIONS, name)
+        }
 
 
 NO_OPTIONS = RunOptions()
@@ -130,5 +149,8 @@ class RunConfig:
         if self.protocol is not AppProtocol.HTTP:
             parts["protocol"] = self.protocol
         if said := self.options.said:
-            parts["options"] = {**{name: getattr(self.options, name) for name in _FIRST_OPTIONS}, **said}
+            parts["options"] = {
+                **{name: getattr(self.options, name) for name in _FIRST_OPTIONS},
+                **said,
+            }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

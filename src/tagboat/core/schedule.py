@@ -27,7 +27,15 @@ _SHORTHANDS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 _DURATION_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|ms|s|m|h)")
 _CHARACTERS = re.compile(r"[\t !-~µ]*")
 _ZONE_PREFIX = re.compile(r"(?:CRON_TZ|TZ)=(\S*)\s*(.*)")
@@ -68,7 +76,9 @@ class Schedule:
             return start + self.interval
         occurrences = CronSim(self.cron, start.astimezone(self.zone or UTC))
         # In the second pass of a repeated hour cronsim still names times of the first pass, which lie in the past.
-        return next(found for found in (local.astimezone(UTC) for local in occurrences) if found > start)
+        return next(
+            found for found in (local.astimezone(UTC) for local in occurrences) if found > start
+        )
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -78,12 +88,18 @@ def parse_schedule(text: str) -> Schedule:
     """
     written = text.strip()
     if not written:
-        raise InvalidScheduleError("the schedule is empty; five cron fields, @hourly or @every 5m are expected")
+        raise InvalidScheduleError(
+            "the schedule is empty; five cron fields, @hourly or @every 5m are expected"
+        )
     if len(written) > MAX_LENGTH:
-        raise InvalidScheduleError(f"the schedule has {len(written)} characters; at most {MAX_LENGTH} are allowed")
+        raise InvalidScheduleError(
+            f"the schedule has {len(written)} characters; at most {MAX_LENGTH} are allowed"
+        )
     plain = written.replace("\u03bc", "\u00b5")  # Go takes the Greek letter for the micro sign
     if not _CHARACTERS.fullmatch(plain):
-        raise InvalidScheduleError(f"{_show(written)} is not a schedule; it has a character that none can have")
+        raise InvalidScheduleError(
+            f"{_show(written)} is not a schedule; it has a character that none can have"
+        )
     prefix = _ZONE_PREFIX.fullmatch(plain)
     zone, rule = (_parse_zone(prefix[1]), prefix[2]) if prefix else (None, plain)
     words = rule.split()
@@ -99,13 +115,17 @@ def _parse_zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             pass
-    raise InvalidScheduleError(f"{_show(name)} is not a time zone; a name such as Europe/Berlin is expected")
+    raise InvalidScheduleError(
+        f"{_show(name)} is not a time zone; a name such as Europe/Berlin is expected"
+    )
 
 
 def _parse_interval(text: str) -> timedelta:
     microseconds = _parse_duration(text) // 1000
     if not MIN_INTERVAL <= timedelta(microseconds=min(microseconds, 10**15)) <= MAX_INTERVAL:
-        raise InvalidScheduleError(f"@every {_show(text)} is out of range; from 1s to 8784h (366 days) is allowed")
+        raise InvalidScheduleError(
+            f"@every {_show(text)} is out of range; from 1s to 8784h (366 days) is allowed"
+        )
     return timedelta(microseconds=microseconds)
 
 
@@ -120,7 +140,9 @@ def _parse_duration(text: str) -> int:
         nanoseconds += int(whole + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
         end = part.end()
     if not body or end < len(body):
-        raise InvalidScheduleError(f"{_show(text)} is not a duration; one such as 90s, 5m or 1h30m is expected after @every")
+        raise InvalidScheduleError(
+            f"{_show(text)} is not a duration; one such as 90s, 5m or 1h30m is expected after @every"
+        )
     return nanoseconds
 
 
@@ -134,7 +156,9 @@ def _is_duration(text: str) -> bool:
 def _parse_cron(rule: str) -> str:
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
-        raise InvalidScheduleError(f"{_show(rule)} is not a schedule; the words with @ are {known} and @every DURATION")
+        raise InvalidScheduleError(
+            f"{_show(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
+        )
     fields = rule.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, _, _ in _FIELDS)
@@ -158,7 +182,9 @@ def _check_field(place: int, field: str) -> None:
             return
     except CronSimError:
         pass
-    raise InvalidScheduleError(f"the {name} {_show(field)} cannot be used; numbers ({span}), *, ranges, lists and steps can")
+    raise InvalidScheduleError(
+        f"the {name} {_show(field)} cannot be used; numbers ({span}), *, ranges, lists and steps can"
+    )
 
 
 def _check_occurs(cron: str) -> None:

@@ -36,7 +36,14 @@ _SIMPLE = re.compile(rf"{_OPERATOR}?{_PARTIAL}", re.ASCII)
 _HYPHEN = re.compile(rf"{_PARTIAL} - {_PARTIAL}", re.ASCII)
 _OPERATOR_AND_SPACE = re.compile(rf"({_OPERATOR}) ", re.ASCII)
 
-_COMPARE = {"": operator.eq, "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_COMPARE = {
+    "": operator.eq,
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _LEAST = (False, 0, "")
 
 
@@ -95,7 +102,11 @@ class VersionRange:
         if version.final or self.admits(version):
             return None
         release = Version(version.release)
-        named = any(_invites(comparator, version) for alternative in self.alternatives for comparator in alternative)
+        named = any(
+            _invites(comparator, version)
+            for alternative in self.alternatives
+            for comparator in alternative
+        )
         if named or not self.admits(release):
             return None
         return f"{tag} is a prerelease, and the range names none of that release"
@@ -103,7 +114,9 @@ class VersionRange:
     @property
     def is_empty(self) -> bool:
         """Whether no version is within."""
-        return not any(map(self.admits, _turning_points({c.version for c in chain(*self.alternatives)})))
+        return not any(
+            map(self.admits, _turning_points({c.version for c in chain(*self.alternatives)}))
+        )
 
     def covers(self, other: "VersionRange") -> bool:
         """Whether every version within `other` is within `self`.
@@ -112,7 +125,9 @@ class VersionRange:
         about these, the versions next above them, and the least ones.
         """
         named = {c.version for c in chain(*self.alternatives, *other.alternatives)}
-        return all(self.admits(version) for version in _turning_points(named) if other.admits(version))
+        return all(
+            self.admits(version) for version in _turning_points(named) if other.admits(version)
+        )
 
 
 def parse_version(text: str) -> Version | None:
@@ -149,7 +164,9 @@ def parse_version_range(text: str) -> VersionRange:
     try:
         parsed = nodesemver.make_range(" || ".join(alternatives), loose=False)
     except ValueError as error:
-        raise InvalidTagPatternError(f"{excerpt(text)} is not a range of versions: {error}") from error
+        raise InvalidTagPatternError(
+            f"{excerpt(text)} is not a range of versions: {error}"
+        ) from error
     return VersionRange(tuple(tuple(_comparators(comparators)) for comparators in parsed.set))
 
 
@@ -158,7 +175,9 @@ def _canonical(alternative: str, whole: str) -> str:
     spaced = " ".join(alternative.split())
     if not spaced:
         where = "next to a ||" if "||" in whole else "in it"
-        raise InvalidTagPatternError(f"the range {excerpt(whole)} has nothing {where}; write * for any version")
+        raise InvalidTagPatternError(
+            f"the range {excerpt(whole)} has nothing {where}; write * for any version"
+        )
     if _HYPHEN.fullmatch(spaced):
         return spaced
     joined = _OPERATOR_AND_SPACE.sub(r"\1", spaced)
@@ -178,7 +197,9 @@ def _comparators(parsed: Iterable[nodesemver.Comparator]) -> Iterator[Comparator
             version = comparator.semver
             identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
             release = (version.major, version.minor, version.patch)
-            yield Comparator(comparator.operator, Version(release, final=not identifiers, prerelease=identifiers))
+            yield Comparator(
+                comparator.operator, Version(release, final=not identifiers, prerelease=identifiers)
+            )
 
 
 def _identifier(part: str) -> Identifier:
@@ -195,5 +216,9 @@ def _turning_points(named: Iterable[Version]) -> set[Version]:
         final = Version(version.release)
         points |= {final, final.successor()}
         if not version.final:
-            points |= {Version(version.release, final=False, prerelease=(_LEAST,)), version, version.successor()}
+            points |= {
+                Version(version.release, final=False, prerelease=(_LEAST,)),
+                version,
+                version.successor(),
+            }
     return points

@@ -28,8 +28,13 @@ class Serving:
 def serving_in(reader: Reader, stage_id: str) -> tuple[Serving, ...]:
     """Those of a stage, each tag once, what is live first; not what is being taken back."""
     live = reader.instances(stage_id=stage_id, states=[InstanceState.LIVE])
-    found = {one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live}
+    found = {
+        one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live
+    }
     for deploy in reader.open_deploys(stage_id):
         if not deploy.cancelling and deploy.failed_step is None:
-            found.setdefault(deploy.tag, Serving(deploy.tag, live=False, digest=deploy.digest, image=deploy.image))
+            found.setdefault(
+                deploy.tag,
+                Serving(deploy.tag, live=False, digest=deploy.digest, image=deploy.image),
+            )
     return tuple(found.values())

@@ -32,7 +32,11 @@ def lasting_paths(config: RunConfig) -> list[str]:
 
 def mounted_paths(options: RunOptions) -> set[str]:
     """The paths in the container on which the options have something mounted."""
-    return {*options.volumes.values(), *options.tmpfs, *(parse_bind(text).target for text in options.binds)}
+    return {
+        *options.volumes.values(),
+        *options.tmpfs,
+        *(parse_bind(text).target for text in options.binds),
+    }
 
 
 def stage_volumes(stage: Stage, config: RunConfig) -> dict[str, str]:
@@ -65,7 +69,9 @@ def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
     if not paths or strategy_in_force(stage, config) is Strategy.RECREATE:
         return []
     if stage.max_instances > 1:
-        return [f"all instances of the stage, up to {stage.max_instances}, share what is at {paths}, and write to it at once"]
+        return [
+            f"all instances of the stage, up to {stage.max_instances}, share what is at {paths}, and write to it at once"
+        ]
     overlap = f"the strategy is rolling, so at each deploy old and new instance write at once to what is at {paths}"
     return [f"{overlap}; with strategy null the old one stops first"]
 
@@ -78,4 +84,8 @@ def stage_warnings(project: Project, stage: Stage) -> list[str]:
 def taken_over(config: RunConfig, stage: Stage, found: Mapping[str, str]) -> dict[str, str]:
     """Of the volumes that the old container had by itself, those that the stage uses on from now, by path."""
     used = mounted_paths(config.options)
-    return {path: name for path, name in found.items() if path not in used and path not in stage.adopted_volumes}
+    return {
+        path: name
+        for path, name in found.items()
+        if path not in used and path not in stage.adopted_volumes
+    }

@@ -88,14 +88,20 @@ def _covers(one: Matcher, other: Matcher) -> bool:
     return False
 
 
-@lru_cache(maxsize=256)  # stages are read afresh for every push, and their patterns hardly ever change
+@lru_cache(
+    maxsize=256
+)  # stages are read afresh for every push, and their patterns hardly ever change
 def _compile(text: str) -> Matcher:
     if len(text) > MAX_PATTERN_LENGTH:
-        raise InvalidTagPatternError(f"the tag pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed")
+        raise InvalidTagPatternError(
+            f"the tag pattern has {len(text)} characters; at most {MAX_PATTERN_LENGTH} are allowed"
+        )
     if not text:
         raise InvalidTagPatternError("the tag pattern is empty; write * for every tag")
     if not text.isprintable():
-        raise InvalidTagPatternError(f"the tag pattern {excerpt(text)} has a character that cannot be printed")
+        raise InvalidTagPatternError(
+            f"the tag pattern {excerpt(text)} has a character that cannot be printed"
+        )
     kind = _KIND.match(text)
     if not kind:
         return parse_glob(text)

@@ -23,10 +23,14 @@ def unmatchable(pattern: TagPattern, kind: RegistryKind | None) -> str | None:
         case Glob() as glob if glob.is_empty():
             why = _advice(pattern.text)
         case Glob() as glob if kind is RegistryKind.GITEA and glob.is_empty(lower_case=True):
-            why = f"a registry of the kind gitea has tags in lower case; write {pattern.text.lower()}"
+            why = (
+                f"a registry of the kind gitea has tags in lower case; write {pattern.text.lower()}"
+            )
         case VersionRange(is_empty=True):
             why = "no version is within that range; several ranges are alternatives where || stands between them"
-        case Regex(source=source) if _REGEX_NEEDS.search(source) and not _REGEX_MAY_DO_WITHOUT.search(source):
+        case Regex(source=source) if _REGEX_NEEDS.search(
+            source
+        ) and not _REGEX_MAY_DO_WITHOUT.search(source):
             why = "a tag has letters, digits and _ . - only; write an expression for the tag alone"
         case _:
             return None
@@ -52,7 +56,9 @@ def _advice(text: str) -> str:  # noqa: PLR0911 - a sentence for each kind
     if len(parts) > 1:
         return f"a stage has one pattern; write regex:{'|'.join(map(_as_regex, parts))}"
     if "/" in text:
-        return f"a tag has no slash, and CI systems put a dash there; write {text.replace('/', '-')}"
+        return (
+            f"a tag has no slash, and CI systems put a dash there; write {text.replace('/', '-')}"
+        )
     return "a tag has at most 128 letters, digits and _ . - only, and begins with none of . and -"
 
 

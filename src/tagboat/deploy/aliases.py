@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 
 from tagboat.core.catalog import Project, Stage
-from tagboat.core.lanes import lanes
 from tagboat.core.naming import network_name, project_network, slug
 from tagboat.core.ports import Reader
+from tagboat.core.stage_refs import iter_stages
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Names by network."""
@@ -17,7 +17,9 @@ def own_aliases(reader: Reader, project: Project, stage: Stage) -> Mapping[str, 
     return {project_network(project.id): (network_name(project.name, stage.name), *short)}
 
 
-def aliases_on(reader: Reader, project: Project, stage: Stage, networks: Collection[str]) -> Aliases:
+def aliases_on(
+    reader: Reader, project: Project, stage: Stage, networks: Collection[str]
+) -> Aliases:
     """`PROJECT-STAGE` on each of the stage's `networks`, and `PROJECT` where no other stage has a claim to that name there."""
     if not networks:
         return {}
@@ -29,8 +31,11 @@ def aliases_on(reader: Reader, project: Project, stage: Stage, networks: Collect
 def _claimed(reader: Reader, stage: Stage, project: Project, short: str) -> set[str]:
     """The networks on which another stage is of the same project, or has `short` for the name of its own."""
     found: set[str] = set()
-    for its_project, other in lanes(reader):
-        alike = its_project.id == project.id or short in {slug(its_project.name), network_name(its_project.name, other.name)}
+    for its_project, other in iter_stages(reader):
+        alike = its_project.id == project.id or short in {
+            slug(its_project.name),
+            network_name(its_project.name, other.name),
+        }
         if other.id != stage.id and alike:
             found.update(other.run.over(its_project.run).networks)
     return found

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from tagboat.core.counters import Counters
 from tagboat.core.deploy import ContainerSpec, ContainerStatus, Instance, InstanceState
 from tagboat.core.errors import DeployFailedError, EngineError, NameTakenError, PortTakenError
 from tagboat.core.host_access import no_host_path
@@ -14,10 +15,15 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Engine, Probe, Store, TagSource
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.storage import stage_volumes
-from tagboat.core.tally import Tally
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.networks import ensure_project_network
-from tagboat.deploy.options import as_instance, as_release, unless_published, with_host_paths, with_surroundings
+from tagboat.deploy.options import (
+    as_instance,
+    as_release,
+    unless_published,
+    with_host_paths,
+    with_surroundings,
+)
 from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, made_here, release_container, role_of
 from tagboat.deploy.places import Places
 from tagboat.deploy.scene import Scene
@@ -49,7 +55,7 @@ class Parts:
     free_port: Callable[[Collection[int]], int]
     clock: Callable[[], datetime]
     installation: str
-    tally: Tally
+    counters: Counters
     traffic: Traffic | None = None
     base_domain: str = "localhost"
     front_proto: str = "http"
@@ -86,16 +92,22 @@ class Containers:
             )
             await self._journal.put_instance(instance, new=new, config=config)
             new = False
-            container = await self._create(instance_spec(scene, instance, self._parts.installation, alone=self._alone))
+            container = await self._create(
+                instance_spec(scene, instance, self._parts.installation, alone=self._alone)
+            )
             try:
-                await self._engine.start(instance.container)  # by the name that it was given a moment ago: people know it
+                await self._engine.start(
+                    instance.container
+                )  # by the name that it was given a moment ago: people know it
             except PortTakenError as error:
                 await self._engine.remove(container)
                 unless_published(str(error), config)
                 taken |= {host_port}
             else:
                 return replace(instance, container_id=container)
-        raise DeployFailedError(f"found no free loopback port for the new container in {_PORT_TRIES} tries")
+        raise DeployFailedError(
+            f"found no free loopback port for the new container in {_PORT_TRIES} tries"
+        )
 
     async def release(self, scene: Scene) -> Collection[str]:
         """Run the release command in a container of its own, once; what it said. Raises ReleaseFailedError when it fails.
@@ -132,7 +144,11 @@ class Containers:
         own = scene.own
         if own is None or not _waits_for_names(scene, own):
             return False
-        waiting = {name: aliases for name, aliases in scene.aliases.items() if not (self._alone and name == scene.network)}
+        waiting = {
+            name: aliases
+            for name, aliases in scene.aliases.items()
+            if not (self._alone and name == scene.network)
+        }
         for network, aliases in waiting.items():
             await self._engine.rejoin(own.handle, network, aliases)
         return bool(waiting)
@@ -153,15 +169,24 @@ class Containers:
                 await keep("\n".join(await last_words(self._engine, status.id)))
                 await self._engine.remove(status.id)
         except EngineError as error:
-            log.warning("container left to the next sweep", action="undo", container=scene.container, reason=str(error))
+            log.warning(
+                "container left to the next sweep",
+                action="undo",
+                container=scene.container,
+                reason=str(error),
+            )
 
     async def _begun_release(self, scene: Scene) -> str | None:
         """The container in which the release command was begun, None if it never was. ReleaseFailedError if it is gone."""
-        found = next((one for one in await self._own(scene.deploy.id) if role_of(one) == RELEASE), None)
+        found = next(
+            (one for one in await self._own(scene.deploy.id) if role_of(one) == RELEASE), None
+        )
         if found is not None and found.started_at is not None:
             return found.id
         if found is not None:  # died between making and starting it
-            await self._journal.change(release_id="")  # first: a death in between must not make it seem begun, and gone
+            await self._journal.change(
+                release_id=""
+            )  # first: a death in between must not make it seem begun, and gone
             await self._engine.remove(found.id)
         elif scene.deploy.release_id:
             raise ReleaseFailedError(
@@ -173,7 +198,9 @@ class Containers:
 
     async def _is_alone(self, scene: Scene) -> bool:
         """Whether nobody but the stage's own instances runs on the project's network, which is made where it is missing."""
-        members = await ensure_project_network(self._engine, self._parts.installation, scene.project)
+        members = await ensure_project_network(
+            self._engine, self._parts.installation, scene.project
+        )
         return members <= {one.container_id for one in scene.others}
 
     async def _begin_release(self, scene: Scene) -> str:
@@ -186,7 +213,9 @@ class Containers:
         except EngineError as error:
             if error.retryable:
                 raise
-            raise ReleaseFailedError(f"the release command cannot be run: {error}; what is live is unchanged", ()) from error
+            raise ReleaseFailedError(
+                f"the release command cannot be run: {error}; what is live is unchanged", ()
+            ) from error
         return container
 
     async def _create(self, spec: ContainerSpec) -> str:
@@ -207,7 +236,9 @@ class Containers:
         found = await self._engine.containers(labels)
         if not found:
             return []
-        return await self._parts.store.read(lambda reader: [one for one in found if made_here(reader, one, deleted)])
+        return await self._parts.store.read(
+            lambda reader: [one for one in found if made_here(reader, one, deleted)]
+        )
 
     async def those_of(self, deploy_id: str, role: str) -> list[ContainerStatus]:
         """The containers of the deploy that have that role."""
@@ -226,10 +257,15 @@ class Containers:
         while True:
             status = await self._engine.status(container)
             if status is None:
-                raise ReleaseFailedError("the container of the release command was removed by somebody else", ())
+                raise ReleaseFailedError(
+                    "the container of the release command was removed by somebody else", ()
+                )
             if not status.running:
                 return status
-            if status.started_at and (self._parts.clock() - status.started_at).total_seconds() > limit_s:
+            if (
+                status.started_at
+                and (self._parts.clock() - status.started_at).total_seconds() > limit_s
+            ):
                 raise TimeoutError
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
@@ -256,10 +292,16 @@ def release_timeout_s(options: RunOptions) -> int:
     return RELEASE_TIMEOUT_S if options.release_timeout_s is None else options.release_timeout_s
 
 
-def instance_spec(scene: Scene, instance: Instance, installation: str, *, alone: bool = False) -> ContainerSpec:
+def instance_spec(
+    scene: Scene, instance: Instance, installation: str, *, alone: bool = False
+) -> ContainerSpec:
     """What the engine is to run as the new instance; `alone` is whether nobody else is on the project's network."""
-    spec = as_instance(_common_spec(scene, instance.container, installation, INSTANCE), scene.config.options)
-    spec = replace(spec, port=scene.config.port, host_port=instance.host_port, aliases=scene.aliases)
+    spec = as_instance(
+        _common_spec(scene, instance.container, installation, INSTANCE), scene.config.options
+    )
+    spec = replace(
+        spec, port=scene.config.port, host_port=instance.host_port, aliases=scene.aliases
+    )
     if not _waits_for_names(scene, instance):
         return spec
     if alone:
@@ -287,7 +329,9 @@ def _common_spec(scene: Scene, name: str, installation: str, role: str) -> Conta
         user=options.user,
         volumes=stage_volumes(scene.stage, scene.config),
         volume_labels=_volume_labels(scene, installation),
-        files={f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()},
+        files={
+            f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()
+        },
         memory=options.memory,
         cpus=options.cpus,
         pids=options.pids,
@@ -312,7 +356,11 @@ def _own_labels(scene: Scene, installation: str, role: str) -> Mapping[str, str]
 
 def _volume_labels(scene: Scene, installation: str) -> Mapping[str, str]:
     """By these a person can tell whose a volume was, after project and stage are gone too."""
-    own = {name: value for name, value in _own_labels(scene, installation, "").items() if name not in {"tagboat.deploy", ROLE}}
+    own = {
+        name: value
+        for name, value in _own_labels(scene, installation, "").items()
+        if name not in {"tagboat.deploy", ROLE}
+    }
     return own | {"tagboat.stage_id": scene.stage.id}
 
 

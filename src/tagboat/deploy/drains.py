@@ -53,7 +53,9 @@ class Drains:
             await self._retire(instance)
         except TagboatError as error:
             # It drains on record, so the next sweep begins again.
-            log.warning("not retired", action="retire", container=instance.container, reason=str(error))
+            log.warning(
+                "not retired", action="retire", container=instance.container, reason=str(error)
+            )
             raise
         except Exception:
             log.exception("a fault inside Tagboat", action="retire", container=instance.container)
@@ -65,7 +67,9 @@ class Drains:
         await drop_names(self._parts, instance)
         await self._parts.engine.stop(instance.handle)
         await self._parts.engine.remove(instance.handle)
-        await self._parts.store.write(lambda tx: _note_stopped(tx, instance.id, self._parts.clock()))
+        await self._parts.store.write(
+            lambda tx: _note_stopped(tx, instance.id, self._parts.clock())
+        )
         log.info("retired", action="retire", container=instance.container)
 
 

@@ -16,5 +16,7 @@ def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetim
     What was live last is found by when it ended; a clock that was set back must not make it an earlier one.
     """
     latest = reader.recent_instances(instance.stage_id, _ENDED, 1)
-    earliest = max((one.stopped_at + _NEXT for one in latest if one.stopped_at is not None), default=now)
+    earliest = max(
+        (one.stopped_at + _NEXT for one in latest if one.stopped_at is not None), default=now
+    )
     return replace(instance, state=state, stopped_at=max(now, earliest))

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tagboat.core.catalog import Offer, judged_tag
+from tagboat.core.catalog import HeldPush, judged_tag
 from tagboat.core.deploy import Deploy
 from tagboat.core.errors import DeployFailedError, NotAnImageError, RegistryNotFoundError
 from tagboat.core.ports import Tx
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.deploy.containers import ReleaseFailedError
 from tagboat.deploy.journal import CalledOffError
 
@@ -56,7 +56,10 @@ def failure_of(error: Exception, tag: str) -> Failure:
         case CalledOffError():
             return Failure(CANCELLED)
         case MovedOnError():
-            return Failure(f"{tag} was pushed again while it was pulled, and is deployed as it is now", moved_on=True)
+            return Failure(
+                f"{tag} was pushed again while it was pulled, and is deployed as it is now",
+                moved_on=True,
+            )
         case ReleaseFailedError():
             return Failure(str(error), error.lines)
     return Failure(
@@ -71,13 +74,25 @@ def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
     """Say on the tag that a push of it was refused, now that it is known to be not an image."""
     if deploy.by_news:
         source, now = Source(deploy.trigger.value), deploy.created_at
-        verdict = Verdict(at=now, source=source, outcome=Outcome.REFUSED, reason=reason, deploy=deploy.id)
+        verdict = PushVerdict(
+            at=now, source=source, outcome=Outcome.REFUSED, reason=reason, deploy=deploy.id
+        )
         tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))
 
 
 def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
     """Keep what is not deployed for the release of the stage, and say on its tag why."""
     source, now = Source(deploy.trigger.value), deploy.created_at
-    tx.add_offer(Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=deploy.digest, source=source, seen_at=now))
-    verdict = Verdict(at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id)
+    tx.add_held_push(
+        HeldPush(
+            stage_id=deploy.stage_id,
+            tag=deploy.tag,
+            digest=deploy.digest,
+            source=source,
+            seen_at=now,
+        )
+    )
+    verdict = PushVerdict(
+        at=now, source=source, outcome=Outcome.WAITING, reason=reason, deploy=deploy.id
+    )
     tx.record_tag(judged_tag(deploy.project_id, deploy.tag, deploy.digest, verdict))

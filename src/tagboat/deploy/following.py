@@ -29,7 +29,9 @@ def follow(project: Project, info: ImageInfo) -> Project:
 def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
     """With what containers of the image that says `info` are started, by the configuration of now."""
     wanted = follow(project, info)
-    return replace(config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol)
+    return replace(
+        config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol
+    )
 
 
 def live_reason(tag: str, port: int, project: str, *, port_set: bool) -> str:
@@ -37,7 +39,11 @@ def live_reason(tag: str, port: int, project: str, *, port_set: bool) -> str:
     if port:
         return f"{tag} is live"
     command = f"'tagboat projects edit {project} --port N'"
-    mend = f"set it with {command}" if port_set else f"EXPOSE one in the image, or set it with {command}"
+    mend = (
+        f"set it with {command}"
+        if port_set
+        else f"EXPOSE one in the image, or set it with {command}"
+    )
     return f"{tag} is live, but has no port, so it has no address; {mend}, then deploy again"
 
 

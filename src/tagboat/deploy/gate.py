@@ -52,13 +52,19 @@ def judge(signs: Signs, healthcheck: str, port: int) -> Judgement:
     """
     status = signs.status
     if status is None or (died := _died(status, signs.exit_code)):
-        return Judgement(Verdict.FAILED, died if status else "the new container was removed by somebody else")
+        return Judgement(
+            Verdict.FAILED, died if status else "the new container was removed by somebody else"
+        )
     if status.paused:
         return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
     if healthcheck == "image":
         return _by_image(status, signs)
     if healthcheck or port:
-        return Judgement(Verdict.HEALTHY, "it answers") if signs.probed is None else _wait(signs.probed)
+        return (
+            Judgement(Verdict.HEALTHY, "it answers")
+            if signs.probed is None
+            else _wait(signs.probed)
+        )
     if signs.running_s >= SETTLE_S:
         return Judgement(Verdict.HEALTHY, f"it has been running for {SETTLE_S:.0f} s")
     return _wait(f"it has been running for {signs.running_s:.0f} s")
@@ -71,7 +77,9 @@ def gate_limit_s(health_timeout_s: int, healthcheck: str, info: ImageInfo | None
     return max(health_timeout_s, info.health_needs_s)
 
 
-def why_late(reason: str, limit_s: float, port: int, project: str, stage: str, elsewhere: str = "") -> str:
+def why_late(
+    reason: str, limit_s: float, port: int, project: str, stage: str, elsewhere: str = ""
+) -> str:
     """Say that an instance was not healthy in time, for `reason`, and what may be done about that.
 
     `elsewhere` says that Tagboat cannot reach any instance's `port` from where it runs, empty where it can.
@@ -83,7 +91,11 @@ def why_late(reason: str, limit_s: float, port: int, project: str, stage: str, e
         return f"{late}: {reason} (the project's port is {port})"
     if elsewhere:
         return f"{late}: {reason}. {elsewhere}"
-    said = f"nothing accepted a connection on port {port}" if reason in {NOBODY_LISTENS, REFUSED} else reason
+    said = (
+        f"nothing accepted a connection on port {port}"
+        if reason in {NOBODY_LISTENS, REFUSED}
+        else reason
+    )
     return (
         f"{late}: {said}. Does the app listen on 0.0.0.0:{port} (not on 127.0.0.1, not on another port)? Change the port with"
         f" 'tagboat projects edit {project} --port N', or allow longer with"
@@ -102,7 +114,9 @@ def _died(status: ContainerStatus, exit_code: int | None) -> str:
         code = "" if exit_code is None else f" with code {exit_code}"
         return f"the new container exited{code}, and was restarted{_foreground(exit_code)}"
     if not status.running:
-        return f"the new container exited with code {status.exit_code}{_foreground(status.exit_code)}"
+        return (
+            f"the new container exited with code {status.exit_code}{_foreground(status.exit_code)}"
+        )
     return ""
 
 
@@ -120,7 +134,9 @@ def _by_image(status: ContainerStatus, signs: Signs) -> Judgement:
             "the project's healthcheck is 'image', but the image has no HEALTHCHECK; give it one, or set a path",
         )
     if status.health == "unhealthy":
-        return Judgement(Verdict.FAILED, f"{says}: {status.health_said}" if status.health_said else says)
+        return Judgement(
+            Verdict.FAILED, f"{says}: {status.health_said}" if status.health_said else says
+        )
     if signs.probed is not None:
         # The test runs inside: that it passes says nothing of the way in.
         return _wait(f"{says}, but {signs.probed}" if status.health == "healthy" else signs.probed)

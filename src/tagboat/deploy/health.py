@@ -57,7 +57,11 @@ class Health:
                     raise DeployFailedError(judgement.reason + await self._foreign())
                 if clock() - began > limit_s:
                     port, (project, stage) = self._config.port, self._names
-                    raise DeployFailedError(why_late(judgement.reason, limit_s, port, project, stage, await self._elsewhere()))
+                    raise DeployFailedError(
+                        why_late(
+                            judgement.reason, limit_s, port, project, stage, await self._elsewhere()
+                        )
+                    )
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -71,7 +75,9 @@ class Health:
                 judgement = await self._look(float("inf"), test, self._manner.limit_s)
                 silences = silences + 1 if judgement.verdict is Verdict.WAIT else 0
                 if judgement.verdict is Verdict.FAILED or silences >= _SILENCES:
-                    raise DeployFailedError(f"it was healthy and live, and then: {judgement.reason}")
+                    raise DeployFailedError(
+                        f"it was healthy and live, and then: {judgement.reason}"
+                    )
                 if not silences and clock() - began >= watch_s:
                     return f"it stayed healthy for {watch_s:g} s"
                 if not silences and await enough():
@@ -79,10 +85,16 @@ class Health:
                 await asyncio.sleep(_WATCH_PAUSE_S)
 
     def _selftest(self, *, presumed: bool, failures_needed: int) -> SelfTest:
-        return SelfTest(self._engine, self._instance.handle, presumed=presumed, failures_needed=failures_needed)
+        return SelfTest(
+            self._engine, self._instance.handle, presumed=presumed, failures_needed=failures_needed
+        )
 
     async def _limit_s(self) -> float:
-        info = await self._engine.inspect_image(self._image) if self._config.healthcheck == "image" else None
+        info = (
+            await self._engine.inspect_image(self._image)
+            if self._config.healthcheck == "image"
+            else None
+        )
         return gate_limit_s(self._timeout_s, self._config.healthcheck, info)
 
     async def _elsewhere(self) -> str:
@@ -95,7 +107,10 @@ class Health:
     async def _foreign(self) -> str:
         """What is to be said of an image that is built for another machine, as far as that can be found out now."""
         try:
-            info, platform = await self._engine.inspect_image(self._image), await self._engine.platform()
+            info, platform = (
+                await self._engine.inspect_image(self._image),
+                await self._engine.platform(),
+            )
         except EngineError:
             return ""
         words = foreign(info.platform, platform) if info else ""
@@ -108,7 +123,12 @@ class Health:
         signs = Signs(status=status, running_s=running_s)
         if status is not None and status.running and status.restarts:
             signs = replace(signs, exit_code=await self._exit_code())
-        elif status is not None and status.running and not status.paused and not _settled(status, healthcheck):
+        elif (
+            status is not None
+            and status.running
+            and not status.paused
+            and not _settled(status, healthcheck)
+        ):
             signs = replace(signs, probed=await self._ask(port, max(left_s, _SHORTEST_ASK_S)))
             # Within the watch also where the engine says healthy: by its own timetable it may find out much later.
             wanted = status.health == "starting" or test.presumed
@@ -127,7 +147,9 @@ class Health:
         healthcheck = self._config.healthcheck
         if healthcheck.startswith("/"):
             if not port:
-                raise DeployFailedError("the healthcheck is a path, but the project has no port to ask it at; set the port")
+                raise DeployFailedError(
+                    "the healthcheck is a path, but the project has no port to ask it at; set the port"
+                )
             return await self._ask_path(port, left_s)
         return await self._ask_port(port) if port else None
 

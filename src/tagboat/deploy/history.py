@@ -61,4 +61,8 @@ def _forget(ids: Sequence[str], before: datetime, keep: int, tx: Tx) -> int:
 def _too_old(reader: Reader, now: datetime) -> tuple[datetime, int, list[str]]:
     config: Config = read_config(reader)
     before = now - timedelta(days=config.history_keep_days)
-    return before, config.images_keep, reader.old_deploys(before, NEWEST, config.images_keep, _AT_ONCE)
+    return (
+        before,
+        config.images_keep,
+        reader.old_deploys(before, NEWEST, config.images_keep, _AT_ONCE),
+    )

@@ -109,7 +109,9 @@ class Tidying:
         gone = 0
         for _ in range(MOST // PAGE):
             page = await self._parts.store.read(
-                lambda reader: reader.unwanted_images(read_config(reader).images_keep, self._after, PAGE)
+                lambda reader: reader.unwanted_images(
+                    read_config(reader).images_keep, self._after, PAGE
+                )
             )
             for pulled in page:
                 gone += await self._remove(pulled)
@@ -125,7 +127,9 @@ class Tidying:
         parts, now = self._parts, self._parts.clock()
         image, digest = pulled.image, pulled.digest
         if not await parts.store.write(
-            lambda tx: tx.begin_removal(image, digest, read_config(tx).images_keep, now, now + _REMOVING)
+            lambda tx: tx.begin_removal(
+                image, digest, read_config(tx).images_keep, now, now + _REMOVING
+            )
         ):
             return False
         gone = False

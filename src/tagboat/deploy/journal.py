@@ -87,7 +87,11 @@ class Journal:
         def work(tx: Tx) -> Scene:
             scene = self._scene(tx)
             deploy = scene.deploy
-            unsure = [name for name in _UNDONE_BY_DEATH if deploy.step(name).status is not StepStatus.PENDING]
+            unsure = [
+                name
+                for name in _UNDONE_BY_DEATH
+                if deploy.step(name).status is not StepStatus.PENDING
+            ]
             switched = scene.own is not None and scene.own.state is not InstanceState.STARTING
             if not unsure or switched or deploy.failed_step is not None or deploy.cancelling:
                 return scene
@@ -119,7 +123,9 @@ class Journal:
             if finished is not None:
                 started = deploy.step(finished.name).started_at
                 told = replace(finished, detail=self.masked(finished.detail))
-                deploy = deploy.with_step(replace(told, started_at=started, finished_at=self._clock()))
+                deploy = deploy.with_step(
+                    replace(told, started_at=started, finished_at=self._clock())
+                )
             if begun is not None:
                 deploy = deploy.with_step(Step(begun, StepStatus.RUNNING, started_at=self._clock()))
             if begun is StepName.START and not deploy.container:
@@ -135,7 +141,9 @@ class Journal:
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
             if deploy.step(name).status is StepStatus.RUNNING:
-                tx.put_deploy(deploy.with_step(replace(deploy.step(name), detail=self.masked(detail))))
+                tx.put_deploy(
+                    deploy.with_step(replace(deploy.step(name), detail=self.masked(detail)))
+                )
 
         await self._store.write(work)
 
@@ -153,7 +161,9 @@ class Journal:
             tx.put_deploy(settled.with_step(_resolved(deploy, digest, self._clock())))
             if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
                 tx.delete_taken_back(deploy.stage_id, digest)
-            if deploy.trigger not in EXACT_TRIGGERS:  # those name what was live once, not what the tag points to
+            if (
+                deploy.trigger not in EXACT_TRIGGERS
+            ):  # those name what was live once, not what the tag points to
                 tx.record_tag(
                     KnownTag(
                         project_id=deploy.project_id,
@@ -167,7 +177,9 @@ class Journal:
 
         return await self._store.write(work)
 
-    async def put_instance(self, instance: Instance, *, new: bool, config: RunConfig | None = None) -> None:
+    async def put_instance(
+        self, instance: Instance, *, new: bool, config: RunConfig | None = None
+    ) -> None:
         """Write down the instance, and the configuration where one is given, before its container is made."""
 
         def work(tx: Tx) -> None:
@@ -240,13 +252,23 @@ class Journal:
         def work(tx: Tx) -> Scene:
             scene = self._scene(tx)
             deploy = self._claimed(tx)
-            if at is StepName.RESOLVE and not deploy.cancelling and merges not in {None, deploy.merges}:
+            if (
+                at is StepName.RESOLVE
+                and not deploy.cancelling
+                and merges not in {None, deploy.merges}
+            ):
                 raise MergedMeanwhileError
             too_late = deploy.step(StepName.RETIRE).status is not StepStatus.PENDING
             if at is not None:
                 started = deploy.step(at).started_at
-                deploy = deploy.with_step(Step(at, StepStatus.FAILED, started, self._clock(), reason))
-            deploy = replace(deploy, log="\n".join(filter(None, (deploy.log, log))), reason=reason if instead else None)
+                deploy = deploy.with_step(
+                    Step(at, StepStatus.FAILED, started, self._clock(), reason)
+                )
+            deploy = replace(
+                deploy,
+                log="\n".join(filter(None, (deploy.log, log))),
+                reason=reason if instead else None,
+            )
             tx.put_deploy(deploy)
             if not too_late:
                 _revert_instances(tx, scene, self._clock())
@@ -278,7 +300,11 @@ class Journal:
 
         def work(reader: Reader) -> Instance | None:
             deploy = self._claimed(reader)
-            made = reader.instance_of(self._id) if deploy.step(StepName.SWITCH).status is not StepStatus.PENDING else None
+            made = (
+                reader.instance_of(self._id)
+                if deploy.step(StepName.SWITCH).status is not StepStatus.PENDING
+                else None
+            )
             return made if made is not None and made.state is InstanceState.FAILED else None
 
         return await self._store.read(work)
@@ -381,12 +407,18 @@ def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
 
 def _container(reader: Reader, deploy: Deploy) -> str:
     """The name of the deploy's container, by the names of its project and stage at this time."""
-    return container_name(reader.project(deploy.project_id).name, reader.stage(deploy.stage_id).name, short_id(deploy.id))
+    return container_name(
+        reader.project(deploy.project_id).name,
+        reader.stage(deploy.stage_id).name,
+        short_id(deploy.id),
+    )
 
 
 def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:
     started = deploy.step(StepName.RESOLVE).started_at
-    return Step(StepName.RESOLVE, StepStatus.DONE, started, now, found(deploy.tag, digest, deploy.digest))
+    return Step(
+        StepName.RESOLVE, StepStatus.DONE, started, now, found(deploy.tag, digest, deploy.digest)
+    )
 
 
 def _skipped(step: Step) -> Step:

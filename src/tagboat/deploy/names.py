@@ -14,5 +14,7 @@ async def drop_names(parts: Parts, instance: Instance) -> None:
     """
     config = await parts.store.read(lambda reader: reader.deploy_config(instance.deploy_id))
     for network in config.options.networks if config is not None and instance.host_port else ():
-        with suppress(EngineNotFoundError):  # the container or the network is gone, and the name with it
+        with suppress(
+            EngineNotFoundError
+        ):  # the container or the network is gone, and the name with it
             await parts.engine.rejoin(instance.handle, network, ())

@@ -20,7 +20,9 @@ def network_labels(installation: str) -> Mapping[str, str]:
     return {"tagboat.managed": "true", "tagboat.installation": installation}
 
 
-async def ensure_project_network(engine: Engine, installation: str, project: Project) -> frozenset[str]:
+async def ensure_project_network(
+    engine: Engine, installation: str, project: Project
+) -> frozenset[str]:
     """Let there be the project's network, which somebody may have removed; the ids of the containers that run on it."""
     return await engine.ensure_network(
         project_network(project.id), network_labels(installation), {"tagboat.project": project.name}
@@ -46,7 +48,11 @@ async def tidy_networks(store: Store, engine: Engine, installation: str) -> None
     """Remove this installation's networks whose projects are gone. Raises EngineError and StoreUnavailableError."""
     names = await engine.list_networks(network_labels(installation))
     # Read after the listing: a project is on record before its network is made.
-    projects = await store.read(lambda reader: reader.projects_by_id([project_of_network(name) for name in names]))
+    projects = await store.read(
+        lambda reader: reader.projects_by_id([project_of_network(name) for name in names])
+    )
     for name in names:
-        if project_of_network(name) not in projects and await engine.remove_network(name, network_labels(installation)):
+        if project_of_network(name) not in projects and await engine.remove_network(
+            name, network_labels(installation)
+        ):
             log.info("network removed", action="tidy", network=name)

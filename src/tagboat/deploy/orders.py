@@ -8,14 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tagboat.core.catalog import Offer, Stage, judged_tag
+from tagboat.core.catalog import HeldPush, Stage, judged_tag
 from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_taken_back
-from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, TakenBack, Trigger
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    InstanceState,
+    StepName,
+    StepStatus,
+    TakenBack,
+    Trigger,
+)
 from tagboat.core.errors import ConflictError
 from tagboat.core.image import parse_digest
 from tagboat.core.newest import Candidate, Order
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
-from tagboat.core.push import Outcome, Source, Verdict
+from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.serving import serving_in
 from tagboat.deploy.way_back import WayBack, find_way_back, live_in, under_way
 
@@ -82,14 +90,26 @@ class Orders:
         """Queue in one stage the very digest that is live in another of the same project."""
         stage, source = tx.stage(stage_id), tx.stage(from_stage_id)
         if source.project_id != stage.project_id:
-            raise ConflictError(f"the stage {source.name} belongs to another project, whose image is not this one's")
+            raise ConflictError(
+                f"the stage {source.name} belongs to another project, whose image is not this one's"
+            )
         if source.id == stage.id:
-            raise ConflictError(f"the stage {stage.name} cannot be promoted to itself; name the stage to take from")
+            raise ConflictError(
+                f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
+            )
         live = live_in(tx, source)
         if live is None:
-            raise ConflictError(f"nothing is live in the stage {source.name} that could be promoted")
+            raise ConflictError(
+                f"nothing is live in the stage {source.name} that could be promoted"
+            )
         return self.deployer.trigger_deploy(
-            stage.project_id, stage.id, live.tag, tx=tx, trigger=Trigger.PROMOTE, digest=live.digest, image=live.image
+            stage.project_id,
+            stage.id,
+            live.tag,
+            tx=tx,
+            trigger=Trigger.PROMOTE,
+            digest=live.digest,
+            image=live.image,
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
@@ -98,9 +118,13 @@ class Orders:
         if deploy.status.final:
             raise ConflictError(f"the deploy has ended already: {deploy.status}")
         if deploy.status is DeployStatus.QUEUED:
-            deploy = replace(deploy, status=DeployStatus.CANCELLED, reason="cancelled", finished_at=self.clock())
+            deploy = replace(
+                deploy, status=DeployStatus.CANCELLED, reason="cancelled", finished_at=self.clock()
+            )
         elif deploy.step(StepName.RETIRE).status is not StepStatus.PENDING:
-            raise ConflictError(f"{deploy.tag} is live and the old instance is being stopped; roll back instead")
+            raise ConflictError(
+                f"{deploy.tag} is live and the old instance is being stopped; roll back instead"
+            )
         elif _serves_alone(tx, deploy):
             raise ConflictError(
                 f"{deploy.tag} is live and nothing else could go on serving; deploy another tag instead, or hold the stage"
@@ -125,13 +149,17 @@ class Orders:
         """
         stage = replace(tx.stage(stage_id), held=False)
         tx.put_stage(stage)
-        offers = tx.offers(stage.id)
-        tx.delete_offers(stage.id)
+        offers = tx.held_pushes(stage.id)
+        tx.delete_held_pushes(stage.id)
         tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now
         if not stage.auto_deploy:
             return []
         due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
-        waiting = [one for one in tx.open_deploys(stage.id) if one.by_news and one.status is DeployStatus.QUEUED]
+        waiting = [
+            one
+            for one in tx.open_deploys(stage.id)
+            if one.by_news and one.status is DeployStatus.QUEUED
+        ]
         candidates = [*due, *(_as_offer(deploy) for deploy in waiting)]
         chosen = _newest_offers(stage, candidates, self.clock())
         for offer in due:
@@ -139,7 +167,7 @@ class Orders:
                 self._tell_why(tx, stage, offer, Outcome.RECORDED)
         return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
 
-    def _is_due(self, tx: Tx, stage: Stage, offer: Offer, *, including: bool) -> bool:
+    def _is_due(self, tx: Tx, stage: Stage, offer: HeldPush, *, including: bool) -> bool:
         """Whether the stage takes the offer by the rules of now.
 
         What it does not take unasked stays an offer, but for what a poll has found and is older than what is there by now.
@@ -151,19 +179,24 @@ class Orders:
             decision = unless_lower(decision, offer.tag, source, serving_in(tx, stage.id))
         goes_back = source is Source.POLL and decision.outcome is Outcome.WAITING
         if elsewhere or (goes_back and not including):
-            verdict = Verdict(at=self.clock(), source=source, outcome=Outcome.RECORDED, reason=decision.reason)
+            verdict = PushVerdict(
+                at=self.clock(), source=source, outcome=Outcome.RECORDED, reason=decision.reason
+            )
             tx.record_tag(judged_tag(project.id, offer.tag, None, verdict))
             return False
         digest = parse_digest(offer.digest) if offer.digest else None
-        if unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome is Outcome.QUEUED:
+        if (
+            unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome
+            is Outcome.QUEUED
+        ):
             return True
         if not including:
-            tx.add_offer(offer)
+            tx.add_held_push(offer)
         elif digest is not None:
             tx.delete_taken_back(stage.id, digest)
         return including
 
-    def _deploy_offer(self, tx: Tx, stage: Stage, offer: Offer) -> Queued:
+    def _deploy_offer(self, tx: Tx, stage: Stage, offer: HeldPush) -> Queued:
         queued = self.deployer.trigger_deploy(
             stage.project_id,
             stage.id,
@@ -174,27 +207,49 @@ class Orders:
         self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
         return queued
 
-    def _tell_why(self, tx: Tx, stage: Stage, offer: Offer, outcome: Outcome, deploy: str | None = None) -> None:
+    def _tell_why(
+        self, tx: Tx, stage: Stage, offer: HeldPush, outcome: Outcome, deploy: str | None = None
+    ) -> None:
         """Put on the tag what the release of its stage came to."""
         takes = "the newest" if stage.max_instances == 1 else f"the {stage.max_instances} newest"
-        reason = f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
-        verdict = Verdict(at=self.clock(), source=Source(offer.source), outcome=outcome, reason=reason, deploy=deploy)
+        reason = (
+            f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
+        )
+        verdict = PushVerdict(
+            at=self.clock(),
+            source=Source(offer.source),
+            outcome=outcome,
+            reason=reason,
+            deploy=deploy,
+        )
         tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
 
 
 def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
     """Whether the deploy's instance is live, and none that it has replaced, or that is live beside it, would be left."""
-    active = reader.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE, InstanceState.DRAINING])
+    active = reader.instances(
+        stage_id=deploy.stage_id, states=[InstanceState.LIVE, InstanceState.DRAINING]
+    )
     own = [one for one in active if one.deploy_id == deploy.id and one.state is InstanceState.LIVE]
-    left = [one for one in active if one not in own and (one.state is InstanceState.LIVE or one.id in deploy.replaced)]
+    left = [
+        one
+        for one in active
+        if one not in own and (one.state is InstanceState.LIVE or one.id in deploy.replaced)
+    ]
     return bool(own) and not left
 
 
-def _as_offer(deploy: Deploy) -> Offer:
-    return Offer(stage_id=deploy.stage_id, tag=deploy.tag, digest=None, source=deploy.trigger, seen_at=deploy.created_at)
+def _as_offer(deploy: Deploy) -> HeldPush:
+    return HeldPush(
+        stage_id=deploy.stage_id,
+        tag=deploy.tag,
+        digest=None,
+        source=deploy.trigger,
+        seen_at=deploy.created_at,
+    )
 
 
-def _newest_offers(stage: Stage, offers: Sequence[Offer], now: datetime) -> list[Offer]:
+def _newest_offers(stage: Stage, offers: Sequence[HeldPush], now: datetime) -> list[HeldPush]:
     """As many of the newest `offers` as the stage takes, oldest first; the one that came last of those of one tag."""
     by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
     candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]

@@ -13,7 +13,9 @@ INSTANCE, RELEASE = "instance", "release"
 
 def role_of(container: ContainerStatus) -> str:
     """What a container of a deploy is for; older releases told it by the name alone."""
-    return container.labels.get(ROLE) or (RELEASE if container.name.endswith("-release") else INSTANCE)
+    return container.labels.get(ROLE) or (
+        RELEASE if container.name.endswith("-release") else INSTANCE
+    )
 
 
 def release_container(container: str) -> str:

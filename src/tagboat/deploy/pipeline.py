@@ -53,7 +53,13 @@ from tagboat.deploy.failure import (
 from tagboat.deploy.following import live_reason
 from tagboat.deploy.health import Health
 from tagboat.deploy.images import ensure_image
-from tagboat.deploy.journal import CalledOffError, Journal, MergedMeanwhileError, TakenOverError, switch_instances
+from tagboat.deploy.journal import (
+    CalledOffError,
+    Journal,
+    MergedMeanwhileError,
+    TakenOverError,
+    switch_instances,
+)
 from tagboat.deploy.patience import delays
 from tagboat.deploy.pulling import Pulling
 from tagboat.deploy.queue import DeployQueue
@@ -138,8 +144,13 @@ class Pipeline:
             for name in StepName:
                 if deploy.step(name).status not in {StepStatus.DONE, StepStatus.SKIPPED}:
                     await self._take(name)
-                elif name is StepName.RESOLVE and deploy.step(StepName.PULL).status is StepStatus.PENDING:
-                    self._at = name  # a death may have come before it was seen what that digest is here
+                elif (
+                    name is StepName.RESOLVE
+                    and deploy.step(StepName.PULL).status is StepStatus.PENDING
+                ):
+                    self._at = (
+                        name  # a death may have come before it was seen what that digest is here
+                    )
                     self._finished = await self._patiently(name, self._resolved)
             await self._journal.advance(self._finished, None)
             await self._succeed()
@@ -147,25 +158,35 @@ class Pipeline:
             reasons = ("already live", unheeded((await self._journal.scene()).deploy))
             await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)))
         except WasTakenBackError as error:
-            await self._undo.end(DeployStatus.CANCELLED, error.reason, also=partial(keep_waiting, error.reason))
+            await self._undo.end(
+                DeployStatus.CANCELLED, error.reason, also=partial(keep_waiting, error.reason)
+            )
         except (CalledOffError, MovedOnError, DeployFailedError) as error:
             await self._fail(failure_of(error, deploy.tag))
         except (NotFoundError, StoreUnavailableError, TakenOverError, MergedMeanwhileError):
             raise
         except Exception as error:
             log.exception("a fault inside Tagboat", action="carry_out")
-            await self._fail(Failure(f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"))
+            await self._fail(
+                Failure(
+                    f"a fault inside Tagboat ({type(error).__name__}); the server's log says more"
+                )
+            )
 
     async def _succeed(self) -> None:
         scene = await self._journal.scene()
-        reason = live_reason(scene.deploy.tag, scene.config.port, scene.project.name, port_set=scene.project.port_set)
+        reason = live_reason(
+            scene.deploy.tag, scene.config.port, scene.project.name, port_set=scene.project.port_set
+        )
         reasons = (reason, unheeded(scene.deploy), self._warning)
         await self._undo.end(DeployStatus.SUCCEEDED, "; ".join(filter(None, reasons)), self._seen)
 
     async def _take(self, name: StepName) -> None:
         """Take one step. That the one before it is finished is written down in the same transaction."""
         self._at = name
-        await self._journal.advance(self._finished, name, self._make_live if name is StepName.SWITCH else self._note_made)
+        await self._journal.advance(
+            self._finished, name, self._make_live if name is StepName.SWITCH else self._note_made
+        )
         self._finished = None
         log.info("deploy step started", action=name.value)
         self._finished = await self._patiently(name, self._steps[name])
@@ -173,7 +194,9 @@ class Pipeline:
     def _note_made(self, tx: Tx, deploy: Deploy) -> Deploy:
         """Put the engine's id of the new container on record, with the end of the step that made it."""
         if self._made is not None:
-            tx.put_instance(replace(tx.instance(self._made.id), container_id=self._made.container_id))
+            tx.put_instance(
+                replace(tx.instance(self._made.id), container_id=self._made.container_id)
+            )
         return deploy
 
     def _make_live(self, tx: Tx, deploy: Deploy) -> Deploy:
@@ -201,7 +224,9 @@ class Pipeline:
             except (NotFoundError, StoreUnavailableError, DeployFailedError):
                 raise
             except TagboatError as error:
-                if name is StepName.PULL or (name is StepName.START and isinstance(error, EngineNotFoundError)):
+                if name is StepName.PULL or (
+                    name is StepName.START and isinstance(error, EngineNotFoundError)
+                ):
                     await self._unless_moved_on()
                 waits = waits or delays(error, self._parts.clock())
                 wait = next(waits, None) if error.retryable else None
@@ -211,7 +236,9 @@ class Pipeline:
                     raise DeployFailedError(str(error)) from error
                 self._engine_left = self._engine_left or isinstance(error, EngineUnavailableError)
                 reason = self._journal.masked(str(error))
-                log.warning("step will be tried again", action=name.value, reason=reason, wait_s=wait)
+                log.warning(
+                    "step will be tried again", action=name.value, reason=reason, wait_s=wait
+                )
                 await self._journal.note(name, f"{error}; trying again in {wait:.0f} s")
                 async with self._parts.places.rest():
                     await asyncio.sleep(wait)
@@ -222,7 +249,9 @@ class Pipeline:
         if scene.deploy.trigger in EXACT_TRIGGERS:
             return
         try:
-            digest = await self._parts.tag_source.resolve(scene.repository, scene.deploy.tag, scene.registry)
+            digest = await self._parts.tag_source.resolve(
+                scene.repository, scene.deploy.tag, scene.registry
+            )
         except TagboatError:
             return  # what brought the step down tells more
         if digest != scene.deploy.digest:
@@ -252,7 +281,11 @@ class Pipeline:
         """Go on with the digest on record, unless it was taken back in the stage, or is live there already."""
         scene = await self._journal.scene()
         digest = scene.deploy.digest
-        if scene.deploy.by_news and digest is not None and (version := await self._journal.taken_back(digest)):
+        if (
+            scene.deploy.by_news
+            and digest is not None
+            and (version := await self._journal.taken_back(digest))
+        ):
             raise WasTakenBackError(taken_back_words(version, scene.stage))
         live = None if scene.deploy.force else await self._live_already(scene)
         if live is not None:
@@ -264,7 +297,11 @@ class Pipeline:
 
     async def _live_already(self, scene: Scene) -> Instance | None:
         """The running instance of the very digest and configuration, if there is one."""
-        same = [one for one in scene.others_that(InstanceState.LIVE) if one.digest == scene.deploy.digest]
+        same = [
+            one
+            for one in scene.others_that(InstanceState.LIVE)
+            if one.digest == scene.deploy.digest
+        ]
         scene = await self._pulling.followed(scene) if same else scene
         for instance in same:
             if (
@@ -285,11 +322,17 @@ class Pipeline:
         scene = await self._pulling.followed(await self._journal.scene())
         scene, kept = await settle_storage(self._engine, self._journal, scene, self._pulling.info)
         # What was rolled back to has been released in its day, and may know nothing of what came after it.
-        if scene.config.options.release_command and not scene.deploy.released and scene.deploy.trigger is not Trigger.ROLLBACK:
+        if (
+            scene.config.options.release_command
+            and not scene.deploy.released
+            and scene.deploy.trigger is not Trigger.ROLLBACK
+        ):
             await self._journal.note(StepName.START, "the release command runs")
             await self._containers.release(scene)
         elif scene.deploy.released:
-            await self._containers.forget_release(scene.deploy.id)  # a death may have come before its removal
+            await self._containers.forget_release(
+                scene.deploy.id
+            )  # a death may have come before its removal
         if scene.strategy is Strategy.RECREATE:
             await self._stop_old()
         self._made = await self._started(scene)
@@ -301,7 +344,10 @@ class Pipeline:
             return await self._containers.start(scene)
         except EngineNotFoundError:
             await self._unless_moved_on()
-            if scene.deploy.digest is None or await self._engine.inspect_image(scene.image) is not None:
+            if (
+                scene.deploy.digest is None
+                or await self._engine.inspect_image(scene.image) is not None
+            ):
                 raise
             await ensure_image(self._parts, scene.repository, scene.deploy.digest, scene.registry)
             return await self._containers.start(await self._journal.scene_with(scene.config))
@@ -327,12 +373,16 @@ class Pipeline:
         await self._wake(scene)
         health = self._health(scene)
         async with self._parts.places.rest():
-            reason, self._warning = await asked_in_http(self._parts.probe, scene, health.until_healthy())
+            reason, self._warning = await asked_in_http(
+                self._parts.probe, scene, health.until_healthy()
+            )
             if await self._containers.take_names(scene):
                 reason = await health.until_healthy()
         self._seen = health.seen
         self._checked = scene
-        return Step(StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning))))
+        return Step(
+            StepName.CHECK, StepStatus.DONE, detail="; ".join(filter(None, (reason, self._warning)))
+        )
 
     async def _wake(self, scene: Scene) -> None:
         """Start the new container again if the engine has been away: had it been restarted, it would have ended them all."""
@@ -344,13 +394,23 @@ class Pipeline:
         # The step has begun by a record that is still there: to read all of it again would keep waiting who waits for it.
         scene = self._checked or await self._journal.scene()
         await self._lead(scene.stage)
-        log.info("live", action="switch", project=scene.project.name, stage=scene.stage.name, tag=scene.deploy.tag)
+        log.info(
+            "live",
+            action="switch",
+            project=scene.project.name,
+            stage=scene.stage.name,
+            tag=scene.deploy.tag,
+        )
         return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{scene.deploy.tag} is live")
 
     async def _watch(self) -> Step:
         scene = await self._journal.scene()
         if self._parts.traffic is None:
-            return Step(StepName.WATCH, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead back")
+            return Step(
+                StepName.WATCH,
+                StepStatus.SKIPPED,
+                detail="without an ingress there is no traffic to lead back",
+            )
         if scene.own is None or scene.own.watched:
             return Step(StepName.WATCH, StepStatus.SKIPPED, detail="watch_s is 0")
         await self._wake(scene)
@@ -372,10 +432,20 @@ class Pipeline:
     async def _drain(self) -> Step:
         scene = await self._journal.scene()
         if self._parts.traffic is None:
-            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail="without an ingress there is no traffic to lead away")
+            return Step(
+                StepName.DRAIN,
+                StepStatus.SKIPPED,
+                detail="without an ingress there is no traffic to lead away",
+            )
         if not scene.retired:
-            return Step(StepName.DRAIN, StepStatus.SKIPPED, detail=_kept(scene) or "there is no older instance")
-        return Step(StepName.DRAIN, StepStatus.DONE, detail=await self._drained(scene.retired, scene.stage))
+            return Step(
+                StepName.DRAIN,
+                StepStatus.SKIPPED,
+                detail=_kept(scene) or "there is no older instance",
+            )
+        return Step(
+            StepName.DRAIN, StepStatus.DONE, detail=await self._drained(scene.retired, scene.stage)
+        )
 
     async def _drained(self, old: Sequence[Instance], stage: Stage) -> str:
         if self._parts.traffic is None:
@@ -419,7 +489,12 @@ class Pipeline:
     def _queue_again(self, tx: Tx, deploy: Deploy) -> None:
         """Queue what the tag points to now; a call that tells of it merges into that."""
         DeployQueue(self._parts.clock).trigger_deploy(
-            deploy.project_id, deploy.stage_id, deploy.tag, tx=tx, trigger=deploy.trigger, force=deploy.force
+            deploy.project_id,
+            deploy.stage_id,
+            deploy.tag,
+            tx=tx,
+            trigger=deploy.trigger,
+            force=deploy.force,
         )
 
     async def _lead(self, stage: Stage) -> None:
@@ -437,5 +512,9 @@ async def _forget(_last_words: str) -> None:
 
 
 def _kept(scene: Scene) -> str:
-    kept = [instance.container for instance in scene.others_that(InstanceState.DRAINING) if instance not in scene.retired]
+    kept = [
+        instance.container
+        for instance in scene.others_that(InstanceState.DRAINING)
+        if instance not in scene.retired
+    ]
     return f"{', '.join(kept)} is kept until something newer has stayed healthy" if kept else ""

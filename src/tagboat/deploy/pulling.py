@@ -38,9 +38,14 @@ class Pulling:
             detail = "pulled"
         self.info = info
         if info is not None:
-            if scene.deploy.trigger not in EXACT_TRIGGERS and follow(scene.project, info) != scene.project:
+            if (
+                scene.deploy.trigger not in EXACT_TRIGGERS
+                and follow(scene.project, info) != scene.project
+            ):
                 await self._journal.fill_project(partial(follow, info=info))
-            detail = "; ".join(filter(None, (detail, foreign(info.platform, await self._engine.platform()))))
+            detail = "; ".join(
+                filter(None, (detail, foreign(info.platform, await self._engine.platform())))
+            )
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
     async def followed(self, scene: Scene) -> Scene:
@@ -49,7 +54,11 @@ class Pulling:
         if scene.kept or (project.port_set and project.healthcheck_set and project.protocol_set):
             return scene
         info = self.info or await self._engine.inspect_image(scene.image)
-        return scene if info is None else replace(scene, config=followed(scene.config, scene.project, info))
+        return (
+            scene
+            if info is None
+            else replace(scene, config=followed(scene.config, scene.project, info))
+        )
 
     async def _watched(self, scene: Scene) -> None:
         """Pull, and note the progress about once a second."""
@@ -59,7 +68,9 @@ class Pulling:
         await note_pull(self._parts, scene.repository, digest)
         latest = [""]
         pulling = asyncio.ensure_future(
-            self._engine.pull(scene.repository, digest, scene.registry, lambda text: latest.__setitem__(0, text))
+            self._engine.pull(
+                scene.repository, digest, scene.registry, lambda text: latest.__setitem__(0, text)
+            )
         )
         try:
             noted = ""

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, StepName, Trigger, merged, merges_into
+from tagboat.core.deploy import (
+    EXACT_TRIGGERS,
+    Deploy,
+    DeployStatus,
+    StepName,
+    Trigger,
+    merged,
+    merges_into,
+)
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
@@ -77,13 +85,17 @@ class DeployQueue:
 
         A rollback holds its stage: what pushes have queued waits for its release, and is not made pointless by it.
         """
-        stage = next((stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None)
+        stage = next(
+            (stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None
+        )
         if stage is None:
             raise NotFoundError(f"there is no stage {newer.stage_id[:80]!r} in that project")
         if stage.max_instances > 1:
             return
         for older in tx.open_deploys(stage.id):
-            if older.status is DeployStatus.QUEUED and not (newer.trigger is Trigger.ROLLBACK and older.by_news):
+            if older.status is DeployStatus.QUEUED and not (
+                newer.trigger is Trigger.ROLLBACK and older.by_news
+            ):
                 tx.put_deploy(
                     replace(
                         older,
@@ -105,8 +117,12 @@ def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
     for older in reader.deploys(stage_id=missing.stage_id, before=missing.id, limit=_LOOKED_BACK):
         if older.status is DeployStatus.SUPERSEDED and not older.begun:
             if older.tag not in tags:
-                return None if older.trigger is Trigger.ROLLBACK else older  # whose configuration of then is its own
-        elif older.failed_step is not None and (older.failed_step.name is StepName.RESOLVE or _was_no_image(reader, older)):
+                return (
+                    None if older.trigger is Trigger.ROLLBACK else older
+                )  # whose configuration of then is its own
+        elif older.failed_step is not None and (
+            older.failed_step.name is StepName.RESOLVE or _was_no_image(reader, older)
+        ):
             tags.add(older.tag)
         else:
             return None
@@ -116,4 +132,6 @@ def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
 def _was_no_image(reader: Reader, deploy: Deploy) -> bool:
     """Whether that was found out of the deploy's tag."""
     known = reader.known_tag(deploy.project_id, deploy.tag)
-    return known is not None and known.verdict is not None and known.verdict.outcome is Outcome.REFUSED
+    return (
+        known is not None and known.verdict is not None and known.verdict.outcome is Outcome.REFUSED
+    )

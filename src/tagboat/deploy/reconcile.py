@@ -101,7 +101,9 @@ async def _sweep(parts: Parts, drains: Drains) -> None:
     containers = await parts.engine.containers(_own_labels(parts))
     # Read after the listing: a container is put on record before it is made, so whatever was listed is known by now.
     records = await parts.store.read(_read_records)
-    running = {key for one in containers if one.running or one.restarting for key in (one.id, one.name)}
+    running = {
+        key for one in containers if one.running or one.restarting for key in (one.id, one.name)
+    }
     revivals = [partial(_revive, parts, one) for one in records.live if one.handle not in running]
     failures = await _do_all(revivals)
     removals = [
@@ -136,9 +138,13 @@ async def _revive(parts: Parts, instance: Instance) -> None:
     """Start a live instance again, or make its container again as it was."""
     status = await parts.engine.status(instance.handle)
     current = await parts.store.read(lambda reader: reader.instance(instance.id))
-    if current.state is not InstanceState.LIVE or (status is not None and (status.running or status.restarting)):
+    if current.state is not InstanceState.LIVE or (
+        status is not None and (status.running or status.restarting)
+    ):
         return  # it was otherwise when the containers were listed
-    log.warning("a live container does not run; starting it", action="revive", container=instance.container)
+    log.warning(
+        "a live container does not run; starting it", action="revive", container=instance.container
+    )
     try:
         if status is None:
             instance = await _make_again(parts, instance)
@@ -162,7 +168,9 @@ async def _start(parts: Parts, instance: Instance) -> None:
 
 
 async def _with_another_port(parts: Parts, instance: Instance) -> Instance:
-    taken = await parts.store.read(lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)})
+    taken = await parts.store.read(
+        lambda reader: {one.host_port for one in reader.instances(states=ACTIVE_STATES)}
+    )
     return await _change(parts, instance, host_port=parts.free_port(taken))
 
 
@@ -181,12 +189,16 @@ async def _make_again(parts: Parts, instance: Instance) -> Instance:
     One that was made before a death, and is not on record yet, is it.
     """
     instance = await _change(parts, instance, container_id="")  # that one is gone
-    if found := next((one for one in await _made_by(parts, instance.deploy_id) if role_of(one) == INSTANCE), None):
+    if found := next(
+        (one for one in await _made_by(parts, instance.deploy_id) if role_of(one) == INSTANCE), None
+    ):
         return await _change(parts, instance, container_id=found.id)
     scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
     image = instance.image or scene.project.image
     await ensure_image(parts, image, instance.digest, scene.registry)
-    as_it_was = replace(scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest))
+    as_it_was = replace(
+        scene, own=instance, deploy=replace(scene.deploy, image=image, digest=instance.digest)
+    )
     as_it_was, _ = await with_storage(parts.engine, as_it_was)
     spec = instance_spec(as_it_was, instance, parts.installation)
     await ensure_project_network(parts.engine, parts.installation, scene.project)
@@ -201,7 +213,9 @@ async def _made_by(parts: Parts, deploy_id: str) -> list[ContainerStatus]:
 
 
 async def _change(parts: Parts, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields there are
-    await parts.store.write(lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes)))
+    await parts.store.write(
+        lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes))
+    )
     return replace(instance, **changes)
 
 
@@ -216,7 +230,9 @@ async def _give_up(parts: Parts, instance: Instance) -> None:
     """Remove the container of an instance whose deploy was withdrawn before it was live."""
     for container in await _made_by(parts, instance.deploy_id):
         await parts.engine.remove(container.id)
-    await parts.store.write(lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock())))
+    await parts.store.write(
+        lambda tx: tx.put_instance(at_its_end(tx, instance, InstanceState.FAILED, parts.clock()))
+    )
 
 
 def _expire(parts: Parts, tx: Tx) -> None:
@@ -254,17 +270,31 @@ class _Records:
 
 def _read_records(reader: Reader) -> _Records:
     active = reader.instances(states=ACTIVE_STATES)
-    draining, starting = _that(active, InstanceState.DRAINING), _that(active, InstanceState.STARTING)
+    draining, starting = (
+        _that(active, InstanceState.DRAINING),
+        _that(active, InstanceState.STARTING),
+    )
     # Of those that wait, there may be thousands, only the few where something changes are of interest.
-    waiting = {stage_id: reader.open_deploys(stage_id) for stage_id in {one.stage_id for one in (*draining, *starting)}}
-    deploys = {deploy.id for some in (reader.running_deploys(), *waiting.values()) for deploy in some}
-    changing = {stage_id for stage_id, some in waiting.items() if any(deploy.begun for deploy in some)}
+    waiting = {
+        stage_id: reader.open_deploys(stage_id)
+        for stage_id in {one.stage_id for one in (*draining, *starting)}
+    }
+    deploys = {
+        deploy.id for some in (reader.running_deploys(), *waiting.values()) for deploy in some
+    }
+    changing = {
+        stage_id for stage_id, some in waiting.items() if any(deploy.begun for deploy in some)
+    }
     kept = _kept(active)
     return _Records(
         working=frozenset(deploys),
         serving=frozenset(one.deploy_id for one in active),
         # The deploy that made it looks after it until it has ended.
-        live=[one for one in active if one.state is InstanceState.LIVE and one.deploy_id not in deploys],
+        live=[
+            one
+            for one in active
+            if one.state is InstanceState.LIVE and one.deploy_id not in deploys
+        ],
         drained=[one for one in draining if one.id not in kept and one.stage_id not in changing],
         given_up=[one for one in starting if one.deploy_id not in deploys],
         stages={one.stage_id: reader.stage(one.stage_id) for one in draining},

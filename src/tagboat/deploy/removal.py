@@ -11,7 +11,13 @@ import structlog
 
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
-from tagboat.core.errors import ConflictError, EngineError, NotFoundError, StoreUnavailableError, TagboatError
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    NotFoundError,
+    StoreUnavailableError,
+    TagboatError,
+)
 from tagboat.core.keeping import Deletion, LeftVolumes
 from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
 from tagboat.core.storage import volume_name
@@ -62,7 +68,12 @@ class Removal:
             except NotFoundError:
                 return
             except TagboatError as error:
-                log.warning("not deleted yet", action="remove", project=deletion.project_id, reason=str(error))
+                log.warning(
+                    "not deleted yet",
+                    action="remove",
+                    project=deletion.project_id,
+                    reason=str(error),
+                )
                 # Whoever ordered it has been told nothing: it stays ordered.
                 await self._order(deletion)
                 await asyncio.sleep(AGAIN_S)
@@ -85,8 +96,12 @@ class Removal:
             stage_ids = await self.store.write(lambda tx: self._withdraw(tx, deletion))
             await self.abandon(stage_ids)
             # Read only now: what a deploy cut off a moment ago has made is on record.
-            running = await self.store.read(lambda reader: _active(reader, _stages(reader, deletion)))
-            outcomes = await asyncio.gather(*map(self._remove_container, running), return_exceptions=True)
+            running = await self.store.read(
+                lambda reader: _active(reader, _stages(reader, deletion))
+            )
+            outcomes = await asyncio.gather(
+                *map(self._remove_container, running), return_exceptions=True
+            )
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
             left = await self._leave_volumes(deletion, stage_ids)
@@ -94,7 +109,9 @@ class Removal:
                 if not deletion.stage_id:
                     await self._remove_network(deletion.project_id)
                 return left
-        raise ConflictError("new deploys keep coming in while this is being deleted; try again once they have stopped")
+        raise ConflictError(
+            "new deploys keep coming in while this is being deleted; try again once they have stopped"
+        )
 
     async def _remove_network(self, project_id: str) -> None:
         """Remove the network of a project that is gone; what an engine that is away leaves is tidied later."""
@@ -102,18 +119,26 @@ class Removal:
         try:
             await remove_project_network(self.engine, str(installation), project_id)
         except EngineError as error:
-            log.warning("network left to be tidied", action="remove", project=project_id, reason=str(error))
+            log.warning(
+                "network left to be tidied", action="remove", project=project_id, reason=str(error)
+            )
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
         """Find the volumes, and remove them where that is wanted; one that something else uses stays."""
         try:
-            found = [name for stage_id in stage_ids for name in await self.engine.list_volumes(volume_name(stage_id, ""))]
+            found = [
+                name
+                for stage_id in stage_ids
+                for name in await self.engine.list_volumes(volume_name(stage_id, ""))
+            ]
             found += await self.store.read(partial(_adopted, stage_ids))
         except EngineError:
             if deletion.volumes:
                 raise
             return LeftVolumes()
-        removed = [name for name in found if deletion.volumes and await self.engine.remove_volume(name)]
+        removed = [
+            name for name in found if deletion.volumes and await self.engine.remove_volume(name)
+        ]
         return LeftVolumes(tuple(name for name in found if name not in removed), tuple(removed))
 
     def _withdraw(self, tx: Tx, deletion: Deletion) -> list[str]:
@@ -170,12 +195,18 @@ def _stages(reader: Reader, deletion: Deletion) -> list[str]:
 
 
 def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
-    return [instance for stage_id in stage_ids for instance in reader.instances(stage_id=stage_id, states=ACTIVE_STATES)]
+    return [
+        instance
+        for stage_id in stage_ids
+        for instance in reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
+    ]
 
 
 def _adopted(stage_ids: Iterable[str], reader: Reader) -> list[str]:
     """The engine's names of volumes that containers of an earlier version left to the stages."""
-    return [name for stage_id in stage_ids for name in reader.stage(stage_id).adopted_volumes.values()]
+    return [
+        name for stage_id in stage_ids for name in reader.stage(stage_id).adopted_volumes.values()
+    ]
 
 
 def _delete_if_clear(tx: Tx, deletion: Deletion) -> bool:

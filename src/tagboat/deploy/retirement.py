@@ -11,4 +11,6 @@ async def retire(parts: Parts, instance: Instance) -> None:
     await drop_names(parts, instance)
     await parts.engine.stop(instance.handle)
     await parts.engine.remove(instance.handle)
-    await parts.store.write(lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock())))
+    await parts.store.write(
+        lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock()))
+    )

@@ -44,7 +44,11 @@ class Scene:
     @property
     def replaced(self) -> list[Instance]:
         """Those that the deploy has put to draining, and that serve again if it fails."""
-        return [instance for instance in self.others_that(InstanceState.DRAINING) if instance.id in self.deploy.replaced]
+        return [
+            instance
+            for instance in self.others_that(InstanceState.DRAINING)
+            if instance.id in self.deploy.replaced
+        ]
 
     @property
     def retired(self) -> list[Instance]:
@@ -103,7 +107,10 @@ def read_scene(reader: Reader, deploy_id: str) -> Scene:
         others=tuple(instance for instance in active if instance.deploy_id != deploy_id),
         config=config,
         kept=kept is not None,
-        aliases={**own_aliases(reader, project, stage), **aliases_on(reader, project, stage, config.options.networks)},
+        aliases={
+            **own_aliases(reader, project, stage),
+            **aliases_on(reader, project, stage, config.options.networks),
+        },
     )
 
 

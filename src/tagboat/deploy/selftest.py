@@ -18,7 +18,9 @@ class SelfTest:
     `presumed` is whether it is taken to pass until runs have failed; `failures_needed` so many must fail in a row.
     """
 
-    def __init__(self, engine: Engine, container: str, *, presumed: bool, failures_needed: int) -> None:
+    def __init__(
+        self, engine: Engine, container: str, *, presumed: bool, failures_needed: int
+    ) -> None:
         self._engine = engine
         self._container = container
         self.presumed = presumed
@@ -34,8 +36,14 @@ class SelfTest:
         clock = asyncio.get_running_loop().time
         if self._running is None and clock() >= self._next_at:
             self._running = asyncio.create_task(self._engine.run_healthcheck(self._container))
-            self._next_at, self._pause = clock() + self._pause, min(2 * self._pause, _LONGEST_PAUSE_S)
-        if self._running is not None and (await asyncio.wait([self._running], timeout=_PATIENCE_S))[0]:
+            self._next_at, self._pause = (
+                clock() + self._pause,
+                min(2 * self._pause, _LONGEST_PAUSE_S),
+            )
+        if (
+            self._running is not None
+            and (await asyncio.wait([self._running], timeout=_PATIENCE_S))[0]
+        ):
             self._take(self._running)
             self._running = None
         return self._last

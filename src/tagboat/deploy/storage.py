@@ -10,7 +10,13 @@ from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Engine, Tx
 from tagboat.core.run import RunConfig
-from tagboat.core.storage import image_volume_name, lasting_paths, stage_volumes, storage_warnings, taken_over
+from tagboat.core.storage import (
+    image_volume_name,
+    lasting_paths,
+    stage_volumes,
+    storage_warnings,
+    taken_over,
+)
 from tagboat.deploy.containers import SECRETS_FOLDER
 from tagboat.deploy.journal import Journal
 from tagboat.deploy.scene import Scene
@@ -34,7 +40,9 @@ class Storage:
         return replace(config, image_volumes=self.image_volumes)
 
 
-async def settle_storage(engine: Engine, journal: Journal, scene: Scene, info: ImageInfo | None) -> tuple[Scene, str]:
+async def settle_storage(
+    engine: Engine, journal: Journal, scene: Scene, info: ImageInfo | None
+) -> tuple[Scene, str]:
     """Find where the app's data is to be, and write it down before a container needs it; the scene after it, and the words.
 
     `info` is what the image says of itself, None where the engine has yet to be asked.
@@ -50,7 +58,10 @@ async def settle_storage(engine: Engine, journal: Journal, scene: Scene, info: I
         )
     storage = _storage(scene, declared, [await engine.status(one.handle) for one in scene.others])
     stage, config = storage.of_stage(scene.stage), storage.of_config(scene.config)
-    storage = replace(storage, words=(*storage.words, *await _left_behind(journal, scene, stage_volumes(stage, config))))
+    storage = replace(
+        storage,
+        words=(*storage.words, *await _left_behind(journal, scene, stage_volumes(stage, config))),
+    )
     if (stage, config) != (scene.stage, scene.config):
         await journal.advance(None, None, partial(_write_down, storage, config))
         scene = await journal.scene()
@@ -75,10 +86,14 @@ def _over_secrets(config: RunConfig, declared: Iterable[str]) -> str | None:
     return next((path for path in lasting if f"{SECRETS_FOLDER}/".startswith(f"{path}/")), None)
 
 
-async def with_storage(engine: Engine, scene: Scene, old: ContainerStatus | None = None) -> tuple[Scene, Storage]:
+async def with_storage(
+    engine: Engine, scene: Scene, old: ContainerStatus | None = None
+) -> tuple[Scene, Storage]:
     """The scene in which the container of a live instance is made again in the place of `old`, and what is new of it."""
     storage = _storage(scene, await _declared(engine, scene), [old])
-    return replace(scene, stage=storage.of_stage(scene.stage), config=storage.of_config(scene.config)), storage
+    return replace(
+        scene, stage=storage.of_stage(scene.stage), config=storage.of_config(scene.config)
+    ), storage
 
 
 def keep_storage(stage_id: str, storage: Storage, tx: Tx) -> None:
@@ -91,7 +106,9 @@ async def _declared(engine: Engine, scene: Scene) -> tuple[str, ...]:
     return scene.config.image_volumes if info is None else info.volumes
 
 
-def _storage(scene: Scene, declared: tuple[str, ...], old: Iterable[ContainerStatus | None]) -> Storage:
+def _storage(
+    scene: Scene, declared: tuple[str, ...], old: Iterable[ContainerStatus | None]
+) -> Storage:
     config = replace(scene.config, image_volumes=declared)
     storage, left = Storage(declared, {}), []
     for status in filter(None, old):  # the newest first: its data is what goes on
@@ -103,13 +120,20 @@ def _storage(scene: Scene, declared: tuple[str, ...], old: Iterable[ContainerSta
             if path not in adopted
         ]
     stage = storage.of_stage(scene.stage)
-    lasting = [f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}" for path in lasting_paths(config)]
+    lasting = [
+        f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}"
+        for path in lasting_paths(config)
+    ]
     return replace(storage, words=(*lasting, *left, *storage_warnings(stage, config)))
 
 
 def _named(stage: Stage, storage: Storage, path: str) -> str:
     name = image_volume_name(stage, path)
-    return f"the volume {name} that the old container had" if path in storage.adopted else f"the stage's volume {name}"
+    return (
+        f"the volume {name} that the old container had"
+        if path in storage.adopted
+        else f"the stage's volume {name}"
+    )
 
 
 def _write_down(storage: Storage, config: RunConfig, tx: Tx, deploy: Deploy) -> Deploy:

@@ -64,16 +64,29 @@ class Successor:
         try:
             return self._preparing.result()
         except TagboatError as error:
-            log.info("the deploy that waits cannot be prepared", action="watch", deploy=self._of, reason=str(error))
-        except Exception:  # of a fault in preparing the next, what is watched and healthy must not be taken back
+            log.info(
+                "the deploy that waits cannot be prepared",
+                action="watch",
+                deploy=self._of,
+                reason=str(error),
+            )
+        except (
+            Exception
+        ):  # of a fault in preparing the next, what is watched and healthy must not be taken back
             log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
-        self._preparing = None  # again in a while: until then, what is watched goes on to be watched
+        self._preparing = (
+            None  # again in a while: until then, what is watched goes on to be watched
+        )
         return False
 
     def _waiting(self, reader: Reader) -> Deploy | None:
         """The deploy that is carried out next."""
         held = reader.stage(self._watched.stage_id).held
-        queued = [one for one in reader.open_deploys(self._watched.stage_id) if one.status is DeployStatus.QUEUED]
+        queued = [
+            one
+            for one in reader.open_deploys(self._watched.stage_id)
+            if one.status is DeployStatus.QUEUED
+        ]
         return next((one for one in queued if not (held and one.by_news)), None)
 
     async def _prepare(self, deploy_id: str) -> bool:

@@ -13,10 +13,10 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, NotFoundError, TagboatError
 from tagboat.core.hosts import looked_up_as
-from tagboat.core.lanes import lanes
 from tagboat.core.naming import earlier_instance_host, earlier_stage_host, instance_host, stage_host
 from tagboat.core.ports import Ingress, Reader, Store, Topic
 from tagboat.core.route import Route, Way
+from tagboat.core.stage_refs import iter_stages
 
 LEAD_EVERY_S = 60.0
 FOLLOW_S = 1.0
@@ -44,7 +44,9 @@ class Traffic:
         self._base_domain = base_domain
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
-        self._owners: dict[str, str] | None = None  # the stage whose each host is, None before it is known what is in force
+        self._owners: dict[str, str] | None = (
+            None  # the stage whose each host is, None before it is known what is in force
+        )
 
     async def lead(self) -> None:
         """Return once traffic goes where the records say now. Raises IngressUnavailableError, StoreUnavailableError."""
@@ -63,11 +65,17 @@ class Traffic:
         self._owners = None
         found = await self._store.read(lambda reader: _routes_by_stage(reader, self._base_domain))
         await self._ingress.lead([route for of_stage in found.values() for route in of_stage])
-        self._owners = {route.host: stage_id for stage_id, of_stage in found.items() for route in of_stage}
+        self._owners = {
+            route.host: stage_id for stage_id, of_stage in found.items() for route in of_stage
+        }
 
     async def _lead_one(self, stage_id: str, owners: dict[str, str]) -> None:
-        found = await self._store.read(lambda reader: _routes_of(reader, stage_id, self._base_domain))
-        gone = {host for host, owner in owners.items() if owner == stage_id} - {route.host for route in found}
+        found = await self._store.read(
+            lambda reader: _routes_of(reader, stage_id, self._base_domain)
+        )
+        gone = {host for host, owner in owners.items() if owner == stage_id} - {
+            route.host for route in found
+        }
         self._owners = None  # should it fail, nobody knows what is in force
         await self._ingress.change(found, gone)
         left = {host: owner for host, owner in owners.items() if host not in gone}
@@ -94,7 +102,11 @@ class Traffic:
         return f"{left} still in flight after {limit_s:g} s"
 
     async def _in_flight(self, instances: Sequence[Instance]) -> int:
-        counts = [await self._ingress.in_flight(instance.host_port) for instance in instances if instance.host_port]
+        counts = [
+            await self._ingress.in_flight(instance.host_port)
+            for instance in instances
+            if instance.host_port
+        ]
         return sum(counts)
 
     async def run(self) -> None:
@@ -129,7 +141,9 @@ def routes(reader: Reader, base_domain: str) -> list[Route]:
     What is a stage's comes before what is an instance's. What they have only since hosts are made of slugs, or had till then,
     comes after what others have by their names as they are written.
     """
-    return [route for of_stage in _routes_by_stage(reader, base_domain).values() for route in of_stage]
+    return [
+        route for of_stage in _routes_by_stage(reader, base_domain).values() for route in of_stage
+    ]
 
 
 def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]:
@@ -146,9 +160,11 @@ def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]
     # Without an instance only until the deploy at work has started one, or has started the old one again.
     restarting = changing & {one.stage_id for one in reader.running_deploys() if one.made_way}
     found: dict[str, tuple[_Claim, Route]] = {}
-    for project, stage in lanes(reader):
+    for project, stage in iter_stages(reader):
         running = live.get(stage.id, ())
-        otherwise = _way_without_port(restarts=stage.id in restarting, portless=stage.id in portless)
+        otherwise = _way_without_port(
+            restarts=stage.id in restarting, portless=stage.id in portless
+        )
         _claim_all(found, project, stage, running, base_domain, otherwise)
     sorted_out: dict[str, list[Route]] = defaultdict(list)
     for (_, _, stage_id), route in found.values():
@@ -166,7 +182,11 @@ def _routes_of(reader: Reader, stage_id: str, base_domain: str) -> list[Route]:
     theirs: dict[str, tuple[_Claim, Route]] = {}
     for rival in rivals - {stage_id}:
         _claim(theirs, _claims_of(reader, rival, base_domain).values())
-    return [route for host, (claim, route) in mine.items() if host not in theirs or claim < theirs[host][0]]
+    return [
+        route
+        for host, (claim, route) in mine.items()
+        if host not in theirs or claim < theirs[host][0]
+    ]
 
 
 def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tuple[_Claim, Route]]:
@@ -176,9 +196,15 @@ def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tup
         return {}
     active = reader.instances(stage_id=stage_id, states=ACTIVE_STATES)
     live = [one for one in active if one.state is InstanceState.LIVE]
-    at_work = [one for one in reader.open_deploys(stage_id) if one.status is DeployStatus.RUNNING and one.made_way]
+    at_work = [
+        one
+        for one in reader.open_deploys(stage_id)
+        if one.status is DeployStatus.RUNNING and one.made_way
+    ]
     portless = any(not one.host_port for one in live)
-    otherwise = _way_without_port(restarts=len(live) < len(active) and bool(at_work), portless=portless)
+    otherwise = _way_without_port(
+        restarts=len(live) < len(active) and bool(at_work), portless=portless
+    )
     found: dict[str, tuple[_Claim, Route]] = {}
     running = [one for one in live if one.host_port]
     _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, otherwise)
@@ -197,7 +223,9 @@ def _claim_all(
     by_name, *by_domain = _stage_routes(project, stage, live, base_domain, otherwise)
     earlier = replace(by_name, host=earlier_stage_host(project.name, stage.name, base_domain))
     of_instances = _instance_routes(project, stage, live, instance_host, base_domain)
-    earlier_of_instances = _instance_routes(project, stage, live, earlier_instance_host, base_domain)
+    earlier_of_instances = _instance_routes(
+        project, stage, live, earlier_instance_host, base_domain
+    )
     for kind, wanted in (
         (_OF_STAGE if earlier == by_name else _BY_SLUG, [by_name]),
         (_OF_STAGE, by_domain),
@@ -222,7 +250,9 @@ def _way_without_port(*, restarts: bool, portless: bool) -> Way:
     return Way.PORTLESS if portless else Way.NONE
 
 
-def _stage_routes(project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way) -> list[Route]:
+def _stage_routes(
+    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way
+) -> list[Route]:
     host = stage_host(project.name, stage.name, base_domain)
     by_name = _to(live[0], host) if live else Route(host, otherwise)
     return [by_name, *(replace(by_name, host=domain) for domain in stage.domains)]
@@ -233,7 +263,11 @@ def _to(instance: Instance, host: str) -> Route:
 
 
 def _instance_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], host: Callable[[str, str, str, str], str], base_domain: str
+    project: Project,
+    stage: Stage,
+    live: Sequence[Instance],
+    host: Callable[[str, str, str, str], str],
+    base_domain: str,
 ) -> Iterator[Route]:
     if stage.max_instances > 1:
         for instance in live:

@@ -12,7 +12,14 @@ from functools import partial
 import structlog
 
 from tagboat.core.catalog import Stage
-from tagboat.core.deploy import ContainerStatus, Deploy, DeployStatus, Instance, InstanceState, StepName
+from tagboat.core.deploy import (
+    ContainerStatus,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+)
 from tagboat.core.errors import DeployFailedError, IngressError, InvalidValueError, TagboatError
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.containers import Containers, Parts, last_words
@@ -36,7 +43,9 @@ Patience = Callable[[StepName, Callable[[], Awaitable[None]]], Awaitable[None]]
 class Undo:
     """Takes back one deploy."""
 
-    def __init__(self, parts: Parts, journal: Journal, containers: Containers, patiently: Patience) -> None:
+    def __init__(
+        self, parts: Parts, journal: Journal, containers: Containers, patiently: Patience
+    ) -> None:
         self._parts = parts
         self._engine = parts.engine
         self._journal = journal
@@ -52,16 +61,25 @@ class Undo:
     ) -> None:
         """Write down how the deploy ended; see `Journal.end`."""
         await self._journal.end(status, reason, seen, also)
-        self._parts.tally.count("tagboat_deploys_total", status=status.value)
+        self._parts.counters.count("tagboat_deploys_total", status=status.value)
 
     async def take_back(self, reason: str) -> None:
         """Lead traffic back, remove the new container, and end the deploy."""
         scene = await self._journal.scene()
         status = _ended(scene.deploy)
         tell = log.warning if status is DeployStatus.FAILED else log.info
-        tell(f"deploy {status.value}", action="take back", project=scene.project.name, tag=scene.deploy.tag, reason=reason)
+        tell(
+            f"deploy {status.value}",
+            action="take back",
+            project=scene.project.name,
+            tag=scene.deploy.tag,
+            reason=reason,
+        )
         if scene.own is not None and scene.own.state is InstanceState.LIVE:
-            await self.end(status, f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}")
+            await self.end(
+                status,
+                f"{scene.deploy.tag} is live, but the old instance could not be retired: {reason}",
+            )
             return
         trouble = await self._swap_back(scene) if scene.deploy.made_way else []
         try:
@@ -85,7 +103,9 @@ class Undo:
             await self._lead(scene.stage)
             return
         if scene.deploy.made_way:
-            await self._lead(scene.stage)  # the new one is live on record, but who asks for it may still be waiting
+            await self._lead(
+                scene.stage
+            )  # the new one is live on record, but who asks for it may still be waiting
         await self._journal.change(claimed_by=None, claimed_until=None)
 
     async def see_stopped(self, instance: Instance) -> None:
@@ -106,7 +126,9 @@ class Undo:
             except TimeoutError:
                 pass
             if scene.deploy.failed_step is not None:
-                await self._journal.keep_log("\n".join(await last_words(self._engine, container.id)))
+                await self._journal.keep_log(
+                    "\n".join(await last_words(self._engine, container.id))
+                )
             await self._engine.remove(container.id)
         for instance in scene.replaced:
             await self._engine.start(instance.handle)

@@ -38,7 +38,9 @@ async def keep_vigil(parts: Parts) -> None:
             try:
                 for instance in await parts.store.read(_unwatched):
                     if instance.id not in watching:
-                        watching[instance.id] = asyncio.create_task(_watch_patiently(parts, instance))
+                        watching[instance.id] = asyncio.create_task(
+                            _watch_patiently(parts, instance)
+                        )
             except TagboatError as error:
                 log.warning("cannot look for what to watch over", action="vigil", reason=str(error))
             await asyncio.sleep(BREATH_S)
@@ -83,7 +85,9 @@ async def _watch_patiently(parts: Parts, instance: Instance) -> None:
         except (DeployFailedError, NotFoundError):
             return
         except TagboatError as error:
-            log.warning("cannot watch over", action="vigil", container=instance.container, reason=str(error))
+            log.warning(
+                "cannot watch over", action="vigil", container=instance.container, reason=str(error)
+            )
         except Exception:
             log.exception("a fault inside Tagboat", action="vigil", container=instance.container)
         else:
@@ -99,12 +103,19 @@ async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
     try:
         await parts.engine.remove(instance.handle)
     except EngineError as error:
-        log.warning("container left to the next sweep", action="vigil", container=instance.container, reason=str(error))
+        log.warning(
+            "container left to the next sweep",
+            action="vigil",
+            container=instance.container,
+            reason=str(error),
+        )
 
 
 def _unwatched(reader: Reader) -> list[Instance]:
     """Those that are live and unwatched, and whose deploy does not watch them itself."""
-    return [one for one in reader.unwatched_instances() if reader.deploy(one.deploy_id).status.final]
+    return [
+        one for one in reader.unwatched_instances() if reader.deploy(one.deploy_id).status.final
+    ]
 
 
 def _note_watched(tx: Tx, instance_id: str) -> bool:
@@ -129,8 +140,12 @@ def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str, log_lines: st
     for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):
         if older.id in deploy.replaced:
             tx.put_instance(replace(older, state=InstanceState.LIVE))
-    watch = replace(deploy.step(StepName.WATCH), status=StepStatus.FAILED, finished_at=now, detail=reason)
-    failed = replace(deploy, status=DeployStatus.FAILED, reason=reason, log=log_lines, finished_at=now)
+    watch = replace(
+        deploy.step(StepName.WATCH), status=StepStatus.FAILED, finished_at=now, detail=reason
+    )
+    failed = replace(
+        deploy, status=DeployStatus.FAILED, reason=reason, log=log_lines, finished_at=now
+    )
     tx.put_deploy(failed.with_step(watch))
     tx.put_taken_back(taken_back(current, reason, now))
     tx.announce(Topic.DEPLOYS)

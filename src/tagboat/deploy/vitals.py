@@ -16,12 +16,19 @@ from tagboat.deploy.wellbeing import observed
 log = structlog.get_logger("tagboat.vitals")
 
 
-async def look_after(parts: Parts, live: Sequence[Instance], containers: Collection[ContainerStatus]) -> None:
+async def look_after(
+    parts: Parts, live: Sequence[Instance], containers: Collection[ContainerStatus]
+) -> None:
     """Write down what has changed of these instances since the last look; `containers` is what the engine has just listed.
 
     What did not run then has been started since, and is looked at once more. Raises EngineError, StoreUnavailableError.
     """
-    listed = {key: one for one in containers if one.running or one.restarting for key in (one.id, one.name)}
+    listed = {
+        key: one
+        for one in containers
+        if one.running or one.restarting
+        for key in (one.id, one.name)
+    }
     statuses = {one.id: listed.get(one.handle) or await _status_now(parts, one) for one in live}
     changes = await parts.store.read(lambda reader: _changes(reader, live, statuses, parts.clock()))
     if changes:
@@ -44,7 +51,10 @@ class _Change:
 
 
 def _changes(
-    reader: Reader, live: Sequence[Instance], statuses: Mapping[str, ContainerStatus | None], now: datetime
+    reader: Reader,
+    live: Sequence[Instance],
+    statuses: Mapping[str, ContainerStatus | None],
+    now: datetime,
 ) -> list[_Change]:
     known = reader.vitals([one.id for one in live])
     changes = []
@@ -66,8 +76,14 @@ def _keep(tx: Tx, found: Sequence[Vitals]) -> None:
 
 def _masked(reader: Reader, instance: Instance, vitals: Vitals) -> Vitals:
     """What a HEALTHCHECK writes may repeat a secret of the app's."""
-    config = reader.deploy_config(instance.deploy_id) if vitals.trouble is Trouble.UNHEALTHY else None
-    return replace(vitals, detail=mask_values(vitals.detail, config.secret_values)) if config else vitals
+    config = (
+        reader.deploy_config(instance.deploy_id) if vitals.trouble is Trouble.UNHEALTHY else None
+    )
+    return (
+        replace(vitals, detail=mask_values(vitals.detail, config.secret_values))
+        if config
+        else vitals
+    )
 
 
 def _tell(change: _Change) -> None:
@@ -79,4 +95,6 @@ def _tell(change: _Change) -> None:
     if vitals.trouble is Trouble.NONE:
         log.info("a live instance is well again", action="look_after", was=was.value, **words)
     else:
-        log.warning("a live instance needs a person", action="look_after", reason=vitals.detail, **words)
+        log.warning(
+            "a live instance needs a person", action="look_after", reason=vitals.detail, **words
+        )

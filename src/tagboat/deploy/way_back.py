@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tagboat.core.catalog import Project, Registry, Stage
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger, Version
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    Trigger,
+    Version,
+)
 from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Engine, Reader, Store
@@ -49,8 +58,15 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
     target = _named(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
     config = reader.deploy_config(target.deploy_id)
     if config is None:
-        raise ConflictError(f"the configuration of {target.tag} was not kept; deploy the tag {target.tag} instead")
-    beside = at_work is None and live is not None and target.state is InstanceState.LIVE and target.id != live.id
+        raise ConflictError(
+            f"the configuration of {target.tag} was not kept; deploy the tag {target.tag} instead"
+        )
+    beside = (
+        at_work is None
+        and live is not None
+        and target.state is InstanceState.LIVE
+        and target.id != live.id
+    )
     return WayBack(
         target=target,
         config=config,
@@ -65,9 +81,15 @@ def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
     """The rollback of the stage that is queued or at work already; where a deploy `to` is named, only one to just that."""
     wanted = _named(reader, stage, to).version if to is not None else None
     for deploy in reader.open_deploys(stage.id):
-        if deploy.trigger is Trigger.ROLLBACK and not deploy.cancelling and deploy.failed_step is None:
+        if (
+            deploy.trigger is Trigger.ROLLBACK
+            and not deploy.cancelling
+            and deploy.failed_step is None
+        ):
             config = reader.deploy_config(deploy.id)
-            if wanted is None or (config is not None and (deploy.digest, config.fingerprint) == wanted):
+            if wanted is None or (
+                config is not None and (deploy.digest, config.fingerprint) == wanted
+            ):
                 return deploy
     return None
 
@@ -80,19 +102,25 @@ def live_in(reader: Reader, stage: Stage) -> Instance | None:
 def _at_work(reader: Reader, stage: Stage) -> Deploy | None:
     """The deploy at work in the stage that can still be taken back, or is being taken back."""
     running = [one for one in reader.open_deploys(stage.id) if one.status is DeployStatus.RUNNING]
-    return next((one for one in running if one.step(StepName.RETIRE).status is StepStatus.PENDING), None)
+    return next(
+        (one for one in running if one.step(StepName.RETIRE).status is StepStatus.PENDING), None
+    )
 
 
 def _version_of(deploy: Deploy) -> Version | None:
     return (deploy.digest, "") if deploy.digest is not None else None
 
 
-def _before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy | None) -> Instance:
+def _before(
+    reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy | None
+) -> Instance:
     if at_work is not None and (served := _served_before(reader, stage, live, at_work)):
         return served
     without = [(version.digest, version.fingerprint) for version in reader.taken_back(stage.id)]
     beside = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE])[1:]
-    if left := next((one for one in beside if live and one.version not in {*without, live.version}), None):
+    if left := next(
+        (one for one in beside if live and one.version not in {*without, live.version}), None
+    ):
         return left
     if live is not None:
         without.append(live.version)
@@ -100,17 +128,27 @@ def _before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy
     if found is None:
         what = f"nothing was live before {live.tag}" if live else "nothing was ever live"
         but = " but what was taken back" if reader.previous_instance(stage.id, without[-1:]) else ""
-        raise ConflictError(f"there is nothing to go back to: {what} in the stage {stage.name}{but}")
+        raise ConflictError(
+            f"there is nothing to go back to: {what} in the stage {stage.name}{but}"
+        )
     return found
 
 
-def _served_before(reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy) -> Instance | None:
+def _served_before(
+    reader: Reader, stage: Stage, live: Instance | None, at_work: Deploy
+) -> Instance | None:
     """What the stage's address led to until the deploy at work came, or still does: of several, the newest."""
     if live is not None and live.deploy_id != at_work.id:
         return live
-    others = reader.instances(stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.DRAINING])
-    served = (one for one in others if one.state is InstanceState.LIVE or one.id in at_work.replaced)
-    return max((one for one in served if one.deploy_id != at_work.id), key=lambda one: one.id, default=None)
+    others = reader.instances(
+        stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.DRAINING]
+    )
+    served = (
+        one for one in others if one.state is InstanceState.LIVE or one.id in at_work.replaced
+    )
+    return max(
+        (one for one in served if one.deploy_id != at_work.id), key=lambda one: one.id, default=None
+    )
 
 
 def _named(reader: Reader, stage: Stage, to: str) -> Instance:
@@ -118,7 +156,9 @@ def _named(reader: Reader, stage: Stage, to: str) -> Instance:
     found = reader.instance_of(deploy.id)
     served = {InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED}
     if found is None or found.stage_id != stage.id or found.state not in served:
-        raise ConflictError(f"the deploy {to} brought nothing live in the stage {stage.name}; name one that did")
+        raise ConflictError(
+            f"the deploy {to} brought nothing live in the stage {stage.name}; name one that did"
+        )
     return found
 
 
@@ -169,13 +209,17 @@ class WaysBack:
         if way is None:
             return
         if gone := await self._why_gone(way.target):
-            raise ConflictError(f"{gone}; {await self._other_ways(way.target)}. Nothing was changed")
+            raise ConflictError(
+                f"{gone}; {await self._other_ways(way.target)}. Nothing was changed"
+            )
 
     async def _why_gone(self, target: Instance) -> str | None:
         """Why the image of an instance is not to be had, None where it is, or nobody can tell now."""
         if not target.state.final:
             return None  # its container is there
-        project, registry = await self.store.read(lambda reader: _project_and_registry(reader, target))
+        project, registry = await self.store.read(
+            lambda reader: _project_and_registry(reader, target)
+        )
         image = target.image or project.image
         if await self.engine.inspect_image(f"{image}@{target.digest}") is not None:
             return None
@@ -190,15 +234,23 @@ class WaysBack:
     async def _other_ways(self, target: Instance) -> str:
         """The deploys that could be gone back to instead, in words."""
         stopped = await self.store.read(
-            lambda reader: reader.instances(stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_LOOKED_AT)
+            lambda reader: reader.instances(
+                stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_LOOKED_AT
+            )
         )
         found: dict[Version, Instance] = {}
         for instance in stopped:
-            if len(found) < _OTHERS and instance.version not in found and await self._why_gone(instance) is None:
+            if (
+                len(found) < _OTHERS
+                and instance.version not in found
+                and await self._why_gone(instance) is None
+            ):
                 found[instance.version] = instance
         if not found:
             return "nothing that was live in this stage before is there any more: push it again, or deploy another tag"
-        return "go back to one of these: " + ", ".join(f"--to {one.deploy_id} ({one.tag})" for one in found.values())
+        return "go back to one of these: " + ", ".join(
+            f"--to {one.deploy_id} ({one.tag})" for one in found.values()
+        )
 
 
 def _gone(target: Instance, image: ImageName) -> str:

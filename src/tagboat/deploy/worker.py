@@ -80,7 +80,9 @@ class Worker:
         tasks = dict(self._tasks)
         if tasks:
             _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
-            await asyncio.gather(*(self._park(deploy_id) for deploy_id, task in tasks.items() if task in left))
+            await asyncio.gather(
+                *(self._park(deploy_id) for deploy_id, task in tasks.items() if task in left)
+            )
 
     async def _park(self, deploy_id: str) -> None:
         try:
@@ -88,12 +90,16 @@ class Worker:
                 await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
                 await Pipeline(self._parts, deploy_id).park()
         except (TagboatError, TakenOverError, TimeoutError) as error:
-            log.warning("the deploy is left as it is", action="park", deploy=deploy_id, reason=str(error))
+            log.warning(
+                "the deploy is left as it is", action="park", deploy=deploy_id, reason=str(error)
+            )
 
     async def abandon(self, stage_ids: Iterable[str]) -> None:
         """Stop working on the deploys of these stages, wherever they are; their containers stay for the caller to remove."""
         wanted = set(stage_ids)
-        await _cancel([task for deploy_id, task in self._tasks.items() if self._stages[deploy_id] in wanted])
+        await _cancel(
+            [task for deploy_id, task in self._tasks.items() if self._stages[deploy_id] in wanted]
+        )
 
     def _take_notice(self) -> None:
         """Look at the queue, at once or when the last look is `BREATH_S` past."""
@@ -140,7 +146,9 @@ class Worker:
 
     def _let_go(self, deploy_id: str) -> None:
         if task := self._tasks.get(deploy_id):
-            log.warning("another server has taken the deploy over", action="claim", deploy=deploy_id)
+            log.warning(
+                "another server has taken the deploy over", action="claim", deploy=deploy_id
+            )
             task.cancel()
 
     def _call_off(self, deploy_id: str) -> None:
@@ -157,7 +165,11 @@ class Worker:
         disturbed = reader.disturbed_deploys(self._holder, mine)
         # Whoever slept through the end of its claim, or could not reach the database, may find another at work.
         lost = {deploy.id for deploy in disturbed if deploy.claimed_by not in {None, self._holder}}
-        return _Claims(begun, lost, {deploy.id for deploy in disturbed if deploy.cancelling and deploy.id not in lost})
+        return _Claims(
+            begun,
+            lost,
+            {deploy.id for deploy in disturbed if deploy.cancelling and deploy.id not in lost},
+        )
 
     def _claim(self, tx: Tx, *, renew: bool) -> _Claims:
         now = self._parts.clock()
@@ -165,7 +177,9 @@ class Worker:
         if renew:
             tx.renew_claims(self._holder, set(self._tasks), until)
         found = self._find(tx)
-        claimed = partial(replace, status=DeployStatus.RUNNING, claimed_by=self._holder, claimed_until=until)
+        claimed = partial(
+            replace, status=DeployStatus.RUNNING, claimed_by=self._holder, claimed_until=until
+        )
         begun = [claimed(deploy, started_at=deploy.started_at or now) for deploy in found.begun]
         for deploy in begun:
             tx.put_deploy(deploy)
@@ -180,7 +194,9 @@ class Worker:
             except TakenOverError:
                 log.info("the deploy was withdrawn, or another server is at it", action="carry_out")
             except StoreUnavailableError as error:
-                log.warning("the deploy waits for the database", action="carry_out", reason=str(error))
+                log.warning(
+                    "the deploy waits for the database", action="carry_out", reason=str(error)
+                )
                 await asyncio.sleep(LOOK_EVERY_S)
             except Exception:
                 # It is gone on with at the next look, as after a death: not in a frenzy, and not without a word.
@@ -188,7 +204,9 @@ class Worker:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _work(self, deploy_id: str) -> None:
-        work = self._works[deploy_id] = asyncio.create_task(Pipeline(self._parts, deploy_id).carry_out())
+        work = self._works[deploy_id] = asyncio.create_task(
+            Pipeline(self._parts, deploy_id).carry_out()
+        )
         try:
             await work
         except asyncio.CancelledError:

@@ -37,7 +37,9 @@ class EngineAddress:
     ssh_destination: tuple[str, ...] = ()
 
 
-def parse_engine_address(url: str | None, *, cert_path: Path | None = None, tls_verify: bool = False) -> EngineAddress:
+def parse_engine_address(
+    url: str | None, *, cert_path: Path | None = None, tls_verify: bool = False
+) -> EngineAddress:
     """Parse `unix://`, `tcp://`, `http://`, `https://` or `ssh://`; None is the local socket. Raises InvalidValueError.
 
     `tcp://` becomes HTTPS when `cert_path` (DOCKER_CERT_PATH) is given or `tls_verify` (DOCKER_TLS_VERIFY) is set; the
@@ -50,7 +52,9 @@ def parse_engine_address(url: str | None, *, cert_path: Path | None = None, tls_
     if parts.scheme == "ssh" and parts.hostname:
         return _ssh(parts)
     if parts.scheme in {"tcp", "http", "https"} and parts.hostname and parts.path in {"", "/"}:
-        tls = parts.scheme == "https" or (parts.scheme == "tcp" and (cert_path is not None or tls_verify))
+        tls = parts.scheme == "https" or (
+            parts.scheme == "tcp" and (cert_path is not None or tls_verify)
+        )
         return _tcp(parts, cert_path, tls=tls)
     raise InvalidValueError(
         f"{parts.scheme or 'an address without a scheme'} is not a way to reach a Docker engine; "
@@ -71,7 +75,10 @@ def _tcp(parts: SplitResult, cert_path: Path | None, *, tls: bool) -> EngineAddr
 
 def _ssh(parts: SplitResult) -> EngineAddress:
     port = _port(parts)
-    destination = [*(["-l", parts.username] if parts.username else []), *(["-p", str(port)] if port else [])]
+    destination = [
+        *(["-l", parts.username] if parts.username else []),
+        *(["-p", str(port)] if port else []),
+    ]
     return EngineAddress(
         transport=Transport.SSH,
         shown=f"ssh://{_host(parts)}" + (f":{port}" if port else ""),
@@ -89,4 +96,6 @@ def _port(parts: SplitResult) -> int | None:
     try:
         return parts.port
     except ValueError as error:
-        raise InvalidValueError(f"the port of the Docker engine's address cannot be used: {error}") from None
+        raise InvalidValueError(
+            f"the port of the Docker engine's address cannot be used: {error}"
+        ) from None

@@ -55,7 +55,9 @@ class DockerConnection:
         self._tunnel: SshTunnel | None = None
 
     @asynccontextmanager
-    async def use(self, doing: str, limit_s: float | None, explain: Explain | None = None) -> AsyncIterator[Docker]:
+    async def use(
+        self, doing: str, limit_s: float | None, explain: Explain | None = None
+    ) -> AsyncIterator[Docker]:
         """Lend the client for at most `limit_s` seconds (None: any time); what fails meanwhile is raised as EngineError.
 
         `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the place of `refusal`.
@@ -75,10 +77,14 @@ class DockerConnection:
             raise self._lost(await self._why(error), doing) from error
         except (ValueError, KeyError, TypeError) as error:
             # What aiodocker raises on an answer that is not the Docker API's, such as a proxy's page.
-            raise EngineError(f"{self._address.shown} does not answer like a Docker engine; check the address") from error
+            raise EngineError(
+                f"{self._address.shown} does not answer like a Docker engine; check the address"
+            ) from error
 
     @asynccontextmanager
-    async def stream(self, request: StreamRequest, explain: Explain | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(
+        self, request: StreamRequest, explain: Explain | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Lend the chunks of an answer's body; see `use` for what is raised."""
         async with self.use(request.doing, request.limit_s, explain) as docker:
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
@@ -120,11 +126,15 @@ class DockerConnection:
                 self._tunnel = SshTunnel(self._address)
                 return aiohttp.UnixConnector(str(self._tunnel.path))
             case Transport.TLS:
-                return aiohttp.TCPConnector(ssl=_tls(self._address.certificates), socket_factory=_kept_alive)
+                return aiohttp.TCPConnector(
+                    ssl=_tls(self._address.certificates), socket_factory=_kept_alive
+                )
             case Transport.PLAIN:
                 return aiohttp.TCPConnector(socket_factory=_kept_alive)
 
-    async def _refused(self, error: DockerError, doing: str, explain: Explain | None) -> EngineError:
+    async def _refused(
+        self, error: DockerError, doing: str, explain: Explain | None
+    ) -> EngineError:
         if error.status == NO_CONNECTION:
             return self._lost(await self._why(error.__context__ or error), doing)
         if other_version(error):
@@ -133,7 +143,9 @@ class DockerConnection:
 
     def _lost(self, why: str, doing: str) -> EngineUnavailableError:
         self._renegotiate()
-        return EngineUnavailableError(f"the Docker engine at {self._address.shown} could not {doing}: {why}")
+        return EngineUnavailableError(
+            f"the Docker engine at {self._address.shown} could not {doing}: {why}"
+        )
 
     def _renegotiate(self) -> None:
         """Agree on the API's version again: another release may have taken the engine's place."""

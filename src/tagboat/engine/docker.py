@@ -61,7 +61,9 @@ class DockerEngine:
     ) -> None:
         address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
         self._connection = DockerConnection(address)
-        self._networks = Networks(self._connection, network_pool, is_local=address.transport is Transport.UNIX)
+        self._networks = Networks(
+            self._connection, network_pool, is_local=address.transport is Transport.UNIX
+        )
         self._tests = HealthTests(self._connection)
         self._pull_idle_s = pull_idle_s
         self._own_container = own_container
@@ -84,7 +86,9 @@ class DockerEngine:
         """The network mode of our own container; None where we run in none, or in one that this engine does not know."""
         if self._own_container is None:
             return None
-        async with self._connection.use("inspect the container that Tagboat runs in", _ASK_S) as docker:
+        async with self._connection.use(
+            "inspect the container that Tagboat runs in", _ASK_S
+        ) as docker:
             try:
                 found = await docker.containers.get(self._own_container)
                 return str(found["HostConfig"]["NetworkMode"])
@@ -101,7 +105,13 @@ class DockerEngine:
                 _unless_gone(error)
                 return None
 
-    async def pull(self, image: ImageName, digest: Digest, registry: Registry | None, progress: Callable[[str], None]) -> None:
+    async def pull(
+        self,
+        image: ImageName,
+        digest: Digest,
+        registry: Registry | None,
+        progress: Callable[[str], None],
+    ) -> None:
         """Make `image`@`digest` be on the engine. `progress` gets words, at most twice a second."""
         reference = f"{image}@{digest}"
         if await self.inspect_image(reference) is not None:
@@ -118,7 +128,9 @@ class DockerEngine:
         )
         await self._follow_pull(request, image, registry.password if registry else None, progress)
         if await self.inspect_image(reference) is None:
-            raise EngineUnavailableError(f"the engine broke off the pull of {reference}: the image did not arrive")
+            raise EngineUnavailableError(
+                f"the engine broke off the pull of {reference}: the image did not arrive"
+            )
 
     async def log_in(self, registry: Registry) -> None:
         """Log in to a registry from the engine, as its pulls do. Raises EngineError, which says why that cannot be."""
@@ -146,7 +158,9 @@ class DockerEngine:
         try:
             await self._put_files(container, spec)
             for network in spec.networks:
-                await self._networks.connect(container, spec.name, network, spec.aliases.get(network, ()))
+                await self._networks.connect(
+                    container, spec.name, network, spec.aliases.get(network, ())
+                )
         except EngineError:
             # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
             with suppress(EngineError):
@@ -195,7 +209,9 @@ class DockerEngine:
         ended = await self._inspect(container, wire.last_death)
         if ended is None:
             return None
-        request = StreamRequest(path="events", params=ended, doing=f"tell how {container} ended", idle_s=_ASK_S)
+        request = StreamRequest(
+            path="events", params=ended, doing=f"tell how {container} ended", idle_s=_ASK_S
+        )
         async with self._connection.stream(request) as chunks:
             codes = [wire.exit_code(event) async for event in messages(chunks)]
         return codes[-1] if codes else None
@@ -287,7 +303,11 @@ class DockerEngine:
     async def _create(self, spec: ContainerSpec) -> str:
         address = await self._networks.free_address(spec.network) if spec.keeps_address else ""
         async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
-            labels = () if spec.image_labels else wire.steering_labels(await docker.images.inspect(spec.image))
+            labels = (
+                ()
+                if spec.image_labels
+                else wire.steering_labels(await docker.images.inspect(spec.image))
+            )
             body = partial(wire.create_body, spec, image_labels=labels, address=address)
             try:
                 return await _create(docker, spec.name, body())
@@ -332,11 +352,17 @@ class DockerEngine:
             pass
 
     async def _follow_pull(
-        self, request: StreamRequest, image: ImageName, secret: str | None, progress: Callable[[str], None]
+        self,
+        request: StreamRequest,
+        image: ImageName,
+        secret: str | None,
+        progress: Callable[[str], None],
     ) -> None:
         clock = asyncio.get_running_loop().time
         summary = PullProgress()
-        async with self._connection.stream(request, lambda error: pull_refusal(error, image, secret)) as chunks:
+        async with self._connection.stream(
+            request, lambda error: pull_refusal(error, image, secret)
+        ) as chunks:
             async for message in messages(chunks):
                 _unless_failed(message)
                 summary.feed(message)
@@ -396,4 +422,7 @@ def _unless_failed(message: wire.Json) -> None:
 def _refuses_log(error: DockerError) -> bool:
     """Whether the engine (Podman's, say) knows no bounded json-file log."""
     words = error.message.lower()
-    return any(part in words for part in ("log driver", "log-driver", "log opt", "log-opt", "logging driver"))
+    return any(
+        part in words
+        for part in ("log driver", "log-driver", "log opt", "log-opt", "logging driver")
+    )

@@ -11,9 +11,9 @@ LONGEST_FRAME = 1 << 14
 _GET, _HTTP, _AUTHORITY, _PATH, _STATUS = 0x82, 0x86, 1, 4, 8
 _STATUSES = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
 _LONGEST_INTEGER = 4
-_DIGITS = {format(code, "05b"): str(digit) for digit, code in enumerate((0b00000, 0b00001, 0b00010))} | {
-    format(0b011001 + number, "06b"): str(number + 3) for number in range(7)
-}
+_DIGITS = {
+    format(code, "05b"): str(digit) for digit, code in enumerate((0b00000, 0b00001, 0b00010))
+} | {format(0b011001 + number, "06b"): str(number + 3) for number in range(7)}
 
 
 class NoHttp2Error(ValueError):

@@ -33,7 +33,9 @@ class HealthTests:
         """Run the test once, None where the container has none. Raises EngineNotFoundError when the container is gone."""
         doing = f"run the HEALTHCHECK of {container}"
         async with self._connection.use(doing, _MARGIN_S) as docker:
-            test = health_test((await docker.containers.container(container).show()).get("Config") or {})
+            test = health_test(
+                (await docker.containers.container(container).show()).get("Config") or {}
+            )
             if test is None:
                 return None
             if await self._hangs(container):
@@ -61,7 +63,9 @@ class HealthTests:
         return False
 
     async def _ended(self, container: str, begun: Exec, test: HealthTest) -> TestRun:
-        self._hanging[container] = begun  # until it is known to have ended, whoever is cancelled meanwhile
+        self._hanging[container] = (
+            begun  # until it is known to have ended, whoever is cancelled meanwhile
+        )
         try:
             async with asyncio.timeout(test.timeout_s):
                 written = await _written(begun)

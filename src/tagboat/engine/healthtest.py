@@ -42,7 +42,9 @@ def needs_s(config: Json) -> float:
         return 0.0
     check: Json = config.get("Healthcheck") or {}
     interval = _seconds(check, "Interval") or _DEFAULT_INTERVAL_S
-    return _seconds(check, "StartPeriod") + interval * (int(check.get("Retries") or 0) or _DEFAULT_RETRIES)
+    return _seconds(check, "StartPeriod") + interval * (
+        int(check.get("Retries") or 0) or _DEFAULT_RETRIES
+    )
 
 
 def last_said(state: Json) -> str:

@@ -19,7 +19,9 @@ def free_loopback_port(taken: Collection[int]) -> int:
     for port in random.sample(range(FIRST, LAST + 1), LAST + 1 - FIRST):
         if port not in taken and _is_free(port):
             return port
-    raise EngineError(f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there")
+    raise EngineError(
+        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there"
+    )
 
 
 def _is_free(port: int) -> bool:

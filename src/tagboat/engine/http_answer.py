@@ -82,7 +82,9 @@ async def _read_chunks(reader: asyncio.StreamReader, body: bytearray) -> None:
         left = int(size[0], 16) if size else 0
         if not left:
             return
-        while left and len(body) < _MOST_BODY and (part := await reader.read(min(left, _MOST_BODY))):
+        while (
+            left and len(body) < _MOST_BODY and (part := await reader.read(min(left, _MOST_BODY)))
+        ):
             body += part
             left -= len(part)
         await reader.readline()

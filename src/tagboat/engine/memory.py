@@ -144,7 +144,9 @@ class MemoryEngine:
         found = self._held(container)
         again = found.spec.restarts
         restarts = found.status.restarts + int(again)
-        found.status = replace(found.status, running=False, restarting=again, restarts=restarts, exit_code=code)
+        found.status = replace(
+            found.status, running=False, restarting=again, restarts=restarts, exit_code=code
+        )
         found.last_code = code
         self._tell(found)
 
@@ -187,7 +189,9 @@ class MemoryEngine:
             progress("the engine has it already")
             return
         if reference not in self._registry:
-            raise EngineNotFoundError(f"the registry {image.host} has no such image: {reference} not found")
+            raise EngineNotFoundError(
+                f"the registry {image.host} has no such image: {reference} not found"
+            )
         self._images[reference] = self._registry[reference]
         progress("1 of 1 layers")
 
@@ -202,7 +206,9 @@ class MemoryEngine:
         """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""
         self._record("remove_image", image)
         digest = image.partition("@")[2]
-        used = any(held.spec.image.partition("@")[2] == digest for held in self._containers.values())
+        used = any(
+            held.spec.image.partition("@")[2] == digest for held in self._containers.values()
+        )
         if image in self._images and (used or image in self._tagged):
             return False
         self._images.pop(image, None)
@@ -212,9 +218,13 @@ class MemoryEngine:
         """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""
         self._record("create", spec.name)
         if spec.image not in self._images:
-            raise EngineNotFoundError(f"the engine could not create the container {spec.name}: No such image: {spec.image}")
+            raise EngineNotFoundError(
+                f"the engine could not create the container {spec.name}: No such image: {spec.image}"
+            )
         if self._find(spec.name):
-            raise NameTakenError(f"the engine could not create the container {spec.name}: the name is already in use")
+            raise NameTakenError(
+                f"the engine could not create the container {spec.name}: the name is already in use"
+            )
         self._need_networks(spec)
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
@@ -233,13 +243,20 @@ class MemoryEngine:
         if found.spec.network:
             self._need_network(found.spec.network, f"start the container {container}")
         if found.image.start_error:
-            raise EngineError(f"the engine could not start the container {container}: {found.image.start_error}")
+            raise EngineError(
+                f"the engine could not start the container {container}: {found.image.start_error}"
+            )
         if taken := _host_ports(found) & self._ports_in_use():
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
             raise PortTakenError(f"the engine could not start the container {container}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
         found.status = replace(
-            found.status, running=True, restarting=False, exit_code=0, health=health, started_at=self.clock()
+            found.status,
+            running=True,
+            restarting=False,
+            exit_code=0,
+            health=health,
+            started_at=self.clock(),
         )
         found.log.extend(found.image.log)
         if found.image.exit_code is not None:
@@ -277,14 +294,18 @@ class MemoryEngine:
             self.journal.append(f"ensure_network {name}")
         there = self._networks.setdefault(name, {**notes, **labels})
         if not labels.items() <= there.items():
-            raise EngineError(f"the engine has a network {name} that Tagboat has not made and does not use")
+            raise EngineError(
+                f"the engine has a network {name} that Tagboat has not made and does not use"
+            )
         return frozenset(held.status.id for held in self._on(name) if held.status.running)
 
     async def remove_network(self, name: str, labels: Mapping[str, str]) -> bool:
         """Remove it, unless it is another's or a container runs on it."""
         self._record("remove_network", name)
         if name in self._networks:
-            if not labels.items() <= self._networks[name].items() or any(held.status.running for held in self._on(name)):
+            if not labels.items() <= self._networks[name].items() or any(
+                held.status.running for held in self._on(name)
+            ):
                 return False
             del self._networks[name]
         return True
@@ -292,7 +313,9 @@ class MemoryEngine:
     async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
         """The networks that bear these labels, in order."""
         self._fail_if_told("list_networks")
-        return sorted(name for name, there in self._networks.items() if labels.items() <= there.items())
+        return sorted(
+            name for name, there in self._networks.items() if labels.items() <= there.items()
+        )
 
     async def status(self, container: str) -> ContainerStatus | None:
         """What is known of the container of that name or id, None when it is gone."""
@@ -307,7 +330,9 @@ class MemoryEngine:
         if not found.image.info.has_healthcheck:
             return None
         if found.status.paused or not found.status.running:
-            raise EngineError(f"the engine could not run the HEALTHCHECK of {container}: it does not run")
+            raise EngineError(
+                f"the engine could not run the HEALTHCHECK of {container}: it does not run"
+            )
         return found.test
 
     async def last_exit_code(self, container: str) -> int | None:
@@ -371,7 +396,9 @@ class MemoryEngine:
 
     def _need_networks(self, spec: ContainerSpec) -> None:
         for network in spec.networks:
-            self._need_network(network, f"connect the container {spec.name} to the network {network}")
+            self._need_network(
+                network, f"connect the container {spec.name} to the network {network}"
+            )
 
     def _need_network(self, network: str, doing: str) -> None:
         if network not in self._networks:
@@ -380,7 +407,11 @@ class MemoryEngine:
             )
 
     def _on(self, network: str) -> list[_Container]:
-        return [held for held in self._containers.values() if network in {held.spec.network, *held.spec.networks}]
+        return [
+            held
+            for held in self._containers.values()
+            if network in {held.spec.network, *held.spec.networks}
+        ]
 
     def _record(self, call: str, what: str) -> None:
         found = self._find(what)
@@ -392,7 +423,14 @@ class MemoryEngine:
             raise failures.pop(0)
 
     def _find(self, container: str) -> _Container | None:
-        return next((held for held in self._containers.values() if container in {held.status.id, held.spec.name}), None)
+        return next(
+            (
+                held
+                for held in self._containers.values()
+                if container in {held.status.id, held.spec.name}
+            ),
+            None,
+        )
 
     def _held(self, container: str) -> _Container:
         found = self._find(container)
@@ -401,7 +439,12 @@ class MemoryEngine:
         return found
 
     def _ports_in_use(self) -> set[int]:
-        return {port for held in self._containers.values() if held.status.running for port in _host_ports(held)}
+        return {
+            port
+            for held in self._containers.values()
+            if held.status.running
+            for port in _host_ports(held)
+        }
 
 
 def _host_ports(held: _Container) -> set[int]:
@@ -422,13 +465,19 @@ def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> Cont
         # The real one adds a container's own labels to its image's, of which those are emptied that may steer others.
         labels={**_image_labels(spec, image), **spec.labels},
         host_port=spec.host_port if spec.port else 0,
-        unasked_volumes={path: _unasked_name(container_id, path) for path in image.info.volumes if path not in mounted},
+        unasked_volumes={
+            path: _unasked_name(container_id, path)
+            for path in image.info.volumes
+            if path not in mounted
+        },
     )
 
 
 def _image_labels(spec: ContainerSpec, image: MemoryImage) -> Mapping[str, str]:
     kept = "" if spec.image_labels else "org.opencontainers."
-    return {name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()}
+    return {
+        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
+    }
 
 
 def _unasked_name(container_id: str, path: str) -> str:

@@ -33,14 +33,18 @@ class Networks:
         self._is_local = is_local
         self._making = asyncio.Lock()
 
-    async def ensure(self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]) -> frozenset[str]:
+    async def ensure(
+        self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
+    ) -> frozenset[str]:
         """Let there be a network of that name and with these labels; the ids of the containers that run on it.
 
         A new one bears `notes`, too. Raises EngineError where there is one without the labels, or no addresses are left.
         """
         found = await self._inspect(name)
         if found is None:
-            async with self._making:  # names need not be unique, so two who make the same one would make two
+            async with (
+                self._making
+            ):  # names need not be unique, so two who make the same one would make two
                 found = await self._inspect(name) or await self._make(name, {**notes, **labels})
         if not _bears(found, labels):
             raise EngineError(
@@ -60,7 +64,10 @@ class Networks:
             try:
                 await (await docker.networks.get(found["Id"])).delete()
             except DockerError as error:
-                if error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT}:  # somebody has begun to use it
+                if error.status in {
+                    HTTPStatus.FORBIDDEN,
+                    HTTPStatus.CONFLICT,
+                }:  # somebody has begun to use it
                     return False
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
@@ -70,7 +77,9 @@ class Networks:
         """The names of all networks that bear these labels, in order."""
         async with self._connection.use("list networks", _ASK_S) as docker:
             borne = [f"{name}={value}" for name, value in labels.items()]
-            return sorted(found["Name"] for found in await docker.networks.list(filters={"label": borne}))
+            return sorted(
+                found["Name"] for found in await docker.networks.list(filters={"label": borne})
+            )
 
     async def free_address(self, network: str) -> str:
         """An address that a container on the network can keep; empty where there is none left."""
@@ -81,15 +90,24 @@ class Networks:
         async with self._connection.use(f"tell who is on the network {network}", _ASK_S) as docker:
             # Those that do not run, too: they want their addresses back.
             there = await docker._query_json(  # noqa: SLF001 - aiodocker drops what the list says of networks
-                "containers/json", params={"all": "1", "filters": json.dumps({"network": [network]})}
+                "containers/json",
+                params={"all": "1", "filters": json.dumps({"network": [network]})},
             )
-        return kept_address(share, {one for container in there for one in wire.kept_addresses(container, network)}) or ""
+        return (
+            kept_address(
+                share,
+                {one for container in there for one in wire.kept_addresses(container, network)},
+            )
+            or ""
+        )
 
     async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
         """Leave the network, unless it is not on it, and join it under `aliases`, at the address it keeps there, if any."""
         doing = f"disconnect the container {container} from the network {network}"
         async with self._connection.use(doing, _CHANGE_S) as docker:
-            address = wire.fixed_address(await docker.containers.container(container).show(), network)
+            address = wire.fixed_address(
+                await docker.containers.container(container).show(), network
+            )
             try:
                 await (await _network(docker, network, doing)).disconnect({"Container": container})
             except DockerError as error:
@@ -97,13 +115,17 @@ class Networks:
                     raise
         await self.connect(container, container, network, aliases, address)
 
-    async def connect(self, container: str, name: str, network: str, aliases: Sequence[str], address: str = "") -> None:
+    async def connect(
+        self, container: str, name: str, network: str, aliases: Sequence[str], address: str = ""
+    ) -> None:
         """Join the network under `aliases`. Raises NetworkNotFoundError."""
         doing = f"connect the container {name} to the network {network}"
         async with self._connection.use(doing, _CHANGE_S) as docker:
             endpoint = wire.endpoint(aliases, address)
             config = {"EndpointConfig": endpoint} if endpoint else {}
-            await (await _network(docker, network, doing)).connect({"Container": container, **config})
+            await (await _network(docker, network, doing)).connect(
+                {"Container": container, **config}
+            )
 
     async def _inspect(self, name: str) -> wire.Json | None:
         async with self._connection.use(f"look at the network {name}", _ASK_S) as docker:
@@ -113,15 +135,21 @@ class Networks:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
                 return None
-        return found if found["Name"] == name else None  # it takes a name for the beginning of an id, too
+        return (
+            found if found["Name"] == name else None
+        )  # it takes a name for the beginning of an id, too
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
         for _ in range(_TRIES):
-            with suppress(_TakenError):  # by another server, or by somebody who made a network just now
+            with suppress(
+                _TakenError
+            ):  # by another server, or by somebody who made a network just now
                 await self._create(name, labels)
             if found := await self._inspect(name):
                 return found
-        raise EngineError(f"the engine could not create the network {name}: others take its addresses again and again")
+        raise EngineError(
+            f"the engine could not create the network {name}: others take its addresses again and again"
+        )
 
     async def _create(self, name: str, labels: Mapping[str, str]) -> None:
         async with self._connection.use(f"create the network {name}", _CHANGE_S) as docker:

@@ -91,7 +91,9 @@ async def _answers_http(port: int) -> bool:
     return True
 
 
-async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner) -> Answer:
+async def _asked(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner
+) -> Answer:
     writer.write(request(path, manner))
     await writer.drain()
     return await read_head(reader)
@@ -100,7 +102,11 @@ async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pat
 def _more(status: int, said: str) -> str:
     """What the body adds to the status: nothing where it only repeats that in words."""
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
-    return "" if said.strip(" .").lower() in {"", phrase.lower(), f"{status} {phrase}".lower()} else f": {said}"
+    return (
+        ""
+        if said.strip(" .").lower() in {"", phrase.lower(), f"{status} {phrase}".lower()}
+        else f": {said}"
+    )
 
 
 def _problem(head: Answer, path: str, manner: Manner) -> str | None:
@@ -109,7 +115,9 @@ def _problem(head: Answer, path: str, manner: Manner) -> str | None:
         return None
     asked = f"HTTP {head.status} to the same path under https, which says nothing about its health"
     if manner.proto == "https":
-        return f"{asked}; let the app believe the header X-Forwarded-Proto, which says https already"
+        return (
+            f"{asked}; let the app believe the header X-Forwarded-Proto, which says https already"
+        )
     return (
         f"{asked}; with a TLS front, set TAGBOAT_PUBLIC_URL to its https:// address, so that it is asked as that asks; without"
         " one, let the app answer this path in plain HTTP"
@@ -119,7 +127,10 @@ def _problem(head: Answer, path: str, manner: Manner) -> str | None:
 def _same_under_https(location: str, path: str, manner: Manner) -> bool:
     """Whether a redirect leads to `path` again by a URL that names https, or leaves the scheme to a request by https."""
     try:
-        named, target = urlsplit(location), urlsplit(urljoin(f"{manner.proto}://{manner.host}/", location))
+        named, target = (
+            urlsplit(location),
+            urlsplit(urljoin(f"{manner.proto}://{manner.host}/", location)),
+        )
     except ValueError:
         return False
     if not named.scheme and not named.netloc:

@@ -72,7 +72,9 @@ def _bytes(detail: object) -> tuple[int, int]:
     if not isinstance(detail, Mapping):
         return 0, 0
     current, total = detail.get("current"), detail.get("total")
-    return (current if isinstance(current, int) else 0), (total if isinstance(total, int) and total > 0 else 0)
+    return (current if isinstance(current, int) else 0), (
+        total if isinstance(total, int) and total > 0 else 0
+    )
 
 
 def _size(count: int) -> str:

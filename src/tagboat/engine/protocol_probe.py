@@ -26,14 +26,21 @@ class ProtocolProbe(LoopbackProbe):
     """Probes 127.0.0.1 in any protocol. Never raises: None is a yes, a text says why not."""
 
     async def ask(
-        self, protocol: AppProtocol, port: int, path: str, host: str = "localhost", limit_s: float = _WHOLE_S
+        self,
+        protocol: AppProtocol,
+        port: int,
+        path: str,
+        host: str = "localhost",
+        limit_s: float = _WHOLE_S,
     ) -> str | None:
         """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes; waits at most `limit_s` seconds."""
         if protocol is AppProtocol.HTTP:
             return await self.http(port, path)
         try:
             async with asyncio.timeout(limit_s):
-                status = await (_status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c)(port, path, host)
+                status = await (
+                    _status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c
+                )(port, path, host)
         except (OSError, EOFError, ValueError) as error:
             return _why(error, protocol, limit_s)
         return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
@@ -45,7 +52,9 @@ class ProtocolProbe(LoopbackProbe):
         if found or (heard and not heard.startswith(_BAD_REQUESTS)):
             return found
         # Many only hang up on what they do not understand, or call it bad. Who answers in a protocol speaks it.
-        tls, h2c_status = await asyncio.gather(_within(_shakes_hands(port)), _within(_status_by_h2c(port, "/", "localhost")))
+        tls, h2c_status = await asyncio.gather(
+            _within(_shakes_hands(port)), _within(_status_by_h2c(port, "/", "localhost"))
+        )
         return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
 
 
@@ -54,7 +63,11 @@ async def _answer_to_http(port: int) -> bytes:
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(_SAYS_S), _connected(port) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            while len(heard) < _LONGEST and not spoken(heard) and (chunk := await reader.read(_LONGEST)):
+            while (
+                len(heard) < _LONGEST
+                and not spoken(heard)
+                and (chunk := await reader.read(_LONGEST))
+            ):
                 heard += chunk
     return heard
 
@@ -93,7 +106,11 @@ async def _status_by_tls(port: int, path: str, host: str) -> int:
 
 async def _status_by_h2c(port: int, path: str, host: str) -> int:
     async with _connected(port) as (reader, writer):
-        writer.write(h2c.request(target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]))
+        writer.write(
+            h2c.request(
+                target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]
+            )
+        )
         while True:
             head = await reader.readexactly(h2c.HEAD_LENGTH)
             status, reply = h2c.heard(head, await reader.readexactly(h2c.payload_length(head)))

@@ -31,13 +31,17 @@ _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
-_BAD_GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_BAD_GATEWAY = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
 
 _UNREAD = re.compile(r"error parsing HTTP (\d{3}) response body: .*?: \"(.*)\"", re.DOTALL)
 """Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it; not what its status means."""
 _PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
 
-_RUNTIME_PREAMBLE = re.compile(r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL)
+_RUNTIME_PREAMBLE = re.compile(
+    r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL
+)
 _ENVIRONMENT = re.compile(r"(invalid environment variable):.*", re.DOTALL | re.IGNORECASE)
 _USERINFO = re.compile(r"(\b[a-z]+://)[^/@\s]+@")
 _QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
@@ -120,7 +124,10 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "{image} is not a container image but, say, a chart or a build's cache; push it elsewhere. The engine said: {said}",
     ),
     (
-        re.compile(r"error unmarshall?ing content|unable to decode token response|unexpected media type", re.IGNORECASE),
+        re.compile(
+            r"error unmarshall?ing content|unable to decode token response|unexpected media type",
+            re.IGNORECASE,
+        ),
         EngineError,
         "the registry {host} did not answer like one; is a proxy in its place, or a login page? The engine said: {said}",
     ),
@@ -190,12 +197,18 @@ def no_network(network: str, doing: str) -> NetworkNotFoundError:
 
 def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None) -> EngineError:
     """Return the error for a pull of `image` that failed. `secret` is a text that must not be repeated."""
-    said = clean(_UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message))
+    said = clean(
+        _UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message)
+    )
     judged = _without(said, image)
     for pattern, make, sentence in _PULL_REFUSALS:
         if pattern.search(judged):
             trust = docker_trust_file(image.host)
-            return make(sentence.format(image=image, host=image.host, path=image.path, trust=trust, said=said))
+            return make(
+                sentence.format(
+                    image=image, host=image.host, path=image.path, trust=trust, said=said
+                )
+            )
     return refusal(DockerError(error.status, said), f"pull {image}")
 
 
@@ -211,7 +224,9 @@ def login_refusal(error: DockerError, host: str, secret: str | None) -> EngineEr
 
 def other_version(error: DockerError) -> bool:
     """Whether the engine no longer speaks the API version that was agreed on: it was replaced by another release."""
-    return error.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION.search(error.message) is not None
+    return (
+        error.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION.search(error.message) is not None
+    )
 
 
 def clean(message: str) -> str:
@@ -235,4 +250,6 @@ def _without(said: str, image: ImageName) -> str:
     """`said` without the words that name the image: a repository may well be called `acme/timeout`."""
     named = f"/{image.path}"
     bare = tuple(image.path + mark for mark in ",@:")
-    return " ".join(word for word in said.split() if named not in word and not word.startswith(bare))
+    return " ".join(
+        word for word in said.split() if named not in word and not word.startswith(bare)
+    )

@@ -14,7 +14,16 @@ from tagboat.engine.address import EngineAddress
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""
 
-_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", *_ALIVE, "-o", "LogLevel=VERBOSE")
+_OPTIONS = (
+    "-T",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "ConnectTimeout=15",
+    *_ALIVE,
+    "-o",
+    "LogLevel=VERBOSE",
+)
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "KRB5CCNAME")
 """What ssh needs of our environment; our own settings, with secrets among them, are none of its business."""
 _SAID_LIMIT = 2000
@@ -27,7 +36,17 @@ _STARTING_S = 5.0
 _LET_IN = b"Authenticated to "
 _CHATTER = ("Authenticated to ", "Transferred: ", "Bytes per second: ", "debug1: ")
 
-_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED, errno.EAGAIN, errno.EINTR})
+_PASSES = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.ECONNABORTED,
+        errno.EAGAIN,
+        errno.EINTR,
+    }
+)
 """Why a connection cannot be taken now, and can be in a moment."""
 _AGAIN_S = 0.5
 
@@ -53,7 +72,9 @@ _HINTS = (
 
 def explained(said: str) -> str:
     """What ssh said, on one line, without its chatter, and what is to be done about the usual causes."""
-    words = " ".join(" ".join(line for line in said.splitlines() if not line.startswith(_CHATTER)).split())
+    words = " ".join(
+        " ".join(line for line in said.splitlines() if not line.startswith(_CHATTER)).split()
+    )
     hint = next((hint for cause, hint in _HINTS if cause in words), "")
     if _CHANGED_KEY in words:  # it says so in fifteen lines
         words = "Host key verification failed."
@@ -65,7 +86,9 @@ class _Start:
 
     def __init__(self, places: asyncio.Semaphore) -> None:
         self._places = places
-        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(_STARTING_S, self.over)
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            _STARTING_S, self.over
+        )
 
     def over(self) -> None:
         if self._timer is not None:
@@ -79,7 +102,15 @@ class SshTunnel:
 
     def __init__(self, address: EngineAddress) -> None:
         far_socket = ["--host", f"unix://{address.socket}"] if address.socket else []
-        self._command = ("ssh", *_OPTIONS, *address.ssh_destination, "docker", *far_socket, "system", "dial-stdio")
+        self._command = (
+            "ssh",
+            *_OPTIONS,
+            *address.ssh_destination,
+            "docker",
+            *far_socket,
+            "system",
+            "dial-stdio",
+        )
         self._directory = Path(tempfile.mkdtemp(prefix="tagboat-ssh-"))
         self.path = self._directory / "docker.sock"
         self._listener = socket.socket(socket.AF_UNIX)

@@ -53,11 +53,17 @@ def local_routes(pool: IPv4Network, table: Path = _ROUTES) -> list[IPv4Network]:
         lines = table.read_text().splitlines()[1:]
     except OSError:
         return []
-    return [route for route in _routes(lines) if route.prefixlen >= pool.prefixlen and route.overlaps(pool)]
+    return [
+        route
+        for route in _routes(lines)
+        if route.prefixlen >= pool.prefixlen and route.overlaps(pool)
+    ]
 
 
 def _routes(lines: Iterable[str]) -> Iterator[IPv4Network]:
     for line in lines:
         fields = line.split()
-        address, mask = (IPv4Address(int.from_bytes(bytes.fromhex(fields[at]), "little")) for at in (1, 7))
+        address, mask = (
+            IPv4Address(int.from_bytes(bytes.fromhex(fields[at]), "little")) for at in (1, 7)
+        )
         yield IPv4Network(f"{address}/{mask}")

@@ -10,7 +10,9 @@ def why_unreachable(error: BaseException, socket: Path | None) -> str:
     """Return the words for an error of the system, empty for one that says nothing more. `socket` is the engine's, if any."""
     match error:
         case FileNotFoundError():
-            return "there is no such socket; is Docker running there? ('sudo systemctl start docker')"
+            return (
+                "there is no such socket; is Docker running there? ('sudo systemctl start docker')"
+            )
         case PermissionError():
             user, group = _user(), _group(socket)
             return (

@@ -48,7 +48,11 @@ Json = Mapping[str, Any]
 
 
 def create_body(
-    spec: ContainerSpec, *, image_labels: Iterable[str] = (), address: str = "", bounded_log: bool = True
+    spec: ContainerSpec,
+    *,
+    image_labels: Iterable[str] = (),
+    address: str = "",
+    bounded_log: bool = True,
 ) -> dict[str, Any]:
     """The body of ContainerCreate for `spec`, without its files and further networks, which have calls of their own.
 
@@ -63,7 +67,9 @@ def create_body(
         "HostConfig": _host_config(spec, bounded_log=bounded_log),
     }
     if spec.network:
-        body["NetworkingConfig"] = {"EndpointsConfig": {spec.network: endpoint(spec.aliases.get(spec.network, ()), address)}}
+        body["NetworkingConfig"] = {
+            "EndpointsConfig": {spec.network: endpoint(spec.aliases.get(spec.network, ()), address)}
+        }
     if ports := _port_bindings(spec):
         body["ExposedPorts"] = {port: {} for port in ports}
     if spec.entrypoint is not None:
@@ -89,7 +95,9 @@ def endpoint(aliases: Sequence[str], address: str = "") -> dict[str, Any]:
 def kept_addresses(answer: Json, network: str) -> list[str]:
     """The addresses that the container of a ContainerList or ContainerInspect answer has there, or is to have when it runs."""
     there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
-    return [address for address in (fixed_address(answer, network), there.get("IPAddress")) if address]
+    return [
+        address for address in (fixed_address(answer, network), there.get("IPAddress")) if address
+    ]
 
 
 def fixed_address(answer: Json, network: str) -> str:
@@ -101,12 +109,20 @@ def fixed_address(answer: Json, network: str) -> str:
 def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> dict[str, Any]:
     """The body of NetworkCreate for a bridge with the addresses of `share`."""
     config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
-    return {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Labels": dict(labels), "IPAM": {"Config": [config]}}
+    return {
+        "Name": name,
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "Labels": dict(labels),
+        "IPAM": {"Config": [config]},
+    }
 
 
 def subnets(answer: Json) -> list[IPv4Network]:
     """The ranges of IPv4 addresses that the network of a NetworkInspect or NetworkList answer takes."""
-    texts = [config.get("Subnet") or "" for config in (answer.get("IPAM") or {}).get("Config") or []]
+    texts = [
+        config.get("Subnet") or "" for config in (answer.get("IPAM") or {}).get("Config") or []
+    ]
     return [IPv4Network(text, strict=False) for text in texts if text and ":" not in text]
 
 
@@ -150,7 +166,11 @@ def last_death(answer: Json) -> dict[str, str] | None:
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
-    return {"filters": filters, "since": str(int(ended.timestamp()) - 1), "until": str(int(began.timestamp()) + 1)}
+    return {
+        "filters": filters,
+        "since": str(int(ended.timestamp()) - 1),
+        "until": str(int(began.timestamp()) + 1),
+    }
 
 
 def exit_code(event: Json) -> int | None:
@@ -198,8 +218,15 @@ def steering_labels(answer: Json) -> list[str]:
 
 def disk_usage(answer: Json) -> DiskUsage:
     """Read the answer of SystemDataUsage."""
-    images = (ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"]) for one in answer.get("Images") or ())
-    return DiskUsage(tuple(images), tuple(map(_volume, answer.get("Volumes") or ())), answer.get("LayersSize") or 0)
+    images = (
+        ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"])
+        for one in answer.get("Images") or ()
+    )
+    return DiskUsage(
+        tuple(images),
+        tuple(map(_volume, answer.get("Volumes") or ())),
+        answer.get("LayersSize") or 0,
+    )
 
 
 def _volume(answer: Json) -> Volume:
@@ -225,7 +252,11 @@ def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
     """
     name = _name(ref.partition("@")[0])
     entries = (entry.partition("@") for entry in repo_digests)
-    known = [parse_digest(digest) for other, _, digest in entries if name is not None and _name(other) == name]
+    known = [
+        parse_digest(digest)
+        for other, _, digest in entries
+        if name is not None and _name(other) == name
+    ]
     asked = ref.partition("@")[2]
     return next((digest for digest in known if digest == asked), known[0] if known else None)
 
@@ -238,7 +269,9 @@ def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
     """
     if registry is None or registry.password is None:
         return None
-    return base64.urlsafe_b64encode(json.dumps(registry_login(image.host, registry)).encode()).decode("ascii")
+    return base64.urlsafe_b64encode(
+        json.dumps(registry_login(image.host, registry)).encode()
+    ).decode("ascii")
 
 
 def registry_login(host: str, registry: Registry) -> dict[str, str]:
@@ -278,26 +311,40 @@ def _given_of_the_machine(spec: ContainerSpec) -> dict[str, Any]:
     given: dict[str, Any] = {
         "Tmpfs": dict(spec.tmpfs),
         "Devices": [
-            {"PathOnHost": one.source, "PathInContainer": one.target, "CgroupPermissions": one.rights} for one in spec.devices
+            {
+                "PathOnHost": one.source,
+                "PathInContainer": one.target,
+                "CgroupPermissions": one.rights,
+            }
+            for one in spec.devices
         ],
         "ExtraHosts": [f"{host}:{address}" for host, address in spec.extra_hosts.items()],
         "ShmSize": spec.shm_size,
         "ReadonlyRootfs": spec.read_only,
         "CapAdd": list(spec.cap_add),
     }
-    return {name: value for name, value in given.items() if value} | ({} if spec.init is None else {"Init": spec.init})
+    return {name: value for name, value in given.items() if value} | (
+        {} if spec.init is None else {"Init": spec.init}
+    )
 
 
 def _volume_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
     for name, path in spec.volumes.items():
-        labels = {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+        labels = (
+            {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+        )
         yield {"Type": "volume", "Source": name, "Target": path, **labels}
 
 
 def _bind_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
     # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
     for bind in spec.binds:
-        yield {"Type": "bind", "Source": bind.source, "Target": bind.target, "ReadOnly": bind.read_only}
+        yield {
+            "Type": "bind",
+            "Source": bind.source,
+            "Target": bind.target,
+            "ReadOnly": bind.read_only,
+        }
 
 
 def _port_bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
@@ -311,16 +358,33 @@ def _port_bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
 
 def _unasked_volumes(answer: Json) -> dict[str, str]:
     asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
-    volumes = [mount for mount in answer.get("Mounts") or [] if mount.get("Type") == "volume" and mount.get("Name")]
-    return {mount["Destination"]: mount["Name"] for mount in volumes if mount["Destination"] not in asked}
+    volumes = [
+        mount
+        for mount in answer.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name")
+    ]
+    return {
+        mount["Destination"]: mount["Name"]
+        for mount in volumes
+        if mount["Destination"] not in asked
+    }
 
 
 def _host_port(answer: Json) -> int:
     """The host port it was asked to be published on, or the one the engine chose; 0 for none."""
     asked = (answer.get("HostConfig") or {}).get("PortBindings") or {}
     given = (answer.get("NetworkSettings") or {}).get("Ports") or {}
-    bindings = [binding for ports in (asked, given) for bound in ports.values() for binding in bound or []]
-    return next((int(binding["HostPort"]) for binding in bindings if binding.get("HostPort") not in {None, "", "0"}), 0)
+    bindings = [
+        binding for ports in (asked, given) for bound in ports.values() for binding in bound or []
+    ]
+    return next(
+        (
+            int(binding["HostPort"])
+            for binding in bindings
+            if binding.get("HostPort") not in {None, "", "0"}
+        ),
+        0,
+    )
 
 
 def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
@@ -333,7 +397,9 @@ def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
 def _name(text: str) -> ImageName | None:
     """The repository of `NAME` or `NAME:TAG`; None for what is none, such as an image id or `<none>`."""
     try:
-        return parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
+        return (
+            parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
+        )
     except InvalidImageRefError:
         return None
 

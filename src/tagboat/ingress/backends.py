@@ -6,7 +6,11 @@ _TLS = " ssl verify none sni var(txn.host) alpn h2,http/1.1"
 
 def backends(*, tls: bool) -> str:
     """The back ends `repeatable` and `once`, the same for https, and `h2c`. `tls` is whether HAProxy was built with TLS."""
-    https = (_repeatable("_https", _TLS), _once("_https", _TLS)) if tls else (_no_tls("repeatable"), _no_tls("once"))
+    https = (
+        (_repeatable("_https", _TLS), _once("_https", _TLS))
+        if tls
+        else (_no_tls("repeatable"), _no_tls("once"))
+    )
     return "\n\n".join((_repeatable("", ""), _once("", ""), *https, _H2C))
 
 

@@ -62,7 +62,9 @@ class RenderedConfig:
 def render(wanted: ConfigInput) -> RenderedConfig:
     """Write the texts. Raises SettingsError for values that would break out of their line."""
     for value in (wanted.listen[0], *wanted.trusted):
-        if not value or not set(value) <= set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:/-_"):
+        if not value or not set(value) <= set(
+            "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:/-_"
+        ):
             raise SettingsError(f"{value!r} is neither a host nor a network")
     files = {
         CONFIG_FILE: _config(wanted),
@@ -73,9 +75,13 @@ def render(wanted: ConfigInput) -> RenderedConfig:
     }
     if wanted.lua:
         files[_LUA_FILE] = _lua(wanted.hold_s)
-    digest = hashlib.sha256("\0".join(part for item in sorted(files.items()) for part in item).encode())
+    digest = hashlib.sha256(
+        "\0".join(part for item in sorted(files.items()) for part in item).encode()
+    )
     fingerprint = f"tagboat-{digest.hexdigest()[:16]}"
-    return RenderedConfig({**files, CONFIG_FILE: files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)}, fingerprint)
+    return RenderedConfig(
+        {**files, CONFIG_FILE: files[CONFIG_FILE].replace(_FINGERPRINT, fingerprint)}, fingerprint
+    )
 
 
 def bound_port(config: str) -> int | None:
@@ -85,7 +91,9 @@ def bound_port(config: str) -> int | None:
 
 
 def _config(wanted: ConfigInput) -> str:
-    return "\n\n".join((_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), backends(tls=wanted.tls), _COUNTS))
+    return "\n\n".join(
+        (_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), backends(tls=wanted.tls), _COUNTS)
+    )
 
 
 _HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."

@@ -55,8 +55,12 @@ class HaproxyIngress:
         hold_s: int = HOLD_S,
     ) -> None:
         self._directory = directory.resolve()
-        self._addresses = StageAddresses(base_domain=base_domain, port=listen[1], public_url=public_url)
-        self._keeper = Keeper(self._directory, program, ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s))
+        self._addresses = StageAddresses(
+            base_domain=base_domain, port=listen[1], public_url=public_url
+        )
+        self._keeper = Keeper(
+            self._directory, program, ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s)
+        )
         self._master = Master(self._directory)
         self._turn = asyncio.Lock()
         self._look_now = asyncio.Event()
@@ -74,7 +78,9 @@ class HaproxyIngress:
         try:
             await self.in_flight(0)
         except IngressUnavailableError as error:
-            return self._trouble or str(error)  # that it cannot be started is why it cannot be reached
+            return self._trouble or str(
+                error
+            )  # that it cannot be started is why it cannot be reached
         return None
 
     async def start(self) -> None:
@@ -94,7 +100,9 @@ class HaproxyIngress:
                 self._trouble = ""
             except TagboatError as error:
                 if str(error) != self._trouble:
-                    log.warning("HAProxy cannot be kept running", action="ingress", error=str(error))
+                    log.warning(
+                        "HAProxy cannot be kept running", action="ingress", error=str(error)
+                    )
                 self._trouble = str(error)
             await self._next_look()
 
@@ -121,10 +129,14 @@ class HaproxyIngress:
                 raise IngressUnavailableError("nothing was led yet that could be changed")
             wanted = changed_map(self._wanted, put, left)
             # Not waited for until it is on the platter: at the start, and every minute, all is written down again.
-            await asyncio.to_thread(lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False))
+            await asyncio.to_thread(
+                lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False)
+            )
             self._wanted = wanted
             await self._keeper.keep(self._wanted)
-            for count in await self._of_each_worker(lambda worker: self._master.change(worker, put, left)):
+            for count in await self._of_each_worker(
+                lambda worker: self._master.change(worker, put, left)
+            ):
                 log.debug("routes changed", action="ingress", changes=count)
 
     def _say_refused(self, refused: Sequence[str]) -> None:
@@ -136,7 +148,9 @@ class HaproxyIngress:
     async def in_flight(self, port: int) -> int:
         """Requests between their routing and their last byte, WebSockets included, in the old workers too."""
         async with self._turn, self._waking():
-            return sum(await self._of_each_worker(lambda worker: self._master.in_flight(worker, port)))
+            return sum(
+                await self._of_each_worker(lambda worker: self._master.in_flight(worker, port))
+            )
 
     async def stop(self) -> None:
         """End HAProxy, with all that it carries. Tagboat's own stop does not call this."""
@@ -147,7 +161,11 @@ class HaproxyIngress:
         """See that HAProxy does as it should: for the most part, that the same worker as last time answers is enough."""
         async with self._turn, _told():
             now = asyncio.get_running_loop().time()
-            if not self._look_now.is_set() and now < self._looked_at + _WHOLE_LOOK_S and await self._keeper.is_as_before():
+            if (
+                not self._look_now.is_set()
+                and now < self._looked_at + _WHOLE_LOOK_S
+                and await self._keeper.is_as_before()
+            ):
                 return
             self._look_now.clear()
             self._looked_at = -_WHOLE_LOOK_S
@@ -176,7 +194,9 @@ class HaproxyIngress:
             raise
 
     async def _follow(self, wanted: RoutingMap) -> None:
-        for changed in await self._of_each_worker(lambda worker: self._master.follow(worker, wanted)):
+        for changed in await self._of_each_worker(
+            lambda worker: self._master.follow(worker, wanted)
+        ):
             if changed:
                 log.debug("routes changed", action="ingress", changes=changed)
 
@@ -201,4 +221,6 @@ async def _told() -> AsyncIterator[None]:
     try:
         yield
     except OSError as error:
-        raise IngressUnavailableError(f"HAProxy cannot be looked after now: {error.strerror or error}") from error
+        raise IngressUnavailableError(
+            f"HAProxy cannot be looked after now: {error.strerror or error}"
+        ) from error

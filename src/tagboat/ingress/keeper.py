@@ -17,7 +17,14 @@ from pathlib import Path
 import structlog
 
 from tagboat.core.errors import IngressUnavailableError
-from tagboat.ingress.config import CONFIG_FILE, MAP_FILE, ConfigInput, RenderedConfig, bound_port, render
+from tagboat.ingress.config import (
+    CONFIG_FILE,
+    MAP_FILE,
+    ConfigInput,
+    RenderedConfig,
+    bound_port,
+    render,
+)
 from tagboat.ingress.files import make_directory, write_files
 from tagboat.ingress.master import WORKER_S, Master, NoAnswerError, WorkerSilentError
 from tagboat.ingress.process import (
@@ -53,7 +60,9 @@ class Keeper:
     `program` is HAProxy's name or path; `start` starts it, as a process that outlives us unless given. Calls must not overlap.
     """
 
-    def __init__(self, directory: Path, program: str, wanted: ConfigInput, start: Start = launch) -> None:
+    def __init__(
+        self, directory: Path, program: str, wanted: ConfigInput, start: Start = launch
+    ) -> None:
         self._directory = directory
         self._program_name = program
         self._input = wanted
@@ -92,7 +101,11 @@ class Keeper:
             await self._start_fresh(program, config)
         elif not await self._reload(config):
             before = await self._start_beside(program, config)
-            log.warning("HAProxy did not answer; a new one was started beside it", action="ingress", before=before)
+            log.warning(
+                "HAProxy did not answer; a new one was started beside it",
+                action="ingress",
+                before=before,
+            )
 
     async def take_over(self) -> None:
         """Start a HAProxy of our own, with the routes on disk; one that runs already finishes what it has begun, and ends.
@@ -107,7 +120,13 @@ class Keeper:
             await self._clear_orphans()
             require_free_address(self._input.listen)
         before = await self._start_beside(program, config)
-        log.info("HAProxy started", action="ingress", listen=self._listen, version=program.version, replaced=before)
+        log.info(
+            "HAProxy started",
+            action="ingress",
+            listen=self._listen,
+            version=program.version,
+            replaced=before,
+        )
 
     @property
     def _listen(self) -> str:
@@ -128,7 +147,9 @@ class Keeper:
     def _rendered(self, program: Program) -> RenderedConfig:
         return render(replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls))
 
-    async def _put_files(self, program: Program, config: RenderedConfig, routes: RoutingMap | None) -> None:
+    async def _put_files(
+        self, program: Program, config: RenderedConfig, routes: RoutingMap | None
+    ) -> None:
         make_directory(self._directory)
         files = dict(config.files)
         if routes is not None or not (self._directory / MAP_FILE).exists():
@@ -162,7 +183,9 @@ class Keeper:
         require_free_address(self._input.listen)
         await self._start(program, self._directory)
         if not await self._comes_up(config):
-            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
+            raise IngressUnavailableError(
+                f"HAProxy was started in {self._directory} but does not answer"
+            )
         log.info("HAProxy started", action="ingress", listen=self._listen, version=program.version)
 
     async def _clear_orphans(self) -> None:
@@ -192,7 +215,9 @@ class Keeper:
         before = our_processes(self._directory)
         await self._start(program, self._directory)
         if not await self._comes_up(config):
-            raise IngressUnavailableError(f"HAProxy was started in {self._directory} but does not answer")
+            raise IngressUnavailableError(
+                f"HAProxy was started in {self._directory} but does not answer"
+            )
         for pid in before:
             tell(pid, signal.SIGUSR1, self._directory)
         return before

@@ -66,7 +66,9 @@ def parse_processes(text: str) -> Processes | None:
     if not found["#<PID>"]:
         return None
     workers = found["# workers"]
-    return Processes(found["#<PID>"][0], workers[0] if workers else None, (*workers[1:], *found["# old workers"]))
+    return Processes(
+        found["#<PID>"][0], workers[0] if workers else None, (*workers[1:], *found["# old workers"])
+    )
 
 
 class Master:
@@ -80,7 +82,9 @@ class Master:
         text = await self._ask("show proc")
         processes = parse_processes(text)
         if processes is None:
-            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for its processes")
+            raise IngressUnavailableError(
+                f"HAProxy answered {text[:200]!r} when it was asked for its processes"
+            )
         return processes
 
     async def description(self, worker: int, limit_s: float = WORKER_S) -> str:
@@ -93,7 +97,9 @@ class Master:
         text = await self._ask_worker(worker, [f"show map {MAP_FILE}"])
         shown = parse_shown_map(text)
         if shown is None:
-            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for its routes")
+            raise IngressUnavailableError(
+                f"HAProxy answered {text[:200]!r} when it was asked for its routes"
+            )
         return shown
 
     async def follow(self, worker: int, wanted: RoutingMap) -> int:
@@ -105,7 +111,9 @@ class Master:
         for batch in _batches(commands, len(f"@!{worker} ; ")):
             said = said or (await self._ask_worker(worker, batch)).strip()
         if await self.shown_map(worker) != wanted:
-            raise IngressUnavailableError(f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}")
+            raise IngressUnavailableError(
+                f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}"
+            )
         return len(commands)
 
     async def change(self, worker: int, put: RoutingMap, gone: Collection[str]) -> int:
@@ -121,17 +129,23 @@ class Master:
         for batch in _batches(commands, len(f"@!{worker} ; ")):
             said = said or (await self._ask_worker(worker, batch)).strip()
         if await self._got_map(worker, hosts) != put:
-            raise IngressUnavailableError(f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}")
+            raise IngressUnavailableError(
+                f"HAProxy did not take over the routes: {said[:200] or 'it does not say why'}"
+            )
         return len(commands)
 
     async def _got_map(self, worker: int, hosts: Sequence[str]) -> dict[str, str]:
         """The routes in force in a worker for these hosts."""
         text = ""
-        for batch in _batches([f"get map {MAP_FILE} {host}" for host in hosts], len(f"@!{worker} ; ")):
+        for batch in _batches(
+            [f"get map {MAP_FILE} {host}" for host in hosts], len(f"@!{worker} ; ")
+        ):
             text += await self._ask_worker(worker, batch)
         got = parse_got_map(text, hosts)
         if got is None:
-            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked for some of its routes")
+            raise IngressUnavailableError(
+                f"HAProxy answered {text[:200]!r} when it was asked for some of its routes"
+            )
         return got
 
     async def in_flight(self, worker: int, port: int) -> int:
@@ -140,13 +154,19 @@ class Master:
         if not text.strip():  # no request has gone there of late
             return 0
         if f"table: {IN_FLIGHT_TABLE}" not in text:
-            raise IngressUnavailableError(f"HAProxy answered {text[:200]!r} when it was asked what is in flight")
+            raise IngressUnavailableError(
+                f"HAProxy answered {text[:200]!r} when it was asked what is in flight"
+            )
         match = _CONNECTIONS.search(text)
         return int(match[1]) if match else 0
 
-    async def _ask_worker(self, worker: int, commands: Sequence[str], limit_s: float = WORKER_S) -> str:
+    async def _ask_worker(
+        self, worker: int, commands: Sequence[str], limit_s: float = WORKER_S
+    ) -> str:
         try:
-            text = await self._ask(";".join(f"@!{worker} {command}" for command in commands), limit_s)
+            text = await self._ask(
+                ";".join(f"@!{worker} {command}" for command in commands), limit_s
+            )
         except NoAnswerError:
             raise WorkerSilentError(worker) from None
         if text.startswith(_GONE):
@@ -175,7 +195,9 @@ async def _exchange(directory: Path, line: str) -> str:
     # A socket's path may have 107 bytes; through the open directory it is short wherever that is.
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{opened}/{MASTER_SOCKET}")
+        reader, writer = await asyncio.open_unix_connection(
+            f"/proc/self/fd/{opened}/{MASTER_SOCKET}"
+        )
     finally:
         os.close(opened)
     try:

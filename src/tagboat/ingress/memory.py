@@ -17,7 +17,9 @@ from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
 class MemoryIngress:
     """Holds routes and requests. `journal` lists what was led, one mapping of host to port or way for each call, in order."""
 
-    def __init__(self, *, base_domain: str = "localhost", port: int = 80, public_url: str = "") -> None:
+    def __init__(
+        self, *, base_domain: str = "localhost", port: int = 80, public_url: str = ""
+    ) -> None:
         self.journal: list[RoutingMap] = []
         self._addresses = StageAddresses(base_domain=base_domain, port=port, public_url=public_url)
         self._routes: RoutingMap = {}

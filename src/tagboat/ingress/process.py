@@ -50,7 +50,9 @@ def parse_version_text(path: str, text: str) -> Program:
     if match is None:
         raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
-        raise SettingsError(f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it")
+        raise SettingsError(
+            f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it"
+        )
     return Program(path, match[1], lua="Built with Lua" in text, tls="+OPENSSL" in text)
 
 
@@ -58,7 +60,9 @@ async def find_program(name: str) -> Program:
     """Find HAProxy by name or path, and look at its version. Raises SettingsError."""
     path = shutil.which(name) or shutil.which(name, path=PATH)
     if path is None:
-        raise SettingsError(f"the program {name} is not found; install HAProxy {OLDEST[0]}.{OLDEST[1]} or newer")
+        raise SettingsError(
+            f"the program {name} is not found; install HAProxy {OLDEST[0]}.{OLDEST[1]} or newer"
+        )
     _, text = await _run(path, "-vv")
     return parse_version_text(path, text)
 
@@ -81,7 +85,17 @@ async def launch(program: Program, directory: Path) -> None:
 def foreground_words(directory: Path) -> tuple[str, ...]:
     """Return the arguments of a master that works in `directory` and stays in the foreground."""
     # Names are relative to the directory: a path of any length will do.
-    return "-W", "-C", str(directory), "-f", CONFIG_FILE, "-p", PID_FILE, "-S", f"unix@{MASTER_SOCKET}"
+    return (
+        "-W",
+        "-C",
+        str(directory),
+        "-f",
+        CONFIG_FILE,
+        "-p",
+        PID_FILE,
+        "-S",
+        f"unix@{MASTER_SOCKET}",
+    )
 
 
 @contextlib.contextmanager
@@ -196,7 +210,9 @@ async def _run(path: str, *words: str) -> tuple[int, str]:
             output.seek(0)
             return status, output.read(_LONGEST_OUTPUT).decode(errors="replace")
     except OSError as error:
-        raise IngressUnavailableError(f"`{path} {words[0]}` cannot be run now: {error.strerror}") from None
+        raise IngressUnavailableError(
+            f"`{path} {words[0]}` cannot be run now: {error.strerror}"
+        ) from None
 
 
 async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
@@ -221,10 +237,16 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        raise IngressUnavailableError(f"`{path} {words[0]}` did not end within {_RUN_S:.0f} s") from None
+        raise IngressUnavailableError(
+            f"`{path} {words[0]}` did not end within {_RUN_S:.0f} s"
+        ) from None
 
 
 def _complaint(text: str) -> str:
     """What is an alert in HAProxy's output, all of it where nothing is."""
-    lines = [line.partition(" : ")[2].strip() or line.strip() for line in text.splitlines() if "[ALERT]" in line]
+    lines = [
+        line.partition(" : ")[2].strip() or line.strip()
+        for line in text.splitlines()
+        if "[ALERT]" in line
+    ]
     return "; ".join(lines)[:1000] or text.strip()[-1000:] or "it does not say why"

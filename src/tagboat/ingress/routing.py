@@ -30,7 +30,9 @@ def refusals(routes: Collection[Route]) -> list[str]:
     seen: set[str] = set()
     said = []
     for route in routes:
-        why = _refusal(route) or (f"two routes claim the host {route.host}" if route.host in seen else None)
+        why = _refusal(route) or (
+            f"two routes claim the host {route.host}" if route.host in seen else None
+        )
         seen.add(route.host)
         said += [why] if why else []
     return said
@@ -39,7 +41,11 @@ def refusals(routes: Collection[Route]) -> list[str]:
 def _value(route: Route) -> str:
     if route.way is not Way.OPEN:
         return route.way.value
-    return str(route.port) if route.protocol is AppProtocol.HTTP else f"{route.port}/{route.protocol.value}"
+    return (
+        str(route.port)
+        if route.protocol is AppProtocol.HTTP
+        else f"{route.port}/{route.protocol.value}"
+    )
 
 
 def _refusal(route: Route) -> str | None:
@@ -85,7 +91,9 @@ def parse_got_map(text: str, hosts: Sequence[str]) -> dict[str, str] | None:
     found = _GOT.findall(text)
     if len(found) != len(hosts):
         return None
-    return {host: way for host, (is_there, way) in zip(hosts, found, strict=True) if is_there == "yes"}
+    return {
+        host: way for host, (is_there, way) in zip(hosts, found, strict=True) if is_there == "yes"
+    }
 
 
 def changes(in_force: RoutingMap, wanted: RoutingMap) -> list[str]:

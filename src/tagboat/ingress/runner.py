@@ -28,7 +28,9 @@ _LOOK_AGAIN_S = 0.02
 log = structlog.get_logger("tagboat.ingress")
 
 
-async def run_haproxy(directory: Path, wanted: ConfigInput, ready: Callable[[], None], program: str = "haproxy") -> None:
+async def run_haproxy(
+    directory: Path, wanted: ConfigInput, ready: Callable[[], None], program: str = "haproxy"
+) -> None:
     """Run HAProxy in `directory` (absolute) as `wanted` says until SIGTERM or SIGINT; `ready` is called once it answers.
 
     SIGHUP has it loaded anew from disk without a lost request, as after an update of HAProxy. Told to stop, it finishes the
@@ -95,7 +97,9 @@ class _Child:
                         )
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
-            raise IngressUnavailableError(f"HAProxy was started in {directory} but does not answer") from None
+            raise IngressUnavailableError(
+                f"HAProxy was started in {directory} but does not answer"
+            ) from None
 
     async def _answers(self, directory: Path) -> bool:
         try:
@@ -107,7 +111,9 @@ class _Child:
     async def ended_before(self, stop: asyncio.Event) -> int | None:
         """Wait for its end, and return its exit status; None if we are told to stop before."""
         told = asyncio.create_task(stop.wait())
-        await asyncio.wait({told, *([self._end] if self._end else [])}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {told, *([self._end] if self._end else [])}, return_when=asyncio.FIRST_COMPLETED
+        )
         told.cancel()
         return None if stop.is_set() or self._end is None else self._end.result()
 

@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from tagboat.core.catalog import KnownTag, Offer, Project, RegistryKind, Stage, judged_tag
-from tagboat.core.decision import Decision, decide, goes_by_version, merged_reason, normal_tag, unless_lower, unless_taken_back
+from tagboat.core.catalog import HeldPush, KnownTag, Project, RegistryKind, Stage, judged_tag
+from tagboat.core.decision import (
+    Decision,
+    decide,
+    goes_by_version,
+    merged_reason,
+    normal_tag,
+    unless_lower,
+    unless_taken_back,
+)
 from tagboat.core.deploy import Trigger
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Tx
-from tagboat.core.push import Outcome, Push, Source, Verdict
+from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.serving import serving_in
 from tagboat.intake.autocreate import make_project
 from tagboat.intake.receipt import Named, PushResult
@@ -43,7 +51,9 @@ class Admission:
             project = make_project(self.tx, image, self.inspected.get(image), self.now)
         decision = decide(project, self.tx.stages(project.id), push.image.tag)
         if decision.stage and goes_by_version(decision, push.source):
-            decision = unless_lower(decision, push.image.tag, push.source, serving_in(self.tx, decision.stage.id))
+            decision = unless_lower(
+                decision, push.image.tag, push.source, serving_in(self.tx, decision.stage.id)
+            )
         verdict = self.carry_out(push, project, decision)
         stage = decision.stage
         return PushResult(
@@ -58,7 +68,7 @@ class Admission:
             deploy=verdict.deploy,
         )
 
-    def carry_out(self, push: Push, project: Project, decision: Decision) -> Verdict:
+    def carry_out(self, push: Push, project: Project, decision: Decision) -> PushVerdict:
         """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
         if push.image.digest is not None:
             decision = unless_fused(self.tx, decision, project, push)
@@ -67,26 +77,51 @@ class Admission:
             queued = self._queue(push, decision.stage)
             outcome, deploy = queued.outcome, queued.deploy_id
             reason = merged_reason(reason) if outcome is Outcome.MERGED else reason
-        elif outcome is Outcome.WAITING and decision.stage and (decision.stage.held or decision.stage.auto_deploy):
+        elif (
+            outcome is Outcome.WAITING
+            and decision.stage
+            and (decision.stage.held or decision.stage.auto_deploy)
+        ):
             self._offer(push, decision.stage)
-        verdict = Verdict(at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy)
+        verdict = PushVerdict(
+            at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy
+        )
         self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
         return verdict
 
     def _offer(self, push: Push, stage: Stage) -> None:
         image = push.image
-        self.tx.add_offer(Offer(stage_id=stage.id, tag=image.tag, digest=image.digest, source=push.source, seen_at=self.now))
+        self.tx.add_held_push(
+            HeldPush(
+                stage_id=stage.id,
+                tag=image.tag,
+                digest=image.digest,
+                source=push.source,
+                seen_at=self.now,
+            )
+        )
 
     def _queue(self, push: Push, stage: Stage) -> Queued:
         return self.deployer.trigger_deploy(
-            stage.project_id, stage.id, push.image.tag, tx=self.tx, trigger=Trigger(push.source), digest=push.image.digest
+            stage.project_id,
+            stage.id,
+            push.image.tag,
+            tx=self.tx,
+            trigger=Trigger(push.source),
+            digest=push.image.digest,
         )
 
 
 def refusal(push: Push, reason: str) -> PushResult:
     """What came of a push that is refused."""
     image = push.image
-    return PushResult(image=str(image.name), tag=image.tag, digest=image.digest, outcome=Outcome.REFUSED, reason=reason)
+    return PushResult(
+        image=str(image.name),
+        tag=image.tag,
+        digest=image.digest,
+        outcome=Outcome.REFUSED,
+        reason=reason,
+    )
 
 
 def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
@@ -122,7 +157,9 @@ def by_hand(stage: Stage, tag: str, queued: Queued, now: datetime) -> KnownTag:
     reason = f"deployed by hand to the stage {stage.name}, whatever its pattern says"
     if queued.outcome is Outcome.MERGED:
         reason = merged_reason(reason)
-    verdict = Verdict(at=now, source=Source.MANUAL, outcome=queued.outcome, reason=reason, deploy=queued.deploy_id)
+    verdict = PushVerdict(
+        at=now, source=Source.MANUAL, outcome=queued.outcome, reason=reason, deploy=queued.deploy_id
+    )
     return judged_tag(stage.project_id, tag, None, verdict)
 
 

@@ -42,7 +42,10 @@ def _free_name(tx: Tx, image: ImageName) -> str:
     """A name that no project has, and whose stage's address is free: `a` and `b-dev` make that of `a-b` and `dev`."""
     choices = name_choices(image.last_part, str(image))
     while True:
-        some = {name: host_label(name, FIRST_STAGE) for name in itertools.islice(choices, FEW_CHOICES + 1)}
+        some = {
+            name: host_label(name, FIRST_STAGE)
+            for name in itertools.islice(choices, FEW_CHOICES + 1)
+        }
         hosts = {claim.host for claim in tx.host_claims(some.values()) if not claim.is_domain}
         taken = tx.names_taken(some)
         for name, host in some.items():

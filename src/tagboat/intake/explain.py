@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 
 from tagboat.core.auto_create import refuses, too_many_projects
 from tagboat.core.config import read_auto_create
-from tagboat.core.decision import Considered, decide, goes_by_version, in_stage, merged_reason, normal_tag, unless_lower
+from tagboat.core.decision import (
+    Considered,
+    decide,
+    goes_by_version,
+    in_stage,
+    merged_reason,
+    normal_tag,
+    unless_lower,
+)
 from tagboat.core.deploy import merges_into
 from tagboat.core.errors import NotAnImageError
 from tagboat.core.image import ImageInfo, ImageRef
@@ -33,7 +41,9 @@ class Explanation:
     considered: tuple[Considered, ...]
 
 
-def explain(reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None) -> Explanation:
+def explain(
+    reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None
+) -> Explanation:
     """Say what a push of `ref` would come to at this moment.
 
     `found` is what an image that no project has says of itself; None where nobody could tell.
@@ -51,7 +61,11 @@ def explain(reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | 
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:
-        waiting = [deploy for deploy in reader.open_deploys(stage.id) if merges_into(deploy, tag, ref.digest, force=False)]
+        waiting = [
+            deploy
+            for deploy in reader.open_deploys(stage.id)
+            if merges_into(deploy, tag, ref.digest, force=False)
+        ]
         if waiting:
             outcome, reason = Outcome.MERGED, merged_reason(reason)
     return Explanation(
@@ -65,9 +79,13 @@ def explain(reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | 
     )
 
 
-def _unknown_image(reader: Reader, ref: ImageRef, tag: str, found: ImageInfo | NotAnImageError | None) -> tuple[Outcome, str]:
+def _unknown_image(
+    reader: Reader, ref: ImageRef, tag: str, found: ImageInfo | NotAnImageError | None
+) -> tuple[Outcome, str]:
     policy = read_auto_create(reader)
-    if refusal := refuses(policy, ref.name) or too_many_projects(policy, ref.name, reader.count_projects()):
+    if refusal := refuses(policy, ref.name) or too_many_projects(
+        policy, ref.name, reader.count_projects()
+    ):
         return Outcome.REFUSED, refusal
     if isinstance(found, NotAnImageError):
         return Outcome.REFUSED, str(found)

@@ -21,7 +21,9 @@ class EngineThenRegistry:
             info = None
         if info is not None:
             return info
-        registry = await self._store.read(lambda reader: reader.registry_for_host(image_ref.name.host))
+        registry = await self._store.read(
+            lambda reader: reader.registry_for_host(image_ref.name.host)
+        )
         return await self._tag_source.inspect(image_ref, registry)
 
 

@@ -10,7 +10,13 @@ from http import HTTPStatus
 import msgspec
 import structlog
 
-from tagboat.core.auto_create import MOST_NEW_PROJECTS, MOST_PUSHES, TOO_MANY_PUSHES, Screened, newcomers
+from tagboat.core.auto_create import (
+    MOST_NEW_PROJECTS,
+    MOST_PUSHES,
+    TOO_MANY_PUSHES,
+    Screened,
+    newcomers,
+)
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
 from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Account, Delivery
@@ -126,10 +132,19 @@ class Intake:
                 self._ledger.kept(hook, account.size + answer.kept)
                 self._ledger.queued(hook, answer.queued)
                 return answer.body
-            inspected.update(await self._inspect(answer.images, MANY_LIMIT_S if inspected else None))
+            inspected.update(
+                await self._inspect(answer.images, MANY_LIMIT_S if inspected else None)
+            )
 
     async def keep(
-        self, sender: str, status: int, reason: str, account: Account, *, began: float, needs_you: bool = False
+        self,
+        sender: str,
+        status: int,
+        reason: str,
+        account: Account,
+        *,
+        began: float,
+        needs_you: bool = False,
     ) -> None:
         """Keep a delivery that has no receipt: it could not be read, or wanted another answer; `reason` says which.
 
@@ -170,7 +185,15 @@ class Intake:
         receipt = msgspec.structs.replace(call.told, delivery=new_id(), pushes=tuple(results))
         short = shortened(receipt, call.shown)
         kept = encode(short)
-        accepted = _delivery(receipt.delivery, call.sender, ACCEPTED, kept.decode(), admission.now, call.account, call.began)
+        accepted = _delivery(
+            receipt.delivery,
+            call.sender,
+            ACCEPTED,
+            kept.decode(),
+            admission.now,
+            call.account,
+            call.began,
+        )
         _keep(tx, accepted)
         queued = sum(result.outcome is Outcome.QUEUED for result in results)
         return _Taken(kept if short is receipt else encode(receipt), len(kept), queued)
@@ -179,13 +202,21 @@ class Intake:
         if not screened and not inspected:
             return Admission(tx, self._deployer, self._clock())
         settled = _settled(inspected)
-        no_images = {image: str(found) for image, found in inspected.items() if isinstance(found, NotAnImageError)}
+        no_images = {
+            image: str(found)
+            for image, found in inspected.items()
+            if isinstance(found, NotAnImageError)
+        }
         refused = {image.name: why for image, why in no_images.items() if image.name not in settled}
         refused |= {name: why for name, why in screened.items() if why is not None}
-        infos = {image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)}
+        infos = {
+            image.name: found for image, found in inspected.items() if isinstance(found, ImageInfo)
+        }
         return Admission(tx, self._deployer, self._clock(), refused, no_images, infos)
 
-    async def _inspect(self, images: Sequence[ImageRef], limit_s: float | None) -> dict[ImageRef, _Found]:
+    async def _inspect(
+        self, images: Sequence[ImageRef], limit_s: float | None
+    ) -> dict[ImageRef, _Found]:
         limit_s = limit_s or (INSPECTION_LIMIT_S if len(images) <= _FEW else MANY_LIMIT_S)
         infos = await asyncio.gather(*(self._inspect_once(image, limit_s) for image in images))
         return dict(zip(images, infos, strict=True))
@@ -209,7 +240,12 @@ class Intake:
         except NotAnImageError as error:
             return error
         except (TagboatError, TimeoutError) as error:
-            log.warning("image not inspected", action="inspect", image=str(image), reason=str(error) or "it took too long")
+            log.warning(
+                "image not inspected",
+                action="inspect",
+                image=str(image),
+                reason=str(error) or "it took too long",
+            )
             return None
 
 
@@ -234,7 +270,9 @@ def _as_one(same: Sequence[Push]) -> Push:
     return replace(same[0], image=replace(same[0].image, digest=digest))
 
 
-def _distinct_as_stored(reader: Reader, pushes: Sequence[Push], unknown: Container[ImageName]) -> Sequence[Push]:
+def _distinct_as_stored(
+    reader: Reader, pushes: Sequence[Push], unknown: Container[ImageName]
+) -> Sequence[Push]:
     """`pushes` with those made one that the registry will take for one tag: Gitea does not tell V1 from v1."""
     if len(pushes) == 1:
         return [as_stored(pushes[0], kind_at(reader, pushes[0].image.name))]
@@ -264,10 +302,14 @@ def _screen(reader: Reader, pushes: Sequence[Push], inspected: _Inspected) -> Sc
 
 def _settled(inspected: _Inspected) -> frozenset[ImageName]:
     """The names under which there is an image, or may be one: nobody could tell."""
-    return frozenset(image.name for image, found in inspected.items() if not isinstance(found, NotAnImageError))
+    return frozenset(
+        image.name for image, found in inspected.items() if not isinstance(found, NotAnImageError)
+    )
 
 
-def _uninspected(pushes: Sequence[Push], screened: Screened, inspected: _Inspected) -> tuple[ImageRef, ...]:
+def _uninspected(
+    pushes: Sequence[Push], screened: Screened, inspected: _Inspected
+) -> tuple[ImageRef, ...]:
     """One image of each name that may become a project; of a name under which was found what is no image, all others.
 
     `INSPECTIONS` a call in all. They are looked at by tag: what digest a call names is a hint.
@@ -277,7 +319,11 @@ def _uninspected(pushes: Sequence[Push], screened: Screened, inspected: _Inspect
     names: set[ImageName] = set()
     for push in pushes:
         image = replace(push.image, digest=None)
-        wanted = screened.get(image.name, "known") is None and image.name not in settled and image not in inspected
+        wanted = (
+            screened.get(image.name, "known") is None
+            and image.name not in settled
+            and image not in inspected
+        )
         if wanted and (image.name in looked_at or image.name not in names):
             names.add(image.name)
             found[image] = None
@@ -290,7 +336,13 @@ def _keep(tx: Tx, delivery: Delivery) -> None:
 
 
 def _delivery(
-    delivery_id: str, sender: str, status: int, result: str, now: datetime, account: Account, began: float
+    delivery_id: str,
+    sender: str,
+    status: int,
+    result: str,
+    now: datetime,
+    account: Account,
+    began: float,
 ) -> Delivery:
     return Delivery(
         id=delivery_id,

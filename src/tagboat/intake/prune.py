@@ -68,4 +68,6 @@ def _too_many(reader: Reader) -> bool:
 def prune(tx: Tx, now: datetime) -> int:
     """Forget some of what the settings say is too old at `now`, or too much; how many deliveries that were."""
     config = read_config(tx)
-    return tx.prune_deliveries(now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep, _AT_ONCE)
+    return tx.prune_deliveries(
+        now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep, _AT_ONCE
+    )

@@ -49,11 +49,15 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 def shortened(receipt: Receipt, most: int) -> Receipt:
     """The receipt with no more than its first `most` pushes and skipped events; its reason says how many are left out."""
     left = {"pushes": len(receipt.pushes) - most, "skipped events": len(receipt.skipped) - most}
-    said = [f"{number} more {what} are not kept here" for what, number in left.items() if number > 0]
+    said = [
+        f"{number} more {what} are not kept here" for what, number in left.items() if number > 0
+    ]
     if not said:
         return receipt
     reason = "; ".join(filter(None, (receipt.reason, *said)))
-    return msgspec.structs.replace(receipt, pushes=receipt.pushes[:most], skipped=receipt.skipped[:most], reason=reason)
+    return msgspec.structs.replace(
+        receipt, pushes=receipt.pushes[:most], skipped=receipt.skipped[:most], reason=reason
+    )
 
 
 encode = msgspec.json.Encoder().encode

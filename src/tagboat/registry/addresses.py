@@ -31,7 +31,11 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
         return None
     if isinstance(address, IPv4Address):
         return address
-    carried = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped or address.sixtofour
+    carried = (
+        IPv4Address(int(address) & 0xFFFFFFFF)
+        if address in _NAT64
+        else address.ipv4_mapped or address.sixtofour
+    )
     return carried or address
 
 
@@ -80,7 +84,9 @@ class Resolver(AbstractResolver):
         self._system = ThreadedResolver()
         self._public_only = public_only
 
-    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC
+    ) -> list[ResolveResult]:
         """The addresses of `host` that may be asked. Raises OSError if it has none, NotAskedError if only others."""
         found = await self._system.resolve(host, port, family)
         asked = [entry for entry in found if not is_link_local(entry["host"])]

@@ -39,14 +39,22 @@ _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStat
 class Asker:
     """Asks registries. `budgets` knows what they allow."""
 
-    def __init__(self, transport: Transport, logins: Logins, budgets: Budgets, clock: Clock) -> None:
+    def __init__(
+        self, transport: Transport, logins: Logins, budgets: Budgets, clock: Clock
+    ) -> None:
         self._transport = transport
         self._logins = logins
         self._clock = clock
         self.budgets = budgets
 
     async def ask(
-        self, site: Site, scope: str, request: Request, what: str, *, accept: Collection[int] = (HTTPStatus.OK,)
+        self,
+        site: Site,
+        scope: str,
+        request: Request,
+        what: str,
+        *,
+        accept: Collection[int] = (HTTPStatus.OK,),
     ) -> Answer:
         """Send `request` with whatever login it takes; return an answer of 200 or a status in `accept`.
 
@@ -58,7 +66,11 @@ class Asker:
             renewed = await self._renew(site, scope, answer, grant)
             if renewed is not None:
                 answer = await self._transport.send(request.with_login(renewed.header))
-            elif answer.status == HTTPStatus.UNAUTHORIZED and grant is None and (error := unguided(site, answer, what)):
+            elif (
+                answer.status == HTTPStatus.UNAUTHORIZED
+                and grant is None
+                and (error := unguided(site, answer, what))
+            ):
                 raise error
         if answer.url.origin() == request.url.origin():
             self.budgets.note(site, answer.headers, self._clock())
@@ -66,11 +78,15 @@ class Asker:
             expect_ok(answer, site, what)
         return answer
 
-    async def _renew(self, site: Site, scope: str, answer: Answer, grant: Grant | None) -> Grant | None:
+    async def _renew(
+        self, site: Site, scope: str, answer: Answer, grant: Grant | None
+    ) -> Grant | None:
         """Another login after a refusal, None where there is none: as the registry demands, else in place of a kept token."""
         challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            renewed = await self._logins.renew(site, scope, challenges, grant, inside=answer.leads_inside)
+            renewed = await self._logins.renew(
+                site, scope, challenges, grant, inside=answer.leads_inside
+            )
             if renewed is not None:
                 return renewed
         # Tokens are called back, and run out before their time, and not every registry says so as it should.
@@ -107,7 +123,10 @@ class Deadline:
         await self._timeout.__aenter__()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             await self._timeout.__aexit__(kind, error, trace)
@@ -145,7 +164,10 @@ def denied(site: Site, answer: Answer, what: str) -> RegistryDeniedError:
 def unguided(site: Site, answer: Answer, what: str) -> RegistryDeniedError | None:
     """The error for a 401 (or a 403 of the API's root) to a request without a login that offers no way to log in."""
     challenges = parse_challenges(answer.headers.getall("WWW-Authenticate", []))
-    if any(offer.scheme == "basic" or (offer.scheme == "bearer" and offer.params.get("realm")) for offer in challenges):
+    if any(
+        offer.scheme == "basic" or (offer.scheme == "bearer" and offer.params.get("realm"))
+        for offer in challenges
+    ):
         return None
     return RegistryDeniedError(
         f"{site.host} denied access to {what} with status {answer.status}, and does not say how to log in (there is no "
@@ -161,7 +183,9 @@ def _refusal(answer: Answer, site: Site, what: str) -> RegistryError:
         return kind(f"{site.host} has no {named}{_detail(answer, site)}")
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return denied(site, answer, what)
-    return RegistryProtocolError(f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}")
+    return RegistryProtocolError(
+        f"{answer.host} answered with status {answer.status} for {what}{_detail(answer, site)}"
+    )
 
 
 def _detail(answer: Answer, site: Site) -> str:

@@ -94,7 +94,9 @@ class Logins:
         self._pin = pin
         self._pins: dict[Site, str] = {}  # that may not be on record yet
         self._ways: dict[Site, Login] = {}
-        self._realms: dict[Site, str] = {}  # that answered when the first did not: each time costs a time-out
+        self._realms: dict[
+            Site, str
+        ] = {}  # that answered when the first did not: each time costs a time-out
         self._tokens: dict[_Purpose, Grant] = {}
         self._locks: WeakValueDictionary[_Purpose, asyncio.Lock] = WeakValueDictionary()
 
@@ -110,16 +112,31 @@ class Logins:
             return self._kept(purpose) or await self._fetch_again(purpose, scope, way)
 
     async def renew(
-        self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant | None, *, inside: bool
+        self,
+        site: Site,
+        scope: str,
+        challenges: Sequence[Challenge],
+        refused: Grant | None,
+        *,
+        inside: bool,
     ) -> Grant | None:
         """Log in as a 401 demands; `refused` is what was sent with the request that it answers, `inside` as for Bearer.
 
         None when there is nothing left to try, so that no refusal leads to an endless exchange.
         """
-        if gitea.is_gitea(site) and refused and isinstance(refused.login, Bearer) and gitea.is_denied_read(challenges):
+        if (
+            gitea.is_gitea(site)
+            and refused
+            and isinstance(refused.login, Bearer)
+            and gitea.is_denied_read(challenges)
+        ):
             return None
         options = _options(site, challenges, inside=inside)
-        if not options or (refused and refused.login == options[0] and (refused.fresh or isinstance(refused.login, Basic))):
+        if not options or (
+            refused
+            and refused.login == options[0]
+            and (refused.fresh or isinstance(refused.login, Basic))
+        ):
             return None
         purpose = _purpose(site, scope)
         async with self._lock(purpose):
@@ -128,7 +145,9 @@ class Logins:
                 return kept
             return await self._first(purpose, scope, options)
 
-    async def replace(self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant) -> Grant | None:
+    async def replace(
+        self, site: Site, scope: str, challenges: Sequence[Challenge], refused: Grant
+    ) -> Grant | None:
         """A new token in place of a kept one that was refused; None for anything else, so that it is done once."""
         if refused.fresh or not isinstance(refused.login, Bearer):
             return None
@@ -188,13 +207,17 @@ class Logins:
         asked_at = self._clock()
         token, lifetime, service = await self._ask_realms(purpose.site, scope, way)
         margin = min(MARGIN, lifetime / 2)
-        grant = Grant(f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin, service=service)
+        grant = Grant(
+            f"Bearer {token}", way, asked_at + min(lifetime, MAX_LIFETIME) - margin, service=service
+        )
         _keep(self._tokens, purpose, replace(grant, fresh=False), MAX_TOKENS)
         _keep(self._ways, purpose.site, way)
         return grant
 
     async def _ask_realms(self, site: Site, scope: str, way: Bearer) -> tuple[str, timedelta, str]:
-        first, *others = sorted(gitea.token_realms(site, way.realm), key=lambda realm: realm != self._realms.get(site))
+        first, *others = sorted(
+            gitea.token_realms(site, way.realm), key=lambda realm: realm != self._realms.get(site)
+        )
         try:
             return await self._ask(site, first, scope, way)
         except (RegistryUnreachableError, RegistryProtocolError) as error:
@@ -209,14 +232,18 @@ class Logins:
                 return token
             raise error from None
 
-    async def _ask(self, site: Site, realm: str, scope: str, way: Bearer) -> tuple[str, timedelta, str]:
+    async def _ask(
+        self, site: Site, realm: str, scope: str, way: Bearer
+    ) -> tuple[str, timedelta, str]:
         """A token, for how long it is good, and the origin of the login service that gave it."""
         url = usable_realm(realm, site)
         at_home = url.origin() == site.base.origin()
         if site.credentials and not at_home:
             self._expect_pinned(site, url)
         try:
-            answer = await self._transport.send(_token_request(site, url, scope, way, public_only=not (way.inside or at_home)))
+            answer = await self._transport.send(
+                _token_request(site, url, scope, way, public_only=not (way.inside or at_home))
+            )
         except RegistryUnreachableError as error:
             raise (error if at_home else _named_by(site, error)) from None
         _expect_token(answer, site)
@@ -245,15 +272,30 @@ class Logins:
 
 def _named_by(site: Site, error: RegistryUnreachableError) -> RegistryUnreachableError:
     """The same error, and why that address was asked."""
-    told = copy(error)  # which keeps whether trying again helps, and what is wrong with a certificate
-    told.args = (f"{error}; the registry {site.host} sends there for tokens, so that address must be reachable from here too",)
+    told = copy(
+        error
+    )  # which keeps whether trying again helps, and what is wrong with a certificate
+    told.args = (
+        f"{error}; the registry {site.host} sends there for tokens, so that address must be reachable from here too",
+    )
     return told
 
 
-def _token_request(site: Site, realm: URL, scope: str, way: Bearer, *, public_only: bool) -> Request:
-    wanted = {name: value for name, value in {"service": way.service, "scope": scope}.items() if value}
+def _token_request(
+    site: Site, realm: URL, scope: str, way: Bearer, *, public_only: bool
+) -> Request:
+    wanted = {
+        name: value for name, value in {"service": way.service, "scope": scope}.items() if value
+    }
     credentials = site.credentials
-    request = Request("GET", realm, _MAX_TOKEN_BODY, ca_cert=site.ca_cert, vouched=site.is_vouched, public_only=public_only)
+    request = Request(
+        "GET",
+        realm,
+        _MAX_TOKEN_BODY,
+        ca_cert=site.ca_cert,
+        vouched=site.is_vouched,
+        public_only=public_only,
+    )
     if credentials and credentials.is_identity_token:
         form = wanted | {
             "grant_type": "refresh_token",
@@ -274,7 +316,9 @@ def usable_realm(realm: str, site: Site) -> URL:
         url = site.base.join(URL(realm))
         url.origin()
     except ValueError:
-        raise RegistryProtocolError(f"{site.host} names a login service that is not a URL") from None
+        raise RegistryProtocolError(
+            f"{site.host} names a login service that is not a URL"
+        ) from None
     if url.scheme == "https" or (url.scheme == "http" and site.base.scheme == "http"):
         return url.with_user(None).with_fragment(None)
     raise RegistryProtocolError(
@@ -288,7 +332,12 @@ def parse_token(body: bytes, default: timedelta, source: str) -> tuple[str, time
     decoded = parse_json(body, source)
     fields = decoded if isinstance(decoded, dict) else {}
     token = fields.get("token") or fields.get("access_token")
-    if not isinstance(token, str) or len(token) > _MAX_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+    if (
+        not isinstance(token, str)
+        or len(token) > _MAX_TOKEN
+        or not (token.isascii() and token.isprintable())
+        or " " in token
+    ):
         raise RegistryProtocolError(f"the login service {source} answered without a usable token")
     seconds = fields.get("expires_in")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
@@ -309,7 +358,9 @@ def _options(site: Site, challenges: Sequence[Challenge], *, inside: bool) -> li
         if challenge.scheme == "bearer" and challenge.params.get("realm")
     ]
     usable = site.credentials is not None and not site.credentials.is_identity_token
-    basic: list[Login] = [Basic()] if usable and any(challenge.scheme == "basic" for challenge in challenges) else []
+    basic: list[Login] = (
+        [Basic()] if usable and any(challenge.scheme == "basic" for challenge in challenges) else []
+    )
     return bearers[:1] + basic
 
 
@@ -319,20 +370,26 @@ def _expect_token(answer: Answer, site: Site) -> None:
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise RegistryDeniedError(_refusal(answer, site))
     if answer.status == HTTPStatus.NOT_FOUND:
-        raise RegistryProtocolError(f"{site.host} sends to the login service {answer.host}, which has nothing there (404)")
-    raise RegistryProtocolError(f"the login service {answer.host} of {site.host} answered with status {answer.status}")
+        raise RegistryProtocolError(
+            f"{site.host} sends to the login service {answer.host}, which has nothing there (404)"
+        )
+    raise RegistryProtocolError(
+        f"the login service {answer.host} of {site.host} answered with status {answer.status}"
+    )
 
 
 def _refusal(answer: Answer, site: Site) -> str:
     detail = excerpt(answer.body, site.credentials.password if site.credentials else "")
     if site.credentials and site.credentials.is_identity_token:
         return (
-            f"the login service {answer.host} of {site.host} refused the identity token: log in again to get another{detail}"
+            f"the login service {answer.host} of {site.host} refused the identity token: "
+            f"log in again to get another{detail}"
         )
     if site.credentials:
         return f"the login service {answer.host} of {site.host} refused the username or the password{detail}"
     return (
-        f"the login service {answer.host} of {site.host} gives no token without a login, and no credentials were sent{detail}"
+        f"the login service {answer.host} of {site.host} gives no token without a login, "
+        f"and no credentials were sent{detail}"
     )
 
 

@@ -33,7 +33,9 @@ class Allowance:
 
     def is_spent(self, share: float, now: datetime) -> bool:
         """Whether `share` (0 to 1) of the limit is used up. What was said a whole window ago holds no longer."""
-        return now < self.seen_at + self.window and self.limit - self.remaining >= self.limit * share
+        return (
+            now < self.seen_at + self.window and self.limit - self.remaining >= self.limit * share
+        )
 
 
 class Budgets:
@@ -80,7 +82,9 @@ def parse_allowance(headers: Mapping[str, str], now: datetime) -> Allowance | No
 
 
 def _window(headers: Mapping[str, str]) -> timedelta:
-    named = _WINDOW.search(headers.get("RateLimit-Limit", "")) or _WINDOW.search(headers.get("RateLimit-Remaining", ""))
+    named = _WINDOW.search(headers.get("RateLimit-Limit", "")) or _WINDOW.search(
+        headers.get("RateLimit-Remaining", "")
+    )
     seconds = named or _NUMBER.match(headers.get("RateLimit-Reset", ""))
     return min(timedelta(seconds=int(seconds[1])), _MAX_WINDOW) if seconds else _DEFAULT_WINDOW
 

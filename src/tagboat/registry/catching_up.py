@@ -74,14 +74,18 @@ class CatchingUp:
                     known = await self._store.read(known_projects)
                     self._due |= dict.fromkeys(known, _Due(now))
                     started = True
-                self._note(await self._store.read(lambda reader: reader.unpolled_projects(_PAGE)), now)
+                self._note(
+                    await self._store.read(lambda reader: reader.unpolled_projects(_PAGE)), now
+                )
                 await self._begin(rounds, now)
             except StoreUnavailableError as error:
                 log.warning("not polled", action="poll", reason=str(error))
 
     def _note(self, unpolled: Sequence[str], now: float) -> None:
         """Have what was heard of wait for its turn, and forget what was polled in another way before that came."""
-        for project_id in [key for key, one in self._due.items() if one.heard_of and key not in unpolled]:
+        for project_id in [
+            key for key, one in self._due.items() if one.heard_of and key not in unpolled
+        ]:
             del self._due[project_id]
         for project_id in set(unpolled) - self._due.keys() - self._at_work:
             self._due[project_id] = _Due(now + HEARD_FOR_S, heard_of=True)
@@ -112,7 +116,12 @@ class CatchingUp:
         now = asyncio.get_running_loop().time()
         for project_id, one in due.items():
             state = states.get(project_id)
-            done = state is not None and state.last_at is not None and state.last_at >= began and state.error is None
+            done = (
+                state is not None
+                and state.last_at is not None
+                and state.last_at >= began
+                and state.error is None
+            )
             if not done and one.tries + 1 < _TRIES:
                 self._due[project_id] = _Due(now + _AGAIN_AFTER_S * 2**one.tries, one.tries + 1)
 
@@ -123,6 +132,8 @@ def known_projects(reader: Reader) -> list[str]:
     after = ""
     while page := reader.projects(after, _PAGE):
         states = reader.poll_states([project.id for project in page])
-        known += [one.id for one in page if states[one.id].last_at or reader.known_tags(one.id, limit=1)]
+        known += [
+            one.id for one in page if states[one.id].last_at or reader.known_tags(one.id, limit=1)
+        ]
         after = page[-1].name
     return known

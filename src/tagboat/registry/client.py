@@ -17,7 +17,14 @@ from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.proxies import NO_PROXIES, Proxies
 from tagboat.registry import gitea, manifests
-from tagboat.registry.asking import HEAD_PROVES_NOTHING, Asker, Deadline, denied, expect_ok, unguided
+from tagboat.registry.asking import (
+    HEAD_PROVES_NOTHING,
+    Asker,
+    Deadline,
+    denied,
+    expect_ok,
+    unguided,
+)
 from tagboat.registry.auth import Bearer, Logins, Pin
 from tagboat.registry.budget import POLL_SHARE, Budgets
 from tagboat.registry.challenges import parse_challenges
@@ -104,11 +111,17 @@ class RegistryClient:
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._transport = Transport(
-            clock=clock, sleep=sleep, timeouts=self._timeouts, ssl_context=ssl_context, proxies=proxies
+            clock=clock,
+            sleep=sleep,
+            timeouts=self._timeouts,
+            ssl_context=ssl_context,
+            proxies=proxies,
         )
         self._logins = Logins(self._transport, clock, pin)
         self._asker = Asker(self._transport, self._logins, Budgets(poll_share), clock)
-        self._architecture = manifests.architecture_of(platform.machine() if machine is None else machine)
+        self._architecture = manifests.architecture_of(
+            platform.machine() if machine is None else machine
+        )
         self._sparing = False
 
     def sparing(self) -> "RegistryClient":
@@ -162,14 +175,19 @@ class RegistryClient:
         """
         repository = _Repository(_site_of(image.name.host, registry), image.name.path)
         async with self._deadline(repository.site, self._timeouts.total):
-            return await self._inspect(repository, image.digest or _reference(repository.site, image.tag))
+            return await self._inspect(
+                repository, image.digest or _reference(repository.site, image.tag)
+            )
 
     async def knock(self, registry: Registry) -> Knock:
         """Ask for the API's root without a login. Raises RegistryError if nothing answers."""
         site = site_of("", registry)
         async with self._deadline(site, self._timeouts.total):
             answer = await self._transport.send(_root(site))
-        return Knock(_is_registry(answer), "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()))
+        return Knock(
+            _is_registry(answer),
+            "" if answer.url.origin() == site.base.origin() else str(answer.url.origin()),
+        )
 
     async def log_in(self, registry: Registry) -> LoginResult:
         """Log in from the start, whatever is kept from earlier, and have the password go to that login service from now on.
@@ -188,7 +206,11 @@ class RegistryClient:
             grant = await self._logins.renew(site, "", challenges, None, inside=answer.leads_inside)
             if grant is None:
                 error = unguided(site, answer, "the registry")
-                raise RegistryProtocolError(str(error)) if error else denied(site, answer, "the registry")
+                raise (
+                    RegistryProtocolError(str(error))
+                    if error
+                    else denied(site, answer, "the registry")
+                )
             scheme = grant.header.partition(" ")[0].lower()
             if scheme == "basic" or site.credentials:
                 again = await self._transport.send(_root(site, grant.header))
@@ -201,7 +223,9 @@ class RegistryClient:
         """The version of the Gitea or Forgejo at the registry's URL. Raises RegistryError if there is none."""
         site = site_of("", registry)
         async with self._deadline(site, self._timeouts.total):
-            answer = await self._transport.send(_get(site, gitea.api_url(registry.url, "version"), MAX_SMALL))
+            answer = await self._transport.send(
+                _get(site, gitea.api_url(registry.url, "version"), MAX_SMALL)
+            )
         expect_ok(answer, site, "Gitea's version")
         return gitea.parse_version(answer.body, site.host)
 
@@ -227,7 +251,9 @@ class RegistryClient:
         body, following = await self._fetch_page(repository, listing, url)
         return await _aside(body, lambda: listing.add(parse_page(body, str(repository)), following))
 
-    async def _fetch_page(self, repository: _Repository, listing: Listing, url: URL) -> tuple[bytes, URL | None]:
+    async def _fetch_page(
+        self, repository: _Repository, listing: Listing, url: URL
+    ) -> tuple[bytes, URL | None]:
         answer = await self._ask(repository, _get(repository.site, url, MAX_PAGE), str(repository))
         listing.spend(len(answer.body))
         following = next_page(answer.headers.getall("Link", []), url)
@@ -238,7 +264,9 @@ class RegistryClient:
     async def _widen(self, repository: _Repository, listing: Listing, start: URL) -> None:
         """Where pages repeat, ask for one page that is wider than all that is known."""
         try:
-            body, following = await self._fetch_page(repository, listing, start.with_query(n=listing.wider))
+            body, following = await self._fetch_page(
+                repository, listing, start.with_query(n=listing.wider)
+            )
         except (RegistryProtocolError, RegistryDeniedError):  # it refuses the number
             listing.give_up_widening()
             return
@@ -257,8 +285,12 @@ class RegistryClient:
         return manifests.digest_of(body)
 
     async def _head(self, repository: _Repository, reference: str) -> Answer:
-        request = _to(repository.site, "HEAD", repository.url(f"manifests/{reference}"), 0, manifests.ACCEPT)
-        return await self._ask(repository, request, _named(repository, reference), accept=HEAD_PROVES_NOTHING)
+        request = _to(
+            repository.site, "HEAD", repository.url(f"manifests/{reference}"), 0, manifests.ACCEPT
+        )
+        return await self._ask(
+            repository, request, _named(repository, reference), accept=HEAD_PROVES_NOTHING
+        )
 
     async def _inspect(self, repository: _Repository, reference: str) -> ImageInfo:
         body = await self._manifest(repository, reference)
@@ -271,16 +303,25 @@ class RegistryClient:
                 return await _aside(config, partial(manifests.parse_config, config, digest, source))
             entry = manifests.choose(manifest, self._architecture, source)
             body = await self._manifest(repository, entry.digest)
-        raise RegistryProtocolError(f"{source} has indexes nested more than {_MAX_INDEX_DEPTH} deep")
+        raise RegistryProtocolError(
+            f"{source} has indexes nested more than {_MAX_INDEX_DEPTH} deep"
+        )
 
     async def _manifest(self, repository: _Repository, reference: str) -> bytes:
         """A manifest's bytes, checked against the digest they were asked by or the one that the registry states."""
         if self._sparing:
             await self._expect_budget(repository, reference)
         what = _named(repository, reference)
-        request = _get(repository.site, repository.url(f"manifests/{reference}"), MAX_MANIFEST, manifests.ACCEPT)
+        request = _get(
+            repository.site,
+            repository.url(f"manifests/{reference}"),
+            MAX_MANIFEST,
+            manifests.ACCEPT,
+        )
         answer = await self._ask(repository, request, what)
-        stated = manifests.read_digest(reference) or manifests.read_digest(answer.headers.get("Docker-Content-Digest"))
+        stated = manifests.read_digest(reference) or manifests.read_digest(
+            answer.headers.get("Docker-Content-Digest")
+        )
         return _verified(answer.body, stated, what)
 
     async def _expect_budget(self, repository: _Repository, reference: str) -> None:
@@ -296,9 +337,16 @@ class RegistryClient:
         return _verified(answer.body, digest, what)
 
     async def _ask(
-        self, repository: _Repository, request: Request, what: str, *, accept: Collection[int] = (HTTPStatus.OK,)
+        self,
+        repository: _Repository,
+        request: Request,
+        what: str,
+        *,
+        accept: Collection[int] = (HTTPStatus.OK,),
     ) -> Answer:
-        return await self._asker.ask(repository.site, repository.scope, request, what, accept=accept)
+        return await self._asker.ask(
+            repository.site, repository.scope, request, what, accept=accept
+        )
 
 
 async def _aside(body: bytes, read: Callable[[], _T]) -> _T:
@@ -341,5 +389,7 @@ def _named(repository: _Repository, reference: str) -> str:
 
 def _verified(body: bytes, digest: Digest | None, what: str) -> bytes:
     if digest is not None and manifests.digest_of(body) != digest:
-        raise RegistryProtocolError(f"the content of {what} does not match its digest; it was damaged or changed on the way")
+        raise RegistryProtocolError(
+            f"the content of {what} does not match its digest; it was damaged or changed on the way"
+        )
     return body

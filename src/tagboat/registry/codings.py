@@ -42,8 +42,12 @@ class _Inflater:
         if self._stream is None:
             # By the RFC deflate has a zlib header, and from some senders it has none.
             headless = self._name == "deflate" and chunk[0] & 0x0F != zlib.DEFLATED
-            self._stream = zlib.decompressobj(_RAW if headless else _ZLIB if self._name == "deflate" else _GZIP)
+            self._stream = zlib.decompressobj(
+                _RAW if headless else _ZLIB if self._name == "deflate" else _GZIP
+            )
         try:
             return self._stream.decompress(chunk, at_most)
         except zlib.error:
-            raise RegistryProtocolError(f"{self._host} says that its answer is {self._name}, and it is not") from None
+            raise RegistryProtocolError(
+                f"{self._host} says that its answer is {self._name}, and it is not"
+            ) from None

@@ -65,12 +65,16 @@ class Connections:
         """The pool of connections to anywhere, or to public addresses alone."""
         if public_only not in self._sessions:
             connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_PER_HOST, resolver=Resolver(public_only=public_only)
+                limit=_CONNECTIONS,
+                limit_per_host=_CONNECTIONS_PER_HOST,
+                resolver=Resolver(public_only=public_only),
             )
             self._sessions[public_only] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(sock_connect=self._timeouts.connect, sock_read=self._timeouts.read),
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
+                ),
                 auto_decompress=False,
                 response_class=PlacedResponse,
             )

@@ -40,13 +40,19 @@ def login_for(text: str, host: str) -> DockerLogin:
 
 def _decoded(text: str) -> Mapping[str, object]:
     if len(text) > _MAX_TEXT:
-        raise InvalidValueError(f"the Docker config has more than {_MAX_TEXT} characters; is it the right file?")
+        raise InvalidValueError(
+            f"the Docker config has more than {_MAX_TEXT} characters; is it the right file?"
+        )
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidValueError("the Docker config is not JSON: give the whole text of ~/.docker/config.json") from None
+        raise InvalidValueError(
+            "the Docker config is not JSON: give the whole text of ~/.docker/config.json"
+        ) from None
     if not isinstance(config, dict):
-        raise InvalidValueError("the Docker config is not a JSON object: give the whole text of ~/.docker/config.json")
+        raise InvalidValueError(
+            "the Docker config is not a JSON object: give the whole text of ~/.docker/config.json"
+        )
     return config
 
 
@@ -54,7 +60,11 @@ def _auths(config: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
     """The logins by the name they were made for. The file's oldest form (`.dockercfg`) has them at the top."""
     auths = config.get("auths")
     if auths is None and not any(name in config for name in ("credsStore", "credHelpers")):
-        auths = {key: entry for key, entry in config.items() if isinstance(entry, dict) and "auth" in entry}
+        auths = {
+            key: entry
+            for key, entry in config.items()
+            if isinstance(entry, dict) and "auth" in entry
+        }
     if auths is not None and not isinstance(auths, dict):
         raise InvalidValueError("`auths` in the Docker config is not a JSON object")
     return {key: entry for key, entry in (auths or {}).items() if isinstance(entry, dict)}
@@ -88,15 +98,21 @@ def _from_auth(auth: str, host: str) -> DockerLogin | None:
     try:
         pair = base64.b64decode("".join(auth.split()), validate=True).decode()
     except (binascii.Error, ValueError):
-        raise InvalidValueError(f"`auth` for {host} in the Docker config is not base64 of username:password") from None
+        raise InvalidValueError(
+            f"`auth` for {host} in the Docker config is not base64 of username:password"
+        ) from None
     username, colon, password = pair.partition(":")
     password = password.strip("\0")
     if not colon:
-        raise InvalidValueError(f"`auth` for {host} in the Docker config is not base64 of username:password")
+        raise InvalidValueError(
+            f"`auth` for {host} in the Docker config is not base64 of username:password"
+        )
     return DockerLogin(username, password) if password else None
 
 
-def _missing(config: Mapping[str, object], auths: Mapping[str, object], host: str, *, known: bool) -> InvalidValueError:
+def _missing(
+    config: Mapping[str, object], auths: Mapping[str, object], host: str, *, known: bool
+) -> InvalidValueError:
     helper = _helper(config, host)
     if helper:
         return InvalidValueError(
@@ -104,7 +120,9 @@ def _missing(config: Mapping[str, object], auths: Mapping[str, object], host: st
             "secrets are not in the file; enter username and password"
         )
     if known:
-        return InvalidValueError(f"the Docker config names {host}, but has no username and password for it")
+        return InvalidValueError(
+            f"the Docker config names {host}, but has no username and password for it"
+        )
     hosts = sorted({_host_of(key) for key in auths})
     shown = ", ".join(hosts[:_MAX_SHOWN]) + (" …" if len(hosts) > _MAX_SHOWN else "")
     has = f"it has logins for {shown}" if hosts else "it has none at all"

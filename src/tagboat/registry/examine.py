@@ -37,7 +37,11 @@ class Check:
 
 
 async def examine(
-    client: RegistryClient, registry: Registry, image: ImageName | None, *, log_in: EngineLogin | None = None
+    client: RegistryClient,
+    registry: Registry,
+    image: ImageName | None,
+    *,
+    log_in: EngineLogin | None = None,
 ) -> list[Check]:
     """Try a registry from its URL to an image of it: `image` where it has that, else the first it tells of.
 
@@ -62,7 +66,11 @@ async def examine(
         checks.append(Check("engine", ok=True, detail=_engine_trust(registry)))
     login, result = await _login(client, registry, site)
     checks.append(login)
-    if result and registry.kind is RegistryKind.GITEA and (elsewhere := _elsewhere(site, result.named)):
+    if (
+        result
+        and registry.kind is RegistryKind.GITEA
+        and (elsewhere := _elsewhere(site, result.named))
+    ):
         checks.append(Check("root url", ok=False, detail=_root_url(registry, site, elsewhere)))
     if login.ok and log_in and registry.password is not None:
         checks.append(await _engine_login(log_in, registry))
@@ -74,7 +82,9 @@ async def examine(
 
 
 async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list[Check]:
-    trusted = [Check("tls", ok=True, detail=_trusted(registry))] if site.base.scheme == "https" else []
+    trusted = (
+        [Check("tls", ok=True, detail=_trusted(registry))] if site.base.scheme == "https" else []
+    )
     try:
         knock = await client.knock(registry)
     except TlsFailureError as error:
@@ -93,7 +103,9 @@ async def _reach(client: RegistryClient, registry: Registry, site: Site) -> list
 
 
 def _no_registry(site: Site) -> str:
-    tls = "; if it speaks TLS, its URL must begin with https://" if site.base.scheme == "http" else ""
+    tls = (
+        "; if it speaks TLS, its URL must begin with https://" if site.base.scheme == "http" else ""
+    )
     return f"{site.host} answers, but not as a registry: is the URL the root of the registry, and its port the right one?{tls}"
 
 
@@ -104,7 +116,9 @@ def _unreached(error: RegistryError) -> str:
 
 
 def _trusted(registry: Registry) -> str:
-    return "the certificate is trusted" + (", with the CA certificate of this registry" if registry.ca_cert.strip() else "")
+    return "the certificate is trusted" + (
+        ", with the CA certificate of this registry" if registry.ca_cert.strip() else ""
+    )
 
 
 def _engine_trust(registry: Registry) -> str:
@@ -130,7 +144,9 @@ def _tls(error: TlsFailureError, registry: Registry) -> str:
     return str(error)
 
 
-async def _login(client: RegistryClient, registry: Registry, site: Site) -> tuple[Check, LoginResult | None]:
+async def _login(
+    client: RegistryClient, registry: Registry, site: Site
+) -> tuple[Check, LoginResult | None]:
     try:
         result = await client.log_in(registry)
     except RegistryDeniedError as error:
@@ -139,13 +155,19 @@ async def _login(client: RegistryClient, registry: Registry, site: Site) -> tupl
         return Check("login", ok=False, detail=f"the login service: {_tls(error, registry)}"), None
     except RegistryError as error:
         return Check("login", ok=False, detail=str(error)), None
-    return Check("login", ok=True, detail=_logged_in(registry, result) + _service(registry, site, result)), result
+    return Check(
+        "login", ok=True, detail=_logged_in(registry, result) + _service(registry, site, result)
+    ), result
 
 
 def _service(registry: Registry, site: Site, result: LoginResult) -> str:
     """Where the password went, if that is elsewhere, or was."""
     before, home = registry.login_service, str(site.base.origin())
-    if registry.password is None or not result.used or (result.used == home and before in {"", home}):
+    if (
+        registry.password is None
+        or not result.used
+        or (result.used == home and before in {"", home})
+    ):
         return ""
     if before and before != result.used:
         return f", now by the login service {result.used}, up to now by {before}"
@@ -175,8 +197,14 @@ async def _engine_login(log_in: EngineLogin, registry: Registry) -> Check:
     except EngineUnavailableError as error:
         return Check("engine login", ok=True, detail=f"not tried: {error}")
     except EngineError as error:
-        return Check("engine login", ok=False, detail=f"{error}; until that is mended, its pulls of private images fail")
-    return Check("engine login", ok=True, detail="the Docker engine, which pulls, is let in as well")
+        return Check(
+            "engine login",
+            ok=False,
+            detail=f"{error}; until that is mended, its pulls of private images fail",
+        )
+    return Check(
+        "engine login", ok=True, detail="the Docker engine, which pulls, is let in as well"
+    )
 
 
 def _refused(registry: Registry) -> str:
@@ -185,7 +213,9 @@ def _refused(registry: Registry) -> str:
     if registry.username == IDENTITY_TOKEN:
         return "the identity token was refused: log in anew with docker, or enter a username and a password"
     if registry.password is not None:
-        remedy = where if gitea else "check both, or make a new access token and use it as the password"
+        remedy = (
+            where if gitea else "check both, or make a new access token and use it as the password"
+        )
         return f"the username or the password was refused: {remedy}"
     remedy = f": {where}, with your username" if gitea else ": enter a username and a password"
     return f"a login is needed, and no password is stored{remedy}"
@@ -207,7 +237,11 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
     try:
         version = await client.gitea_version(registry)
     except RegistryDeniedError:
-        return Check("gitea api", ok=True, detail="Gitea's API answers, and tells its version only to those who are signed in")
+        return Check(
+            "gitea api",
+            ok=True,
+            detail="Gitea's API answers, and tells its version only to those who are signed in",
+        )
     except RegistryNotFoundError:
         detail = (
             "there is no Gitea or Forgejo at this URL: give the URL of its start page, or set the kind to oci; "
@@ -215,7 +249,11 @@ async def _gitea_api(client: RegistryClient, registry: Registry) -> Check:
         )
         return Check("gitea api", ok=False, detail=detail)
     except RegistryError as error:
-        return Check("gitea api", ok=False, detail=f"{error}; if this is not a Gitea or Forgejo, set the kind to oci")
+        return Check(
+            "gitea api",
+            ok=False,
+            detail=f"{error}; if this is not a Gitea or Forgejo, set the kind to oci",
+        )
     return Check("gitea api", ok=True, detail=f"version {version}")
 
 
@@ -233,20 +271,30 @@ async def _images(client: RegistryClient, registry: Registry) -> tuple[Check, Im
     try:
         found = await client.list_images(registry, _MANY_IMAGES)
     except RegistryError as error:
-        return Check("images", ok=True, detail=f"cannot be chosen from a list, which hinders nothing else: {error}"), None
+        return Check(
+            "images",
+            ok=True,
+            detail=f"cannot be chosen from a list, which hinders nothing else: {error}",
+        ), None
     if not found.images:
         detail = "the registry tells of no images: it is empty, or this login may see none"
         return Check("images", ok=True, detail=detail), None
     count = f"{_counted(len(found.images), 'image')} can be chosen from"
-    return Check("images", ok=True, detail=count if found.whole else f"at least {count}"), found.images[0]
+    return Check(
+        "images", ok=True, detail=count if found.whole else f"at least {count}"
+    ), found.images[0]
 
 
-async def _read(client: RegistryClient, registry: Registry, image: ImageName) -> tuple[list[Check], bool]:
+async def _read(
+    client: RegistryClient, registry: Registry, image: ImageName
+) -> tuple[list[Check], bool]:
     """What may be done with an image, and whether the registry has it."""
     try:
         tags = await client.list_tags(image, registry)
     except RegistryError as error:
-        refused = Check("list", ok=False, detail=_unreadable(error, registry, "list the tags of its images"))
+        refused = Check(
+            "list", ok=False, detail=_unreadable(error, registry, "list the tags of its images")
+        )
         return [refused], not isinstance(error, RegistryNotFoundError)
     listed = Check("list", ok=True, detail=f"{image} has {_counted(len(tags), 'tag')}")
     for tag in tags[: -_TAGS_TRIED - 1 : -1]:
@@ -263,8 +311,12 @@ async def _pull(client: RegistryClient, registry: Registry, image: ImageRef) -> 
     except (RegistryNotFoundError, RegistryProtocolError) as error:
         return Check("pull", ok=False, detail=str(error)), True
     except RegistryError as error:
-        return Check("pull", ok=False, detail=_unreadable(error, registry, "pull its images")), False
-    return Check("pull", ok=True, detail=f"the manifest and the configuration of {image} can be read"), False
+        return Check(
+            "pull", ok=False, detail=_unreadable(error, registry, "pull its images")
+        ), False
+    return Check(
+        "pull", ok=True, detail=f"the manifest and the configuration of {image} can be read"
+    ), False
 
 
 def _unreadable(error: RegistryError, registry: Registry, what: str) -> str:

@@ -17,7 +17,12 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryRateLimitedError, RegistryUnreachableError
+from tagboat.core.errors import (
+    RegistryError,
+    RegistryProtocolError,
+    RegistryRateLimitedError,
+    RegistryUnreachableError,
+)
 from tagboat.core.proxies import Proxy
 from tagboat.registry.addresses import NotAskedError
 
@@ -101,7 +106,9 @@ def from_library(error: Exception, host: str) -> RegistryError:
     refused = getattr(error, "os_error", None)
     if isinstance(refused, NotAskedError):
         return RegistryProtocolError(f"{host} {refused}")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
+    if isinstance(
+        error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError
+    ):
         return _tls_failure(error, host)
     for kinds, kind, sentence in _SENTENCES:
         if isinstance(error, kinds):
@@ -129,7 +136,9 @@ def wait_until(retry_after: str | None, now: datetime) -> datetime | None:
         digits = text.lstrip("0") or "0"
         # Compared by length first: thousands of digits are no number worth reading.
         far = len(digits) > len(str(_EARLIEST_UNIX_TIME))
-        return now + timedelta(seconds=_MAX_WAIT_S if far else min(_seconds(int(digits), now), _MAX_WAIT_S))
+        return now + timedelta(
+            seconds=_MAX_WAIT_S if far else min(_seconds(int(digits), now), _MAX_WAIT_S)
+        )
     try:
         named = parsedate_to_datetime(text)
     except (ValueError, IndexError, TypeError, OverflowError):
@@ -148,7 +157,9 @@ def parse_json(body: bytes, source: str) -> object:
     try:
         return msgspec.json.decode(as_utf8(body))
     except (ValueError, RecursionError):
-        raise RegistryProtocolError(f"{source} answered something that is not JSON; is it a registry?") from None
+        raise RegistryProtocolError(
+            f"{source} answered something that is not JSON; is it a registry?"
+        ) from None
 
 
 def as_utf8(body: bytes) -> bytes:
@@ -166,7 +177,11 @@ def registry_errors(body: bytes) -> list[tuple[str, str]]:
     errors = decoded.get("errors") if isinstance(decoded, dict) else None
     if not isinstance(errors, list):
         return []
-    return [(str(e.get("code") or ""), str(e.get("message") or "")) for e in errors if isinstance(e, Mapping)]
+    return [
+        (str(e.get("code") or ""), str(e.get("message") or ""))
+        for e in errors
+        if isinstance(e, Mapping)
+    ]
 
 
 def excerpt(body: bytes, secret: str = "") -> str:
@@ -183,8 +198,14 @@ def excerpt(body: bytes, secret: str = "") -> str:
 def _proxy_refusal(error: aiohttp.ClientHttpProxyError, host: str) -> RegistryUnreachableError:
     if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         remedy = "give its user and password in HTTP_PROXY and HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT"
-        return for_good(RegistryUnreachableError(f"{host} was not asked: the proxy wants a login (407); {remedy}"))
-    return RegistryUnreachableError(f"{host} was not asked: the proxy let nothing through, with status {error.status}")
+        return for_good(
+            RegistryUnreachableError(
+                f"{host} was not asked: the proxy wants a login (407); {remedy}"
+            )
+        )
+    return RegistryUnreachableError(
+        f"{host} was not asked: the proxy let nothing through, with status {error.status}"
+    )
 
 
 def _tls_failure(error: Exception, host: str) -> TlsFailureError:
@@ -195,9 +216,15 @@ def _tls_failure(error: Exception, host: str) -> TlsFailureError:
     elif reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         text = f"{host} does not speak TLS on this port; if it is meant to be plain HTTP, its URL must begin with http://"
     else:
-        text = f"no TLS connection to {host} could be made" + (f": {reason.replace('_', ' ').lower()}" if reason else "")
+        text = f"no TLS connection to {host} could be made" + (
+            f": {reason.replace('_', ' ').lower()}" if reason else ""
+        )
     failure = TlsFailureError(text)
-    failure.flaw = _flaw(getattr(cause, "verify_code", 0)) if isinstance(cause, ssl.SSLCertVerificationError) else None
+    failure.flaw = (
+        _flaw(getattr(cause, "verify_code", 0))
+        if isinstance(cause, ssl.SSLCertVerificationError)
+        else None
+    )
     return failure
 
 

@@ -47,7 +47,9 @@ class Found:
     complaint: str | None
 
 
-async def find(situation: Situation, read_whole: Callable[[Situation], Awaitable[Situation]], now: datetime) -> Found:
+async def find(
+    situation: Situation, read_whole: Callable[[Situation], Awaitable[Situation]], now: datetime
+) -> Found:
     """One listing, one HEAD for each watched tag, and a look at the images of what may be deployed.
 
     `read_whole` reads what is on record of a repository, where that matters. Raises RegistryError where the registry gives
@@ -59,8 +61,15 @@ async def find(situation: Situation, read_whole: Callable[[Situation], Awaitable
     if listed is None and not digests:
         raise complaints[0]
     whole = listed is not None
-    tags = list(dict.fromkeys([*(listed or ()), *digests])) if whole or situation.state.first_done else []
-    told = [f"{error}; new tags cannot be seen, only those that are live or named by a pattern" for error in complaints]
+    tags = (
+        list(dict.fromkeys([*(listed or ()), *digests]))
+        if whole or situation.state.first_done
+        else []
+    )
+    told = [
+        f"{error}; new tags cannot be seen, only those that are live or named by a pattern"
+        for error in complaints
+    ]
     is_news = situation.is_news(tags, digests, whole=whole)
     if not is_news or (whole and not situation.state.first_done):
         return Found(is_news, tags, digests, Looked(), whole, _as_one([*told, *refused.values()]))
@@ -91,7 +100,9 @@ async def _digests(
     digests: dict[str, Digest] = {}
     for tag in tags:
         try:
-            digests[tag] = await situation.tags.resolve(situation.project.image, tag, situation.registry)
+            digests[tag] = await situation.tags.resolve(
+                situation.project.image, tag, situation.registry
+            )
         except RegistryNotFoundError as error:
             if listed is not None and tag in listed:
                 refused[tag] = str(error)
@@ -100,16 +111,23 @@ async def _digests(
     return digests
 
 
-async def _look_at_news(situation: Situation, tags: Sequence[str], digests: Mapping[str, Digest], now: datetime) -> Looked:
+async def _look_at_news(
+    situation: Situation, tags: Sequence[str], digests: Mapping[str, Digest], now: datetime
+) -> Looked:
     news = find_news(tags, digests, situation.known, situation.live)
     looked = Looked()
     while True:
-        wanted = to_look_at(situation.project, situation.stages, news, looked, situation.serving, now)
+        wanted = to_look_at(
+            situation.project, situation.stages, news, looked, situation.serving, now
+        )
         if not wanted.images:
             return looked
         if len(looked.seen) >= MOST_LOOKED_AT:
             image = situation.project.image
-            late = {tag: f"{image}:{tag} was not looked at: there are too many" for tag in map(_tag, wanted.images)}
+            late = {
+                tag: f"{image}:{tag} was not looked at: there are too many"
+                for tag in map(_tag, wanted.images)
+            }
             return looked.and_then(Looked(refused=late))
         try:
             looked = looked.and_then(await _look_at(situation, wanted.images))
@@ -122,7 +140,9 @@ async def _look_at_news(situation: Situation, tags: Sequence[str], digests: Mapp
 async def _look_at(situation: Situation, wanted: Sequence[Serving | str]) -> Looked:
     looked = Looked()
     for at in range(0, len(wanted), _AT_A_TIME):
-        for sight in await asyncio.gather(*(_look_at_one(situation, one) for one in wanted[at : at + _AT_A_TIME])):
+        for sight in await asyncio.gather(
+            *(_look_at_one(situation, one) for one in wanted[at : at + _AT_A_TIME])
+        ):
             looked = looked.and_then(sight)
     return looked
 

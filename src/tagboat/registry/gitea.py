@@ -55,7 +55,9 @@ def api_url(registry_url: str, call: str) -> URL:
     That is unlike the registry, which sits at the host's root.
     """
     base = URL(registry_url)
-    return URL(f"{str(base.origin()).rstrip('/')}{base.raw_path.rstrip('/')}/api/v1/{call}", encoded=True)
+    return URL(
+        f"{str(base.origin()).rstrip('/')}{base.raw_path.rstrip('/')}/api/v1/{call}", encoded=True
+    )
 
 
 def parse_version(body: bytes, source: str) -> str:

@@ -110,7 +110,9 @@ def parse_manifest(body: bytes, source: str) -> Index | Manifest:
         if _is_other(config.get("mediaType"), _CONFIGS):
             raise _not_an_image(source, config["mediaType"])
         return Manifest(_digest(config, source))
-    raise NotAnImageError(f"{source} is not a container image: its manifest is of an unknown kind (schema 1 is not supported)")
+    raise NotAnImageError(
+        f"{source} is not a container image: its manifest is of an unknown kind (schema 1 is not supported)"
+    )
 
 
 def choose(index: Index, architecture: str, source: str) -> Entry:
@@ -119,7 +121,9 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
     What is asked of an image (ports, labels, healthcheck) is the same on every platform as good as always, so another
     platform's entry is better than none. `unknown/unknown` are build attestations, never images.
     """
-    images = [entry for entry in index.entries if entry.platform is None or entry.platform.os != "unknown"]
+    images = [
+        entry for entry in index.entries if entry.platform is None or entry.platform.os != "unknown"
+    ]
     wanted = (Platform("linux", architecture), Platform("linux", "amd64"), None)
     for platform in wanted:
         for entry in images:
@@ -128,7 +132,9 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
     linux = [entry for entry in images if entry.platform and entry.platform.os == "linux"]
     for entry in linux or images:
         return entry
-    raise NotAnImageError(f"{source} is not a container image: it is an index without any image in it")
+    raise NotAnImageError(
+        f"{source} is not a container image: it is an index without any image in it"
+    )
 
 
 def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
@@ -138,9 +144,15 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
     """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
-        raise RegistryProtocolError(f"{source} answered with an image configuration that is not a JSON object")
+        raise RegistryProtocolError(
+            f"{source} answered with an image configuration that is not a JSON object"
+        )
     config = _mapping(decoded.get("config"))
-    labels = {str(key): str(value) for key, value in _mapping(config.get("Labels")).items() if _is_own_label(key, value)}
+    labels = {
+        str(key): str(value)
+        for key, value in _mapping(config.get("Labels")).items()
+        if _is_own_label(key, value)
+    }
     return ImageInfo(
         digest=digest,
         tcp_ports=_tcp_ports(_mapping(config.get("ExposedPorts"))),
@@ -157,7 +169,9 @@ def _is_own_label(name: object, value: object) -> bool:
 
 
 def _not_an_image(source: str, kind: object) -> NotAnImageError:
-    return NotAnImageError(f"{source} is not a container image: it is of the type {excerpt(str(kind))}")
+    return NotAnImageError(
+        f"{source} is not a container image: it is of the type {excerpt(str(kind))}"
+    )
 
 
 def _is_other(media_type: object, known: Collection[str]) -> bool:
@@ -178,14 +192,18 @@ def _entry(value: object, source: str) -> Entry:
     platform = entry.get("platform")
     if not isinstance(platform, dict) or not platform.get("architecture"):
         return Entry(_digest(entry, source), None)
-    return Entry(_digest(entry, source), Platform(str(platform.get("os")), str(platform["architecture"])))
+    return Entry(
+        _digest(entry, source), Platform(str(platform.get("os")), str(platform["architecture"]))
+    )
 
 
 def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
     digest = descriptor.get("digest")
     found = read_digest(digest) if isinstance(digest, str) else None
     if found is None:
-        raise RegistryProtocolError(f"{source} answered with a manifest that refers to something without a sha256 digest")
+        raise RegistryProtocolError(
+            f"{source} answered with a manifest that refers to something without a sha256 digest"
+        )
     return found
 
 
@@ -201,13 +219,23 @@ def _tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:
     ports = set()
     for key in exposed:
         number, _, protocol = str(key).partition("/")
-        if protocol.lower() in {"", "tcp"} and number.isascii() and number.isdigit() and len(number) <= len(str(_MAX_PORT)):
+        if (
+            protocol.lower() in {"", "tcp"}
+            and number.isascii()
+            and number.isdigit()
+            and len(number) <= len(str(_MAX_PORT))
+        ):
             ports.add(int(number))
     return tuple(sorted(port for port in ports if 0 < port <= _MAX_PORT))
 
 
 def _has_healthcheck(test: object) -> bool:
-    return isinstance(test, list) and bool(test) and isinstance(test[0], str) and test[0] not in {"NONE", ""}
+    return (
+        isinstance(test, list)
+        and bool(test)
+        and isinstance(test[0], str)
+        and test[0] not in {"NONE", ""}
+    )
 
 
 def _created(value: object) -> datetime | None:

@@ -18,11 +18,14 @@ MAX_PAGES = 5_000
 MAX_BYTES = 16 * 1024 * 1024
 """Of all pages of one list."""
 
-_LINK = re.compile(r'<([^>]*)>((?:[ \t]*;[ \t]*[^\s;,="]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?)*)')
+_LINK = re.compile(
+    r'<([^>]*)>((?:[ \t]*;[ \t]*[^\s;,="]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s;,"]*))?)*)'
+)
 _REL = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^\s;,"]*))', re.IGNORECASE)
 # Signatures, attestations and referrers that hang on a digest: no images to run.
 _ATTACHMENT = re.compile(
-    r"sha(?:256|384|512)[-:](?:[0-9a-f]{64}[0-9a-f]*(?:[.-].*)?|[0-9a-f]+\.(?:sig|att|sbom))", re.IGNORECASE
+    r"sha(?:256|384|512)[-:](?:[0-9a-f]{64}[0-9a-f]*(?:[.-].*)?|[0-9a-f]+\.(?:sig|att|sbom))",
+    re.IGNORECASE,
 )
 
 
@@ -56,7 +59,9 @@ class Listing:
         """Count the bytes of a page. Raises RegistryProtocolError once they are too many."""
         self._bytes += size
         if self._bytes > MAX_BYTES:
-            raise RegistryProtocolError(f"the list of tags of {self._source} is longer than {MAX_BYTES // 1024**2} MiB")
+            raise RegistryProtocolError(
+                f"the list of tags of {self._source} is longer than {MAX_BYTES // 1024**2} MiB"
+            )
 
     def add(self, page: Sequence[str], following: URL | None) -> URL | None:
         """Take a page in and return where to go on, or None at the end: an empty page, no link, or a page seen before.
@@ -73,7 +78,9 @@ class Listing:
             return None
         self._links.add(following)
         if len(self._links) >= MAX_PAGES:
-            raise RegistryProtocolError(f"the list of tags of {self._source} has more than {MAX_PAGES} pages")
+            raise RegistryProtocolError(
+                f"the list of tags of {self._source} has more than {MAX_PAGES} pages"
+            )
         return following
 
     def widen(self, page: Sequence[str], following: URL | None) -> None:
@@ -136,7 +143,9 @@ class _Page(msgspec.Struct):
     repositories: list[str] | msgspec.UnsetType | None = msgspec.UNSET
 
 
-def parse_page(body: bytes, source: str, name: Literal["tags", "repositories"] = "tags") -> list[str]:
+def parse_page(
+    body: bytes, source: str, name: Literal["tags", "repositories"] = "tags"
+) -> list[str]:
     """Read the list called `name` of an answer; raise RegistryProtocolError if it has none.
 
     An empty one may be null, and may be left out of an answer that names its repository.
@@ -144,10 +153,16 @@ def parse_page(body: bytes, source: str, name: Literal["tags", "repositories"] =
     try:
         page = msgspec.json.decode(as_utf8(body), type=_Page)
     except msgspec.ValidationError as error:
-        what = f"a list of {name} that are not all text" if f"$.{name}" in str(error) else f"JSON that is not a list of {name}"
+        what = (
+            f"a list of {name} that are not all text"
+            if f"$.{name}" in str(error)
+            else f"JSON that is not a list of {name}"
+        )
         raise RegistryProtocolError(f"{source} answered with {what}") from None
     except (ValueError, RecursionError):
-        raise RegistryProtocolError(f"{source} answered something that is not JSON; is it a registry?") from None
+        raise RegistryProtocolError(
+            f"{source} answered something that is not JSON; is it a registry?"
+        ) from None
     listed = page.tags if name == "tags" else page.repositories
     if listed is msgspec.UNSET and not bytes(page.name).startswith(b'"'):
         raise RegistryProtocolError(f"{source} answered with JSON that is not a list of {name}")
@@ -173,7 +188,9 @@ def _resolve(target: str, current: URL) -> URL:
     try:
         resolved = URL(urljoin(str(current), target))
     except ValueError:
-        raise RegistryProtocolError(f"{shown_host(current)} links to a next page of tags that is not a URL") from None
+        raise RegistryProtocolError(
+            f"{shown_host(current)} links to a next page of tags that is not a URL"
+        ) from None
     path = resolved.raw_path
     if path.rpartition("/")[2] == current.raw_path.rpartition("/")[2]:
         path = current.raw_path
@@ -185,7 +202,10 @@ def _resolve(target: str, current: URL) -> URL:
 def _targets(header: str, current: URL) -> list[tuple[str, str]]:
     """Each link's target and relation. One without brackets is taken whole, and as the next page if it does not say."""
     if "<" in header:
-        return [(match[1], _relation(match[2], _default(match[1], current))) for match in _LINK.finditer(header)]
+        return [
+            (match[1], _relation(match[2], _default(match[1], current)))
+            for match in _LINK.finditer(header)
+        ]
     target, semicolon, rest = header.partition(";")
     return [(target, _relation(semicolon + rest, "next"))] if target.strip() else []
 
@@ -193,7 +213,9 @@ def _targets(header: str, current: URL) -> list[tuple[str, str]]:
 def _default(target: str, current: URL) -> str:
     """What a link is that does not say so, which RFC 8288 forbids: the next page, if it leads to a list like this one."""
     path = target.strip().partition("?")[0]
-    return "next" if not path or path.rpartition("/")[2] == current.raw_path.rpartition("/")[2] else ""
+    return (
+        "next" if not path or path.rpartition("/")[2] == current.raw_path.rpartition("/")[2] else ""
+    )
 
 
 def _relation(params: str, default: str) -> str:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from tagboat.core.catalog import KnownTag, Project
+from tagboat.core.counters import Counters
 from tagboat.core.errors import (
     NotFoundError,
     RegistryError,
@@ -23,7 +24,6 @@ from tagboat.core.poll import Looked, News, find_news, judge, to_look_at
 from tagboat.core.polling import Change, PollReport, PollState, RegistryBackoff, TagReport
 from tagboat.core.ports import DeployTriggerer, Reader, Store, TagSource, Tx
 from tagboat.core.push import Push, Source
-from tagboat.core.tally import Tally
 from tagboat.intake.admit import Admission
 from tagboat.registry.backoff import next_backoff
 from tagboat.registry.catching_up import CatchingUp
@@ -70,7 +70,7 @@ class Poller:
         *,
         clock: Callable[[], datetime],
         holder: str,
-        tally: Tally,
+        counters: Counters,
         sparing: TagSource | None = None,
     ) -> None:
         self._store = store
@@ -79,7 +79,7 @@ class Poller:
         self._sparing = sparing or tag_source
         self._clock = clock
         self._holder = holder
-        self._tally = tally
+        self._tally = counters
         self._timetable = Timetable(store, clock, self._claim)
         self._catching_up = CatchingUp(store, clock, self._claim, self._poll_some)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -141,10 +141,18 @@ class Poller:
         """
         self._rests.listen()
         self._claimed_at = self._clock()
-        room_s = (self._timetable.next_at - self._clock()).total_seconds() if self._timetable.next_at else 0
+        room_s = (
+            (self._timetable.next_at - self._clock()).total_seconds()
+            if self._timetable.next_at
+            else 0
+        )
         for host, project_ids in (await self._store.read(projects_of_hosts)).items():
             last = self._passed_over.get(host, frozenset())
-            ordered = sorted(project_ids, key=lambda project_id: project_id not in last) if last else project_ids
+            ordered = (
+                sorted(project_ids, key=lambda project_id: project_id not in last)
+                if last
+                else project_ids
+            )
             self._sizes[host] = len(ordered)
             self._due[host] = _Plan(host, ordered, spacing(len(ordered), room_s))
             if host not in self._busy:
@@ -167,7 +175,14 @@ class Poller:
     async def _round(self, plan: _Plan) -> frozenset[str]:
         """Poll them, and return the ids of those that were passed over."""
         subject = Round(
-            plan.host, self._store, self._clock, self._sparing, self._backoffs, self._rests, self._poll_due, self._keep_turn
+            plan.host,
+            self._store,
+            self._clock,
+            self._sparing,
+            self._backoffs,
+            self._rests,
+            self._poll_due,
+            self._keep_turn,
         )
         passed_over: frozenset[str] = frozenset()
         try:
@@ -180,7 +195,9 @@ class Poller:
         """Poll a project now."""
         async with self._lock(project.id):
             try:
-                situation = await self._store.read(lambda reader: read_situation(reader, project.id, self._tags))
+                situation = await self._store.read(
+                    lambda reader: read_situation(reader, project.id, self._tags)
+                )
                 report = await self._settle(situation, await self._find_soon(situation))
             except NotFoundError:
                 return PollReport(first_poll=False, error="the project was deleted meanwhile")
@@ -238,7 +255,9 @@ class Poller:
     async def _read_whole(self, situation: Situation) -> Situation:
         """All that is on record of a repository. Raises NotFoundError."""
         project = situation.project
-        return await self._store.read(lambda reader: read_situation(reader, project.id, situation.tags))
+        return await self._store.read(
+            lambda reader: read_situation(reader, project.id, situation.tags)
+        )
 
     async def _settle(self, situation: Situation, found: Found | RegistryError) -> PollReport:
         """Write everything at once. Raises NotFoundError if the project was deleted."""
@@ -248,14 +267,25 @@ class Poller:
         _tell(situation, found)
         report = await self._store.write(lambda tx: self._admit(tx, situation.project, found))
         if report is None:  # a push came meanwhile, with which what was found must be compared
-            return await self._settle(situation, await self._find(await self._read_whole(situation)))
+            return await self._settle(
+                situation, await self._find(await self._read_whole(situation))
+            )
         host = situation.project.image.host
         if report.error in {None, found.complaint}:  # the registry answers
             self._failing.pop(host, None)
             self._backoffs[host] = RegistryBackoff(host=host)
         if report.tags:
-            told = [f"{one.tag} {one.verdict.outcome}: {one.verdict.reason}" for one in report.tags[-_MOST_LOGGED:]]
-            log.info("polled", action="poll", project=situation.project.name, news=len(report.tags), tags=told)
+            told = [
+                f"{one.tag} {one.verdict.outcome}: {one.verdict.reason}"
+                for one in report.tags[-_MOST_LOGGED:]
+            ]
+            log.info(
+                "polled",
+                action="poll",
+                project=situation.project.name,
+                news=len(report.tags),
+                tags=told,
+            )
         return report
 
     def _admit(self, tx: Tx, asked: Project, found: Found) -> PollReport | None:
@@ -266,7 +296,9 @@ class Poller:
         situation = read_situation(tx, asked.id, self._tags)
         first = not situation.state.first_done and found.whole
         if situation.project.image != asked.image:  # whose first poll is still to come
-            return PollReport(first_poll=first, error="the project's image was changed meanwhile; poll again")
+            return PollReport(
+                first_poll=first, error="the project's image was changed meanwhile; poll again"
+            )
         if len(situation.known) > MOST_KNOWN:
             return _too_many(tx, situation, self._clock())
         # What is no longer watched, since another tag went live, may change as it likes.
@@ -324,13 +356,17 @@ def _must_look_again(situation: Situation, news: News, looked: Looked, now: date
 
 
 def _state_after(before: PollState, found: Found, now: datetime) -> PollState:
-    return replace(before, first_done=before.first_done or found.whole, last_at=now, error=found.complaint)
+    return replace(
+        before, first_done=before.first_done or found.whole, last_at=now, error=found.complaint
+    )
 
 
 def _tell(situation: Situation, found: Found) -> None:
     """Log what the registry refuses, once for as long as it is the same."""
     if found.complaint and found.complaint != situation.state.error:
-        log.warning("poll incomplete", action="poll", project=situation.project.name, reason=found.complaint)
+        log.warning(
+            "poll incomplete", action="poll", project=situation.project.name, reason=found.complaint
+        )
 
 
 def _with_backoff(reader: Reader, project_id: str) -> tuple[Project, RegistryBackoff]:
@@ -349,10 +385,18 @@ def _carry_out(
 ) -> tuple[TagReport, ...]:
     """Do what is to be done about each tag that is news, and record the digests of those that are none."""
     project, stages = situation.project, situation.stages
-    judged = judge(project, stages, situation.live, news, looked, situation.serving, admission.now, first=first)
+    judged = judge(
+        project, stages, situation.live, news, looked, situation.serving, admission.now, first=first
+    )
     for tag in digests.keys() - set(news.tags):
         admission.tx.record_tag(
-            KnownTag(project_id=project.id, tag=tag, digest=digests[tag], first_seen=admission.now, source=Source.POLL)
+            KnownTag(
+                project_id=project.id,
+                tag=tag,
+                digest=digests[tag],
+                first_seen=admission.now,
+                source=Source.POLL,
+            )
         )
     return tuple(
         TagReport(
@@ -361,7 +405,9 @@ def _carry_out(
             stage=one.decision.stage,
             # The first poll leaves a changed digest unrecorded, so that the next one acts on it.
             verdict=admission.carry_out(
-                _push(project, one.tag, {} if first and one.change is Change.CHANGED else digests), project, one.decision
+                _push(project, one.tag, {} if first and one.change is Change.CHANGED else digests),
+                project,
+                one.decision,
             ),
         )
         for one in judged

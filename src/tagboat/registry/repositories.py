@@ -40,7 +40,9 @@ class Found:
 class Repositories:
     """Finds the images of one registry, `limit` at most."""
 
-    def __init__(self, asker: Asker, site: Site, registry: Registry, limit: int = MAX_IMAGES) -> None:
+    def __init__(
+        self, asker: Asker, site: Site, registry: Registry, limit: int = MAX_IMAGES
+    ) -> None:
         self._asker = asker
         self._site = site
         self._registry = registry
@@ -98,7 +100,10 @@ class Repositories:
             organisations = await self._api("user/orgs?limit=50", "the organisations of the user")
         except RegistryError:  # A token for packages alone may not see them; the user's own images are better than none.
             organisations = []
-        names = [str(entry.get("username") or entry.get("name") or "") for entry in _entries(organisations)]
+        names = [
+            str(entry.get("username") or entry.get("name") or "")
+            for entry in _entries(organisations)
+        ]
         return list(dict.fromkeys(owner for owner in (name, *names) if owner))
 
     async def _own_name(self) -> str:
@@ -109,11 +114,19 @@ class Repositories:
         page = 0
         while not self._is_enough():
             page += 1
-            call = f"packages/{quote(owner, safe='')}?type=container&limit={_GITEA_PAGE}&page={page}"
+            call = (
+                f"packages/{quote(owner, safe='')}?type=container&limit={_GITEA_PAGE}&page={page}"
+            )
             entries = _entries(await self._api(call, f"the packages of {owner}"))
             if not entries:
                 return True
-            self._take([f"{owner}/{entry['name']}" for entry in entries if isinstance(entry.get("name"), str)])
+            self._take(
+                [
+                    f"{owner}/{entry['name']}"
+                    for entry in entries
+                    if isinstance(entry.get("name"), str)
+                ]
+            )
         return False
 
     async def _api(self, call: str, what: str) -> object:
@@ -122,7 +135,9 @@ class Repositories:
         return await self._asker.fetch_json(self._site, self._request(url).with_login(login), what)
 
     def _request(self, url: URL) -> Request:
-        return Request("GET", url, _MAX_BODY, ca_cert=self._site.ca_cert, vouched=self._site.is_vouched)
+        return Request(
+            "GET", url, _MAX_BODY, ca_cert=self._site.ca_cert, vouched=self._site.is_vouched
+        )
 
     def _take(self, paths: Sequence[str]) -> bool:
         """Keep what is new, and no more than shows that there is more than is wanted; whether anything was."""
@@ -149,7 +164,9 @@ class Repositories:
 
 
 def _entries(listed: object) -> list[dict[str, object]]:
-    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    return (
+        [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    )
 
 
 def _untold(site: Site, error: RegistryError) -> RegistryError:

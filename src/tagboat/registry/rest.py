@@ -20,11 +20,17 @@ class Rest:
     named: tuple[str, ...]
 
 
-def seen_in(listed: Sequence[str], digests: Mapping[str, Digest], live: Sequence[Instance]) -> bytes:
+def seen_in(
+    listed: Sequence[str], digests: Mapping[str, Digest], live: Sequence[Instance]
+) -> bytes:
     """A digest (16 bytes) of what one poll compares with what is on record."""
     # No tag or digest has a line break in it; two of them end a part.
     running = sorted(f"{instance.tag}\n{instance.digest}" for instance in live)
-    parts = ("\n".join(listed), "\n".join(f"{tag}\n{digest}" for tag, digest in digests.items()), "\n".join(running))
+    parts = (
+        "\n".join(listed),
+        "\n".join(f"{tag}\n{digest}" for tag, digest in digests.items()),
+        "\n".join(running),
+    )
     return hashlib.blake2b("\n\n".join(parts).encode(), digest_size=16).digest()
 
 
@@ -54,9 +60,16 @@ class Rests:
 
     def keep(self, project_id: str, rest: Rest | None, changes: int) -> None:
         """Remember `rest`, made of what was read when there had been so many `changes`; forget that of before in any case."""
-        if rest is None or not self._listening or not self._store.exclusive or changes != self.changes:
+        if (
+            rest is None
+            or not self._listening
+            or not self._store.exclusive
+            or changes != self.changes
+        ):
             self.forget(project_id)
-        elif rest != self._rests.get(project_id):  # at rest it is the same from poll to poll, and stays where it is
+        elif rest != self._rests.get(
+            project_id
+        ):  # at rest it is the same from poll to poll, and stays where it is
             self._rests[project_id] = rest
 
     def forget(self, project_id: str) -> None:

@@ -95,7 +95,9 @@ class Round:
         await self._write_notes()
         return frozenset(self._passed_over)
 
-    async def _feed(self, project_ids: Sequence[str], spacing_s: float, turns: "asyncio.Queue[_Turn | None]") -> None:
+    async def _feed(
+        self, project_ids: Sequence[str], spacing_s: float, turns: "asyncio.Queue[_Turn | None]"
+    ) -> None:
         """Put the turns in the queue, read shortly before they come."""
         began = asyncio.get_running_loop().time()
         fed = 0
@@ -110,7 +112,9 @@ class Round:
 
     async def _read(self, project_ids: Sequence[str]) -> Batch:
         live, now, changes = self._live, self._clock(), self._rests.changes
-        rests = {project_id: rest for project_id in project_ids if (rest := self._rests.get(project_id))}
+        rests = {
+            project_id: rest for project_id in project_ids if (rest := self._rests.get(project_id))
+        }
         question = Question(self._host, project_ids, self._tags, rests, changes, live, now)
         batch = await self._store.read(lambda reader: read_batch(reader, question))
         self._live = batch.live
@@ -141,7 +145,11 @@ class Round:
             return
         written = await self._store.write(lambda tx: write_notes(tx, notes))
         for note in notes:
-            self._rests.keep(note.now.project_id, note.rest if note.now.project_id in written else None, note.changes)
+            self._rests.keep(
+                note.now.project_id,
+                note.rest if note.now.project_id in written else None,
+                note.changes,
+            )
 
 
 def write_notes(tx: Tx, notes: Sequence[Note]) -> set[str]:
@@ -150,7 +158,9 @@ def write_notes(tx: Tx, notes: Sequence[Note]) -> set[str]:
     What was polled, deleted or given another image meanwhile is left as it is.
     """
     states = tx.poll_states([note.was.project_id for note in notes])
-    due = [note for note in notes if states[note.was.project_id] == note.was and _exists(tx, note.was)]
+    due = [
+        note for note in notes if states[note.was.project_id] == note.was and _exists(tx, note.was)
+    ]
     for note in due:
         tx.put_poll_state(note.now)
     return {note.now.project_id for note in due}

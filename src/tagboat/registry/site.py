@@ -99,8 +99,12 @@ def _default_base(host: str) -> URL:
     try:
         name = _host_of(URL(f"https://{host}"))
     except ValueError:
-        raise for_good(RegistryUnreachableError(f"{host!r} is not an address at which a registry can be")) from None
-    return URL(f"http://{host}" if name == "localhost" or is_loopback(name) else f"https://{host}").origin()
+        raise for_good(
+            RegistryUnreachableError(f"{host!r} is not an address at which a registry can be")
+        ) from None
+    return URL(
+        f"http://{host}" if name == "localhost" or is_loopback(name) else f"https://{host}"
+    ).origin()
 
 
 def _host_of(url: URL) -> str:
@@ -112,7 +116,9 @@ def _configured_base(registry: Registry) -> URL:
     try:
         url = URL(registry.url.strip())
         origin = url.origin()
-        usable = origin.scheme in {"http", "https"} and bool(_host_of(url)) and origin.port is not None
+        usable = (
+            origin.scheme in {"http", "https"} and bool(_host_of(url)) and origin.port is not None
+        )
     except ValueError:
         raise _unusable(registry) from None
     if not usable:
@@ -120,7 +126,9 @@ def _configured_base(registry: Registry) -> URL:
     if is_docker_hub(origin.host or ""):
         return _DOCKER_HUB
     # Gitea under a sub-path still serves the registry at the root of its host.
-    path = "" if registry.kind is RegistryKind.GITEA else url.raw_path.rstrip("/").removesuffix("/v2")
+    path = (
+        "" if registry.kind is RegistryKind.GITEA else url.raw_path.rstrip("/").removesuffix("/v2")
+    )
     return URL(str(origin).rstrip("/") + path, encoded=True)
 
 

@@ -53,7 +53,9 @@ class Situation:
         """The tags that patterns name outright."""
         if self.rest is not None:
             return self.rest.named
-        return tuple(intern(stage.pattern.literal) for stage in self.stages if stage.pattern.literal)
+        return tuple(
+            intern(stage.pattern.literal) for stage in self.stages if stage.pattern.literal
+        )
 
     def is_news(self, found: Sequence[str], digests: Mapping[str, Digest], *, whole: bool) -> bool:
         """Whether anything is to be recorded of what the registry says, beyond the time at which it said it.
@@ -65,7 +67,10 @@ class Situation:
             return self.rest.seen != seen_in(found, digests, self.live)
         if (whole and not self.state.first_done) or any(tag not in self.known for tag in found):
             return True
-        return any(tag not in self.known or self.known[tag].digest != digest for tag, digest in digests.items())
+        return any(
+            tag not in self.known or self.known[tag].digest != digest
+            for tag, digest in digests.items()
+        )
 
     def at_rest(self, listed: Sequence[str], digests: Mapping[str, Digest]) -> Rest:
         """What to remember of it when there was no news."""
@@ -156,7 +161,9 @@ def read_batch(reader: Reader, asked: Question) -> Batch:
             continue
         situation = Situation(
             project=project,
-            registry=registries.get(project.registry_id) if project.registry_id else by_host.get(asked.host),
+            registry=registries.get(project.registry_id)
+            if project.registry_id
+            else by_host.get(asked.host),
             live=live.instances.get(project_id, ()),
             state=states[project_id],
             tags=asked.tags,

@@ -37,7 +37,9 @@ class Timetable:
     the one that polls moves on to the next time, so that none is lost to one that may not.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], claim: Callable[[Tx], bool]) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], claim: Callable[[Tx], bool]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._claim = claim
@@ -101,7 +103,9 @@ class Timetable:
         due = recorded or ahead
         if self.next_at is None and due <= now:
             due = now + timedelta(seconds=OVERDUE_S) if schedule.interval else ahead
-        due = min(due, ahead)  # What is on record is further off only where the clock was set back since.
+        due = min(
+            due, ahead
+        )  # What is on record is further off only where the clock was set back since.
         if due != recorded:
             _record(tx, schedule, due)
         return due

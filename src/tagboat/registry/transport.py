@@ -21,7 +21,15 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.proxies import NO_PROXIES, Proxies, Proxy
-from tagboat.registry.addresses import LINK_LOCAL, NOT_PUBLIC, address_of, is_disguised, is_link_local, is_loopback, is_public
+from tagboat.registry.addresses import (
+    LINK_LOCAL,
+    NOT_PUBLIC,
+    address_of,
+    is_disguised,
+    is_link_local,
+    is_loopback,
+    is_public,
+)
 from tagboat.registry.codings import unpacker
 from tagboat.registry.connections import Connections, PlacedResponse, Timeouts, proxy_login
 from tagboat.registry.failures import TooLargeError, by_proxy, for_good, from_library, wait_until
@@ -71,7 +79,11 @@ class Request:
 
     def with_login(self, authorization: str | None) -> "Request":
         """The same request with another `Authorization`."""
-        return self if authorization == self.authorization else replace(self, authorization=authorization)
+        return (
+            self
+            if authorization == self.authorization
+            else replace(self, authorization=authorization)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,9 @@ class Transport:
             if answer.status not in _REDIRECTS:
                 return answer
             if request.form is not None:  # whose secret is meant for nobody else
-                raise RegistryProtocolError(f"{answer.host} redirects a login elsewhere; nothing was sent there")
+                raise RegistryProtocolError(
+                    f"{answer.host} redirects a login elsewhere; nothing was sent there"
+                )
             request = _redirected(request, answer)
         raise RegistryProtocolError(f"{shown_host(request.url)} redirects in circles")
 
@@ -156,7 +170,9 @@ class Transport:
             # Through a proxy, only the proxy's own name is resolved here.
             unresolved = proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError)
             # The chain is cut because the libraries' texts hold whole URLs.
-            raise by_proxy(self._translated(error, f"the proxy {proxy}" if unresolved else request.host), proxy) from None
+            raise by_proxy(
+                self._translated(error, f"the proxy {proxy}" if unresolved else request.host), proxy
+            ) from None
         except RuntimeError as error:
             if not self._connections.closed:
                 raise
@@ -180,17 +196,25 @@ class Transport:
             proxy_headers=login or None,
         ) as response:
             if proxy and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                raise aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status)
+                raise aiohttp.ClientHttpProxyError(
+                    response.request_info, (), status=response.status
+                )
             self._refuse_overload(response, request)
             body = await _read(response, request)
-            inside = proxy is None and isinstance(response, PlacedResponse) and _leads_inside(request, response.peer)
+            inside = (
+                proxy is None
+                and isinstance(response, PlacedResponse)
+                and _leads_inside(request, response.peer)
+            )
             return Answer(response.status, response.headers, body, request.url, inside)
 
     def _context(self, request: Request) -> ssl.SSLContext | None:
         try:
             return self._contexts.get(request.ca_cert)
         except InvalidValueError as error:
-            raise for_good(RegistryUnreachableError(f"{request.host} was not asked: {error}")) from None
+            raise for_good(
+                RegistryUnreachableError(f"{request.host} was not asked: {error}")
+            ) from None
 
     def _refuse_overload(self, response: aiohttp.ClientResponse, request: Request) -> None:
         if response.status < HTTPStatus.TOO_MANY_REQUESTS:
@@ -199,12 +223,19 @@ class Transport:
         retry_at = wait_until(response.headers.get("Retry-After"), self._clock())
         when = f"; it may be asked again at {retry_at:%Y-%m-%dT%H:%M:%SZ}" if retry_at else ""
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise RegistryRateLimitedError(f"{host} has had too many requests from here{when}", retry_at)
+            raise RegistryRateLimitedError(
+                f"{host} has had too many requests from here{when}", retry_at
+            )
         if response.status == HTTPStatus.SERVICE_UNAVAILABLE and retry_at:
             raise RegistryRateLimitedError(f"{host} is not available{when}", retry_at)
         # 501 is no failure: it says that this will never be answered.
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.NOT_IMPLEMENTED:
-            raise RegistryFailedError(f"{host} failed with status {response.status}; its own log says why")
+        if (
+            response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            and response.status != HTTPStatus.NOT_IMPLEMENTED
+        ):
+            raise RegistryFailedError(
+                f"{host} failed with status {response.status}; its own log says why"
+            )
 
     def _translated(self, error: Exception, host: str) -> RegistryError:
         if self._connections.closed:
@@ -227,7 +258,9 @@ def _expect_address(request: Request) -> None:
 
 def _leads_inside(request: Request, peer: str) -> bool:
     """Whether what the address `peer` answers may lead to others that are not public."""
-    return is_loopback(peer) or (request.vouched and not is_public(peer) and not request.public_only)
+    return is_loopback(peer) or (
+        request.vouched and not is_public(peer) and not request.public_only
+    )
 
 
 def _redirected(request: Request, answer: Answer) -> Request:
@@ -240,7 +273,12 @@ def _redirected(request: Request, answer: Answer) -> Request:
     if target.origin() == answer.url.origin():
         return replace(request, url=target)
     # Object storage is somebody else: it gets a signed URL, and never the registry's login.
-    return replace(request, url=target, authorization=None, public_only=request.public_only or not answer.leads_inside)
+    return replace(
+        request,
+        url=target,
+        authorization=None,
+        public_only=request.public_only or not answer.leads_inside,
+    )
 
 
 def _headers(request: Request) -> Mapping[str, str]:
@@ -259,9 +297,13 @@ def _redirect_target(answer: Answer) -> URL:
         target = answer.url.join(URL(location, encoded=clean))
         target.origin()
     except ValueError:
-        raise RegistryProtocolError(f"{answer.host} redirects to something that is not a URL") from None
+        raise RegistryProtocolError(
+            f"{answer.host} redirects to something that is not a URL"
+        ) from None
     if target.scheme not in {"http", "https"} or not location:
-        raise RegistryProtocolError(f"{answer.host} redirects to something that is not a web address")
+        raise RegistryProtocolError(
+            f"{answer.host} redirects to something that is not a web address"
+        )
     return target
 
 

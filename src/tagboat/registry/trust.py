@@ -17,9 +17,13 @@ def trusting(ca_cert: str) -> ssl.SSLContext:
     Names and dates are always checked. Raises InvalidValueError that says what is wrong with `ca_cert`.
     """
     if len(ca_cert) > _MAX_PEM:
-        raise InvalidValueError(f"the CA certificate has more than {_MAX_PEM} characters: give only those that are needed")
+        raise InvalidValueError(
+            f"the CA certificate has more than {_MAX_PEM} characters: give only those that are needed"
+        )
     if "PRIVATE KEY-----" in ca_cert:
-        raise InvalidValueError("the CA certificate comes with a private key: leave the key out, it must not be known here")
+        raise InvalidValueError(
+            "the CA certificate comes with a private key: leave the key out, it must not be known here"
+        )
     if _BEGIN not in ca_cert:
         raise InvalidValueError(f"the CA certificate is not in PEM: it must begin with {_BEGIN}")
     context = ssl.create_default_context()

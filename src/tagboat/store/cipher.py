@@ -25,7 +25,9 @@ class Cipher:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self.key_id + nonce + AESGCM(self._key).encrypt(nonce, secret.encode(), place.encode())
+        return (
+            self.key_id + nonce + AESGCM(self._key).encrypt(nonce, secret.encode(), place.encode())
+        )
 
     def open(self, sealed: bytes, place: str) -> str:
         """Decrypt what `seal` made for `place`; raise SettingsError when this key did not seal it."""
@@ -34,7 +36,11 @@ class Cipher:
 
         nonce_end = _KEY_ID_BYTES + _NONCE_BYTES
         try:
-            return AESGCM(self._key).decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode()).decode()
+            return (
+                AESGCM(self._key)
+                .decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], place.encode())
+                .decode()
+            )
         except (InvalidTag, ValueError):  # a ValueError where too little is left to hold a nonce
             raise SettingsError(
                 f"a stored secret ({place}) was encrypted with another key; put the right encryption.key into the data dir"
@@ -59,5 +65,7 @@ def read_key(path: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise SettingsError(f"the encryption key {path} is not {2 * KEY_BYTES} hexadecimal digits; restore it from a backup")
+        raise SettingsError(
+            f"the encryption key {path} is not {2 * KEY_BYTES} hexadecimal digits; restore it from a backup"
+        )
     return key

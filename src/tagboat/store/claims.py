@@ -31,22 +31,37 @@ def next_queued(limit: int) -> Select[Any]:
     What pushes and polls have queued may not while the stage is held.
     """
     idle = ~_other_of_stage(RUNNING)
-    free = ~exists(select(stages.c.id).where(stages.c.id == deploys.c.stage_id, stages.c.held).correlate(deploys))
+    free = ~exists(
+        select(stages.c.id)
+        .where(stages.c.id == deploys.c.stage_id, stages.c.held)
+        .correlate(deploys)
+    )
     first = ~_other_of_stage(QUEUED, _earlier.c.id < deploys.c.id, free | _by_hand(_earlier))
     may = free | _by_hand(deploys)
-    found = select(deploys.c.id).where(QUEUED(deploys), idle, first, may).order_by(deploys.c.id).limit(limit)
+    found = (
+        select(deploys.c.id)
+        .where(QUEUED(deploys), idle, first, may)
+        .order_by(deploys.c.id)
+        .limit(limit)
+    )
     # By their ids first, for which the index is enough: those that must wait are passed over unread.
     return select(deploys).where(deploys.c.id.in_(found)).order_by(deploys.c.id)
 
 
 def disturbed(mine: Collection[str], holder: str) -> Select[Any]:
     """Of the deploys `mine`, those that are to be cancelled or that another than `holder` claims."""
-    return select(deploys).where(deploys.c.id.in_(mine), deploys.c.cancelling | (deploys.c.claimed_by != holder))
+    return select(deploys).where(
+        deploys.c.id.in_(mine), deploys.c.cancelling | (deploys.c.claimed_by != holder)
+    )
 
 
 def renewed(mine: Collection[str], holder: str, until: datetime) -> Update:
     """Lets the claims that `holder` still has on `mine` last until then."""
-    return update(deploys).where(deploys.c.id.in_(mine), deploys.c.claimed_by == holder).values(claimed_until=until)
+    return (
+        update(deploys)
+        .where(deploys.c.id.in_(mine), deploys.c.claimed_by == holder)
+        .values(claimed_until=until)
+    )
 
 
 def _by_hand(table: Any) -> ColumnElement[bool]:  # noqa: ANN401 - deploys, or an alias of it
@@ -55,5 +70,7 @@ def _by_hand(table: Any) -> ColumnElement[bool]:  # noqa: ANN401 - deploys, or a
 
 
 def _other_of_stage(status: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:  # noqa: ANN401 - QUEUED or RUNNING
-    of_stage = select(_earlier.c.id).where(status(_earlier), _earlier.c.stage_id == deploys.c.stage_id, *conditions)
+    of_stage = select(_earlier.c.id).where(
+        status(_earlier), _earlier.c.stage_id == deploys.c.stage_id, *conditions
+    )
     return exists(of_stage.correlate(deploys))

@@ -70,7 +70,14 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
         ) from None
     with_partial_indexes("postgresql")
     asked = {name: value for name, value in _NOT_SILENT.items() if name not in parsed.query}
-    engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=asked)
+    engine = create_engine(
+        parsed,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args=asked,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, and SQLAlchemy's pool record
@@ -106,13 +113,17 @@ def migrate(engine: Engine) -> None:
     if current_revision(engine) == HEAD:
         return
     with engine.begin() as connection:
-        begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)  # another that starts may be migrating
+        begin_write(
+            connection, within_s=MIGRATION_LOCKED_FOR_S
+        )  # another that starts may be migrating
         take_time(connection)
         revision = _revision(connection)
         _refuse_newer(revision)
         if revision is None:
             metadata.create_all(connection)
-            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(
+                text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            )
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
         elif revision != HEAD:
             upgrade(connection)
@@ -125,7 +136,9 @@ def take_time(connection: Connection) -> None:
 
 
 def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and not any(path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()):
+    if revision is not None and not any(
+        path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()
+    ):
         raise SettingsError(
             f"the database was written by a newer Tagboat (schema {revision[:40]}; this is {__version__}, schema {HEAD}): "
             "start that version, or restore the backup made before the upgrade"
@@ -162,14 +175,27 @@ def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
     # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
-    engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=8, pool_use_lifo=True, connect_args=kept)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=8,
+        max_overflow=8,
+        pool_use_lifo=True,
+        connect_args=kept,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
         # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
         connection.isolation_level = None
         patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience, f"cache_size=-{pages_kb}"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            patience,
+            f"cache_size=-{pages_kb}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
         record.info["file"] = _file_id(path)
 
@@ -177,8 +203,14 @@ def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
     def begin(connection: Connection) -> None:
         # SQLite goes on with a file that was deleted or replaced, and all that it takes in would be lost at its end.
         if connection.info["file"] != _file_id(path):
-            raise StoreUnavailableError(f"the database cannot be used: {path} was taken away; put it back, or start anew")
-        mode = "IMMEDIATE" if connection.get_execution_options().get("tagboat_write", True) else "DEFERRED"
+            raise StoreUnavailableError(
+                f"the database cannot be used: {path} was taken away; put it back, or start anew"
+            )
+        mode = (
+            "IMMEDIATE"
+            if connection.get_execution_options().get("tagboat_write", True)
+            else "DEFERRED"
+        )
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine

@@ -4,7 +4,20 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, delete, distinct, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    delete,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from tagboat.core.deploy import ACTIVE_STATES
 from tagboat.core.image import Digest, ImageName
@@ -34,7 +47,11 @@ class KeptReader:
     def unwanted_images(self, keep: int, after: tuple[str, str], limit: int) -> list[PulledImage]:
         """Up to `limit` pulled images that nobody wants any more, in order of name and digest, beyond those `after`."""
         beyond = tuple_(_pulled.c.image, _pulled.c.digest) > tuple_(*after)
-        query = select(_pulled).where(beyond, ~_wanted(_pulled.c.digest, keep)).order_by(_pulled.c.image, _pulled.c.digest)
+        query = (
+            select(_pulled)
+            .where(beyond, ~_wanted(_pulled.c.digest, keep))
+            .order_by(_pulled.c.image, _pulled.c.digest)
+        )
         rows = self._connection.execute(query.limit(limit))
         return [PulledImage(**row._mapping) for row in rows]  # noqa: SLF001
 
@@ -66,7 +83,9 @@ class KeptWriter(KeptReader):
         else:
             self._connection.execute(update(_pulled).where(_is(image, digest)).values(row))
 
-    def begin_removal(self, image: ImageName, digest: Digest, keep: int, now: datetime, until: datetime) -> bool:
+    def begin_removal(
+        self, image: ImageName, digest: Digest, keep: int, now: datetime, until: datetime
+    ) -> bool:
         """Mark a pulled image as being removed until `until`; False where it is wanted again, or somebody is at it."""
         self.flush()
         free = or_(_pulled.c.removing_until.is_(None), _pulled.c.removing_until <= now)
@@ -78,9 +97,13 @@ class KeptWriter(KeptReader):
         if gone:
             self._connection.execute(delete(_pulled).where(_is(image, digest)))
         else:
-            self._connection.execute(update(_pulled).where(_is(image, digest)).values(removing_until=None))
+            self._connection.execute(
+                update(_pulled).where(_is(image, digest)).values(removing_until=None)
+            )
 
-    def forget_deploys(self, deploy_ids: Collection[str], before: datetime, newest: int, keep: int) -> int:
+    def forget_deploys(
+        self, deploy_ids: Collection[str], before: datetime, newest: int, keep: int
+    ) -> int:
         """Delete those of the deploys that are old still, with log, configuration and instance; how many went."""
         self.flush()
         old = delete(_deploys).where(_deploys.c.id.in_(deploy_ids), _is_old(before, newest, keep))
@@ -90,7 +113,13 @@ class KeptWriter(KeptReader):
         """Delete up to `at_most` deliveries received before `before` or not among the newest `keep`; how many went."""
         self.flush()
         table = tables.deliveries
-        oldest_kept = select(table.c.id).order_by(table.c.id.desc()).offset(keep - 1).limit(1).scalar_subquery()
+        oldest_kept = (
+            select(table.c.id)
+            .order_by(table.c.id.desc())
+            .offset(keep - 1)
+            .limit(1)
+            .scalar_subquery()
+        )
         old = select(table.c.id).where((table.c.received_at < before) | (table.c.id < oldest_kept))
         # The oldest have the lowest ids, so that looking for some does not mean looking at all.
         some = old.order_by(table.c.id).limit(at_most)
@@ -103,7 +132,10 @@ class KeptWriter(KeptReader):
 
     def end_deletion(self, deletion: Deletion) -> None:
         """Forget about it: it is done, or cannot be done."""
-        of_it = (_removals.c.project_id == deletion.project_id, _removals.c.stage_id == deletion.stage_id)
+        of_it = (
+            _removals.c.project_id == deletion.project_id,
+            _removals.c.stage_id == deletion.stage_id,
+        )
         self._connection.execute(delete(_removals).where(*of_it))
 
 
@@ -144,7 +176,9 @@ def _is_old(before: datetime, newest: int, keep: int) -> ColumnElement[bool]:
     other, instance = _deploys.alias(), tables.instances.alias()
     of_stage = select(other.c.id).where(other.c.stage_id == _deploys.c.stage_id)
     oldest_kept = of_stage.order_by(other.c.id.desc()).offset(newest - 1).limit(1)
-    needed = or_(instance.c.state.in_(ACTIVE_STATES), _is_recent(instance, max(keep, LEAST_TARGETS)))
+    needed = or_(
+        instance.c.state.in_(ACTIVE_STATES), _is_recent(instance, max(keep, LEAST_TARGETS))
+    )
     return and_(
         _deploys.c.finished_at < before,
         _deploys.c.id < oldest_kept.correlate(_deploys).scalar_subquery(),

@@ -33,10 +33,20 @@ class Memory:
 
     def forget_deploys(self, deploy_ids: Collection[str]) -> None:
         """Have the open deploys of their stages read again."""
-        for stage_id in [key for key, known in self.open_deploys.items() if not known.keys().isdisjoint(deploy_ids)]:
+        for stage_id in [
+            key
+            for key, known in self.open_deploys.items()
+            if not known.keys().isdisjoint(deploy_ids)
+        ]:
             del self.open_deploys[stage_id]
 
     def clear(self) -> None:
         """Forget everything."""
-        for remembered in (self.projects, self.stages, self.registries, self.open_deploys, self.taken_back):
+        for remembered in (
+            self.projects,
+            self.stages,
+            self.registries,
+            self.open_deploys,
+            self.taken_back,
+        ):
             remembered.clear()

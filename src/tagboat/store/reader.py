@@ -5,17 +5,30 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, and_, exists, func, not_, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+)
 
-from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
+from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.errors import NotFoundError
 from tagboat.core.health import Vitals
-from tagboat.core.hook import Hook, Signature
 from tagboat.core.hosts import HostClaim
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.push import Source
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
@@ -35,14 +48,16 @@ class SqlReader(KeptReader):
 
     def setting(self, name: str) -> object | None:
         """The value of a setting, None when it was never set."""
-        value = self._connection.scalar(select(tables.settings.c.value).where(tables.settings.c.name == name))
+        value = self._connection.scalar(
+            select(tables.settings.c.value).where(tables.settings.c.name == name)
+        )
         return self._rows.setting(name, value)
 
     def project(self, project_id: str) -> Project:
         """The project of that id."""
-        return self._first_project(select(tables.projects).where(tables.projects.c.id == project_id)) or _missing(
-            "project", project_id
-        )
+        return self._first_project(
+            select(tables.projects).where(tables.projects.c.id == project_id)
+        ) or _missing("project", project_id)
 
     def project_by_image(self, image: ImageName) -> Project | None:
         """The project that deploys `image`."""
@@ -50,12 +65,18 @@ class SqlReader(KeptReader):
 
     def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
         """The projects that deploy those of the images that any deploys."""
-        found = self._projects_of(select(tables.projects).where(tables.projects.c.image.in_(images)))
+        found = self._projects_of(
+            select(tables.projects).where(tables.projects.c.image.in_(images))
+        )
         return {project.image: project for project in found}
 
     def names_taken(self, names: Collection[str]) -> set[str]:
         """Those of the names that projects have."""
-        return set(self._connection.scalars(select(tables.projects.c.name).where(tables.projects.c.name.in_(names))))
+        return set(
+            self._connection.scalars(
+                select(tables.projects.c.name).where(tables.projects.c.name.in_(names))
+            )
+        )
 
     def project_by_name(self, name: str) -> Project | None:
         """The project of that name."""
@@ -64,7 +85,9 @@ class SqlReader(KeptReader):
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
         """Projects in order of name, from the first name beyond `after`."""
         table = tables.projects
-        return self._projects_of(select(table).where(table.c.name > after).order_by(table.c.name).limit(limit))
+        return self._projects_of(
+            select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        )
 
     def count_projects(self) -> int:
         """How many projects there are."""
@@ -72,7 +95,9 @@ class SqlReader(KeptReader):
 
     def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
         """Those of the projects that there are, by their ids."""
-        found = self._projects_of(select(tables.projects).where(tables.projects.c.id.in_(project_ids)))
+        found = self._projects_of(
+            select(tables.projects).where(tables.projects.c.id.in_(project_ids))
+        )
         return {project.id: project for project in found}
 
     def stage(self, stage_id: str) -> Stage:
@@ -87,7 +112,9 @@ class SqlReader(KeptReader):
     def stages_by_project(self, project_ids: Collection[str]) -> dict[str, list[Stage]]:
         """The same of several projects, by project id."""
         found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
-        for stage in self._stages_of(select(tables.stages).where(tables.stages.c.project_id.in_(project_ids))):
+        for stage in self._stages_of(
+            select(tables.stages).where(tables.stages.c.project_id.in_(project_ids))
+        ):
             found[stage.project_id].append(stage)
         for stages in found.values():
             # Sorted here and not there: databases disagree on the order of text.
@@ -100,7 +127,9 @@ class SqlReader(KeptReader):
 
     def stages_without_hosts(self) -> list[Stage]:
         """The stages that older servers have written, whose claims to hosts are not on record."""
-        return self._stages_of(select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id))))
+        return self._stages_of(
+            select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id)))
+        )
 
     def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
         """The claims of stages to any of `hosts`, in no order."""
@@ -108,9 +137,9 @@ class SqlReader(KeptReader):
 
     def registry(self, registry_id: str) -> Registry:
         """The registry of that id, its password in the clear."""
-        return self._registry(select(tables.registries).where(tables.registries.c.id == registry_id)) or _missing(
-            "registry", registry_id
-        )
+        return self._registry(
+            select(tables.registries).where(tables.registries.c.id == registry_id)
+        ) or _missing("registry", registry_id)
 
     def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
         """Registries in order of name, from the first name beyond `after`."""
@@ -129,18 +158,28 @@ class SqlReader(KeptReader):
         found = self._registry(select(tables.registries).where(tables.registries.c.host == host))
         if found is not None or not host.endswith(":443"):
             return found
-        named = self._registry(select(tables.registries).where(tables.registries.c.host == host.removesuffix(":443")))
+        named = self._registry(
+            select(tables.registries).where(tables.registries.c.host == host.removesuffix(":443"))
+        )
         return named if named is not None and named.url.startswith("https://") else None
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """What is known of one tag."""
         table = tables.tags
-        return self._first(KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag))
+        return self._first(
+            KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag)
+        )
 
-    def known_tags(self, project_id: str, after: str = "", limit: int | None = None) -> list[KnownTag]:
+    def known_tags(
+        self, project_id: str, after: str = "", limit: int | None = None
+    ) -> list[KnownTag]:
         """Known tags in order of their text, from the first beyond `after`."""
         table = tables.tags
-        query = select(table).where(table.c.project_id == project_id, table.c.tag > after).order_by(table.c.tag)
+        query = (
+            select(table)
+            .where(table.c.project_id == project_id, table.c.tag > after)
+            .order_by(table.c.tag)
+        )
         return self._all(KnownTag, query.limit(limit))
 
     def deploy(self, deploy_id: str) -> Deploy:
@@ -150,18 +189,29 @@ class SqlReader(KeptReader):
     def deploy_config(self, deploy_id: str) -> RunConfig | None:
         """With what a deploy started, or is to start, its containers; None before that is known."""
         table = tables.deploy_configs
-        sealed = self._connection.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
+        sealed = self._connection.scalar(
+            select(table.c.config).where(table.c.deploy_id == deploy_id)
+        )
         return None if sealed is None else self._rows.config(sealed, deploy_id)
 
-    def offers(self, stage_id: str) -> list[Offer]:
+    def held_pushes(self, stage_id: str) -> list[HeldPush]:
         """What came while the stage was held, oldest first."""
         table = tables.offers
-        return self._all(Offer, select(table).where(table.c.stage_id == stage_id).order_by(table.c.seen_at, table.c.tag))
+        return self._all(
+            HeldPush,
+            select(table)
+            .where(table.c.stage_id == stage_id)
+            .order_by(table.c.seen_at, table.c.tag),
+        )
 
     def taken_back(self, stage_id: str) -> list[TakenBack]:
         """What went live in the stage and was taken back, the latest first."""
         table = tables.taken_back
-        query = select(table).where(table.c.stage_id == stage_id).order_by(table.c.at.desc(), table.c.digest)
+        query = (
+            select(table)
+            .where(table.c.stage_id == stage_id)
+            .order_by(table.c.at.desc(), table.c.digest)
+        )
         return self._all(TakenBack, query)
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
@@ -174,9 +224,14 @@ class SqlReader(KeptReader):
 
     def running_deploys(self) -> list[Deploy]:
         """The running deploys of all stages, oldest first, without those that wait."""
-        return sorted(self._all(Deploy, select(tables.deploys).where(tables.RUNNING(tables.deploys))), key=lambda one: one.id)
+        return sorted(
+            self._all(Deploy, select(tables.deploys).where(tables.RUNNING(tables.deploys))),
+            key=lambda one: one.id,
+        )
 
-    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+    def claimable_deploys(
+        self, holder: str, now: datetime, mine: Collection[str], limit: int
+    ) -> list[Deploy]:
         """Those that `holder`, at work on `mine`, may begin or go on with, at most one for each stage.
 
         First running ones on which nobody works, then the oldest of each stage where none is running; `limit` in all.
@@ -221,16 +276,30 @@ class SqlReader(KeptReader):
         if not states:
             return self._all(Instance, query)
         # One question for each state: asked for several at once in an order, databases walk through all there ever were.
-        found = [one for state in states for one in self._all(Instance, query.where(tables.instances.c.state == state))]
+        found = [
+            one
+            for state in states
+            for one in self._all(Instance, query.where(tables.instances.c.state == state))
+        ]
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
-    def recent_instances(self, stage_id: str, states: Collection[InstanceState], limit: int) -> list[Instance]:
+    def recent_instances(
+        self, stage_id: str, states: Collection[InstanceState], limit: int
+    ) -> list[Instance]:
         """Of the stage's instances in one of the final `states`, the `limit` that ended last, the latest first."""
         table = tables.instances
-        of_stage = select(table).where(table.c.stage_id == stage_id, table.c.stopped_at.is_not(None))
+        of_stage = select(table).where(
+            table.c.stage_id == stage_id, table.c.stopped_at.is_not(None)
+        )
         latest = of_stage.order_by(table.c.stopped_at.desc()).limit(limit)
-        found = [one for state in states for one in self._all(Instance, latest.where(table.c.state == state))]
-        return sorted(found, key=lambda one: (one.stopped_at or one.started_at, one.id), reverse=True)[:limit]
+        found = [
+            one
+            for state in states
+            for one in self._all(Instance, latest.where(table.c.state == state))
+        ]
+        return sorted(
+            found, key=lambda one: (one.stopped_at or one.started_at, one.id), reverse=True
+        )[:limit]
 
     def side_by_side(self) -> list[Instance]:
         """The live instances of all stages that may have several, newest first: each has a host of its own."""
@@ -242,32 +311,47 @@ class SqlReader(KeptReader):
     def instance_of(self, deploy_id: str) -> Instance | None:
         """The instance that a deploy has made, whatever became of it."""
         table = tables.instances
-        return self._first(Instance, select(table).where(table.c.deploy_id == deploy_id).order_by(table.c.id.desc()))
+        return self._first(
+            Instance,
+            select(table).where(table.c.deploy_id == deploy_id).order_by(table.c.id.desc()),
+        )
 
     def unwatched_instances(self) -> list[Instance]:
         """The live instances that have not yet been watched for as long as their stages ask."""
         table = tables.instances
-        return self._all(Instance, select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched)))
+        return self._all(
+            Instance,
+            select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched)),
+        )
 
-    def previous_instance(self, stage_id: str, without: Collection[Version] = ()) -> Instance | None:
+    def previous_instance(
+        self, stage_id: str, without: Collection[Version] = ()
+    ) -> Instance | None:
         """The newest draining instance of the stage, else the newest stopped one, of none of the versions `without`."""
         table = tables.instances
-        others = [not_(and_(table.c.digest == digest, table.c.fingerprint == mark)) for digest, mark in without]
+        others = [
+            not_(and_(table.c.digest == digest, table.c.fingerprint == mark))
+            for digest, mark in without
+        ]
         for state in (InstanceState.DRAINING, InstanceState.STOPPED):
-            query = select(table).where(table.c.stage_id == stage_id, table.c.state == state, *others)
+            query = select(table).where(
+                table.c.stage_id == stage_id, table.c.state == state, *others
+            )
             if found := self._first(Instance, query.order_by(table.c.id.desc())):
                 return found
         return None
 
-    def hook(self, hook_id: str) -> Hook:
+    def hook(self, hook_id: str) -> ProjectWebhook:
         """The hook of that id, its signature in the clear."""
         found = self._hooks_of(select(tables.hooks).where(tables.hooks.c.id == hook_id))
         return found[0] if found else _missing("webhook", hook_id)
 
-    def hooks(self, project_id: str | None = None) -> list[Hook]:
+    def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]:
         """The hooks of a project, or all, in order of name."""
         query = select(tables.hooks).order_by(tables.hooks.c.name, tables.hooks.c.id)
-        return self._hooks_of(query if project_id is None else query.where(tables.hooks.c.project_id == project_id))
+        return self._hooks_of(
+            query if project_id is None else query.where(tables.hooks.c.project_id == project_id)
+        )
 
     def webhook_signature(self) -> Signature | None:
         """What calls of the global URL must be signed with, None for nothing."""
@@ -280,7 +364,12 @@ class SqlReader(KeptReader):
 
     def has_more_deliveries(self, than: int) -> bool:
         """Whether more than so many deliveries are kept."""
-        query = select(tables.deliveries.c.id).order_by(tables.deliveries.c.id.desc()).offset(than).limit(1)
+        query = (
+            select(tables.deliveries.c.id)
+            .order_by(tables.deliveries.c.id.desc())
+            .offset(than)
+            .limit(1)
+        )
         return self._connection.scalar(query) is not None
 
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
@@ -294,7 +383,9 @@ class SqlReader(KeptReader):
 
     def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
         """The same of several projects, by project id."""
-        found = self._all(PollState, select(tables.polls).where(tables.polls.c.project_id.in_(project_ids)))
+        found = self._all(
+            PollState, select(tables.polls).where(tables.polls.c.project_id.in_(project_ids))
+        )
         return {project_id: PollState(project_id=project_id) for project_id in project_ids} | {
             state.project_id: state for state in found
         }
@@ -305,7 +396,10 @@ class SqlReader(KeptReader):
         Those that were passed over, for their registry was failing, bear its error and are not among them.
         """
         projects, polls, tags = tables.projects.c, tables.polls.c, tables.tags.c
-        polled = exists().where(polls.project_id == projects.id, or_(polls.last_at.is_not(None), polls.error.is_not(None)))
+        polled = exists().where(
+            polls.project_id == projects.id,
+            or_(polls.last_at.is_not(None), polls.error.is_not(None)),
+        )
         heard_of = exists().where(tags.project_id == projects.id, tags.source == Source.WEBHOOK)
         query = select(projects.id).where(~polled, heard_of).order_by(projects.id).limit(limit)
         return list(self._connection.scalars(query))
@@ -327,7 +421,9 @@ class SqlReader(KeptReader):
 
     def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
         """What the engine last said of those of the instances that it was asked about, by their ids."""
-        found = self._all(Vitals, select(tables.vitals).where(tables.vitals.c.instance_id.in_(instance_ids)))
+        found = self._all(
+            Vitals, select(tables.vitals).where(tables.vitals.c.instance_id.in_(instance_ids))
+        )
         return {vitals.instance_id: vitals for vitals in found}
 
     def _first_project(self, query: Select[Any]) -> Project | None:
@@ -340,7 +436,7 @@ class SqlReader(KeptReader):
     def _stages_of(self, query: Select[Any]) -> list[Stage]:
         return [self._rows.stage(row) for row in self._rows_of(query)]
 
-    def _hooks_of(self, query: Select[Any]) -> list[Hook]:
+    def _hooks_of(self, query: Select[Any]) -> list[ProjectWebhook]:
         return [self._rows.hook(row) for row in self._rows_of(query)]
 
     def _registry(self, query: Select[Any]) -> Registry | None:
@@ -365,7 +461,9 @@ class SqlReader(KeptReader):
         return (dict(row._mapping) for row in self._connection.execute(query))  # noqa: SLF001 - documented, despite its name
 
 
-def _newest_first(table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None) -> Select[Any]:
+def _newest_first(
+    table: Table, project_id: str | None, stage_id: str | None, before: str, limit: int | None
+) -> Select[Any]:
     query = select(table).order_by(table.c.id.desc()).limit(limit)
     if project_id is not None:
         query = query.where(table.c.project_id == project_id)

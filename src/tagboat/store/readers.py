@@ -46,7 +46,9 @@ class ReadThreads:
                 future.get_loop().call_soon_threadsafe(self._settle, future, *outcome)
             del work, future, job, outcome  # a thread at rest must not keep alive what it has read
 
-    def _settle(self, future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
+    def _settle(
+        self, future: "asyncio.Future[Any]", result: object, error: BaseException | None
+    ) -> None:
         self._open -= 1
         settle(future, result, error)
 
@@ -66,6 +68,8 @@ def settle(future: "asyncio.Future[Any]", result: object, error: BaseException |
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration):  # which no future takes
-        future.set_exception(RuntimeError("a fault inside Tagboat: StopIteration in work on the database"))
+        future.set_exception(
+            RuntimeError("a fault inside Tagboat: StopIteration in work on the database")
+        )
     else:
         future.set_exception(error)

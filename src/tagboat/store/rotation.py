@@ -17,7 +17,14 @@ from tagboat.core.errors import SettingsError, StoreUnavailableError
 from tagboat.private_files import sync_directory, write_private
 from tagboat.store import tables
 from tagboat.store.cipher import KEY_BYTES, Cipher, read_key
-from tagboat.store.database import DATABASE_FILE, HEAD, begin_write, current_revision, open_database, take_time
+from tagboat.store.database import (
+    DATABASE_FILE,
+    HEAD,
+    begin_write,
+    current_revision,
+    open_database,
+    take_time,
+)
 from tagboat.store.rows import (
     SEALED_SETTINGS,
     SIGNATURE_SETTING,
@@ -43,25 +50,35 @@ def rotate_key(url: str | None, data_dir: Path) -> int:
     `url` and `data_dir` are as for `open_store`; whoever calls holds the lock of the data directory. Cut off anywhere, it has
     changed nothing, or is finished by the next start. Raises SettingsError, StoreUnavailableError.
     """
-    if not (data_dir / KEY_FILE).exists() or (url is None and not (data_dir / DATABASE_FILE).exists()):
-        raise SettingsError(f"no server has run on the data directory {data_dir} yet; set TAGBOAT_DATA_DIR to the server's")
+    if not (data_dir / KEY_FILE).exists() or (
+        url is None and not (data_dir / DATABASE_FILE).exists()
+    ):
+        raise SettingsError(
+            f"no server has run on the data directory {data_dir} yet; set TAGBOAT_DATA_DIR to the server's"
+        )
     engine = open_database(url, data_dir)
     try:
         if current_revision(engine) != HEAD:
-            raise SettingsError("the database is of another release; start this one once, stop it, and change the key then")
+            raise SettingsError(
+                "the database is of another release; start this one once, stop it, and change the key then"
+            )
         with engine.begin() as connection:
             begin_write(connection)
             take_time(connection)
             known = key_id_on_record(connection)
             old = Cipher(fitting_key(data_dir, known))
             if known != old.key_id.hex():
-                raise SettingsError(f"the key in {data_dir} is not the one of the database; put the right {KEY_FILE} there")
+                raise SettingsError(
+                    f"the key in {data_dir} is not the one of the database; put the right {KEY_FILE} there"
+                )
             new = Cipher(next_key(data_dir))
             count = reseal(connection, old, new)
             _set(connection, KEY_ID_SETTING, new.key_id.hex())
         fitting_key(data_dir, new.key_id.hex())
     except DBAPIError as error:
-        raise StoreUnavailableError(f"the database cannot be used: {str(error.orig).splitlines()[0]}") from error
+        raise StoreUnavailableError(
+            f"the database cannot be used: {str(error.orig).splitlines()[0]}"
+        ) from error
     finally:
         engine.dispose()
     return count
@@ -69,7 +86,9 @@ def rotate_key(url: str | None, data_dir: Path) -> int:
 
 def key_id_on_record(connection: Connection) -> str | None:
     """The id of the key that the database is sealed with, None before the first."""
-    value = connection.scalar(select(tables.settings.c.value).where(tables.settings.c.name == KEY_ID_SETTING))
+    value = connection.scalar(
+        select(tables.settings.c.value).where(tables.settings.c.name == KEY_ID_SETTING)
+    )
     return value if isinstance(value, str) else None
 
 
@@ -106,7 +125,11 @@ def reseal(connection: Connection, old: Cipher, new: Cipher) -> int:
         for row_key, sealed in _sealed(connection, table, key, column):
             if table is tables.deploy_configs and not is_sealed_config(sealed):
                 continue
-            changed = update(table).where(table.c[key] == row_key).values({column: seal(sealed, place(row_key))})
+            changed = (
+                update(table)
+                .where(table.c[key] == row_key)
+                .values({column: seal(sealed, place(row_key))})
+            )
             connection.execute(changed)
             count += 1
     return count + _reseal_settings(connection, seal)
@@ -121,11 +144,15 @@ _PLACES: tuple[tuple[Table, str, str, Callable[[str], str]], ...] = (
 )
 
 
-def _sealed(connection: Connection, table: Table, key: str, column: str) -> Iterator[tuple[str, bytes]]:
+def _sealed(
+    connection: Connection, table: Table, key: str, column: str
+) -> Iterator[tuple[str, bytes]]:
     """Keys and what is sealed, in order, some at a time: there may be a million deploys."""
     after = ""
     while True:
-        query = select(table.c[key], table.c[column]).where(table.c[key] > after, table.c[column].is_not(None))
+        query = select(table.c[key], table.c[column]).where(
+            table.c[key] > after, table.c[column].is_not(None)
+        )
         rows = connection.execute(query.order_by(table.c[key]).limit(_AT_ONCE)).all()
         if not rows:
             return
@@ -141,14 +168,18 @@ def _reseal_settings(connection: Connection, seal: Seal) -> int:
         changed[SIGNATURE_SETTING] = _text(seal(base64.b64decode(signature), SIGNATURE_SETTING))
     for name in SEALED_SETTINGS:
         if isinstance(value := found.get(name), dict):
-            changed[name] = {"sealed": _text(seal(base64.b64decode(value["sealed"]), setting_place(name)))}
+            changed[name] = {
+                "sealed": _text(seal(base64.b64decode(value["sealed"]), setting_place(name)))
+            }
     for name, value in changed.items():
         _set(connection, name, value)
     return len(changed)
 
 
 def _set(connection: Connection, name: str, value: object) -> None:
-    connection.execute(update(tables.settings).where(tables.settings.c.name == name).values(value=value))
+    connection.execute(
+        update(tables.settings).where(tables.settings.c.name == name).values(value=value)
+    )
 
 
 def _text(sealed: bytes) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
 from tagboat.core.config import WEBHOOK_SECRET
 from tagboat.core.errors import SettingsError
-from tagboat.core.hook import Hook, Signature
+from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
 
@@ -42,11 +42,15 @@ class SealedRows:
 
     def of_project(self, project: Project) -> dict[str, Any]:
         """The row of a project."""
-        return to_row(project) | {"run": self._seal_run(project.run, run_place("project", project.id))}
+        return to_row(project) | {
+            "run": self._seal_run(project.run, run_place("project", project.id))
+        }
 
     def project(self, row: Mapping[str, Any]) -> Project:
         """The project of a row."""
-        return Project(**{**row, "run": self._open_run(row["run"], run_place("project", row["id"]))})
+        return Project(
+            **{**row, "run": self._open_run(row["run"], run_place("project", row["id"]))}
+        )
 
     def of_stage(self, stage: Stage) -> dict[str, Any]:
         """The row of a stage."""
@@ -73,27 +77,40 @@ class SealedRows:
             values["password"] = self._cipher.open(values["password"], password_place(values["id"]))
         return Registry(**values)
 
-    def of_hook(self, hook: Hook) -> dict[str, Any]:
+    def of_hook(self, hook: ProjectWebhook) -> dict[str, Any]:
         """The row of a hook."""
-        return to_row(hook) | {"signature": hook.signature and self._seal_signature(hook.signature, hook_place(hook.id))}
+        return to_row(hook) | {
+            "signature": hook.signature
+            and self._seal_signature(hook.signature, hook_place(hook.id))
+        }
 
-    def hook(self, row: Mapping[str, Any]) -> Hook:
+    def hook(self, row: Mapping[str, Any]) -> ProjectWebhook:
         """The hook of a row, its signature in the clear."""
         sealed = row["signature"]
-        return Hook(**{**row, "signature": sealed and self._open_signature(sealed, hook_place(row["id"]))})
+        return ProjectWebhook(
+            **{**row, "signature": sealed and self._open_signature(sealed, hook_place(row["id"]))}
+        )
 
     def of_config(self, config: RunConfig, deploy_id: str) -> bytes:
         """What a deploy starts its containers with, sealed unless it can hold no secret."""
         text = msgspec.json.encode(config)
-        return text if self._alone and _is_plain(config) else self._cipher.seal(text.decode(), config_place(deploy_id))
+        return (
+            text
+            if self._alone and _is_plain(config)
+            else self._cipher.seal(text.decode(), config_place(deploy_id))
+        )
 
     def config(self, sealed: bytes, deploy_id: str) -> RunConfig:
         """What a deploy starts its containers with."""
         if is_sealed_config(sealed):
             return _decode_config(self._cipher.open(sealed, config_place(deploy_id)))
         config = _decode_config(sealed)
-        if not _is_plain(config):  # whoever can write into the database alone must not get at the machine by it
-            raise SettingsError(f"a stored configuration ({config_place(deploy_id)}) is not sealed: it was changed by others")
+        if not _is_plain(
+            config
+        ):  # whoever can write into the database alone must not get at the machine by it
+            raise SettingsError(
+                f"a stored configuration ({config_place(deploy_id)}) is not sealed: it was changed by others"
+            )
         return config
 
     def of_signature(self, signature: Signature) -> str:
@@ -115,11 +132,17 @@ class SealedRows:
         """A setting of what is on record, where an earlier release has left its secrets in the clear."""
         if name not in SEALED_SETTINGS or not isinstance(value, dict):
             return value
-        opened: object = msgspec.json.decode(self._cipher.open(base64.b64decode(value["sealed"]), setting_place(name)))
+        opened: object = msgspec.json.decode(
+            self._cipher.open(base64.b64decode(value["sealed"]), setting_place(name))
+        )
         return opened
 
     def _seal_run(self, run: RunOptions, place: str) -> bytes | None:
-        return None if run == NO_OPTIONS else self._cipher.seal(msgspec.json.encode(run).decode(), place)
+        return (
+            None
+            if run == NO_OPTIONS
+            else self._cipher.seal(msgspec.json.encode(run).decode(), place)
+        )
 
     def _open_run(self, sealed: bytes | None, place: str) -> RunOptions:
         return _decode_run(self._cipher.open(sealed, place)) if sealed else NO_OPTIONS

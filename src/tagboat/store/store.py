@@ -44,7 +44,9 @@ class SqlStore:
         # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL is told to show one.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
         self._reads = reading.execution_options(tagboat_write=False, **isolation)
-        self._listeners: dict[Topic, dict[Callable[[], None], Callable[[], None]]] = {topic: {} for topic in Topic}
+        self._listeners: dict[Topic, dict[Callable[[], None], Callable[[], None]]] = {
+            topic: {} for topic in Topic
+        }
         self._memory = Memory()
         self._kept: Connection | None = None
         # A file is never silent, and a large transaction is not to be given up for taking its time.
@@ -63,7 +65,9 @@ class SqlStore:
             async with asyncio.timeout(self._limit_s):
                 return await self._readers.run(lambda: self._read(work))
         except TimeoutError:
-            raise StoreUnavailableError(f"the database did not answer within {ANSWER_S:g} s") from None
+            raise StoreUnavailableError(
+                f"the database did not answer within {ANSWER_S:g} s"
+            ) from None
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction shared with others at hand, and return once it is on disk.
@@ -75,13 +79,17 @@ class SqlStore:
             async with asyncio.timeout(self._limit_s):
                 result: T = await self._writer.submit(work)
         except TimeoutError:
-            raise StoreUnavailableError(f"the database did not answer within {ANSWER_S:g} s; it may yet do it") from None
+            raise StoreUnavailableError(
+                f"the database did not answer within {ANSWER_S:g} s; it may yet do it"
+            ) from None
         return result
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
         """Call `callback` in the listener's loop after each commit that announces `topic`; once, however often it is named."""
         loop = asyncio.get_running_loop()
-        self._listeners[topic][callback] = lambda: None if loop.is_closed() else _call(loop, callback)
+        self._listeners[topic][callback] = lambda: (
+            None if loop.is_closed() else _call(loop, callback)
+        )
 
     def close(self) -> None:
         """Finish what is being written, then let go of the database; of one that does not answer, after `CLOSE_S` seconds."""
@@ -182,7 +190,9 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
 
 def _is_damaged(error: DBAPIError) -> bool:
     """Whether SQLite says that its file is none of its own (SQLITE_NOTADB), or is broken (SQLITE_CORRUPT)."""
-    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    return getattr(error.orig, "sqlite_errorname", "").startswith(
+        ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+    )
 
 
 def _check_key(engine: Engine, cipher: Cipher) -> None:
@@ -203,14 +213,18 @@ def _check_key(engine: Engine, cipher: Cipher) -> None:
 def _seal_settings(engine: Engine, cipher: Cipher) -> None:
     """Seal those settings that are secrets and that an earlier release has left in the clear."""
     with engine.connect() as connection:
-        found = connection.execute(select(tables.settings).where(tables.settings.c.name.in_(SEALED_SETTINGS))).all()
+        found = connection.execute(
+            select(tables.settings).where(tables.settings.c.name.in_(SEALED_SETTINGS))
+        ).all()
     clear = {row.name: row.value for row in found if isinstance(row.value, str)}
     if not clear:
         return
     with engine.begin() as connection:
         begin_write(connection)
         if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA secure_delete=ON")  # nor is it to stay where it stood
+            connection.exec_driver_sql(
+                "PRAGMA secure_delete=ON"
+            )  # nor is it to stay where it stood
         unit = UnitOfWork(connection, SealedRows(cipher), Memory())
         for name, value in clear.items():
             unit.put_setting(name, value)
@@ -245,5 +259,7 @@ def _translate(error: BaseException) -> BaseException:
     if isinstance(error, IntegrityError):
         return ConflictError("it clashes with something that exists already")
     if isinstance(error, DBAPIError):
-        return StoreUnavailableError(f"the database cannot be used: {str(error.orig).splitlines()[0]}")
+        return StoreUnavailableError(
+            f"the database cannot be used: {str(error.orig).splitlines()[0]}"
+        )
     return error

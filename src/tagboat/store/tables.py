@@ -29,17 +29,25 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from tagboat.core.catalog import RegistryKind, Strategy
-from tagboat.core.deploy import PENDING_STEPS, DeployStatus, InstanceState, Step, StepName, StepStatus, Trigger
+from tagboat.core.deploy import (
+    PENDING_STEPS,
+    DeployStatus,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.health import Trouble
 from tagboat.core.image import ImageName
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.push import Verdict
+from tagboat.core.push import PushVerdict
 from tagboat.core.tags import parse_tag_pattern
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _decode_known_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
-_decode_verdict = msgspec.json.Decoder(Verdict).decode
+_decode_verdict = msgspec.json.Decoder(PushVerdict).decode
 _parse_pattern = lru_cache(1024)(parse_tag_pattern)
 
 
@@ -135,7 +143,12 @@ metadata = MetaData(
     }
 )
 
-settings = Table("settings", metadata, Column("name", Text, primary_key=True), Column("value", _json(), nullable=False))
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", _json(), nullable=False),
+)
 
 registries = Table(
     "registries",
@@ -283,7 +296,13 @@ instances = Table(
     "instances",
     metadata,
     Column("id", String, primary_key=True),
-    Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "deploy_id",
+        String,
+        ForeignKey("deploys.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), nullable=False),
     Column("tag", Text, nullable=False),

@@ -13,15 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
-from tagboat.core.catalog import KnownTag, Offer, Project, Registry, Stage
+from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, TakenBack
 from tagboat.core.health import Vitals
-from tagboat.core.hook import Hook, Signature
 from tagboat.core.hosts import HostClaim, claims_of
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
+from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
 from tagboat.store.bulk import BulkInsert, insert_into
@@ -33,14 +33,22 @@ from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, to_row
 _update_deploy = (
     update(tables.deploys)
     .where(tables.deploys.c.id == bindparam("key"))
-    .values({column.name: bindparam(column.name) for column in tables.deploys.c if not column.primary_key})
+    .values(
+        {
+            column.name: bindparam(column.name)
+            for column in tables.deploys.c
+            if not column.primary_key
+        }
+    )
 )
 
 _KEEP_NEWS_OF_TAG = (
     "ON CONFLICT (project_id, tag) DO UPDATE SET digest = coalesce(excluded.digest, tags.digest), "
     "verdict = coalesce(excluded.verdict, tags.verdict) WHERE excluded.digest IS NOT NULL OR excluded.verdict IS NOT NULL"
 )
-_KEEP_NEW_OFFER = "ON CONFLICT (stage_id, tag) DO UPDATE SET digest = excluded.digest, seen_at = excluded.seen_at"
+_KEEP_NEW_OFFER = (
+    "ON CONFLICT (stage_id, tag) DO UPDATE SET digest = excluded.digest, seen_at = excluded.seen_at"
+)
 _KEEP_NEW_POLL = (
     "ON CONFLICT (project_id) DO UPDATE "
     "SET first_done = excluded.first_done, last_at = excluded.last_at, error = excluded.error"
@@ -63,7 +71,7 @@ class UnitOfWork(SqlReader, KeptWriter):
         self._changed_deploys: dict[str, Deploy] = {}
         self._deliveries: list[Delivery] = []
         self._tags: dict[tuple[str, str], KnownTag] = {}
-        self._offers: dict[tuple[str, str], Offer] = {}
+        self._offers: dict[tuple[str, str], HeldPush] = {}
         self._polls: dict[str, PollState] = {}
 
     def flush(self) -> None:
@@ -71,15 +79,21 @@ class UnitOfWork(SqlReader, KeptWriter):
         if self._new_deploys:
             self._bulk(tables.deploys).send(self._connection, list(self._new_deploys.values()))
         if self._changed_deploys:
-            rows = [{**to_row(deploy), "key": deploy.id} for deploy in self._changed_deploys.values()]
+            rows = [
+                {**to_row(deploy), "key": deploy.id} for deploy in self._changed_deploys.values()
+            ]
             self._connection.execute(_update_deploy, rows)
         if self._deliveries:
             self._bulk(tables.deliveries).send(self._connection, self._deliveries)
         self._send_tags()
         if self._offers:
-            self._bulk(tables.offers, _KEEP_NEW_OFFER).send(self._connection, list(self._offers.values()))
+            self._bulk(tables.offers, _KEEP_NEW_OFFER).send(
+                self._connection, list(self._offers.values())
+            )
         if self._polls:
-            self._bulk(tables.polls, _KEEP_NEW_POLL).send(self._connection, list(self._polls.values()))
+            self._bulk(tables.polls, _KEEP_NEW_POLL).send(
+                self._connection, list(self._polls.values())
+            )
         self._offers.clear()
         self._polls.clear()
         self._new_deploys.clear()
@@ -158,14 +172,18 @@ class UnitOfWork(SqlReader, KeptWriter):
     ) -> list[Deploy]:
         """Deploys, newest first."""
         self.flush()
-        return super().deploys(project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit)
+        return super().deploys(
+            project_id=project_id, stage_id=stage_id, statuses=statuses, before=before, limit=limit
+        )
 
     def running_deploys(self) -> list[Deploy]:
         """The running deploys of all stages, oldest first."""
         self.flush()
         return super().running_deploys()
 
-    def claimable_deploys(self, holder: str, now: datetime, mine: Collection[str], limit: int) -> list[Deploy]:
+    def claimable_deploys(
+        self, holder: str, now: datetime, mine: Collection[str], limit: int
+    ) -> list[Deploy]:
         """Those that `holder`, at work on `mine`, may begin or go on with."""
         self.flush()
         return super().claimable_deploys(holder, now, mine, limit)
@@ -186,29 +204,40 @@ class UnitOfWork(SqlReader, KeptWriter):
         self._send_tags()
         return super().known_tag(project_id, tag)
 
-    def known_tags(self, project_id: str, after: str = "", limit: int | None = None) -> list[KnownTag]:
+    def known_tags(
+        self, project_id: str, after: str = "", limit: int | None = None
+    ) -> list[KnownTag]:
         """Known tags in order of their text."""
         self._send_tags()
         return super().known_tags(project_id, after, limit)
 
     def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
         """What the polls of projects left behind, by project id."""
-        gathered = {project_id: self._polls[project_id] for project_id in project_ids if project_id in self._polls}
-        return super().poll_states([project_id for project_id in project_ids if project_id not in gathered]) | gathered
+        gathered = {
+            project_id: self._polls[project_id]
+            for project_id in project_ids
+            if project_id in self._polls
+        }
+        return (
+            super().poll_states(
+                [project_id for project_id in project_ids if project_id not in gathered]
+            )
+            | gathered
+        )
 
     def unpolled_projects(self, limit: int) -> list[str]:
         """The ids of projects of which a webhook has named a tag and that no poll has come to."""
         self.flush()
         return super().unpolled_projects(limit)
 
-    def offers(self, stage_id: str) -> list[Offer]:
+    def held_pushes(self, stage_id: str) -> list[HeldPush]:
         """What came while the stage was held, oldest first."""
         self.flush()
-        return super().offers(stage_id)
+        return super().held_pushes(stage_id)
 
     # Gathered writes.
 
-    def add_offer(self, offer: Offer) -> None:
+    def add_held_push(self, offer: HeldPush) -> None:
         """Keep a push for when its stage is released; a later one of the tag takes its place."""
         self._offers[offer.stage_id, offer.tag] = offer
 
@@ -217,7 +246,9 @@ class UnitOfWork(SqlReader, KeptWriter):
         key = (tag.project_id, tag.tag)
         old = self._tags.get(key)
         # One that lacks nothing of the other takes its place as it is: they are of one moment, and this is the webhook path.
-        if old is not None and ((old.digest and not tag.digest) or (old.verdict and not tag.verdict)):
+        if old is not None and (
+            (old.digest and not tag.digest) or (old.verdict and not tag.verdict)
+        ):
             tag = replace(old, digest=tag.digest or old.digest, verdict=tag.verdict or old.verdict)
         self._tags[key] = tag
 
@@ -252,7 +283,9 @@ class UnitOfWork(SqlReader, KeptWriter):
         if value is None:
             self._connection.execute(delete(tables.settings).where(tables.settings.c.name == name))
         else:
-            self._upsert(tables.settings, {"name": name, "value": self._rows.of_setting(name, value)})
+            self._upsert(
+                tables.settings, {"name": name, "value": self._rows.of_setting(name, value)}
+            )
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
@@ -309,7 +342,10 @@ class UnitOfWork(SqlReader, KeptWriter):
     def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
         """Keep with what a deploy starts its containers, sealed."""
         self.flush()
-        self._upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": self._rows.of_config(config, deploy_id)})
+        self._upsert(
+            tables.deploy_configs,
+            {"deploy_id": deploy_id, "config": self._rows.of_config(config, deploy_id)},
+        )
 
     def delivery(self, delivery_id: str) -> Delivery:
         """The delivery of that id."""
@@ -321,12 +357,12 @@ class UnitOfWork(SqlReader, KeptWriter):
         self.flush()
         return super().deliveries(before, limit)
 
-    def add_hook(self, hook: Hook) -> None:
+    def add_hook(self, hook: ProjectWebhook) -> None:
         """Add a hook, its signature sealed."""
         self._connection.execute(insert(tables.hooks), self._rows.of_hook(hook))
         self.announce(Topic.SETTINGS)
 
-    def put_hook(self, hook: Hook) -> None:
+    def put_hook(self, hook: ProjectWebhook) -> None:
         """Replace a hook, its signature sealed."""
         self._replace(tables.hooks, hook.id, self._rows.of_hook(hook))
         self.announce(Topic.SETTINGS)
@@ -339,12 +375,14 @@ class UnitOfWork(SqlReader, KeptWriter):
     def put_webhook_signature(self, signature: Signature | None) -> None:
         """Set, or with None take away, what calls of the global URL must be signed with."""
         if signature is None:
-            self._connection.execute(delete(tables.settings).where(tables.settings.c.name == SIGNATURE_SETTING))
+            self._connection.execute(
+                delete(tables.settings).where(tables.settings.c.name == SIGNATURE_SETTING)
+            )
         else:
             self.put_setting(SIGNATURE_SETTING, self._rows.of_signature(signature))
         self.announce(Topic.SETTINGS)
 
-    def delete_offers(self, stage_id: str) -> None:
+    def delete_held_pushes(self, stage_id: str) -> None:
         """Forget what came while the stage was held."""
         self.flush()
         self._connection.execute(delete(tables.offers).where(tables.offers.c.stage_id == stage_id))
@@ -357,14 +395,18 @@ class UnitOfWork(SqlReader, KeptWriter):
     def delete_taken_back(self, stage_id: str, digest: Digest) -> None:
         """Forget that a digest was taken back in the stage."""
         table = tables.taken_back
-        self._connection.execute(delete(table).where(table.c.stage_id == stage_id, table.c.digest == digest))
+        self._connection.execute(
+            delete(table).where(table.c.stage_id == stage_id, table.c.digest == digest)
+        )
         self._taken_back.pop(stage_id, None)
 
     def forget_tags(self, project_id: str) -> None:
         """Forget the tags and polls of a project, as if its image had never been seen."""
         self._send_tags()
         self._connection.execute(delete(tables.tags).where(tables.tags.c.project_id == project_id))
-        self._connection.execute(delete(tables.polls).where(tables.polls.c.project_id == project_id))
+        self._connection.execute(
+            delete(tables.polls).where(tables.polls.c.project_id == project_id)
+        )
 
     def add_instance(self, instance: Instance) -> None:
         """Add an instance."""
@@ -386,7 +428,9 @@ class UnitOfWork(SqlReader, KeptWriter):
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew the lease `name` for `holder` unless somebody else holds it beyond `now`; whether that worked."""
         table = tables.leases
-        statement = insert_into(table, self._connection.dialect.name).values(name=name, holder=holder, until=until)
+        statement = insert_into(table, self._connection.dialect.name).values(
+            name=name, holder=holder, until=until
+        )
         taken = statement.on_conflict_do_update(
             index_elements=["name"],
             set_={"holder": holder, "until": until},
@@ -398,13 +442,17 @@ class UnitOfWork(SqlReader, KeptWriter):
         """Put on record which hosts the stage claims."""
         table = tables.hosts
         wanted = claims_of(project, stage)
-        if set(self._all(HostClaim, select(table).where(table.c.stage_id == stage.id))) != set(wanted):
+        if set(self._all(HostClaim, select(table).where(table.c.stage_id == stage.id))) != set(
+            wanted
+        ):
             self._connection.execute(delete(table).where(table.c.stage_id == stage.id))
             self._connection.execute(insert(table), [to_row(claim) for claim in wanted])
 
     def _send_tags(self) -> None:
         if self._tags:
-            self._bulk(tables.tags, _KEEP_NEWS_OF_TAG).send(self._connection, list(self._tags.values()))
+            self._bulk(tables.tags, _KEEP_NEWS_OF_TAG).send(
+                self._connection, list(self._tags.values())
+            )
             self._tags.clear()
 
     def _bulk(self, table: Table, clause: str = "") -> BulkInsert:
@@ -416,7 +464,9 @@ class UnitOfWork(SqlReader, KeptWriter):
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         changed = {name: value for name, value in row.items() if not table.c[name].primary_key}
         statement = insert_into(table, self._connection.dialect.name).values(row)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+        )
 
     def _replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
         self._connection.execute(update(table).where(table.c.id == key).values(row))

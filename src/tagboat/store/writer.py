@@ -74,7 +74,9 @@ class GroupWriter:
             self._timer.cancel()
             self._timer = None
         self._busy = True
-        loop.call_soon(self._orders.put, _Order.BATCH)  # what else comes in this turn of the loop is taken along
+        loop.call_soon(
+            self._orders.put, _Order.BATCH
+        )  # what else comes in this turn of the loop is taken along
 
     def _run(self) -> None:
         while self._orders.get() is _Order.BATCH:
@@ -84,7 +86,9 @@ class GroupWriter:
 
     def _carry_out(self) -> None:
         taken = [self._jobs.get() for _ in range(min(self._jobs.qsize(), MAX_BATCH))]
-        batch = [job for job in taken if not job[1].done()]  # who has given up meanwhile wants nothing done
+        batch = [
+            job for job in taken if not job[1].done()
+        ]  # who has given up meanwhile wants nothing done
         loop = taken[0][1].get_loop()
         outcomes = self._outcomes([work for work, _ in batch])
         with contextlib.suppress(RuntimeError):  # of a loop that has been closed: nobody waits
@@ -96,7 +100,9 @@ class GroupWriter:
         except BaseException as error:  # noqa: BLE001 - it belongs to those who wait, and the thread must live on
             return [(None, error)] * len(works)
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    def _answer(
+        self, loop: asyncio.AbstractEventLoop, batch: Sequence[Job], outcomes: Sequence[Outcome]
+    ) -> None:
         for (_, future), (result, error) in zip(batch, outcomes, strict=True):
             settle(future, result, error)
         self._busy = False

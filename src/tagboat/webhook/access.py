@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tagboat.core.errors import NotFoundError
-from tagboat.core.hook import Hook, Signature, hash_secret
 from tagboat.core.ports import Reader, Store, Topic
+from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
 from tagboat.core.rate import Bucket, Rate
 from tagboat.webhook.secret import read_secret
 
@@ -20,7 +20,7 @@ UNKNOWN = Rate(per_s=5, burst=50)
 class Access:
     """What a right secret opens: the global URL (`hook` is None), or a project's own."""
 
-    hook: Hook | None
+    hook: ProjectWebhook | None
     signature: Signature | None
 
     @property
@@ -104,7 +104,10 @@ def _still_opened(reader: Reader, access: Access, offered: str) -> Access | None
 
 
 def _read(reader: Reader) -> _Known:
-    return replace(_global(reader), hooks={hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()})
+    return replace(
+        _global(reader),
+        hooks={hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()},
+    )
 
 
 def _global(reader: Reader) -> _Known:

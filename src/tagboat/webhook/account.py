@@ -43,7 +43,9 @@ def account(
         kept[_REGISTRY] = mask_webhook_secrets(registry[:_MAX_HEADER])
     return Account(
         headers=kept,
-        body=mask_webhook_secrets(body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd")),
+        body=mask_webhook_secrets(
+            body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd")
+        ),
         truncated=len(body) > MAX_BODY,
         hook_id=hook_id,
     )

@@ -71,7 +71,9 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
         try:
             whole += member.decompress(body, MAX_BYTES + 1 - len(whole))
         except zlib.error:
-            raise InvalidValueError("the body is not gzip, though its Content-Encoding says so") from None
+            raise InvalidValueError(
+                "the body is not gzip, though its Content-Encoding says so"
+            ) from None
         if len(whole) > MAX_BYTES:
             raise TooLargeError
         if not member.eof:
@@ -92,7 +94,9 @@ def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | lis
     if not body.strip():
         raise InvalidValueError("the body is not JSON: it is empty")
     try:
-        value = _decoded(body.removeprefix(BOM_UTF8))  # Windows writes one; RFC 8259, section 8.1, lets a reader ignore it
+        value = _decoded(
+            body.removeprefix(BOM_UTF8)
+        )  # Windows writes one; RFC 8259, section 8.1, lets a reader ignore it
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError(f"the body is not JSON: {error}") from None
     except RecursionError:
@@ -137,7 +141,9 @@ def _is_form(headers: Mapping[str, str], body: bytes) -> bool:
 
 def _form_payload(body: bytes) -> bytes:
     try:
-        fields = dict(parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_FORM_FIELDS))
+        fields = dict(
+            parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_FORM_FIELDS)
+        )
     except ValueError:
         raise InvalidValueError("the body is not a form, though its content type says so") from None
     if "payload" not in fields:

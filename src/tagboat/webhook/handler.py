@@ -11,15 +11,20 @@ from http import HTTPStatus
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
+from tagboat.core.counters import Counters
 from tagboat.core.delivery import Account, Delivery
-from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError, StoreUnavailableError
-from tagboat.core.hook import Hook
+from tagboat.core.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
 from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
+from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
-from tagboat.core.tally import Tally
 from tagboat.intake.explain import Explanation
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
@@ -83,7 +88,7 @@ class _Incoming:
 
     headers: Mapping[str, str]
     body: bytes
-    hook: Hook | None
+    hook: ProjectWebhook | None
     registry: str | None
     kept: Account
 
@@ -98,11 +103,11 @@ class WebhookHandler:
         inspector: ImageInspector,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        tally: Tally | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        tally = tally or Tally()
-        self._count_accepted = tally.counter(_CALLS, status="2xx")
-        self._count_refused = tally.counter(_CALLS, status="4xx")
+        counters = counters or Counters()
+        self._count_accepted = counters.counter(_CALLS, status="2xx")
+        self._count_refused = counters.counter(_CALLS, status="4xx")
         self._store = store
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
@@ -125,7 +130,9 @@ class WebhookHandler:
         """
         old, hook = await self._store.read(lambda reader: _delivered(reader, delivery_id))
         if old.truncated or not old.body:
-            raise ConflictError("the body of that delivery was not kept whole; have its sender send it again")
+            raise ConflictError(
+                "the body of that delivery was not kept whole; have its sender send it again"
+            )
         body = old.body.encode()
         registry = registry_of(old.headers)
         kept = account(old.headers, body, old.hook_id, registry=registry)
@@ -146,14 +153,18 @@ class WebhookHandler:
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
             await self._turn_away(address, scope, receive, send)
-        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(access.hook_id):
+        elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(
+            access.hook_id
+        ):
             await _refuse_flood(send, wait_s)
         else:
             try:
                 await self._answer(access, scope, receive, send)
             except HungUpError:
                 return
-            except NotFoundError:  # the project whose URL it is was deleted meanwhile, and the URL with it
+            except (
+                NotFoundError
+            ):  # the project whose URL it is was deleted meanwhile, and the URL with it
                 await not_found(scope, receive, send)
             except StoreUnavailableError as error:
                 await _refuse_unavailable(send, str(error))
@@ -167,7 +178,9 @@ class WebhookHandler:
             await not_found(scope, receive, send)
 
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         registry = _registry_asked(scope)
         hook_id = access.hook_id
         signature = access.signature
@@ -184,7 +197,9 @@ class WebhookHandler:
                 answer = None
         else:
             # A sender signs what it packs or what it has packed; neither lets anybody else change what is read here.
-            if signature is None or is_signed(signature, headers, *{sent, body, payload_of(headers, body)}):
+            if signature is None or is_signed(
+                signature, headers, *{sent, body, payload_of(headers, body)}
+            ):
                 kept = account(headers, body, hook_id, header, registry=registry)
                 answer = await self._take(_Incoming(headers, body, access.hook, registry, kept))
             else:
@@ -192,7 +207,11 @@ class WebhookHandler:
         if answer is None:
             await not_found(scope, receive, send)
         else:
-            more = ((b"accept-encoding", b"gzip"),) if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else ()
+            more = (
+                ((b"accept-encoding", b"gzip"),)
+                if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+                else ()
+            )
             await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
 
     async def _take(self, incoming: _Incoming, *, again: bool = False) -> _Answer:
@@ -201,17 +220,24 @@ class WebhookHandler:
         sender = _UNREADABLE
         kept = incoming.kept
         try:
-            call = Call(incoming.headers, await _aside(incoming.body, decode_body, incoming.headers, incoming.body))
+            call = Call(
+                incoming.headers,
+                await _aside(incoming.body, decode_body, incoming.headers, incoming.body),
+            )
             shape = recognise(call)
             sender = shape.NAME
             if (name := incoming.registry) is not None:
                 host = await self._store.read(lambda reader: named_host(reader, name))
                 call = replace(call, registry_host=host)
                 shape = recognise(call)
-            news = await self._placed(await _aside(incoming.body, shape.read, call), incoming.hook, sender)
+            news = await self._placed(
+                await _aside(incoming.body, shape.read, call), incoming.hook, sender
+            )
         except InvalidValueError as error:
             needs_you = isinstance(error, UnclearHostError)
-            return await self._refuse(sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you)
+            return await self._refuse(
+                sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you
+            )
         self._count_accepted()
         if news.answer is not None and not news.images and not again:
             reason = news.reason or "it wanted an answer of its own"
@@ -220,11 +246,17 @@ class WebhookHandler:
         pushes = [Push(image, Source.WEBHOOK) for image in news.images]
         skipped = _listed(news.skipped)
         receipt = await self._intake.accept(
-            pushes, sender, news.reason, kept, began=began, skipped=skipped, needs_you=news.needs_you
+            pushes,
+            sender,
+            news.reason,
+            kept,
+            began=began,
+            skipped=skipped,
+            needs_you=news.needs_you,
         )
         return _Answer(ACCEPTED, receipt)
 
-    async def _placed(self, news: News, hook: Hook | None, sender: str) -> News:
+    async def _placed(self, news: News, hook: ProjectWebhook | None, sender: str) -> News:
         """Return the news with the hosts that a sender may leave out, and without what is not the hook's.
 
         Only this is looked up, and only where there is something to look up.
@@ -234,7 +266,14 @@ class WebhookHandler:
         return await self._store.read(lambda reader: placed(reader, news, hook, sender))
 
     async def _refuse(
-        self, sender: str, status: HTTPStatus, detail: str, kept: Account, began: float, *, needs_you: bool = False
+        self,
+        sender: str,
+        status: HTTPStatus,
+        detail: str,
+        kept: Account,
+        began: float,
+        *,
+        needs_you: bool = False,
     ) -> _Answer:
         await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
         self._count_refused()
@@ -251,7 +290,11 @@ def _listed(skipped: Sequence[Skipped]) -> list[SkippedEvent]:
 def _registry_asked(scope: Scope) -> str | None:
     """The registry that the URL names, None where it names none."""
     query = scope.get("query_string", b"")
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("registry") if query else None
+    return (
+        dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("registry")
+        if query
+        else None
+    )
 
 
 def _unreadable(error: Exception) -> tuple[HTTPStatus, str]:
@@ -277,10 +320,12 @@ async def _refuse_unavailable(send: Send, detail: str) -> None:
 async def _refuse_flood(send: Send, wait_s: float) -> None:
     status = HTTPStatus.TOO_MANY_REQUESTS
     detail = f"too many calls; come back in {math.ceil(wait_s)} s"
-    await send_problem(send, status, problem(status, detail), (b"retry-after", b"%d" % math.ceil(wait_s)))
+    await send_problem(
+        send, status, problem(status, detail), (b"retry-after", b"%d" % math.ceil(wait_s))
+    )
 
 
-def _delivered(reader: Reader, delivery_id: str) -> tuple[Delivery, Hook | None]:
+def _delivered(reader: Reader, delivery_id: str) -> tuple[Delivery, ProjectWebhook | None]:
     """The delivery, and the hook it came by where that is still there."""
     delivery = reader.delivery(delivery_id)
     try:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import InvalidImageRefError, InvalidValueError
 from tagboat.core.excerpt import some_of
-from tagboat.core.hook import Hook
 from tagboat.core.image import DOCKER_HUB, ImageName, ImageRef
 from tagboat.core.ports import Reader
+from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.webhook.formats import gitea, native
-from tagboat.webhook.formats.call import HostlessImage, News, Skipped, repository_at, shown
+from tagboat.webhook.formats.call import News, Skipped, UnqualifiedImage, repository_at, shown
 from tagboat.webhook.formats.judge import on_host, printable
 
 MOST_HOSTS_SOUGHT = 100
@@ -31,10 +31,12 @@ def named_host(reader: Reader, name: str) -> str:
         if registry.name == name:
             return registry.host
     there = some_of([registry.name for registry in registries]) or "none yet"
-    raise UnclearHostError(f"the URL says registry={shown(name)}, and there is no such registry; there are: {there}")
+    raise UnclearHostError(
+        f"the URL says registry={shown(name)}, and there is no such registry; there are: {there}"
+    )
 
 
-def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
+def placed(reader: Reader, news: News, hook: ProjectWebhook | None, sender: str) -> News:
     """Return `news` with a host for each image; what is not of the project of `hook` is skipped.
 
     Raises UnclearHostError where a host cannot be told, InvalidValueError where the native payload names another image.
@@ -48,9 +50,16 @@ def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
             if wanted and hostless.path != wanted.path:
                 skipped.append(_not_wanted(path, wanted))
             elif wanted or place < MOST_HOSTS_SOUGHT:
-                found.append(on_host(hostless, wanted.host if wanted else _meant_host(reader, hostless)))
+                found.append(
+                    on_host(hostless, wanted.host if wanted else _meant_host(reader, hostless))
+                )
             else:
-                skipped.append(Skipped(path, f"it is beyond the first {MOST_HOSTS_SOUGHT} of a call that names no hosts"))
+                skipped.append(
+                    Skipped(
+                        path,
+                        f"it is beyond the first {MOST_HOSTS_SOUGHT} of a call that names no hosts",
+                    )
+                )
         except InvalidImageRefError as error:
             skipped.append(Skipped(path, str(error)))
         except UnclearHostError as error:
@@ -59,7 +68,9 @@ def placed(reader: Reader, news: News, hook: Hook | None, sender: str) -> News:
     if unclear and not found:
         raise unclear
     images = [image for image in found if wanted in (None, image.name)]
-    others = [_elsewhere(image.name, wanted, sender) for image in found if wanted and image.name != wanted]
+    others = [
+        _elsewhere(image.name, wanted, sender) for image in found if wanted and image.name != wanted
+    ]
     if others and sender == native.NAME:
         raise InvalidValueError(others[0].reason)
     known = replace(news, images=tuple(images), hostless=(), skipped=(*skipped, *others))
@@ -100,7 +111,11 @@ def _root_url(reader: Reader, images: Sequence[ImageRef]) -> str | None:
     for name in {image.name for image in images}:
         if not known or any(registry.host == name.host for registry in registries):
             continue
-        same = [registry for registry in known if reader.project_by_image(ImageName(registry.host, name.path))]
+        same = [
+            registry
+            for registry in known
+            if reader.project_by_image(ImageName(registry.host, name.path))
+        ]
         if same or reader.project_by_image(name) is None:
             registry = (same or known)[0]
             return (
@@ -114,13 +129,15 @@ def _set_root_url(host: str, url: str) -> str:
     return f"If they are the same Gitea, set ROOT_URL in its app.ini to {url}, for it is {host} there now"
 
 
-def _meant_host(reader: Reader, image: HostlessImage) -> str:
+def _meant_host(reader: Reader, image: UnqualifiedImage) -> str:
     """Return the host that `image` lives on; raise UnclearHostError where that cannot be told.
 
     Of several registries that one is meant from which the image is deployed already. Gitea and Docker Hub never are, for they
     say who they are.
     """
-    meant = [r for r in reader.registries() if r.kind is not RegistryKind.GITEA and r.host != DOCKER_HUB]
+    meant = [
+        r for r in reader.registries() if r.kind is not RegistryKind.GITEA and r.host != DOCKER_HUB
+    ]
     if not meant:
         raise UnclearHostError(
             f"the sender names no host for {shown(image.path)}, and no registry is configured that could be meant; "
@@ -138,7 +155,7 @@ def _meant_host(reader: Reader, image: HostlessImage) -> str:
     return hosts[0]
 
 
-def _is_deployed(reader: Reader, host: str, image: HostlessImage) -> bool:
+def _is_deployed(reader: Reader, host: str, image: UnqualifiedImage) -> bool:
     try:
         return reader.project_by_image(repository_at(host, image.path)) is not None
     except InvalidValueError:  # a name that none can have is skipped whatever its host

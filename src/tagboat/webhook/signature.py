@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 
-from tagboat.core.hook import Signature, SignatureKind
+from tagboat.core.project_webhook import Signature, SignatureKind
 
 # JFrog's header holds the secret itself, or a signature, whichever is chosen there.
 _SHA256_HEADERS = (
@@ -25,11 +25,17 @@ def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) 
     """
     if signature.kind is SignatureKind.HEADER:
         offered = headers.get(signature.header, "").strip().removeprefix("Bearer ")
-        return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), signature.secret.encode())
+        return hmac.compare_digest(
+            offered.encode("utf-8", "surrogateescape"), signature.secret.encode()
+        )
     algorithm, names = (
-        (hashlib.sha256, _SHA256_HEADERS) if signature.kind is SignatureKind.HMAC_SHA256 else (hashlib.sha1, _SHA1_HEADERS)
+        (hashlib.sha256, _SHA256_HEADERS)
+        if signature.kind is SignatureKind.HMAC_SHA256
+        else (hashlib.sha1, _SHA1_HEADERS)
     )
-    wanted = [hmac.new(signature.secret.encode(), body, algorithm).hexdigest().encode() for body in bodies]
+    wanted = [
+        hmac.new(signature.secret.encode(), body, algorithm).hexdigest().encode() for body in bodies
+    ]
     offered_all = list(_offered(headers, names))
     matches = [hmac.compare_digest(right, offer) for right in wanted for offer in offered_all]
     return any(matches)

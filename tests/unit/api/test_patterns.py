@@ -96,7 +96,9 @@ GRAMMARS: list[tuple[str, Callable[[str], object], int]] = [
 @pytest.mark.parametrize(("pattern", "parse", "longest"), GRAMMARS)
 @given(data=st.data())
 @settings(deadline=None, max_examples=50)
-def test_what_fits_is_accepted(pattern: str, parse: Callable[[str], object], longest: int, data: st.DataObject) -> None:
+def test_what_fits_is_accepted(
+    pattern: str, parse: Callable[[str], object], longest: int, data: st.DataObject
+) -> None:
     text = data.draw(st.from_regex(_python(pattern)).filter(lambda text: len(text) <= longest))
 
     parse(text)
@@ -105,20 +107,53 @@ def test_what_fits_is_accepted(pattern: str, parse: Callable[[str], object], lon
 @pytest.mark.parametrize(
     ("pattern", "texts"),
     [
-        (patterns.TAG_PATTERN, ["*", "v*", "v[0-9]*", "[^a-z]*", r"\*", "semver:^1.2 || >=3.0.0-rc.1", "regex:(?:v|r)\\d+"]),
-        (patterns.SCHEDULE, ["@hourly", "@every 90s", "@every 1h30m", "*/5 * * * *", "0 4 * * mon-fri", "30 2 1 1 0"]),
-        (patterns.IMAGE_WITH_HOST, ["git.example.com/acme/app", "localhost:5000/app", "[::1]:5000/app"]),
+        (
+            patterns.TAG_PATTERN,
+            [
+                "*",
+                "v*",
+                "v[0-9]*",
+                "[^a-z]*",
+                r"\*",
+                "semver:^1.2 || >=3.0.0-rc.1",
+                "regex:(?:v|r)\\d+",
+            ],
+        ),
+        (
+            patterns.SCHEDULE,
+            [
+                "@hourly",
+                "@every 90s",
+                "@every 1h30m",
+                "*/5 * * * *",
+                "0 4 * * mon-fri",
+                "30 2 1 1 0",
+            ],
+        ),
+        (
+            patterns.IMAGE_WITH_HOST,
+            ["git.example.com/acme/app", "localhost:5000/app", "[::1]:5000/app"],
+        ),
         (patterns.IMAGE_WITHOUT_HOST, ["nginx", "acme/app", "a.b"]),
-        (patterns.REGISTRY_URL, ["https://git.example.com", "http://127.0.0.1:5000/", "http://[::1]:5000"]),
+        (
+            patterns.REGISTRY_URL,
+            ["https://git.example.com", "http://127.0.0.1:5000/", "http://[::1]:5000"],
+        ),
         (patterns.MEMORY, ["512m", "1.5g", "64MB", "2G"]),
         (patterns.SIGNAL, ["SIGTERM", "INT", "15", ""]),
         (patterns.USER, ["root", "1000", "1000:1000", "www-data:www-data", ""]),
-        (patterns.VOLUME_PATH, ["/data", "/var/lib/postgresql/data", "/srv/.cache", "/a..b", "/runs", "/processes"]),
+        (
+            patterns.VOLUME_PATH,
+            ["/data", "/var/lib/postgresql/data", "/srv/.cache", "/a..b", "/runs", "/processes"],
+        ),
         (patterns.VOLUME, ["data", "pg_data-1", "a.b"]),
         (patterns.FILE_NAME, ["tls.key", ".env", "id_ed25519", "a-b.c"]),
         (patterns.NETWORK, ["backend", "db_1", "hosts"]),
         (patterns.LABEL, ["traefik.enable", "com.example/x", "tagboat"]),
-        (patterns.ENV_NAME, ["A", "discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"]),
+        (
+            patterns.ENV_NAME,
+            ["A", "discovery.type", "MY-VAR", "ConnectionStrings:Main", "1A", "a b", "größe"],
+        ),
         (patterns.EXTRA_HOST, ["db", "host.docker.internal", "my_db"]),
         (patterns.EXTRA_ADDRESS, ["host-gateway", "10.0.0.1", "255.255.255.255"]),
         (patterns.TMPFS_OPTIONS, ["", "size=64m", "size=50%,mode=1777,uid=1000,noexec", "rw"]),
@@ -140,7 +175,11 @@ def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
             parse_tag_pattern,
             ["[", "[]", "[^]", "[a-]", "a\\", "semver:", "regex:(", "glob:v*", "regexp:x"],
         ),
-        (patterns.SCHEDULE, parse_schedule, ["", "* * * *", "@daily x", "60 * * * *", "0 0 31 2 *", "@every 1ms"]),
+        (
+            patterns.SCHEDULE,
+            parse_schedule,
+            ["", "* * * *", "@daily x", "60 * * * *", "0 0 31 2 *", "@every 1ms"],
+        ),
         (
             patterns.IMAGE_WITH_HOST,
             parse_image_name,
@@ -152,7 +191,21 @@ def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
         (
             patterns.VOLUME_PATH,
             VOLUME_PATH,
-            ["", "/", "data", "/..", "/a/../b", "/a/.", "//a", "/a//b", "/proc", "/dev/x", "/run", "/run/secrets/a", "/a:b"],
+            [
+                "",
+                "/",
+                "data",
+                "/..",
+                "/a/../b",
+                "/a/.",
+                "//a",
+                "/a//b",
+                "/proc",
+                "/dev/x",
+                "/run",
+                "/run/secrets/a",
+                "/a:b",
+            ],
         ),
         (patterns.VOLUME, VOLUME, ["", "-a", "a/b", "a b"]),
         (patterns.FILE_NAME, FILE_NAME, ["", ".", "..", "../a", "a/b", "a..b", "a.", "..a"]),
@@ -160,20 +213,38 @@ def test_what_people_write_fits(pattern: str, texts: list[str]) -> None:
         (patterns.LABEL, LABEL, ["tagboat.managed", "a b", "a=b", "", "ü"]),
         (patterns.ENV_NAME, ENV_NAME, ["", "A=B", "=", "A\0"]),
         (patterns.EXTRA_HOST, EXTRA_HOST, ["", "-a", "a b", "a:b", "a."]),
-        (patterns.EXTRA_ADDRESS, EXTRA_ADDRESS, ["", "10.0.0", "10.0.0.256", "host", "db.example.com"]),
-        (patterns.TMPFS_OPTIONS, TMPFS_OPTIONS, ["size=", "mode=9", "dev", "suid", "size=1m,", ",size=1m", "bind"]),
+        (
+            patterns.EXTRA_ADDRESS,
+            EXTRA_ADDRESS,
+            ["", "10.0.0", "10.0.0.256", "host", "db.example.com"],
+        ),
+        (
+            patterns.TMPFS_OPTIONS,
+            TMPFS_OPTIONS,
+            ["size=", "mode=9", "dev", "suid", "size=1m,", ",size=1m", "bind"],
+        ),
         (
             host_values.CAPABILITY,
             CAPABILITY,
             ["ALL", "SYS_ADMIN", "CAP_SYS_MODULE", "FOO", "", "SYS_RAWIO", "DAC_READ_SEARCH"],
         ),
-        (patterns.BIND, BIND, ["/a", "a:/a", "/a:/proc", "/a:/run/secrets", "/a:/", "/a/../b:/b", "/a:/b:rx"]),
+        (
+            patterns.BIND,
+            BIND,
+            ["/a", "a:/a", "/a:/proc", "/a:/run/secrets", "/a:/", "/a/../b:/b", "/a:/b:rx"],
+        ),
         (patterns.DEVICE, DEVICE, ["", "dev/a", "/dev/a:rwm", "/dev/../a"]),
         (patterns.PUBLISHED, PUBLISHED, ["80", "0:80", "80:65536", "80:80/sctp", "host:80:80"]),
-        (patterns.IMAGE_WITHOUT_HOST, parse_image_name, ["Nginx", "a//b", "", "a/b@sha256:0", "_a"]),
+        (
+            patterns.IMAGE_WITHOUT_HOST,
+            parse_image_name,
+            ["Nginx", "a//b", "", "a/b@sha256:0", "_a"],
+        ),
     ],
 )
-def test_what_is_refused_does_not_fit(pattern: str, parse: Callable[[str], object], texts: list[str]) -> None:
+def test_what_is_refused_does_not_fit(
+    pattern: str, parse: Callable[[str], object], texts: list[str]
+) -> None:
     for text in texts:
         assert not re.fullmatch(_python(pattern), text), text
         with pytest.raises(InvalidValueError):

@@ -26,7 +26,9 @@ class Tagboat:
         self.directory = directory
         self.environ = dict(environ)
 
-    def __call__(self, *words: str, piped: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *words: str, piped: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*PROGRAM, *words],
             env={**self.environ, **more},
@@ -64,4 +66,6 @@ def tagboat(server: FakeServer, tmp_path: Path) -> Tagboat:
 @pytest.fixture
 def here(tmp_path: Path) -> Tagboat:
     """The command on a machine with a data directory, in which no server has run yet."""
-    return Tagboat(tmp_path, environment(TAGBOAT_DATA_DIR=str(tmp_path / "data"), TAGBOAT_INGRESS="none"))
+    return Tagboat(
+        tmp_path, environment(TAGBOAT_DATA_DIR=str(tmp_path / "data"), TAGBOAT_INGRESS="none")
+    )

@@ -59,10 +59,22 @@ DELIVERY: dict[str, object] = {
     "id": "v1", "sender": "gitea", "status": 202, "received_at": "2026-11-24T10:00:00.5Z", "took_ms": 1.25, "hook": None,
     "outcome": "queued", "reason": "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*", "pushes": [PUSH],
 }  # fmt: skip
-REGISTRY = {"id": "r1", "name": "Ours", "url": "https://git.example.com", "kind": "gitea", "username": "ci", "ca_cert": ""}
+REGISTRY = {
+    "id": "r1",
+    "name": "Ours",
+    "url": "https://git.example.com",
+    "kind": "gitea",
+    "username": "ci",
+    "ca_cert": "",
+}
 
 
-SETTINGS = {"poll_schedule": "@every 5m", "auto_create": True, "auto_create_images": ["a/*"], "images_keep": 3}
+SETTINGS = {
+    "poll_schedule": "@every 5m",
+    "auto_create": True,
+    "auto_create_images": ["a/*"],
+    "images_keep": 3,
+}
 POLLED = {
     "tag": "v1",
     "change": "new",
@@ -97,13 +109,21 @@ def page(*items: object, following: str | None = None) -> dict[str, object]:
 
 
 def problem(status: int, detail: str, **more: object) -> Said:
-    return Said({"status": status, "detail": detail, **more}, status, {"content-type": "application/problem+json"})
+    return Said(
+        {"status": status, "detail": detail, **more},
+        status,
+        {"content-type": "application/problem+json"},
+    )
 
 
 def usual_answers() -> dict[str, Any]:
     """`METHOD PATH` to a body, a Said, or a list of such, of which the last stays."""
     return {
-        "GET /api/health": {"status": "ok", "version": "0", "checks": {"database": "ok", "engine": "ok"}},
+        "GET /api/health": {
+            "status": "ok",
+            "version": "0",
+            "checks": {"database": "ok", "engine": "ok"},
+        },
         "GET /api/projects": page(PROJECT),
         "GET /api/projects/p1/stages": page(STAGE),
         "GET /api/instances": page(INSTANCE),
@@ -116,21 +136,43 @@ def usual_answers() -> dict[str, Any]:
         "DELETE /api/registries/r1": Said(b"", 204),
         "POST /api/stages/s1/deploys": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/rollback": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
-        "GET /api/stages/s1/rollback": {"possible": True, "reason": "", "deploy": "d0", "tag": "v0", "digest": DIGEST},
+        "GET /api/stages/s1/rollback": {
+            "possible": True,
+            "reason": "",
+            "deploy": "d0",
+            "tag": "v0",
+            "digest": DIGEST,
+        },
         "POST /api/stages/s1/promote": Said(DEPLOY | {"status": "queued", "reason": None}, 202),
         "POST /api/stages/s1/hold": STAGE | {"held": True},
         "POST /api/stages/s1/release": STAGE | {"deploys": ["d1"]},
         "POST /api/deploys/d1/cancel": DEPLOY | {"status": "cancelled", "reason": "cancelled"},
-        "POST /api/projects/p1/poll": {"first_poll": True, "new_tags": ["v1"], "deploys": [], "tags": [POLLED], "error": None},
-        "GET /api/settings/webhook": {"url": SECRET_URL, "allows": "Whoever has this URL can do much."},
+        "POST /api/projects/p1/poll": {
+            "first_poll": True,
+            "new_tags": ["v1"],
+            "deploys": [],
+            "tags": [POLLED],
+            "error": None,
+        },
+        "GET /api/settings/webhook": {
+            "url": SECRET_URL,
+            "allows": "Whoever has this URL can do much.",
+        },
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,
         "GET /api/deliveries": page(DELIVERY),
         "GET /api/deliveries/v1": DELIVERY
-        | {"headers": {"user-agent": "Gitea"}, "body": '{"action": "created"}', "truncated": False, "result": {}},
+        | {
+            "headers": {"user-agent": "Gitea"},
+            "body": '{"action": "created"}',
+            "truncated": False,
+            "result": {},
+        },
         "POST /api/deliveries/v1/redeliver": Said({"delivery": "v2", "pushes": [PUSH]}, 202),
         "GET /api/projects/p1/webhooks": page(HOOK),
-        "POST /api/projects/p1/webhooks": Said(HOOK | {"url": "http://localhost/api/webhook/own"}, 201),
+        "POST /api/projects/p1/webhooks": Said(
+            HOOK | {"url": "http://localhost/api/webhook/own"}, 201
+        ),
         "POST /api/webhooks/h1/rotate": HOOK | {"url": "http://localhost/api/webhook/fresh"},
         "DELETE /api/webhooks/h1": Said(b"", 204),
         "PATCH /api/webhooks/h1": HOOK | {"signature": SIGNED},
@@ -138,7 +180,11 @@ def usual_answers() -> dict[str, Any]:
         "PUT /api/settings/webhook/signature": SIGNED,
         "DELETE /api/settings/webhook/signature": Said(b"", 204),
         "GET /api/projects/p1/tags": page({"tag": "v1"}, {"tag": "v2"}, {"tag": "main"}),
-        "GET /api/registries/r1/images": {"items": ["git.example.com/acme/app"], "whole": True, "error": None},
+        "GET /api/registries/r1/images": {
+            "items": ["git.example.com/acme/app"],
+            "whole": True,
+            "error": None,
+        },
         "GET /api/images/tags": {"items": ["v1", "v2"], "whole": True, "error": None},
         "POST /api/projects": Said(PROJECT | {"stages": [STAGE]}, 201),
         "PATCH /api/projects/p1": PROJECT,
@@ -164,7 +210,10 @@ class FakeServer:
 
     def answer(self, asked: Asked) -> Said:
         self.asked.append(asked)
-        if asked.headers.get("authorization") != f"Bearer {TOKEN}" and asked.call != "GET /api/health":
+        if (
+            asked.headers.get("authorization") != f"Bearer {TOKEN}"
+            and asked.call != "GET /api/health"
+        ):
             return problem(401, "A token is needed.")
         said = self.answers.get(asked.call, problem(404, f"nothing at {asked.call}"))
         if isinstance(said, list):
@@ -219,7 +268,11 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(parts.query))
-        said = self.answer(Asked(f"{self.command} {parts.path}", query, headers, json.loads(body) if body else None))
+        said = self.answer(
+            Asked(
+                f"{self.command} {parts.path}", query, headers, json.loads(body) if body else None
+            )
+        )
         data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
         self.send_response(said.status)
         for name, value in ({"content-length": str(len(data))} | dict(said.headers)).items():

@@ -33,7 +33,11 @@ def test_a_request_carries_token_and_name(client: Client, server: FakeServer) ->
 
 
 def test_a_list_is_followed_to_its_end(client: Client, server: FakeServer) -> None:
-    server.answers["GET /api/things"] = [page({"n": 1}, following="a/b+c"), page(following="z"), page({"n": 2})]
+    server.answers["GET /api/things"] = [
+        page({"n": 1}, following="a/b+c"),
+        page(following="z"),
+        page({"n": 2}),
+    ]
     assert client.items("/api/things", stage="s1") == [{"n": 1}, {"n": 2}]
     asked = [asked.query for asked in server.asked]
     first = {"limit": "200", "stage": "s1"}
@@ -49,28 +53,41 @@ def test_a_post_without_a_body_has_none(client: Client, server: FakeServer) -> N
 
 def test_a_problem_is_told_in_its_own_words(client: Client, server: FakeServer) -> None:
     assert complaint(client, server, problem(409, "There is one.")) == "There is one."
-    assert complaint(client, server, problem(503, "The database is out of reach.")) == "The database is out of reach."
+    assert (
+        complaint(client, server, problem(503, "The database is out of reach."))
+        == "The database is out of reach."
+    )
 
 
-def test_one_field_is_not_told_twice_and_several_are_told_each(client: Client, server: FakeServer) -> None:
+def test_one_field_is_not_told_twice_and_several_are_told_each(
+    client: Client, server: FakeServer
+) -> None:
     one = {"field": "tag", "message": "too long"}
     two = {"field": "force", "message": "no bool"}
     assert complaint(client, server, problem(422, "tag: too long", errors=[one])) == "tag: too long"
-    said = complaint(client, server, problem(422, "2 values cannot be used: tag, force", errors=[one, two]))
+    said = complaint(
+        client, server, problem(422, "2 values cannot be used: tag, force", errors=[one, two])
+    )
     assert said == "2 values cannot be used: tag, force (tag: too long; force: no bool)"
 
 
-def test_not_found_is_an_error_of_its_own_that_says_where(client: Client, server: FakeServer) -> None:
+def test_not_found_is_an_error_of_its_own_that_says_where(
+    client: Client, server: FakeServer
+) -> None:
     server.answers["GET /x"] = problem(404, "There is nothing at this address.")
     as_new = f"and is the server as new as this command ({__version__})?"
     with pytest.raises(NotFoundError) as caught:
         client.get("/x", q="1")
-    assert str(caught.value) == f"there is nothing at {server.url}/x; is TAGBOAT_URL right, {as_new}"
+    assert (
+        str(caught.value) == f"there is nothing at {server.url}/x; is TAGBOAT_URL right, {as_new}"
+    )
 
 
 def test_a_server_in_the_clear_is_told_from_one_that_is_away(server: FakeServer) -> None:
     url = server.url.replace("http://", "https://")
-    with pytest.raises(TagboatError, match="does not speak TLS; does TAGBOAT_URL have to begin with http://"):
+    with pytest.raises(
+        TagboatError, match="does not speak TLS; does TAGBOAT_URL have to begin with http://"
+    ):
         Client(Server(url, TOKEN, "TAGBOAT_URL")).health()
 
 
@@ -80,7 +97,9 @@ def test_an_answer_that_no_tagboat_gives(client: Client, server: FakeServer, bod
     assert said == f"what answers at {server.url} is not a Tagboat server; look at TAGBOAT_URL"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"detail": "x", "errors": [1]}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"detail": "x", "errors": [1]}']
+)
 def test_an_error_that_no_tagboat_gives(client: Client, server: FakeServer, body: bytes) -> None:
     said = complaint(client, server, Said(body, 502))
     assert said == f"the server at {server.url} answered 502 Bad Gateway; does TAGBOAT_URL name it?"
@@ -95,15 +114,24 @@ def test_a_field_that_is_missing_is_told(client: Client, server: FakeServer) -> 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_no_redirect_is_followed(client: Client, server: FakeServer, status: int) -> None:
     """It would carry the token elsewhere, and make a GET of a POST."""
-    said = complaint(client, server, Said(b"", status, {"location": "https://other.example/api/thing"}))
-    assert said == f"{server.url} sends on to https://other.example/api/thing; set TAGBOAT_URL to the server itself"
+    said = complaint(
+        client, server, Said(b"", status, {"location": "https://other.example/api/thing"})
+    )
+    assert (
+        said
+        == f"{server.url} sends on to https://other.example/api/thing; set TAGBOAT_URL to the server itself"
+    )
     assert len(server.asked) == 1
 
 
 def test_an_answer_cut_short(client: Client, server: FakeServer) -> None:
-    said = complaint(client, server, Said(b'{"a":', 200, {"content-length": "100", "connection": "close"}))
+    said = complaint(
+        client, server, Said(b'{"a":', 200, {"content-length": "100", "connection": "close"})
+    )
     assert "is not a Tagboat server" in said
-    said = complaint(client, server, Said(b'{"a":', 500, {"content-length": "100", "connection": "close"}))
+    said = complaint(
+        client, server, Said(b'{"a":', 500, {"content-length": "100", "connection": "close"})
+    )
     assert "answered 500" in said
 
 
@@ -131,7 +159,9 @@ def test_what_does_not_speak_http(noise: bytes) -> None:
         thread.join()
 
 
-def test_loopback_is_asked_without_a_proxy(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_is_asked_without_a_proxy(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -139,7 +169,9 @@ def test_loopback_is_asked_without_a_proxy(server: FakeServer, monkeypatch: pyte
     assert Client(Server(server.url, TOKEN, "TAGBOAT_URL")).health()["status"] == "ok"
 
 
-def test_others_are_asked_through_the_proxy(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_are_asked_through_the_proxy(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)

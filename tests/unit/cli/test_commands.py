@@ -42,15 +42,27 @@ NOTHING_YET = "There is no project yet"
         (["deploy", "app", "dev", "v1"], "d1"),
         (["deploy", "app", "dev", "v1", "--wait"], "v1 is live at http://127.0.0.1:20001"),
         (["rollback", "app", "dev"], "deploy d1 of v1 is queued"),
-        (["rollback", "app", "dev", "--to", "d0", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (
+            ["rollback", "app", "dev", "--to", "d0", "--wait"],
+            "v1 is live at http://127.0.0.1:20001",
+        ),
         (["promote", "app", "dev", "dev"], "deploy d1 of v1 is queued"),
         (["promote", "app", "dev", "dev", "--wait"], "v1 is live at http://127.0.0.1:20001"),
         (["cancel", "d1"], "deploy d1 of v1 to app dev is cancelled"),
         (["cancel", "app", "dev"], "deploy d1 of v1 to app dev is cancelled"),
-        (["hold", "app", "dev"], "app dev is held: pushes deploy nothing there until 'tagboat release app dev'"),
-        (["release", "app", "dev"], "app dev is released; queued for what came meanwhile: deploy d1"),
+        (
+            ["hold", "app", "dev"],
+            "app dev is held: pushes deploy nothing there until 'tagboat release app dev'",
+        ),
+        (
+            ["release", "app", "dev"],
+            "app dev is released; queued for what came meanwhile: deploy d1",
+        ),
         (["logs", "app", "dev"], "hello\nworld"),
-        (["explain", "git.example.com/acme/app:v1"], "would be queued in app prod: tag v1 matches v*"),
+        (
+            ["explain", "git.example.com/acme/app:v1"],
+            "would be queued in app prod: tag v1 matches v*",
+        ),
         (["poll"], "first poll"),
         (["poll", "app"], "v1"),
         (["webhook", "url"], SECRET_URL),
@@ -67,7 +79,10 @@ NOTHING_YET = "There is no project yet"
         (["deliveries", "redeliver", "v1"], "tag v1 matches v*"),
         (["registries"], "There is no registry yet"),
         (["tags", "git.example.com/acme/app"], "v1\nv2\n"),
-        (["projects", "create", "git.example.com/acme/app"], "the project app deploys git.example.com/acme/app"),
+        (
+            ["projects", "create", "git.example.com/acme/app"],
+            "the project app deploys git.example.com/acme/app",
+        ),
         (["doctor"], "All is well."),
     ],
 )
@@ -148,7 +163,9 @@ def test_nothing_that_others_wrote_steers_a_terminal(
 
 
 @pytest.mark.parametrize("words", ["deliveries show v1", "status", "webhook url"])
-def test_nor_does_what_a_server_complains_of(tagboat: Tagboat, server: FakeServer, words: str) -> None:
+def test_nor_does_what_a_server_complains_of(
+    tagboat: Tagboat, server: FakeServer, words: str
+) -> None:
     server.answers = dict.fromkeys(server.answers, problem(500, f"fault: {STEERS}"))
     done = tagboat(*words.split())
     assert "fault: a" in done.stderr
@@ -166,80 +183,130 @@ def steering(answer: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def test_projects_as_json_are_the_items_of_the_api(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/projects"] = [page(PROJECT, following="2"), page(PROJECT | {"id": "p2", "name": "web"})]
-    assert json.loads(tagboat("projects", "--json").stdout) == [PROJECT, PROJECT | {"id": "p2", "name": "web"}]
+    server.answers["GET /api/projects"] = [
+        page(PROJECT, following="2"),
+        page(PROJECT | {"id": "p2", "name": "web"}),
+    ]
+    assert json.loads(tagboat("projects", "--json").stdout) == [
+        PROJECT,
+        PROJECT | {"id": "p2", "name": "web"},
+    ]
     assert [asked.query.get("cursor") for asked in server.asked] == [None, "2"]
 
 
-def test_a_table_that_is_not_for_a_terminal_has_one_whole_line_for_a_row(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_table_that_is_not_for_a_terminal_has_one_whole_line_for_a_row(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     image = "git.example.com/" + "x" * 230
     error = "first line\nand " + "no end of it " * 40 + ":tag: [red]"
-    server.answers["GET /api/projects"] = page(PROJECT | {"image": image, "poll": {"last_at": None, "error": error}})
+    server.answers["GET /api/projects"] = page(
+        PROJECT | {"image": image, "poll": {"last_at": None, "error": error}}
+    )
     *_, row = tagboat("projects").stdout.splitlines()
     assert row.split() == ["app", image, "8080", "dev", "v1", "failed:", *error.split()]
 
 
 def test_projects_without_a_poll_yet(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/projects"] = page(PROJECT | {"poll": {"last_at": None, "next_at": None, "error": None}})
+    server.answers["GET /api/projects"] = page(
+        PROJECT | {"poll": {"last_at": None, "next_at": None, "error": None}}
+    )
     assert tagboat("projects").stdout.endswith("not yet\n")
 
 
 @pytest.mark.parametrize("command", ["projects", "status", "poll"])
 def test_a_new_server_says_how_to_begin(tagboat: Tagboat, server: FakeServer, command: str) -> None:
-    server.answers |= {"GET /api/projects": page(), "GET /api/instances": page(), "GET /api/deploys": page()}
+    server.answers |= {
+        "GET /api/projects": page(),
+        "GET /api/instances": page(),
+        "GET /api/deploys": page(),
+    }
     done = tagboat(command)
     assert (done.returncode, NOTHING_YET in done.stdout) == (0, True)
 
 
-def test_status_tells_what_is_live_and_why_the_last_deploy_failed(tagboat: Tagboat, server: FakeServer) -> None:
+def test_status_tells_what_is_live_and_why_the_last_deploy_failed(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     other = INSTANCE | {"id": "i2", "stage": {"id": "s2", "name": "prod"}, "tag": "v9"}
     server.answers["GET /api/instances"] = page(INSTANCE, other)
-    server.answers["GET /api/deploys"] = page(DEPLOY | {"tag": "v2", "status": "failed", "reason": "not healthy within 60 s"})
+    server.answers["GET /api/deploys"] = page(
+        DEPLOY | {"tag": "v2", "status": "failed", "reason": "not healthy within 60 s"}
+    )
     first, *_, row = tagboat("status").stdout.splitlines()
     assert first == "Tagboat 0: ok (database ok, engine ok)"
     assert re.split(" {2,}", row) == [
         "app", "dev", "v1", "a" * 12, "http://127.0.0.1:20001", "2026-11-24 10:00:02Z", "v0",
         "v2 failed: not healthy within 60 s",
     ]  # fmt: skip
-    assert {asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"} == {"live"}
+    assert {
+        asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"
+    } == {"live"}
 
 
-def test_status_tells_of_a_stage_that_is_held_and_where_it_answers(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"held": True, "address": "http://app-dev.localhost"})
+def test_status_tells_of_a_stage_that_is_held_and_where_it_answers(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(
+        STAGE | {"held": True, "address": "http://app-dev.localhost"}
+    )
     *_, row = tagboat("status").stdout.splitlines()
     cells = re.split(" {2,}", row)
     assert (cells[1], cells[4]) == ("dev (held)", "http://app-dev.localhost")
 
 
-def test_status_has_a_line_for_each_of_several_instances(tagboat: Tagboat, server: FakeServer) -> None:
+def test_status_has_a_line_for_each_of_several_instances(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/projects/p1/stages"] = page(
         STAGE | {"name": "pr", "max_instances": 3, "address": "http://app-pr.localhost"}
     )
     previews = [
-        INSTANCE | {"id": f"i{number}", "tag": f"pr-{number}", "address": f"http://app-pr-pr-{number}.localhost"}
+        INSTANCE
+        | {
+            "id": f"i{number}",
+            "tag": f"pr-{number}",
+            "address": f"http://app-pr-pr-{number}.localhost",
+        }
         for number in (2, 1)
     ]
     server.answers["GET /api/instances"] = page(*previews)
     rows = [re.split(" {2,}", line) for line in tagboat("status").stdout.splitlines()[-2:]]
     assert [(row[1], row[2], row[4], *row[-2:]) for row in rows] == [
-        ("pr", "pr-2", "http://app-pr.localhost, http://app-pr-pr-2.localhost", "v0", "v1 succeeded"),
+        (
+            "pr",
+            "pr-2",
+            "http://app-pr.localhost, http://app-pr-pr-2.localhost",
+            "v0",
+            "v1 succeeded",
+        ),
         ("pr", "pr-1", "http://app-pr-pr-1.localhost", "-", "-"),
     ]
     assert json.loads(tagboat("status", "--json").stdout)["stages"][0]["live"] == previews
 
 
-def test_status_of_several_without_an_ingress_and_of_none(tagboat: Tagboat, server: FakeServer) -> None:
+def test_status_of_several_without_an_ingress_and_of_none(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"max_instances": 3})
-    assert re.split(" {2,}", tagboat("status").stdout.splitlines()[-1])[4] == "http://127.0.0.1:20001"
+    assert (
+        re.split(" {2,}", tagboat("status").stdout.splitlines()[-1])[4] == "http://127.0.0.1:20001"
+    )
     server.answers["GET /api/instances"] = page()
     assert re.split(" {2,}", tagboat("status").stdout.splitlines()[-1])[2:6] == ["-"] * 4
 
 
 def test_status_of_a_server_without_its_database(tagboat: Tagboat, server: FakeServer) -> None:
-    health = {"status": "unavailable", "version": "0", "checks": {"database": "out of reach", "engine": "ok"}}
+    health = {
+        "status": "unavailable",
+        "version": "0",
+        "checks": {"database": "out of reach", "engine": "ok"},
+    }
     server.answers["GET /api/health"] = Said(health, 503)
     done = tagboat("status")
-    assert (done.returncode, done.stdout) == (1, "Tagboat 0: unavailable (database: out of reach)\n")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "Tagboat 0: unavailable (database: out of reach)\n",
+    )
     assert json.loads(tagboat("status", "--json").stdout) == {"health": health, "stages": []}
 
 
@@ -251,53 +318,91 @@ def test_status_of_a_server_that_cannot_deploy(tagboat: Tagboat, server: FakeSer
     }
     server.answers["GET /api/health"] = health
     done = tagboat("status")
-    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "Tagboat 0: degraded (engine: permission denied)")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        1,
+        "Tagboat 0: degraded (engine: permission denied)",
+    )
     assert "app" in done.stdout, "what is live is shown all the same"
 
 
 def test_deploy_asks_for_what_was_said(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("deploy", "app", "dev", "v1", "--force")
     assert server.asked[-1].body == {"tag": "v1", "force": True}
-    assert done.stdout == "deploy d1 of v1 is queued; 'tagboat deploys show d1' follows it, and --wait stays\n"
+    assert (
+        done.stdout
+        == "deploy d1 of v1 is queued; 'tagboat deploys show d1' follows it, and --wait stays\n"
+    )
 
 
 def test_deploy_follows_the_steps_and_tells_each_once(tagboat: Tagboat, server: FakeServer) -> None:
     running = DEPLOY | {"status": "running", "reason": None}
     started = [STEPS[0], STEPS[1] | {"status": "done"}]
-    server.answers["GET /api/deploys/d1"] = [running, running, running | {"steps": started}, DEPLOY | {"steps": started}]
+    server.answers["GET /api/deploys/d1"] = [
+        running,
+        running,
+        running | {"steps": started},
+        DEPLOY | {"steps": started},
+    ]
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
-    assert done.stderr.splitlines() == ["deploy d1: v1 to app dev", "pull    done      1.5 s  3 layers", "start   done"]
+    assert done.stderr.splitlines() == [
+        "deploy d1: v1 to app dev",
+        "pull    done      1.5 s  3 layers",
+        "start   done",
+    ]
     assert done.stdout == "v1: v1 is live at http://127.0.0.1:20001\n"
 
 
-def test_deploy_names_the_address_of_the_stage_where_it_has_one(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/projects/p1/stages"] = page(STAGE | {"address": "http://app-dev.localhost"})
-    assert tagboat("deploy", "app", "dev", "v1", "--wait").stdout == "v1: v1 is live at http://app-dev.localhost\n"
+def test_deploy_names_the_address_of_the_stage_where_it_has_one(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(
+        STAGE | {"address": "http://app-dev.localhost"}
+    )
+    assert (
+        tagboat("deploy", "app", "dev", "v1", "--wait").stdout
+        == "v1: v1 is live at http://app-dev.localhost\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("failed", "failed: too ill"), ("superseded", "was superseded: too ill"), ("cancelled", "was cancelled: too ill")],
+    [
+        ("failed", "failed: too ill"),
+        ("superseded", "was superseded: too ill"),
+        ("cancelled", "was cancelled: too ill"),
+    ],
 )
-def test_a_deploy_that_comes_to_nothing(tagboat: Tagboat, server: FakeServer, status: str, said: str) -> None:
+def test_a_deploy_that_comes_to_nothing(
+    tagboat: Tagboat, server: FakeServer, status: str, said: str
+) -> None:
     ended = DEPLOY | {"status": status, "reason": "too ill", "log": "line 1\nline 2"}
     server.answers["GET /api/deploys/d1"] = ended
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(f"| line 1\n| line 2\ntagboat: the deploy of v1 to app dev {said}\n")
+    assert done.stderr.endswith(
+        f"| line 1\n| line 2\ntagboat: the deploy of v1 to app dev {said}\n"
+    )
     done = tagboat("deploy", "app", "dev", "v1", "--wait", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (1, ended)
 
 
-def test_a_reason_that_says_no_more_than_the_status_is_not_told(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_reason_that_says_no_more_than_the_status_is_not_told(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     cancelled = DEPLOY | {"status": "cancelled", "reason": "cancelled"}
     server.answers |= {"GET /api/deploys/d1": cancelled, "GET /api/deploys": page(cancelled)}
-    assert tagboat.fails("deploy", "app", "dev", "v1", "--wait") == "the deploy of v1 to app dev was cancelled"
+    assert (
+        tagboat.fails("deploy", "app", "dev", "v1", "--wait")
+        == "the deploy of v1 to app dev was cancelled"
+    )
     assert re.search(r"  v0        v1 cancelled$", tagboat("status").stdout.rstrip())
 
 
 def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/deploys/d1"] = [DEPLOY | {"status": "running"}, problem(404, "there is no deploy 'd1'")]
+    server.answers["GET /api/deploys/d1"] = [
+        DEPLOY | {"status": "running"},
+        problem(404, "there is no deploy 'd1'"),
+    ]
     said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")
     assert said == "lost sight of deploy d1, which may go on: there is no deploy 'd1'"
 
@@ -306,10 +411,13 @@ def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeSe
     server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
     # Whoever runs the tests in the background has Ctrl-C ignored, and so would what they start.
     listening = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tagboat.cli.entry import run; run()"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from tagboat.cli.entry import run; run()"
     )
     words = [sys.executable, "-c", listening, "deploy", "app", "dev", "v1", "--wait"]
-    with subprocess.Popen(words, env=tagboat.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, env=tagboat.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stderr is not None
             assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
@@ -334,10 +442,14 @@ def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeSe
         ("release app dev --including", "POST /api/stages/s1/release", {"including": True}),
     ],
 )
-def test_orders_ask_for_what_was_said(tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object) -> None:
+def test_orders_ask_for_what_was_said(
+    tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object
+) -> None:
     server.answers["GET /api/projects/p1/stages"] = page(STAGE, STAGE | {"id": "s0", "name": "qa"})
     assert tagboat(*words.split()).returncode == 0
-    assert [(asked.call, asked.body) for asked in server.asked if asked.call.startswith("POST")] == [(call, body)]
+    assert [
+        (asked.call, asked.body) for asked in server.asked if asked.call.startswith("POST")
+    ] == [(call, body)]
 
 
 def test_rollback_says_that_the_stage_is_held(tagboat: Tagboat) -> None:
@@ -346,7 +458,9 @@ def test_rollback_says_that_the_stage_is_held(tagboat: Tagboat) -> None:
 
 
 @pytest.mark.parametrize("words", ["rollback app dev", "promote app dev dev", "cancel d1"])
-def test_what_the_server_refuses_is_told_and_fails(tagboat: Tagboat, server: FakeServer, words: str) -> None:
+def test_what_the_server_refuses_is_told_and_fails(
+    tagboat: Tagboat, server: FakeServer, words: str
+) -> None:
     refused = problem(409, "that cannot be")
     server.answers |= {
         "POST /api/stages/s1/rollback": refused,
@@ -358,8 +472,14 @@ def test_what_the_server_refuses_is_told_and_fails(tagboat: Tagboat, server: Fak
 
 
 def test_a_running_deploy_is_being_taken_back(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["POST /api/deploys/d1/cancel"] = DEPLOY | {"status": "running", "cancelling": True}
-    assert tagboat("cancel", "d1").stdout == "deploy d1 of v1 to app dev is being taken back; what was live stays\n"
+    server.answers["POST /api/deploys/d1/cancel"] = DEPLOY | {
+        "status": "running",
+        "cancelling": True,
+    }
+    assert (
+        tagboat("cancel", "d1").stdout
+        == "deploy d1 of v1 to app dev is being taken back; what was live stays\n"
+    )
 
 
 def test_cancel_of_a_stage_takes_what_is_queued_first(tagboat: Tagboat, server: FakeServer) -> None:
@@ -367,11 +487,15 @@ def test_cancel_of_a_stage_takes_what_is_queued_first(tagboat: Tagboat, server: 
     server.answers["POST /api/deploys/d2/cancel"] = DEPLOY | {"id": "d2", "status": "cancelled"}
     done = tagboat("cancel", "app", "dev", "--json")
     assert [deploy["id"] for deploy in json.loads(done.stdout)] == ["d2", "d1"]
-    assert [asked.query["status"] for asked in server.asked if asked.call == "GET /api/deploys"] == ["queued", "running"]
+    assert [
+        asked.query["status"] for asked in server.asked if asked.call == "GET /api/deploys"
+    ] == ["queued", "running"]
     assert server.calls("POST") == ["POST /api/deploys/d2/cancel", "POST /api/deploys/d1/cancel"]
 
 
-def test_cancel_of_a_stage_where_nothing_is_on_its_way(tagboat: Tagboat, server: FakeServer) -> None:
+def test_cancel_of_a_stage_where_nothing_is_on_its_way(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/deploys"] = page()
     assert tagboat.fails("cancel", "app", "dev") == "nothing is queued or running in app dev"
 
@@ -383,23 +507,35 @@ def test_cancel_of_what_is_no_id(tagboat: Tagboat, server: FakeServer) -> None:
 
 def test_release_where_nothing_came(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["POST /api/stages/s1/release"] = STAGE | {"deploys": []}
-    assert tagboat("release", "app", "dev").stdout == "app dev is released; nothing came meanwhile to be deployed\n"
+    assert (
+        tagboat("release", "app", "dev").stdout
+        == "app dev is released; nothing came meanwhile to be deployed\n"
+    )
 
 
-def test_logs_ask_the_live_instance_for_as_many_lines_as_were_said(tagboat: Tagboat, server: FakeServer) -> None:
+def test_logs_ask_the_live_instance_for_as_many_lines_as_were_said(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     assert tagboat("logs", "app", "dev", "--tail", "7").stdout == "hello\nworld\n"
-    assert (server.asked[-1].call, server.asked[-1].query) == ("GET /api/instances/i1/logs", {"tail": "7"})
+    assert (server.asked[-1].call, server.asked[-1].query) == (
+        "GET /api/instances/i1/logs",
+        {"tail": "7"},
+    )
 
 
 def test_logs_of_one_that_starts_where_none_is_live(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/instances"] = [page(), page(INSTANCE)]
     assert tagboat("logs", "app", "dev").stdout == "hello\nworld\n"
-    assert [asked.query["state"] for asked in server.asked if asked.call == "GET /api/instances"] == ["live", "starting"]
+    assert [
+        asked.query["state"] for asked in server.asked if asked.call == "GET /api/instances"
+    ] == ["live", "starting"]
 
 
 def test_logs_that_a_failed_deploy_has_left(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/instances"] = page()
-    server.answers["GET /api/deploys"] = page(DEPLOY | {"status": "failed", "reason": "too ill", "log": "a\nb\nc"})
+    server.answers["GET /api/deploys"] = page(
+        DEPLOY | {"status": "failed", "reason": "too ill", "log": "a\nb\nc"}
+    )
     done = tagboat("logs", "app", "dev", "--tail", "2")
     assert (done.returncode, done.stdout) == (0, "b\nc\n")
     assert done.stderr == "nothing runs in app dev; deploy d1 of v1 failed (too ill) and left:\n"
@@ -408,17 +544,28 @@ def test_logs_that_a_failed_deploy_has_left(tagboat: Tagboat, server: FakeServer
 
 def test_logs_where_there_are_none(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers |= {"GET /api/instances": page(), "GET /api/deploys": page()}
-    assert tagboat.fails("logs", "app", "dev").startswith("nothing runs in app dev, and no failed deploy has left a log")
+    assert tagboat.fails("logs", "app", "dev").startswith(
+        "nothing runs in app dev, and no failed deploy has left a log"
+    )
 
 
 def test_explain_shows_every_stage_tried(tagboat: Tagboat, server: FakeServer) -> None:
-    rows = [line.split() for line in tagboat("explain", "git.example.com/acme/app:v1").stdout.splitlines()]
+    rows = [
+        line.split()
+        for line in tagboat("explain", "git.example.com/acme/app:v1").stdout.splitlines()
+    ]
     assert rows[-2:] == [["dev", "main-*", "no"], ["prod", "v*", "yes"]]
     assert server.asked[0].query == {"image": "git.example.com/acme/app:v1"}
 
 
 def test_explain_of_an_image_nobody_knows(tagboat: Tagboat, server: FakeServer) -> None:
-    refused = EXPLANATION | {"project": None, "stage": None, "outcome": "refused", "reason": "no", "considered": []}
+    refused = EXPLANATION | {
+        "project": None,
+        "stage": None,
+        "outcome": "refused",
+        "reason": "no",
+        "considered": [],
+    }
     server.answers["GET /api/explain"] = refused
     assert tagboat("explain", "a:b").stdout == "git.example.com/acme/app:v1 would be refused: no\n"
 
@@ -428,10 +575,14 @@ def test_explain_of_what_is_no_image(tagboat: Tagboat, server: FakeServer) -> No
     assert tagboat.fails("explain", "::") == "image: that is none"
 
 
-def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     tags = [f"v{number}" for number in range(8)]
     server.answers |= {
-        "GET /api/projects": page(PROJECT, PROJECT | {"id": "p2", "name": "web"}, PROJECT | {"id": "p3", "name": "db"}),
+        "GET /api/projects": page(
+            PROJECT, PROJECT | {"id": "p2", "name": "web"}, PROJECT | {"id": "p3", "name": "db"}
+        ),
         "POST /api/projects/p1/poll": problem(404, "there is no such project"),
         "POST /api/projects/p2/poll": NOTHING_NEW | {"error": "it is down"},
         "POST /api/projects/p3/poll": NOTHING_NEW | {"new_tags": tags, "deploys": ["d1"]},
@@ -446,7 +597,9 @@ def test_a_poll_that_fails_does_not_keep_the_others_from_theirs(tagboat: Tagboat
     assert (done.returncode, json.loads(done.stdout)[2]["new_tags"]) == (1, tags)
 
 
-def test_a_poll_says_of_each_tag_why_it_was_or_was_not_deployed(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_poll_says_of_each_tag_why_it_was_or_was_not_deployed(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     left = POLLED | {
         "tag": "main",
         "stage": None,
@@ -454,13 +607,21 @@ def test_a_poll_says_of_each_tag_why_it_was_or_was_not_deployed(tagboat: Tagboat
         "reason": "tag main matches nothing",
         "deploy": None,
     }
-    server.answers["POST /api/projects/p1/poll"] = NOTHING_NEW | {"new_tags": ["v1", "main"], "tags": [left, POLLED]}
+    server.answers["POST /api/projects/p1/poll"] = NOTHING_NEW | {
+        "new_tags": ["v1", "main"],
+        "tags": [left, POLLED],
+    }
     rows = [" ".join(line.split()) for line in tagboat("poll").stdout.splitlines()]
-    assert rows[-2:] == ["app main new - unmatched tag main matches nothing", "app v1 new dev queued tag v1 matches *"]
+    assert rows[-2:] == [
+        "app main new - unmatched tag main matches nothing",
+        "app v1 new dev queued tag v1 matches *",
+    ]
     many = [POLLED | {"tag": f"v{number}"} for number in range(30)]
     server.answers["POST /api/projects/p1/poll"] = NOTHING_NEW | {"tags": many}
     done = tagboat("poll")
-    assert [line.split()[1] for line in done.stdout.splitlines()[-20:]] == [f"v{number}" for number in range(10, 30)]
+    assert [line.split()[1] for line in done.stdout.splitlines()[-20:]] == [
+        f"v{number}" for number in range(10, 30)
+    ]
     assert "of 30 tags of app the last 20 are shown" in done.stderr
     assert json.loads(tagboat("poll", "--json").stdout)[0]["tags"] == many
 
@@ -479,7 +640,12 @@ def test_poll_of_one_project_leaves_the_others_alone(tagboat: Tagboat, server: F
 @pytest.mark.parametrize(
     ("typed", "code", "out", "calls"),
     [
-        ("y\n", 0, "http://localhost/api/webhook/other\n", ["POST /api/settings/webhook/regenerate"]),
+        (
+            "y\n",
+            0,
+            "http://localhost/api/webhook/other\n",
+            ["POST /api/settings/webhook/regenerate"],
+        ),
         ("\n", 1, "", []),
     ],
 )
@@ -498,43 +664,77 @@ def test_regenerate_asks_on_a_terminal(
     assert server.calls("POST") == calls
 
 
-def test_what_cannot_be_asked_is_refused_without_standard_input(tagboat: Tagboat, server: FakeServer) -> None:
+def test_what_cannot_be_asked_is_refused_without_standard_input(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     words = ["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "webhook", "revoke", "app", "ci"]
-    done = subprocess.run(words, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        words, env=tagboat.environ, capture_output=True, text=True, timeout=30, check=False
+    )
     said = "tagboat: the old URL would stop working at once; say --yes if that is meant\n"
     assert (done.returncode, done.stderr) == (1, said)
     assert server.calls("DELETE") == []
 
 
-def test_regenerate_does_as_told_where_nobody_is_to_be_asked(tagboat: Tagboat, server: FakeServer) -> None:
+def test_regenerate_does_as_told_where_nobody_is_to_be_asked(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     assert tagboat("webhook", "regenerate").stdout == "http://localhost/api/webhook/other\n"
     assert server.calls("POST") == ["POST /api/settings/webhook/regenerate"]
 
 
-def test_the_local_server_is_found_through_the_data_directory(here: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+def test_the_local_server_is_found_through_the_data_directory(
+    here: Tagboat, server: FakeServer, tmp_path: Path
+) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "server.json").write_text(json.dumps({"url": server.url, "token": "a-token-that-nobody-may-see"}))
+    (tmp_path / "data" / "server.json").write_text(
+        json.dumps({"url": server.url, "token": "a-token-that-nobody-may-see"})
+    )
     assert here("projects").returncode == 0
     assert "does not accept the token" in here.fails("projects", TAGBOAT_TOKEN="another")
 
 
-def test_a_project_or_a_stage_is_deleted_when_that_is_meant(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["DELETE /api/projects/p1"] = {"volumes_kept": ["tagboat-s1-data"], "volumes_removed": []}
+def test_a_project_or_a_stage_is_deleted_when_that_is_meant(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["DELETE /api/projects/p1"] = {
+        "volumes_kept": ["tagboat-s1-data"],
+        "volumes_removed": [],
+    }
     server.answers["DELETE /api/stages/s1"] = Said(b"", 204)
-    assert tagboat.fails("projects", "remove", "app") == "the project app would be deleted; say --yes if that is meant"
+    assert (
+        tagboat.fails("projects", "remove", "app")
+        == "the project app would be deleted; say --yes if that is meant"
+    )
     told = tagboat.fails("projects", "remove", "app", "--volumes")
-    assert told == "the project app would be deleted, and all that is in its volumes; say --yes if that is meant"
+    assert (
+        told
+        == "the project app would be deleted, and all that is in its volumes; say --yes if that is meant"
+    )
     assert server.calls("DELETE") == []
 
     said = tagboat("projects", "remove", "app", "--yes").stdout
-    assert said == "the project app is deleted\nthese volumes stay: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
+    assert (
+        said
+        == "the project app is deleted\nthese volumes stay: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
+    )
     assert server.asked[-1].query == {"volumes": "keep"}
-    server.answers["DELETE /api/projects/p1"] = {"volumes_kept": [], "volumes_removed": ["tagboat-s1-data"]}
+    server.answers["DELETE /api/projects/p1"] = {
+        "volumes_kept": [],
+        "volumes_removed": ["tagboat-s1-data"],
+    }
     said = tagboat("projects", "remove", "app", "--volumes", "--yes").stdout
-    assert said == "the project app is deleted\ndeleted with all that was in them: tagboat-s1-data\n"
+    assert (
+        said == "the project app is deleted\ndeleted with all that was in them: tagboat-s1-data\n"
+    )
     assert server.asked[-1].query == {"volumes": "delete"}
-    assert tagboat("projects", "remove", "app", "--stage", "dev", "--yes").stdout == "the stage dev of app is deleted\n"
-    assert json.loads(tagboat("projects", "remove", "app", "--stage", "dev", "--yes", "--json").stdout) == {
+    assert (
+        tagboat("projects", "remove", "app", "--stage", "dev", "--yes").stdout
+        == "the stage dev of app is deleted\n"
+    )
+    assert json.loads(
+        tagboat("projects", "remove", "app", "--stage", "dev", "--yes", "--json").stdout
+    ) == {
         "volumes_kept": [],
         "volumes_removed": [],
     }

@@ -11,7 +11,16 @@ import pytest
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import DELIVERY, INSTANCE, PROJECT, TOKEN, FakeServer, Said, fake_engine, page
+from tests.unit.cli.fake_server import (
+    DELIVERY,
+    INSTANCE,
+    PROJECT,
+    TOKEN,
+    FakeServer,
+    Said,
+    fake_engine,
+    page,
+)
 
 GIB = 1 << 30
 
@@ -29,7 +38,9 @@ def data(tmp_path: Path) -> Path:
     return directory
 
 
-def findings(capsys: pytest.CaptureFixture[str], tmp_path: Path, **more: str) -> dict[str, tuple[bool, str]]:
+def findings(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, **more: str
+) -> dict[str, tuple[bool, str]]:
     """What doctor finds on a machine whose engine's socket is `docker.sock`; its exit code must fit."""
     environ = {
         "TAGBOAT_DATA_DIR": str(tmp_path / "data"),
@@ -46,11 +57,20 @@ def announce(data: Path, server: FakeServer) -> None:
     (data / "server.json").write_text(json.dumps({"url": server.url, "token": TOKEN}))
 
 
-def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer) -> None:
+def test_all_is_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
     announce(data, server)
-    server.answers["GET /api/registries"] = page({"id": "r1", "name": "mine", "url": "https://r.example"})
-    server.answers["POST /api/registries/r1/test"] = {"ok": True, "checks": [{"name": "login", "ok": True, "detail": "in"}]}
-    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}):
+    server.answers["GET /api/registries"] = page(
+        {"id": "r1", "name": "mine", "url": "https://r.example"}
+    )
+    server.answers["POST /api/registries/r1/test"] = {
+        "ok": True,
+        "checks": [{"name": "login", "ok": True, "detail": "in"}],
+    }
+    with fake_engine(
+        tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}
+    ):
         found = findings(capsys, tmp_path)
     assert list(found) == [
         "settings", "data directory", "disk of the data", "disk of Docker", "server", "database", "engine", "registry mine",
@@ -59,18 +79,26 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: P
     assert found["registry mine"] == (True, "https://r.example answers")
 
 
-def test_no_server_runs_here_but_the_engine_does(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_no_server_runs_here_but_the_engine_does(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK"}):
         found = findings(capsys, tmp_path)
     assert found["data directory"] == (True, f"{tmp_path}/data will be made at the first start")
-    assert (found["server"][0], "start one with 'tagboat serve'" in found["server"][1]) == (False, True)
+    assert (found["server"][0], "start one with 'tagboat serve'" in found["server"][1]) == (
+        False,
+        True,
+    )
     assert found["engine"] == (True, f"{tmp_path}/docker.sock answers")
 
 
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (None, "cannot be reached: there is no such socket; is Docker running there? ('sudo systemctl start docker')"),
+        (
+            None,
+            "cannot be reached: there is no such socket; is Docker running there? ('sudo systemctl start docker')",
+        ),
         ({"/_ping": b"pong"}, "is not a Docker engine"),
         ({}, "is not a Docker engine"),
     ],
@@ -98,16 +126,25 @@ def test_a_machine_without_haproxy(
     assert "ingress" not in findings(capsys, tmp_path), "none was chosen"
 
 
-def test_an_engine_elsewhere_is_left_to_the_server(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_engine_elsewhere_is_left_to_the_server(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     found = findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST="tcp://engine.example:2376")
-    assert found["engine"] == (True, "not looked at: the server asks tcp://engine.example:2376, once it runs")
+    assert found["engine"] == (
+        True,
+        "not looked at: the server asks tcp://engine.example:2376, once it runs",
+    )
 
 
-def test_an_engine_elsewhere_in_the_clear(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_engine_elsewhere_in_the_clear(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     found = findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST="tcp://engine.example.com:2375")
     ok, detail = found["way to the engine"]
     assert not ok
-    assert detail.startswith("tcp://engine.example.com:2375: the engine is on another machine and spoken to without TLS")
+    assert detail.startswith(
+        "tcp://engine.example.com:2375: the engine is on another machine and spoken to without TLS"
+    )
     for safe in ("tcp://127.0.0.1:2375", "ssh://engine.example.com"):
         assert "way to the engine" not in findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST=safe)
 
@@ -115,10 +152,14 @@ def test_an_engine_elsewhere_in_the_clear(capsys: pytest.CaptureFixture[str], tm
 def test_settings_that_cannot_be_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = findings(capsys, tmp_path, TAGBOAT_PORT="none")
     assert list(found) == ["settings"]
-    assert found["settings"][1].startswith("TAGBOAT_PORT cannot be used: a port from 1 to 65535 is expected")
+    assert found["settings"][1].startswith(
+        "TAGBOAT_PORT cannot be used: a port from 1 to 65535 is expected"
+    )
 
 
-def test_a_data_directory_open_to_others(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
+def test_a_data_directory_open_to_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
     data.chmod(0o750)
     expected = f"{data} is open to other users and holds secrets; chmod 700 {data}"
     assert findings(capsys, tmp_path)["data directory"] == (False, expected)
@@ -139,7 +180,12 @@ def test_a_data_directory_of_somebody_else(
 
 @pytest.mark.parametrize(("free", "ok"), [(GIB, True), (GIB - 1, False), (0, False)])
 def test_the_disks(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, free: int, ok: bool
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    ok: bool,
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(2 * GIB, 0, free))
     with fake_engine(tmp_path / "docker.sock", {"/info": {"DockerRootDir": str(data)}}):
@@ -149,8 +195,12 @@ def test_the_disks(
         assert ("make room" in found[check][1]) is not ok
 
 
-@pytest.mark.parametrize("info", [{"DockerRootDir": "/not/here"}, {}, [], Said(b"<"), Said(b"", 500)])
-def test_a_docker_whose_disk_is_not_here(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, info: object) -> None:
+@pytest.mark.parametrize(
+    "info", [{"DockerRootDir": "/not/here"}, {}, [], Said(b"<"), Said(b"", 500)]
+)
+def test_a_docker_whose_disk_is_not_here(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, info: object
+) -> None:
     assert data.is_dir()
     with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": info}):
         assert "disk of Docker" not in findings(capsys, tmp_path)
@@ -161,7 +211,9 @@ def test_a_server_without_database_and_engine(
 ) -> None:
     announce(data, server)
     checks = {"database": "no answer within 2 s", "engine": "out of reach"}
-    server.answers["GET /api/health"] = Said({"status": "unavailable", "version": "0", "checks": checks}, 503)
+    server.answers["GET /api/health"] = Said(
+        {"status": "unavailable", "version": "0", "checks": checks}, 503
+    )
     found = findings(capsys, tmp_path)
     assert found["server"] == (False, "Tagboat 0 answers: unavailable, see below")
     assert found["database"] == (False, "no answer within 2 s")
@@ -172,7 +224,10 @@ def test_a_server_without_its_engine_tells_the_reason_of_its_own_health(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
 ) -> None:
     announce(data, server)
-    checks = {"database": "ok", "engine": "permission denied on its socket; add the user ada to the group docker"}
+    checks = {
+        "database": "ok",
+        "engine": "permission denied on its socket; add the user ada to the group docker",
+    }
     server.answers["GET /api/health"] = {"status": "degraded", "version": "0", "checks": checks}
     found = findings(capsys, tmp_path)
     assert found["server"] == (True, "Tagboat 0 answers: degraded, see below")
@@ -183,15 +238,29 @@ def test_a_server_without_its_engine_tells_the_reason_of_its_own_health(
     ("state", "ok", "said"),
     [
         ("ok", True, "answers"),
-        ("none", True, "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one"),
+        (
+            "none",
+            True,
+            "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy for one",
+        ),
         ("another program has 127.0.0.1:7080", False, "another program has 127.0.0.1:7080"),
     ],
 )
 def test_the_ingress(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer, state: str, ok: bool, said: str
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    data: Path,
+    server: FakeServer,
+    state: str,
+    ok: bool,
+    said: str,
 ) -> None:
     announce(data, server)
-    server.answers["GET /api/health"] = {"status": "ok", "version": "0", "checks": {"ingress": state}}
+    server.answers["GET /api/health"] = {
+        "status": "ok",
+        "version": "0",
+        "checks": {"ingress": state},
+    }
     found = findings(capsys, tmp_path)
     assert (found["ingress"][0], found["ingress"][1].startswith(said)) == (ok, True)
 
@@ -200,10 +269,18 @@ def test_what_the_engine_needs_for_a_registry_is_told_beside_that_all_is_well(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
 ) -> None:
     announce(data, server)
-    server.answers["GET /api/registries"] = page({"id": "r1", "name": "mine", "url": "https://r.example"})
-    checks = [{"name": "tls", "ok": True, "detail": "trusted"}, {"name": "engine", "ok": True, "detail": "it needs a file"}]
+    server.answers["GET /api/registries"] = page(
+        {"id": "r1", "name": "mine", "url": "https://r.example"}
+    )
+    checks = [
+        {"name": "tls", "ok": True, "detail": "trusted"},
+        {"name": "engine", "ok": True, "detail": "it needs a file"},
+    ]
     server.answers["POST /api/registries/r1/test"] = {"ok": True, "checks": checks}
-    assert findings(capsys, tmp_path)["registry mine"] == (True, "https://r.example answers; it needs a file")
+    assert findings(capsys, tmp_path)["registry mine"] == (
+        True,
+        "https://r.example answers; it needs a file",
+    )
 
 
 def test_registries_that_do_not_work(
@@ -211,23 +288,37 @@ def test_registries_that_do_not_work(
 ) -> None:
     announce(data, server)
     server.answers["GET /api/registries"] = page(
-        {"id": "r1", "name": "mine", "url": "https://r.example"}, {"id": "r2", "name": "gone", "url": "https://g.example"}
+        {"id": "r1", "name": "mine", "url": "https://r.example"},
+        {"id": "r2", "name": "gone", "url": "https://g.example"},
     )
-    bad = [{"name": "reachable", "ok": True, "detail": "yes"}, {"name": "login", "ok": False, "detail": "enter a password"}]
+    bad = [
+        {"name": "reachable", "ok": True, "detail": "yes"},
+        {"name": "login", "ok": False, "detail": "enter a password"},
+    ]
     server.answers["POST /api/registries/r1/test"] = {"ok": False, "checks": bad}
     found = findings(capsys, tmp_path)
     assert found["registry mine"] == (False, "login: enter a password")
-    assert (found["registry gone"][0], "nothing at POST" in found["registry gone"][1]) == (False, True)
+    assert (found["registry gone"][0], "nothing at POST" in found["registry gone"][1]) == (
+        False,
+        True,
+    )
 
 
-def test_a_failed_poll_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer) -> None:
+def test_a_failed_poll_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
+) -> None:
     announce(data, server)
-    failed = PROJECT | {"poll": {"last_at": None, "next_at": None, "error": "r.example refused the connection"}}
+    failed = PROJECT | {
+        "poll": {"last_at": None, "next_at": None, "error": "r.example refused the connection"}
+    }
     server.answers["GET /api/projects"] = page(PROJECT | {"name": "well"}, failed)
     with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK"}):
         found = findings(capsys, tmp_path)
     assert {check: found[check] for check in found if "poll" in check} == {
-        "last poll of app": (False, "r.example refused the connection; 'tagboat poll app' tries again"),
+        "last poll of app": (
+            False,
+            "r.example refused the connection; 'tagboat poll app' tries again",
+        ),
     }
 
 
@@ -235,9 +326,14 @@ def test_a_sender_that_needs_a_person_is_told(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer
 ) -> None:
     announce(data, server)
-    server.answers["GET /api/deliveries"] = page(DELIVERY | {"sender": "zot", "needs_you": True, "reason": "which registry?"})
+    server.answers["GET /api/deliveries"] = page(
+        DELIVERY | {"sender": "zot", "needs_you": True, "reason": "which registry?"}
+    )
     found = findings(capsys, tmp_path)
-    assert found["sender zot"] == (False, "which registry? ('tagboat deliveries show v1' shows the call)")
+    assert found["sender zot"] == (
+        False,
+        "which registry? ('tagboat deliveries show v1' shows the call)",
+    )
 
 
 def test_a_wrong_token_is_one_of_the_findings(tagboat: Tagboat) -> None:
@@ -256,7 +352,13 @@ def test_a_server_elsewhere_is_asked_and_nothing_here(tagboat: Tagboat, tmp_path
     )
 
 
-DISK = {"name": "data", "path": "/data", "free_bytes": 3 * GIB, "total_bytes": 9 * GIB, "low": False}
+DISK = {
+    "name": "data",
+    "path": "/data",
+    "free_bytes": 3 * GIB,
+    "total_bytes": 9 * GIB,
+    "low": False,
+}
 TAKEN = {
     "images": 4,
     "images_bytes": 2 * GIB,
@@ -279,29 +381,51 @@ def test_what_images_and_volumes_take_is_told(
     assert found["volumes left"][1].endswith("deletes one with all that is in it: tagboat-2-data")
 
 
-def test_the_disks_of_a_server_elsewhere_are_told_by_it(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/disk"] = {"disks": [DISK | {"free_bytes": 1 << 20, "low": True}], "taken": TAKEN}
+def test_the_disks_of_a_server_elsewhere_are_told_by_it(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["GET /api/disk"] = {
+        "disks": [DISK | {"free_bytes": 1 << 20, "low": True}],
+        "taken": TAKEN,
+    }
     done = tagboat("doctor", "--json")
-    (found,) = [finding for finding in json.loads(done.stdout) if finding["check"] == "disk of data"]
-    assert (found["ok"], found["detail"]) == (False, "1 MiB free for the data (LOW: make room at /data)")
+    (found,) = [
+        finding for finding in json.loads(done.stdout) if finding["check"] == "disk of data"
+    ]
+    assert (found["ok"], found["detail"]) == (
+        False,
+        "1 MiB free for the data (LOW: make room at /data)",
+    )
     assert done.returncode == 1
 
 
 def test_status_tells_of_the_disks(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/disk"] = {"disks": [DISK, DISK | {"name": "engine", "path": "/d", "low": True}], "taken": None}
-    assert "disk: 3.0 GiB free for the data, 3.0 GiB free for Docker (LOW: make room at /d)\n" in tagboat("status").stdout
+    server.answers["GET /api/disk"] = {
+        "disks": [DISK, DISK | {"name": "engine", "path": "/d", "low": True}],
+        "taken": None,
+    }
+    assert (
+        "disk: 3.0 GiB free for the data, 3.0 GiB free for Docker (LOW: make room at /d)\n"
+        in tagboat("status").stdout
+    )
     assert len(json.loads(tagboat("status", "--json").stdout)["disks"]) == 2
 
 
 def test_a_live_instance_that_needs_a_person_is_told_here_and_in_status(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path, server: FakeServer, tagboat: Tagboat
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    data: Path,
+    server: FakeServer,
+    tagboat: Tagboat,
 ) -> None:
     announce(data, server)
     server.answers["GET /api/registries"] = page()
     server.answers["GET /api/instances"] = page(
         INSTANCE | {"trouble": "it ends again and again"}, INSTANCE | {"trouble": None}
     )
-    with fake_engine(tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}):
+    with fake_engine(
+        tmp_path / "docker.sock", {"/_ping": b"OK", "/info": {"DockerRootDir": str(tmp_path)}}
+    ):
         found = findings(capsys, tmp_path)
     assert found["instance of app dev"] == (False, "v1: it ends again and again")
     told = tagboat("status").stdout.splitlines()

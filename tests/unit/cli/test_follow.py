@@ -32,7 +32,12 @@ def leave_word(folder: Path, url: str, token: str = TOKEN) -> None:
 def waiting(here: Tagboat) -> Iterator["subprocess.Popen[str]"]:
     words = [*PROGRAM, "deploy", "app", "dev", "v1", "--wait"]
     with subprocess.Popen(
-        words, env=here.environ, cwd=here.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        env=here.environ,
+        cwd=here.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         yield process
 
@@ -61,10 +66,16 @@ def test_a_server_that_is_restarted_is_found_again(here: Tagboat, tmp_path: Path
                 out, err = process.communicate(timeout=20)
 
     assert said == [AWAY]
-    assert (process.returncode, out, err) == (0, "v1: v1 is live at http://127.0.0.1:20001\n", "the server is back\n")
+    assert (process.returncode, out, err) == (
+        0,
+        "v1: v1 is live at http://127.0.0.1:20001\n",
+        "the server is back\n",
+    )
 
 
-def test_the_token_of_the_new_server_is_taken(here: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+def test_the_token_of_the_new_server_is_taken(
+    here: Tagboat, server: FakeServer, tmp_path: Path
+) -> None:
     """The address is the same; the old token is refused as soon as the new server answers."""
     leave_word(tmp_path, server.url, "the-old-token-that-nobody-may-see")
     old = [Said(RUNNING), problem(401, "A token is needed."), Said(DEPLOY)]
@@ -87,7 +98,9 @@ def test_the_token_of_the_new_server_is_taken(here: Tagboat, server: FakeServer,
     assert done.stderr.splitlines()[-2:] == [AWAY, "the server is back"]
 
 
-def test_a_token_that_is_refused_for_good_is_not_tried_for_a_minute(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_token_that_is_refused_for_good_is_not_tried_for_a_minute(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/deploys/d1"] = [RUNNING, problem(401, "A token is needed.")]
     began = time.monotonic()
 
@@ -99,7 +112,9 @@ def test_a_token_that_is_refused_for_good_is_not_tried_for_a_minute(tagboat: Tag
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_front_without_its_server_is_waited_for(tagboat: Tagboat, server: FakeServer, status: int) -> None:
+def test_a_front_without_its_server_is_waited_for(
+    tagboat: Tagboat, server: FakeServer, status: int
+) -> None:
     server.answers["GET /api/deploys/d1"] = [RUNNING, Said(b"nothing here", status), DEPLOY]
 
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
@@ -107,7 +122,9 @@ def test_a_front_without_its_server_is_waited_for(tagboat: Tagboat, server: Fake
     assert (done.returncode, done.stderr.count(AWAY)) == (0, 1)
 
 
-def test_a_success_is_told_even_if_the_server_goes_away_right_after(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_success_is_told_even_if_the_server_goes_away_right_after(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/instances"] = problem(503, "The database is out of reach.")
 
     done = tagboat("deploy", "app", "dev", "v1", "--wait")
@@ -115,12 +132,17 @@ def test_a_success_is_told_even_if_the_server_goes_away_right_after(tagboat: Tag
     assert (done.returncode, done.stdout) == (0, "v1: v1 is live\n")
 
 
-def test_patience_ends(server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_patience_ends(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(follow, "PATIENCE_S", 0.3)
     server.answers["GET /api/deploys/d1"] = [RUNNING, problem(503, "The database is out of reach.")]
     client = Client(Server(server.url, TOKEN, "TAGBOAT_URL"))
 
-    with pytest.raises(TagboatError, match="^lost sight of deploy d1, which may go on: The database is out of reach.$"):
+    with pytest.raises(
+        TagboatError,
+        match="^lost sight of deploy d1, which may go on: The database is out of reach.$",
+    ):
         follow._follow(client, "d1")
 
     assert capsys.readouterr().err.count("the server is away") == 1
@@ -136,7 +158,11 @@ def test_a_server_that_is_nowhere_is_away(server: FakeServer) -> None:
 
 
 def test_only_a_change_is_news(server: FakeServer) -> None:
-    found = [Server(server.url, TOKEN, "x"), Server(server.url, "another", "x"), Server(server.url, "another", "x")]
+    found = [
+        Server(server.url, TOKEN, "x"),
+        Server(server.url, "another", "x"),
+        Server(server.url, "another", "x"),
+    ]
     client = Client(found[0], lambda: found.pop(0))
 
     assert [client.find_again() for _ in range(3)] == [False, True, False]

@@ -17,7 +17,9 @@ def commands(command: object, context: typer.Context) -> Iterator[typer.Context]
     yield context
     if isinstance(command, TyperGroup):
         for name, each in command.commands.items():
-            yield from commands(each, typer.Context(each, info_name=name, parent=context, terminal_width=80))
+            yield from commands(
+                each, typer.Context(each, info_name=name, parent=context, terminal_width=80)
+            )
 
 
 ALL = list(commands(PROGRAM, typer.Context(PROGRAM, info_name="tagboat", terminal_width=80)))
@@ -32,7 +34,12 @@ def test_help_fits_a_terminal(context: typer.Context) -> None:
 
 def test_the_tree_is_walked() -> None:
     paths = {context.command_path for context in ALL}
-    assert {"tagboat", "tagboat webhook sign", "tagboat registries add", "tagboat deliveries show"} <= paths
+    assert {
+        "tagboat",
+        "tagboat webhook sign",
+        "tagboat registries add",
+        "tagboat deliveries show",
+    } <= paths
     assert all(isinstance(context.command, TyperCommand | TyperGroup) for context in ALL)
 
 
@@ -53,9 +60,15 @@ def is_known(words: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py"))], ids=lambda path: path.name
+)
 def test_every_command_that_is_named_exists(path: Path) -> None:
-    assert [words for words in NAMED.findall(path.read_text()) if not is_known(words) and words != _READY] == []
+    assert [
+        words
+        for words in NAMED.findall(path.read_text())
+        if not is_known(words) and words != _READY
+    ] == []
 
 
 def test_commands_are_found_in_texts() -> None:

@@ -20,12 +20,23 @@ TAG = {
     "reason": "tag v1 matches v*: a push of it is deployed to the stage prod",
     "last": LAST,
 }
-TAGS = [TAG, TAG | {"tag": "v2", "last": LAST | {"outcome": "queued", "deploy": "d1", "reason": "tag v2 matches v*"}}]
+TAGS = [
+    TAG,
+    TAG
+    | {
+        "tag": "v2",
+        "last": LAST | {"outcome": "queued", "deploy": "d1", "reason": "tag v2 matches v*"},
+    },
+]
 
 
 def test_each_tag_says_what_was_done_about_it_and_why(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/projects/p1/tags"] = page(*TAGS, TAG | {"tag": "v3", "digest": None, "last": None})
-    rows = [" ".join(line.split()) for line in tagboat("projects", "tags", "app").stdout.splitlines()]
+    server.answers["GET /api/projects/p1/tags"] = page(
+        *TAGS, TAG | {"tag": "v3", "digest": None, "last": None}
+    )
+    rows = [
+        " ".join(line.split()) for line in tagboat("projects", "tags", "app").stdout.splitlines()
+    ]
     assert rows[-3:] == [
         f"v1 aaaaaaaaaaaa 2026-11-24 10:00:00Z poll recorded - {LAST['reason']}",
         "v2 aaaaaaaaaaaa 2026-11-24 10:00:00Z poll queued d1 tag v2 matches v*",

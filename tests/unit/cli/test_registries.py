@@ -23,7 +23,17 @@ def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path)
     (tmp_path / "config.json").write_text("{}")
     known = {"name": "Ours", "url": "https://git.example.com", "kind": "oci"}
 
-    done = tagboat(*ADD, "--kind", "gitea", "--username", "ci", "--password-file", "token", "--ca-cert", "ca.pem")
+    done = tagboat(
+        *ADD,
+        "--kind",
+        "gitea",
+        "--username",
+        "ci",
+        "--password-file",
+        "token",
+        "--ca-cert",
+        "ca.pem",
+    )
     piped = tagboat(*ADD, "--username", "ci", "--json", piped="hush")
     tagboat(*ADD, "--docker-config", "config.json")
     tagboat(*ADD)
@@ -38,14 +48,19 @@ def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path)
     ]
 
 
-def test_only_what_is_given_is_changed(tagboat: Tagboat, server: FakeServer, tmp_path: Path) -> None:
+def test_only_what_is_given_is_changed(
+    tagboat: Tagboat, server: FakeServer, tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("new")
     assert tagboat("registries", "change", "Ours", "--password-file", "token").stdout.startswith(
         "the registry Ours is changed"
     )
     tagboat("registries", "change", "Ours", "--url", "http://r.example", "--kind", "oci")
     asked = [asked for asked in server.asked if asked.call == f"PATCH {ONE}"]
-    assert [each.body for each in asked] == [{"password": "new"}, {"url": "http://r.example", "kind": "oci"}]
+    assert [each.body for each in asked] == [
+        {"password": "new"},
+        {"url": "http://r.example", "kind": "oci"},
+    ]
 
 
 @pytest.mark.parametrize(("ok", "code", "word"), [(True, 0, "ok"), (False, 1, "wrong")])
@@ -53,14 +68,20 @@ def test_one_is_tried(tagboat: Tagboat, server: FakeServer, ok: bool, code: int,
     tried = {"ok": ok, "checks": [{"name": "login", "ok": ok, "detail": "in words"}]}
     server.answers[f"POST {ONE}/test"] = tried
     done = tagboat("registries", "test", "Ours")
-    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (code, ["login", word, "in", "words"])
+    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (
+        code,
+        ["login", word, "in", "words"],
+    )
     done = tagboat("registries", "test", "Ours", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (code, tried)
 
 
 def test_what_a_try_came_to_fits_a_narrow_screen(tagboat: Tagboat, server: FakeServer) -> None:
     names = ("url", "engine login", "reachable")
-    checks = [{"name": name, "ok": False, "detail": "what is to be done about it, at some length " * 6} for name in names]
+    checks = [
+        {"name": name, "ok": False, "detail": "what is to be done about it, at some length " * 6}
+        for name in names
+    ]
     server.answers[f"POST {ONE}/test"] = {"ok": False, "checks": checks}
     shown = tagboat("registries", "test", "Ours").stdout
     assert max(map(len, shown.splitlines())) <= 80
@@ -71,17 +92,26 @@ def test_one_is_forgotten_when_that_is_meant(tagboat: Tagboat, server: FakeServe
     said = "the registry Ours would be forgotten; say --yes if that is meant"
     assert tagboat.fails("registries", "remove", "Ours") == said
     assert server.calls("DELETE") == []
-    assert tagboat("registries", "remove", "Ours", "--yes").stdout == "the registry Ours is forgotten\n"
+    assert (
+        tagboat("registries", "remove", "Ours", "--yes").stdout
+        == "the registry Ours is forgotten\n"
+    )
     assert json.loads(tagboat("registries", "remove", "Ours", "--yes", "--json").stdout) == REGISTRY
     assert server.calls("DELETE") == [f"DELETE {ONE}"] * 2
     server.answers[f"DELETE {ONE}"] = problem(409, "it is named by these projects: app")
-    assert tagboat.fails("registries", "remove", "Ours", "--yes") == "it is named by these projects: app"
+    assert (
+        tagboat.fails("registries", "remove", "Ours", "--yes")
+        == "it is named by these projects: app"
+    )
 
 
 @pytest.mark.parametrize("command", ["change --kind oci", "test", "remove --yes"])
 def test_a_name_that_is_not_there(tagboat: Tagboat, command: str) -> None:
     word, *more = command.split()
-    assert tagboat.fails("registries", word, "Nope", *more) == "there is no registry named 'Nope'; there are: Ours"
+    assert (
+        tagboat.fails("registries", word, "Nope", *more)
+        == "there is no registry named 'Nope'; there are: Ours"
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +126,9 @@ def test_a_name_that_is_not_there(tagboat: Tagboat, command: str) -> None:
         ("change Ours --docker-config here --password-file here", "give either it or those"),
     ],
 )
-def test_wrong_usage(tagboat: Tagboat, server: FakeServer, tmp_path: Path, words: str, said: str) -> None:
+def test_wrong_usage(
+    tagboat: Tagboat, server: FakeServer, tmp_path: Path, words: str, said: str
+) -> None:
     (tmp_path / "here").write_text("{}")
     done = tagboat("registries", *words.split(), piped="hush")
     assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True)

@@ -25,7 +25,9 @@ from tests.unit.cli.fake_server import DEPLOY, SETTINGS, STAGE, FakeServer, page
         ("deliveries", "id"),
     ],
 )
-def test_a_group_lists_by_itself_and_by_either_name(tagboat: Tagboat, group: str, head: str) -> None:
+def test_a_group_lists_by_itself_and_by_either_name(
+    tagboat: Tagboat, group: str, head: str
+) -> None:
     bare, *named = (tagboat(group, *word) for word in ([], ["list"], ["ls"]))
     assert bare.returncode == 0, bare.stderr
     assert bare.stdout.startswith(head)
@@ -63,7 +65,9 @@ def test_a_group_lists_by_itself_and_by_either_name(tagboat: Tagboat, group: str
         ('settings set auto_create_images ["a/*"]', "PATCH /api/settings", {"auto_create_images": ["a/*"]}),
     ],
 )  # fmt: skip
-def test_a_change_is_one_call(tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object) -> None:
+def test_a_change_is_one_call(
+    tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object
+) -> None:
     done = tagboat(*words.split())
     assert done.returncode == 0, done.stderr
     assert (server.asked[-1].call, server.asked[-1].body) == (call, body)
@@ -76,23 +80,34 @@ def test_a_domain_can_be_taken_away(tagboat: Tagboat, server: FakeServer) -> Non
 
 
 @pytest.mark.parametrize("words", ["projects edit app", "stages edit app dev"])
-def test_a_change_of_nothing_is_wrong_usage(tagboat: Tagboat, server: FakeServer, words: str) -> None:
+def test_a_change_of_nothing_is_wrong_usage(
+    tagboat: Tagboat, server: FakeServer, words: str
+) -> None:
     done = tagboat(*words.split())
     assert (done.returncode, "say what to change" in done.stderr) == (2, True)
     assert server.asked == []
 
 
 def test_what_is_no_field_is_told(tagboat: Tagboat, server: FakeServer) -> None:
-    assert tagboat.fails("projects", "edit", "app", "--set", "memory") == "--set takes FIELD=VALUE, such as --set memory=512m"
+    assert (
+        tagboat.fails("projects", "edit", "app", "--set", "memory")
+        == "--set takes FIELD=VALUE, such as --set memory=512m"
+    )
     server.answers["PATCH /api/projects/p1"] = problem(422, "memoria: there is no such field")
-    assert tagboat.fails("projects", "edit", "app", "--set", "memoria=1") == "memoria: there is no such field"
+    assert (
+        tagboat.fails("projects", "edit", "app", "--set", "memoria=1")
+        == "memoria: there is no such field"
+    )
     assert tagboat.fails("settings", "get", "schedule").startswith(
         "there is no setting 'schedule'; there are: poll_schedule, "
     )
 
 
 def test_a_warning_of_a_saved_stage_is_told(tagboat: Tagboat) -> None:
-    assert "warning: dev will never get a tag" in tagboat("stages", "edit", "app", "dev", "--pattern", "v*").stderr
+    assert (
+        "warning: dev will never get a tag"
+        in tagboat("stages", "edit", "app", "dev", "--pattern", "v*").stderr
+    )
 
 
 def test_things_are_shown_whole(tagboat: Tagboat, server: FakeServer) -> None:
@@ -106,11 +121,16 @@ def test_things_are_shown_whole(tagboat: Tagboat, server: FakeServer) -> None:
     assert shown.endswith("log:\nit is up\n")
     assert tagboat("deploys", "logs", "d1").stdout == "it is up\n"
     assert tagboat("settings", "get", "auto_create").stdout == "true\n"
-    assert json.loads(tagboat("settings", "get", "images_keep", "--json").stdout) == {"images_keep": SETTINGS["images_keep"]}
+    assert json.loads(tagboat("settings", "get", "images_keep", "--json").stdout) == {
+        "images_keep": SETTINGS["images_keep"]
+    }
 
 
 def test_deploys_of_a_stage_by_status(tagboat: Tagboat, server: FakeServer) -> None:
-    assert "webhook" in tagboat("deploys", "list", "app", "dev", "--status", "failed", "--limit", "3").stdout
+    assert (
+        "webhook"
+        in tagboat("deploys", "list", "app", "dev", "--status", "failed", "--limit", "3").stdout
+    )
     assert server.asked[-1].query == {"stage": "s1", "status": "failed", "limit": "3"}
     assert tagboat("deploys", "list", "app").returncode == 0
     assert server.asked[-1].query == {"project": "p1", "limit": "20"}
@@ -134,9 +154,18 @@ def test_explain_says_that_the_registry_lacks_the_tag(
     assert ("(the registry has no such tag yet)" in said) is missing
 
 
-def test_a_name_that_was_read_as_an_image_of_docker_hub_is_told(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/images/tags"] = {"items": [], "whole": True, "error": "docker.io denied access"}
-    assert tagboat.fails("tags", "nix") == "docker.io denied access (nix was read as docker.io/library/nix)"
+def test_a_name_that_was_read_as_an_image_of_docker_hub_is_told(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["GET /api/images/tags"] = {
+        "items": [],
+        "whole": True,
+        "error": "docker.io denied access",
+    }
+    assert (
+        tagboat.fails("tags", "nix")
+        == "docker.io denied access (nix was read as docker.io/library/nix)"
+    )
     assert tagboat.fails("tags", "git.example.com/acme/app") == "docker.io denied access"
 
 
@@ -158,14 +187,22 @@ def test_serve_help_lists_every_setting(tagboat: Tagboat) -> None:
     assert [name for name in MEANINGS if name not in said] == []
 
 
-def test_a_setting_that_is_none_is_answered_with_those_there_are(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_setting_that_is_none_is_answered_with_those_there_are(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     for words in ("get nope", "set nope 1"):
-        assert tagboat.fails("settings", *words.split()).startswith("there is no setting 'nope'; there are: poll_schedule")
+        assert tagboat.fails("settings", *words.split()).startswith(
+            "there is no setting 'nope'; there are: poll_schedule"
+        )
     assert server.calls("PATCH") == []
 
 
-@pytest.mark.parametrize("image", ["r.example/acme/app", "r.example:5000/acme/app:v1", "r.example/acme/app@sha256:0"])
-def test_a_project_is_named_after_its_image_without_the_tag(tagboat: Tagboat, server: FakeServer, image: str) -> None:
+@pytest.mark.parametrize(
+    "image", ["r.example/acme/app", "r.example:5000/acme/app:v1", "r.example/acme/app@sha256:0"]
+)
+def test_a_project_is_named_after_its_image_without_the_tag(
+    tagboat: Tagboat, server: FakeServer, image: str
+) -> None:
     server.answers["POST /api/projects"] = problem(422, "image: has a tag")
     assert tagboat.fails("projects", "create", image) == "image: has a tag"
     (call,) = [asked for asked in server.asked if asked.call == "POST /api/projects"]

@@ -28,45 +28,74 @@ def test_the_url_for_all_images(tagboat: Tagboat, server: FakeServer) -> None:
 def test_a_url_of_a_projects_own(tagboat: Tagboat, server: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(" hu sh\r\n")
     server.answers[f"PATCH {OWN}"] = HOOK | {"signature": HEADER}
-    words = ["webhook", "sign", "header", "app", "ci", "--header", "Authorization", "--secret-file", "secret"]
+    words = [
+        "webhook",
+        "sign",
+        "header",
+        "app",
+        "ci",
+        "--header",
+        "Authorization",
+        "--secret-file",
+        "secret",
+    ]
     said = "calls of the webhook ci of app must bear the secret in their header authorization; any other is answered 404\n"
     assert tagboat(*words).stdout == said
     assert server.asked[-1].call == f"PATCH {OWN}"
-    assert server.asked[-1].body == {"signature": {"kind": "header", "header": "Authorization", "secret": " hu sh"}}
+    assert server.asked[-1].body == {
+        "signature": {"kind": "header", "header": "Authorization", "secret": " hu sh"}
+    }
     assert json.loads(tagboat(*words, "--json").stdout) == HEADER
 
 
 def test_what_is_signed_is_shown(tagboat: Tagboat, server: FakeServer) -> None:
     assert "must bear an HMAC-SHA256" in tagboat("webhook", "signature").stdout
     assert json.loads(tagboat("webhook", "signature", "--json").stdout) == SIGNED
-    assert tagboat("webhook", "signature", "app", "ci").stdout == "calls of the webhook ci of app need no signature\n"
-    server.answers["GET /api/projects/p1/webhooks"] = page(HOOK | {"signature": {"kind": "hmac-sha1", "header": None}})
+    assert (
+        tagboat("webhook", "signature", "app", "ci").stdout
+        == "calls of the webhook ci of app need no signature\n"
+    )
+    server.answers["GET /api/projects/p1/webhooks"] = page(
+        HOOK | {"signature": {"kind": "hmac-sha1", "header": None}}
+    )
     assert "as Nexus sends it" in tagboat("webhook", "signature", "app", "ci").stdout
 
 
 def test_a_signature_is_demanded_no_more(tagboat: Tagboat, server: FakeServer) -> None:
-    assert tagboat("webhook", "unsign").stdout == "calls of the URL for all images need no signature\n"
+    assert (
+        tagboat("webhook", "unsign").stdout == "calls of the URL for all images need no signature\n"
+    )
     assert server.calls("DELETE") == [f"DELETE {GLOBAL}"]
-    assert json.loads(tagboat("webhook", "unsign", "app", "ci", "--json").stdout) == {"kind": None, "header": None}
+    assert json.loads(tagboat("webhook", "unsign", "app", "ci", "--json").stdout) == {
+        "kind": None,
+        "header": None,
+    }
     assert (server.asked[-1].call, server.asked[-1].body) == (f"PATCH {OWN}", {"signature": None})
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"\n", "there is no shared secret: secret is empty; type it when asked, pipe it in, or name a file that it is in"),
+        (
+            b"\n",
+            "there is no shared secret: secret is empty; type it when asked, pipe it in, or name a file that it is in",
+        ),
         (b"\xff", "secret: not UTF-8 text"),
         (b"x" * 65537, "secret: longer than 65536 bytes"),
     ],
 )
-def test_a_file_that_holds_no_secret(tagboat: Tagboat, server: FakeServer, tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_holds_no_secret(
+    tagboat: Tagboat, server: FakeServer, tmp_path: Path, content: bytes, said: str
+) -> None:
     (tmp_path / "secret").write_bytes(content)
     assert tagboat.fails("webhook", "sign", "hmac-sha1", "--secret-file", "secret") == said
     assert server.asked == []
 
 
 def test_nothing_piped_in(tagboat: Tagboat, server: FakeServer) -> None:
-    assert "there is no shared secret: nothing came in" in tagboat.fails("webhook", "sign", "hmac-sha1")
+    assert "there is no shared secret: nothing came in" in tagboat.fails(
+        "webhook", "sign", "hmac-sha1"
+    )
     assert server.asked == []
 
 
@@ -76,8 +105,12 @@ def test_what_the_server_refuses_is_told(tagboat: Tagboat, server: FakeServer) -
     assert tagboat.fails(*words, piped="hush") == "header: no such name"
 
 
-def test_a_webhook_that_is_not_there_is_told_before_the_secret_is_asked_for(tagboat: Tagboat) -> None:
-    assert tagboat.fails("webhook", "sign", "hmac-sha1", "app", "nope").startswith("there is no webhook of app named 'nope'")
+def test_a_webhook_that_is_not_there_is_told_before_the_secret_is_asked_for(
+    tagboat: Tagboat,
+) -> None:
+    assert tagboat.fails("webhook", "sign", "hmac-sha1", "app", "nope").startswith(
+        "there is no webhook of app named 'nope'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,17 +133,29 @@ def test_wrong_usage(tagboat: Tagboat, server: FakeServer, words: str, said: str
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "said"), [(b"hush\n", 0, ""), (b"\x04", 1, "tagboat: nothing was changed\n"), (b"\x03", 130, "")]
+    ("typed", "code", "said"),
+    [(b"hush\n", 0, ""), (b"\x04", 1, "tagboat: nothing was changed\n"), (b"\x03", 130, "")],
 )
 def test_on_a_terminal_the_secret_is_typed_unseen(
     tagboat: Tagboat, server: FakeServer, typed: bytes, code: int, said: str
 ) -> None:
     ours, theirs = os.openpty()
     # Whoever runs the tests may have had Ctrl-C ignored.
-    words = ["setsid", "--ctty", "env", "--default-signal=INT", *PROGRAM, "webhook", "sign", "hmac-sha256"]
+    words = [
+        "setsid",
+        "--ctty",
+        "env",
+        "--default-signal=INT",
+        *PROGRAM,
+        "webhook",
+        "sign",
+        "hmac-sha256",
+    ]
     with (
         os.fdopen(ours, "r+b", buffering=0) as keyboard,
-        subprocess.Popen(words, env=tagboat.environ, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+        subprocess.Popen(
+            words, env=tagboat.environ, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
     ):
         shown = b""
         while not shown.endswith(b"(not shown): "):

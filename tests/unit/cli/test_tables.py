@@ -12,7 +12,8 @@ from tests.unit.cli.fake_server import DELIVERY, FakeServer, page
 
 ROW = ["18eb04a56a9b8c7abb9755aa", "2026-11-24 10:00:00Z", "distribution", "(all)", "202"]
 WHY = (
-    "git.example.com/acme/app:v1 is unmatched: tag v1 matches no stage's pattern, of which there are: dev release-*, prod v2*"
+    "git.example.com/acme/app:v1 is unmatched: tag v1 matches no stage's pattern, "
+    "of which there are: dev release-*, prod v2*"
 )
 
 
@@ -23,7 +24,11 @@ def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
     with (
         os.fdopen(ours, "rb", buffering=0) as screen,
         subprocess.Popen(
-            [*PROGRAM, *words], env={**tagboat.environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+            [*PROGRAM, *words],
+            env={**tagboat.environ, "TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
         ) as process,
     ):
         os.close(theirs)
@@ -44,7 +49,9 @@ def read(screen: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def one_call(server: FakeServer) -> None:
-    server.answers["GET /api/deliveries"] = page(DELIVERY | {"id": ROW[0], "sender": ROW[2], "reason": WHY})
+    server.answers["GET /api/deliveries"] = page(
+        DELIVERY | {"id": ROW[0], "sender": ROW[2], "reason": WHY}
+    )
 
 
 def test_the_last_column_is_folded_where_there_is_room(tagboat: Tagboat) -> None:
@@ -60,7 +67,10 @@ def test_the_last_column_is_folded_where_there_is_room(tagboat: Tagboat) -> None
 def test_it_is_below_its_row_where_there_is_not(tagboat: Tagboat) -> None:
     lines = on_terminal(tagboat, 80, "deliveries")
     first, outcome, rule, row, *below = lines
-    assert (first.split(), outcome) == (["id", "received", "sender", "webhook", "status"], "    outcome")
+    assert (first.split(), outcome) == (
+        ["id", "received", "sender", "webhook", "status"],
+        "    outcome",
+    )
     assert re.split(" {2,}", row) == ROW
     assert {line[:4] for line in below} == {"    "}
     assert " ".join(below).split() == WHY.split()
@@ -75,13 +85,21 @@ def test_a_terminal_too_narrow_for_the_names(tagboat: Tagboat) -> None:
 
 
 def test_what_a_sender_wrote_steers_no_terminal(tagboat: Tagboat, server: FakeServer) -> None:
-    server.answers["GET /api/deliveries"] = page(DELIVERY | {"reason": "\x1b]0;title\x07 \u202egnp.ü 猫"})
+    server.answers["GET /api/deliveries"] = page(
+        DELIVERY | {"reason": "\x1b]0;title\x07 \u202egnp.ü 猫"}
+    )
     assert tagboat("deliveries").stdout.endswith(" ?]0;title? ?gnp.ü 猫\n")
 
 
 def test_nothing_to_say_takes_no_line(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/deploys"] = page()
-    nothing = {"possible": False, "reason": "nothing was ever live", "deploy": None, "tag": None, "digest": None}
+    nothing = {
+        "possible": False,
+        "reason": "nothing was ever live",
+        "deploy": None,
+        "tag": None,
+        "digest": None,
+    }
     server.answers["GET /api/stages/s1/rollback"] = nothing
     assert "  none" in on_terminal(tagboat, 40, "status")[-1]
     server.answers["GET /api/projects"] = page()

@@ -7,7 +7,18 @@ import subprocess
 import pytest
 
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import DELIVERY, HOOK, PROJECT, PUSH, REGISTRY, SECRET_URL, STAGE, FakeServer, page, problem
+from tests.unit.cli.fake_server import (
+    DELIVERY,
+    HOOK,
+    PROJECT,
+    PUSH,
+    REGISTRY,
+    SECRET_URL,
+    STAGE,
+    FakeServer,
+    page,
+    problem,
+)
 
 WHY = "`image` is missing"
 FAILED = DELIVERY | {
@@ -40,13 +51,20 @@ def test_webhooks_are_listed_with_how_they_are_signed(tagboat: Tagboat, server: 
 
 
 @pytest.mark.parametrize("command", ["rotate", "revoke"])
-def test_a_url_is_not_taken_away_unasked(tagboat: Tagboat, server: FakeServer, command: str) -> None:
+def test_a_url_is_not_taken_away_unasked(
+    tagboat: Tagboat, server: FakeServer, command: str
+) -> None:
     assert "say --yes" in tagboat.fails("webhook", command, "app", "ci")
     assert server.calls("POST") + server.calls("DELETE") == []
 
 
 def test_deliveries_say_why(tagboat: Tagboat, server: FakeServer) -> None:
-    several = DELIVERY | {"id": "v2", "outcome": "2 queued", "reason": "a:b is queued (and 1 more)", "pushes": [PUSH, PUSH]}
+    several = DELIVERY | {
+        "id": "v2",
+        "outcome": "2 queued",
+        "reason": "a:b is queued (and 1 more)",
+        "pushes": [PUSH, PUSH],
+    }
     silent = DELIVERY | {
         "id": "v3",
         "outcome": "nothing to push",
@@ -71,7 +89,12 @@ def test_deliveries_say_why(tagboat: Tagboat, server: FakeServer) -> None:
 
 
 def test_a_delivery_is_shown_whole(tagboat: Tagboat, server: FakeServer) -> None:
-    more = {"headers": {"user-agent": "curl"}, "body": '{"imgae": 1}', "truncated": True, "result": {"reason": WHY}}
+    more = {
+        "headers": {"user-agent": "curl"},
+        "body": '{"imgae": 1}',
+        "truncated": True,
+        "result": {"reason": WHY},
+    }
     server.answers["GET /api/deliveries/v0"] = FAILED | more
 
     done = tagboat("deliveries", "show", "v0")
@@ -85,27 +108,48 @@ def test_a_delivery_is_shown_whole(tagboat: Tagboat, server: FakeServer) -> None
 
 def test_what_was_skipped_is_shown(tagboat: Tagboat, server: FakeServer) -> None:
     skipped = {"image": "git.example.com/acme/other", "reason": "it names no tag"}
-    server.answers["GET /api/deliveries/v1"] = server.answers["GET /api/deliveries/v1"] | {"skipped": [skipped]}
-    server.answers["POST /api/deliveries/v1/redeliver"] = {"delivery": "v3", "pushes": [], "reason": "x", "skipped": [skipped]}
+    server.answers["GET /api/deliveries/v1"] = server.answers["GET /api/deliveries/v1"] | {
+        "skipped": [skipped]
+    }
+    server.answers["POST /api/deliveries/v1/redeliver"] = {
+        "delivery": "v3",
+        "pushes": [],
+        "reason": "x",
+        "skipped": [skipped],
+    }
     for command in ("show", "redeliver"):
-        assert "git.example.com/acme/other  it names no tag" in tagboat("deliveries", command, "v1").stdout
+        assert (
+            "git.example.com/acme/other  it names no tag"
+            in tagboat("deliveries", command, "v1").stdout
+        )
 
 
-def test_the_url_for_a_registry_that_does_not_say_where_it_is(tagboat: Tagboat, server: FakeServer) -> None:
+def test_the_url_for_a_registry_that_does_not_say_where_it_is(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["GET /api/registries"] = page(REGISTRY | {"name": "Our own & only"})
     shown = tagboat("webhook", "url", "--registry", "Our own & only")
     assert shown.stdout == f"{SECRET_URL}?registry=Our%20own%20%26%20only\n"
-    assert json.loads(tagboat("webhook", "url", "--registry", "Our own & only", "--json").stdout)["url"] in shown.stdout
+    assert (
+        json.loads(tagboat("webhook", "url", "--registry", "Our own & only", "--json").stdout)[
+            "url"
+        ]
+        in shown.stdout
+    )
     assert "there is no registry named 'none'; there are: Our own & only" in tagboat.fails(
         "webhook", "url", "--registry", "none"
     )
 
 
-def test_a_sender_that_needs_a_person_is_told_by_status_until_it_is_understood(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_sender_that_needs_a_person_is_told_by_status_until_it_is_understood(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     zot = FAILED | {"sender": "zot", "hook": None, "needs_you": True}
     server.answers["GET /api/deliveries"] = page(DELIVERY, zot, zot | {"id": "older"})
     assert tagboat("status").stdout.splitlines()[-1] == f"the webhook's sender zot needs you: {WHY}"
-    assert [call["id"] for call in json.loads(tagboat("status", "--json").stdout)["senders"]] == ["v0"]
+    assert [call["id"] for call in json.loads(tagboat("status", "--json").stdout)["senders"]] == [
+        "v0"
+    ]
     server.answers["GET /api/deliveries"] = page(DELIVERY | {"sender": "zot"}, zot)
     assert "needs you" not in tagboat("status").stdout
 
@@ -114,25 +158,47 @@ def test_once_more(tagboat: Tagboat, server: FakeServer) -> None:
     assert rows(tagboat("deliveries", "redeliver", "v1").stdout) == [
         ["git.example.com/acme/app", "v1", "queued", "app", "prod", "d1", "tag v1 matches v*"]
     ]
-    server.answers["POST /api/deliveries/v1/redeliver"] = {"delivery": "v3", "pushes": [], "reason": "a ping"}
+    server.answers["POST /api/deliveries/v1/redeliver"] = {
+        "delivery": "v3",
+        "pushes": [],
+        "reason": "a ping",
+    }
     assert tagboat("deliveries", "redeliver", "v1").stdout == "nothing to push: a ping\n"
     server.answers["POST /api/deliveries/v1/redeliver"] = problem(409, "only the beginning is kept")
     assert tagboat.fails("deliveries", "redeliver", "v1") == "only the beginning is kept"
-    assert tagboat.fails("deliveries", "show", "../health").startswith("nothing at GET /api/deliveries/..%2Fhealth")
+    assert tagboat.fails("deliveries", "show", "../health").startswith(
+        "nothing at GET /api/deliveries/..%2Fhealth"
+    )
 
 
 def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> None:
     plain = REGISTRY | {"name": "Plain", "url": "http://r.example", "username": ""}
-    server.answers["GET /api/registries"] = page(REGISTRY, REGISTRY | {"name": "Own", "ca_cert": "PEM"}, plain)
+    server.answers["GET /api/registries"] = page(
+        REGISTRY, REGISTRY | {"name": "Own", "ca_cert": "PEM"}, plain
+    )
     assert [[row[0], row[-1]] for row in rows(tagboat("registries").stdout)] == [
         ["Ours", "the system's"], ["Own", "the system's and its own"], ["Plain", "none: plain HTTP"],
     ]  # fmt: skip
-    server.answers["GET /api/registries/r1/images"] = {"items": ["a/b", "a/c"], "whole": False, "error": None}
+    server.answers["GET /api/registries/r1/images"] = {
+        "items": ["a/b", "a/c"],
+        "whole": False,
+        "error": None,
+    }
     done = tagboat("images", "Ours")
-    assert (done.stdout, done.stderr) == ("a/b\na/c\n", "the registry has more; these are the first that it named\n")
+    assert (done.stdout, done.stderr) == (
+        "a/b\na/c\n",
+        "the registry has more; these are the first that it named\n",
+    )
     server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": True, "error": None}
-    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == ("", "the registry lists no images\n")
-    server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": False, "error": "it does not tell"}
+    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == (
+        "",
+        "the registry lists no images\n",
+    )
+    server.answers["GET /api/registries/r1/images"] = {
+        "items": [],
+        "whole": False,
+        "error": "it does not tell",
+    }
     assert tagboat.fails("images", "Ours") == "it does not tell"
     assert tagboat("tags", "nginx").returncode == 0
     assert server.asked[-1].query == {"image": "nginx"}
@@ -148,9 +214,13 @@ def test_a_project_is_made_with_its_first_stage(tagboat: Tagboat, server: FakeSe
     ]  # fmt: skip
 
 
-def test_a_project_whose_stage_cannot_be_made_is_not_made(tagboat: Tagboat, server: FakeServer) -> None:
+def test_a_project_whose_stage_cannot_be_made_is_not_made(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
     server.answers["POST /api/projects"] = problem(422, "stages.0.tag_pattern: no")
-    assert tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "stages.0.tag_pattern: no"
+    assert (
+        tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "stages.0.tag_pattern: no"
+    )
     assert len(server.calls("POST")) == 1
 
 
@@ -193,7 +263,11 @@ def test_the_shell_is_offered_names_of_the_server(
 
 @pytest.mark.parametrize("broken", ["TAGBOAT_URL", "TAGBOAT_TOKEN", "TAGBOAT_PORT"])
 def test_the_shell_is_offered_nothing_where_there_is_nothing(tagboat: Tagboat, broken: str) -> None:
-    values = {"TAGBOAT_URL": "http://127.0.0.1:1", "TAGBOAT_TOKEN": "wrong-token", "TAGBOAT_PORT": "none"}
+    values = {
+        "TAGBOAT_URL": "http://127.0.0.1:1",
+        "TAGBOAT_TOKEN": "wrong-token",
+        "TAGBOAT_PORT": "none",
+    }
     more = {"TAGBOAT_URL": ""} if broken == "TAGBOAT_PORT" else {}
     done = completed(tagboat, "deploy ", **more, **{broken: values[broken]})
     assert (done.stdout.strip(), done.stderr) == ("", "")
@@ -202,5 +276,9 @@ def test_the_shell_is_offered_nothing_where_there_is_nothing(tagboat: Tagboat, b
 def completed(tagboat: Tagboat, typed: str, **more: str) -> subprocess.CompletedProcess[str]:
     """What bash gets when Tab is pressed after `tagboat ` and what was typed."""
     words = f"tagboat {typed}"
-    asked = {"_TAGBOAT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    asked = {
+        "_TAGBOAT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
     return tagboat(**asked, **more)

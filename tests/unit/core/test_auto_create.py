@@ -2,7 +2,13 @@
 
 import pytest
 
-from tagboat.core.auto_create import AutoCreate, newcomers, refuses, too_many_projects, what_the_url_allows
+from tagboat.core.auto_create import (
+    AutoCreate,
+    newcomers,
+    refuses,
+    too_many_projects,
+    what_the_url_allows,
+)
 from tagboat.core.image import ImageName
 from tagboat.core.image_glob import ImageGlob
 
@@ -13,7 +19,10 @@ MANY = [ImageName("git.example.com", f"acme/app{number}") for number in range(30
 
 def test_an_unknown_image_is_refused_where_auto_creation_is_off() -> None:
     reason = refuses(AutoCreate(enabled=False, images=(ImageGlob("**"),)), IMAGE)
-    assert reason == "no project has the image git.example.com/acme/app, and the setting auto_create is off"
+    assert (
+        reason
+        == "no project has the image git.example.com/acme/app, and the setting auto_create is off"
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,9 +44,16 @@ def test_an_unknown_image_needs_one_glob_that_allows_it(globs: list[str], allowe
 
 @pytest.mark.parametrize(
     ("hosts", "allowed"),
-    [((), True), (("git.example.com",), True), (("docker.io", "git.example.com"), True), (("docker.io",), False)],
+    [
+        ((), True),
+        (("git.example.com",), True),
+        (("docker.io", "git.example.com"), True),
+        (("docker.io",), False),
+    ],
 )
-def test_unless_a_person_says_otherwise_it_is_what_configured_registries_have(hosts: tuple[str, ...], allowed: bool) -> None:
+def test_unless_a_person_says_otherwise_it_is_what_configured_registries_have(
+    hosts: tuple[str, ...], allowed: bool
+) -> None:
     reason = refuses(AutoCreate(enabled=True, images=None, hosts=frozenset(hosts)), IMAGE)
     assert (reason is None) is allowed
     assert reason is None or "git.example.com is not the host of a configured registry" in reason
@@ -45,7 +61,9 @@ def test_unless_a_person_says_otherwise_it_is_what_configured_registries_have(ho
 
 def test_beyond_so_many_projects_none_is_made_unasked() -> None:
     assert too_many_projects(ANY, IMAGE, 999) is None
-    assert "beyond 1000 (the setting max_projects): there are 1000" in str(too_many_projects(ANY, IMAGE, 1000))
+    assert "beyond 1000 (the setting max_projects): there are 1000" in str(
+        too_many_projects(ANY, IMAGE, 1000)
+    )
 
 
 def test_one_call_makes_so_many_projects() -> None:
@@ -76,7 +94,10 @@ def test_those_refused_take_no_places() -> None:
     ("policy", "words"),
     [
         (ANY, "have any image run here, from anywhere"),
-        (AutoCreate(enabled=True, images=None, hosts=frozenset({"b.example", "a.example"})), "is at a.example, b.example:"),
+        (
+            AutoCreate(enabled=True, images=None, hosts=frozenset({"b.example", "a.example"})),
+            "is at a.example, b.example:",
+        ),
         (AutoCreate(enabled=True, images=(ImageGlob("a/*"),)), "auto_create_images allows (a/*)"),
         (AutoCreate(enabled=True, images=()), "no other image run here"),
         (AutoCreate(enabled=False, images=None), "no other image run here"),
@@ -84,4 +105,6 @@ def test_those_refused_take_no_places() -> None:
 )
 def test_what_the_url_allows_follows_the_settings(policy: AutoCreate, words: str) -> None:
     assert words in what_the_url_allows(policy)
-    assert what_the_url_allows(policy).startswith("Whoever has this URL can have any tag of your projects' images deployed")
+    assert what_the_url_allows(policy).startswith(
+        "Whoever has this URL can have any tag of your projects' images deployed"
+    )

@@ -17,7 +17,9 @@ IMAGE = ImageName("git.example.com", "acme/app")
 PROJECT = Project(id="p", name="app", image=IMAGE, created_at=NOW)
 
 
-def stage(name: str, pattern: str, *, position: int = 0, auto_deploy: bool = True, held: bool = False) -> Stage:
+def stage(
+    name: str, pattern: str, *, position: int = 0, auto_deploy: bool = True, held: bool = False
+) -> Stage:
     return Stage(
         id=name,
         project_id="p",
@@ -35,7 +37,10 @@ def test_the_first_stage_that_matches_wins_and_later_ones_are_not_tried() -> Non
     decision = decide(PROJECT, stages, "v1.2.3")
     assert decision.stage == stages[1]
     assert (decision.outcome, decision.reason) == (Outcome.QUEUED, "tag v1.2.3 matches v*")
-    assert decision.considered == (Considered("beta", "*-beta", matches=False), Considered("prod", "v*", matches=True))
+    assert decision.considered == (
+        Considered("beta", "*-beta", matches=False),
+        Considered("prod", "v*", matches=True),
+    )
 
 
 def test_the_order_given_counts_and_nothing_else() -> None:
@@ -47,9 +52,15 @@ def test_the_order_given_counts_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        (stage("dev", "*", auto_deploy=False), "tag v1 matches *, but auto_deploy of the stage dev is off"),
+        (
+            stage("dev", "*", auto_deploy=False),
+            "tag v1 matches *, but auto_deploy of the stage dev is off",
+        ),
         (stage("dev", "*", held=True), "tag v1 matches *, but the stage dev is held"),
-        (stage("dev", "*", held=True, auto_deploy=False), "tag v1 matches *, but the stage dev is held"),
+        (
+            stage("dev", "*", held=True, auto_deploy=False),
+            "tag v1 matches *, but the stage dev is held",
+        ),
     ],
 )
 def test_a_stage_that_deploys_nothing_by_itself_lets_the_tag_wait(one: Stage, reason: str) -> None:
@@ -60,16 +71,25 @@ def test_a_stage_that_deploys_nothing_by_itself_lets_the_tag_wait(one: Stage, re
 def test_without_a_match_every_stage_was_tried_and_is_named() -> None:
     decision = decide(PROJECT, [stage("beta", "*-beta"), stage("prod", "semver:^1")], "latest")
     assert (decision.outcome, decision.stage) == (Outcome.UNMATCHED, None)
-    assert decision.reason == "tag latest matches no stage's pattern (tried beta *-beta, prod semver:^1)"
+    assert (
+        decision.reason
+        == "tag latest matches no stage's pattern (tried beta *-beta, prod semver:^1)"
+    )
     assert [considered.matches for considered in decision.considered] == [False, False]
 
 
 def test_a_project_without_stages_says_so() -> None:
     decision = decide(PROJECT, [], "v1")
-    assert (decision.outcome, decision.reason) == (Outcome.UNMATCHED, "the project app has no stage yet")
+    assert (decision.outcome, decision.reason) == (
+        Outcome.UNMATCHED,
+        "the project app has no stage yet",
+    )
 
 
-@given(st.lists(st.sampled_from(["*", "v*", "x", "semver:^1", "regex:v[0-9]+"])), st.sampled_from(["v1", "x", "1.2.3", "y"]))
+@given(
+    st.lists(st.sampled_from(["*", "v*", "x", "semver:^1", "regex:v[0-9]+"])),
+    st.sampled_from(["v1", "x", "1.2.3", "y"]),
+)
 def test_a_decision_agrees_with_its_own_account(patterns: list[str], tag: str) -> None:
     stages = [stage(f"s{place}", pattern) for place, pattern in enumerate(patterns)]
     decision = decide(PROJECT, stages, tag)
@@ -81,7 +101,10 @@ def test_a_decision_agrees_with_its_own_account(patterns: list[str], tag: str) -
         assert decision.stage == stages[len(matches) - 1]
 
 
-@pytest.mark.parametrize(("kind", "stored"), [(RegistryKind.GITEA, "v1-rc"), (RegistryKind.OCI, "V1-RC"), (None, "V1-RC")])
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [(RegistryKind.GITEA, "v1-rc"), (RegistryKind.OCI, "V1-RC"), (None, "V1-RC")],
+)
 def test_gitea_alone_knows_tags_in_lower_case_only(kind: RegistryKind | None, stored: str) -> None:
     assert normal_tag("V1-RC", kind) == stored
 

@@ -151,8 +151,14 @@ def naive_match(pattern: str, text: str) -> bool:
         if place == len(places):
             return at == len(text)
         if places[place]["wild"] == "*":
-            return from_here(place + 1, at) or (at < len(text) and text[at] != "/" and from_here(place, at + 1))
-        return at < len(text) and naive_admits(places[place], text[at]) and from_here(place + 1, at + 1)
+            return from_here(place + 1, at) or (
+                at < len(text) and text[at] != "/" and from_here(place, at + 1)
+            )
+        return (
+            at < len(text)
+            and naive_admits(places[place], text[at])
+            and from_here(place + 1, at + 1)
+        )
 
     return from_here(0, 0)
 
@@ -161,7 +167,9 @@ def naive_admits(place: re.Match[str], char: str) -> bool:
     if place["wild"]:
         return char != "/"
     if place["class"]:
-        within = [low[-1] <= char <= (high or low)[-1] for low, high in _RANGE.findall(place["class"])]
+        within = [
+            low[-1] <= char <= (high or low)[-1] for low, high in _RANGE.findall(place["class"])
+        ]
         return any(within) != bool(place["not"])
     return char == (place["escaped"] or place["plain"])
 
@@ -199,7 +207,9 @@ def test_matching_agrees_with_the_naive_matcher_on_every_short_text() -> None:
     for places in product(["*", "?", "a", "[ab]", "[^a]"], repeat=3):
         pattern = "".join(places)
         glob = parse_glob(pattern)
-        assert [t for t in texts if glob.matches(t)] == [t for t in texts if naive_match(pattern, t)]
+        assert [t for t in texts if glob.matches(t)] == [
+            t for t in texts if naive_match(pattern, t)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -258,8 +268,15 @@ def test_covering(one: str, other: str, expected: bool) -> None:
 
 
 def test_covering_agrees_with_trying_every_short_tag() -> None:
-    tags = ["".join(chars) for length in range(1, 6) for chars in product("abc-", repeat=length) if chars[0] != "-"]
-    globs = [parse_glob("".join(places)) for places in product(["*", "?", "a", "[ab]", "[^a]"], repeat=3)]
+    tags = [
+        "".join(chars)
+        for length in range(1, 6)
+        for chars in product("abc-", repeat=length)
+        if chars[0] != "-"
+    ]
+    globs = [
+        parse_glob("".join(places)) for places in product(["*", "?", "a", "[ab]", "[^a]"], repeat=3)
+    ]
     matched = [frozenset(tag for tag in tags if glob.matches(tag)) for glob in globs]
     for one, mine in zip(globs, matched, strict=True):
         for other, theirs in zip(globs, matched, strict=True):

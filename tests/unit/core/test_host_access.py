@@ -3,7 +3,13 @@
 import pytest
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.core.host_access import lies_within, parse_bind, parse_device, parse_published, published_port_in
+from tagboat.core.host_access import (
+    lies_within,
+    parse_bind,
+    parse_device,
+    parse_published,
+    published_port_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,10 @@ def test_devices(text: str, clean: str) -> None:
     assert parse_device(clean) == parse_device(text)
 
 
-@pytest.mark.parametrize("text", ["", "dev/a", "/dev/a:rwm", "/dev/a:/dev/b:x", "/dev/a:/dev/b:rr", "/dev/../a", "/dev/a:b"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "dev/a", "/dev/a:rwm", "/dev/a:/dev/b:x", "/dev/a:/dev/b:rr", "/dev/../a", "/dev/a:b"],
+)
 def test_what_is_no_device(text: str) -> None:
     with pytest.raises(InvalidValueError):
         parse_device(text)
@@ -75,7 +84,20 @@ def test_published_ports(text: str, clean: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "80", "0:80", "80:0", "65536:80", "80:65536", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "[x]:80:80", "a:80"]
+    "text",
+    [
+        "",
+        "80",
+        "0:80",
+        "80:0",
+        "65536:80",
+        "80:65536",
+        "80:80/sctp",
+        "1.2.3:80:80",
+        "::1:80:80",
+        "[x]:80:80",
+        "a:80",
+    ],
 )
 def test_what_is_no_published_port(text: str) -> None:
     with pytest.raises(InvalidValueError):

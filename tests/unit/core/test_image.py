@@ -117,7 +117,10 @@ BAD = [
     ("[::1]5000/app:v1", "not a registry host"),
     ("[fe80::1%eth0]/app:v1", "not a registry host"),
     ("::1/app:v1", "not a registry host"),
-    ("\u212aelvin.example/app:v1", "not a registry host"),  # the Kelvin sign, which becomes k in lower case
+    (
+        "\u212aelvin.example/app:v1",
+        "not a registry host",
+    ),  # the Kelvin sign, which becomes k in lower case
     ("git.example.com/app:v1@", "not a digest"),
     ("git.example.com/app:v1@sha256:", "not a digest"),
     ("git.example.com/app:v1@" + DIGEST[:-1], "not a digest"),
@@ -167,7 +170,8 @@ def test_names_of_docker_hub() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "as_counted"), [(f"{HOST}/", f"{HOST}/"), ("", "docker.io/library/"), ("docker.io/", "docker.io/library/")]
+    ("prefix", "as_counted"),
+    [(f"{HOST}/", f"{HOST}/"), ("", "docker.io/library/"), ("docker.io/", "docker.io/library/")],
 )
 def test_a_name_has_at_most_255_characters_with_its_host(prefix: str, as_counted: str) -> None:
     fits = "a" * (255 - len(as_counted))
@@ -189,7 +193,9 @@ def test_a_tag_has_at_most_128_characters() -> None:
     assert not is_tag("v" * 129)
 
 
-@pytest.mark.parametrize("text", ["", ".v1", "-v1", "v1\n", "v/1", "v:1", "vä", "v1 ", "v\0", "v+1", "\u0663"])
+@pytest.mark.parametrize(
+    "text", ["", ".v1", "-v1", "v1\n", "v/1", "v:1", "vä", "v1 ", "v\0", "v+1", "\u0663"]
+)
 def test_what_is_no_tag(text: str) -> None:
     assert not is_tag(text)
     with pytest.raises(InvalidImageRefError, match="not a tag"):
@@ -198,12 +204,21 @@ def test_what_is_no_tag(text: str) -> None:
 
 def test_digests_are_sha256_in_lower_case() -> None:
     assert parse_digest(DIGEST) == DIGEST
-    for text in ("", DIGEST.upper(), DIGEST.replace("b", "B"), DIGEST[7:], DIGEST + "\n", "sha256:" + "\u0663" * 64):
+    for text in (
+        "",
+        DIGEST.upper(),
+        DIGEST.replace("b", "B"),
+        DIGEST[7:],
+        DIGEST + "\n",
+        "sha256:" + "\u0663" * 64,
+    ):
         with pytest.raises(InvalidImageRefError, match="not a digest"):
             parse_digest(text)
 
 
-@pytest.mark.parametrize("unit", ["a", "a/", "a.", "a-", "A", ":", "@", "/", "[", "\0", "💥", "a:", "sha256:"])
+@pytest.mark.parametrize(
+    "unit", ["a", "a/", "a.", "a-", "A", ":", "@", "/", "[", "\0", "💥", "a:", "sha256:"]
+)
 def test_a_megabyte_is_refused_in_few_words(unit: str) -> None:
     megabyte = unit * (1_000_000 // len(unit))
     for parse in (parse_image_ref, parse_image_name, parse_tag, parse_digest):
@@ -220,25 +235,33 @@ def test_any_text_is_parsed_or_refused_by_name(text: str) -> None:
 
 
 _alnum = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
-_label = st.from_regex(re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?", re.ASCII), fullmatch=True)
+_label = st.from_regex(
+    re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?", re.ASCII), fullmatch=True
+)
 _dotted = st.lists(_label, min_size=2, max_size=4).map(".".join)
 _port = st.integers(1, 65535).map(lambda port: f":{port}")
-_host = st.builds(str.__add__, _dotted | st.just("localhost") | st.just("[::1]"), st.just("") | _port) | st.builds(
-    str.__add__, _label, _port
-)
+_host = st.builds(
+    str.__add__, _dotted | st.just("localhost") | st.just("[::1]"), st.just("") | _port
+) | st.builds(str.__add__, _label, _port)
 _part = st.builds(
     lambda first, more: first + "".join(more),
     _alnum,
-    st.lists(st.builds(str.__add__, st.sampled_from([".", "_", "__", "-", "---"]), _alnum), max_size=2),
+    st.lists(
+        st.builds(str.__add__, st.sampled_from([".", "_", "__", "-", "---"]), _alnum), max_size=2
+    ),
 )
 _path = st.lists(_part, min_size=1, max_size=4).map("/".join)
 _tag = st.from_regex(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII), fullmatch=True)
-_digest = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda digits: f"sha256:{digits}")
+_digest = st.text("0123456789abcdef", min_size=64, max_size=64).map(
+    lambda digits: f"sha256:{digits}"
+)
 
 
 @given(_host, _path, _tag, st.none() | _digest)
 @settings(deadline=None)
-def test_references_come_back_as_they_were_put_together(host: str, path: str, tag: str, digest: str | None) -> None:
+def test_references_come_back_as_they_were_put_together(
+    host: str, path: str, tag: str, digest: str | None
+) -> None:
     ref = parse_image_ref(f"{host}/{path}:{tag}" + (f"@{digest}" if digest else ""))
     assert ref == ImageRef(ImageName(host.lower(), path), tag, Digest(digest) if digest else None)
     assert parse_image_ref(str(ref)) == ref

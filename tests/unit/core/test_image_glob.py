@@ -72,14 +72,38 @@ def test_what_begins_with_no_host_is_on_docker_hub(text: str, image: str, matche
 
 
 def test_a_dot_matches_nothing_but_a_dot() -> None:
-    assert not parse_image_glob("git.example.com/**").matches(ImageName("gitxexample.com", "acme/app"))
+    assert not parse_image_glob("git.example.com/**").matches(
+        ImageName("gitxexample.com", "acme/app")
+    )
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "a b", "a\n", "é", "a(b", "a|b", "a\\*", "{a,b}", "$", "a" * (MAX_NAME_LENGTH + 1)),
-        *("[", "]", "[a", "a]", "[a-z]*", "git.example.com/[", "[::1/app", "[z]/app", "git.example.com/[::1]"),
+        *(
+            "",
+            " ",
+            "a b",
+            "a\n",
+            "é",
+            "a(b",
+            "a|b",
+            "a\\*",
+            "{a,b}",
+            "$",
+            "a" * (MAX_NAME_LENGTH + 1),
+        ),
+        *(
+            "[",
+            "]",
+            "[a",
+            "a]",
+            "[a-z]*",
+            "git.example.com/[",
+            "[::1/app",
+            "[z]/app",
+            "git.example.com/[::1]",
+        ),
         *("/app", "app/", "git.example.com//app", "https://git.example.com/app"),
     ],
 )
@@ -96,10 +120,17 @@ def naive(glob: str, text: str) -> bool:
     if glob[0] == "*":
         longest = len(text.partition("/")[0])
         return any(naive(glob[1:], text[cut:]) for cut in range(longest + 1))
-    return bool(text) and (text[0] == glob[0] or (glob[0] == "?" and text[0] != "/")) and naive(glob[1:], text[1:])
+    return (
+        bool(text)
+        and (text[0] == glob[0] or (glob[0] == "?" and text[0] != "/"))
+        and naive(glob[1:], text[1:])
+    )
 
 
-@given(glob=st.text("ab./*?", min_size=1, max_size=8), path=st.from_regex(r"[ab]{1,3}(/[ab]{1,3}){0,2}", fullmatch=True))
+@given(
+    glob=st.text("ab./*?", min_size=1, max_size=8),
+    path=st.from_regex(r"[ab]{1,3}(/[ab]{1,3}){0,2}", fullmatch=True),
+)
 def test_as_the_naive_matcher_says(glob: str, path: str) -> None:
     image = ImageName("a.b", path)
     assert ImageGlob(glob).matches(image) is naive(glob, str(image))

@@ -27,5 +27,13 @@ def test_a_label_wins_if_it_is_a_port(label: str, port: int) -> None:
 
 
 def test_a_label_as_long_as_a_book_is_no_healthcheck() -> None:
-    assert healthcheck_of(ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1023})) == "/" + "x" * 1023
-    assert healthcheck_of(ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1024}, has_healthcheck=True)) == "image"
+    assert (
+        healthcheck_of(ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1023}))
+        == "/" + "x" * 1023
+    )
+    assert (
+        healthcheck_of(
+            ImageInfo(labels={"tagboat.healthcheck": "/" + "x" * 1024}, has_healthcheck=True)
+        )
+        == "image"
+    )

@@ -14,9 +14,17 @@ from tagboat.core.masking import mask_values
         ("key is LINE-ONE here", ["-----\nLINE-ONE\nLINE-TWO\n"], "key is *** here"),
         ("refused: s3cret-t…", ["s3cret-token"], "refused: ***…"),
         ("refused: s3cret-t", ["s3cret-token"], "refused: s3cret-t"),
-        ("a yes is a yes", ["a", "yes", ""], "a yes is a yes"),  # too short to be masked without telling more
+        (
+            "a yes is a yes",
+            ["a", "yes", ""],
+            "a yes is a yes",
+        ),  # too short to be masked without telling more
         ("nothing", [], "nothing"),
-        ("one s3cret-token\ntwo s3cret-t … (line cut)\nthree", ["s3cret-token"], "one ***\ntwo *** … (line cut)\nthree"),
+        (
+            "one s3cret-token\ntwo s3cret-t … (line cut)\nthree",
+            ["s3cret-token"],
+            "one ***\ntwo *** … (line cut)\nthree",
+        ),
         ("LINE-ONE\nLINE-TWO\n-----", ["-----\nLINE-ONE\nLINE-TWO\n"], "***\n***\n-----"),
         ("LINE-ONE\\nLINE-TWO", ["LINE-ONE\nLINE-TWO"], "***\\n***"),
         ('{"key": "a\\"quoted\\\\one"}', ['a"quoted\\one'], '{"key": "***"}'),
@@ -29,7 +37,8 @@ def test_values_are_masked(text: str, values: list[str], masked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["red\x1b[31m-s3cret", "bell\x07-s3cret", "two  spaces  s3cret", "tab\ts3cret", "\x07s3cret-"]
+    "value",
+    ["red\x1b[31m-s3cret", "bell\x07-s3cret", "two  spaces  s3cret", "tab\ts3cret", "\x07s3cret-"],
 )
 def test_a_value_is_masked_as_it_is_shown(value: str) -> None:
     assert mask_values(harmless(f"KEY={value}."), [value]) == "KEY=***."

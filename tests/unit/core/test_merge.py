@@ -7,12 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, DeployStatus, Step, StepName, StepStatus, Trigger, merged, merges_into
+from tagboat.core.deploy import (
+    EXACT_TRIGGERS,
+    Deploy,
+    DeployStatus,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+    merged,
+    merges_into,
+)
 from tagboat.core.image import Digest
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
-QUEUED = Deploy(id="d", project_id="p", stage_id="s", tag="v1", digest=None, trigger=Trigger.WEBHOOK, created_at=NOW)
+QUEUED = Deploy(
+    id="d",
+    project_id="p",
+    stage_id="s",
+    tag="v1",
+    digest=None,
+    trigger=Trigger.WEBHOOK,
+    created_at=NOW,
+)
 RUNNING = replace(QUEUED, status=DeployStatus.RUNNING)
 RESOLVED = replace(RUNNING, digest=ONE).with_step(Step(StepName.RESOLVE, StepStatus.DONE))
 
@@ -78,7 +96,11 @@ def test_unless_both_name_one_digest_the_tag_is_looked_up_afresh(
 DIGESTS = st.sampled_from([None, ONE, TWO])
 
 
-@given(waiting=DIGESTS, pushes=st.lists(DIGESTS), status=st.sampled_from([DeployStatus.QUEUED, DeployStatus.RUNNING]))
+@given(
+    waiting=DIGESTS,
+    pushes=st.lists(DIGESTS),
+    status=st.sampled_from([DeployStatus.QUEUED, DeployStatus.RUNNING]),
+)
 def test_no_merge_ever_leaves_a_digest_that_the_last_push_did_not_mean(
     waiting: Digest | None, pushes: list[Digest | None], status: DeployStatus
 ) -> None:

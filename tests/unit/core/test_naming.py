@@ -24,7 +24,9 @@ def unique_name(wanted: str, whole: str, taken: Callable[[str], bool]) -> str:
     return next(name for name in name_choices(wanted, whole) if not taken(name))
 
 
-PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) <= 200)
+PATH_PARTS = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(
+    lambda text: len(text) <= 200
+)
 
 
 @pytest.mark.parametrize("text", ["a", "0", "app", "my-app", "a.b_c--d", "a" * MAX_LENGTH])
@@ -33,7 +35,22 @@ def test_names(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-a", "a-", ".a", "a.", "_", "App", "a b", "a/b", "a\n", "é", "a" * (MAX_LENGTH + 1), "a\x00"]
+    "text",
+    [
+        "",
+        "-a",
+        "a-",
+        ".a",
+        "a.",
+        "_",
+        "App",
+        "a b",
+        "a/b",
+        "a\n",
+        "é",
+        "a" * (MAX_LENGTH + 1),
+        "a\x00",
+    ],
 )
 def test_what_cannot_be_a_name(text: str) -> None:
     with pytest.raises(InvalidValueError, match="cannot be a name"):
@@ -76,7 +93,9 @@ def test_of_many_of_one_name_a_free_one_is_found_with_few_questions() -> None:
 
 
 @given(wanted=PATH_PARTS, others=st.integers(0, 12))
-def test_whatever_an_image_is_called_its_projects_get_good_names_of_their_own(wanted: str, others: int) -> None:
+def test_whatever_an_image_is_called_its_projects_get_good_names_of_their_own(
+    wanted: str, others: int
+) -> None:
     part = parse_image_name(f"git.example.com/{wanted}").last_part
     names: set[str] = set()
     for _ in range(others + 1):
@@ -93,12 +112,16 @@ def test_the_name_of_a_container() -> None:
 def test_the_host_of_a_stage() -> None:
     assert stage_host("app", "prod", "localhost") == "app-prod.localhost"
     assert stage_host("my.app_1", "prod", "example.com") == "my-app-1-prod.example.com"
-    assert stage_host("a__b--c", "x._y", "example.com") == "a-b-c-x-y.example.com", "no label has `--` in it"
+    assert stage_host("a__b--c", "x._y", "example.com") == "a-b-c-x-y.example.com", (
+        "no label has `--` in it"
+    )
 
 
 def test_where_a_stage_answered_before_hosts_were_slugs() -> None:
     assert earlier_stage_host("my.app_1", "prod", "example.com") == "my.app_1-prod.example.com"
-    assert earlier_instance_host("my_app", "pr", "V1.2", "example.com") == "my_app-pr-v1-2.example.com"
+    assert (
+        earlier_instance_host("my_app", "pr", "V1.2", "example.com") == "my_app-pr-v1-2.example.com"
+    )
 
 
 def test_the_name_on_a_network() -> None:
@@ -148,5 +171,8 @@ def test_every_host_fits_into_dns(project: str, stage: str, tag: str) -> None:
 
 def test_names_that_are_cut_stay_apart() -> None:
     base = ".".join(["b" * 62] * 3)
-    hosts = {stage_host(name, "dev", base) for name in ("a" * 60, "a" * 61, f"{'a' * 59}_b", f"{'a' * 59}-b")}
+    hosts = {
+        stage_host(name, "dev", base)
+        for name in ("a" * 60, "a" * 61, f"{'a' * 59}_b", f"{'a' * 59}-b")
+    }
     assert len(hosts) == 4

@@ -167,7 +167,9 @@ BY_TIME: list[tuple[str, dict[str, float | None], str]] = [
 
 
 @pytest.mark.parametrize(("pattern", "tags"), BY_NAME, ids=str)
-def test_the_higher_version_is_newer_however_they_are_listed_and_whenever_they_were_built(pattern: str, tags: str) -> None:
+def test_the_higher_version_is_newer_however_they_are_listed_and_whenever_they_were_built(
+    pattern: str, tags: str
+) -> None:
     ordered = tags.split()
     order = Order(parse_tag_pattern(pattern), [Candidate(tag) for tag in ordered], NOW)
     assert order.undecided(1) == []
@@ -208,12 +210,17 @@ def test_what_was_found_later_is_newer_where_nothing_else_tells(year: int) -> No
 def test_of_what_was_found_at_once_the_reason_says_that_nothing_tells() -> None:
     one, other = Candidate("b"), Candidate("a")
     rule = Order(parse_tag_pattern("*"), [one, other], NOW).rule(one, other)
-    assert rule == "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
+    assert (
+        rule
+        == "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
+    )
 
 
 def test_times_with_and_without_zone_can_be_compared() -> None:
     one_in_the_east = NOW.astimezone(timezone(timedelta(hours=9))) + timedelta(seconds=1)
-    assert chosen("*", [Candidate("a", one_in_the_east), Candidate("b", NOW.replace(tzinfo=None))]) == ["a"]
+    assert chosen(
+        "*", [Candidate("a", one_in_the_east), Candidate("b", NOW.replace(tzinfo=None))]
+    ) == ["a"]
 
 
 def test_none_has_no_newest() -> None:
@@ -221,7 +228,12 @@ def test_none_has_no_newest() -> None:
 
 
 def test_thousands_of_versions_are_told_apart_at_once() -> None:
-    tags = [f"{word}-{major}.{minor}" for word in ("app", "web") for major in range(100) for minor in range(50)]
+    tags = [
+        f"{word}-{major}.{minor}"
+        for word in ("app", "web")
+        for major in range(100)
+        for minor in range(50)
+    ]
     began = process_time()
     order = Order(parse_tag_pattern("*"), [Candidate(tag) for tag in tags], NOW)
     assert {one.tag for one in order.contenders(1)} == {"app-99.49", "web-99.49"}
@@ -229,10 +241,28 @@ def test_thousands_of_versions_are_told_apart_at_once() -> None:
 
 
 _word = st.sampled_from(
-    ["v", "", "rc", "alpha", "r", "main", "abc1234", "1234567", "g1234567", "2026", "20261128", "final", "a"]
+    [
+        "v",
+        "",
+        "rc",
+        "alpha",
+        "r",
+        "main",
+        "abc1234",
+        "1234567",
+        "g1234567",
+        "2026",
+        "20261128",
+        "final",
+        "a",
+    ]
 )
 _tag = st.lists(
-    st.tuples(_word, st.sampled_from(["", "-", ".", "_"]), st.sampled_from(["", "0", "1", "9", "10", "007"])),
+    st.tuples(
+        _word,
+        st.sampled_from(["", "-", ".", "_"]),
+        st.sampled_from(["", "0", "1", "9", "10", "007"]),
+    ),
     min_size=1,
     max_size=4,
 ).map(lambda parts: "".join(map("".join, parts)).strip("-._") or "x")
@@ -249,9 +279,18 @@ def test_versions_never_go_round_in_a_circle(tags: list[str]) -> None:
 
 
 @example([at("2", 5), at("1", 5), at("1-rc1-alpine", 0)])
-@given(st.lists(st.builds(at, _tag, st.none() | st.integers(0, 5)), min_size=1, max_size=6, unique_by=lambda one: one.tag))
+@given(
+    st.lists(
+        st.builds(at, _tag, st.none() | st.integers(0, 5)),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda one: one.tag,
+    )
+)
 @settings(deadline=None)
-def test_the_newest_is_no_lower_version_and_the_same_in_every_order(candidates: list[Candidate]) -> None:
+def test_the_newest_is_no_lower_version_and_the_same_in_every_order(
+    candidates: list[Candidate],
+) -> None:
     order = Order(parse_tag_pattern("*"), candidates, NOW)
     (best,) = order.first(1)
     assert all((order.by_name(other.tag, best.tag) or 0) <= 0 for other in candidates)

@@ -11,14 +11,25 @@ from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Candidate, Order
-from tagboat.core.poll import MOST_COMPARED, Looked, News, Wanted, find_news, judge, to_look_at, watched
+from tagboat.core.poll import (
+    MOST_COMPARED,
+    Looked,
+    News,
+    Wanted,
+    find_news,
+    judge,
+    to_look_at,
+    watched,
+)
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
 from tagboat.core.tags import parse_tag_pattern
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-PROJECT = Project(id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW)
+PROJECT = Project(
+    id="p", name="app", image=ImageName("git.example.com", "acme/app"), created_at=NOW
+)
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
 OLDER, NEWER = NOW - timedelta(days=2), NOW - timedelta(days=1)
 NOTHING = Looked()
@@ -27,7 +38,13 @@ Told = dict[str, tuple[str, str]]
 
 
 def stage(
-    name: str, pattern: str, *, takes: int = 1, held: bool = False, auto_deploy: bool = True, allow_downgrade: bool = False
+    name: str,
+    pattern: str,
+    *,
+    takes: int = 1,
+    held: bool = False,
+    auto_deploy: bool = True,
+    allow_downgrade: bool = False,
 ) -> Stage:
     return Stage(
         id=name,
@@ -74,10 +91,16 @@ def told(
     has: Mapping[str, str] = NOTHING_THERE,
 ) -> Told:
     """The outcome and the sentence for each tag, in the order in which to act. `has` are the states of tags in each stage."""
-    serving = {one.id: [Serving(tag, live=state == "live") for tag, state in has.items()] for one in stages}
-    judged = judge(PROJECT, stages, [running] if running else [], news, looked, serving, NOW, first=first)
+    serving = {
+        one.id: [Serving(tag, live=state == "live") for tag, state in has.items()] for one in stages
+    }
+    judged = judge(
+        PROJECT, stages, [running] if running else [], news, looked, serving, NOW, first=first
+    )
     assert sorted(one.tag for one in judged) == sorted(set(news.tags) - set(looked.refused))
-    assert {one.tag for one in judged if one.change is Change.CHANGED} == {tag for tag, _ in news.changed}
+    assert {one.tag for one in judged if one.change is Change.CHANGED} == {
+        tag for tag, _ in news.changed
+    }
     return {one.tag: (one.decision.outcome.value, one.decision.reason) for one in judged}
 
 
@@ -100,13 +123,27 @@ def test_the_first_poll_deploys_nothing_and_leaves_a_changed_digest_to_the_next(
     ("stages", "outcome", "reason"),
     [
         ([PROD], "queued", "tag v1 matches v*"),
-        ([stage("beta", "*-beta")], "unmatched", "tag v1 matches no stage's pattern (tried beta *-beta)"),
+        (
+            [stage("beta", "*-beta")],
+            "unmatched",
+            "tag v1 matches no stage's pattern (tried beta *-beta)",
+        ),
         ([], "unmatched", "the project app has no stage yet"),
-        ([stage("prod", "v*", held=True)], "waiting", "tag v1 matches v*, but the stage prod is held"),
-        ([stage("prod", "v*", auto_deploy=False)], "waiting", "tag v1 matches v*, but auto_deploy of the stage prod is off"),
+        (
+            [stage("prod", "v*", held=True)],
+            "waiting",
+            "tag v1 matches v*, but the stage prod is held",
+        ),
+        (
+            [stage("prod", "v*", auto_deploy=False)],
+            "waiting",
+            "tag v1 matches v*, but auto_deploy of the stage prod is off",
+        ),
     ],
 )
-def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str, reason: str) -> None:
+def test_one_new_tag_is_decided_on_like_a_push(
+    stages: list[Stage], outcome: str, reason: str
+) -> None:
     assert told(fresh("v1"), *stages) == {"v1": (outcome, reason)}
 
 
@@ -136,7 +173,9 @@ def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str
         ),
         (
             ("image", "z-cache"),
-            Looked(others={"z-cache": "r/a:z-cache is not a container image: it is a build's cache"}),
+            Looked(
+                others={"z-cache": "r/a:z-cache is not a container image: it is a build's cache"}
+            ),
             "tag z-cache matches *, but r/a:z-cache is not a container image: it is a build's cache",
             "tag image matches *",
         ),
@@ -145,7 +184,10 @@ def test_one_new_tag_is_decided_on_like_a_push(stages: list[Stage], outcome: str
 def test_of_several_in_one_stage_the_others_are_told_what_went_before_them(
     tags: tuple[str, str], looked: Looked, left: str, taken: str
 ) -> None:
-    assert list(told(fresh(*tags), DEV, looked=looked).values()) == [("recorded", left), ("queued", taken)]
+    assert list(told(fresh(*tags), DEV, looked=looked).values()) == [
+        ("recorded", left),
+        ("queued", taken),
+    ]
 
 
 def test_no_rule_is_named_where_a_tag_is_behind_only_by_way_of_others() -> None:
@@ -162,11 +204,17 @@ def test_no_rule_is_named_where_a_tag_is_behind_only_by_way_of_others() -> None:
 def test_a_stage_of_several_instances_takes_as_many_and_the_newest_last() -> None:
     assert told(fresh("v3", "v1", "v2", "x"), stage("prod", "v*", takes=2)) == {
         "x": ("unmatched", "tag x matches no stage's pattern (tried prod v*)"),
-        "v1": ("recorded", "tag v1 matches v*, but v2 is the higher version and the stage prod takes 2"),
+        "v1": (
+            "recorded",
+            "tag v1 matches v*, but v2 is the higher version and the stage prod takes 2",
+        ),
         "v2": ("queued", "tag v2 matches v* and is among the 2 newest of 3 found"),
         "v3": ("queued", "tag v3 matches v* and is among the 2 newest of 3 found"),
     }
-    assert told(fresh("v1", "v2"), stage("prod", "v*", takes=2))["v1"] == ("queued", "tag v1 matches v*")
+    assert told(fresh("v1", "v2"), stage("prod", "v*", takes=2))["v1"] == (
+        "queued",
+        "tag v1 matches v*",
+    )
 
 
 def test_each_stage_chooses_for_itself() -> None:
@@ -176,7 +224,10 @@ def test_each_stage_chooses_for_itself() -> None:
 
 def test_of_what_comes_while_a_stage_is_held_the_newest_is_kept() -> None:
     assert told(fresh("v2", "v1"), stage("prod", "v*", held=True)) == {
-        "v1": ("recorded", "tag v1 matches v*, but v2 is the higher version and the stage prod takes one"),
+        "v1": (
+            "recorded",
+            "tag v1 matches v*, but v2 is the higher version and the stage prod takes one",
+        ),
         "v2": ("waiting", "tag v2 matches v*, but the stage prod is held"),
     }
 
@@ -190,7 +241,11 @@ def test_a_stage_that_never_deploys_by_itself_offers_every_tag() -> None:
     ("running", "stages", "reason"),
     [
         (live("main"), [DEV], "the digest of main, which is live, has changed: tag main matches *"),
-        (None, [stage("edge", "main")], "the digest of main, which the stage edge names, has changed: tag main matches main"),
+        (
+            None,
+            [stage("edge", "main")],
+            "the digest of main, which the stage edge names, has changed: tag main matches main",
+        ),
         (
             live("main"),
             [PROD],
@@ -198,7 +253,9 @@ def test_a_stage_that_never_deploys_by_itself_offers_every_tag() -> None:
         ),
     ],
 )
-def test_a_changed_digest_says_why_it_is_news(running: Instance | None, stages: list[Stage], reason: str) -> None:
+def test_a_changed_digest_says_why_it_is_news(
+    running: Instance | None, stages: list[Stage], reason: str
+) -> None:
     ((_, said),) = told(News((), (("main", TWO),)), *stages, running=running).values()
     assert said == reason
 
@@ -225,15 +282,23 @@ def test_a_changed_digest_and_a_new_tag_compete() -> None:
 def test_images_are_looked_at_where_the_tags_do_not_tell_and_before_they_are_deployed(
     tags: tuple[str, ...], stages: list[Stage], asked: list[str]
 ) -> None:
-    assert sorted(map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)) == sorted(asked)
+    assert sorted(
+        map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)
+    ) == sorted(asked)
 
 
 def test_what_is_chosen_instead_of_what_is_not_an_image_is_looked_at_too() -> None:
     looked, asked = NOTHING, list[Serving | str]()
-    while wanted := to_look_at(PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW).images:
+    while wanted := to_look_at(
+        PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW
+    ).images:
         asked += wanted
         (tag,) = wanted
-        looked = looked.and_then(Looked(others={"1.2.0": "a chart"} if tag == "1.2.0" else {}, seen=frozenset({str(tag)})))
+        looked = looked.and_then(
+            Looked(
+                others={"1.2.0": "a chart"} if tag == "1.2.0" else {}, seen=frozenset({str(tag)})
+            )
+        )
     assert asked == ["1.2.0", "1.1.0"]
     said = told(fresh("1.0.0", "1.1.0", "1.2.0"), DEV, looked=looked)
     assert said["1.2.0"] == ("recorded", "tag 1.2.0 matches *, but a chart")
@@ -258,15 +323,71 @@ BACK = "a poll goes back only where allow_downgrade is set on the stage"
 @pytest.mark.parametrize(
     ("pattern", "new", "has", "looked", "outcome", "reason"),
     [
-        ("v*", "v1", {"v2": "live"}, NOTHING, "recorded", f"but v2, which is live, is the higher version; {BACK} s"),
-        ("v*", "v1", {"v2": "open"}, NOTHING, "recorded", f"but v2, which is under way, is the higher version; {BACK} s"),
-        ("semver:*", "1.9.5", {"2.0.0": "live"}, NOTHING, "recorded", "but 2.0.0, which is live, is the higher version"),
-        ("v*", "v9.1", {"v10": "live"}, NOTHING, "recorded", "but v10, which is live, is the higher version"),
-        ("*", "ab", {"cd": "live"}, Looked({"ab": OLDER, "cd": NEWER}), "recorded", "but cd, which is live, was built later"),
-        ("*", "ab", {"cd": "live"}, Looked({"ab": NEWER, "cd": OLDER}), "queued", "tag ab matches *"),
-        ("*", "ab", {"cd": "live"}, Looked({"ab": OLDER}), "queued", "it was found after cd, which is live, and nothing else"),
+        (
+            "v*",
+            "v1",
+            {"v2": "live"},
+            NOTHING,
+            "recorded",
+            f"but v2, which is live, is the higher version; {BACK} s",
+        ),
+        (
+            "v*",
+            "v1",
+            {"v2": "open"},
+            NOTHING,
+            "recorded",
+            f"but v2, which is under way, is the higher version; {BACK} s",
+        ),
+        (
+            "semver:*",
+            "1.9.5",
+            {"2.0.0": "live"},
+            NOTHING,
+            "recorded",
+            "but 2.0.0, which is live, is the higher version",
+        ),
+        (
+            "v*",
+            "v9.1",
+            {"v10": "live"},
+            NOTHING,
+            "recorded",
+            "but v10, which is live, is the higher version",
+        ),
+        (
+            "*",
+            "ab",
+            {"cd": "live"},
+            Looked({"ab": OLDER, "cd": NEWER}),
+            "recorded",
+            "but cd, which is live, was built later",
+        ),
+        (
+            "*",
+            "ab",
+            {"cd": "live"},
+            Looked({"ab": NEWER, "cd": OLDER}),
+            "queued",
+            "tag ab matches *",
+        ),
+        (
+            "*",
+            "ab",
+            {"cd": "live"},
+            Looked({"ab": OLDER}),
+            "queued",
+            "it was found after cd, which is live, and nothing else",
+        ),
         ("v*", "v3", {"v2": "live"}, NOTHING, "queued", "tag v3 matches v*"),
-        ("v*", "v3", {"v2": "live", "v4": "open"}, NOTHING, "recorded", "but v4, which is under way, is the higher version"),
+        (
+            "v*",
+            "v3",
+            {"v2": "live", "v4": "open"},
+            NOTHING,
+            "recorded",
+            "but v4, which is under way, is the higher version",
+        ),
     ],
 )
 def test_a_poll_never_goes_back(
@@ -275,7 +396,9 @@ def test_a_poll_never_goes_back(
     ((said, why),) = told(fresh(new), stage("s", pattern), looked=looked, has=has).values()
     assert said == outcome
     assert reason in why
-    ((said, why),) = told(fresh(new), stage("s", pattern, allow_downgrade=True), looked=looked, has=has).values()
+    ((said, why),) = told(
+        fresh(new), stage("s", pattern, allow_downgrade=True), looked=looked, has=has
+    ).values()
     assert (said, why) == ("queued", f"tag {new} matches {pattern}")
 
 
@@ -287,7 +410,9 @@ def test_what_is_live_is_looked_at_where_names_do_not_tell() -> None:
         ("v1", Serving("v2", live=True), [], False),
     ]
     for new, has, images, to_choose in rows:
-        assert to_look_at(PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW) == Wanted(images, to_choose=to_choose)
+        assert to_look_at(PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW) == Wanted(
+            images, to_choose=to_choose
+        )
 
 
 def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None:
@@ -298,8 +423,17 @@ def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None
 
 
 def test_a_moved_tag_is_not_held_against_itself() -> None:
-    said = told(News((), (("main", TWO),)), DEV, running=live("main"), has={"main": "live"}, looked=Looked({"main": OLDER}))
-    assert said["main"] == ("queued", "the digest of main, which is live, has changed: tag main matches *")
+    said = told(
+        News((), (("main", TWO),)),
+        DEV,
+        running=live("main"),
+        has={"main": "live"},
+        looked=Looked({"main": OLDER}),
+    )
+    assert said["main"] == (
+        "queued",
+        "the digest of main, which is live, has changed: tag main matches *",
+    )
 
 
 def test_a_commit_without_letters_is_told_by_the_tags_known_before() -> None:
@@ -319,21 +453,37 @@ def test_of_very_many_whose_names_do_not_tell_some_are_compared_and_the_reason_s
     tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MOST_COMPARED + 50)]
     assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images) == MOST_COMPARED
     said = [reason for outcome, reason in told(fresh(*tags), DEV).values()]
-    assert sum(f"only the {MOST_COMPARED} that sort last are compared" in reason for reason in said) == 50
+    assert (
+        sum(f"only the {MOST_COMPARED} that sort last are compared" in reason for reason in said)
+        == 50
+    )
 
 
 @pytest.mark.parametrize(
     ("digests", "on_record", "running", "news"),
     [
         ({}, {"v1": known("v1")}, [], News(("v2",), ())),
-        ({"v1": ONE}, {"v1": known("v1"), "v2": known("v2")}, [], News((), ())),  # seen for the first time
+        (
+            {"v1": ONE},
+            {"v1": known("v1"), "v2": known("v2")},
+            [],
+            News((), ()),
+        ),  # seen for the first time
         ({"v1": TWO}, {"v1": known("v1", ONE), "v2": known("v2")}, [], News((), (("v1", TWO),))),
-        ({"v1": TWO}, {"v1": known("v1"), "v2": known("v2")}, [live("v1")], News((), (("v1", TWO),))),
+        (
+            {"v1": TWO},
+            {"v1": known("v1"), "v2": known("v2")},
+            [live("v1")],
+            News((), (("v1", TWO),)),
+        ),
         ({"v1": TWO}, {"v1": known("v1", TWO), "v2": known("v2")}, [live("v1")], News((), ())),
     ],
 )
 def test_news_is_what_is_new_and_what_changed(
-    digests: Mapping[str, Digest], on_record: Mapping[str, KnownTag], running: list[Instance], news: News
+    digests: Mapping[str, Digest],
+    on_record: Mapping[str, KnownTag],
+    running: list[Instance],
+    news: News,
 ) -> None:
     assert find_news(["v1", "v2"], digests, on_record, running) == news
 
@@ -343,17 +493,28 @@ def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["v1", "v1.0.0", "v2", "v1.5", "main", "dev", "x"]), min_size=1, unique=True),
+    st.lists(
+        st.sampled_from(["v1", "v1.0.0", "v2", "v1.5", "main", "dev", "x"]), min_size=1, unique=True
+    ),
     st.dictionaries(st.sampled_from(["v1", "v2", "main", "dev"]), st.sampled_from([OLDER, NEWER])),
     st.integers(1, 3),
 )
 def test_as_many_are_deployed_as_the_stage_takes_and_they_are_the_newest(
     tags: list[str], created: dict[str, datetime], takes: int
 ) -> None:
-    judged = judge(PROJECT, [stage("dev", "*", takes=takes)], [], fresh(*tags), Looked(created), {}, NOW, first=False)
+    judged = judge(
+        PROJECT,
+        [stage("dev", "*", takes=takes)],
+        [],
+        fresh(*tags),
+        Looked(created),
+        {},
+        NOW,
+        first=False,
+    )
     due = [one.tag for one in judged if one.decision.outcome is Outcome.QUEUED]
     order = Order(DEV.pattern, [Candidate(tag, created.get(tag)) for tag in tags], NOW)
     assert due == [one.tag for one in order.first(takes)][::-1]
-    assert [one.decision.outcome for one in judged] == [Outcome.RECORDED] * (len(tags) - len(due)) + [Outcome.QUEUED] * len(
-        due
-    )
+    assert [one.decision.outcome for one in judged] == [Outcome.RECORDED] * (
+        len(tags) - len(due)
+    ) + [Outcome.QUEUED] * len(due)

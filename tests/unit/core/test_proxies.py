@@ -19,7 +19,16 @@ def test_which_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST", "reg.localhost", "127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"]
+    "host",
+    [
+        "localhost",
+        "LOCALHOST",
+        "reg.localhost",
+        "127.0.0.1",
+        "127.9.8.7",
+        "::1",
+        "::ffff:127.0.0.1",
+    ],
 )
 def test_this_machine_is_asked_directly(host: str) -> None:
     assert proxies().of("http", host) is None
@@ -90,7 +99,15 @@ def test_its_password_is_in_no_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["socks5://proxy", "https://proxy", "http://", "http://pro xy", "http://proxy:0", "http://proxy:x"]
+    "text",
+    [
+        "socks5://proxy",
+        "https://proxy",
+        "http://",
+        "http://pro xy",
+        "http://proxy:0",
+        "http://proxy:x",
+    ],
 )
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="http://HOST:PORT"):

@@ -28,9 +28,23 @@ def test_matching(expression: str, tag: str, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["(", "[a-", "a**", "\\", r"(a)\1", "(?=a)", "(?<!a)b", "a{1001}", r"\pL{1000}", "((a{100}){100}){100}", "(" * 250],
+    [
+        "(",
+        "[a-",
+        "a**",
+        "\\",
+        r"(a)\1",
+        "(?=a)",
+        "(?<!a)b",
+        "a{1001}",
+        r"\pL{1000}",
+        "((a{100}){100}){100}",
+        "(" * 250,
+    ],
 )
-def test_what_re2_refuses_is_refused_in_silence(expression: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_re2_refuses_is_refused_in_silence(
+    expression: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(InvalidTagPatternError, match="RE2"):
         parse_regex(expression)
     assert capfd.readouterr() == ("", "")

@@ -55,7 +55,10 @@ def test_the_stage_goes_before_the_project_maps_are_merged_and_lists_joined() ->
 
 def test_the_fingerprints_of_what_runs_since_before_there_were_newer_options_hold() -> None:
     assert PLAIN.fingerprint == "d871ea864832c803"
-    assert with_options(RunOptions(memory=64 << 20, command=("serve",))).fingerprint == "5fc5d41523127c2c"
+    assert (
+        with_options(RunOptions(memory=64 << 20, command=("serve",))).fingerprint
+        == "5fc5d41523127c2c"
+    )
 
 
 def test_what_is_not_said_is_no_part_of_the_fingerprint() -> None:
@@ -63,8 +66,13 @@ def test_what_is_not_said_is_no_part_of_the_fingerprint() -> None:
     for name in ("entrypoint", "tmpfs", "init", "publish", "release_timeout_s"):
         assert name not in options.said
     assert with_options(RunOptions(init=False)).fingerprint != PLAIN.fingerprint
-    assert with_options(replace(options, init=True)).fingerprint != with_options(options).fingerprint
-    assert with_options(replace(options, entrypoint="image")).fingerprint != with_options(options).fingerprint
+    assert (
+        with_options(replace(options, init=True)).fingerprint != with_options(options).fingerprint
+    )
+    assert (
+        with_options(replace(options, entrypoint="image")).fingerprint
+        != with_options(options).fingerprint
+    )
 
 
 def test_the_image_says_its_volumes_itself() -> None:

@@ -91,11 +91,17 @@ def test_a_leap_day_on_a_sunday_is_found_across_the_century() -> None:
 class TestBerlin:
     def test_what_falls_into_the_missing_hour_runs_right_after_it(self) -> None:
         # 2026-03-29: 02:00 CET is followed by 03:00 CEST, which is 01:00 UTC.
-        assert runs("CRON_TZ=Europe/Berlin 30 2 * * *", "2026-03-28 12:00", 2) == ["2026-03-29 01:00", "2026-03-30 00:30"]
+        assert runs("CRON_TZ=Europe/Berlin 30 2 * * *", "2026-03-28 12:00", 2) == [
+            "2026-03-29 01:00",
+            "2026-03-30 00:30",
+        ]
 
     def test_what_falls_into_the_repeated_hour_runs_once(self) -> None:
         # 2026-10-25: 03:00 CEST is followed by 02:00 CET; 02:30 CEST is 00:30 UTC.
-        assert runs("CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-24 12:00", 2) == ["2026-10-25 00:30", "2026-10-26 01:30"]
+        assert runs("CRON_TZ=Europe/Berlin 30 2 * * *", "2026-10-24 12:00", 2) == [
+            "2026-10-25 00:30",
+            "2026-10-26 01:30",
+        ]
 
     def test_a_star_follows_elapsed_time(self) -> None:
         assert runs("CRON_TZ=Europe/Berlin 30 * * * *", "2026-10-24 23:30", 3) == [
@@ -103,14 +109,22 @@ class TestBerlin:
             "2026-10-25 01:30",
             "2026-10-25 02:30",
         ]
-        assert runs("CRON_TZ=Europe/Berlin 30 * * * *", "2026-03-29 00:00", 2) == ["2026-03-29 00:30", "2026-03-29 01:30"]
+        assert runs("CRON_TZ=Europe/Berlin 30 * * * *", "2026-03-29 00:00", 2) == [
+            "2026-03-29 00:30",
+            "2026-03-29 01:30",
+        ]
 
     def test_the_wall_clock_stays_across_the_change(self) -> None:
-        assert runs("CRON_TZ=Europe/Berlin 0 9 * * *", "2026-03-28 00:00", 2) == ["2026-03-28 08:00", "2026-03-29 07:00"]
+        assert runs("CRON_TZ=Europe/Berlin 0 9 * * *", "2026-03-28 00:00", 2) == [
+            "2026-03-28 08:00",
+            "2026-03-29 07:00",
+        ]
 
     def test_asked_within_the_second_pass_the_answer_is_not_in_the_past(self) -> None:
         # 01:10 UTC is 02:10 CET, the second 02:10 of that night; the next 02:30 is tomorrow's.
-        assert runs("CRON_TZ=Europe/Berlin 10,30 2 * * *", "2026-10-25 01:10", 1) == ["2026-10-26 01:10"]
+        assert runs("CRON_TZ=Europe/Berlin 10,30 2 * * *", "2026-10-25 01:10", 1) == [
+            "2026-10-26 01:10"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +158,10 @@ def test_only_every_has_an_interval() -> None:
 
 
 def test_the_text_is_kept_as_written_without_the_blanks_around_it() -> None:
-    assert parse_schedule("  CRON_TZ=Europe/Berlin   0 4 * * MON\n").text == "CRON_TZ=Europe/Berlin   0 4 * * MON"
+    assert (
+        parse_schedule("  CRON_TZ=Europe/Berlin   0 4 * * MON\n").text
+        == "CRON_TZ=Europe/Berlin   0 4 * * MON"
+    )
 
 
 def test_a_naive_moment_is_a_mistake_of_the_caller() -> None:
@@ -224,7 +241,9 @@ def field(low: int, high: int) -> st.SearchStrategy[str]:
     numbers = st.integers(low, high)
     spans = st.tuples(numbers, numbers).map(lambda pair: f"{min(pair)}-{max(pair)}")
     steps = st.integers(1, high)
-    stepped = st.tuples(st.one_of(st.just("*"), spans), steps).map(lambda pair: f"{pair[0]}/{pair[1]}")
+    stepped = st.tuples(st.one_of(st.just("*"), spans), steps).map(
+        lambda pair: f"{pair[0]}/{pair[1]}"
+    )
     terms = st.one_of(numbers.map(str), spans, stepped)
     return st.one_of(st.just("*"), st.lists(terms, min_size=1, max_size=3).map(",".join))
 
@@ -232,7 +251,15 @@ def field(low: int, high: int) -> st.SearchStrategy[str]:
 crons = st.tuples(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 7)).map(" ".join)
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds UTC
 zones = st.sampled_from(
-    ["", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Asia/Kathmandu"]
+    [
+        "",
+        "Europe/Berlin",
+        "America/New_York",
+        "America/Sao_Paulo",
+        "America/Havana",
+        "Australia/Lord_Howe",
+        "Asia/Kathmandu",
+    ]
 )
 
 
@@ -290,7 +317,10 @@ def test_every_reads_what_go_would_print(nanoseconds: int) -> None:
     assert parse_schedule(text).interval == timedelta(microseconds=nanoseconds // 1000)
 
 
-@given(st.text(max_size=MAX_LENGTH + 20) | st.text(alphabet="0123456789*,/-@ LWevrymonsu#.=:", max_size=40))
+@given(
+    st.text(max_size=MAX_LENGTH + 20)
+    | st.text(alphabet="0123456789*,/-@ LWevrymonsu#.=:", max_size=40)
+)
 def test_any_text_gives_a_schedule_or_its_one_error(text: str) -> None:
     try:
         schedule = parse_schedule(text)

@@ -91,7 +91,9 @@ def test_garbage_is_refused(text: str) -> None:
 
 
 def test_an_empty_alternative_is_told_what_to_write() -> None:
-    with pytest.raises(InvalidTagPatternError, match=r"has nothing next to a \|\|; write \* for any version"):
+    with pytest.raises(
+        InvalidTagPatternError, match=r"has nothing next to a \|\|; write \* for any version"
+    ):
         parse_version_range("^1.2 ||")
 
 
@@ -122,8 +124,16 @@ def test_precedence_is_that_of_the_specification() -> None:
         ("^1.2", "1.2.3.4", "1.2.3.4 is not a full version (x.y.z)"),
         ("^1.2", "1.02.3", "1.02.3 is not a full version: its numbers must not begin with 0"),
         ("^1.2", "release-1.2.3", "release-1.2.3 is not a full version (x.y.z)"),
-        ("^1.2", "1.3.0-rc.1", "1.3.0-rc.1 is a prerelease, and the range names none of that release"),
-        (">=1.2.0-beta", "1.3.0-rc.1", "1.3.0-rc.1 is a prerelease, and the range names none of that release"),
+        (
+            "^1.2",
+            "1.3.0-rc.1",
+            "1.3.0-rc.1 is a prerelease, and the range names none of that release",
+        ),
+        (
+            ">=1.2.0-beta",
+            "1.3.0-rc.1",
+            "1.3.0-rc.1 is a prerelease, and the range names none of that release",
+        ),
         ("^1.2", "2.0.0-rc.1", None),
         (">=1.2.0-beta", "1.2.0-alpha", None),
         ("^1.2", "2.0.0", None),
@@ -131,13 +141,21 @@ def test_precedence_is_that_of_the_specification() -> None:
         ("^1.2", "sha-1a2b3c4", None),
     ],
 )
-def test_what_is_nearly_a_version_of_the_range_is_told_what_it_lacks(text: str, tag: str, reason: str | None) -> None:
+def test_what_is_nearly_a_version_of_the_range_is_told_what_it_lacks(
+    text: str, tag: str, reason: str | None
+) -> None:
     assert parse_version_range(text).near_miss(tag) == reason
 
 
 @pytest.mark.parametrize(
     ("text", "empty"),
-    [(">2 <1", True), (">1.2.3 <1.2.3", True), ("^1.2", False), (">2 <1 || 1.x", False), ("1.2.3-rc.1", False)],
+    [
+        (">2 <1", True),
+        (">1.2.3 <1.2.3", True),
+        ("^1.2", False),
+        (">2 <1 || 1.x", False),
+        ("1.2.3-rc.1", False),
+    ],
 )
 def test_a_range_that_no_version_is_in(text: str, empty: bool) -> None:
     assert parse_version_range(text).is_empty is empty
@@ -147,7 +165,9 @@ _number = st.sampled_from(["0", "1", "2", "10"])
 _release = st.tuples(_number, _number, _number).map(".".join)
 _prerelease = st.sampled_from(["-0", "-1", "-alpha", "-alpha.1", "-beta.2", "-rc-1.x"])
 _v = st.sampled_from(["", "v"])
-_full = st.builds(lambda v, release, pre: v + release + pre, _v, _release, st.just("") | _prerelease)
+_full = st.builds(
+    lambda v, release, pre: v + release + pre, _v, _release, st.just("") | _prerelease
+)
 _partial = _full | st.builds(
     lambda v, numbers, rest: v + ".".join(numbers + rest),
     _v,
@@ -155,9 +175,13 @@ _partial = _full | st.builds(
     st.sampled_from([[], ["x"]]),
 )
 _simple = st.builds(
-    lambda symbol, partial: symbol + partial, st.sampled_from(["", "<", "<=", ">", ">=", "=", "~", "^", "~>", ">= "]), _partial
+    lambda symbol, partial: symbol + partial,
+    st.sampled_from(["", "<", "<=", ">", ">=", "=", "~", "^", "~>", ">= "]),
+    _partial,
 )
-_alternative = st.lists(_simple, min_size=1, max_size=3).map(" ".join) | st.tuples(_partial, _partial).map(" - ".join)
+_alternative = st.lists(_simple, min_size=1, max_size=3).map(" ".join) | st.tuples(
+    _partial, _partial
+).map(" - ".join)
 _range = st.lists(_alternative, min_size=1, max_size=3).map(" || ".join) | st.just("*")
 
 
@@ -242,7 +266,11 @@ _ALL = [
         "-z",
     )
 ]
-_EVERY = [version for text in [*_ALL, "10.0.0", "10.0.1", "10.1.0", "11.0.0"] if (version := parse_version(text))]
+_EVERY = [
+    version
+    for text in [*_ALL, "10.0.0", "10.0.1", "10.1.0", "11.0.0"]
+    if (version := parse_version(text))
+]
 
 
 @given(_range, _range)
@@ -250,6 +278,8 @@ _EVERY = [version for text in [*_ALL, "10.0.0", "10.0.1", "10.1.0", "11.0.0"] if
 def test_covering_agrees_with_trying_many_versions(one: str, other: str) -> None:
     mine, theirs = parse_version_range(one), parse_version_range(other)
     if mine.covers(theirs):
-        assert not [version for version in _EVERY if theirs.admits(version) and not mine.admits(version)]
+        assert not [
+            version for version in _EVERY if theirs.admits(version) and not mine.admits(version)
+        ]
     assert mine.covers(mine)
     assert parse_version_range(f"{one} || {other}").covers(theirs)

@@ -13,12 +13,18 @@ from tagboat.core.storage import lasting_paths, stage_volumes, storage_warnings,
 from tagboat.core.tags import parse_tag_pattern
 
 STAGE = Stage(
-    id="s1", project_id="p1", name="dev", pattern=parse_tag_pattern("*"), created_at=datetime(2026, 1, 1, tzinfo=UTC)
+    id="s1",
+    project_id="p1",
+    name="dev",
+    pattern=parse_tag_pattern("*"),
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 
 
 def config(image_volumes: tuple[str, ...] = (), **said: Any) -> RunConfig:  # noqa: ANN401 - any option
-    return RunConfig(port=80, healthcheck="", env={}, options=RunOptions(**said), image_volumes=image_volumes)
+    return RunConfig(
+        port=80, healthcheck="", env={}, options=RunOptions(**said), image_volumes=image_volumes
+    )
 
 
 def test_an_images_volumes_are_its_absolute_paths_made_clean() -> None:
@@ -28,22 +34,35 @@ def test_an_images_volumes_are_its_absolute_paths_made_clean() -> None:
 
 def test_what_nothing_else_is_mounted_on_lasts_in_a_volume_of_the_stage() -> None:
     declared = ("/cache", "/conf", "/data", "/mine")
-    asked = config(declared, tmpfs={"/cache": ""}, binds=("/srv/conf:/conf:ro",), volumes={"own": "/mine"})
+    asked = config(
+        declared, tmpfs={"/cache": ""}, binds=("/srv/conf:/conf:ro",), volumes={"own": "/mine"}
+    )
     assert lasting_paths(asked) == ["/data"]
-    assert stage_volumes(STAGE, asked) == {"tagboat-s1-own": "/mine", "tagboat-s1-.data-bd47413b": "/data"}
+    assert stage_volumes(STAGE, asked) == {
+        "tagboat-s1-own": "/mine",
+        "tagboat-s1-.data-bd47413b": "/data",
+    }
 
 
 def test_names_of_volumes_differ_by_path_and_stage_and_hold_for_any_path() -> None:
     paths = ("/a/b", "/a-b", "/A/b", "/ünïcode and spaces", "/" + "x" * 200)
-    names = {**stage_volumes(STAGE, config(paths)), **stage_volumes(replace(STAGE, id="s2"), config(paths))}
+    names = {
+        **stage_volumes(STAGE, config(paths)),
+        **stage_volumes(replace(STAGE, id="s2"), config(paths)),
+    }
     assert len(names) == 10
     assert all(name.isascii() and len(name) < 100 and " " not in name for name in names)
-    assert stage_volumes(replace(STAGE, name="other", project_id="p2"), config(paths)) == stage_volumes(STAGE, config(paths))
+    assert stage_volumes(
+        replace(STAGE, name="other", project_id="p2"), config(paths)
+    ) == stage_volumes(STAGE, config(paths))
 
 
 def test_a_volume_taken_over_from_an_older_container_goes_before_one_made_anew() -> None:
     stage = replace(STAGE, adopted_volumes={"/data": "f" * 64})
-    assert stage_volumes(stage, config(("/data", "/more"))) == {"f" * 64: "/data", "tagboat-s1-.more-a107a6c4": "/more"}
+    assert stage_volumes(stage, config(("/data", "/more"))) == {
+        "f" * 64: "/data",
+        "tagboat-s1-.more-a107a6c4": "/more",
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,7 +78,9 @@ def test_a_volume_taken_over_from_an_older_container_goes_before_one_made_anew()
         (config(publish=("127.0.0.1:53:53/udp",)), Strategy.RECREATE),
     ],
 )
-def test_the_strategy_follows_from_what_cannot_be_had_twice(asked: RunConfig, strategy: Strategy) -> None:
+def test_the_strategy_follows_from_what_cannot_be_had_twice(
+    asked: RunConfig, strategy: Strategy
+) -> None:
     assert strategy_in_force(STAGE, asked) is strategy
     assert storage_warnings(STAGE, asked) == []
     for said in Strategy:
@@ -68,11 +89,16 @@ def test_the_strategy_follows_from_what_cannot_be_had_twice(asked: RunConfig, st
 
 
 def test_who_wants_both_at_once_is_warned() -> None:
-    (by_hand,) = storage_warnings(replace(STAGE, strategy=Strategy.ROLLING), config(("/data",), volumes={"a": "/a"}))
+    (by_hand,) = storage_warnings(
+        replace(STAGE, strategy=Strategy.ROLLING), config(("/data",), volumes={"a": "/a"})
+    )
     (several,) = storage_warnings(replace(STAGE, max_instances=3), config(("/data",)))
     assert by_hand.startswith(
         "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a, "
     )
-    assert several == "all instances of the stage, up to 3, share what is at /data, and write to it at once"
+    assert (
+        several
+        == "all instances of the stage, up to 3, share what is at /data, and write to it at once"
+    )
     assert storage_warnings(replace(STAGE, strategy=Strategy.ROLLING), config()) == []
     assert storage_warnings(replace(STAGE, strategy=Strategy.RECREATE), config(("/data",))) == []

@@ -34,7 +34,19 @@ def test_each_kind_is_told_by_its_prefix(text: str, tag: str, expected: bool) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["glob:v*", "v:1", "SEMVER:1.x", "Regex:a", "semver :1", " semver:1", " regex:a", "re2:a", "1.0:x", "a_b:"]
+    "text",
+    [
+        "glob:v*",
+        "v:1",
+        "SEMVER:1.x",
+        "Regex:a",
+        "semver :1",
+        " semver:1",
+        " regex:a",
+        "re2:a",
+        "1.0:x",
+        "a_b:",
+    ],
 )
 def test_other_kinds_are_refused(text: str) -> None:
     with pytest.raises(InvalidTagPatternError, match="not a kind of tag pattern"):
@@ -155,7 +167,10 @@ def test_covering(one: str, other: str, expected: bool) -> None:
 
 
 _version_tag = st.builds(
-    "{}{}.{}.{}{}".format, st.sampled_from(["", "v"]), *[st.integers(0, 3)] * 3, st.sampled_from(["", "-rc.1", "-0"])
+    "{}{}.{}.{}{}".format,
+    st.sampled_from(["", "v"]),
+    *[st.integers(0, 3)] * 3,
+    st.sampled_from(["", "-rc.1", "-0"]),
 )
 _other_tag = st.builds(str.__add__, st.sampled_from("avz1_"), st.text("avz019_.-", max_size=12))
 _tag = _version_tag | _other_tag | st.sampled_from(["latest", "v1", "1.2"])
@@ -168,14 +183,18 @@ _pattern = st.sampled_from(
 
 @given(_pattern, _pattern, st.lists(_tag, min_size=15, max_size=15))
 @settings(deadline=None, max_examples=300)
-def test_what_is_covered_has_no_counterexample(one: TagPattern, other: TagPattern, tags: list[str]) -> None:
+def test_what_is_covered_has_no_counterexample(
+    one: TagPattern, other: TagPattern, tags: list[str]
+) -> None:
     if one.covers(other):
         assert not [tag for tag in tags if other.matches(tag) and not one.matches(tag)]
 
 
 @given(st.sampled_from(["", "semver:", "regex:"]), st.text(max_size=40), st.text())
 @settings(deadline=None)
-def test_any_text_is_parsed_or_refused_and_no_match_raises(prefix: str, text: str, tag: str) -> None:
+def test_any_text_is_parsed_or_refused_and_no_match_raises(
+    prefix: str, text: str, tag: str
+) -> None:
     with suppress(InvalidTagPatternError):
         pattern = parse_tag_pattern(prefix + text)
         assert pattern.matches(tag) in (True, False)
@@ -214,6 +233,8 @@ print(len(patterns))
 
 def test_no_hostile_pattern_hangs_or_writes_to_stderr() -> None:
     """In a process of its own, so that a pattern that does hang fails the test instead of hanging it."""
-    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 30

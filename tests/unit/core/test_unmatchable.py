@@ -22,7 +22,10 @@ from tagboat.core.unmatchable import unmatchable
         ("acme/app:v*", "write v*"),
         ("localhost/acme/app:latest", "write latest"),
         ("v1@sha256:*", "write *"),
-        ("!latest", "a pattern cannot exclude; give what is to be left out a stage with a lower position"),
+        (
+            "!latest",
+            "a pattern cannot exclude; give what is to be left out a stage with a lower position",
+        ),
         ("v*!(rc)", "a pattern cannot exclude"),
         ("release/*", "write release-*"),
         ("refs/tags/v*", "write refs-tags-v*"),
@@ -72,7 +75,9 @@ def test_what_some_tag_matches_gets_no_warning(pattern: str) -> None:
     assert unmatchable(parse_tag_pattern(pattern), None) is None
 
 
-@pytest.mark.parametrize(("pattern", "warned"), [("V*", True), ("v*", False), ("[A-Z]*", True), ("[A-Za-z]*", False)])
+@pytest.mark.parametrize(
+    ("pattern", "warned"), [("V*", True), ("v*", False), ("[A-Z]*", True), ("[A-Za-z]*", False)]
+)
 def test_gitea_has_tags_in_lower_case(pattern: str, warned: bool) -> None:
     parsed = parse_tag_pattern(pattern)
     assert (unmatchable(parsed, RegistryKind.GITEA) is not None) is warned

@@ -23,7 +23,9 @@ class Clock:
         self.slept: list[float] = []
         self._passed_s = 0.0
         monkeypatch.setattr(asyncio, "sleep", self._wake_at_once)
-        monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: time.monotonic() + self._passed_s)
+        monkeypatch.setattr(
+            asyncio.BaseEventLoop, "time", lambda _: time.monotonic() + self._passed_s
+        )
 
     def now(self) -> datetime:
         """The time of day."""

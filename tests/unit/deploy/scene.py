@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.counters import Counters
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     ContainerSpec,
@@ -31,7 +32,6 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.core.tally import Tally
 from tagboat.deploy.containers import Parts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
@@ -72,7 +72,9 @@ class Tags:
 
     async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
         if image.tag in self.others:
-            raise NotAnImageError(f"{image} is not a container image: it is {self.others[image.tag]}")
+            raise NotAnImageError(
+                f"{image} is not a container image: it is {self.others[image.tag]}"
+            )
         raise RegistryDeniedError("only what fails to be pulled is inspected at the registry")
 
 
@@ -117,7 +119,12 @@ class Answers:
         return await self.http(port, "")
 
     async def ask(
-        self, protocol: AppProtocol, port: int, path: str, host: str = "localhost", limit_s: float = 5
+        self,
+        protocol: AppProtocol,
+        port: int,
+        path: str,
+        host: str = "localhost",
+        limit_s: float = 5,
     ) -> str | None:
         self.asked_in.append((protocol, host, limit_s))
         return await self.http(port, path)
@@ -133,7 +140,11 @@ class Ports:
         self.given: list[int] = []
 
     def free(self, taken: Collection[int]) -> int:
-        port = next(port for port in range(FIRST_PORT, FIRST_PORT + 1000) if port not in {*taken, *self.given})
+        port = next(
+            port
+            for port in range(FIRST_PORT, FIRST_PORT + 1000)
+            if port not in {*taken, *self.given}
+        )
         self.given.append(port)
         return port
 
@@ -153,7 +164,7 @@ class World:
     tags: Tags = field(default_factory=Tags)
     probe: Answers = field(default_factory=Answers)
     ports: Ports = field(default_factory=Ports)
-    tally: Tally = field(default_factory=Tally)
+    counters: Counters = field(default_factory=Counters)
     rim: Rim = field(default_factory=Rim)
     ingress: MemoryIngress | None = None
     cut: list[str] = field(default_factory=list)
@@ -170,8 +181,10 @@ class World:
             free_port=self.ports.free,
             clock=self.clock.now,
             installation=INSTALLATION,
-            tally=self.tally,
-            traffic=Traffic(self.store, self.ingress, BASE_DOMAIN) if self.ingress is not None else None,
+            counters=self.counters,
+            traffic=Traffic(self.store, self.ingress, BASE_DOMAIN)
+            if self.ingress is not None
+            else None,
             base_domain=BASE_DOMAIN,
         )
 
@@ -189,13 +202,24 @@ class World:
         return digest
 
     async def queue(
-        self, tag: str, *, stage: Stage | None = None, digest: Digest | None = None, force: bool = False
+        self,
+        tag: str,
+        *,
+        stage: Stage | None = None,
+        digest: Digest | None = None,
+        force: bool = False,
     ) -> Deploy:
         """Queue a deploy."""
         queue, wanted = DeployQueue(self.clock.now), stage or self.stage
         queued = await self.store.write(
             lambda tx: queue.trigger_deploy(
-                wanted.project_id, wanted.id, tag, tx=tx, trigger=Trigger.WEBHOOK, digest=digest, force=force
+                wanted.project_id,
+                wanted.id,
+                tag,
+                tx=tx,
+                trigger=Trigger.WEBHOOK,
+                digest=digest,
+                force=force,
             )
         )
         return await self.deploy(queued.deploy_id)
@@ -226,7 +250,9 @@ class World:
 
     async def instance_of(self, deploy: Deploy) -> Instance:
         """The one instance that the deploy made."""
-        (made,) = [instance for instance in await self.instances() if instance.deploy_id == deploy.id]
+        (made,) = [
+            instance for instance in await self.instances() if instance.deploy_id == deploy.id
+        ]
         return made
 
     async def containers(self) -> list[str]:
@@ -275,7 +301,11 @@ class World:
         """Run a container that an ended deploy has made and left behind."""
         deploy = await self.queue(f"of-{name}")
         await self.change_deploy(deploy, status=DeployStatus.FAILED, container=name)
-        labels = {"tagboat.managed": "true", "tagboat.installation": INSTALLATION, "tagboat.deploy": deploy.id}
+        labels = {
+            "tagboat.managed": "true",
+            "tagboat.installation": INSTALLATION,
+            "tagboat.deploy": deploy.id,
+        }
         await self.foreign_container(name, **labels)
 
     def container_of(self, deploy: Deploy, stage: Stage | None = None) -> str:
@@ -290,7 +320,9 @@ class World:
             if holds(deploys):
                 return deploys
             # A real clock, whatever that of the scene says.
-            assert await asyncio.to_thread(self._news.wait, _LONGEST_WAIT_S), f"nothing new came of {deploys}"
+            assert await asyncio.to_thread(self._news.wait, _LONGEST_WAIT_S), (
+                f"nothing new came of {deploys}"
+            )
 
     async def until_state(self, instance: Instance, holds: Callable[[Instance], bool]) -> Instance:
         """Wait until an instance is as wanted."""
@@ -322,7 +354,9 @@ class World:
         for call in ("stop", "remove"):
             setattr(self.engine, call, partial(self._end_container, getattr(self.engine, call)))
 
-    async def _end_container(self, end: Callable[..., Awaitable[None]], container: str, *grace_s: float) -> None:
+    async def _end_container(
+        self, end: Callable[..., Awaitable[None]], container: str, *grace_s: float
+    ) -> None:
         held = self.engine._find(container)
         if held and held.status.running and str(held.status.host_port) in self.routes.values():
             self.cut.append(container)
@@ -331,26 +365,46 @@ class World:
 
 async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -> World:
     """Put a project and its stage into a new database."""
-    project = Project(id=new_id(), name="app", image=IMAGE, port=8080, port_set=True, healthcheck_set=True, created_at=START)
-    world = World(store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None)
+    project = Project(
+        id=new_id(),
+        name="app",
+        image=IMAGE,
+        port=8080,
+        port_set=True,
+        healthcheck_set=True,
+        created_at=START,
+    )
+    world = World(
+        store, clock, project, a_stage(project, "dev"), ingress=MemoryIngress() if ingress else None
+    )
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
     world.hear_of_changes()
     world.engine.clock = clock.now
     world.rim.lead_through(store, "read", "write")
-    world.rim.lead_through(world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs")
+    world.rim.lead_through(
+        world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs"
+    )
     world.rim.lead_through(world.engine, "containers")
     world.rim.lead_through(world.tags, "resolve")
     if world.ingress is not None:
         world.see_what_is_cut()
         world.rim.lead_through(world.ingress, "lead", "in_flight")
-        world.rim.lead_through(world.ingress, "change", named="lead")  # whether one stage is led or all is all the same here
+        world.rim.lead_through(
+            world.ingress, "change", named="lead"
+        )  # whether one stage is led or all is all the same here
     return world
 
 
 def a_stage(project: Project, name: str) -> Stage:
     """A stage that takes every tag."""
-    return Stage(id=new_id(), project_id=project.id, name=name, pattern=parse_tag_pattern("*"), created_at=START)
+    return Stage(
+        id=new_id(),
+        project_id=project.id,
+        name=name,
+        pattern=parse_tag_pattern("*"),
+        created_at=START,
+    )
 
 
 def statuses(deploy: Deploy) -> dict[StepName, StepStatus]:
@@ -380,15 +434,24 @@ async def assert_fails(world: World, tag: str, step: StepName | None, reason: st
     assert reason in (ended.reason or "")
     assert ended.finished_at == world.clock.now()
     assert (ended.claimed_by, ended.claimed_until) == (None, None)
-    assert world.tally.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
+    assert world.counters.read()["tagboat_deploys_total", (("status", "failed"),)] == 1
     if step is not None:
         assert ended.step(step).detail == ended.reason
         at = list(StepName).index(step)
-        wanted = [StepStatus.DONE] * at + [StepStatus.FAILED] + [StepStatus.PENDING] * (len(StepName) - at - 1)
+        wanted = (
+            [StepStatus.DONE] * at
+            + [StepStatus.FAILED]
+            + [StepStatus.PENDING] * (len(StepName) - at - 1)
+        )
         assert list(statuses(ended).values()) == wanted
-    assert await world.instances(InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING) == before
+    assert (
+        await world.instances(InstanceState.LIVE, InstanceState.STARTING, InstanceState.DRAINING)
+        == before
+    )
     assert world.container_of(ended) not in await world.containers()
     for live in before:
         assert await world.is_running(live.container)
-        assert not [line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")]
+        assert not [
+            line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")
+        ]
     return ended

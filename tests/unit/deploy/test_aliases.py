@@ -30,7 +30,9 @@ async def test_the_first_instance_is_found_from_its_start(joined: World) -> None
     assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
 
 
-async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(joined: World) -> None:
+async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(
+    joined: World,
+) -> None:
     await joined.ship("v1")
     joined.publish("v2")
     deploy = await joined.queue("v2")
@@ -43,15 +45,28 @@ async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(jo
     joined.probe.of_port = note
     ended = await joined.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
-    assert found_while_asked[:2] == [False, True], "asked at the gate, and once more, for its connections have been cut"
+    assert found_while_asked[:2] == [False, True], (
+        "asked at the gate, and once more, for its connections have been cut"
+    )
     assert joined.engine.spec(container).aliases["back"] == ("my-app-dev", "my-app")
 
 
 async def test_the_old_one_is_found_no_more_when_it_is_told_to_end(joined: World) -> None:
     first = await joined.ship("v1")
     await joined.ship("v2")
-    told = [entry for entry in joined.engine.journal if entry.split()[1] in {first.container, first.handle}]
-    assert [entry.split()[0] for entry in told] == ["create", "start", "rejoin", "rejoin", "stop", "remove"]
+    told = [
+        entry
+        for entry in joined.engine.journal
+        if entry.split()[1] in {first.container, first.handle}
+    ]
+    assert [entry.split()[0] for entry in told] == [
+        "create",
+        "start",
+        "rejoin",
+        "rejoin",
+        "stop",
+        "remove",
+    ]
 
 
 async def test_one_that_never_becomes_healthy_is_never_found(joined: World) -> None:
@@ -64,11 +79,15 @@ async def test_one_that_never_becomes_healthy_is_never_found(joined: World) -> N
     assert await joined.instances(InstanceState.LIVE) == [first]
 
 
-async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(joined: World) -> None:
+async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(
+    joined: World,
+) -> None:
     other = await joined.another_stage("prod")
     await joined.change_project(run=RunOptions())
     await joined.change_stage(run=ON)
-    await joined.store.write(lambda tx: tx.put_stage(replace(other, run=RunOptions(networks=("back",)))))
+    await joined.store.write(
+        lambda tx: tx.put_stage(replace(other, run=RunOptions(networks=("back",))))
+    )
     first = await joined.ship("v1")
     aliases = joined.engine.spec(first.container).aliases
     assert (aliases["back"], aliases["front"]) == (("my-app-dev",), ("my-app-dev", "my-app"))

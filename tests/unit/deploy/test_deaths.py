@@ -116,13 +116,21 @@ async def recreating_and_failing_in_watch(world: World) -> Deploy:
 
 JOURNEYS = {
     "succeeds": Journey(succeeding, DeployStatus.SUCCEEDED, "v2 is live", "v2", 16),
-    "fails in check": Journey(failing_in_check, DeployStatus.FAILED, "exited with code 1", "v1", 11, "out of luck"),
+    "fails in check": Journey(
+        failing_in_check, DeployStatus.FAILED, "exited with code 1", "v1", 11, "out of luck"
+    ),
     "fails in watch": Journey(failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 14),
-    "is cancelled in watch": Journey(cancelled_in_watch, DeployStatus.CANCELLED, "cancelled", "v1", 14),
+    "is cancelled in watch": Journey(
+        cancelled_in_watch, DeployStatus.CANCELLED, "cancelled", "v1", 14
+    ),
     "rolls back": Journey(rolling_back, DeployStatus.SUCCEEDED, "v1 is live", "v1", 14, anew=True),
     "recreates": Journey(recreating, DeployStatus.SUCCEEDED, "v2 is live", "v2", 18),
-    "recreates and fails": Journey(recreating_and_failing, DeployStatus.FAILED, "exited with code 1", "v1", 15, "out of luck"),
-    "recreates and fails in watch": Journey(recreating_and_failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 18),
+    "recreates and fails": Journey(
+        recreating_and_failing, DeployStatus.FAILED, "exited with code 1", "v1", 15, "out of luck"
+    ),
+    "recreates and fails in watch": Journey(
+        recreating_and_failing_in_watch, DeployStatus.FAILED, REFUSED, "v1", 18
+    ),
 }
 
 
@@ -149,7 +157,9 @@ async def dies(world: World, deploy: Deploy, changes: int) -> bool:
     return False
 
 
-async def assert_ended_well(world: World, journey: Journey, deploy: Deploy, before: Instance) -> None:
+async def assert_ended_well(
+    world: World, journey: Journey, deploy: Deploy, before: Instance
+) -> None:
     """That the record is true, that one instance is live and led to, and that a second sweep finds nothing to do."""
     ended = await world.deploy(deploy.id)
     assert (ended.status, ended.claimed_by) == (journey.ends, None)
@@ -176,7 +186,9 @@ async def assert_ended_well(world: World, journey: Journey, deploy: Deploy, befo
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
-async def test_a_death_after_any_change(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
+async def test_a_death_after_any_change(
+    new_store: Callable[[], SqlStore], clock: Clock, name: str
+) -> None:
     journey, changes = JOURNEYS[name], 0
     while True:
         world = await a_world(new_store(), clock)
@@ -199,7 +211,9 @@ async def test_a_death_after_any_change(new_store: Callable[[], SqlStore], clock
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
-async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: Clock, name: str) -> None:
+async def test_dying_again_and_again(
+    new_store: Callable[[], SqlStore], clock: Clock, name: str
+) -> None:
     """Every life is one change longer than the last, so that each comes a little further."""
     journey, changes = JOURNEYS[name], 0
     world = await a_world(new_store(), clock)
@@ -213,7 +227,9 @@ async def test_dying_again_and_again(new_store: Callable[[], SqlStore], clock: C
 
 
 @pytest.mark.parametrize("live", ["v1", "v2"])
-async def test_a_death_after_the_tag_was_looked_up(new_store: Callable[[], SqlStore], clock: Clock, live: str) -> None:
+async def test_a_death_after_the_tag_was_looked_up(
+    new_store: Callable[[], SqlStore], clock: Clock, live: str
+) -> None:
     """What was taken back stays away, and what is live is left alone, though the process died before it could see that."""
     changes, died = 0, True
     while died:
@@ -221,14 +237,23 @@ async def test_a_death_after_the_tag_was_looked_up(new_store: Callable[[], SqlSt
         old = await world.ship(live)
         deploy = await world.queue("v2")
         digest = world.publish("v2")
-        version = TakenBack(stage_id=world.stage.id, digest=digest, fingerprint="f", tag="v2", reason="ill", at=clock.now())
+        version = TakenBack(
+            stage_id=world.stage.id,
+            digest=digest,
+            fingerprint="f",
+            tag="v2",
+            reason="ill",
+            at=clock.now(),
+        )
         if live == "v1":
             await world.store.write(lambda tx, version=version: tx.put_taken_back(version))  # type: ignore[misc]
         deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
         died = await dies(world, deploy, changes)
         ended = await world.carry_out(deploy) if died else await world.deploy(deploy.id)
         expected = DeployStatus.CANCELLED if live == "v1" else DeployStatus.SUCCEEDED
-        assert (ended.status, await live_instance(world)) == (expected, old), f"it died after {changes} changes"
+        assert (ended.status, await live_instance(world)) == (expected, old), (
+            f"it died after {changes} changes"
+        )
         changes += 1
     assert changes >= 3
 
@@ -264,7 +289,9 @@ async def at_once() -> bool:
     return True
 
 
-async def test_a_death_after_any_change_of_a_sweep(new_store: Callable[[], SqlStore], clock: Clock) -> None:
+async def test_a_death_after_any_change_of_a_sweep(
+    new_store: Callable[[], SqlStore], clock: Clock
+) -> None:
     changes, died = 0, True
     while died:
         world = await a_world(new_store(), clock)
@@ -278,7 +305,9 @@ async def test_a_death_after_any_change_of_a_sweep(new_store: Callable[[], SqlSt
         world.rim.live_on()
         await sweep(world.parts)
         (left,) = await world.instances(*ACTIVE_STATES)
-        assert left == replace(live, host_port=left.host_port, container_id=left.container_id), changes
+        assert left == replace(live, host_port=left.host_port, container_id=left.container_id), (
+            changes
+        )
         assert await world.containers() == sorted([live.container, "squatter"])
         assert await world.is_running(live.container)
         assert world.routes == {HOST: str(left.host_port)}

@@ -62,7 +62,9 @@ async def eventually(world: World, holds: Callable[[], Awaitable[bool]]) -> None
     raise AssertionError("it never came to that")
 
 
-async def test_what_stopped_comes_back_while_something_else_drains(led: World, requests: Requests) -> None:
+async def test_what_stopped_comes_back_while_something_else_drains(
+    led: World, requests: Requests
+) -> None:
     old = await draining(led, "v1")
     other = await led.another_stage("other")
     led.publish("w1")
@@ -70,7 +72,9 @@ async def test_what_stopped_comes_back_while_something_else_drains(led: World, r
     sweeping = asyncio.create_task(keep_sweeping(led.parts))
 
     async def waited_for() -> bool:
-        return (await state_of(led, old)) is InstanceState.DRAINING and requests.drained == [old.container]
+        return (await state_of(led, old)) is InstanceState.DRAINING and requests.drained == [
+            old.container
+        ]
 
     await eventually(led, waited_for)
     await led.engine.stop(live.container)
@@ -104,7 +108,9 @@ async def test_one_that_serves_again_by_then_is_left_alone(led: World, requests:
     assert await state_of(led, old) is InstanceState.LIVE
 
 
-async def test_one_that_a_deploy_may_want_back_is_left_to_it(led: World, requests: Requests) -> None:
+async def test_one_that_a_deploy_may_want_back_is_left_to_it(
+    led: World, requests: Requests
+) -> None:
     old, drains = await draining(led, "v1"), Drains(led.parts)
     drains.begin(old, 3600)
     led.publish("v2")
@@ -126,7 +132,9 @@ async def test_one_that_waits_wants_nothing_of_it(led: World, requests: Requests
     assert await state_of(led, old) is InstanceState.STOPPED
 
 
-async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stopped(led: World, requests: Requests) -> None:
+async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stopped(
+    led: World, requests: Requests
+) -> None:
     old, drains = await draining(led, "v1"), Drains(led.parts)
 
     async def serve_again() -> None:
@@ -139,7 +147,9 @@ async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stop
     assert await state_of(led, old) is InstanceState.LIVE
 
 
-async def test_one_that_cannot_be_stopped_is_tried_again_by_the_next_sweep(led: World, requests: Requests) -> None:
+async def test_one_that_cannot_be_stopped_is_tried_again_by_the_next_sweep(
+    led: World, requests: Requests
+) -> None:
     old, drains = await draining(led, "v1"), Drains(led.parts)
     requests.end.set()
     led.engine.fail("stop", EngineError("it cannot be killed"))

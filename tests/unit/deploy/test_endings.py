@@ -18,7 +18,9 @@ async def test_what_was_live_last_ended_last_though_the_clock_was_set_back(world
     world.clock.move(-HOUR_S)
     instances.append(await world.ship("v3"))
     await world.ship("v4")
-    recent = await world.store.read(lambda reader: reader.recent_instances(world.stage.id, [InstanceState.STOPPED], 3))
+    recent = await world.store.read(
+        lambda reader: reader.recent_instances(world.stage.id, [InstanceState.STOPPED], 3)
+    )
     assert [one.id for one in recent] == [one.id for one in reversed(instances)]
 
 

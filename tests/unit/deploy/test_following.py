@@ -53,7 +53,11 @@ async def test_a_port_that_the_image_gets_later_mends_the_project(led_by_image: 
 
     second = await deployed(world, "v2", exposing(8080, healthcheck="/up"))
 
-    assert (await described(world), await port_of(world, second), second.reason) == ((8080, "/up"), 8080, "v2 is live")
+    assert (await described(world), await port_of(world, second), second.reason) == (
+        (8080, "/up"),
+        8080,
+        "v2 is live",
+    )
 
 
 async def test_what_a_person_has_set_is_followed_by_no_image(led_by_image: World) -> None:
@@ -95,7 +99,9 @@ async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_ima
     assert in_prod.status is DeployStatus.SUCCEEDED
 
 
-async def test_a_rollback_has_the_port_of_then_and_leaves_the_project_with_that_of_the_newest(led_by_image: World) -> None:
+async def test_a_rollback_has_the_port_of_then_and_leaves_the_project_with_that_of_the_newest(
+    led_by_image: World,
+) -> None:
     world = led_by_image
     await deployed(world, "v1", exposing(8080, healthcheck="/old"))
     await deployed(world, "v2", exposing(3000, healthcheck="/new"))
@@ -104,13 +110,19 @@ async def test_a_rollback_has_the_port_of_then_and_leaves_the_project_with_that_
     queued: Queued = await world.store.write(lambda tx: orders.rollback(tx, world.stage.id))
     ended = await world.carry_out(await world.deploy(queued.deploy_id))
 
-    assert (ended.status, ended.trigger, ended.tag) == (DeployStatus.SUCCEEDED, Trigger.ROLLBACK, "v1")
+    assert (ended.status, ended.trigger, ended.tag) == (
+        DeployStatus.SUCCEEDED,
+        Trigger.ROLLBACK,
+        "v1",
+    )
     assert await port_of(world, ended) == 8080
     assert world.probe.asked[-1][1] == "/old"
     assert await described(world) == (3000, "/new")
 
 
-async def test_an_image_for_another_machine_is_told_in_the_pull_and_where_it_dies(world: World) -> None:
+async def test_an_image_for_another_machine_is_told_in_the_pull_and_where_it_dies(
+    world: World,
+) -> None:
     elsewhere = ImageInfo(platform="linux/arm64")
     world.publish("v1", MemoryImage(info=elsewhere, exit_code=1))
     ended = await world.carry_out(await world.queue("v1"))

@@ -38,36 +38,155 @@ def saying(health: str) -> ContainerStatus:
         (RUNNING, "/ok", 80, "it answers 503", 50, Verdict.WAIT, "it answers 503"),
         (RUNNING, "", 80, None, 0.1, Verdict.HEALTHY, "it answers"),
         (RUNNING, "", 80, REFUSED, 50, Verdict.WAIT, REFUSED),
-        (saying("unhealthy"), "/ok", 80, None, 1, Verdict.HEALTHY, "it answers"),  # the project says what counts
+        (
+            saying("unhealthy"),
+            "/ok",
+            80,
+            None,
+            1,
+            Verdict.HEALTHY,
+            "it answers",
+        ),  # the project says what counts
         # The image's own HEALTHCHECK, and the port, of which it knows nothing.
-        (saying("healthy"), "image", 80, None, 1, Verdict.HEALTHY, "the image's HEALTHCHECK says healthy"),
-        (saying("healthy"), "image", 0, None, 1, Verdict.HEALTHY, "the image's HEALTHCHECK says healthy"),
-        (saying("healthy"), "image", 80, REFUSED, 1, Verdict.WAIT, f"the image's HEALTHCHECK says healthy, but {REFUSED}"),
+        (
+            saying("healthy"),
+            "image",
+            80,
+            None,
+            1,
+            Verdict.HEALTHY,
+            "the image's HEALTHCHECK says healthy",
+        ),
+        (
+            saying("healthy"),
+            "image",
+            0,
+            None,
+            1,
+            Verdict.HEALTHY,
+            "the image's HEALTHCHECK says healthy",
+        ),
+        (
+            saying("healthy"),
+            "image",
+            80,
+            REFUSED,
+            1,
+            Verdict.WAIT,
+            f"the image's HEALTHCHECK says healthy, but {REFUSED}",
+        ),
         (saying("starting"), "image", 80, REFUSED, 1, Verdict.WAIT, REFUSED),
-        (saying("unhealthy"), "image", 80, REFUSED, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
+        (
+            saying("unhealthy"),
+            "image",
+            80,
+            REFUSED,
+            1,
+            Verdict.FAILED,
+            "the image's HEALTHCHECK says unhealthy",
+        ),
         (
             replace(saying("unhealthy"), health_said="curl: not found"),
-            *("image", 80, None, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy: curl: not found"),
+            *(
+                "image",
+                80,
+                None,
+                1,
+                Verdict.FAILED,
+                "the image's HEALTHCHECK says unhealthy: curl: not found",
+            ),
         ),
-        (saying("starting"), "image", 80, None, 1, Verdict.WAIT, "the image's HEALTHCHECK says starting"),
-        (saying("unhealthy"), "image", 80, None, 1, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
+        (
+            saying("starting"),
+            "image",
+            80,
+            None,
+            1,
+            Verdict.WAIT,
+            "the image's HEALTHCHECK says starting",
+        ),
+        (
+            saying("unhealthy"),
+            "image",
+            80,
+            None,
+            1,
+            Verdict.FAILED,
+            "the image's HEALTHCHECK says unhealthy",
+        ),
         (RUNNING, "image", 80, None, 1, Verdict.FAILED, "has no HEALTHCHECK"),
         # Neither: that it runs for a while.
         (RUNNING, "", 0, None, SETTLE_S - 0.01, Verdict.WAIT, "it has been running for"),
         (RUNNING, "", 0, None, SETTLE_S, Verdict.HEALTHY, "it has been running for 3 s"),
         # Paused: it keeps its connections, and answers nobody.
         (replace(RUNNING, paused=True), "", 80, None, 50, Verdict.WAIT, "docker unpause app-dev-1"),
-        (replace(saying("healthy"), paused=True), "image", 80, None, 50, Verdict.WAIT, "the container is paused"),
+        (
+            replace(saying("healthy"), paused=True),
+            "image",
+            80,
+            None,
+            50,
+            Verdict.WAIT,
+            "the container is paused",
+        ),
         (replace(RUNNING, paused=True), "", 0, None, 50, Verdict.WAIT, "the container is paused"),
         # Dead is dead, even if something answers on its port.
         (None, "", 80, None, 9, Verdict.FAILED, "removed by somebody else"),
         (replace(RUNNING, oom_killed=True), "/ok", 80, None, 9, Verdict.FAILED, "out of memory"),
-        (replace(RUNNING, oom_killed=True, running=False, exit_code=137), "", 0, None, 9, Verdict.FAILED, "out of memory"),
-        (replace(RUNNING, running=False, exit_code=3), "/ok", 80, None, 9, Verdict.FAILED, "exited with code 3"),
-        (replace(RUNNING, running=False, restarting=True, exit_code=1), "", 80, None, 9, Verdict.FAILED, "exited with code 1"),
-        (replace(RUNNING, restarts=1, exit_code=0), "", 0, None, 9, Verdict.FAILED, "was restarted"),
-        (replace(saying("healthy"), running=False), "image", 0, None, 9, Verdict.FAILED, "exited with code 0"),
-        (replace(RUNNING, running=False, exit_code=0), "", 80, None, 9, Verdict.FAILED, "run it in the foreground"),
+        (
+            replace(RUNNING, oom_killed=True, running=False, exit_code=137),
+            "",
+            0,
+            None,
+            9,
+            Verdict.FAILED,
+            "out of memory",
+        ),
+        (
+            replace(RUNNING, running=False, exit_code=3),
+            "/ok",
+            80,
+            None,
+            9,
+            Verdict.FAILED,
+            "exited with code 3",
+        ),
+        (
+            replace(RUNNING, running=False, restarting=True, exit_code=1),
+            "",
+            80,
+            None,
+            9,
+            Verdict.FAILED,
+            "exited with code 1",
+        ),
+        (
+            replace(RUNNING, restarts=1, exit_code=0),
+            "",
+            0,
+            None,
+            9,
+            Verdict.FAILED,
+            "was restarted",
+        ),
+        (
+            replace(saying("healthy"), running=False),
+            "image",
+            0,
+            None,
+            9,
+            Verdict.FAILED,
+            "exited with code 0",
+        ),
+        (
+            replace(RUNNING, running=False, exit_code=0),
+            "",
+            80,
+            None,
+            9,
+            Verdict.FAILED,
+            "run it in the foreground",
+        ),
     ],
 )
 def test_a_verdict(
@@ -87,7 +206,13 @@ def test_a_verdict(
 @pytest.mark.parametrize(
     ("health", "passed", "probed", "verdict", "reason"),
     [
-        ("starting", True, None, Verdict.HEALTHY, "the image's HEALTHCHECK passes, and the port answers"),
+        (
+            "starting",
+            True,
+            None,
+            Verdict.HEALTHY,
+            "the image's HEALTHCHECK passes, and the port answers",
+        ),
         ("starting", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
         ("starting", True, REFUSED, Verdict.WAIT, REFUSED),
         ("healthy", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
@@ -125,7 +250,9 @@ def test_the_exit_code_is_told_also_where_it_runs_again(code: int | None, reason
         (1800, "image", 15 * 60, 1800),
     ],
 )
-def test_how_long_the_gate_waits(set_s: int, healthcheck: str, needs_s: float, limit_s: float) -> None:
+def test_how_long_the_gate_waits(
+    set_s: int, healthcheck: str, needs_s: float, limit_s: float
+) -> None:
     info = ImageInfo(has_healthcheck=True, health_needs_s=needs_s)
     assert gate_limit_s(set_s, healthcheck, info) == limit_s
     assert gate_limit_s(set_s, healthcheck, None) == set_s
@@ -144,7 +271,9 @@ STATUSES = st.builds(
     labels=st.just({}),
     host_port=st.just(0),
     paused=st.booleans(),
-).filter(lambda status: not (status.running and status.restarting))  # the engine room says one or the other
+).filter(
+    lambda status: not (status.running and status.restarting)
+)  # the engine room says one or the other
 
 
 @given(
@@ -155,7 +284,11 @@ STATUSES = st.builds(
     running_s=st.floats(0, 100),
 )
 def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_reason(
-    status: ContainerStatus | None, healthcheck: str, port: int, probed: str | None, running_s: float
+    status: ContainerStatus | None,
+    healthcheck: str,
+    port: int,
+    probed: str | None,
+    running_s: float,
 ) -> None:
     judgement = judge(Signs(status=status, probed=probed, running_s=running_s), healthcheck, port)
     assert judgement.reason
@@ -173,7 +306,9 @@ def test_where_nobody_listens_it_is_said_what_may_be_done(probed: str) -> None:
         " 127.0.0.1, not on another port)? Change the port with 'tagboat projects edit shop --port N', or allow longer with"
         " 'tagboat stages edit shop dev --health-timeout 120'"
     )
-    assert why_late(f"the HEALTHCHECK says healthy, but {probed}", 60, 3000, "shop", "dev").startswith(
+    assert why_late(
+        f"the HEALTHCHECK says healthy, but {probed}", 60, 3000, "shop", "dev"
+    ).startswith(
         f"not healthy within 60 s: the HEALTHCHECK says healthy, but {probed}. Does the app listen on 0.0.0.0:3000"
     )
 
@@ -187,4 +322,7 @@ def test_what_else_keeps_an_instance_from_being_healthy_is_told_with_its_port() 
     assert why_late("answered HTTP 404", 3, 80, "shop", "dev") == (
         "not healthy within 3 s: answered HTTP 404 (the project's port is 80)"
     )
-    assert why_late("it ran for 1 s", 2.5, 0, "shop", "dev") == "not healthy within 2.5 s: it ran for 1 s"
+    assert (
+        why_late("it ran for 1 s", 2.5, 0, "shop", "dev")
+        == "not healthy within 2.5 s: it ran for 1 s"
+    )

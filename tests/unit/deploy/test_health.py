@@ -25,7 +25,10 @@ def checked(test: TestRun, needs_s: float = 0.0) -> MemoryImage:
     [
         ({}, HOST),
         ({"domains": ("app.example.com", "www.example.com")}, "app.example.com"),
-        ({"domains": ("app.example.com",), "healthcheck_host": "internal.example.com"}, "internal.example.com"),
+        (
+            {"domains": ("app.example.com",), "healthcheck_host": "internal.example.com"},
+            "internal.example.com",
+        ),
     ],
 )
 async def test_a_path_is_asked_as_people_ask_at_the_gate_and_in_the_watch(
@@ -58,7 +61,9 @@ async def test_a_healthcheck_that_the_engine_has_not_run_yet_is_run_by_hand(led:
     began = led.clock.now()
     await led.ship("v1", checked(PASSES, needs_s=900))
     (deploy,) = await led.deploys()
-    assert deploy.step(StepName.CHECK).detail == "the image's HEALTHCHECK passes, and the port answers"
+    assert (
+        deploy.step(StepName.CHECK).detail == "the image's HEALTHCHECK passes, and the port answers"
+    )
     assert (led.clock.now() - began).total_seconds() < 15
 
 
@@ -69,7 +74,9 @@ async def test_one_that_becomes_well_late_has_the_time_that_its_image_asks_for(l
     began = led.clock.now()
 
     async def warm_up() -> None:
-        if (led.clock.now() - began).total_seconds() > 75 and led.engine._find(led.container_of(deploy)):
+        if (led.clock.now() - began).total_seconds() > 75 and led.engine._find(
+            led.container_of(deploy)
+        ):
             led.engine.set_test(led.container_of(deploy), PASSES)
         else:
             led.rim.after("status", warm_up)
@@ -84,10 +91,14 @@ async def test_what_a_person_has_set_ends_sooner_and_says_what_the_test_said(led
     await led.change_stage(health_timeout_s=20)
     led.publish("v1", checked(TestRun(passed=False, said="no such table"), needs_s=900))
     ended = await led.carry_out(await led.queue("v1"))
-    assert (ended.reason or "").startswith("not healthy within 20 s: the image's HEALTHCHECK fails: no such table")
+    assert (ended.reason or "").startswith(
+        "not healthy within 20 s: the image's HEALTHCHECK fails: no such table"
+    )
 
 
-async def test_one_whose_test_passes_inside_while_its_port_answers_nobody_is_refused(led: World) -> None:
+async def test_one_whose_test_passes_inside_while_its_port_answers_nobody_is_refused(
+    led: World,
+) -> None:
     await led.change_project(healthcheck="image")
     old = await led.ship("v1", checked(PASSES))
     led.publish("v2", checked(PASSES))
@@ -168,7 +179,10 @@ async def test_one_that_exits_in_the_watch_is_told_with_its_code(led: World) -> 
 
     led.rim.after("lead", crash)
     ended = await led.carry_out(deploy)
-    assert ended.reason == "it was healthy and live, and then: the new container exited with code 7, and was restarted"
+    assert (
+        ended.reason
+        == "it was healthy and live, and then: the new container exited with code 7, and was restarted"
+    )
 
 
 async def test_an_engine_that_cannot_run_the_test_is_waited_for(led: World) -> None:
@@ -180,9 +194,13 @@ async def test_an_engine_that_cannot_run_the_test_is_waited_for(led: World) -> N
 
 
 async def test_no_secret_of_the_app_is_told_by_its_answer(world: World) -> None:
-    await world.change_project(healthcheck="/up", run=RunOptions(secrets={"DSN": "postgres://me:hunter22@db/app"}))
+    await world.change_project(
+        healthcheck="/up", run=RunOptions(secrets={"DSN": "postgres://me:hunter22@db/app"})
+    )
     world.probe.says = "answered HTTP 500: cannot open postgres://me:hunter22@db/app"
-    ended = await assert_fails(world, world_tag(world), StepName.CHECK, "answered HTTP 500: cannot open ***")
+    ended = await assert_fails(
+        world, world_tag(world), StepName.CHECK, "answered HTTP 500: cannot open ***"
+    )
     assert "hunter22" not in (ended.reason or "")
 
 

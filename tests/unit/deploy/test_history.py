@@ -45,7 +45,9 @@ async def test_a_year_after_its_end_a_deploy_is_forgotten(world: World) -> None:
     assert await tags(world) == ["c"]
 
 
-async def test_of_each_stage_the_newest_twenty_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_each_stage_the_newest_twenty_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()
     other = await world.another_stage("other")
     for number in range(22):
@@ -89,7 +91,9 @@ async def test_what_still_drains_stays(world: World) -> None:
     await world.store.write(lambda tx: tx.put_setting(IMAGES_KEEP, 0))
     for tag in ("v2", "v3"):
         await world.ship(tag)
-    await world.store.write(lambda tx: tx.put_instance(replace(tx.instance(old.id), state=InstanceState.DRAINING)))
+    await world.store.write(
+        lambda tx: tx.put_instance(replace(tx.instance(old.id), state=InstanceState.DRAINING))
+    )
     world.clock.move(5000 * DAY_S)
     await forget(world.store, world.clock.now())
     assert await tags(world) == ["v1", "v2", "v3"]
@@ -111,7 +115,9 @@ async def test_many_go_in_small_transactions(world: World, monkeypatch: pytest.M
     assert world.rim.calls.count("write") - began == 3
 
 
-async def test_a_setting_that_was_changed_counts_at_once_and_a_store_out_of_reach_ends_nothing(world: World) -> None:
+async def test_a_setting_that_was_changed_counts_at_once_and_a_store_out_of_reach_ends_nothing(
+    world: World,
+) -> None:
     await failed(world, "a", "b")
     world.clock.move(2 * DAY_S)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tagboat.core.catalog import Offer
+from tagboat.core.catalog import HeldPush
 from tagboat.core.config import IMAGES_KEEP
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import EngineError, EngineUnavailableError
@@ -28,7 +28,11 @@ async def tidy(world: World) -> None:
 
 async def has(world: World, *tags: str) -> list[str]:
     """Which of the tags' images the engine has."""
-    return [tag for tag in tags if await world.engine.inspect_image(name_of(world, world.tags.digests[tag]))]
+    return [
+        tag
+        for tag in tags
+        if await world.engine.inspect_image(name_of(world, world.tags.digests[tag]))
+    ]
 
 
 def name_of(world: World, digest: Digest) -> str:
@@ -108,10 +112,14 @@ async def test_what_waits_to_be_deployed_is_kept(world: World) -> None:
         await world.ship(tag)
     await keep(world, 1)
     await world.queue("v1", digest=world.tags.digests["v1"])
-    offer = Offer(
-        stage_id=world.stage.id, tag="v2", digest=world.tags.digests["v2"], source="webhook", seen_at=world.clock.now()
+    offer = HeldPush(
+        stage_id=world.stage.id,
+        tag="v2",
+        digest=world.tags.digests["v2"],
+        source="webhook",
+        seen_at=world.clock.now(),
     )
-    await world.store.write(lambda tx: tx.add_offer(offer))
+    await world.store.write(lambda tx: tx.add_held_push(offer))
     await tidy(world)
     assert await has(world, "v1", "v2", "v3") == ["v1", "v2", "v3"]
 
@@ -131,7 +139,10 @@ async def test_what_was_pulled_before_a_death_is_known(world: World) -> None:
     await world.change_deploy(await world.deploy(deploy.id), status=DeployStatus.CANCELLED)
     await tidy(world)
     assert await has(world, "v1") == []
-    assert await world.store.read(lambda reader: reader.pulled_image(world.project.image, digest)) is None
+    assert (
+        await world.store.read(lambda reader: reader.pulled_image(world.project.image, digest))
+        is None
+    )
 
 
 async def test_the_images_of_a_deleted_project_go(world: World) -> None:
@@ -218,7 +229,10 @@ async def test_an_image_that_was_pulled_to_revive_an_instance_is_ours(world: Wor
     await world.store.write(lambda tx: tx.end_removal(world.project.image, live.digest, gone=True))
     await sweep(world.parts)
     assert await world.is_running(live.container)
-    assert await world.store.read(lambda reader: reader.pulled_image(world.project.image, live.digest)) is not None
+    assert (
+        await world.store.read(lambda reader: reader.pulled_image(world.project.image, live.digest))
+        is not None
+    )
 
 
 async def test_it_tidies_after_a_deploy(world: World) -> None:
@@ -235,7 +249,9 @@ async def test_it_tidies_after_a_deploy(world: World) -> None:
     await asyncio.gather(tidying, return_exceptions=True)
 
 
-async def test_a_round_goes_on_where_the_last_one_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_round_goes_on_where_the_last_one_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for tag in ("v1", "v2", "v3", "v4"):
         await world.ship(tag)
     await keep(world, 1)

@@ -7,9 +7,23 @@ from typing import TypeVar
 
 import pytest
 
-from tagboat.core.catalog import Offer, Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
-from tagboat.core.errors import ConflictError, EngineError, EngineNotFoundError, EngineUnavailableError, RegistryNotFoundError
+from tagboat.core.catalog import HeldPush, Strategy
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    Trigger,
+)
+from tagboat.core.errors import (
+    ConflictError,
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+    RegistryNotFoundError,
+)
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
@@ -33,7 +47,9 @@ pytestmark = pytest.mark.anyio
 async def push(world: World, tag: str) -> Queued:
     queue = DeployQueue(world.clock.now)
     return await world.store.write(
-        lambda tx: queue.trigger_deploy(world.project.id, world.stage.id, tag, tx=tx, trigger=Trigger.WEBHOOK)
+        lambda tx: queue.trigger_deploy(
+            world.project.id, world.stage.id, tag, tx=tx, trigger=Trigger.WEBHOOK
+        )
     )
 
 
@@ -57,7 +73,9 @@ async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -
 
     async def told_again() -> None:
         led.publish("v2")
-        expected = await led.store.read(lambda reader: explain(reader, parse_image_ref(f"{led.project.image}:v2")))
+        expected = await led.store.read(
+            lambda reader: explain(reader, parse_image_ref(f"{led.project.image}:v2"))
+        )
         told.append(await push(led, "v2"))
         assert expected.outcome is told[0].outcome
 
@@ -75,13 +93,17 @@ async def test_nor_into_one_that_is_being_cancelled(led: World) -> None:
     assert (await led.carry_out(deploy)).status is DeployStatus.CANCELLED
 
 
-async def test_a_push_that_merges_while_the_tag_is_not_found_has_it_looked_up_again(led: World) -> None:
+async def test_a_push_that_merges_while_the_tag_is_not_found_has_it_looked_up_again(
+    led: World,
+) -> None:
     deploy = await at_work(led, "v2")
     told: list[Queued] = []
 
     async def told_again() -> None:
         told.append(await push(led, "v2"))
-        led.tags.failures.append(RegistryNotFoundError("the registry has no tag v2"))  # the answer was on its way by then
+        led.tags.failures.append(
+            RegistryNotFoundError("the registry has no tag v2")
+        )  # the answer was on its way by then
         led.publish("v2")
 
     led.rim.before("resolve", told_again)
@@ -100,19 +122,28 @@ async def test_a_tag_that_nobody_told_of_again_fails_at_once(led: World) -> None
 
 
 @pytest.mark.parametrize("call", ["pull", "create"])
-async def test_a_tag_that_moves_on_is_superseded_by_what_it_points_to_then(led: World, call: str) -> None:
+async def test_a_tag_that_moves_on_is_superseded_by_what_it_points_to_then(
+    led: World, call: str
+) -> None:
     live = await led.ship("v1")
     first = led.publish("moving")
     deploy = await at_work(led, "moving")
 
     async def pushed_again() -> None:
         led.publish("moving", MemoryImage(log=("newer",)))
-        led.engine.fail(call, EngineNotFoundError("unknown blob") if call == "create" else EngineError("unknown blob"))
+        led.engine.fail(
+            call,
+            EngineNotFoundError("unknown blob")
+            if call == "create"
+            else EngineError("unknown blob"),
+        )
 
     led.rim.before(call, pushed_again)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUPERSEDED
-    assert ended.reason == "moving was pushed again while it was pulled, and is deployed as it is now"
+    assert (
+        ended.reason == "moving was pushed again while it was pulled, and is deployed as it is now"
+    )
     assert ended.digest == first
     assert live.state is InstanceState.LIVE
     (following,) = [one for one in await led.deploys() if not one.status.final]
@@ -163,8 +194,10 @@ async def test_what_is_rolled_back_to_is_not_what_the_tag_points_to(led: World) 
 async def test_only_what_the_pattern_takes_now_is_deployed(led: World) -> None:
     await led.change_stage(pattern=parse_tag_pattern("v*"), held=True)
     for tag in ("v2.0-beta", "v1.5"):
-        offer = Offer(stage_id=led.stage.id, tag=tag, digest=None, source="webhook", seen_at=led.clock.now())
-        await led.store.write(lambda tx, offer=offer: tx.add_offer(offer))  # type: ignore[misc]
+        offer = HeldPush(
+            stage_id=led.stage.id, tag=tag, digest=None, source="webhook", seen_at=led.clock.now()
+        )
+        await led.store.write(lambda tx, offer=offer: tx.add_held_push(offer))  # type: ignore[misc]
         led.clock.move(1)
     await led.change_stage(pattern=parse_tag_pattern("v1*"))
     queued = await order(led, lambda orders, tx: orders.release(tx, led.stage.id))
@@ -178,20 +211,26 @@ async def test_only_what_the_pattern_takes_now_is_deployed(led: World) -> None:
     )
 
 
-async def test_of_what_was_queued_before_and_offered_after_the_hold_the_newest_is_deployed(led: World) -> None:
+async def test_of_what_was_queued_before_and_offered_after_the_hold_the_newest_is_deployed(
+    led: World,
+) -> None:
     await led.ship("v1")
     led.publish("v2")
     before = await led.queue("v2")
     await led.change_stage(held=True)
-    offer = Offer(stage_id=led.stage.id, tag="v1.5", digest=None, source="webhook", seen_at=led.clock.now())
-    await led.store.write(lambda tx: tx.add_offer(offer))
+    offer = HeldPush(
+        stage_id=led.stage.id, tag="v1.5", digest=None, source="webhook", seen_at=led.clock.now()
+    )
+    await led.store.write(lambda tx: tx.add_held_push(offer))
     assert await order(led, lambda orders, tx: orders.release(tx, led.stage.id)) == []
     assert (await led.carry_out(before)).reason == "v2 is live"
 
 
 # The release command.
 
-MIGRATE = RunOptions(release_command=("migrate",), release_timeout_s=10**9)  # the clock of the scene runs fast
+MIGRATE = RunOptions(
+    release_command=("migrate",), release_timeout_s=10**9
+)  # the clock of the scene runs fast
 
 
 async def begun(world: World) -> tuple[Deploy, str, "asyncio.Task[Deploy]"]:
@@ -229,11 +268,19 @@ async def test_a_restart_waits_for_it_and_begins_it_no_second_time(led: World) -
     led.engine.exit(release, 0)
     ended = await task
     assert (ended.status, ended.released) == (DeployStatus.SUCCEEDED, True)
-    assert changes_of(led, release) == [f"create {release}", f"start {release}", f"remove {release}"]
+    assert changes_of(led, release) == [
+        f"create {release}",
+        f"start {release}",
+        f"remove {release}",
+    ]
 
 
-@pytest.mark.parametrize(("code", "status"), [(0, DeployStatus.SUCCEEDED), (3, DeployStatus.FAILED)])
-async def test_one_that_ended_while_nobody_looked_is_believed(led: World, code: int, status: DeployStatus) -> None:
+@pytest.mark.parametrize(
+    ("code", "status"), [(0, DeployStatus.SUCCEEDED), (3, DeployStatus.FAILED)]
+)
+async def test_one_that_ended_while_nobody_looked_is_believed(
+    led: World, code: int, status: DeployStatus
+) -> None:
     deploy, release, task = await begun(led)
     await cut_off(task)
     led.engine.exit(release, code)
@@ -277,7 +324,9 @@ async def die() -> None:
     raise Died
 
 
-async def test_one_that_was_never_started_is_begun_however_often_the_server_dies(led: World) -> None:
+async def test_one_that_was_never_started_is_begun_however_often_the_server_dies(
+    led: World,
+) -> None:
     await led.change_stage(run=MIGRATE)
     led.publish("v1")
     deploy = await at_work(led, "v1")
@@ -333,7 +382,9 @@ async def test_the_sweep_leaves_it_alone_although_the_project_was_renamed(led: W
     led.engine.exit(release, 0)
     ended = await task
     assert ended.status is DeployStatus.SUCCEEDED
-    assert (await led.instance_of(ended)).container == f"app-dev-{deploy.id[-8:]}", "the name that was on record"
+    assert (await led.instance_of(ended)).container == f"app-dev-{deploy.id[-8:]}", (
+        "the name that was on record"
+    )
 
 
 # Renames, and changes of settings in mid-deploy.
@@ -356,7 +407,9 @@ async def sickens_after_start(world: World, old: Instance, change: Callable[[], 
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
-async def test_a_failed_one_goes_with_its_log_although_the_project_was_renamed(led: World, strategy: Strategy) -> None:
+async def test_a_failed_one_goes_with_its_log_although_the_project_was_renamed(
+    led: World, strategy: Strategy
+) -> None:
     await led.change_stage(strategy=strategy)
     old = await led.ship("v1")
     ended = await sickens_after_start(led, old, lambda: led.change_project(name="shop"))
@@ -365,8 +418,13 @@ async def test_a_failed_one_goes_with_its_log_although_the_project_was_renamed(l
     assert await led.is_running(old.container)
 
 
-@pytest.mark.parametrize(("before", "after"), [(Strategy.RECREATE, Strategy.ROLLING), (Strategy.ROLLING, Strategy.RECREATE)])
-async def test_what_was_done_decides_the_undo(led: World, before: Strategy, after: Strategy) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Strategy.RECREATE, Strategy.ROLLING), (Strategy.ROLLING, Strategy.RECREATE)],
+)
+async def test_what_was_done_decides_the_undo(
+    led: World, before: Strategy, after: Strategy
+) -> None:
     await led.change_stage(strategy=before)
     old = await led.ship("v1")
     began = len(led.engine.journal)
@@ -406,7 +464,9 @@ async def test_a_container_that_was_renamed_is_found_by_its_id(led: World) -> No
     held.status = held.status.__class__(
         **{**{name: getattr(held.status, name) for name in held.status.__slots__}, "name": "mine"}
     )
-    held.spec = held.spec.__class__(**{**{name: getattr(held.spec, name) for name in held.spec.__slots__}, "name": "mine"})
+    held.spec = held.spec.__class__(
+        **{**{name: getattr(held.spec, name) for name in held.spec.__slots__}, "name": "mine"}
+    )
     await sweep(led.parts)
     assert await led.containers() == ["mine"], "neither started anew beside it nor removed"
     assert await led.is_running("mine")
@@ -427,7 +487,9 @@ async def test_a_copy_that_a_person_made_of_our_container_is_left_alone(led: Wor
 # An orderly stop.
 
 
-async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the_old_one_serving(led: World) -> None:
+async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the_old_one_serving(
+    led: World,
+) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
     led.publish("v2")
@@ -475,7 +537,9 @@ async def test_parking_what_has_failed_leaves_the_old_one_serving(led: World) ->
     await assert_only(led, old)
 
 
-async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_again(led: World) -> None:
+async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_again(
+    led: World,
+) -> None:
     """The engine goes on with a stop although whoever asked for it has left."""
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
@@ -500,7 +564,9 @@ async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_
     await assert_only(led, (await led.instances(InstanceState.LIVE))[0])
 
 
-async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_going(led: World) -> None:
+async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_going(
+    led: World,
+) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     await led.ship("v1")
     led.publish("v2")
@@ -558,7 +624,9 @@ async def test_the_only_one_that_serves_is_not_cancelled(led: World) -> None:
     assert "v1 is live and nothing else could go on serving" in refused[0]
 
 
-async def test_an_image_that_somebody_removes_between_pull_and_start_is_pulled_again(led: World) -> None:
+async def test_an_image_that_somebody_removes_between_pull_and_start_is_pulled_again(
+    led: World,
+) -> None:
     await led.ship("v1")
     digest = led.publish("v2")
     image = f"{led.project.image}@{digest}"

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.anyio
 SECRET = "S3CR3T-needle"
 KEY = "-----BEGIN\nneedle-of-a-key\nEND-----"
 OPTIONS = RunOptions(secrets={"PASSWORD": SECRET}, secret_files={"key": KEY})
-TALKS = MemoryImage(log=(f"PASSWORD={SECRET}", "-----BEGIN", "needle-of-a-key", "END-----"), exit_code=3)
+TALKS = MemoryImage(
+    log=(f"PASSWORD={SECRET}", "-----BEGIN", "needle-of-a-key", "END-----"), exit_code=3
+)
 
 
 async def test_an_app_that_fails_and_writes_its_environment(led: World) -> None:

@@ -26,7 +26,9 @@ def rejoins(world: World) -> list[str]:
 async def somebody_on(world: World, network: str) -> str:
     """A container that a person has put on the project's network, say a database."""
     image = next(iter(world.engine._images))
-    container = await world.engine.create(ContainerSpec(name="database", image=image, labels={}, network=network))
+    container = await world.engine.create(
+        ContainerSpec(name="database", image=image, labels={}, network=network)
+    )
     await world.engine.start(container)
     return container
 
@@ -34,10 +36,14 @@ async def somebody_on(world: World, network: str) -> str:
 async def test_a_project_has_a_network_that_bears_its_labels(led: World) -> None:
     live = await led.ship("v1")
     assert led.engine.spec(live.container).network == network_of(led)
-    assert await led.engine.list_networks({**network_labels(INSTALLATION), "tagboat.project": "app"}) == [network_of(led)]
+    assert await led.engine.list_networks(
+        {**network_labels(INSTALLATION), "tagboat.project": "app"}
+    ) == [network_of(led)]
 
 
-async def test_alone_on_it_the_next_one_has_its_names_from_the_start_and_is_not_cut_off(led: World) -> None:
+async def test_alone_on_it_the_next_one_has_its_names_from_the_start_and_is_not_cut_off(
+    led: World,
+) -> None:
     await led.ship("v1")
     new = await led.ship("v2")
     spec = led.engine.spec(new.container)
@@ -46,7 +52,9 @@ async def test_alone_on_it_the_next_one_has_its_names_from_the_start_and_is_not_
     assert not rejoins(led)
 
 
-async def test_where_others_can_ask_the_next_one_is_found_once_it_is_healthy_at_an_address_that_it_keeps(led: World) -> None:
+async def test_where_others_can_ask_the_next_one_is_found_once_it_is_healthy_at_an_address_that_it_keeps(
+    led: World,
+) -> None:
     await led.ship("v1")
     await somebody_on(led, network_of(led))
     new = await led.ship("v2")
@@ -69,7 +77,9 @@ async def test_one_that_somebody_removed_is_made_again_by_the_next_deploy(led: W
     assert await led.engine.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
 
 
-async def test_an_instance_that_does_not_run_comes_back_though_its_network_is_gone(led: World) -> None:
+async def test_an_instance_that_does_not_run_comes_back_though_its_network_is_gone(
+    led: World,
+) -> None:
     live = await led.ship("v1")
     await led.engine.stop(live.container)
     led.engine.drop_network(network_of(led))
@@ -94,7 +104,9 @@ async def test_it_goes_with_its_project(led: World, removal: Removal) -> None:
     assert await led.engine.list_networks(network_labels(INSTALLATION)) == []
 
 
-async def test_what_a_death_or_an_engine_that_is_away_has_left_is_tidied(led: World, removal: Removal) -> None:
+async def test_what_a_death_or_an_engine_that_is_away_has_left_is_tidied(
+    led: World, removal: Removal
+) -> None:
     await led.ship("v1")
     led.engine.fail("remove_network", EngineUnavailableError("away"))
     await removal.remove_project(led.project.id)

@@ -9,8 +9,17 @@ from typing import TypeVar
 
 import pytest
 
-from tagboat.core.catalog import Offer, Stage, Strategy
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.catalog import HeldPush, Stage, Strategy
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
@@ -61,9 +70,13 @@ async def env_of(world: World, instance: Instance) -> dict[str, str]:
 
 
 async def two_one_after_the_other(world: World) -> tuple[Instance, Instance]:
-    await world.change_stage(env={"COLOUR": "blue"}, run=RunOptions(secrets={"PASSWORD": "hunter2"}))
+    await world.change_stage(
+        env={"COLOUR": "blue"}, run=RunOptions(secrets={"PASSWORD": "hunter2"})
+    )
     first = await world.ship("v1")
-    await world.change_stage(env={"COLOUR": "green"}, run=RunOptions(secrets={"PASSWORD": "swordfish"}, memory=1 << 26))
+    await world.change_stage(
+        env={"COLOUR": "green"}, run=RunOptions(secrets={"PASSWORD": "swordfish"}, memory=1 << 26)
+    )
     world.clock.move(1)
     return first, await world.ship("v2")
 
@@ -123,12 +136,16 @@ async def test_ordered_anew_it_goes_one_further_and_never_to_what_was_fled_from(
         back = await led.instance_of(await led.carry_out(await roll_back(led)))
         assert back.tag == tag
         led.clock.move(1)
-    with pytest.raises(ConflictError, match="nothing was live before v1 in the stage dev but what was taken back"):
+    with pytest.raises(
+        ConflictError, match="nothing was live before v1 in the stage dev but what was taken back"
+    ):
         await roll_back(led)
     await assert_only(led, back)
 
 
-async def test_another_configuration_of_the_same_digest_is_something_to_go_back_to(led: World) -> None:
+async def test_another_configuration_of_the_same_digest_is_something_to_go_back_to(
+    led: World,
+) -> None:
     await led.change_stage(env={"COLOUR": "blue"})
     first = await led.ship("v1")
     await led.change_stage(env={"COLOUR": "red"})
@@ -152,7 +169,10 @@ async def test_the_same_digest_by_its_tag_gets_the_configuration_of_today(led: W
     await led.carry_out(await roll_back(led))
     ended = await led.carry_out(await led.queue("v1"))
     assert ended.reason == "v1 is live"
-    assert await env_of(led, await led.instance_of(ended)) == {"COLOUR": "green", "PASSWORD": "swordfish"}
+    assert await env_of(led, await led.instance_of(ended)) == {
+        "COLOUR": "green",
+        "PASSWORD": "swordfish",
+    }
 
 
 async def test_a_deploy_can_be_named(led: World) -> None:
@@ -171,14 +191,24 @@ async def test_what_failed_is_nothing_to_go_back_to(led: World) -> None:
     deploy = await roll_back(led)
     assert (deploy.tag, deploy.digest) == ("v1", first.digest)
     await refused(
-        led, lambda orders, tx: orders.rollback(tx, led.stage.id, failed.id), "brought nothing live in the stage dev"
+        led,
+        lambda orders, tx: orders.rollback(tx, led.stage.id, failed.id),
+        "brought nothing live in the stage dev",
     )
 
 
 async def test_with_nothing_to_go_back_to_nothing_changes(led: World) -> None:
-    await refused(led, lambda orders, tx: orders.rollback(tx, led.stage.id), "nothing was ever live in the stage dev")
+    await refused(
+        led,
+        lambda orders, tx: orders.rollback(tx, led.stage.id),
+        "nothing was ever live in the stage dev",
+    )
     await led.ship("v1")
-    await refused(led, lambda orders, tx: orders.rollback(tx, led.stage.id), "nothing was live before v1 in the stage dev")
+    await refused(
+        led,
+        lambda orders, tx: orders.rollback(tx, led.stage.id),
+        "nothing was live before v1 in the stage dev",
+    )
     assert not (await the_stage(led)).held
 
 
@@ -187,7 +217,9 @@ async def test_the_deploy_of_another_stage_is_nothing_to_go_back_to(led: World) 
     led.publish("v1")
     elsewhere = await led.carry_out(await led.queue("v1", stage=other))
     await refused(
-        led, lambda orders, tx: orders.rollback(tx, led.stage.id, elsewhere.id), "brought nothing live in the stage dev"
+        led,
+        lambda orders, tx: orders.rollback(tx, led.stage.id, elsewhere.id),
+        "brought nothing live in the stage dev",
     )
 
 
@@ -208,7 +240,9 @@ async def test_what_does_not_exist_is_said_so(led: World, to: str | None) -> Non
 # The same in another stage.
 
 
-async def test_promoting_takes_the_very_digest_and_the_configuration_of_the_stage(led: World) -> None:
+async def test_promoting_takes_the_very_digest_and_the_configuration_of_the_stage(
+    led: World,
+) -> None:
     await led.change_stage(env={"STAGE": "dev"})
     source = await led.ship("v1")
     prod = await led.another_stage("prod")
@@ -218,7 +252,11 @@ async def test_promoting_takes_the_very_digest_and_the_configuration_of_the_stag
     queued = await order(led, lambda orders, tx: orders.promote(tx, prod.id, led.stage.id))
     ended = await led.carry_out(await led.deploy(queued.deploy_id))
 
-    assert (ended.status, ended.trigger, ended.digest) == (DeployStatus.SUCCEEDED, Trigger.PROMOTE, source.digest)
+    assert (ended.status, ended.trigger, ended.digest) == (
+        DeployStatus.SUCCEEDED,
+        Trigger.PROMOTE,
+        source.digest,
+    )
     made = await led.instance_of(ended)
     assert (made.stage_id, made.digest) == (prod.id, source.digest)
     assert await env_of(led, made) == {"STAGE": "prod"}
@@ -227,13 +265,25 @@ async def test_promoting_takes_the_very_digest_and_the_configuration_of_the_stag
 
 async def test_what_cannot_be_promoted(led: World) -> None:
     prod = await led.another_stage("prod")
-    await refused(led, lambda orders, tx: orders.promote(tx, prod.id, led.stage.id), "nothing is live in the stage dev")
-    await refused(led, lambda orders, tx: orders.promote(tx, prod.id, prod.id), "cannot be promoted to itself")
-    project = replace(led.project, id=new_id(), name="other", image=ImageName("git.example.com", "acme/other"))
+    await refused(
+        led,
+        lambda orders, tx: orders.promote(tx, prod.id, led.stage.id),
+        "nothing is live in the stage dev",
+    )
+    await refused(
+        led, lambda orders, tx: orders.promote(tx, prod.id, prod.id), "cannot be promoted to itself"
+    )
+    project = replace(
+        led.project, id=new_id(), name="other", image=ImageName("git.example.com", "acme/other")
+    )
     stage = replace(prod, id=new_id(), project_id=project.id)
     await led.store.write(lambda tx: tx.add_project(project))
     await led.store.write(lambda tx: tx.add_stage(stage))
-    await refused(led, lambda orders, tx: orders.promote(tx, stage.id, led.stage.id), "belongs to another project")
+    await refused(
+        led,
+        lambda orders, tx: orders.promote(tx, stage.id, led.stage.id),
+        "belongs to another project",
+    )
 
 
 # Not this one after all.
@@ -318,7 +368,9 @@ async def cancel(world: World, deploy: Deploy) -> Deploy:
 @pytest.mark.usefixtures("only_news_wake_it")
 @pytest.mark.parametrize("strategy", list(Strategy))
 @pytest.mark.parametrize("step", [step for step in StepName if step is not StepName.RETIRE])
-async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(led: World, step: StepName, strategy: Strategy) -> None:
+async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(
+    led: World, step: StepName, strategy: Strategy
+) -> None:
     await led.change_stage(strategy=strategy)
     old = await led.ship("v1")
     led.publish("v2")
@@ -334,7 +386,7 @@ async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(led: World, s
     assert (ended.claimed_by, ended.finished_at) == (None, led.clock.now())
     assert ended.failed_step is not None
     assert (ended.failed_step.name, ended.failed_step.detail) == (step, "cancelled")
-    assert led.tally.read()["tagboat_deploys_total", (("status", "cancelled"),)] == 1
+    assert led.counters.read()["tagboat_deploys_total", (("status", "cancelled"),)] == 1
     assert await led.instances(InstanceState.LIVE) == [old]
     await assert_only(led, old)
     began = len(led.engine.journal)
@@ -379,7 +431,11 @@ async def test_cancelled_during_the_release_command(led: World) -> None:
         await halt.reached()
         await cancel(led, deploy)
         *_, ended = await led.until_all_ended()
-    assert (ended.status, ended.reason, ended.released) == (DeployStatus.CANCELLED, "cancelled", False)
+    assert (ended.status, ended.reason, ended.released) == (
+        DeployStatus.CANCELLED,
+        "cancelled",
+        False,
+    )
     await assert_only(led, old)
 
 
@@ -390,7 +446,11 @@ async def test_too_late_is_said_so_and_changes_nothing(led: World) -> None:
     deploy = await led.queue("v2")
 
     async def try_to() -> None:
-        await refused(led, lambda orders, tx: orders.cancel(tx, deploy.id), "v2 is live and the old instance is being stopped")
+        await refused(
+            led,
+            lambda orders, tx: orders.cancel(tx, deploy.id),
+            "v2 is live and the old instance is being stopped",
+        )
 
     led.rim.before("stop", try_to)
     async with at_work(led):
@@ -426,12 +486,18 @@ async def test_a_queued_one_is_cancelled_at_once(led: World) -> None:
     deploy = await led.queue("v2")
     began = len(led.engine.journal)
     ended = await cancel(led, deploy)
-    assert (ended.status, ended.reason, ended.finished_at) == (DeployStatus.CANCELLED, "cancelled", led.clock.now())
+    assert (ended.status, ended.reason, ended.finished_at) == (
+        DeployStatus.CANCELLED,
+        "cancelled",
+        led.clock.now(),
+    )
     async with at_work(led):
         await led.until_all_ended()
     assert led.engine.journal[began:] == []
     await assert_only(led, old)
-    await refused(led, lambda orders, tx: orders.cancel(tx, deploy.id), "has ended already: cancelled")
+    await refused(
+        led, lambda orders, tx: orders.cancel(tx, deploy.id), "has ended already: cancelled"
+    )
 
 
 @pytest.mark.usefixtures("only_news_wake_it")
@@ -472,12 +538,18 @@ async def offer(world: World, tag: str, minute: int, source: Source = Source.WEB
     digest = world.publish(tag)
     seen_at = START + timedelta(minutes=minute)
     await world.store.write(
-        lambda tx: tx.add_offer(Offer(stage_id=world.stage.id, tag=tag, digest=str(digest), source=source, seen_at=seen_at))
+        lambda tx: tx.add_held_push(
+            HeldPush(
+                stage_id=world.stage.id, tag=tag, digest=str(digest), source=source, seen_at=seen_at
+            )
+        )
     )
 
 
 async def release(world: World, *, including: bool = False) -> list[Deploy]:
-    queued: list[Queued] = await order(world, lambda orders, tx: orders.release(tx, world.stage.id, including=including))
+    queued: list[Queued] = await order(
+        world, lambda orders, tx: orders.release(tx, world.stage.id, including=including)
+    )
     return [await world.deploy(one.deploy_id) for one in queued]
 
 
@@ -490,15 +562,19 @@ async def test_a_stage_is_held_and_released(led: World) -> None:
 
 
 @pytest.mark.parametrize(("max_instances", "tags"), [(1, ["v1.10.0"]), (2, ["v1.9.0", "v1.10.0"])])
-async def test_the_newest_of_what_came_meanwhile_is_deployed(led: World, max_instances: int, tags: list[str]) -> None:
+async def test_the_newest_of_what_came_meanwhile_is_deployed(
+    led: World, max_instances: int, tags: list[str]
+) -> None:
     await led.change_stage(max_instances=max_instances, held=True)
     for minute, tag in enumerate(("v1.9.0", "v1.10.0", "v1.2.0")):
         await offer(led, tag, minute)
     deploys = await release(led)
     assert [deploy.tag for deploy in deploys] == tags
-    assert [deploy.digest for deploy in deploys] == [None] * len(tags), "what they point to now is looked up"
+    assert [deploy.digest for deploy in deploys] == [None] * len(tags), (
+        "what they point to now is looked up"
+    )
     assert {deploy.trigger for deploy in deploys} == {Trigger.WEBHOOK}
-    assert await led.store.read(lambda reader: reader.offers(led.stage.id)) == []
+    assert await led.store.read(lambda reader: reader.held_pushes(led.stage.id)) == []
     assert await release(led) == []
 
 
@@ -513,7 +589,7 @@ async def test_what_a_poll_has_found_does_not_go_back_when_its_stage_is_released
     await offer(led, "v3", 0, source)
     await led.ship("v5")  # by hand
     assert [deploy.tag for deploy in await release(led)] == deployed
-    assert await led.store.read(lambda reader: reader.offers(led.stage.id)) == []
+    assert await led.store.read(lambda reader: reader.held_pushes(led.stage.id)) == []
     known = await led.store.read(lambda reader: reader.known_tag(led.project.id, "v3"))
     assert known is not None
     assert known.verdict is not None
@@ -527,7 +603,9 @@ async def test_what_a_poll_has_found_goes_back_when_it_is_asked_for(led: World) 
     assert [deploy.tag for deploy in await release(led, including=True)] == ["v3"]
 
 
-async def test_a_stage_that_deploys_nothing_by_itself_does_not_when_it_is_released(led: World) -> None:
+async def test_a_stage_that_deploys_nothing_by_itself_does_not_when_it_is_released(
+    led: World,
+) -> None:
     await led.change_stage(held=True, auto_deploy=False)
     await offer(led, "v1", 0)
     assert await release(led) == []

@@ -21,7 +21,16 @@ from tagboat.deploy.containers import LOG_LINES
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import FIRST_PORT, IMAGE, INSTALLATION, REFUSED, World, assert_fails, assert_only, statuses
+from tests.unit.deploy.scene import (
+    FIRST_PORT,
+    IMAGE,
+    INSTALLATION,
+    REFUSED,
+    World,
+    assert_fails,
+    assert_only,
+    statuses,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -35,14 +44,21 @@ async def test_a_first_deploy_goes_through_every_step(world: World) -> None:
 
     ended = await world.carry_out(deploy)
 
-    assert (ended.status, ended.reason, ended.digest) == (DeployStatus.SUCCEEDED, "v1 is live", digest)
+    assert (ended.status, ended.reason, ended.digest) == (
+        DeployStatus.SUCCEEDED,
+        "v1 is live",
+        digest,
+    )
     without_ingress = dict.fromkeys((StepName.WATCH, StepName.DRAIN), StepStatus.SKIPPED)
     assert statuses(ended) == dict.fromkeys(StepName, StepStatus.DONE) | without_ingress
     assert ended.step(StepName.RESOLVE).detail == f"v1 is {digest}"
     assert ended.step(StepName.PULL).detail == "pulled"
     assert ended.step(StepName.CHECK).detail == "it answers"
-    assert all(step.started_at and step.finished_at and step.started_at <= step.finished_at for step in ended.steps)
-    assert world.tally.read() == {("tagboat_deploys_total", (("status", "succeeded"),)): 1}
+    assert all(
+        step.started_at and step.finished_at and step.started_at <= step.finished_at
+        for step in ended.steps
+    )
+    assert world.counters.read() == {("tagboat_deploys_total", (("status", "succeeded"),)): 1}
     instance = await world.instance_of(ended)
     assert (instance.tag, instance.digest, instance.host_port) == ("v1", digest, FIRST_PORT)
     await assert_only(world, instance)
@@ -77,7 +93,13 @@ async def test_the_next_one_replaces_it_and_only_once_it_is_live(world: World) -
 
     new = await world.ship("v2")
 
-    assert [line.split()[0] for line in world.engine.journal[began:]] == ["pull", "create", "start", "stop", "remove"]
+    assert [line.split()[0] for line in world.engine.journal[began:]] == [
+        "pull",
+        "create",
+        "start",
+        "stop",
+        "remove",
+    ]
     await assert_only(world, new)
     retired = await world.store.read(lambda reader: reader.instance(old.id))
     assert (retired.state, retired.stopped_at) == (InstanceState.STOPPED, world.clock.now())
@@ -110,7 +132,9 @@ async def test_the_engine_is_asked_of_an_image_only_until_it_holds_it(world: Wor
     assert "inspect_image" not in calls[calls.index("create") - 1 :]
 
 
-async def test_between_the_record_of_the_switch_and_traffic_only_the_routes_are_read(led: World) -> None:
+async def test_between_the_record_of_the_switch_and_traffic_only_the_routes_are_read(
+    led: World,
+) -> None:
     await led.ship("v1")
     began = len(led.rim.calls)
 
@@ -135,7 +159,10 @@ async def test_of_several_the_one_of_the_same_tag_is_replaced(world: World) -> N
 
     again = await world.ship("v1", MemoryImage(log=("a new build",)))
 
-    assert [instance.id for instance in await world.instances(InstanceState.LIVE)] == [again.id, second.id]
+    assert [instance.id for instance in await world.instances(InstanceState.LIVE)] == [
+        again.id,
+        second.id,
+    ]
     assert first.container not in await world.containers()
 
 
@@ -152,17 +179,24 @@ async def test_the_digest_that_the_push_named_is_looked_up_all_the_same(world: W
 
 
 @pytest.mark.parametrize("named", ["another tag's", "one of before", "one of nothing"])
-async def test_a_digest_that_is_not_the_tags_is_named_and_not_deployed(world: World, named: str) -> None:
+async def test_a_digest_that_is_not_the_tags_is_named_and_not_deployed(
+    world: World, named: str
+) -> None:
     other = world.publish("pr-666")
     before = world.publish("v1")
     right = world.publish("v1", MemoryImage(log=("a new build",)))
-    wrong = {"another tag's": other, "one of before": before}.get(named, Digest("sha256:" + "0" * 64))
+    wrong = {"another tag's": other, "one of before": before}.get(
+        named, Digest("sha256:" + "0" * 64)
+    )
 
     ended = await world.carry_out(await world.queue("v1", digest=wrong))
 
     (live,) = await world.instances(InstanceState.LIVE)
     assert (ended.status, ended.digest, live.digest) == (DeployStatus.SUCCEEDED, right, right)
-    assert f"the push named {wrong}, which is not what the tag points to now, and is not deployed" in str(ended.reason)
+    assert (
+        f"the push named {wrong}, which is not what the tag points to now, and is not deployed"
+        in str(ended.reason)
+    )
     assert ended.step(StepName.RESOLVE).detail.startswith(f"v1 is {right}; ")
     known = await world.store.read(lambda reader: reader.known_tag(world.project.id, "v1"))
     assert known is not None
@@ -180,11 +214,16 @@ async def test_a_late_push_of_what_the_tag_was_leaves_what_is_live(world: World)
     assert str(late.reason).startswith(f"already live; the push named {before}")
 
 
-async def test_a_digest_does_not_stand_for_a_tag_that_the_registry_does_not_have(world: World) -> None:
+async def test_a_digest_does_not_stand_for_a_tag_that_the_registry_does_not_have(
+    world: World,
+) -> None:
     digest = world.publish("pr-666")
     deploy = await world.queue("v9.9.9", digest=digest)
     ended = await world.carry_out(deploy)
-    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "the registry git.example.com has no tag v9.9.9")
+    assert (ended.status, ended.reason) == (
+        DeployStatus.FAILED,
+        "the registry git.example.com has no tag v9.9.9",
+    )
     assert world.clock.slept == []
 
 
@@ -198,7 +237,9 @@ async def test_what_a_tag_resolved_to_is_known_from_then_on(world: World) -> Non
     assert (known.digest, known.source) == (digest, "webhook")
 
 
-async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_again(world: World) -> None:
+async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_again(
+    world: World,
+) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
     await world.change_deploy(deploy, status=DeployStatus.RUNNING)
@@ -207,7 +248,9 @@ async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_agai
         newer = world.publish("v1", MemoryImage(log=("a new build",)))
         queue = DeployQueue(world.clock.now)
         queued = await world.store.write(
-            lambda tx: queue.trigger_deploy(world.project.id, world.stage.id, "v1", tx=tx, digest=newer)
+            lambda tx: queue.trigger_deploy(
+                world.project.id, world.stage.id, "v1", tx=tx, digest=newer
+            )
         )
         assert queued.deploy_id == deploy.id
 
@@ -233,7 +276,10 @@ async def test_what_made_way_for_a_tag_that_there_is_not_is_queued_again(world: 
         return await world.carry_out(await world.change_deploy(deploy, status=DeployStatus.RUNNING))
 
     ended = await carried_out(newest)
-    assert (ended.status, ended.failed_step and ended.failed_step.name) == (DeployStatus.FAILED, StepName.RESOLVE)
+    assert (ended.status, ended.failed_step and ended.failed_step.name) == (
+        DeployStatus.FAILED,
+        StepName.RESOLVE,
+    )
 
     async def waiting() -> list[Deploy]:
         return await world.store.read(lambda reader: reader.open_deploys(world.stage.id))
@@ -306,7 +352,9 @@ async def test_a_registry_out_of_reach_is_asked_again_and_given_up_in_the_end(wo
     assert world.tags.asked == ["v1", *["v2"] * 4]
 
 
-async def test_a_registry_that_comes_back_is_no_failure_and_the_wait_is_told_meanwhile(world: World) -> None:
+async def test_a_registry_that_comes_back_is_no_failure_and_the_wait_is_told_meanwhile(
+    world: World,
+) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
     world.tags.failures = [RegistryUnreachableError("no connection")]
@@ -342,7 +390,9 @@ async def test_what_is_live_already_is_not_deployed_again(world: World) -> None:
     ended = await world.carry_out(await world.queue("v1"))
 
     assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "already live")
-    assert statuses(ended) == dict.fromkeys(StepName, StepStatus.SKIPPED) | {StepName.RESOLVE: StepStatus.DONE}
+    assert statuses(ended) == dict.fromkeys(StepName, StepStatus.SKIPPED) | {
+        StepName.RESOLVE: StepStatus.DONE
+    }
     assert world.engine.journal[began:] == []
     await assert_only(world, live)
 
@@ -362,7 +412,9 @@ async def test_what_is_live_has_yet_to_pass_a_new_healthcheck(world: World) -> N
     assert again.reason == "already live"
 
 
-async def test_the_live_digest_under_another_tag_only_changes_what_the_instance_is_called(world: World) -> None:
+async def test_the_live_digest_under_another_tag_only_changes_what_the_instance_is_called(
+    world: World,
+) -> None:
     live = await world.ship("v1")
     world.tags.digests["stable"] = live.digest
 
@@ -372,14 +424,19 @@ async def test_the_live_digest_under_another_tag_only_changes_what_the_instance_
     assert await world.instances(InstanceState.LIVE) == [replace(live, tag="stable")]
 
 
-async def test_with_several_instances_another_tag_of_the_same_digest_gets_its_own(world: World) -> None:
+async def test_with_several_instances_another_tag_of_the_same_digest_gets_its_own(
+    world: World,
+) -> None:
     await world.change_stage(max_instances=2)
     live = await world.ship("v1")
     world.tags.digests["stable"] = live.digest
 
     await world.carry_out(await world.queue("stable"))
 
-    assert [instance.tag for instance in await world.instances(InstanceState.LIVE)] == ["stable", "v1"]
+    assert [instance.tag for instance in await world.instances(InstanceState.LIVE)] == [
+        "stable",
+        "v1",
+    ]
 
 
 async def test_forced_it_is_deployed_again(world: World) -> None:
@@ -415,7 +472,9 @@ async def test_a_live_one_that_does_not_run_any_more_is_replaced(world: World, h
     await assert_only(world, await world.instance_of(ended))
 
 
-async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_that_step(world: World) -> None:
+async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_that_step(
+    world: World,
+) -> None:
     await world.ship("v1")
     away = EngineUnavailableError("the engine is away")
     for _ in (None, *delays(away, world.clock.now())):
@@ -431,11 +490,15 @@ async def test_the_progress_of_a_pull_is_told(world: World) -> None:
     deploy = await world.queue("v1")
     pull, details = world.engine.pull, list[str]()
 
-    async def slow_pull(image: object, digest: object, registry: object, progress: Callable[[str], None]) -> None:
+    async def slow_pull(
+        image: object, digest: object, registry: object, progress: Callable[[str], None]
+    ) -> None:
         progress("1 of 2 layers")
         while not details:
             world.clock.move(1.0)
-            details.extend(filter(None, [(await world.deploy(deploy.id)).step(StepName.PULL).detail]))
+            details.extend(
+                filter(None, [(await world.deploy(deploy.id)).step(StepName.PULL).detail])
+            )
         await pull(image, digest, registry, progress)  # type: ignore[arg-type]
 
     world.engine.pull = slow_pull  # type: ignore[method-assign]
@@ -448,7 +511,10 @@ async def test_the_progress_of_a_pull_is_told(world: World) -> None:
 
 async def test_what_the_image_says_completes_a_project_that_nobody_described(world: World) -> None:
     await world.change_project(port=0, inspected=False, port_set=False, healthcheck_set=False)
-    await world.ship("v1", MemoryImage(info=ImageInfo(tcp_ports=(8080, 9090), labels={"tagboat.healthcheck": "/up"})))
+    await world.ship(
+        "v1",
+        MemoryImage(info=ImageInfo(tcp_ports=(8080, 9090), labels={"tagboat.healthcheck": "/up"})),
+    )
 
     project = await world.store.read(lambda reader: reader.project(world.project.id))
 
@@ -502,7 +568,9 @@ async def test_a_container_that_cannot_be_made_fails_the_deploy(world: World) ->
 
 
 @pytest.mark.parametrize("call", ["create", "start"])
-async def test_an_engine_that_restarts_in_the_middle_gets_one_container_all_the_same(world: World, call: str) -> None:
+async def test_an_engine_that_restarts_in_the_middle_gets_one_container_all_the_same(
+    world: World, call: str
+) -> None:
     world.publish("v1")
     world.engine.fail(call, EngineUnavailableError("the engine went away"))
     ended = await world.carry_out(await world.queue("v1"))
@@ -516,7 +584,9 @@ async def test_a_container_of_its_own_that_is_left_over_makes_way(world: World) 
     world.publish("v1")
     deploy = await world.queue("v1")
     labels = {"tagboat.installation": INSTALLATION, "tagboat.deploy": deploy.id}
-    world.rim.before("create", lambda: world.foreign_container(world.container_of(deploy), **labels))
+    world.rim.before(
+        "create", lambda: world.foreign_container(world.container_of(deploy), **labels)
+    )
 
     ended = await world.carry_out(deploy)
 
@@ -540,7 +610,9 @@ async def test_somebody_elses_container_of_that_name_is_left_alone(world: World)
     assert not {f"stop {name}", f"remove {name}"} & set(world.engine.journal)
 
 
-async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tried_again(world: World) -> None:
+async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tried_again(
+    world: World,
+) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
     name = world.container_of(deploy)
@@ -556,7 +628,9 @@ async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tr
     assert await world.is_running(name)
 
 
-async def test_a_port_that_somebody_else_took_meanwhile_is_replaced_by_another(world: World) -> None:
+async def test_a_port_that_somebody_else_took_meanwhile_is_replaced_by_another(
+    world: World,
+) -> None:
     world.publish("v1")
     for _ in range(2):
         world.engine.fail("start", PortTakenError("port is already allocated"))
@@ -627,13 +701,20 @@ async def noop() -> None:
     """Let it pass."""
 
 
-async def test_an_app_that_never_answers_fails_the_deploy_after_the_stages_timeout(world: World) -> None:
+async def test_an_app_that_never_answers_fails_the_deploy_after_the_stages_timeout(
+    world: World,
+) -> None:
     await world.ship("v1")
     await world.change_stage(health_timeout_s=10)
     world.publish("v2", MemoryImage(log=("starting", "cannot find the database")))
     world.probe.says = REFUSED
 
-    ended = await assert_fails(world, "v2", StepName.CHECK, "not healthy within 10 s: nothing accepted a connection on port")
+    ended = await assert_fails(
+        world,
+        "v2",
+        StepName.CHECK,
+        "not healthy within 10 s: nothing accepted a connection on port",
+    )
 
     assert ended.log == "starting\ncannot find the database"
     assert 10 <= sum(world.clock.slept) <= 12
@@ -691,7 +772,10 @@ async def test_the_images_own_healthcheck_decides_where_the_project_says_so(worl
     world.rim.after("start", fall_ill)
     ended = await world.carry_out(deploy)
 
-    assert (ended.status, ended.reason) == (DeployStatus.FAILED, "the image's HEALTHCHECK says unhealthy")
+    assert (ended.status, ended.reason) == (
+        DeployStatus.FAILED,
+        "the image's HEALTHCHECK says unhealthy",
+    )
     assert world.probe.asked == []
 
 

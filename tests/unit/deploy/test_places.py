@@ -45,7 +45,10 @@ async def test_who_rests_leaves_the_place_to_another_and_takes_one_again() -> No
 async def test_who_comes_back_goes_before_who_begins_and_in_turn() -> None:
     back: list[str] = []
     places, go_on = taken(2, of=2), [asyncio.Event(), asyncio.Event()]
-    tasks = [asyncio.create_task(resting(places, each, back, name)) for each, name in zip(go_on, "ab", strict=True)]
+    tasks = [
+        asyncio.create_task(resting(places, each, back, name))
+        for each, name in zip(go_on, "ab", strict=True)
+    ]
     await turn()
     places.take()
     places.take()
@@ -76,7 +79,9 @@ async def test_that_somebody_can_begin_is_told_and_not_that_somebody_comes_back(
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
-async def test_who_is_cancelled_does_not_wait_and_the_count_stays_right(*, comes_back: bool) -> None:
+async def test_who_is_cancelled_does_not_wait_and_the_count_stays_right(
+    *, comes_back: bool
+) -> None:
     places, go_on = taken(1, of=1), asyncio.Event()
     task = asyncio.create_task(resting(places, go_on, [], "a"))
     await turn()

@@ -64,7 +64,14 @@ async def test_one_that_does_not_run_is_removed_too(world: World) -> None:
         {"tagboat.managed": "true", "tagboat.installation": "another-installation"},
         {**OURS, "tagboat.deploy": "18ec4e2f06b00235cd261ef6"},
     ],
-    ids=["unlabelled", "no installation", "not managed", "managed no more", "another installation", "no record of it"],
+    ids=[
+        "unlabelled",
+        "no installation",
+        "not managed",
+        "managed no more",
+        "another installation",
+        "no record of it",
+    ],
 )
 async def test_what_is_not_ours_stays(world: World, labels: dict[str, str]) -> None:
     await world.foreign_container("app-dev-12345678", **labels)
@@ -80,7 +87,9 @@ async def from_a_committed_image(world: World, deploy: Deploy, name: str) -> Non
     await world.foreign_container(name, **status.labels)
 
 
-async def test_what_a_person_made_from_a_committed_image_stays_while_its_deploy_works_fails_and_is_gone(world: World) -> None:
+async def test_what_a_person_made_from_a_committed_image_stays_while_its_deploy_works_fails_and_is_gone(
+    world: World,
+) -> None:
     await world.ship("v1")
     deploy = await cut_off_in_check(world, "v2")
     await from_a_committed_image(world, deploy, "debug")
@@ -130,7 +139,9 @@ async def test_the_container_of_a_failed_instance_is_removed(world: World) -> No
     await assert_only(world, live)
 
 
-async def test_the_container_of_a_failed_instance_stays_for_the_deploy_that_will_ask_for_its_last_words(world: World) -> None:
+async def test_the_container_of_a_failed_instance_stays_for_the_deploy_that_will_ask_for_its_last_words(
+    world: World,
+) -> None:
     deploy = await cut_off_in_check(world, "v1")
     failed = replace(await world.instance_of(deploy), state=InstanceState.FAILED)
     await world.store.write(lambda tx: tx.put_instance(failed))
@@ -265,7 +276,9 @@ async def test_it_sweeps_at_once_and_every_minute(world: World) -> None:
 
 async def test_it_looks_again_soon_when_a_container_has_ended(world: World) -> None:
     await world.orphan("orphan")
-    to_second, to_third = await seconds_between_sweeps(world, 3)  # the first removes it, which is an ending
+    to_second, to_third = await seconds_between_sweeps(
+        world, 3
+    )  # the first removes it, which is an ending
     assert BREATH_S <= to_second < SWEEP_EVERY_S
     assert to_third >= SWEEP_EVERY_S
     assert await world.containers() == []

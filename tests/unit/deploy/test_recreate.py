@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from tagboat.core.catalog import Strategy
-from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus, Trigger
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    Trigger,
+)
 from tagboat.core.errors import EngineError, EngineUnavailableError, IngressUnavailableError
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.deploy.ownership import release_container
@@ -37,7 +45,9 @@ async def old_is_back(world: World, old: Instance) -> None:
     await assert_only(world, live)
 
 
-async def test_the_old_one_is_held_drained_and_stopped_before_the_new_one_starts(led: World) -> None:
+async def test_the_old_one_is_held_drained_and_stopped_before_the_new_one_starts(
+    led: World,
+) -> None:
     assert led.ingress is not None
     old = await a_live_one_to_recreate(led)
     led.publish("v2")
@@ -105,7 +115,9 @@ async def test_what_fails_before_the_start_does_not_touch_it(led: World, step: S
     ],
     ids=["start", "check"],
 )
-async def test_when_the_new_one_fails_the_old_one_starts_again(led: World, content: MemoryImage, reason: str) -> None:
+async def test_when_the_new_one_fails_the_old_one_starts_again(
+    led: World, content: MemoryImage, reason: str
+) -> None:
     old = await a_live_one_to_recreate(led)
     led.publish("v2", content)
     ended = await led.carry_out(await at_work(led, "v2"))
@@ -148,7 +160,12 @@ async def test_requests_wait_while_the_old_one_comes_back(led: World) -> None:
 
     assert ended.step(StepName.WATCH).status is StepStatus.FAILED
     new = (await led.instance_of(ended)).host_port
-    assert [led_to[HOST] for led_to in led.ingress.journal[-4:]] == ["held", str(new), "held", str(old.host_port)]
+    assert [led_to[HOST] for led_to in led.ingress.journal[-4:]] == [
+        "held",
+        str(new),
+        "held",
+        str(old.host_port),
+    ]
     await old_is_back(led, old)
 
 
@@ -158,7 +175,9 @@ async def test_an_old_one_that_does_not_come_back_is_told_and_tried_again_later(
     led.rim.before("logs", lambda: fail_next_start(led))
     ended = await led.carry_out(await at_work(led, "v2"))
     assert ended.status is DeployStatus.FAILED
-    assert (ended.reason or "").endswith(f"exited with code 3; {old.container} did not come back: no space left")
+    assert (ended.reason or "").endswith(
+        f"exited with code 3; {old.container} did not come back: no space left"
+    )
     await sweep(led.parts)
     await old_is_back(led, old)
 
@@ -173,8 +192,9 @@ async def test_an_old_one_that_comes_back_ill_is_told(led: World) -> None:
     led.publish("v2")
     await led.change_stage(health_timeout_s=5)
     ended = await led.carry_out(await at_work(led, "v2"))
-    assert f"; {old.container} did not come back: not healthy within 5 s: nothing accepted a connection" in (
-        ended.reason or ""
+    assert (
+        f"; {old.container} did not come back: not healthy within 5 s: nothing accepted a connection"
+        in (ended.reason or "")
     )
     (live,) = await led.instances(InstanceState.LIVE)
     assert live == old
@@ -195,7 +215,9 @@ async def test_an_engine_that_is_away_for_a_moment_still_starts_the_old_one(led:
     await old_is_back(led, old)
 
 
-async def test_an_ingress_that_is_away_for_good_does_not_keep_the_old_one_from_starting(led: World) -> None:
+async def test_an_ingress_that_is_away_for_good_does_not_keep_the_old_one_from_starting(
+    led: World,
+) -> None:
     assert led.ingress is not None
     old = await a_live_one_to_recreate(led)
     led.publish("v2", MemoryImage(exit_code=3))
@@ -242,7 +264,9 @@ async def a_stage_with_a_release_command(world: World) -> Instance:
 
 
 def releases(world: World) -> int:
-    return sum(line.startswith("start ") and line.endswith("-release") for line in world.engine.journal)
+    return sum(
+        line.startswith("start ") and line.endswith("-release") for line in world.engine.journal
+    )
 
 
 def released_by(world: World, deploy: Deploy, code: int = 0, *, says: str = "migrated") -> None:
@@ -278,7 +302,11 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
     assert ended.status is DeployStatus.SUCCEEDED
     assert (ended.log, ended.released) == ("migrated", True)
     new = await led.instance_of(ended)
-    assert [line for line in led.engine.journal[began:] if line.startswith(("create", "start", "remove"))][:5] == [
+    assert [
+        line
+        for line in led.engine.journal[began:]
+        if line.startswith(("create", "start", "remove"))
+    ][:5] == [
         f"create {container}",
         f"start {container}",
         f"remove {container}",
@@ -287,7 +315,15 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
     ]
     app = led.engine.spec(new.container)
     labels = {**app.labels, "tagboat.role": "release"}
-    once = replace(app, name=container, labels=labels, command=RELEASE.release_command, port=0, host_port=0, restarts=False)
+    once = replace(
+        app,
+        name=container,
+        labels=labels,
+        command=RELEASE.release_command,
+        port=0,
+        host_port=0,
+        restarts=False,
+    )
     once = replace(once, aliases={})
     assert specs == [once]
     assert app.env == {"COLOUR": "blue", "PASSWORD": "hunter2"}
@@ -320,10 +356,14 @@ async def test_one_that_does_not_end_is_ended(led: World) -> None:
     led.publish("v2")
     began = led.clock.now()
     ended = await led.carry_out(await at_work(led, "v2"))
-    assert "still running after 3600 s and was ended in the middle of its work" in (ended.reason or "")
+    assert "still running after 3600 s and was ended in the middle of its work" in (
+        ended.reason or ""
+    )
     container = release_container(led.container_of(ended))
     ends = [line for line in led.engine.journal if line.endswith(f" {container}")][-2:]
-    assert ends == [f"stop {container}", f"remove {container}"], "it is told to end before it is removed"
+    assert ends == [f"stop {container}", f"remove {container}"], (
+        "it is told to end before it is removed"
+    )
     assert RELEASE_TIMEOUT_S <= (led.clock.now() - began).total_seconds() < RELEASE_TIMEOUT_S + 5
     await assert_only(led, live)
 
@@ -398,7 +438,9 @@ async def test_its_container_is_not_swept_away_while_it_runs(led: World) -> None
     assert (ended.status, ended.log) == (DeployStatus.SUCCEEDED, "migrated")
 
 
-async def test_its_container_is_removed_by_the_sweep_when_the_deploy_was_withdrawn(led: World) -> None:
+async def test_its_container_is_removed_by_the_sweep_when_the_deploy_was_withdrawn(
+    led: World,
+) -> None:
     live = await a_stage_with_a_release_command(led)
     led.publish("v2")
     deploy = await at_work(led, "v2")

@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tagboat.core.deploy import ACTIVE_STATES, Deploy, DeployStatus, InstanceState, StepName, StepStatus
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    Deploy,
+    DeployStatus,
+    InstanceState,
+    StepName,
+    StepStatus,
+)
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
@@ -52,7 +59,9 @@ async def a_deploy_beside_a_live_one(world: World) -> Deploy:
 
 
 @pytest.mark.parametrize("name", list(StepName))
-async def test_a_record_that_stopped_in_a_step_is_gone_on_with(world: World, name: StepName) -> None:
+async def test_a_record_that_stopped_in_a_step_is_gone_on_with(
+    world: World, name: StepName
+) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     await stop_in(world, deploy, name)
 
@@ -67,7 +76,11 @@ async def test_a_record_that_stopped_in_a_step_is_gone_on_with(world: World, nam
 async def test_what_is_sure_is_not_done_again(world: World, name: StepName) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     stopped = await stop_in(world, deploy, name)
-    kept = [step for step in stopped.steps if step.status is StepStatus.DONE and step.name in {"resolve", "pull"}]
+    kept = [
+        step
+        for step in stopped.steps
+        if step.status is StepStatus.DONE and step.name in {"resolve", "pull"}
+    ]
     asked, switched = len(world.tags.asked), stopped.step(StepName.SWITCH).status is StepStatus.DONE
     began = len(world.engine.journal)
 
@@ -77,11 +90,15 @@ async def test_what_is_sure_is_not_done_again(world: World, name: StepName) -> N
     if stopped.step(StepName.RESOLVE).status is StepStatus.DONE:
         assert len(world.tags.asked) == asked
     if switched:
-        assert not [line for line in world.engine.journal[began:] if line.startswith(("create", "start"))]
+        assert not [
+            line for line in world.engine.journal[began:] if line.startswith(("create", "start"))
+        ]
 
 
 @pytest.mark.parametrize("name", BEFORE_SWITCH)
-async def test_the_old_instance_is_untouched_by_a_death_before_the_switch(world: World, name: StepName) -> None:
+async def test_the_old_instance_is_untouched_by_a_death_before_the_switch(
+    world: World, name: StepName
+) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)
 
@@ -104,11 +121,15 @@ async def test_whoever_dies_once_the_switch_is_on_record_has_made_it(world: Worl
 
 
 @pytest.mark.parametrize("name", [StepName.START, StepName.CHECK])
-async def test_started_again_it_can_still_fail_and_be_taken_back(world: World, name: StepName) -> None:
+async def test_started_again_it_can_still_fail_and_be_taken_back(
+    world: World, name: StepName
+) -> None:
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)
     stopped = await stop_in(world, deploy, name)
-    world.engine._images[f"{world.project.image}@{stopped.digest}"] = MemoryImage(log=("no more",), exit_code=4)
+    world.engine._images[f"{world.project.image}@{stopped.digest}"] = MemoryImage(
+        log=("no more",), exit_code=4
+    )
 
     ended = await world.carry_out(deploy)
 

@@ -10,7 +10,12 @@ import pytest
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName
-from tagboat.core.errors import DiskFullError, EngineError, EngineUnavailableError, IngressUnavailableError
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineError,
+    EngineUnavailableError,
+    IngressUnavailableError,
+)
 from tagboat.core.run import RunOptions
 from tagboat.deploy.reconcile import SWEEP_EVERY_S, keep_sweeping, sweep
 from tagboat.engine.memory import MemoryImage
@@ -52,8 +57,13 @@ async def harmed(world: World, harm: Callable[..., object], instance: Instance) 
 
 
 @pytest.mark.parametrize("harm", HARMS)
-async def test_a_live_instance_comes_back_as_it_was(led: World, harm: Callable[..., object]) -> None:
-    await led.change_stage(env={"COLOUR": "blue"}, run=RunOptions(secrets={"PASSWORD": "hunter2"}, volumes={"data": "/data"}))
+async def test_a_live_instance_comes_back_as_it_was(
+    led: World, harm: Callable[..., object]
+) -> None:
+    await led.change_stage(
+        env={"COLOUR": "blue"},
+        run=RunOptions(secrets={"PASSWORD": "hunter2"}, volumes={"data": "/data"}),
+    )
     live = await led.ship("v1")
     was = led.engine.spec(live.container)
     # A changed configuration is deployed only when somebody asks for it.
@@ -80,7 +90,9 @@ async def test_an_image_that_is_still_there_is_not_pulled(led: World) -> None:
 
 
 @pytest.mark.parametrize("harm", HARMS)
-async def test_where_its_port_was_taken_it_gets_another(led: World, harm: Callable[..., object]) -> None:
+async def test_where_its_port_was_taken_it_gets_another(
+    led: World, harm: Callable[..., object]
+) -> None:
     live = await led.ship("v1")
     await harmed(led, harm, live)
     await led.foreign_container("squatter")
@@ -115,7 +127,9 @@ async def test_all_of_several_come_back(led: World) -> None:
         await harmed(led, pruned, live)
     await sweep(led.parts)
     assert [await led.is_running(live.container) for live in lives] == [True, True]
-    assert [live.id for live in await led.instances(InstanceState.LIVE)] == [live.id for live in lives[::-1]]
+    assert [live.id for live in await led.instances(InstanceState.LIVE)] == [
+        live.id for live in lives[::-1]
+    ]
 
 
 async def test_one_that_the_engine_restarts_by_itself_is_left_to_it(led: World) -> None:
@@ -126,7 +140,9 @@ async def test_one_that_the_engine_restarts_by_itself_is_left_to_it(led: World) 
     assert led.engine.journal[began:] == []
 
 
-async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alone(led: World) -> None:
+async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alone(
+    led: World,
+) -> None:
     live = await led.ship("v1")
     await harmed(led, stopped, live)
     led.rim.after("containers", lambda: led.engine.start(live.container))
@@ -135,7 +151,9 @@ async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alo
     assert led.engine.journal[began:] == [f"start {live.container}"]  # by the engine
 
 
-async def test_one_that_the_engine_is_about_to_restart_since_it_was_listed_is_left_alone(led: World) -> None:
+async def test_one_that_the_engine_is_about_to_restart_since_it_was_listed_is_left_alone(
+    led: World,
+) -> None:
     live = await led.ship("v1")
     await harmed(led, stopped, live)
 
@@ -150,7 +168,9 @@ async def test_one_that_the_engine_is_about_to_restart_since_it_was_listed_is_le
 
 
 @pytest.mark.parametrize("state", [InstanceState.DRAINING, InstanceState.STOPPED])
-async def test_one_that_was_replaced_since_it_was_listed_is_left_alone(led: World, state: InstanceState) -> None:
+async def test_one_that_was_replaced_since_it_was_listed_is_left_alone(
+    led: World, state: InstanceState
+) -> None:
     live = await led.ship("v1")
     await harmed(led, stopped, live)
 
@@ -197,7 +217,9 @@ async def test_the_live_one_is_looked_after_while_the_next_is_deployed(led: Worl
     assert ended.status is DeployStatus.SUCCEEDED
 
 
-async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_new_one(led: World) -> None:
+async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_new_one(
+    led: World,
+) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
     led.publish("v2")
@@ -213,8 +235,12 @@ async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_ne
     assert ended.status is DeployStatus.SUCCEEDED
 
 
-@pytest.mark.parametrize("error", [EngineError("no such file"), DiskFullError("no space left on device")])
-async def test_one_that_cannot_come_back_does_not_keep_the_others(led: World, error: EngineError) -> None:
+@pytest.mark.parametrize(
+    "error", [EngineError("no such file"), DiskFullError("no space left on device")]
+)
+async def test_one_that_cannot_come_back_does_not_keep_the_others(
+    led: World, error: EngineError
+) -> None:
     await led.change_stage(max_instances=2)
     first, second = await led.ship("v1"), await led.ship("v2")
     await led.orphan("orphan")
@@ -223,7 +249,9 @@ async def test_one_that_cannot_come_back_does_not_keep_the_others(led: World, er
     led.engine.fail("start", error)
     with pytest.raises(type(error)):
         await sweep(led.parts)
-    assert sorted([await led.is_running(first.container), await led.is_running(second.container)]) == [False, True]
+    assert sorted(
+        [await led.is_running(first.container), await led.is_running(second.container)]
+    ) == [False, True]
     assert "orphan" not in await led.containers()
     await sweep(led.parts)
     assert await led.is_running(first.container)

@@ -45,8 +45,12 @@ async def test_the_same_digest_in_another_protocol_is_a_deploy(world: World) -> 
     assert (await world.instance_of(ended)).protocol is AppProtocol.H2C
 
 
-@pytest.mark.parametrize(("speaks", "words"), [(AppProtocol.H2C, "HTTP/2 only"), (AppProtocol.HTTPS, "speaks TLS")])
-async def test_an_app_that_speaks_another_protocol_is_named_so(world: World, speaks: AppProtocol, words: str) -> None:
+@pytest.mark.parametrize(
+    ("speaks", "words"), [(AppProtocol.H2C, "HTTP/2 only"), (AppProtocol.HTTPS, "speaks TLS")]
+)
+async def test_an_app_that_speaks_another_protocol_is_named_so(
+    world: World, speaks: AppProtocol, words: str
+) -> None:
     world.probe.speaks = speaks
     world.publish("v1")
     ended = await world.carry_out(await world.queue("v1"))
@@ -76,7 +80,9 @@ async def test_a_project_made_by_itself_takes_the_label(world: World) -> None:
 
 
 @pytest.mark.parametrize("said", [None, "answered HTTP 404"])
-async def test_without_a_path_any_answer_in_its_protocol_is_one(world: World, said: str | None) -> None:
+async def test_without_a_path_any_answer_in_its_protocol_is_one(
+    world: World, said: str | None
+) -> None:
     await world.change_project(protocol_set=True, protocol=AppProtocol.H2C)
     world.probe.says = said
     world.publish("v1")

@@ -42,7 +42,9 @@ async def as_of_an_earlier_version(world: World, live: Instance) -> str:
     await world.change_stage(image_volumes=(), adopted_volumes={})
     config = await world.store.read(lambda reader: reader.deploy_config(live.deploy_id))
     assert config is not None
-    await world.store.write(lambda tx: tx.put_deploy_config(live.deploy_id, replace(config, image_volumes=())))
+    await world.store.write(
+        lambda tx: tx.put_deploy_config(live.deploy_id, replace(config, image_volumes=()))
+    )
     status = await world.engine.status(spec.name)
     assert status is not None
     return status.unasked_volumes["/data"]
@@ -57,7 +59,10 @@ async def test_what_an_image_declares_lasts_from_version_to_version(led: World) 
 
     await led.change_project(name="renamed")
     second, _ = await shipped(led, "v2", keeping("/data", "/more"))
-    assert volumes_of(led, second) == {name: "/data", image_volume_name(led.stage, "/more"): "/more"}
+    assert volumes_of(led, second) == {
+        name: "/data",
+        image_volume_name(led.stage, "/more"): "/more",
+    }
     assert led.engine.volumes == {name, image_volume_name(led.stage, "/more")}
 
 
@@ -78,7 +83,11 @@ async def test_the_old_one_stops_first_where_its_image_keeps_data(led: World) ->
     began = len(led.engine.journal)
     new, _ = await shipped(led, "v2", keeping("/data", log="2"))
     calls = [line for line in led.engine.journal[began:] if not line.startswith("pull")]
-    assert calls[:3] == [f"stop {old.container}", f"create {new.container}", f"start {new.container}"]
+    assert calls[:3] == [
+        f"stop {old.container}",
+        f"create {new.container}",
+        f"start {new.container}",
+    ]
     await assert_only_runs(led, new)
 
 
@@ -89,7 +98,9 @@ async def assert_only_runs(world: World, live: Instance) -> None:
 
 async def test_a_failed_one_gives_the_data_back(led: World) -> None:
     old, _ = await shipped(led, "v1", keeping("/data"))
-    led.publish("v2", MemoryImage(info=ImageInfo(tcp_ports=(8080,), volumes=("/data",)), exit_code=1))
+    led.publish(
+        "v2", MemoryImage(info=ImageInfo(tcp_ports=(8080,), volumes=("/data",)), exit_code=1)
+    )
     ended = await led.carry_out(await led.queue("v2"))
     assert ended.status is DeployStatus.FAILED
     await assert_only_runs(led, old)
@@ -103,8 +114,9 @@ async def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(led:
     new, deploy = await shipped(led, "v2", keeping("/data", log="2"))
 
     assert volumes_of(led, new) == {written: "/data"}
-    assert f"/data, a VOLUME of the image, lasts in the volume {written} that the old container had" in str(
-        deploy.step(StepName.START).detail
+    assert (
+        f"/data, a VOLUME of the image, lasts in the volume {written} that the old container had"
+        in str(deploy.step(StepName.START).detail)
     )
     third, deploy = await shipped(led, "v3", keeping("/data", log="3"))
     assert volumes_of(led, third) == {written: "/data"}
@@ -174,10 +186,14 @@ async def test_a_configuration_of_old_learns_what_its_image_keeps(led: World) ->
     assert config is not None
     await shipped(led, "v2", MemoryImage())
     back = await led.queue("v1")
-    await led.store.write(lambda tx: tx.put_deploy_config(back.id, replace(config, image_volumes=())))
+    await led.store.write(
+        lambda tx: tx.put_deploy_config(back.id, replace(config, image_volumes=()))
+    )
     await led.change_deploy(back, trigger=Trigger.ROLLBACK)
     ended = await led.carry_out(back)
-    assert volumes_of(led, await led.instance_of(ended)) == {image_volume_name(led.stage, "/data"): "/data"}
+    assert volumes_of(led, await led.instance_of(ended)) == {
+        image_volume_name(led.stage, "/data"): "/data"
+    }
 
 
 async def test_rolling_by_hand_is_done_and_warned_of(led: World) -> None:
@@ -186,7 +202,11 @@ async def test_rolling_by_hand_is_done_and_warned_of(led: World) -> None:
     began = len(led.engine.journal)
     new, deploy = await shipped(led, "v2", keeping("/data", log="2"))
     calls = [line for line in led.engine.journal[began:] if not line.startswith("pull")]
-    assert calls[:3] == [f"create {new.container}", f"start {new.container}", f"stop {old.container}"]
+    assert calls[:3] == [
+        f"create {new.container}",
+        f"start {new.container}",
+        f"stop {old.container}",
+    ]
     assert "the strategy is rolling, so at each deploy" in str(deploy.step(StepName.START).detail)
 
 
@@ -194,7 +214,9 @@ async def test_several_side_by_side_share_the_data_and_are_warned(led: World) ->
     await led.change_stage(max_instances=2)
     await shipped(led, "v1", keeping("/data"))
     _, deploy = await shipped(led, "v2", keeping("/data", log="2"))
-    assert "all instances of the stage, up to 2, share what is at /data" in str(deploy.step(StepName.START).detail)
+    assert "all instances of the stage, up to 2, share what is at /data" in str(
+        deploy.step(StepName.START).detail
+    )
     assert len(await led.instances(InstanceState.LIVE)) == 2
     assert led.engine.volumes == {image_volume_name(led.stage, "/data")}
 
@@ -258,11 +280,15 @@ async def test_the_step_says_that_the_release_command_runs(world: World) -> None
 # What is given of the machine.
 
 
-async def test_a_path_that_is_not_allowed_any_more_fails_the_deploy_and_nothing_else(led: World) -> None:
+async def test_a_path_that_is_not_allowed_any_more_fails_the_deploy_and_nothing_else(
+    led: World,
+) -> None:
     await led.ship("v1")
     await led.change_stage(run=RunOptions(binds=("/srv/a:/a:ro",)))
     led.publish("v2")
-    await assert_fails(led, "v2", StepName.START, "/srv/a is a path of the server's machine, and none is allowed")
+    await assert_fails(
+        led, "v2", StepName.START, "/srv/a is a path of the server's machine, and none is allowed"
+    )
 
 
 async def test_paths_are_given_as_they_are_found(led: World) -> None:
@@ -278,14 +304,20 @@ async def test_paths_are_given_as_they_are_found(led: World) -> None:
 async def test_a_published_port_that_is_taken_is_named_and_asked_for_once(led: World) -> None:
     await led.change_stage(run=RunOptions(publish=("127.0.0.1:5353:53/udp",)))
     other = await led.another_stage("other")
-    await led.store.write(lambda tx: tx.put_stage(replace(other, run=RunOptions(publish=("127.0.0.1:5353:53/udp",)))))
+    await led.store.write(
+        lambda tx: tx.put_stage(replace(other, run=RunOptions(publish=("127.0.0.1:5353:53/udp",))))
+    )
     live = await led.ship("v1")
-    assert [str(one) for one in led.engine.spec(live.container).publish] == ["127.0.0.1:5353:53/udp"]
+    assert [str(one) for one in led.engine.spec(live.container).publish] == [
+        "127.0.0.1:5353:53/udp"
+    ]
 
     ended = await led.carry_out(await led.queue("v1", stage=other))
 
     assert ended.status is DeployStatus.FAILED
-    assert str(ended.reason).startswith("the port 5353 of the machine, which publish asks for, is taken; end what has it")
+    assert str(ended.reason).startswith(
+        "the port 5353 of the machine, which publish asks for, is taken; end what has it"
+    )
     assert len([line for line in led.engine.journal if line.startswith("create app-other")]) == 1
     await assert_only_runs(led, live)
     assert (await led.ship("v2")).container in await led.containers()
@@ -295,7 +327,9 @@ async def test_the_sweep_leaves_a_container_whose_published_port_is_taken(led: W
     await led.change_stage(run=RunOptions(publish=("127.0.0.1:5353:53/udp",)))
     live = await led.ship("v1")
     await led.engine.stop(live.container)
-    led.engine.fail("start", PortTakenError("Bind for 127.0.0.1:5353 failed: port is already allocated"))
+    led.engine.fail(
+        "start", PortTakenError("Bind for 127.0.0.1:5353 failed: port is already allocated")
+    )
     with pytest.raises(DeployFailedError, match="the port 5353 of the machine"):
         await sweep(led.parts)
     await sweep(led.parts)
@@ -308,8 +342,14 @@ async def test_what_is_not_mounted_any_more_is_said(led: World) -> None:
     await led.change_stage(run=RunOptions(volumes={"other": "/own"}))
     _, deploy = await shipped(led, "v2", keeping(log="2"))
     detail = deploy.step(StepName.START).detail
-    for name, path in ((f"tagboat-{led.stage.id}-own", "/own"), (image_volume_name(led.stage, "/data"), "/data")):
-        assert f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there" in detail
+    for name, path in (
+        (f"tagboat-{led.stage.id}-own", "/own"),
+        (image_volume_name(led.stage, "/data"), "/data"),
+    ):
+        assert (
+            f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there"
+            in detail
+        )
 
 
 @pytest.mark.parametrize("path", ["/run", "/run/secrets"])

@@ -6,7 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, StepStatus
-from tagboat.core.errors import EngineError, EngineUnavailableError, IngressError, IngressUnavailableError
+from tagboat.core.errors import (
+    EngineError,
+    EngineUnavailableError,
+    IngressError,
+    IngressUnavailableError,
+)
 from tagboat.core.image import ImageInfo
 from tagboat.deploy.patience import delays
 from tagboat.deploy.reconcile import sweep
@@ -20,7 +25,9 @@ AWAY = IngressUnavailableError("HAProxy does not answer")
 TRIES = len([*delays(AWAY, START)]) + 1
 
 
-async def a_newer_one_beside_a_live_one(world: World, content: MemoryImage | None = None) -> tuple[Instance, Deploy]:
+async def a_newer_one_beside_a_live_one(
+    world: World, content: MemoryImage | None = None
+) -> tuple[Instance, Deploy]:
     old = await world.ship("v1", content)
     world.publish("v2", content)
     return old, await world.queue("v2")
@@ -77,7 +84,9 @@ async def test_it_is_on_record_before_traffic_is_led(led: World) -> None:
     assert seen == [([InstanceState.LIVE, InstanceState.DRAINING], str(old.host_port))]
 
 
-async def test_an_ingress_that_is_away_for_a_while_is_waited_for_and_the_old_one_serves(led: World) -> None:
+async def test_an_ingress_that_is_away_for_a_while_is_waited_for_and_the_old_one_serves(
+    led: World,
+) -> None:
     old, deploy = await a_newer_one_beside_a_live_one(led)
     details: list[str] = []
 
@@ -99,7 +108,9 @@ async def test_an_ingress_that_is_away_for_a_while_is_waited_for_and_the_old_one
     await assert_only(led, await led.instance_of(ended))
 
 
-async def test_an_ingress_that_does_not_obey_at_all_fails_the_deploy_and_the_old_one_is_live_again(led: World) -> None:
+async def test_an_ingress_that_does_not_obey_at_all_fails_the_deploy_and_the_old_one_is_live_again(
+    led: World,
+) -> None:
     assert led.ingress is not None
     old, deploy = await a_newer_one_beside_a_live_one(led)
     await keep_away(led, TRIES)()
@@ -107,7 +118,11 @@ async def test_an_ingress_that_does_not_obey_at_all_fails_the_deploy_and_the_old
     assert (ended.status, ended.reason) == (DeployStatus.FAILED, str(AWAY))
     assert ended.step(StepName.SWITCH).status is StepStatus.FAILED
     assert ended.step(StepName.SWITCH).detail == str(AWAY)
-    assert [led_to[HOST] for led_to in led.ingress.journal] == ["none", str(old.host_port), str(old.host_port)][-2:]
+    assert [led_to[HOST] for led_to in led.ingress.journal] == [
+        "none",
+        str(old.host_port),
+        str(old.host_port),
+    ][-2:]
     await old_is_back(led, old)
 
 
@@ -120,7 +135,9 @@ async def test_what_cannot_be_tried_again_fails_at_once(led: World) -> None:
     await old_is_back(led, old)
 
 
-async def test_the_new_one_is_left_running_until_traffic_is_known_to_be_led_away(led: World) -> None:
+async def test_the_new_one_is_left_running_until_traffic_is_known_to_be_led_away(
+    led: World,
+) -> None:
     """An ingress that did not confirm may have obeyed all the same."""
     old, deploy = await a_newer_one_beside_a_live_one(led)
     led.rim.after("lead", lambda: obeyed_but_silent(led, 2 * TRIES - 1))
@@ -158,7 +175,9 @@ def sickens(world: World, old: Instance, how: Callable[[str], Awaitable[None]]) 
     async def answers(port: int) -> str | None:
         if port != old.host_port and str(port) in world.routes.values():
             world.probe.of_port = None
-            (new,) = [one for one in await world.instances(InstanceState.LIVE) if one.host_port == port]
+            (new,) = [
+                one for one in await world.instances(InstanceState.LIVE) if one.host_port == port
+            ]
             await how(new.container)
         return None
 
@@ -194,7 +213,9 @@ async def falls_silent(world: World, container: str) -> None:
         (falls_silent, REFUSED),
     ],
 )
-async def test_one_that_sickens_is_taken_back(led: World, how: Callable[[World, str], Awaitable[None]], reason: str) -> None:
+async def test_one_that_sickens_is_taken_back(
+    led: World, how: Callable[[World, str], Awaitable[None]], reason: str
+) -> None:
     assert led.ingress is not None
     old, deploy = await a_newer_one_beside_a_live_one(led)
     sickens(led, old, lambda container: how(led, container))
@@ -207,7 +228,10 @@ async def test_one_that_sickens_is_taken_back(led: World, how: Callable[[World, 
     assert ended.log == ("" if how is is_removed else "out of luck")
     new = await led.instance_of(ended)
     assert new.state is InstanceState.FAILED
-    assert [led_to[HOST] for led_to in led.ingress.journal[-2:]] == [str(new.host_port), str(old.host_port)]
+    assert [led_to[HOST] for led_to in led.ingress.journal[-2:]] == [
+        str(new.host_port),
+        str(old.host_port),
+    ]
     await old_is_back(led, old)
 
 
@@ -223,7 +247,9 @@ async def test_one_whose_own_healthcheck_says_unhealthy_is_taken_back(led: World
     led.rim.after("start", lambda: become("healthy"))
     led.rim.after("lead", lambda: become("unhealthy"))
     ended = await led.carry_out(deploy)
-    assert ended.reason == "it was healthy and live, and then: the image's HEALTHCHECK says unhealthy"
+    assert (
+        ended.reason == "it was healthy and live, and then: the image's HEALTHCHECK says unhealthy"
+    )
     await old_is_back(led, old)
 
 
@@ -294,7 +320,10 @@ async def test_without_a_time_it_is_not_watched(led: World) -> None:
     sickens(led, old, lambda container: exits(led, container))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
-    assert (ended.step(StepName.WATCH).status, ended.step(StepName.WATCH).detail) == (StepStatus.SKIPPED, "watch_s is 0")
+    assert (ended.step(StepName.WATCH).status, ended.step(StepName.WATCH).detail) == (
+        StepStatus.SKIPPED,
+        "watch_s is 0",
+    )
 
 
 async def test_but_not_while_it_is_silent(led: World) -> None:
@@ -320,7 +349,9 @@ async def test_an_engine_that_is_away_meanwhile_is_no_sickness(led: World) -> No
     await assert_only(led, await led.instance_of(ended))
 
 
-async def test_an_engine_that_is_away_while_it_is_taken_back_leaves_the_container_to_the_sweep(led: World) -> None:
+async def test_an_engine_that_is_away_while_it_is_taken_back_leaves_the_container_to_the_sweep(
+    led: World,
+) -> None:
     old, deploy = await a_newer_one_beside_a_live_one(led)
     await silent_for(led, old, 3)
     led.rim.after("lead", nothing)
@@ -475,7 +506,10 @@ async def test_an_ingress_silent_during_the_drain_fails_nothing(led: World) -> N
         led.ingress.fail("in_flight", AWAY)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
-    assert ended.step(StepName.DRAIN).detail == "it is not known how many requests were still in flight after 30 s"
+    assert (
+        ended.step(StepName.DRAIN).detail
+        == "it is not known how many requests were still in flight after 30 s"
+    )
     await assert_only(led, await led.instance_of(ended))
 
 
@@ -506,7 +540,9 @@ async def test_one_that_cannot_be_retired_keeps_the_new_one_live(led: World) -> 
     _, deploy = await a_newer_one_beside_a_live_one(led)
     led.engine.fail("stop", EngineError("it cannot be killed"))
     ended = await led.carry_out(deploy)
-    assert ended.reason == "v2 is live, but the old instance could not be retired: it cannot be killed"
+    assert (
+        ended.reason == "v2 is live, but the old instance could not be retired: it cannot be killed"
+    )
     new = await led.instance_of(ended)
     assert led.routes[HOST] == str(new.host_port)
     await sweep(led.parts)

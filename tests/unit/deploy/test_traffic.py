@@ -63,10 +63,16 @@ async def an_instance(
     return instance
 
 
-async def another_project(world: World, name: str, stage: str, *, age_h: int, **fields: object) -> Stage:
+async def another_project(
+    world: World, name: str, stage: str, *, age_h: int, **fields: object
+) -> Stage:
     """A stage of another project, so many hours older than the scene's (or younger, below 0)."""
     project = Project(
-        id=new_id(), name=name, image=ImageName("git.example.com", f"acme/{new_id()}"), port=80, created_at=START
+        id=new_id(),
+        name=name,
+        image=ImageName("git.example.com", f"acme/{new_id()}"),
+        port=80,
+        created_at=START,
     )
     made = replace(a_stage(project, stage), created_at=START - timedelta(hours=age_h), **fields)  # type: ignore[arg-type]
     await world.store.write(lambda tx: tx.add_project(project))
@@ -93,7 +99,9 @@ async def test_a_stage_with_nothing_says_so(world: World) -> None:
     assert await found(world) == {HOST: (Way.NONE, 0)}
 
 
-@pytest.mark.parametrize("state", [state for state in InstanceState if state is not InstanceState.LIVE])
+@pytest.mark.parametrize(
+    "state", [state for state in InstanceState if state is not InstanceState.LIVE]
+)
 async def test_only_what_is_live_is_led_to(world: World, state: InstanceState) -> None:
     await an_instance(world, "v1", 40001, state=state)
     assert await found(world) == {HOST: (Way.NONE, 0)}
@@ -145,14 +153,18 @@ async def test_a_first_instance_that_failed_is_not_waited_for(world: World) -> N
 async def test_the_deploy_of_another_stage_holds_nothing_here(world: World) -> None:
     await world.change_stage(strategy=Strategy.RECREATE)
     other = await world.another_stage("prod")
-    await an_instance(world, "v1", 40001, stage=other, state=InstanceState.STARTING, status=DeployStatus.RUNNING)
+    await an_instance(
+        world, "v1", 40001, stage=other, state=InstanceState.STARTING, status=DeployStatus.RUNNING
+    )
     assert (await found(world))[HOST] == (Way.NONE, 0)
 
 
 async def test_domains_lead_where_the_stage_does(world: World) -> None:
     await world.change_stage(domains=("app.example.com", "www.example.com"))
     await an_instance(world, "v1", 40001)
-    assert await found(world) == dict.fromkeys((HOST, "app.example.com", "www.example.com"), (Way.OPEN, 40001))
+    assert await found(world) == dict.fromkeys(
+        (HOST, "app.example.com", "www.example.com"), (Way.OPEN, 40001)
+    )
 
 
 # Side by side.
@@ -182,14 +194,19 @@ async def test_a_preview_does_not_take_the_address_of_a_stage(world: World) -> N
     await an_instance(world, "eu", 40001)
     stage = await another_project(world, "app-dev", "eu", age_h=-1)
     await an_instance(world, "v1", 40002, stage=stage)
-    assert await found(world) == {HOST: (Way.OPEN, 40001), f"app-dev-eu.{BASE_DOMAIN}": (Way.OPEN, 40002)}
+    assert await found(world) == {
+        HOST: (Way.OPEN, 40001),
+        f"app-dev-eu.{BASE_DOMAIN}": (Way.OPEN, 40002),
+    }
 
 
 # Of several that claim one host, the older stage has it.
 
 
 @pytest.mark.parametrize(("age_h", "port"), [(1, 40002), (-1, 40001)])
-async def test_a_domain_that_two_stages_claim_is_the_older_ones(world: World, age_h: int, port: int) -> None:
+async def test_a_domain_that_two_stages_claim_is_the_older_ones(
+    world: World, age_h: int, port: int
+) -> None:
     await world.change_stage(domains=("shop.example.com",))
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "shop", "prod", age_h=age_h, domains=("shop.example.com",))
@@ -215,7 +232,9 @@ async def test_an_older_stage_keeps_its_host_even_with_nothing_live(world: World
 # Hosts are made of slugs; what was an address before is one still.
 
 
-async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it_did_before(world: World) -> None:
+async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it_did_before(
+    world: World,
+) -> None:
     await world.change_project(name="my_app.x")
     await world.change_stage(max_instances=2)
     await an_instance(world, "v1", 40001)
@@ -224,7 +243,9 @@ async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it
 
 
 @pytest.mark.parametrize("age_h", [1, -1])
-async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(world: World, age_h: int) -> None:
+async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(
+    world: World, age_h: int
+) -> None:
     await world.change_project(name="my_app")
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "my-app", "dev", age_h=age_h)
@@ -260,7 +281,9 @@ async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
     one = await an_instance(led, "v1", 40002, stage=previews)
     two = await an_instance(led, "v2", 40003, stage=previews)
     await assert_led(previews)
-    await led.change_stage(domains=(shop, f"pre-pr-v1.{BASE_DOMAIN}"))  # what is a stage's goes before an instance's
+    await led.change_stage(
+        domains=(shop, f"pre-pr-v1.{BASE_DOMAIN}")
+    )  # what is a stage's goes before an instance's
     await assert_led(led.stage)
     await assert_led(previews)
     await led.store.write(lambda tx: tx.put_instance(replace(two, state=InstanceState.STOPPED)))
@@ -273,7 +296,9 @@ async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
     assert len(ingress.journal) == leads + 8
 
 
-async def test_one_stage_is_led_without_reading_the_others(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_stage_is_led_without_reading_the_others(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     traffic = led.parts.traffic
     assert traffic is not None
     await traffic.lead_stage(led.stage.id)  # the first is all of them
@@ -352,7 +377,9 @@ async def test_traffic_is_led_at_once_and_every_minute(led: World) -> None:
         assert LEAD_EVERY_S <= pause < 2 * LEAD_EVERY_S
 
 
-async def test_where_others_write_too_it_follows_every_second(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_others_write_too_it_follows_every_second(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(type(led.store), "exclusive", False)
     for pause in await leading(led, 3):
         assert FOLLOW_S <= pause < LEAD_EVERY_S
@@ -473,7 +500,9 @@ async def test_requests_in_flight_are_waited_for(led: World) -> None:
         ((1, 100, 100), "2 requests were still in flight after 10 s"),
     ],
 )
-async def test_but_no_longer_than_is_allowed(led: World, ends_after: tuple[float, ...], said: str) -> None:
+async def test_but_no_longer_than_is_allowed(
+    led: World, ends_after: tuple[float, ...], said: str
+) -> None:
     instance = await an_instance(led, "v1", 40001)
     await requests_in_flight(led, instance, *ends_after)
     began = led.clock.now()
@@ -486,7 +515,9 @@ async def test_an_ingress_that_is_silent_for_a_while_is_asked_on(led: World) -> 
     instance = await an_instance(led, "v1", 40001)
     for _ in range(3):
         led.ingress.fail("in_flight", AWAY)
-    assert (await traffic_of(led).drained([instance], 30)).startswith("no request was in flight any more")
+    assert (await traffic_of(led).drained([instance], 30)).startswith(
+        "no request was in flight any more"
+    )
     assert asked(led) == 5
 
 
@@ -503,7 +534,9 @@ async def test_what_it_said_before_it_fell_silent_does_not_count(led: World) -> 
     assert asked(led) == 4  # none, silence, none, none
 
 
-async def test_an_ingress_that_stays_silent_is_waited_for_no_longer_than_for_requests(led: World) -> None:
+async def test_an_ingress_that_stays_silent_is_waited_for_no_longer_than_for_requests(
+    led: World,
+) -> None:
     assert led.ingress is not None
     instance = await an_instance(led, "v1", 40001)
     for _ in range(1000):

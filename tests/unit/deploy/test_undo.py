@@ -5,7 +5,12 @@ import asyncio
 import pytest
 
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus
-from tagboat.core.errors import EngineError, EngineUnavailableError, NotFoundError, StoreUnavailableError
+from tagboat.core.errors import (
+    EngineError,
+    EngineUnavailableError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
@@ -14,7 +19,9 @@ from tests.unit.deploy.scene import World, assert_fails, assert_only
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(world: World) -> None:
+async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(
+    world: World,
+) -> None:
     live = await world.ship("v1")
     world.publish("v2", MemoryImage(exit_code=1))
     deploy = await world.queue("v2")
@@ -39,7 +46,10 @@ async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> Non
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
-    assert ended.reason == "v2 is live, but the old instance could not be retired: the container cannot be killed"
+    assert (
+        ended.reason
+        == "v2 is live, but the old instance could not be retired: the container cannot be killed"
+    )
     assert ended.step(StepName.RETIRE).status is StepStatus.FAILED
     assert ended.log == ""
     new = await world.instance_of(ended)
@@ -66,7 +76,9 @@ async def test_a_fault_of_our_own_fails_the_deploy_and_shows_nothing_of_itself(
         raise ZeroDivisionError("a password: hunter2")
 
     monkeypatch.setattr(world.probe, "tcp", broken)
-    ended = await assert_fails(world, "v2", StepName.CHECK, "a fault inside Tagboat (ZeroDivisionError)")
+    ended = await assert_fails(
+        world, "v2", StepName.CHECK, "a fault inside Tagboat (ZeroDivisionError)"
+    )
     assert "hunter2" not in (ended.reason or "")
 
 
@@ -84,7 +96,11 @@ async def test_cancelled_it_leaves_everything_to_be_gone_on_with(world: World) -
     with pytest.raises(asyncio.CancelledError):
         await carrying
 
-    assert (await world.deploy(deploy.id), await world.instances(), await world.containers()) == before
+    assert (
+        await world.deploy(deploy.id),
+        await world.instances(),
+        await world.containers(),
+    ) == before
     assert before[0].step(StepName.CHECK).status is StepStatus.RUNNING
     assert await world.is_running(old.container)
     world.probe.let_answer()
@@ -131,7 +147,10 @@ async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call
 
 @pytest.mark.parametrize("call", ["start", "status"])
 async def test_a_deploy_deleted_while_it_fails_leaves_no_container(world: World, call: str) -> None:
-    world.publish("v1", MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"))
+    world.publish(
+        "v1",
+        MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"),
+    )
     deploy = await world.queue("v1")
     world.rim.before(call, world.delete_project)
 
@@ -162,9 +181,13 @@ async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: Worl
 
 
 @pytest.mark.parametrize("call", ["resolve", "pull", "create", "start", "status"])
-async def test_a_deploy_that_another_server_took_over_is_left_to_it(world: World, call: str) -> None:
+async def test_a_deploy_that_another_server_took_over_is_left_to_it(
+    world: World, call: str
+) -> None:
     world.publish("v1")
-    deploy = await world.change_deploy(await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here")
+    deploy = await world.change_deploy(
+        await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here"
+    )
     there: list[Deploy] = []
 
     async def take_over() -> None:
@@ -182,7 +205,9 @@ async def test_a_deploy_that_another_server_took_over_is_left_to_it(world: World
 
 async def test_a_failure_is_not_written_over_what_another_server_does(world: World) -> None:
     world.publish("v1", MemoryImage(exit_code=1))
-    deploy = await world.change_deploy(await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here")
+    deploy = await world.change_deploy(
+        await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by="here"
+    )
 
     async def take_over() -> None:
         await world.change_deploy(deploy, claimed_by="there")
@@ -198,7 +223,9 @@ async def test_a_failure_is_not_written_over_what_another_server_does(world: Wor
 async def test_a_deploy_that_was_withdrawn_stays_withdrawn(world: World) -> None:
     live = await world.ship("v1")
     world.publish("v2")
-    deploy = await world.change_deploy(await world.queue("v2"), status=DeployStatus.RUNNING, claimed_by="here")
+    deploy = await world.change_deploy(
+        await world.queue("v2"), status=DeployStatus.RUNNING, claimed_by="here"
+    )
 
     async def withdraw() -> None:
         await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None)

@@ -43,12 +43,26 @@ def restarted(times: int) -> ContainerStatus:
     [
         ([(0, RUNNING)], Trouble.NONE),
         ([(0, RUNNING), (9, restarted(1))], Trouble.NONE),
-        ([(0, RUNNING), (9, restarted(1)), (18, restarted(2)), (40, restarted(CRASHES))], Trouble.CRASH_LOOP),
+        (
+            [(0, RUNNING), (9, restarted(1)), (18, restarted(2)), (40, restarted(CRASHES))],
+            Trouble.CRASH_LOOP,
+        ),
         ([(0, RUNNING), (60, restarted(CRASHES))], Trouble.CRASH_LOOP),
         ([(0, restarted(8))], Trouble.CRASH_LOOP),
-        ([(0, replace(restarted(8), running=False, restarting=True, exit_code=7))], Trouble.CRASH_LOOP),
+        (
+            [(0, replace(restarted(8), running=False, restarting=True, exit_code=7))],
+            Trouble.CRASH_LOOP,
+        ),
         # Once a day is no loop, and one that has long ended is none any more.
-        ([(0, RUNNING), (90_000, restarted(1)), (180_000, restarted(2)), (270_000, restarted(3))], Trouble.NONE),
+        (
+            [
+                (0, RUNNING),
+                (90_000, restarted(1)),
+                (180_000, restarted(2)),
+                (270_000, restarted(3)),
+            ],
+            Trouble.NONE,
+        ),
         ([(0, restarted(8)), (PEACE.total_seconds() + 1, restarted(8))], Trouble.NONE),
         ([(0, restarted(8)), (PEACE.total_seconds() - 1, restarted(8))], Trouble.CRASH_LOOP),
         # Started by hand, it counts anew.
@@ -61,7 +75,9 @@ def restarted(times: int) -> ContainerStatus:
         ([(0, None), (1, RUNNING)], Trouble.NONE),
     ],
 )
-def test_what_needs_a_person(seen: list[tuple[float, ContainerStatus | None]], trouble: Trouble) -> None:
+def test_what_needs_a_person(
+    seen: list[tuple[float, ContainerStatus | None]], trouble: Trouble
+) -> None:
     known = course(*seen)
     assert known.trouble is trouble
     assert bool(known.detail) is (trouble is not Trouble.NONE)
@@ -71,7 +87,9 @@ def test_what_has_not_changed_is_the_same_value_and_trouble_keeps_its_beginning(
     unwell = replace(RUNNING, health="unhealthy", health_said="no such table")
     assert course((0, RUNNING), (60, RUNNING)) == course((0, RUNNING))
     assert course((0, RUNNING), (60, unwell), (120, unwell)) == course((0, RUNNING), (60, unwell))
-    assert course((0, RUNNING), (60, unwell), (120, unwell)).changed_at == START + timedelta(seconds=60)
+    assert course((0, RUNNING), (60, unwell), (120, unwell)).changed_at == START + timedelta(
+        seconds=60
+    )
     assert course((0, unwell)).detail == "the image's HEALTHCHECK says unhealthy: no such table"
 
 
@@ -88,7 +106,13 @@ async def known_of(world: World, instance: Instance) -> Vitals:
 async def test_the_deploy_itself_leaves_the_first_word(led: World) -> None:
     live = await led.ship("v1")
     known = await known_of(led, live)
-    assert (known.running, known.restarts, known.health, known.paused, known.trouble) == (True, 0, None, False, Trouble.NONE)
+    assert (known.running, known.restarts, known.health, known.paused, known.trouble) == (
+        True,
+        0,
+        None,
+        False,
+        Trouble.NONE,
+    )
 
 
 async def test_a_crash_loop_after_the_watch_is_found_by_the_sweep_and_told_once(led: World) -> None:
@@ -103,7 +127,9 @@ async def test_a_crash_loop_after_the_watch_is_found_by_the_sweep_and_told_once(
     known = await known_of(led, live)
     assert (known.trouble, known.restarts) == (Trouble.CRASH_LOOP, CRASHES + 2)
     told = [entry for entry in logs if entry.get("action") == "look_after"]
-    assert [(entry["log_level"], entry["container"]) for entry in told] == [("warning", live.container)]
+    assert [(entry["log_level"], entry["container"]) for entry in told] == [
+        ("warning", live.container)
+    ]
     assert (await led.instances(InstanceState.LIVE)) == [live]
 
 
@@ -112,7 +138,9 @@ async def test_unhealthy_and_paused_are_found_told_and_taken_back(led: World) ->
     with capture_logs() as logs:
         led.engine.set_health(live.container, "unhealthy", "curl: not found")
         await sweep(led.parts)
-        assert (await known_of(led, live)).detail == "the image's HEALTHCHECK says unhealthy: curl: not found"
+        assert (
+            await known_of(led, live)
+        ).detail == "the image's HEALTHCHECK says unhealthy: curl: not found"
         led.engine.set_health(live.container, "healthy")
         led.engine.pause(live.container)
         await sweep(led.parts)
@@ -120,7 +148,11 @@ async def test_unhealthy_and_paused_are_found_told_and_taken_back(led: World) ->
         led.engine.pause(live.container, paused=False)
         await sweep(led.parts)
     assert (await known_of(led, live)).trouble is Trouble.NONE
-    assert [entry["log_level"] for entry in logs if entry.get("action") == "look_after"] == ["warning", "warning", "info"]
+    assert [entry["log_level"] for entry in logs if entry.get("action") == "look_after"] == [
+        "warning",
+        "warning",
+        "info",
+    ]
 
 
 async def test_nothing_is_written_where_nothing_has_changed(led: World) -> None:
@@ -145,7 +177,9 @@ async def test_what_a_healthcheck_says_of_a_secret_is_masked_and_still_the_same(
     await sweep(led.parts)
     with capture_logs() as logs:
         await sweep(led.parts)
-    assert (await known_of(led, live)).detail == "the image's HEALTHCHECK says unhealthy: refused: ***"
+    assert (
+        await known_of(led, live)
+    ).detail == "the image's HEALTHCHECK says unhealthy: refused: ***"
     assert logs == []
 
 
@@ -153,7 +187,10 @@ async def test_what_the_sweep_starts_again_is_known_to_run(led: World) -> None:
     live = await led.ship("v1")
     await led.engine.stop(live.container)
     await sweep(led.parts)
-    assert ((await known_of(led, live)).running, (await known_of(led, live)).trouble) == (True, Trouble.NONE)
+    assert ((await known_of(led, live)).running, (await known_of(led, live)).trouble) == (
+        True,
+        Trouble.NONE,
+    )
 
 
 async def test_one_that_was_made_again_is_well_at_once(led: World) -> None:

@@ -24,7 +24,9 @@ TO_THE_END = "it stayed healthy for 10 s"
 
 
 async def at_work(world: World, tag: str, digest: Digest | None = None) -> Deploy:
-    return await world.change_deploy(await world.queue(tag, digest=digest), status=DeployStatus.RUNNING)
+    return await world.change_deploy(
+        await world.queue(tag, digest=digest), status=DeployStatus.RUNNING
+    )
 
 
 async def while_watched(world: World, tag: str, do: Callable[[], Awaitable[object]]) -> Deploy:
@@ -99,7 +101,9 @@ async def push(world: World, tag: str, digest: Digest | None = None) -> None:
 async def test_the_same_push_told_again_does_not(led: World, told: str) -> None:
     await led.ship("v1")
     digest = led.publish("v2")
-    ended = await while_watched(led, "v2", lambda: push(led, "v2", digest if told == "the digest" else None))
+    ended = await while_watched(
+        led, "v2", lambda: push(led, "v2", digest if told == "the digest" else None)
+    )
     assert ended.step(StepName.WATCH).detail == TO_THE_END
 
 
@@ -178,7 +182,9 @@ async def test_a_fault_in_preparing_the_next_one_takes_nothing_back(led: World) 
 # What is said of it afterwards.
 
 
-async def test_one_image_under_two_tags_that_sickens_is_taken_back_once_and_for_all(led: World) -> None:
+async def test_one_image_under_two_tags_that_sickens_is_taken_back_once_and_for_all(
+    led: World,
+) -> None:
     old = await led.ship("v1")
     led.tags.digests["latest"] = led.publish("v2")
 
@@ -188,7 +194,10 @@ async def test_one_image_under_two_tags_that_sickens_is_taken_back_once_and_for_
         await sickens(led, live)
 
     ended = await while_watched(led, "v2", told_again_and_sickens)
-    assert (ended.status, ended.reason) == (DeployStatus.FAILED, f"it was healthy and live, and then: {REFUSED}")
+    assert (ended.status, ended.reason) == (
+        DeployStatus.FAILED,
+        f"it was healthy and live, and then: {REFUSED}",
+    )
     (second,) = [deploy for deploy in await led.deploys() if deploy.tag == "latest"]
     again = await led.carry_out(second)
     assert again.status is DeployStatus.CANCELLED
@@ -215,7 +224,10 @@ async def test_nor_of_what_sickens_under_it(led: World) -> None:
     await led.change_deploy(waiting, status=DeployStatus.CANCELLED)
     await sickens(led, new)
     ended = await led.carry_out(await led.queue("v2"))
-    assert (ended.status, ended.reason) == (DeployStatus.FAILED, f"it was healthy and live, and then: {REFUSED}")
+    assert (ended.status, ended.reason) == (
+        DeployStatus.FAILED,
+        f"it was healthy and live, and then: {REFUSED}",
+    )
     await sweep(led.parts)
     assert led.routes == {HOST: str(old.host_port)}
 
@@ -234,14 +246,18 @@ async def test_what_it_last_said_is_kept_without_the_secrets_of_the_app(led: Wor
 # Watching over it after its deploy.
 
 
-async def test_it_is_watched_over_until_it_has_stayed_healthy_and_then_what_was_kept_goes(led: World) -> None:
+async def test_it_is_watched_over_until_it_has_stayed_healthy_and_then_what_was_kept_goes(
+    led: World,
+) -> None:
     old, new = await cut_short(led)
     vigil = asyncio.create_task(keep_vigil(led.parts))
     await led.until_state(new, lambda one: one.watched)
     vigil.cancel()
     await asyncio.gather(vigil, return_exceptions=True)
     await sweep(led.parts)
-    assert (await led.store.read(lambda reader: reader.instance(old.id))).state is InstanceState.STOPPED
+    assert (
+        await led.store.read(lambda reader: reader.instance(old.id))
+    ).state is InstanceState.STOPPED
     await assert_only(led, await led.store.read(lambda reader: reader.instance(new.id)))
 
 
@@ -257,14 +273,20 @@ async def test_where_it_sickens_what_was_kept_serves_again(led: World) -> None:
     await asyncio.gather(vigil, return_exceptions=True)
     assert led.routes == {HOST: str(old.host_port)}
     failed = await led.deploy(new.deploy_id)
-    assert (failed.status, failed.reason) == (DeployStatus.FAILED, f"it was healthy and live, and then: {REFUSED}")
+    assert (failed.status, failed.reason) == (
+        DeployStatus.FAILED,
+        f"it was healthy and live, and then: {REFUSED}",
+    )
     assert failed.log == "out of luck"
     taken_back = await led.store.read(lambda reader: reader.taken_back(led.stage.id))
     assert [version.digest for version in taken_back] == [new.digest]
 
 
 async def test_a_fault_in_it_is_told_and_it_goes_on(
-    led: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    led: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("tagboat.deploy.vigil.RETRY_S", 0.01)
     _, new = await cut_short(led)
@@ -353,7 +375,11 @@ async def test_what_was_taken_back_does_not_come_back_by_a_push(led: World) -> N
         ended = await led.carry_out(await led.queue(again))
         assert ended.status is DeployStatus.CANCELLED
         assert "taken back in the stage dev" in (ended.reason or "")
-        known = await led.store.read(lambda reader, tag=again: reader.known_tag(led.project.id, tag))  # type: ignore[misc]
+        known = await led.store.read(
+            lambda reader, tag=again: reader.known_tag(  # type: ignore[misc]
+                led.project.id, tag
+            )
+        )
         assert known is not None
         assert known.verdict is not None
         assert known.verdict.outcome is Outcome.WAITING

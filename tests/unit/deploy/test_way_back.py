@@ -57,7 +57,9 @@ async def rolled_back_while(world: World, call: str, tag: str) -> tuple[Deploy, 
 
 
 @pytest.mark.parametrize("call", ["pull", "create", "start", "lead"])
-async def test_before_or_in_the_watch_what_served_before_serves_again(led: World, call: str) -> None:
+async def test_before_or_in_the_watch_what_served_before_serves_again(
+    led: World, call: str
+) -> None:
     _, second = await shipped(led, "v1", "v2")
     cancelled, back = await rolled_back_while(led, call, "v3")
     assert (cancelled.status, cancelled.reason) == (DeployStatus.CANCELLED, "cancelled")
@@ -92,7 +94,9 @@ async def test_what_is_being_retired_counts_as_what_served_before(led: World) ->
     assert (back.tag, back.digest, back.reason) == ("v2", second.digest, "v2 is live")
 
 
-async def test_a_failed_one_that_is_being_taken_back_is_not_gone_back_from_twice(led: World) -> None:
+async def test_a_failed_one_that_is_being_taken_back_is_not_gone_back_from_twice(
+    led: World,
+) -> None:
     """It is red by then; a person who sees the errors orders the rollback all the same."""
     _, second = await shipped(led, "v1", "v2")
     deploy = await at_work(led, "v3")
@@ -128,7 +132,9 @@ async def test_ordered_while_it_is_at_work_it_is_the_same_at_each_step(led: Worl
 
     for call in ("pull", "create", "lead", "stop", "remove"):
         led.rim.before(call, again)
-    ended = await led.carry_out(await led.change_deploy(await led.deploy(first.deploy_id), status=DeployStatus.RUNNING))
+    ended = await led.carry_out(
+        await led.change_deploy(await led.deploy(first.deploy_id), status=DeployStatus.RUNNING)
+    )
     assert set(seen) == {Queued(Outcome.MERGED, first.deploy_id)}
     assert len(seen) >= 4
     assert (ended.tag, ended.status) == ("v2", DeployStatus.SUCCEEDED)
@@ -153,7 +159,9 @@ async def test_another_configuration_of_the_same_image_is_not_gone_forward_to(le
         led.clock.move(1)
     seen = []
     for _ in range(2):
-        back = await led.instance_of(await led.carry_out(await led.deploy((await roll_back(led)).deploy_id)))
+        back = await led.instance_of(
+            await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
+        )
         seen.append(dict(led.engine.spec(back.container).env))
         led.clock.move(1)
     assert seen == [{"COLOUR": "blue"}, {}]
@@ -165,7 +173,9 @@ async def test_what_was_named_may_be_what_was_fled_from(led: World) -> None:
     _, second = await shipped(led, "v1", "v2")
     await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
     led.clock.move(1)
-    forward = await led.carry_out(await led.deploy((await roll_back(led, second.deploy_id)).deploy_id))
+    forward = await led.carry_out(
+        await led.deploy((await roll_back(led, second.deploy_id)).deploy_id)
+    )
     assert (forward.tag, forward.status) == ("v2", DeployStatus.SUCCEEDED)
     taken_back = await led.store.read(lambda reader: reader.taken_back(led.stage.id))
     assert [version.tag for version in taken_back] == ["v1"]
@@ -181,7 +191,9 @@ async def test_what_was_rolled_back_from_is_not_pushed_live_again(led: World) ->
     assert ended.digest == second.digest
 
 
-async def test_it_brings_back_the_image_of_that_day_although_the_project_has_another(led: World) -> None:
+async def test_it_brings_back_the_image_of_that_day_although_the_project_has_another(
+    led: World,
+) -> None:
     (first,) = await shipped(led, "v1")
     was = led.project.image
     await led.change_project(image=ImageName("other.example.com", "acme/moved"))
@@ -240,7 +252,9 @@ async def test_an_image_that_is_nowhere_any_more_is_refused_and_nothing_changes(
     assert prospect.reason.startswith(
         "v2 of 2026-11-24 10:00 UTC is gone: neither the engine nor the registry git.example.com"
     )
-    with pytest.raises(ConflictError, match=f"go back to one of these: --to {first.deploy_id} \\(v1\\)"):
+    with pytest.raises(
+        ConflictError, match=f"go back to one of these: --to {first.deploy_id} \\(v1\\)"
+    ):
         await subject.refuse_if_gone(led.stage.id, None)
     await subject.refuse_if_gone(led.stage.id, first.deploy_id)
 
@@ -249,7 +263,9 @@ async def test_where_nothing_of_it_is_left_that_is_said(led: World) -> None:
     first, second = await shipped(led, "v1", "v2")
     await gone(led, first)
     assert second.state is InstanceState.LIVE
-    with pytest.raises(ConflictError, match="nothing that was live in this stage before is there any more"):
+    with pytest.raises(
+        ConflictError, match="nothing that was live in this stage before is there any more"
+    ):
         await ways(led, Registry()).refuse_if_gone(led.stage.id, None)
 
 
@@ -318,7 +334,9 @@ async def live_tags(world: World) -> list[str]:
     return [one.tag for one in await world.instances(InstanceState.LIVE)]
 
 
-async def test_of_several_the_one_fled_from_goes_and_the_address_leads_to_the_one_before(led: World) -> None:
+async def test_of_several_the_one_fled_from_goes_and_the_address_leads_to_the_one_before(
+    led: World,
+) -> None:
     _, second, _ = await side_by_side(led)
     ended = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
     assert (ended.tag, ended.reason) == ("v2", "already live")
@@ -334,7 +352,11 @@ async def test_and_ordered_in_its_watch_what_made_room_for_it_is_back_as_well(le
     await led.change_stage(max_instances=2)
     first, second = await shipped(led, "v1", "v2")
     cancelled, back = await rolled_back_while(led, "lead", "v3")
-    assert (cancelled.status, back.tag, back.reason) == (DeployStatus.CANCELLED, "v2", "already live")
+    assert (cancelled.status, back.tag, back.reason) == (
+        DeployStatus.CANCELLED,
+        "v2",
+        "already live",
+    )
     assert sorted(await live_tags(led)) == ["v1", "v2"]
     assert led.routes[HOST] == str(second.host_port)
     assert await led.is_running(first.container)

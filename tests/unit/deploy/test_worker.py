@@ -73,7 +73,11 @@ async def test_what_was_queued_before_it_started_is_carried_out(world: World) ->
     deploy = await world.queue("v1")
     async with at_work(Worker(world.parts, HERE)):
         (ended,) = await world.until_all_ended()
-    assert (ended.id, ended.status, ended.started_at) == (deploy.id, DeployStatus.SUCCEEDED, world.clock.now())
+    assert (ended.id, ended.status, ended.started_at) == (
+        deploy.id,
+        DeployStatus.SUCCEEDED,
+        world.clock.now(),
+    )
     assert (ended.claimed_by, ended.claimed_until) == (None, None)
 
 
@@ -131,7 +135,11 @@ async def test_a_stage_is_worked_on_by_one_deploy_at_a_time(world: World) -> Non
         await worker._look()
 
     running = await world.deploys()
-    assert [deploy.status for deploy in running] == [DeployStatus.RUNNING, DeployStatus.QUEUED, DeployStatus.QUEUED]
+    assert [deploy.status for deploy in running] == [
+        DeployStatus.RUNNING,
+        DeployStatus.QUEUED,
+        DeployStatus.QUEUED,
+    ]
     assert list(worker._tasks) == [first.id]
 
     world.probe.let_answer()
@@ -142,7 +150,9 @@ async def test_a_stage_is_worked_on_by_one_deploy_at_a_time(world: World) -> Non
     assert creates == [f"create {world.container_of(deploy)}" for deploy in ended]
 
 
-async def test_stages_are_worked_on_side_by_side_but_not_too_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stages_are_worked_on_side_by_side_but_not_too_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = MAX_WORKING + 3
     await stages_with_a_deploy(world, count)
     at_pull, go_on, pulls = asyncio.Semaphore(0), asyncio.Event(), 0
@@ -266,7 +276,9 @@ async def test_a_renewed_claim_holds_others_off_for_as_long_as_it_takes(world: W
 
 
 @pytest.mark.parametrize(("left_s", "taken_over"), [(1, False), (0, True), (-60, True)])
-async def test_the_claim_of_another_server_counts_until_it_has_run_out(world: World, left_s: int, taken_over: bool) -> None:
+async def test_the_claim_of_another_server_counts_until_it_has_run_out(
+    world: World, left_s: int, taken_over: bool
+) -> None:
     world.publish("v1")
     until = world.clock.now() + timedelta(seconds=left_s)
     deploy = await world.change_deploy(
@@ -322,7 +334,9 @@ async def unavailable() -> None:
     raise StoreUnavailableError("the database is locked")
 
 
-async def test_a_queue_that_cannot_be_read_is_looked_at_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_cannot_be_read_is_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker_module, "LOOK_EVERY_S", 0.01)
     world.publish("v1")
     await world.queue("v1")
@@ -384,7 +398,9 @@ async def test_a_deploy_that_is_withdrawn_meanwhile_stops_nothing(world: World) 
     worker = Worker(world.parts, HERE)
     deploy = await in_progress(world, worker)
     (task,) = worker._tasks.values()
-    withdrawn = await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None, claimed_until=None)
+    withdrawn = await world.change_deploy(
+        deploy, status=DeployStatus.CANCELLED, claimed_by=None, claimed_until=None
+    )
     world.probe.let_answer()
     await asyncio.wait([task], timeout=5)
     assert task.exception() is None
@@ -413,18 +429,26 @@ async def test_closing_lets_what_is_in_progress_finish(world: World) -> None:
     assert (await world.deploy(deploy.id)).status is DeployStatus.SUCCEEDED
 
 
-async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_next_start(world: World) -> None:
+async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_next_start(
+    world: World,
+) -> None:
     worker = Worker(world.parts, HERE)
     deploy = await in_progress(world, worker)
 
     await worker.close(0)
 
     parked = await world.deploy(deploy.id)
-    assert (parked.status, parked.claimed_by, parked.claimed_until) == (DeployStatus.RUNNING, None, None)
+    assert (parked.status, parked.claimed_by, parked.claimed_until) == (
+        DeployStatus.RUNNING,
+        None,
+        None,
+    )
     assert parked.step(StepName.PULL).status is StepStatus.DONE
     assert await world.is_running(world.container_of(deploy))
     world.probe.let_answer()
-    async with at_work(Worker(world.parts, HERE)):  # the same server in its next life waits for no claim to run out
+    async with at_work(
+        Worker(world.parts, HERE)
+    ):  # the same server in its next life waits for no claim to run out
         (ended,) = await world.until_all_ended()
     assert ended.status is DeployStatus.SUCCEEDED
     await assert_only(world, await world.instance_of(ended))
@@ -453,7 +477,9 @@ async def test_a_stage_that_is_to_be_deleted_is_let_go_and_no_other(world: World
 # What only waits.
 
 
-async def test_nobody_keeps_a_place_while_it_only_waits(led: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_keeps_a_place_while_it_only_waits(
+    led: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts = led.parts
     slept, free = asyncio.sleep, set()
 

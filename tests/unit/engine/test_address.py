@@ -12,7 +12,10 @@ def test_nothing_is_the_local_socket() -> None:
 
 def test_a_unix_socket() -> None:
     address = parse_engine_address("unix:///run/user/1000/docker.sock")
-    assert (address.transport, address.socket) == (Transport.UNIX, Path("/run/user/1000/docker.sock"))
+    assert (address.transport, address.socket) == (
+        Transport.UNIX,
+        Path("/run/user/1000/docker.sock"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,15 @@ def test_what_is_shown_holds_no_login() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["npipe:////./pipe/docker", "/var/run/docker.sock", "unix://", "tcp://", "ssh://", "tcp://h:99999"]
+    "url",
+    [
+        "npipe:////./pipe/docker",
+        "/var/run/docker.sock",
+        "unix://",
+        "tcp://",
+        "ssh://",
+        "tcp://h:99999",
+    ],
 )
 def test_no_address(url: str) -> None:
     with pytest.raises(InvalidValueError, match="Docker engine"):

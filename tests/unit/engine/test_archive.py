@@ -11,7 +11,9 @@ def test_every_file_belongs_to_root_and_is_for_reading() -> None:
         contents = {entry.name: archive.extractfile(entry) for entry in entries}
         read = {name: content.read().decode() for name, content in contents.items() if content}
     assert read == {"run/secrets/key": "schlüssel\n", "empty": ""}
-    assert {(entry.mode, entry.uid, entry.gid, entry.isreg()) for entry in entries} == {(0o444, 0, 0, True)}
+    assert {(entry.mode, entry.uid, entry.gid, entry.isreg()) for entry in entries} == {
+        (0o444, 0, 0, True)
+    }
 
 
 def test_a_long_path_and_one_that_is_not_ascii_stay_whole() -> None:

@@ -19,7 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tagboat.core.deploy import ContainerSpec
-from tagboat.core.errors import DiskFullError, EngineError, EngineNotFoundError, EngineUnavailableError
+from tagboat.core.errors import (
+    DiskFullError,
+    EngineError,
+    EngineNotFoundError,
+    EngineUnavailableError,
+)
 from tagboat.core.image import Digest, parse_image_name
 from tagboat.engine import connection as connection_module
 from tagboat.engine import docker as docker_module
@@ -34,7 +39,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 APP = parse_image_name("git.example.com/acme/app")
 DIGEST = Digest("sha256:" + "1" * 64)
 PULL_MESSAGE = (
-    json.dumps({"id": "a", "status": "Downloading", "progressDetail": {"current": 1, "total": 2}}).encode() + b"\r\n"
+    json.dumps(
+        {"id": "a", "status": "Downloading", "progressDetail": {"current": 1, "total": 2}}
+    ).encode()
+    + b"\r\n"
 )
 
 
@@ -80,9 +88,15 @@ class FakeEngine:
             return web.json_response({"Version": "9.9", "ApiVersion": self.api_version})
         version, _, rest = path.removeprefix("/").partition("/")
         if version != f"v{self.api_version}":
-            return web.json_response({"message": f"client version {version} is too new."}, status=400)
+            return web.json_response(
+                {"message": f"client version {version} is too new."}, status=400
+            )
         handler = self.routes.get(f"{request.method} /{rest}")
-        return await handler(request) if handler else web.json_response({"message": "no such thing"}, status=404)
+        return (
+            await handler(request)
+            if handler
+            else web.json_response({"message": "no such thing"}, status=404)
+        )
 
 
 @pytest.fixture
@@ -112,16 +126,22 @@ async def never(_request: web.Request) -> web.StreamResponse:
     raise AssertionError
 
 
-async def test_the_version_of_the_api_is_the_engines(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_the_version_of_the_api_is_the_engines(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     assert await engine.version() == "9.9"
     assert await engine.status("web") is None
     assert "GET /v1.41/containers/web/json" in fake.seen
 
 
-async def test_an_engine_that_came_back_as_another_release_is_spoken_to_again(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_an_engine_that_came_back_as_another_release_is_spoken_to_again(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     await engine.version()
     await fake.stop()
-    with pytest.raises(EngineUnavailableError, match="could not inspect the container web") as caught:
+    with pytest.raises(
+        EngineUnavailableError, match="could not inspect the container web"
+    ) as caught:
         await engine.status("web")
     assert caught.value.retryable
     fake.api_version = "1.52"
@@ -130,7 +150,9 @@ async def test_an_engine_that_came_back_as_another_release_is_spoken_to_again(fa
     assert "GET /v1.52/containers/web/json" in fake.seen
 
 
-async def test_an_engine_replaced_unnoticed_costs_one_retry(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_an_engine_replaced_unnoticed_costs_one_retry(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     await engine.version()
     fake.api_version = "1.30"
     with pytest.raises(EngineUnavailableError, match="too new"):
@@ -140,7 +162,10 @@ async def test_an_engine_replaced_unnoticed_costs_one_retry(fake: FakeEngine, en
 
 async def test_no_socket(tmp_path: Path) -> None:
     engine = DockerEngine(f"unix://{tmp_path}/none.sock")
-    with pytest.raises(EngineUnavailableError, match=r"unix://.*/none.sock could not be reached: .*is Docker running"):
+    with pytest.raises(
+        EngineUnavailableError,
+        match=r"unix://.*/none.sock could not be reached: .*is Docker running",
+    ):
         await engine.version()
     await engine.close()
 
@@ -164,7 +189,9 @@ async def test_what_is_no_docker_engine(fake: FakeEngine, engine: DockerEngine, 
         await engine.status("web")
 
 
-async def test_an_error_in_no_form_at_all_is_passed_on(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_an_error_in_no_form_at_all_is_passed_on(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(text="out of order\n", status=500)
 
@@ -187,7 +214,9 @@ async def test_a_pull_that_is_cut_off_is_no_success(fake: FakeEngine, engine: Do
         await engine.pull(APP, DIGEST, None, lambda _: None)
 
 
-async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     async def ends(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=PULL_MESSAGE)
 
@@ -198,7 +227,9 @@ async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(fake:
     assert told == ["0.0 kB of 0.0 kB, 0 of 1 layers"]
 
 
-async def test_a_pull_may_take_its_time_but_not_fall_silent(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_a_pull_may_take_its_time_but_not_fall_silent(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     async def slow_then_silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -215,11 +246,15 @@ async def test_a_pull_may_take_its_time_but_not_fall_silent(fake: FakeEngine, en
     assert asyncio.get_running_loop().time() - started > 0.6
 
 
-async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     async def pieces(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        failure = json.dumps({"errorDetail": {"message": "manifest unknown"}, "error": "manifest unknown"}).encode()
+        failure = json.dumps(
+            {"errorDetail": {"message": "manifest unknown"}, "error": "manifest unknown"}
+        ).encode()
         for part in (PULL_MESSAGE[:10], PULL_MESSAGE[10:] + failure[:5], failure[5:] + b"\n"):
             await response.write(part)
             await asyncio.sleep(0.01)
@@ -230,7 +265,9 @@ async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(fake: 
         await engine.pull(APP, DIGEST, None, lambda _: None)
 
 
-async def test_an_engine_without_json_file_log_gets_its_own_way(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_an_engine_without_json_file_log_gets_its_own_way(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     async def create(request: web.Request) -> web.StreamResponse:
         if "LogConfig" in (await request.json())["HostConfig"]:
             return web.json_response({"message": "invalid log driver json-file"}, status=400)
@@ -238,7 +275,9 @@ async def test_an_engine_without_json_file_log_gets_its_own_way(fake: FakeEngine
 
     fake.routes["POST /containers/create"] = create
     fake.routes[IMAGE] = answer({})
-    assert await engine.create(ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={})) == "abc"
+    assert (
+        await engine.create(ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={})) == "abc"
+    )
 
 
 async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
@@ -250,23 +289,37 @@ async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
 
     monkeypatch.setattr(docker_module, "_STOP_MARGIN_S", 0.1)
     fake.routes["POST /containers/web/stop"] = stop
-    fake.routes["GET /containers/web/json"] = answer({"Id": "1", "Name": "/web", "Config": {"StopTimeout": 1}})
+    fake.routes["GET /containers/web/json"] = answer(
+        {"Id": "1", "Name": "/web", "Config": {"StopTimeout": 1}}
+    )
     await engine.stop("web")
     assert "POST /v1.41/containers/web/stop" in fake.seen
-    fake.routes["GET /containers/web/json"] = answer({"Id": "1", "Name": "/web", "Config": {"StopTimeout": 0}})
+    fake.routes["GET /containers/web/json"] = answer(
+        {"Id": "1", "Name": "/web", "Config": {"StopTimeout": 0}}
+    )
     with pytest.raises(EngineUnavailableError, match="could not stop the container web"):
         await engine.stop("web")
 
 
 IMAGE = f"GET /images/{APP}@{DIGEST}/json"
-CREATE, PUT, REMOVE = "POST /containers/create", "PUT /containers/abc/archive", "DELETE /containers/abc"
-WITH_FILE = ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"})
+CREATE, PUT, REMOVE = (
+    "POST /containers/create",
+    "PUT /containers/abc/archive",
+    "DELETE /containers/abc",
+)
+WITH_FILE = ContainerSpec(
+    name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"}
+)
 
 
-async def test_a_container_that_cannot_get_its_files_is_removed(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_a_container_that_cannot_get_its_files_is_removed(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     fake.routes[IMAGE] = answer({})
     fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
-    fake.routes[PUT] = answer({"message": "write /run/secrets/key: no space left on device"}, status=500)
+    fake.routes[PUT] = answer(
+        {"message": "write /run/secrets/key: no space left on device"}, status=500
+    )
     fake.routes[REMOVE] = answer({})
     with pytest.raises(DiskFullError, match="could not put files into the container web"):
         await engine.create(WITH_FILE)
@@ -298,7 +351,9 @@ def events(*parts: bytes, end: bool = True) -> Handler:
 
 
 def ending(name: str) -> bytes:
-    return json.dumps({"Type": "container", "Action": "die", "Actor": {"ID": "1", "Attributes": {"name": name}}}).encode()
+    return json.dumps(
+        {"Type": "container", "Action": "die", "Actor": {"ID": "1", "Attributes": {"name": name}}}
+    ).encode()
 
 
 async def told_until(engine: DockerEngine, error: type[EngineError], words: str) -> list[str]:
@@ -314,10 +369,14 @@ async def told_until(engine: DockerEngine, error: type[EngineError], words: str)
     return told
 
 
-async def test_endings_come_in_pieces_and_an_engine_that_stops_is_missed(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_endings_come_in_pieces_and_an_engine_that_stops_is_missed(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     one, two = ending("web-1"), ending("web-2")
     fake.routes["GET /events"] = events(one + b"\n" + two[:20], two[20:], b"\n\n")
-    told = await told_until(engine, EngineUnavailableError, "could not tell which containers end: it went away")
+    told = await told_until(
+        engine, EngineUnavailableError, "could not tell which containers end: it went away"
+    )
     assert told == ["web-1", "web-2"]
     assert "label" in fake.seen[-1]
     assert "tagboat.stage" in fake.seen[-1]
@@ -355,7 +414,11 @@ async def test_an_engine_may_be_quiet_but_not_die_unnoticed(
 def keep_alive_timers(port: int) -> set[str]:
     """What Linux waits for on the connections to `port` of loopback; `02` is the time to ask whether the peer is alive."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {row[5].partition(":")[0] for row in rows if row[2] == f"0100007F:{port:04X}" and row[3] == "01"}
+    return {
+        row[5].partition(":")[0]
+        for row in rows
+        if row[2] == f"0100007F:{port:04X}" and row[3] == "01"
+    }
 
 
 async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) -> None:
@@ -375,7 +438,9 @@ async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) 
     await fake.stop()
 
 
-async def test_whoever_gives_up_is_not_told_of_an_error(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_whoever_gives_up_is_not_told_of_an_error(
+    fake: FakeEngine, engine: DockerEngine
+) -> None:
     fake.routes["GET /containers/web/json"] = never
     call = asyncio.create_task(engine.status("web"))
     while not any("/containers/web" in seen for seen in fake.seen):  # noqa: ASYNC110 - the fake's notes are a list
@@ -398,15 +463,21 @@ def make_certificates(directory: Path) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "engine")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        x509.CertificateBuilder(
+            name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(hours=1)
+        )
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
         .public_bytes(Encoding.PEM)
     )
     (directory / "ca.pem").write_bytes(certificate)
     (directory / "cert.pem").write_bytes(certificate)
-    (directory / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
 
 
 async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> None:
@@ -431,7 +502,9 @@ async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> Non
 
 async def test_missing_certificates_are_named(tmp_path: Path) -> None:
     engine = DockerEngine("tcp://127.0.0.1:1", cert_path=tmp_path)
-    with pytest.raises(EngineUnavailableError, match=r"ca\.pem, cert\.pem and key\.pem are expected in"):
+    with pytest.raises(
+        EngineUnavailableError, match=r"ca\.pem, cert\.pem and key\.pem are expected in"
+    ):
         await engine.version()
     await engine.close()
 
@@ -440,11 +513,15 @@ def subclasses(kind: type[Exception]) -> set[type[Exception]]:
     return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
 
 
-BELOW = subclasses(aiodocker.DockerError) | subclasses(aiohttp.ClientError) | {TimeoutError, OSError}
+BELOW = (
+    subclasses(aiodocker.DockerError) | subclasses(aiohttp.ClientError) | {TimeoutError, OSError}
+)
 
 
 @pytest.mark.parametrize("kind", sorted(BELOW, key=str))
-async def test_every_error_of_the_libraries_below_becomes_ours(tmp_path: Path, kind: type[Exception]) -> None:
+async def test_every_error_of_the_libraries_below_becomes_ours(
+    tmp_path: Path, kind: type[Exception]
+) -> None:
     # Each has arguments of its own, which play no part here.
     bare = {"__init__": lambda _: None, "__str__": lambda _: "oh", "status": 500, "message": "oh"}
     error = type(kind.__name__, (kind,), bare)()

@@ -11,10 +11,14 @@ from tagboat.engine import h2c
 from tests.support.http2 import fields_of
 
 
-@pytest.mark.parametrize("path", ["/", "/up?x=1", f"/{'a' * 500}", f"/{'a' * 126}", f"/{'a' * 127}"])
+@pytest.mark.parametrize(
+    "path", ["/", "/up?x=1", f"/{'a' * 500}", f"/{'a' * 126}", f"/{'a' * 127}"]
+)
 def test_a_server_understands_the_request(path: str) -> None:
     server = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
-    events = server.receive_data(h2c.request(path, "app.example.com", [("user-agent", "tagboat/1")]))
+    events = server.receive_data(
+        h2c.request(path, "app.example.com", [("user-agent", "tagboat/1")])
+    )
     (asked,) = [event for event in events if isinstance(event, RequestReceived)]
     assert fields_of(asked.headers) == {
         ":method": "GET", ":scheme": "http", ":authority": "app.example.com", ":path": path, "user-agent": "tagboat/1",
@@ -56,6 +60,9 @@ def test_whatever_comes_is_heard_or_refused(head: bytes, payload: bytes) -> None
 
 
 def test_settings_and_pings_are_answered() -> None:
-    assert h2c.heard(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", b"") == (None, b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")
+    assert h2c.heard(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", b"") == (
+        None,
+        b"\x00\x00\x00\x04\x01\x00\x00\x00\x00",
+    )
     ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00"
     assert h2c.heard(ping, b"12345678") == (None, b"\x00\x00\x08\x06\x01\x00\x00\x00\x0012345678")

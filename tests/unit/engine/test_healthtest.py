@@ -19,7 +19,10 @@ def config(*test: str, **check: Any) -> dict[str, Any]:  # noqa: ANN401 - as the
     [
         (config("CMD", "/check", "-v"), HealthTest(("/check", "-v"), 30)),
         (config("CMD-SHELL", "a && b"), HealthTest(("/bin/sh", "-c", "a && b"), 30)),
-        (config("CMD-SHELL", "a && b") | {"Shell": ["/bin/bash", "-euc"]}, HealthTest(("/bin/bash", "-euc", "a && b"), 30)),
+        (
+            config("CMD-SHELL", "a && b") | {"Shell": ["/bin/bash", "-euc"]},
+            HealthTest(("/bin/bash", "-euc", "a && b"), 30),
+        ),
         (config("CMD", "/check", Timeout=2 * SECOND), HealthTest(("/check",), 2)),
         (config("NONE"), None),
         (config(), None),

@@ -10,7 +10,9 @@ def frame(stream: int, data: bytes) -> bytes:
     return struct.pack(">BxxxL", stream, len(data)) + data
 
 
-def read(data: bytes, *, tail: int = 100, multiplexed: bool = True, step: int = 1 << 16) -> list[str]:
+def read(
+    data: bytes, *, tail: int = 100, multiplexed: bool = True, step: int = 1 << 16
+) -> list[str]:
     log = LogTail(tail, multiplexed=multiplexed)
     for start in range(0, len(data), step):
         log.feed(data[start : start + step])
@@ -37,11 +39,17 @@ def test_a_terminal_gives_bare_bytes() -> None:
 
 
 def test_only_the_last_lines_are_kept() -> None:
-    assert read(frame(1, b"".join(b"%d\n" % number for number in range(1000))), tail=3) == ["997", "998", "999"]
+    assert read(frame(1, b"".join(b"%d\n" % number for number in range(1000))), tail=3) == [
+        "997",
+        "998",
+        "999",
+    ]
 
 
 def test_a_long_line_is_cut_and_the_next_one_is_whole() -> None:
-    (long, short) = read(b"".join(frame(1, b"x" * 16384) for _ in range(128)) + frame(1, b"\nshort\n"))
+    (long, short) = read(
+        b"".join(frame(1, b"x" * 16384) for _ in range(128)) + frame(1, b"\nshort\n")
+    )
     assert long == "x" * MAX_LINE_BYTES + " … (line cut)"
     assert short == "short"
 

@@ -13,7 +13,13 @@ pytestmark = pytest.mark.anyio
 
 APP = parse_image_name("git.example.com/acme/app")
 DIGEST = Digest("sha256:" + "1" * 64)
-SPEC = ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"}, memory=64 << 20)
+SPEC = ContainerSpec(
+    name="web",
+    image=f"{APP}@{DIGEST}",
+    labels={},
+    files={"/run/secrets/key": "hush"},
+    memory=64 << 20,
+)
 
 
 @pytest.fixture
@@ -41,7 +47,9 @@ async def test_it_goes_away_for_all_who_listen(engine: MemoryEngine) -> None:
     assert engine._listeners == []
 
 
-async def test_one_exit_is_told_once_and_a_stop_of_what_is_stopped_not_at_all(engine: MemoryEngine) -> None:
+async def test_one_exit_is_told_once_and_a_stop_of_what_is_stopped_not_at_all(
+    engine: MemoryEngine,
+) -> None:
     names = engine.endings({})
     first = asyncio.ensure_future(anext(names))
     await asyncio.sleep(0)

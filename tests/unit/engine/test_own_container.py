@@ -20,8 +20,12 @@ HOST = f"""\
 """
 
 
-@pytest.mark.parametrize(("mountinfo", "found"), [(DOCKER, ID), (HOST + PODMAN, ID), (HOST, None), ("", None)])
-def test_the_container_is_known_by_the_files_that_the_engine_mounts_in_it(mountinfo: str, found: str | None) -> None:
+@pytest.mark.parametrize(
+    ("mountinfo", "found"), [(DOCKER, ID), (HOST + PODMAN, ID), (HOST, None), ("", None)]
+)
+def test_the_container_is_known_by_the_files_that_the_engine_mounts_in_it(
+    mountinfo: str, found: str | None
+) -> None:
     assert container_in(mountinfo) == found
 
 
@@ -30,7 +34,9 @@ def test_only_the_hosts_network_is_of_use() -> None:
     assert "in the network shop_default" in elsewhere("shop_default")
 
 
-def test_why_there_is_no_connection_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_there_is_no_connection_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = getpass.getuser()
     denied = why_unreachable(PermissionError(), None)
     assert denied.startswith(

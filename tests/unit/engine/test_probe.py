@@ -100,7 +100,9 @@ async def test_interim_answers_are_passed_over() -> None:
 async def test_the_request_is_one_as_it_comes_through_the_front() -> None:
     seen: list[bytes] = []
     async with served(answering(b"HTTP/1.1 200 OK\r\n\r\n", seen)) as port:
-        await LoopbackProbe().http(port, "/up?full=1&x=a%20b", Manner(host="app.example.com", proto="https"))
+        await LoopbackProbe().http(
+            port, "/up?full=1&x=a%20b", Manner(host="app.example.com", proto="https")
+        )
     assert seen == [
         b"GET /up?full=1&x=a%20b HTTP/1.1\r\nHost: app.example.com\r\n"
         + f"User-Agent: tagboat/{__version__}\r\nAccept: */*\r\n".encode()
@@ -125,11 +127,17 @@ def redirect(location: str) -> bytes:
         "https://app.example.com/%68ealth#top",
     ],
 )
-async def test_a_redirect_to_the_same_path_under_https_is_no_answer(location: str, proto: str) -> None:
+async def test_a_redirect_to_the_same_path_under_https_is_no_answer(
+    location: str, proto: str
+) -> None:
     async with served(answering(redirect(location))) as port:
-        said = await LoopbackProbe().http(port, "/health?full=1", Manner(host="app.example.com", proto=proto))
+        said = await LoopbackProbe().http(
+            port, "/health?full=1", Manner(host="app.example.com", proto=proto)
+        )
     assert said is not None
-    assert said.startswith("HTTP 301 to the same path under https, which says nothing about its health; ")
+    assert said.startswith(
+        "HTTP 301 to the same path under https, which says nothing about its health; "
+    )
     assert ("X-Forwarded-Proto" if proto == "https" else "TAGBOAT_PUBLIC_URL") in said
 
 
@@ -172,10 +180,16 @@ async def test_no_header_of_a_good_answer_is_waited_for() -> None:
     [
         (b"Content-Length: 24\r\n\r\n\n  Invalid HTTP_HOST here", "Invalid HTTP_HOST here"),
         (b"Content-Length: 9\r\n\r\nfirst\nsecond", "first"),
-        (b"Transfer-Encoding: chunked\r\n\r\n4\r\nData\r\n6\r\nbase: \r\n4;x=y\r\ndown\r\n0\r\n\r\n", "Database: down"),
+        (
+            b"Transfer-Encoding: chunked\r\n\r\n4\r\nData\r\n6\r\nbase: \r\n4;x=y\r\ndown\r\n0\r\n\r\n",
+            "Database: down",
+        ),
         (b"\r\n\x1b[31mred\x1b[0m \x00and\tbell\x07", "red and bell"),
         (b"\r\n" + b"x" * 5000, "x" * 160 + "\u2026"),
-        (b"\r\n<!doctype html><html><head><title>Bad Request (400)</title></head><body><h1>x</h1>", "Bad Request (400)"),
+        (
+            b"\r\n<!doctype html><html><head><title>Bad Request (400)</title></head><body><h1>x</h1>",
+            "Bad Request (400)",
+        ),
         (b"\r\n<h1>Not <b>well</b></h1>", "Not"),
         (b"Content-Encoding: gzip\r\n\r\n\x1f\x8bsomething", ""),
         (b"Content-Length: 0\r\n\r\n", ""),
@@ -201,7 +215,12 @@ async def test_a_body_that_never_comes_keeps_the_status_from_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("path", "target"),
-    [("health", b"/health"), ("", b"/"), ("/a b\r\nX: y", b"/a%20b%0D%0AX:%20y"), ("/grün#x", b"/gr%C3%BCn%23x")],
+    [
+        ("health", b"/health"),
+        ("", b"/"),
+        ("/a b\r\nX: y", b"/a%20b%0D%0AX:%20y"),
+        ("/grün#x", b"/gr%C3%BCn%23x"),
+    ],
 )
 async def test_no_path_can_break_out_of_its_line(path: str, target: bytes) -> None:
     seen: list[bytes] = []
@@ -232,17 +251,24 @@ async def test_http_needs_a_listener(closed_port: int) -> None:
 async def test_http_is_hung_up_on() -> None:
     for handler in (hangs_up, resets):
         async with served(handler) as port:
-            assert await LoopbackProbe().http(port, "/") == "it closed the connection without an answer"
+            assert (
+                await LoopbackProbe().http(port, "/")
+                == "it closed the connection without an answer"
+            )
 
 
 async def test_http_waits_only_so_long() -> None:
     async with served(silent) as port:
-        assert await LoopbackProbe().http(port, "/", Manner(limit_s=0.2)) == "no answer within 0.2 s"
+        assert (
+            await LoopbackProbe().http(port, "/", Manner(limit_s=0.2)) == "no answer within 0.2 s"
+        )
 
 
 async def test_an_answer_that_comes_late_is_one_where_that_is_allowed() -> None:
     async with served(slowly(b"HTTP/1.1 200 OK\r\n\r\n", 0.3)) as port:
-        assert await LoopbackProbe().http(port, "/", Manner(limit_s=0.1)) == "no answer within 0.1 s"
+        assert (
+            await LoopbackProbe().http(port, "/", Manner(limit_s=0.1)) == "no answer within 0.1 s"
+        )
         assert await LoopbackProbe().http(port, "/", Manner(limit_s=5)) is None
 
 

@@ -28,13 +28,19 @@ def test_bytes_and_layers_are_summed_up() -> None:
 
 
 def test_before_the_first_layer_there_is_nothing_to_tell() -> None:
-    progress = fed({"status": "Pulling from acme/app", "id": "sha256:abc"}, {"status": "Digest: sha256:abc"}, {})
+    progress = fed(
+        {"status": "Pulling from acme/app", "id": "sha256:abc"},
+        {"status": "Digest: sha256:abc"},
+        {},
+    )
     assert progress.words() == ""
     assert progress.last_news(0.0) is None
 
 
 def test_small_layers_without_sizes_are_counted() -> None:
-    assert fed(layer("a", "Pulling fs layer"), layer("a", "Pull complete")).words() == "1 of 1 layers"
+    assert (
+        fed(layer("a", "Pulling fs layer"), layer("a", "Pull complete")).words() == "1 of 1 layers"
+    )
 
 
 def test_kilobytes() -> None:
@@ -61,6 +67,7 @@ def test_the_end_is_told_whenever_it_comes() -> None:
 
 def test_odd_messages_are_harmless() -> None:
     progress = fed(
-        {"id": 7, "status": "Downloading"}, {"id": "a", "status": "Downloading", "progressDetail": {"current": "x"}}
+        {"id": 7, "status": "Downloading"},
+        {"id": "a", "status": "Downloading", "progressDetail": {"current": "x"}},
     )
     assert progress.words() == "0 of 1 layers"

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # the probe hangs up when it knows enough
+    with contextlib.suppress(
+        asyncio.IncompleteReadError, ConnectionError
+    ):  # the probe hangs up when it knows enough
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()

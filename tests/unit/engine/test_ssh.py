@@ -29,7 +29,11 @@ Host key verification failed.
             "Connection to box closed by remote host.",
             "",
         ),
-        ("me@box: Permission denied (publickey).\n", "me@box: Permission denied (publickey).", "add the public key to its"),
+        (
+            "me@box: Permission denied (publickey).\n",
+            "me@box: Permission denied (publickey).",
+            "add the public key to its",
+        ),
         (
             "No ED25519 host key is known for box.\nHost key verification failed.\n",
             "No ED25519 host key is known for box. Host key verification failed.",
@@ -50,7 +54,9 @@ async def test_ssh_gets_what_it_needs_of_our_environment_and_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "ssh"
-    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen.new; mv {tmp_path}/seen.new {tmp_path}/seen\n")
+    program.write_text(
+        f"#!/bin/sh\nenv > {tmp_path}/seen.new; mv {tmp_path}/seen.new {tmp_path}/seen\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TAGBOAT_ADMIN_TOKEN", "a-secret-of-this-test")
@@ -61,4 +67,15 @@ async def test_ssh_gets_what_it_needs_of_our_environment_and_no_secret(
     await engine.close()
     seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
     assert seen["SSH_AUTH_SOCK"] == "/run/agent.sock"
-    assert seen.keys() <= {"PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "KRB5CCNAME", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert seen.keys() <= {
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SSH_AUTH_SOCK",
+        "KRB5CCNAME",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    }

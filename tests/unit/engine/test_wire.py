@@ -12,7 +12,9 @@ from tagboat.core.image import Digest, parse_image_name
 from tagboat.engine import wire
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
-SPEC = ContainerSpec(name="web", image=f"git.example.com/acme/app@{ONE}", labels={"a": "b"}, env={"X": "1=2"})
+SPEC = ContainerSpec(
+    name="web", image=f"git.example.com/acme/app@{ONE}", labels={"a": "b"}, env={"X": "1=2"}
+)
 
 
 def test_a_container_is_published_on_loopback_only() -> None:
@@ -20,7 +22,9 @@ def test_a_container_is_published_on_loopback_only() -> None:
         ContainerSpec(name="web", image="i", labels={}, port=8080, host_port=40000),
     )
     assert body["ExposedPorts"] == {"8080/tcp": {}}
-    assert body["HostConfig"]["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40000"}]}
+    assert body["HostConfig"]["PortBindings"] == {
+        "8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40000"}]
+    }
 
 
 def test_a_container_without_port_publishes_none() -> None:
@@ -49,7 +53,9 @@ def test_what_is_dropped_as_a_rule_can_be_given_back() -> None:
 
 
 def test_the_network_of_a_container_is_its_only_one_from_the_start() -> None:
-    body = wire.create_body(replace(SPEC, network="net", aliases={"net": ("app",), "other": ("x",)}), address="10.1.2.3")
+    body = wire.create_body(
+        replace(SPEC, network="net", aliases={"net": ("app",), "other": ("x",)}), address="10.1.2.3"
+    )
     assert body["HostConfig"]["NetworkMode"] == "net"
     assert body["NetworkingConfig"] == {
         "EndpointsConfig": {"net": {"Aliases": ["app"], "IPAMConfig": {"IPv4Address": "10.1.2.3"}}}
@@ -62,7 +68,13 @@ def test_what_is_not_said_is_left_to_the_image() -> None:
 
 def test_what_is_said_is_passed_on() -> None:
     body = wire.create_body(
-        replace(SPEC, command=("serve", "--port", "1"), user="1000:100", stop_signal="SIGQUIT", stop_timeout_s=0)
+        replace(
+            SPEC,
+            command=("serve", "--port", "1"),
+            user="1000:100",
+            stop_signal="SIGQUIT",
+            stop_timeout_s=0,
+        )
     )
     assert (body["Cmd"], body["User"]) == (["serve", "--port", "1"], "1000:100")
     assert (body["StopSignal"], body["StopTimeout"]) == ("SIGQUIT", 0)
@@ -70,16 +82,24 @@ def test_what_is_said_is_passed_on() -> None:
 
 def test_volumes_are_the_engines_own_and_have_names() -> None:
     body = wire.create_body(replace(SPEC, volumes={"shop-data": "/data"}))
-    assert body["HostConfig"]["Mounts"] == [{"Type": "volume", "Source": "shop-data", "Target": "/data"}]
+    assert body["HostConfig"]["Mounts"] == [
+        {"Type": "volume", "Source": "shop-data", "Target": "/data"}
+    ]
 
 
 def test_volumes_are_made_with_labels() -> None:
-    body = wire.create_body(replace(SPEC, volumes={"shop-data": "/data"}, volume_labels={"whose": "shop"}))
+    body = wire.create_body(
+        replace(SPEC, volumes={"shop-data": "/data"}, volume_labels={"whose": "shop"})
+    )
     assert body["HostConfig"]["Mounts"][0]["VolumeOptions"] == {"Labels": {"whose": "shop"}}
 
 
-@pytest.mark.parametrize(("entrypoint", "said"), [(None, None), ((), [""]), (("/init", "--"), ["/init", "--"])])
-def test_an_entrypoint_is_kept_cleared_or_set(entrypoint: tuple[str, ...] | None, said: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("entrypoint", "said"), [(None, None), ((), [""]), (("/init", "--"), ["/init", "--"])]
+)
+def test_an_entrypoint_is_kept_cleared_or_set(
+    entrypoint: tuple[str, ...] | None, said: list[str] | None
+) -> None:
     assert wire.create_body(replace(SPEC, entrypoint=entrypoint)).get("Entrypoint") == said
 
 
@@ -98,10 +118,19 @@ def test_what_is_given_of_the_machine() -> None:
         )
     )["HostConfig"]
     assert host["Tmpfs"] == {"/cache": "size=1m"}
-    assert host["Mounts"] == [{"Type": "bind", "Source": "/srv/a", "Target": "/a", "ReadOnly": True}]
-    assert host["Devices"] == [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"}]
+    assert host["Mounts"] == [
+        {"Type": "bind", "Source": "/srv/a", "Target": "/a", "ReadOnly": True}
+    ]
+    assert host["Devices"] == [
+        {"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"}
+    ]
     assert host["ExtraHosts"] == ["db:::1", "gw:host-gateway"]
-    assert (host["ShmSize"], host["Init"], host["ReadonlyRootfs"], host["CapAdd"]) == (1 << 20, False, True, ["NET_ADMIN"])
+    assert (host["ShmSize"], host["Init"], host["ReadonlyRootfs"], host["CapAdd"]) == (
+        1 << 20,
+        False,
+        True,
+        ["NET_ADMIN"],
+    )
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert "Privileged" not in host
 
@@ -132,11 +161,19 @@ def test_volumes_that_nobody_asked_for_are_told_from_others() -> None:
         ],
     }
     assert wire.container_status(answer).unasked_volumes == {"/data": "f00"}
-    assert wire.container_status({"Id": "1", "Name": "/web", "State": {}, "Mounts": None}).unasked_volumes == {}
+    assert (
+        wire.container_status(
+            {"Id": "1", "Name": "/web", "State": {}, "Mounts": None}
+        ).unasked_volumes
+        == {}
+    )
 
 
 def test_the_volumes_of_an_image() -> None:
-    assert wire.image_info({"Config": {"Volumes": {"/data/": {}, "/a": {}}}}, "nginx").volumes == ("/a", "/data")
+    assert wire.image_info({"Config": {"Volumes": {"/data/": {}, "/a": {}}}}, "nginx").volumes == (
+        "/a",
+        "/data",
+    )
     assert wire.image_info({"Config": {"Volumes": None}}, "nginx").volumes == ()
 
 
@@ -147,11 +184,15 @@ def test_limits() -> None:
 
 
 def test_a_container_run_once_is_not_started_again() -> None:
-    assert wire.create_body(replace(SPEC, restarts=False))["HostConfig"]["RestartPolicy"] == {"Name": "no"}
+    assert wire.create_body(replace(SPEC, restarts=False))["HostConfig"]["RestartPolicy"] == {
+        "Name": "no"
+    }
 
 
 def test_files_and_networks_are_no_part_of_it() -> None:
-    assert wire.create_body(replace(SPEC, files={"/run/secrets/key": "k"}, networks=("db",))) == wire.create_body(SPEC)
+    assert wire.create_body(
+        replace(SPEC, files={"/run/secrets/key": "k"}, networks=("db",))
+    ) == wire.create_body(SPEC)
 
 
 def test_endings_are_asked_for_by_label() -> None:
@@ -172,9 +213,19 @@ def test_a_restarting_container_is_not_running() -> None:
             "State": {"Running": True, "Restarting": True, "ExitCode": 137, "OOMKilled": True},
         }
     )
-    assert (status.running, status.restarting, status.restarts, status.exit_code) == (False, True, 4, 137)
+    assert (status.running, status.restarting, status.restarts, status.exit_code) == (
+        False,
+        True,
+        4,
+        137,
+    )
     assert status.oom_killed
-    assert (status.name, status.health, dict(status.labels), status.host_port) == ("web", None, {}, 0)
+    assert (status.name, status.health, dict(status.labels), status.host_port) == (
+        "web",
+        None,
+        {},
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +244,9 @@ def test_a_port_the_engine_chose_is_found() -> None:
             "Name": "/web",
             "State": {},
             "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
-            "NetworkSettings": {"Ports": {"443/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}},
+            "NetworkSettings": {
+                "Ports": {"443/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}
+            },
         }
     )
     assert status.host_port == 32768
@@ -218,7 +271,13 @@ def test_tcp_ports(config: dict[str, object] | None, ports: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize(
     ("healthcheck", "has"),
-    [({"Test": ["CMD", "true"]}, True), ({"Test": ["NONE"]}, False), ({"Test": []}, False), ({}, False), (None, False)],
+    [
+        ({"Test": ["CMD", "true"]}, True),
+        ({"Test": ["NONE"]}, False),
+        ({"Test": []}, False),
+        ({}, False),
+        (None, False),
+    ],
 )
 def test_healthcheck(healthcheck: dict[str, object] | None, has: bool) -> None:
     assert wire.image_info({"Config": {"Healthcheck": healthcheck}}, "nginx").has_healthcheck is has
@@ -245,20 +304,28 @@ def test_created(text: str | None, created: datetime | None) -> None:
         ("nginx", [f"nginx@{ONE}"], ONE),
         (f"docker.io/library/nginx@{ONE}", [f"nginx@{ONE}"], ONE),
         ("docker.io/acme/app:v1", [f"acme/app@{ONE}"], ONE),
-        ("git.example.com:3000/acme/app:v1", [f"acme/app@{ONE}", f"git.example.com:3000/acme/app@{TWO}"], TWO),
+        (
+            "git.example.com:3000/acme/app:v1",
+            [f"acme/app@{ONE}", f"git.example.com:3000/acme/app@{TWO}"],
+            TWO,
+        ),
         (f"nginx@{TWO}", [f"nginx@{ONE}", f"nginx@{TWO}"], TWO),
         ("nginx:v1", [f"other@{ONE}"], None),
         ("nginx:v1", [], None),
         (f"sha256:{'3' * 64}", [f"nginx@{ONE}", "<none>@<none>"], None),
     ],
 )
-def test_the_digest_is_that_of_the_same_repository(ref: str, digests: list[str], own: Digest | None) -> None:
+def test_the_digest_is_that_of_the_same_repository(
+    ref: str, digests: list[str], own: Digest | None
+) -> None:
     assert wire.own_digest(ref, digests) == own
 
 
 def registry(username: str, password: str | None = None) -> Registry:
     url = "https://git.example.com"
-    return Registry(id="1", name="mine", url=url, kind=RegistryKind.OCI, username=username, password=password)
+    return Registry(
+        id="1", name="mine", url=url, kind=RegistryKind.OCI, username=username, password=password
+    )
 
 
 def decoded(header: str | None) -> object:
@@ -267,13 +334,23 @@ def decoded(header: str | None) -> object:
 
 
 def test_a_login_is_for_the_host_of_the_image() -> None:
-    header = wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry("me", "p:w/ü"))
-    assert decoded(header) == {"username": "me", "password": "p:w/ü", "serveraddress": "git.example.com"}
+    header = wire.registry_auth(
+        parse_image_name("git.example.com/acme/app"), registry("me", "p:w/ü")
+    )
+    assert decoded(header) == {
+        "username": "me",
+        "password": "p:w/ü",
+        "serveraddress": "git.example.com",
+    }
 
 
 def test_docker_hub_wants_its_historic_address() -> None:
     header = wire.registry_auth(parse_image_name("nginx"), registry("me", "secret"))
-    assert decoded(header) == {"username": "me", "password": "secret", "serveraddress": "https://index.docker.io/v1/"}
+    assert decoded(header) == {
+        "username": "me",
+        "password": "secret",
+        "serveraddress": "https://index.docker.io/v1/",
+    }
 
 
 def test_without_password_the_pull_is_anonymous() -> None:
@@ -283,8 +360,16 @@ def test_without_password_the_pull_is_anonymous() -> None:
 
 def test_an_identity_token_goes_as_one() -> None:
     registry = Registry(
-        id="1", name="hub", url="https://git.example.com", kind=RegistryKind.OCI, username="<token>", password="t"
+        id="1",
+        name="hub",
+        url="https://git.example.com",
+        kind=RegistryKind.OCI,
+        username="<token>",
+        password="t",
     )
     auth = wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry)
     assert auth is not None
-    assert json.loads(base64.urlsafe_b64decode(auth)) == {"identitytoken": "t", "serveraddress": "git.example.com"}
+    assert json.loads(base64.urlsafe_b64decode(auth)) == {
+        "identitytoken": "t",
+        "serveraddress": "git.example.com",
+    }

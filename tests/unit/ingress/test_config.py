@@ -52,7 +52,10 @@ def test_without_lua_a_held_request_is_told_to_come_back() -> None:
     rendered = render(replace(INPUT, lua=False))
     assert "lua" not in rendered.files["haproxy.cfg"]
     assert "hold.lua" not in rendered.files
-    assert "file restarting.html hdr Cache-Control no-store hdr Retry-After 2" in rendered.files["haproxy.cfg"]
+    assert (
+        "file restarting.html hdr Cache-Control no-store hdr Retry-After 2"
+        in rendered.files["haproxy.cfg"]
+    )
 
 
 def test_without_tls_an_https_app_is_not_there() -> None:

@@ -76,7 +76,12 @@ async def never(_line: str) -> str:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "text", ["Can't find the target PID matching the prefix '@!7'\n", "Can't connect to the target CLI!\n", None]
+    "text",
+    [
+        "Can't find the target PID matching the prefix '@!7'\n",
+        "Can't connect to the target CLI!\n",
+        None,
+    ],
 )
 async def test_a_worker_that_is_going(tmp_path: Path, text: str | None) -> None:
     async with master_saying(tmp_path, always(text)) as master:
@@ -94,8 +99,15 @@ async def test_a_worker_that_says_nothing_in_time(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_answers_that_make_no_sense(tmp_path: Path) -> None:
     async with master_saying(tmp_path, always("Permission denied\n")) as master:
-        for call in (master.processes(), master.shown_map(7), master.in_flight(7, 20000), master.follow(7, {"a": "none"})):
-            with pytest.raises(IngressUnavailableError, match="HAProxy answered 'Permission denied"):
+        for call in (
+            master.processes(),
+            master.shown_map(7),
+            master.in_flight(7, 20000),
+            master.follow(7, {"a": "none"}),
+        ):
+            with pytest.raises(
+                IngressUnavailableError, match="HAProxy answered 'Permission denied"
+            ):
                 await call
 
 
@@ -105,13 +117,17 @@ async def test_routes_that_are_not_taken_over_are_no_success(tmp_path: Path) -> 
         return "\n" if "show map" in line else "out of memory\n"
 
     async with master_saying(tmp_path, forgets) as master:
-        with pytest.raises(IngressUnavailableError, match="did not take over the routes: out of memory"):
+        with pytest.raises(
+            IngressUnavailableError, match="did not take over the routes: out of memory"
+        ):
             await master.follow(7, {"a": "none"})
 
 
 @pytest.mark.anyio
 async def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(IngressUnavailableError, match="cannot be reached at .*master.sock .No such file"):
+    with pytest.raises(
+        IngressUnavailableError, match="cannot be reached at .*master.sock .No such file"
+    ):
         await Master(tmp_path).processes()
 
 

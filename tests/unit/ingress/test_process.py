@@ -24,7 +24,12 @@ def test_what_can_be_used(text: str, program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["HA-Proxy version 1.8.4 2018\n", "HAProxy version 2.5.14 2023\n", "HA-Proxy version 2.2.9-2 2021\n"]
+    "text",
+    [
+        "HA-Proxy version 1.8.4 2018\n",
+        "HAProxy version 2.5.14 2023\n",
+        "HA-Proxy version 2.2.9-2 2021\n",
+    ],
 )
 def test_what_is_too_old(text: str) -> None:
     with pytest.raises(SettingsError, match=r"Tagboat needs 2\.6 or newer: please update it"):

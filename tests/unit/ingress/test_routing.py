@@ -4,22 +4,38 @@ from hypothesis import strategies as st
 
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
-from tagboat.ingress.routing import changed_map, changes, map_file, parse_got_map, parse_shown_map, refusals, routing_map
+from tagboat.ingress.routing import (
+    changed_map,
+    changes,
+    map_file,
+    parse_got_map,
+    parse_shown_map,
+    refusals,
+    routing_map,
+)
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
 MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
 
 
 def test_a_map_says_where_each_host_leads() -> None:
-    routes = [Route("b.localhost", Way.OPEN, 20001), Route("a.localhost", Way.HELD), Route("c_1.localhost", Way.NONE)]
-    assert map_file(routing_map(routes)) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
+    routes = [
+        Route("b.localhost", Way.OPEN, 20001),
+        Route("a.localhost", Way.HELD),
+        Route("c_1.localhost", Way.NONE),
+    ]
+    assert (
+        map_file(routing_map(routes)) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
+    )
 
 
 def test_no_routes_are_an_empty_file() -> None:
     assert map_file(routing_map([])) == ""
 
 
-@pytest.mark.parametrize("host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"])
+@pytest.mark.parametrize(
+    "host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"]
+)
 def test_what_cannot_be_a_host(host: str) -> None:
     routes = [Route("a", Way.NONE), Route(host, Way.NONE), Route("b", Way.NONE)]
     made, refused = routing_map(routes), refusals(routes)
@@ -60,12 +76,16 @@ def test_what_is_no_answer(text: str) -> None:
 
 
 @given(in_force=MAPS, wanted=MAPS)
-def test_the_changes_lead_from_any_map_to_any_other(in_force: dict[str, str], wanted: dict[str, str]) -> None:
+def test_the_changes_lead_from_any_map_to_any_other(
+    in_force: dict[str, str], wanted: dict[str, str]
+) -> None:
     obeyed = dict(in_force)
     for command in changes(in_force, wanted):
         verb, word, file, host, *way = command.split(" ")
         assert (word, file) == ("map", "routes.map")
-        assert (host in obeyed) == (verb != "add"), "HAProxy would refuse it, or hold the host twice"
+        assert (host in obeyed) == (verb != "add"), (
+            "HAProxy would refuse it, or hold the host twice"
+        )
         if verb == "del":
             del obeyed[host]
         else:
@@ -97,9 +117,17 @@ def test_what_is_no_answer_of_some_hosts(text: str) -> None:
     assert parse_got_map(text, ["a.localhost", "b.localhost", "c.localhost"]) is None
 
 
-@given(before=MAPS, put=MAPS, gone=st.sets(st.sampled_from(["a.localhost", "b.localhost", "never.localhost"])))
-def test_a_change_leaves_what_it_does_not_name(before: dict[str, str], put: dict[str, str], gone: set[str]) -> None:
+@given(
+    before=MAPS,
+    put=MAPS,
+    gone=st.sets(st.sampled_from(["a.localhost", "b.localhost", "never.localhost"])),
+)
+def test_a_change_leaves_what_it_does_not_name(
+    before: dict[str, str], put: dict[str, str], gone: set[str]
+) -> None:
     after = changed_map(before, put, gone)
     assert {host: after[host] for host in put} == put
     others = before.keys() - put.keys() - gone
-    assert {host: way for host, way in after.items() if host not in put} == {host: before[host] for host in others}
+    assert {host: way for host, way in after.items() if host not in put} == {
+        host: before[host] for host in others
+    }

@@ -22,7 +22,10 @@ def test_the_one_that_names_a_digest_is_preferred() -> None:
 
 def test_two_digests_are_none_for_nobody_can_tell_which_is_the_newer() -> None:
     assert distinct([push("v1", ONE), push("v1", TWO)]) == (push("v1"),)
-    assert distinct([push("v1", ONE), push("v1"), push("v1", TWO), push("v2", TWO)]) == (push("v1"), push("v2", TWO))
+    assert distinct([push("v1", ONE), push("v1"), push("v1", TWO), push("v2", TWO)]) == (
+        push("v1"),
+        push("v2", TWO),
+    )
 
 
 def test_another_image_or_another_case_is_another_push() -> None:
@@ -31,9 +34,18 @@ def test_another_image_or_another_case_is_another_push() -> None:
 
 
 @given(
-    st.lists(st.builds(push, tag=st.sampled_from("abc"), digest=st.sampled_from([None, ONE, TWO]), path=st.sampled_from("xy")))
+    st.lists(
+        st.builds(
+            push,
+            tag=st.sampled_from("abc"),
+            digest=st.sampled_from([None, ONE, TWO]),
+            path=st.sampled_from("xy"),
+        )
+    )
 )
-def test_every_image_and_tag_is_there_once_and_doing_it_again_changes_nothing(pushes: list[Push]) -> None:
+def test_every_image_and_tag_is_there_once_and_doing_it_again_changes_nothing(
+    pushes: list[Push],
+) -> None:
     kept = distinct(pushes)
     assert distinct(kept) == kept
     keys = [(one.image.name, one.image.tag) for one in kept]

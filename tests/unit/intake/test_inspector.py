@@ -64,7 +64,9 @@ async def inspect(
 
 
 @pytest.mark.parametrize("ref", [REF, ImageRef(REF.name, REF.tag)])
-async def test_the_engine_is_asked_first_by_digest_where_there_is_one(tmp_path: Path, ref: ImageRef) -> None:
+async def test_the_engine_is_asked_first_by_digest_where_there_is_one(
+    tmp_path: Path, ref: ImageRef
+) -> None:
     engine, source = Engine(), TagSource()
     engine.names = (f"{REF.name}@{REF.digest}",) if ref.digest else (f"{REF.name}:{REF.tag}",)
     assert await inspect(tmp_path, engine, source, ref) == ON_ENGINE
@@ -72,7 +74,9 @@ async def test_the_engine_is_asked_first_by_digest_where_there_is_one(tmp_path: 
 
 
 @pytest.mark.parametrize("away", [True, False])
-async def test_else_the_registry_with_what_is_configured_for_its_host(tmp_path: Path, away: bool) -> None:
+async def test_else_the_registry_with_what_is_configured_for_its_host(
+    tmp_path: Path, away: bool
+) -> None:
     engine, source = Engine(), TagSource()
     engine.away = away
     assert await inspect(tmp_path, engine, source, registry=True) == IN_REGISTRY

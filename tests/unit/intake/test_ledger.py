@@ -26,7 +26,11 @@ def test_each_url_has_an_account_of_its_own() -> None:
     ledger = Ledger(Clock())
     ledger.kept("a", 2 * BYTES.burst)
     ledger.queued("a", DEPLOYS.burst)
-    assert (ledger.keeps_whole("a"), ledger.keeps_whole("b"), ledger.keeps_whole(None)) == (False, True, True)
+    assert (ledger.keeps_whole("a"), ledger.keeps_whole("b"), ledger.keeps_whole(None)) == (
+        False,
+        True,
+        True,
+    )
     assert ledger.wait_s("a") > 0
     assert ledger.wait_s("b") == ledger.wait_s(None) == 0
 
@@ -34,7 +38,9 @@ def test_each_url_has_an_account_of_its_own() -> None:
 def test_so_many_refused_calls_are_kept() -> None:
     clock = Clock()
     ledger = Ledger(clock)
-    assert [ledger.keeps_refused(None) for _ in range(REFUSED.burst + 3)].count(True) == REFUSED.burst
+    assert [ledger.keeps_refused(None) for _ in range(REFUSED.burst + 3)].count(
+        True
+    ) == REFUSED.burst
     clock.now += 1
     assert [ledger.keeps_refused(None) for _ in range(10)].count(True) == REFUSED.per_s
 

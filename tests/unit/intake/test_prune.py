@@ -33,7 +33,9 @@ def clock() -> datetime:
 async def keep(store: SqlStore, *ages: timedelta) -> None:
     """Deliveries, the oldest first."""
     for number, age in enumerate(ages):
-        delivery = Delivery(id=f"{number:024}", sender="native", status=202, result="{}", received_at=NOW - age)
+        delivery = Delivery(
+            id=f"{number:024}", sender="native", status=202, result="{}", received_at=NOW - age
+        )
         await store.write(partial(_add, delivery))
 
 
@@ -47,7 +49,10 @@ def _keep_one(tx: Tx) -> None:
 
 
 async def left(store: SqlStore) -> list[timedelta]:
-    return [NOW - delivery.received_at for delivery in await store.read(lambda reader: reader.deliveries())]
+    return [
+        NOW - delivery.received_at
+        for delivery in await store.read(lambda reader: reader.deliveries())
+    ]
 
 
 async def test_after_30_days_a_delivery_is_forgotten(store: SqlStore) -> None:
@@ -66,7 +71,9 @@ async def test_the_settings_say_how_long_and_how_many(store: SqlStore) -> None:
     assert await left(store) == [timedelta(hours=1), timedelta(hours=2), timedelta(hours=3)]
 
 
-async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await keep(store, timedelta(days=31), timedelta(0))
     write, failed, pruned = store.write, asyncio.Event(), asyncio.Event()
 
@@ -92,7 +99,9 @@ async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(store: SqlSto
     assert await left(store) == [timedelta(0)]
 
 
-async def test_a_setting_that_was_changed_counts_at_once(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_setting_that_was_changed_counts_at_once(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await keep(store, *(timedelta(hours=hours) for hours in (3, 2, 1)))
     write, done = store.write, asyncio.Queue[object]()
 

@@ -46,6 +46,8 @@ def sleeps() -> Sleeps:
 
 @pytest.fixture
 async def client(clock: Clock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
-    made = RegistryClient(clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=1, read=1, total=5))
+    made = RegistryClient(
+        clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=1, read=1, total=5)
+    )
     yield made
     await made.close()

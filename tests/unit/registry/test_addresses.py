@@ -2,7 +2,13 @@ import pytest
 
 from tagboat.core.errors import RegistryError, RegistryProtocolError
 from tagboat.core.image import ImageName
-from tagboat.registry.addresses import NotAskedError, Resolver, is_disguised, is_link_local, is_public
+from tagboat.registry.addresses import (
+    NotAskedError,
+    Resolver,
+    is_disguised,
+    is_link_local,
+    is_public,
+)
 from tagboat.registry.client import RegistryClient
 from tests.support.fake_registry import fake_registry, status
 
@@ -25,12 +31,17 @@ def test_what_is_link_local(host: str) -> None:
     assert is_link_local(host)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "fd00::1", "169.253.0.1", "localhost", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "fd00::1", "169.253.0.1", "localhost", ""],
+)
 def test_what_is_not(host: str) -> None:
     assert not is_link_local(host)
 
 
-@pytest.mark.parametrize("host", ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"])
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
+)
 def test_what_is_public(host: str) -> None:
     assert is_public(host)
 
@@ -38,8 +49,25 @@ def test_what_is_public(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *("127.0.0.1", "0.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "224.0.0.1", "255.255.255.255"),
-        *("::", "::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "ff02::1"),
+        *(
+            "127.0.0.1",
+            "0.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+        ),
+        *(
+            "::",
+            "::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::1",
+            "ff02::1",
+        ),
         *("localhost", "git.example.com", ""),
     ],
 )
@@ -48,14 +76,34 @@ def test_what_is_not_public(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["2130706433", "0x7f000001", "017700000001", "127.1", "0x7f.1", "127.0.0.0x1", "1.2.3.4.5", "7."]
+    "host",
+    [
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "127.1",
+        "0x7f.1",
+        "127.0.0.0x1",
+        "1.2.3.4.5",
+        "7.",
+    ],
 )
 def test_numbers_in_disguise(host: str) -> None:
     assert is_disguised(host)
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "::1", "fe80::1%1", "localhost", "1.example.com", "10.0.0.1.nip.io", "0xab.de", ""]
+    "host",
+    [
+        "127.0.0.1",
+        "::1",
+        "fe80::1%1",
+        "localhost",
+        "1.example.com",
+        "10.0.0.1.nip.io",
+        "0xab.de",
+        "",
+    ],
 )
 def test_what_is_no_disguise(host: str) -> None:
     assert not is_disguised(host)
@@ -64,9 +112,14 @@ def test_what_is_no_disguise(host: str) -> None:
 @pytest.mark.anyio
 async def test_a_name_for_such_an_address_is_none() -> None:
     resolver = Resolver()
-    assert {entry["host"] for entry in await resolver.resolve("localhost", 80)} <= {"127.0.0.1", "::1"}
+    assert {entry["host"] for entry in await resolver.resolve("localhost", 80)} <= {
+        "127.0.0.1",
+        "::1",
+    }
     with pytest.raises(NotAskedError, match="link-local"):
-        await resolver.resolve("2852039166", 80)  # as a number, the system takes it for 169.254.169.254
+        await resolver.resolve(
+            "2852039166", 80
+        )  # as a number, the system takes it for 169.254.169.254
     await resolver.close()
 
 
@@ -78,7 +131,9 @@ async def test_no_redirect_and_no_login_service_leads_there(client: RegistryClie
             status(401, {"WWW-Authenticate": f'Bearer realm="{METADATA}"'}),
         ):
             fake.answer_next(answer)
-            with pytest.raises(RegistryProtocolError, match=r"169\.254\.169\.254 is a link-local address"):
+            with pytest.raises(
+                RegistryProtocolError, match=r"169\.254\.169\.254 is a link-local address"
+            ):
                 await client.list_tags(ImageName(fake.host, "acme/app"), None)
 
 

@@ -5,7 +5,12 @@ import pytest
 from yarl import URL
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import RegistryDeniedError, RegistryError, RegistryProtocolError, RegistryUnreachableError
+from tagboat.core.errors import (
+    RegistryDeniedError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
 from tagboat.core.image import ImageName
 from tagboat.registry.auth import DEFAULT_LIFETIME, parse_token, usable_realm
 from tagboat.registry.client import RegistryClient
@@ -21,26 +26,55 @@ def app(fake: FakeRegistry) -> ImageName:
     return ImageName(fake.host, "acme/app")
 
 
-def registry(fake: FakeRegistry, password: str | None = "secret", kind: RegistryKind = RegistryKind.OCI) -> Registry:  # noqa: S107 - the fake's
-    return Registry(id="r1", name="fake", url=fake.url, kind=kind, username="ci" if password else "", password=password)
+def registry(
+    fake: FakeRegistry,
+    password: str | None = "secret",  # noqa: S107 - the fake's
+    kind: RegistryKind = RegistryKind.OCI,
+) -> Registry:
+    return Registry(
+        id="r1",
+        name="fake",
+        url=fake.url,
+        kind=kind,
+        username="ci" if password else "",
+        password=password,
+    )
 
 
 @pytest.mark.parametrize(
     ("realm", "base", "expected"),
     [
-        ("https://auth.example.com/token", "https://r.example.com", "https://auth.example.com/token"),
-        ("https://auth.example.com/token", "http://r.example.com", "https://auth.example.com/token"),
+        (
+            "https://auth.example.com/token",
+            "https://r.example.com",
+            "https://auth.example.com/token",
+        ),
+        (
+            "https://auth.example.com/token",
+            "http://r.example.com",
+            "https://auth.example.com/token",
+        ),
         ("http://auth.example.com/token", "http://r.example.com", "http://auth.example.com/token"),
         ("/token", "https://r.example.com", "https://r.example.com/token"),
-        ("https://me:pw@auth.example.com/t?x=1#f", "https://r.example.com", "https://auth.example.com/t?x=1"),
-        ("https://Auth.example.com/ToKen", "https://r.example.com", "https://auth.example.com/ToKen"),
+        (
+            "https://me:pw@auth.example.com/t?x=1#f",
+            "https://r.example.com",
+            "https://auth.example.com/t?x=1",
+        ),
+        (
+            "https://Auth.example.com/ToKen",
+            "https://r.example.com",
+            "https://auth.example.com/ToKen",
+        ),
     ],
 )
 def test_usable_realm(realm: str, base: str, expected: str) -> None:
     assert str(usable_realm(realm, Site(URL(base)))) == expected
 
 
-@pytest.mark.parametrize("realm", ["http://r.example.com/token", "ftp://x/y", "https://[x", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "realm", ["http://r.example.com/token", "ftp://x/y", "https://[x", "file:///etc/passwd"]
+)
 def test_realms_that_get_nothing(realm: str) -> None:
     with pytest.raises(RegistryProtocolError, match=r"r\.example\.com names a login service"):
         usable_realm(realm, Site(URL("https://r.example.com")))
@@ -64,7 +98,16 @@ def test_parse_token(body: bytes, token: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"token": 5}', b'{"token": "a b"}', b'{"token": "a\\r\\nX: y"}', b'{"token": "\xc3\xbc"}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"token": 5}',
+        b'{"token": "a b"}',
+        b'{"token": "a\\r\\nX: y"}',
+        b'{"token": "\xc3\xbc"}',
+    ],
 )
 def test_what_is_no_token(body: bytes) -> None:
     with pytest.raises(RegistryProtocolError, match=r"auth\.example\.com"):
@@ -73,7 +116,9 @@ def test_what_is_no_token(body: bytes) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("field", ["token", "access_token"])
-async def test_at_rest_one_listing_is_one_request_and_one_head_is_one(client: RegistryClient, field: str) -> None:
+async def test_at_rest_one_listing_is_one_request_and_one_head_is_one(
+    client: RegistryClient, field: str
+) -> None:
     async with fake_registry(auth="bearer", token_field=field) as fake:
         digest = fake.add_image("acme/app", "v1", {})
         await client.list_tags(app(fake), None)
@@ -99,7 +144,9 @@ async def test_at_rest_with_basic_too(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_token_is_used_until_shortly_before_it_expires(client: RegistryClient, clock: Clock) -> None:
+async def test_a_token_is_used_until_shortly_before_it_expires(
+    client: RegistryClient, clock: Clock
+) -> None:
     async with fake_registry(auth="bearer", expires_in=60) as fake:
         fake.add_image("acme/app", "v1", {})
         await client.list_tags(app(fake), None)
@@ -130,11 +177,16 @@ async def test_a_token_that_is_refused_is_renewed_once(client: RegistryClient) -
 async def test_a_kept_token_that_is_refused_without_a_challenge_is_replaced_once(
     client: RegistryClient, code: int, kind: RegistryKind
 ) -> None:
-    async with fake_registry(GITEA if kind is RegistryKind.GITEA else Quirks(auth="bearer")) as fake:
+    async with fake_registry(
+        GITEA if kind is RegistryKind.GITEA else Quirks(auth="bearer")
+    ) as fake:
         digest = fake.add_image("acme/app", "v1", {})
         ours = Registry(id="r1", name="ours", url=fake.url, kind=kind)
         await client.list_tags(app(fake), ours)
-        for ask in (lambda: client.list_tags(app(fake), ours), lambda: client.resolve(app(fake), "v1", ours)):
+        for ask in (
+            lambda: client.list_tags(app(fake), ours),
+            lambda: client.resolve(app(fake), "v1", ours),
+        ):
             fake.asked.clear()
             fake.answer_next(status(code))
             assert await ask() in (["v1"], digest)
@@ -187,7 +239,9 @@ async def test_many_calls_at_a_time_fetch_one_token(client: RegistryClient, cloc
 
 
 @pytest.mark.anyio
-async def test_a_call_cut_off_while_it_fetches_leaves_the_others_unharmed(client: RegistryClient) -> None:
+async def test_a_call_cut_off_while_it_fetches_leaves_the_others_unharmed(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(auth="bearer") as fake:
         fake.add_image("acme/app", "v1", {})
         token_asked_for = asyncio.Event()
@@ -196,7 +250,9 @@ async def test_a_call_cut_off_while_it_fetches_leaves_the_others_unharmed(client
         await token_asked_for.wait()
         calls[0].cancel()
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        assert [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)] == [["v1"]] * 4
+        assert [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)] == [
+            ["v1"]
+        ] * 4
 
 
 @pytest.mark.anyio
@@ -207,7 +263,11 @@ async def test_each_password_and_each_repository_has_its_own_token(client: Regis
         await client.list_tags(app(fake), None)
         await client.list_tags(app(fake), registry(fake))
         await client.list_tags(ImageName(fake.host, "acme/other"), registry(fake))
-        assert [path for path in fake.paths() if "token" in path] == [TOKEN, TOKEN, TOKEN.replace("app", "other")]
+        assert [path for path in fake.paths() if "token" in path] == [
+            TOKEN,
+            TOKEN,
+            TOKEN.replace("app", "other"),
+        ]
         with pytest.raises(RegistryDeniedError, match="refused the username or the password"):
             await client.list_tags(app(fake), registry(fake, "wrong"))
 
@@ -231,14 +291,18 @@ async def test_a_realm_that_moved_is_found_again(client: RegistryClient, clock: 
         new.tokens = old.tokens
         clock.advance(3600)
         old.asked.clear()
-        old.answer_next(status(404), status(401, {"WWW-Authenticate": f'Bearer realm="{new.url}/token"'}))
+        old.answer_next(
+            status(404), status(401, {"WWW-Authenticate": f'Bearer realm="{new.url}/token"'})
+        )
         assert await client.list_tags(app(old), None) == ["v1"]
         assert old.paths() == [TOKEN, LIST, LIST]
         assert new.paths() == ["GET /token?scope=repository:acme/app:pull"]
 
 
 @pytest.mark.anyio
-async def test_a_realm_that_is_down_is_no_reason_to_give_up_where_basic_is_offered(client: RegistryClient) -> None:
+async def test_a_realm_that_is_down_is_no_reason_to_give_up_where_basic_is_offered(
+    client: RegistryClient,
+) -> None:
     challenges = ('Bearer realm="http://127.0.0.1:1/token"', 'Basic realm="x"')
     async with fake_registry(auth="bearer", login=("ci", "secret"), challenges=challenges) as fake:
         fake.add_image("acme/app", "v1", {})
@@ -257,7 +321,9 @@ async def test_a_realm_that_is_down_is_no_reason_to_give_up_where_basic_is_offer
         ({}, "denied access"),
     ],
 )
-async def test_a_challenge_that_nothing_can_be_done_with(client: RegistryClient, header: dict[str, str], words: str) -> None:
+async def test_a_challenge_that_nothing_can_be_done_with(
+    client: RegistryClient, header: dict[str, str], words: str
+) -> None:
     async with fake_registry() as fake:
         fake.answer_next(status(401, header))
         with pytest.raises(RegistryDeniedError, match=words):
@@ -267,7 +333,10 @@ async def test_a_challenge_that_nothing_can_be_done_with(client: RegistryClient,
 
 @pytest.mark.anyio
 async def test_the_password_goes_to_the_realm_and_nowhere_after_it(client: RegistryClient) -> None:
-    async with fake_registry(auth="bearer", login=("ci", "secret")) as fake, fake_registry() as thief:
+    async with (
+        fake_registry(auth="bearer", login=("ci", "secret")) as fake,
+        fake_registry() as thief,
+    ):
         fake.add_image("acme/app", "v1", {})
         moved = status(307, {"Location": f"{thief.url}/token"})
         fake.answer_next(lambda _: None, moved)
@@ -290,19 +359,30 @@ async def test_no_message_holds_the_password(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_challenge_from_where_a_redirect_led_gets_no_password(client: RegistryClient) -> None:
+async def test_a_challenge_from_where_a_redirect_led_gets_no_password(
+    client: RegistryClient,
+) -> None:
     async with fake_registry() as fake, fake_registry() as thief:
         for challenge in (f'Bearer realm="{thief.url}/token"', 'Basic realm="x"'):
             thief.asked.clear()
             fake.answer_next(status(307, {"Location": f"{thief.url}/v2/"}))
             thief.answer_next(status(401, {"WWW-Authenticate": challenge}))
-            with pytest.raises(RegistryDeniedError, match=f"redirects to {thief.host}, which denied access"):
+            with pytest.raises(
+                RegistryDeniedError, match=f"redirects to {thief.host}, which denied access"
+            ):
                 await client.list_tags(app(fake), registry(fake))
             assert [(asked.path, asked.authorization) for asked in thief.asked] == [("/v2/", "")]
 
 
 def identified(fake: FakeRegistry, token: str) -> Registry:
-    return Registry(id="r1", name="fake", url=fake.url, kind=RegistryKind.OCI, username="<token>", password=token)
+    return Registry(
+        id="r1",
+        name="fake",
+        url=fake.url,
+        kind=RegistryKind.OCI,
+        username="<token>",
+        password=token,
+    )
 
 
 @pytest.mark.anyio
@@ -330,7 +410,10 @@ async def test_an_identity_token_is_no_password(client: RegistryClient) -> None:
 
 @pytest.mark.anyio
 async def test_an_identity_token_does_not_follow_redirects(client: RegistryClient) -> None:
-    async with fake_registry(auth="bearer", login=("ci", "id-token")) as fake, fake_registry() as thief:
+    async with (
+        fake_registry(auth="bearer", login=("ci", "id-token")) as fake,
+        fake_registry() as thief,
+    ):
         fake.add_image("acme/app", "v1", {})
         fake.answer_next(lambda _: None, status(307, {"Location": f"{thief.url}/token"}))
         with pytest.raises(RegistryProtocolError, match="redirects a login elsewhere"):

@@ -18,7 +18,10 @@ HUB = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"}
     ("headers", "expected"),
     [
         (HUB, (100, 76, 21600)),
-        ({"RateLimit-Limit": "100", "RateLimit-Remaining": "76", "RateLimit-Reset": "50"}, (100, 76, 50)),
+        (
+            {"RateLimit-Limit": "100", "RateLimit-Remaining": "76", "RateLimit-Reset": "50"},
+            (100, 76, 50),
+        ),
         ({"RateLimit-Limit": "10, 10;w=1, 50;w=60", "RateLimit-Remaining": "9"}, (10, 9, 1)),
         ({"RateLimit-Limit": "100", "RateLimit-Remaining": "76"}, (100, 76, 3600)),
         ({"RateLimit-Limit": "100;w=999999999", "RateLimit-Remaining": "101"}, (100, 100, 86400)),
@@ -26,7 +29,9 @@ HUB = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"}
 )
 def test_what_registries_say(headers: dict[str, str], expected: tuple[int, int, int]) -> None:
     limit, remaining, seconds = expected
-    assert parse_allowance(headers, NOW) == Allowance(limit, remaining, timedelta(seconds=seconds), NOW)
+    assert parse_allowance(headers, NOW) == Allowance(
+        limit, remaining, timedelta(seconds=seconds), NOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,9 @@ def test_the_share_is_what_may_be_gone_whoever_used_it(remaining: int, spent: bo
 def test_the_error_says_how_much_is_left_and_when_to_look_again() -> None:
     budgets = Budgets(0.25)
     budgets.note(SITE, HUB | {"RateLimit-Remaining": "70"}, NOW)
-    with pytest.raises(BudgetSpentError, match=r"100 requests in 6 h, 70 are left, .* the last 75% to people") as caught:
+    with pytest.raises(
+        BudgetSpentError, match=r"100 requests in 6 h, 70 are left, .* the last 75% to people"
+    ) as caught:
         budgets.expect_left(SITE, NOW)
     assert caught.value.retry_at == NOW + RECHECK
 

@@ -39,9 +39,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
 
 
 def add(name: str, tx: Tx, *, heard_by: Source | None = None, host: str = HOST) -> None:
-    tx.add_project(Project(id=name, name=name, image=ImageName(host, f"acme/{name}"), created_at=NOW))
+    tx.add_project(
+        Project(id=name, name=name, image=ImageName(host, f"acme/{name}"), created_at=NOW)
+    )
     if heard_by:
-        tx.record_tag(KnownTag(project_id=name, tag="v1", digest=None, first_seen=NOW, source=heard_by))
+        tx.record_tag(
+            KnownTag(project_id=name, tag="v1", digest=None, first_seen=NOW, source=heard_by)
+        )
 
 
 @dataclass
@@ -61,7 +65,9 @@ class Polls:
 
         def note(tx: Tx) -> None:
             for one in project_ids:
-                tx.put_poll_state(PollState(project_id=one, first_done=True, last_at=NOW, error=self.error))
+                tx.put_poll_state(
+                    PollState(project_id=one, first_done=True, last_at=NOW, error=self.error)
+                )
 
         await self.store.write(note)
 
@@ -93,7 +99,9 @@ async def asked(polls: Polls, count: int) -> list[tuple[str, list[str]]]:
 
 async def settle() -> None:
     """Wait for as long as anything that is due could take."""
-    await asyncio.sleep(4 * (catching_up.START_AFTER_S + catching_up.HEARD_FOR_S + catching_up.LOOK_EVERY_S))
+    await asyncio.sleep(
+        4 * (catching_up.START_AFTER_S + catching_up.HEARD_FOR_S + catching_up.LOOK_EVERY_S)
+    )
 
 
 async def test_after_a_start_what_was_polled_or_heard_of_is_polled_once(store: SqlStore) -> None:
@@ -101,15 +109,22 @@ async def test_after_a_start_what_was_polled_or_heard_of_is_polled_once(store: S
         await store.write(partial(add, name, heard_by=source))
     await store.write(partial(add, "elsewhere", heard_by=Source.POLL, host="other.example.com"))
     await store.write(partial(add, "polled"))
-    await store.write(lambda tx: tx.put_poll_state(PollState(project_id="polled", first_done=True, last_at=NOW)))
+    await store.write(
+        lambda tx: tx.put_poll_state(PollState(project_id="polled", first_done=True, last_at=NOW))
+    )
     polls = Polls(store)
     async with catching(polls):
-        assert sorted(await asked(polls, 2)) == [(HOST, ["deployed", "heard", "polled"]), ("other.example.com", ["elsewhere"])]
+        assert sorted(await asked(polls, 2)) == [
+            (HOST, ["deployed", "heard", "polled"]),
+            ("other.example.com", ["elsewhere"]),
+        ]
         await settle()
     assert len(polls.asked) == 2
 
 
-async def test_an_image_just_heard_of_is_polled_once_and_one_made_by_hand_is_not(store: SqlStore) -> None:
+async def test_an_image_just_heard_of_is_polled_once_and_one_made_by_hand_is_not(
+    store: SqlStore,
+) -> None:
     polls = Polls(store)
     async with catching(polls):
         await settle()
@@ -121,13 +136,19 @@ async def test_an_image_just_heard_of_is_polled_once_and_one_made_by_hand_is_not
     assert len(polls.asked) == 1
 
 
-async def test_an_image_just_heard_of_that_a_person_polls_needs_no_other_first_poll(store: SqlStore) -> None:
+async def test_an_image_just_heard_of_that_a_person_polls_needs_no_other_first_poll(
+    store: SqlStore,
+) -> None:
     polls = Polls(store, mine=False)
     async with catching(polls):
         await settle()
         await store.write(partial(add, "heard", heard_by=Source.WEBHOOK))
         await settle()
-        await store.write(lambda tx: tx.put_poll_state(PollState(project_id="heard", first_done=True, last_at=NOW)))
+        await store.write(
+            lambda tx: tx.put_poll_state(
+                PollState(project_id="heard", first_done=True, last_at=NOW)
+            )
+        )
         await settle()
         polls.mine = True
         await settle()
@@ -168,4 +189,7 @@ async def test_a_deleted_project_is_forgotten(store: SqlStore) -> None:
 
 def test_the_first_poll_is_made_within_15_seconds_and_that_of_a_start_within_a_minute() -> None:
     assert FASTER * (catching_up.HEARD_FOR_S + 2 * catching_up.LOOK_EVERY_S) <= 13
-    assert FASTER * (catching_up.START_AFTER_S + catching_up.LOOK_EVERY_S) + catching_up.START_OVER_S <= 55
+    assert (
+        FASTER * (catching_up.START_AFTER_S + catching_up.LOOK_EVERY_S) + catching_up.START_OVER_S
+        <= 55
+    )

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from tagboat.registry.challenges import Challenge, parse_challenges
 
-BEARER = Challenge("bearer", {"realm": "https://Auth.example.com/Token", "service": "registry.example.com"})
+BEARER = Challenge(
+    "bearer", {"realm": "https://Auth.example.com/Token", "service": "registry.example.com"}
+)
 
 TABLE: list[tuple[list[str], list[Challenge]]] = [
     ([], []),
@@ -21,7 +23,12 @@ TABLE: list[tuple[list[str], list[Challenge]]] = [
     (['Bearer realm = "a" ,\tservice = b'], [Challenge("bearer", {"realm": "a", "service": "b"})]),
     (
         ['Bearer realm="a",scope="repository:x:pull,push",error="invalid_token"'],
-        [Challenge("bearer", {"realm": "a", "scope": "repository:x:pull,push", "error": "invalid_token"})],
+        [
+            Challenge(
+                "bearer",
+                {"realm": "a", "scope": "repository:x:pull,push", "error": "invalid_token"},
+            )
+        ],
     ),
     (
         ['Bearer realm="a",service="b", Basic realm="c"'],
@@ -31,10 +38,16 @@ TABLE: list[tuple[list[str], list[Challenge]]] = [
         ['Bearer realm="a"', 'Basic realm="c"'],
         [Challenge("bearer", {"realm": "a"}), Challenge("basic", {"realm": "c"})],
     ),
-    (['Basic realm="a \\"quoted\\", with \\\\"'], [Challenge("basic", {"realm": 'a "quoted", with \\'})]),
+    (
+        ['Basic realm="a \\"quoted\\", with \\\\"'],
+        [Challenge("basic", {"realm": 'a "quoted", with \\'})],
+    ),
     (['Basic realm="Bearer realm=x, y"'], [Challenge("basic", {"realm": "Bearer realm=x, y"})]),
     (["Negotiate, Basic realm=x"], [Challenge("negotiate"), Challenge("basic", {"realm": "x"})]),
-    (["Negotiate YWJj==, Basic realm=x"], [Challenge("negotiate"), Challenge("basic", {"realm": "x"})]),
+    (
+        ["Negotiate YWJj==, Basic realm=x"],
+        [Challenge("negotiate"), Challenge("basic", {"realm": "x"})],
+    ),
     (['Basic, Bearer realm="a"'], [Challenge("basic"), Challenge("bearer", {"realm": "a"})]),
     (['Bearer realm="first",realm="second"'], [Challenge("bearer", {"realm": "first"})]),
     (['realm="of nobody", Basic realm="x"'], [Challenge("basic", {"realm": "x"})]),
@@ -48,7 +61,10 @@ def test_table(headers: list[str], expected: list[Challenge]) -> None:
 
 
 def test_a_quote_that_is_never_closed_names_no_realm() -> None:
-    assert not any("realm" in challenge.params for challenge in parse_challenges(['Bearer realm="never closed']))
+    assert not any(
+        "realm" in challenge.params
+        for challenge in parse_challenges(['Bearer realm="never closed'])
+    )
 
 
 @given(st.lists(st.text(max_size=60), max_size=3))

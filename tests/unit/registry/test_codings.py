@@ -29,7 +29,9 @@ def packed(wbits: int) -> bytes:
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_what_is_understood(coding: str, sent: bytes, size: int) -> None:
     unpack = unpacker(coding, "r.example")
-    assert b"".join(unpack(sent[at : at + size], 10_000) for at in range(0, len(sent), size)) == TEXT
+    assert (
+        b"".join(unpack(sent[at : at + size], 10_000) for at in range(0, len(sent), size)) == TEXT
+    )
 
 
 def test_no_more_than_wanted_is_unpacked() -> None:
@@ -44,5 +46,7 @@ def test_what_is_not_is_named(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_what_is_not_what_it_says(coding: str) -> None:
-    with pytest.raises(RegistryProtocolError, match=f"says that its answer is {coding}, and it is not"):
+    with pytest.raises(
+        RegistryProtocolError, match=f"says that its answer is {coding}, and it is not"
+    ):
         unpacker(coding, "r.example")(b"<html>", 10)

@@ -45,9 +45,15 @@ def test_hosts_are_found_as_docker_writes_them(key: str, host: str) -> None:
         (auth("ci:secret\0\0"), DockerLogin("ci", "secret")),
         (auth("ci:pässword"), DockerLogin("ci", "pässword")),
         ({"auth": "Y2k6\nc2VjcmV0"}, DockerLogin("ci", "secret")),
-        ({"username": "ci", "password": "secret", "email": "x@example.com"}, DockerLogin("ci", "secret")),
+        (
+            {"username": "ci", "password": "secret", "email": "x@example.com"},
+            DockerLogin("ci", "secret"),
+        ),
         ({"username": "ci", "password": "secret", **auth("me:older")}, DockerLogin("ci", "secret")),
-        ({**auth("00000000-0000-0000-0000-000000000000:"), "identitytoken": "eyJ"}, DockerLogin("<token>", "eyJ")),
+        (
+            {**auth("00000000-0000-0000-0000-000000000000:"), "identitytoken": "eyJ"},
+            DockerLogin("<token>", "eyJ"),
+        ),
     ],
 )
 def test_entries(entry: dict[str, str], login: DockerLogin) -> None:
@@ -55,7 +61,12 @@ def test_entries(entry: dict[str, str], login: DockerLogin) -> None:
 
 
 def test_the_oldest_form_of_the_file_has_no_auths() -> None:
-    assert login_for(json.dumps({"https://index.docker.io/v1/": auth("ci:secret")}), "docker.io").username == "ci"
+    assert (
+        login_for(
+            json.dumps({"https://index.docker.io/v1/": auth("ci:secret")}), "docker.io"
+        ).username
+        == "ci"
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,15 +78,33 @@ def test_the_oldest_form_of_the_file_has_no_auths() -> None:
         ("x" * 300_000, "more than 262144 characters"),
         ('{"auths": []}', "`auths` in the Docker config is not a JSON object"),
         ("{}", "has no login for r.example.com; it has none at all"),
-        (config(**{"a.example.com": {}, "b.example.com:5000": {}}), "it has logins for a.example.com, b.example.com:5000"),
-        (config(**{f"{name}.example.com": {} for name in "abcdefg"}), "d.example.com, e.example.com …"),
-        (config(**{"r.example.com": {}}), "names r.example.com, but has no username and password for it"),
+        (
+            config(**{"a.example.com": {}, "b.example.com:5000": {}}),
+            "it has logins for a.example.com, b.example.com:5000",
+        ),
+        (
+            config(**{f"{name}.example.com": {} for name in "abcdefg"}),
+            "d.example.com, e.example.com …",
+        ),
+        (
+            config(**{"r.example.com": {}}),
+            "names r.example.com, but has no username and password for it",
+        ),
         (config(**{"r.example.com": auth("ci:")}), "but has no username and password"),
-        (config(**{"r.example.com": {"auth": "%%%"}}), "`auth` for r.example.com in the Docker config is not base64"),
+        (
+            config(**{"r.example.com": {"auth": "%%%"}}),
+            "`auth` for r.example.com in the Docker config is not base64",
+        ),
         (config(**{"r.example.com": auth("no colon")}), "is not base64 of username:password"),
         (config(**{"r.example.com/acme": auth("ci:secret")}), "has no login for r.example.com"),
-        ('{"credsStore": "desktop", "auths": {"r.example.com": {}}}', "credential helper .desktop., which is not supported"),
-        ('{"credHelpers": {"r.example.com": "ecr-login"}}', "credential helper .ecr-login., which is not supported"),
+        (
+            '{"credsStore": "desktop", "auths": {"r.example.com": {}}}',
+            "credential helper .desktop., which is not supported",
+        ),
+        (
+            '{"credHelpers": {"r.example.com": "ecr-login"}}',
+            "credential helper .ecr-login., which is not supported",
+        ),
         ('{"credHelpers": {"other.example.com": "ecr-login"}}', "has none at all"),
     ],
 )
@@ -86,7 +115,9 @@ def test_what_is_missing_is_said(text: str, words: str) -> None:
 
 
 def test_a_login_beside_a_helper_counts() -> None:
-    text = json.dumps({"credHelpers": {"gcr.io": "gcloud"}, "auths": {"r.example.com": auth("ci:secret")}})
+    text = json.dumps(
+        {"credHelpers": {"gcr.io": "gcloud"}, "auths": {"r.example.com": auth("ci:secret")}}
+    )
     assert login_for(text, "r.example.com") == DockerLogin("ci", "secret")
 
 
@@ -96,7 +127,10 @@ def test_no_login_shows_its_password() -> None:
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["auths", "auth", "r", "credHelpers"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["auths", "auth", "r", "credHelpers"]), inner)
+    ),
     max_leaves=15,
 )
 

@@ -11,8 +11,17 @@ from tagboat.registry.examine import Check, examine
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
 
-def registry(url: str, kind: RegistryKind = RegistryKind.OCI, password: str | None = None) -> Registry:
-    return Registry(id="r1", name="ours", url=url, kind=kind, username="ci" if password else "", password=password)
+def registry(
+    url: str, kind: RegistryKind = RegistryKind.OCI, password: str | None = None
+) -> Registry:
+    return Registry(
+        id="r1",
+        name="ours",
+        url=url,
+        kind=kind,
+        username="ci" if password else "",
+        password=password,
+    )
 
 
 def gitea(fake: FakeRegistry, password: str | None = None) -> Registry:
@@ -83,7 +92,9 @@ async def test_what_registries_answer_at_their_root(client: RegistryClient, body
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("password", ["secret", None])
-async def test_a_refusal_that_does_not_say_how_to_log_in(client: RegistryClient, password: str | None) -> None:
+async def test_a_refusal_that_does_not_say_how_to_log_in(
+    client: RegistryClient, password: str | None
+) -> None:
     async with fake_registry() as fake:
         fake.answer_next(*[status(401)] * 2)
         checks = await examine(client, registry(fake.url, password=password), None)
@@ -117,7 +128,11 @@ async def test_passwords(client: RegistryClient, auth: str) -> None:
         right = await examine(client, registry(fake.url, password="secret"), None)
         wrong = await examine(client, registry(fake.url, password="hunter2"), None)
         none = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
-        assert [verdicts(checks)["login"] for checks in (right, wrong, none)] == [True, False, False]
+        assert [verdicts(checks)["login"] for checks in (right, wrong, none)] == [
+            True,
+            False,
+            False,
+        ]
         assert "are accepted" in detail(right, "login")
         assert "the username or the password was refused: check both" in detail(wrong, "login")
         assert "hunter2" not in detail(wrong, "login")
@@ -126,7 +141,9 @@ async def test_passwords(client: RegistryClient, auth: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_password_that_is_right_no_more_is_found_out_although_a_token_is_kept(client: RegistryClient) -> None:
+async def test_a_password_that_is_right_no_more_is_found_out_although_a_token_is_kept(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(auth="bearer", login=("ci", "secret")) as fake:
         fake.tags["acme/app"] = ["v1"]
         ours = registry(fake.url, password="secret")
@@ -158,7 +175,12 @@ async def test_an_anonymous_token_proves_nothing(client: RegistryClient) -> None
 async def test_gitea_with_a_wrong_password_says_how_to_make_a_token(client: RegistryClient) -> None:
     async with fake_registry(GITEA) as fake:
         checks = await examine(client, gitea(fake, "wrong"), None)
-        assert verdicts(checks) == {"url": True, "reachable": True, "login": False, "gitea api": True}
+        assert verdicts(checks) == {
+            "url": True,
+            "reachable": True,
+            "login": False,
+            "gitea api": True,
+        }
         assert "make a token with the scope read:package in Gitea" in detail(checks, "login")
         assert verdicts(await examine(client, gitea(fake, "secret"), None))["login"] is True
 
@@ -177,7 +199,9 @@ async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> No
         assert f"Set ROOT_URL = {fake.url}/" in said
     async with fake_registry(GITEA) as fake:
         for known in ("", fake.url):
-            checks = await examine(client, replace(gitea(fake, "secret"), login_service=known), None)
+            checks = await examine(
+                client, replace(gitea(fake, "secret"), login_service=known), None
+            )
             assert "root url" not in verdicts(checks)
             assert detail(checks, "login") == "the username and the password are accepted"
 
@@ -188,7 +212,13 @@ async def test_the_engine_logs_in_by_itself(client: RegistryClient) -> None:
     async with fake_registry(GITEA) as fake:
         ours = gitea(fake, "secret")
         good = await examine(client, ours, None, log_in=engine.log_in)
-        assert list(verdicts(good))[:5] == ["url", "reachable", "login", "engine login", "gitea api"]
+        assert list(verdicts(good))[:5] == [
+            "url",
+            "reachable",
+            "login",
+            "engine login",
+            "gitea api",
+        ]
         assert all(check.ok for check in good)
         engine.guard(fake.host, "ci", "another")
         bad = await examine(client, ours, None, log_in=engine.log_in)
@@ -196,9 +226,16 @@ async def test_the_engine_logs_in_by_itself(client: RegistryClient) -> None:
         assert "pulls of private images fail" in detail(bad, "engine login")
         engine.fail("log_in", EngineUnavailableError("no engine"))
         away = await examine(client, ours, None, log_in=engine.log_in)
-        assert (verdicts(away)["engine login"], detail(away, "engine login")) == (True, "not tried: no engine")
-        assert "engine login" not in verdicts(await examine(client, gitea(fake), None, log_in=engine.log_in))
-        assert "engine login" not in verdicts(await examine(client, gitea(fake, "wrong"), None, log_in=engine.log_in))
+        assert (verdicts(away)["engine login"], detail(away, "engine login")) == (
+            True,
+            "not tried: no engine",
+        )
+        assert "engine login" not in verdicts(
+            await examine(client, gitea(fake), None, log_in=engine.log_in)
+        )
+        assert "engine login" not in verdicts(
+            await examine(client, gitea(fake, "wrong"), None, log_in=engine.log_in)
+        )
 
 
 @pytest.mark.anyio
@@ -210,9 +247,14 @@ async def test_where_a_password_goes_is_told_and_what_has_changed(client: Regist
             ours = registry(fake.url, password="secret")
             for known, words in (
                 ("", f"by the login service {service.url}"),
-                ("http://before", f"now by the login service {service.url}, up to now by http://before"),
+                (
+                    "http://before",
+                    f"now by the login service {service.url}, up to now by http://before",
+                ),
             ):
-                said = detail(await examine(client, replace(ours, login_service=known), None), "login")
+                said = detail(
+                    await examine(client, replace(ours, login_service=known), None), "login"
+                )
                 assert said == f"the username and the password are accepted, {words}"
 
 
@@ -236,14 +278,18 @@ async def test_gitea_that_hides_its_version(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_url_that_leads_elsewhere_gets_no_password_and_the_right_url_is_named(client: RegistryClient) -> None:
+async def test_a_url_that_leads_elsewhere_gets_no_password_and_the_right_url_is_named(
+    client: RegistryClient,
+) -> None:
     challenge = {"WWW-Authenticate": 'Bearer realm="/token"'}
     async with fake_registry() as fake, fake_registry() as other:
         fake.answer_next(*[status(301, {"Location": f"{other.url}/v2/"})] * 2)
         other.answer_next(status(401, challenge), status(401, challenge))
         checks = await examine(client, registry(fake.url, password="secret"), None)
         assert verdicts(checks) == {"url": True, "reachable": False}
-        assert f"leads to {other.url}, where no credentials are sent: give that" in detail(checks, "reachable")
+        assert f"leads to {other.url}, where no credentials are sent: give that" in detail(
+            checks, "reachable"
+        )
         with pytest.raises(RegistryDeniedError, match="redirects to"):
             await client.log_in(registry(fake.url, password="secret"))
         assert [(asked.path, asked.authorization) for asked in other.asked] == [("/v2/", "")] * 2
@@ -257,25 +303,42 @@ async def test_a_tag_that_is_gone_hides_no_other(client: RegistryClient) -> None
         checks = await examine(client, registry(fake.url), None)
         assert detail(checks, "pull").endswith("acme/app:v1 can be read")
         fake.tags["acme/app"] += ["gone2", "gone3"]
-        assert "has no acme/app:gone" in detail(await examine(client, registry(fake.url), None), "pull")
+        assert "has no acme/app:gone" in detail(
+            await examine(client, registry(fake.url), None), "pull"
+        )
 
 
 @pytest.mark.anyio
-async def test_what_cannot_be_chosen_from_a_list_can_be_used_all_the_same(client: RegistryClient) -> None:
+async def test_what_cannot_be_chosen_from_a_list_can_be_used_all_the_same(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(catalogue=False) as fake:
         fake.add_image("acme/app", "v1", {})
         checks = await examine(client, registry(fake.url), ImageName(fake.host, "acme/app"))
-        assert verdicts(checks) == dict.fromkeys(("url", "reachable", "login", "images", "list", "pull"), True)
-        assert "cannot be chosen from a list, which hinders nothing else" in detail(checks, "images")
-        assert list(verdicts(await examine(client, registry(fake.url), None))) == ["url", "reachable", "login", "images"]
+        assert verdicts(checks) == dict.fromkeys(
+            ("url", "reachable", "login", "images", "list", "pull"), True
+        )
+        assert "cannot be chosen from a list, which hinders nothing else" in detail(
+            checks, "images"
+        )
+        assert list(verdicts(await examine(client, registry(fake.url), None))) == [
+            "url",
+            "reachable",
+            "login",
+            "images",
+        ]
 
 
 @pytest.mark.anyio
 async def test_more_images_than_are_counted_and_none(client: RegistryClient) -> None:
     async with fake_registry(page_size=60) as fake:
-        assert "tells of no images" in detail(await examine(client, registry(fake.url), None), "images")
+        assert "tells of no images" in detail(
+            await examine(client, registry(fake.url), None), "images"
+        )
         fake.tags.update({f"app{number}": ["v1"] for number in range(150)})
-        assert "at least 100 images" in detail(await examine(client, registry(fake.url), None), "images")
+        assert "at least 100 images" in detail(
+            await examine(client, registry(fake.url), None), "images"
+        )
 
 
 @pytest.mark.anyio
@@ -294,7 +357,9 @@ async def test_a_registry_that_is_asked_too_often_says_so(client: RegistryClient
     async with fake_registry(retry_after="60") as fake:
         checks = await examine(client, registry(fake.url), None)
         assert verdicts(checks) == {"url": True, "reachable": False}
-        assert "has had too many requests from here; it may be asked again at" in detail(checks, "reachable")
+        assert "has had too many requests from here; it may be asked again at" in detail(
+            checks, "reachable"
+        )
 
 
 @pytest.mark.anyio
@@ -303,11 +368,19 @@ async def test_something_else_where_gitea_should_be(client: RegistryClient) -> N
         for answer in (json_body({"version": 5}), json_body([]), status(400)):
             fake.answer_next(*[lambda _: None] * 4, answer)
             checks = await examine(client, gitea(fake, "secret"), None)
-            assert "if this is not a Gitea or Forgejo, set the kind to oci" in detail(checks, "gitea api")
+            assert "if this is not a Gitea or Forgejo, set the kind to oci" in detail(
+                checks, "gitea api"
+            )
 
 
 @pytest.mark.anyio
-async def test_who_may_not_read_an_image_of_an_oci_registry_is_told_what_to_change(client: RegistryClient) -> None:
+async def test_who_may_not_read_an_image_of_an_oci_registry_is_told_what_to_change(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(denied=frozenset({"acme/app"})) as fake:
-        checks = await examine(client, registry(fake.url, password="secret"), ImageName(fake.host, "acme/app"))
-        assert "in the registry, give the login the right to list the tags of its images" in detail(checks, "list")
+        checks = await examine(
+            client, registry(fake.url, password="secret"), ImageName(fake.host, "acme/app")
+        )
+        assert "in the registry, give the login the right to list the tags of its images" in detail(
+            checks, "list"
+        )

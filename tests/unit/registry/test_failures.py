@@ -17,7 +17,9 @@ from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryUn
 from tagboat.registry.failures import TlsFailureError, excerpt, from_library, parse_json, wait_until
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-KEY = ConnectionKey("h", 1, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None)
+KEY = ConnectionKey(
+    "h", 1, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
+)
 SECRET_URL = URL("https://storage.example.com/blob?signature=very-secret")
 INFO = aiohttp.RequestInfo(SECRET_URL, "GET", CIMultiDictProxy(CIMultiDict()), SECRET_URL)
 REFUSED = OSError(errno.ECONNREFUSED, "refused")
@@ -26,17 +28,25 @@ CERT.verify_message = "self-signed certificate"
 
 SAMPLES: dict[str, Exception] = {
     "ClientConnectionError": aiohttp.ClientConnectionError("Connector is closed"),
-    "ClientConnectionResetError": aiohttp.ClientConnectionResetError("Cannot write to closing transport"),
+    "ClientConnectionResetError": aiohttp.ClientConnectionResetError(
+        "Cannot write to closing transport"
+    ),
     "ClientConnectorCertificateError": aiohttp.ClientConnectorCertificateError(KEY, CERT),
-    "ClientConnectorDNSError": aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "Name or service not known")),
+    "ClientConnectorDNSError": aiohttp.ClientConnectorDNSError(
+        KEY, socket.gaierror(-2, "Name or service not known")
+    ),
     "ClientConnectorError": aiohttp.ClientConnectorError(KEY, REFUSED),
-    "ClientConnectorSSLError": aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "handshake failure")),
+    "ClientConnectorSSLError": aiohttp.ClientConnectorSSLError(
+        KEY, ssl.SSLError(1, "handshake failure")
+    ),
     "ClientError": aiohttp.ClientError(str(SECRET_URL)),
     "ClientHttpProxyError": aiohttp.ClientHttpProxyError(INFO, ()),
     "ClientOSError": aiohttp.ClientOSError(errno.ECONNRESET, "reset"),
     "ClientPayloadError": aiohttp.ClientPayloadError("not complete"),
     "ClientProxyConnectionError": aiohttp.ClientProxyConnectionError(KEY, REFUSED),
-    "ClientResponseError": aiohttp.ClientResponseError(INFO, (), status=400, message=str(SECRET_URL)),
+    "ClientResponseError": aiohttp.ClientResponseError(
+        INFO, (), status=400, message=str(SECRET_URL)
+    ),
     "ClientSSLError": aiohttp.ClientSSLError(KEY, ssl.SSLError(1, "handshake failure")),
     "ConnectionTimeoutError": aiohttp.ConnectionTimeoutError("Connection timeout"),
     "ContentTypeError": aiohttp.ContentTypeError(INFO, ()),
@@ -60,7 +70,11 @@ SAMPLES: dict[str, Exception] = {
 
 def library_errors() -> list[type[Exception]]:
     found = (kind for _, kind in inspect.getmembers(client_exceptions, inspect.isclass))
-    return [kind for kind in found if issubclass(kind, Exception) and kind.__module__ == client_exceptions.__name__]
+    return [
+        kind
+        for kind in found
+        if issubclass(kind, Exception) and kind.__module__ == client_exceptions.__name__
+    ]
 
 
 @pytest.mark.parametrize("kind", library_errors(), ids=lambda kind: kind.__name__)
@@ -76,19 +90,54 @@ def test_every_error_of_the_library_is_translated(kind: type[Exception]) -> None
 @pytest.mark.parametrize(
     ("error", "kind", "words", "retryable"),
     [
-        (SAMPLES["ClientConnectorError"], RegistryUnreachableError, "refused the connection; is the registry up", True),
+        (
+            SAMPLES["ClientConnectorError"],
+            RegistryUnreachableError,
+            "refused the connection; is the registry up",
+            True,
+        ),
         (SAMPLES["ClientConnectorDNSError"], RegistryUnreachableError, "cannot be resolved", True),
-        (SAMPLES["ConnectionTimeoutError"], RegistryUnreachableError, "did not accept a connection in time", True),
+        (
+            SAMPLES["ConnectionTimeoutError"],
+            RegistryUnreachableError,
+            "did not accept a connection in time",
+            True,
+        ),
         (SAMPLES["SocketTimeoutError"], RegistryUnreachableError, "did not answer in time", True),
-        (SAMPLES["ClientPayloadError"], RegistryUnreachableError, "before its answer was complete", True),
-        (SAMPLES["ClientOSError"], RegistryUnreachableError, "before its answer was complete", True),
+        (
+            SAMPLES["ClientPayloadError"],
+            RegistryUnreachableError,
+            "before its answer was complete",
+            True,
+        ),
+        (
+            SAMPLES["ClientOSError"],
+            RegistryUnreachableError,
+            "before its answer was complete",
+            True,
+        ),
         (SAMPLES["ClientResponseError"], RegistryProtocolError, "not proper HTTP", False),
-        (SAMPLES["ClientConnectorCertificateError"], TlsFailureError, "not trusted: self-signed certificate", False),
+        (
+            SAMPLES["ClientConnectorCertificateError"],
+            TlsFailureError,
+            "not trusted: self-signed certificate",
+            False,
+        ),
         (SAMPLES["ClientConnectorSSLError"], TlsFailureError, "TLS", False),
         (ssl.SSLError(1, "x"), TlsFailureError, "TLS", False),
         (TimeoutError(), RegistryUnreachableError, "did not answer in time", True),
-        (OSError(errno.EHOSTUNREACH, "x"), RegistryUnreachableError, "cannot be reached: no route to host", True),
-        (OSError("strange"), RegistryUnreachableError, "cannot be reached: connection failed", True),
+        (
+            OSError(errno.EHOSTUNREACH, "x"),
+            RegistryUnreachableError,
+            "cannot be reached: no route to host",
+            True,
+        ),
+        (
+            OSError("strange"),
+            RegistryUnreachableError,
+            "cannot be reached: connection failed",
+            True,
+        ),
         (ValueError("x"), RegistryProtocolError, "not proper HTTP", False),
     ],
 )
@@ -126,7 +175,9 @@ def test_retry_after(header: str, seconds: int) -> None:
     assert wait_until(header, NOW) == NOW + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "-5", "1.5", "٣", "Tue, 99 Nov 2026 12:00:00 GMT"])
+@pytest.mark.parametrize(
+    "header", [None, "", "soon", "-5", "1.5", "٣", "Tue, 99 Nov 2026 12:00:00 GMT"]
+)
 def test_retry_after_that_cannot_be_read(header: str | None) -> None:
     assert wait_until(header, NOW) is None
 
@@ -138,7 +189,10 @@ def test_retry_after_is_never_in_the_past_nor_far_off(header: str) -> None:
 
 
 def test_excerpt_is_capped_printable_and_without_the_password() -> None:
-    body = b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, {"code": "X", "message": "%s"}]}' % (b"y" * 999)
+    body = (
+        b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, {"code": "X", "message": "%s"}]}'
+        % (b"y" * 999)
+    )
     shown = excerpt(body, "hunter2")
     assert shown.startswith(" (DENIED: no")
     assert "hunter2" not in shown
@@ -147,12 +201,16 @@ def test_excerpt_is_capped_printable_and_without_the_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>hello</html>", b"[]", b'{"errors": 1}', b'{"errors": [1, null]}', b"[" * 100_000], ids=range(6)
+    "body",
+    [b"", b"<html>hello</html>", b"[]", b'{"errors": 1}', b'{"errors": [1, null]}', b"[" * 100_000],
+    ids=range(6),
 )
 def test_excerpt_of_what_is_no_registry_error_is_empty(body: bytes) -> None:
     assert excerpt(body) == ""
 
 
 def test_parse_json_names_the_source() -> None:
-    with pytest.raises(RegistryProtocolError, match="git.example.com answered something that is not JSON"):
+    with pytest.raises(
+        RegistryProtocolError, match="git.example.com answered something that is not JSON"
+    ):
         parse_json(b"<html>", "git.example.com")

@@ -11,7 +11,10 @@ from tests.unit.registry.conftest import Clock
 
 LIST = "GET /v2/acme/app/tags/list"
 TOKEN = "GET /v2/token?service=container_registry&scope=repository:acme/app:pull"
-UNREACHABLE = ('Bearer realm="http://127.0.0.1:1/v2/token",service="container_registry",scope="*"', 'Basic realm="x"')
+UNREACHABLE = (
+    'Bearer realm="http://127.0.0.1:1/v2/token",service="container_registry",scope="*"',
+    'Basic realm="x"',
+)
 
 
 def app(fake: FakeRegistry) -> ImageName:
@@ -20,7 +23,14 @@ def app(fake: FakeRegistry) -> ImageName:
 
 def registry(fake: FakeRegistry, password: str | None = "secret", path: str = "") -> Registry:  # noqa: S107 - the fake's
     username = "ci" if password else ""
-    return Registry(id="r1", name="git", url=fake.url + path, kind=RegistryKind.GITEA, username=username, password=password)
+    return Registry(
+        id="r1",
+        name="git",
+        url=fake.url + path,
+        kind=RegistryKind.GITEA,
+        username=username,
+        password=password,
+    )
 
 
 @pytest.mark.anyio
@@ -38,7 +48,9 @@ async def test_at_rest_one_request_each(client: RegistryClient, password: str | 
 
 
 @pytest.mark.anyio
-async def test_one_token_opens_all_repositories_for_a_day(client: RegistryClient, clock: Clock) -> None:
+async def test_one_token_opens_all_repositories_for_a_day(
+    client: RegistryClient, clock: Clock
+) -> None:
     async with fake_registry(GITEA) as fake:
         fake.add_image("acme/app", "v1", {})
         fake.add_image("acme/other", "v1", {})
@@ -69,14 +81,18 @@ async def test_tags_are_one_whatever_their_case(client: RegistryClient) -> None:
 
 @pytest.mark.anyio
 async def test_where_it_pages_after_all_every_page_is_read(client: RegistryClient) -> None:
-    async with fake_registry(GITEA, page_size=2, link='<{path}?last={last}&n={n}>; rel="next"') as fake:
+    async with fake_registry(
+        GITEA, page_size=2, link='<{path}?last={last}&n={n}>; rel="next"'
+    ) as fake:
         fake.tags["acme/app"] = ["a", "b", "c", "d"]
         assert await client.list_tags(app(fake), registry(fake)) == ["a", "b", "c", "d"]
         assert fake.paths()[-3:] == [LIST, f"{LIST}?last=b&n=2", f"{LIST}?last=d&n=2"]
 
 
 @pytest.mark.anyio
-async def test_a_realm_that_cannot_be_reached_is_never_needed(client: RegistryClient, sleeps: list[float]) -> None:
+async def test_a_realm_that_cannot_be_reached_is_never_needed(
+    client: RegistryClient, sleeps: list[float]
+) -> None:
     async with fake_registry(GITEA, challenges=UNREACHABLE) as fake:
         fake.add_image("acme/app", "v1", {})
         assert await client.list_tags(app(fake), registry(fake)) == ["v1"]
@@ -85,7 +101,9 @@ async def test_a_realm_that_cannot_be_reached_is_never_needed(client: RegistryCl
 
 
 @pytest.mark.anyio
-async def test_a_realm_elsewhere_is_asked_where_the_configured_url_has_none(client: RegistryClient) -> None:
+async def test_a_realm_elsewhere_is_asked_where_the_configured_url_has_none(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(GITEA) as elsewhere:
         challenges = (f'Bearer realm="{elsewhere.url}/v2/token"',)
         async with fake_registry(GITEA, challenges=challenges, token_path="/none") as fake:
@@ -98,7 +116,8 @@ async def test_a_realm_elsewhere_is_asked_where_the_configured_url_has_none(clie
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("password", "words"), [("secret", "although credentials were sent"), (None, "no credentials were sent")]
+    ("password", "words"),
+    [("secret", "although credentials were sent"), (None, "no credentials were sent")],
 )
 async def test_a_denied_read_does_not_loop_and_costs_the_others_nothing(
     client: RegistryClient, password: str | None, words: str
@@ -109,7 +128,9 @@ async def test_a_denied_read_does_not_loop_and_costs_the_others_nothing(
         fake.asked.clear()
         for _ in range(2):
             with pytest.raises(RegistryDeniedError, match=words):
-                await client.list_tags(ImageName(fake.host, "acme/secret"), registry(fake, password))
+                await client.list_tags(
+                    ImageName(fake.host, "acme/secret"), registry(fake, password)
+                )
         await client.list_tags(app(fake), registry(fake, password))
         assert fake.paths() == ["GET /v2/acme/secret/tags/list"] * 2 + [LIST]
 
@@ -125,12 +146,16 @@ async def test_a_wrong_password_is_sent_once(client: RegistryClient) -> None:
 @pytest.mark.anyio
 async def test_an_unknown_image(client: RegistryClient) -> None:
     async with fake_registry(GITEA) as fake:
-        with pytest.raises(RegistryNotFoundError, match=f"{fake.host} has no acme/app .NAME_UNKNOWN"):
+        with pytest.raises(
+            RegistryNotFoundError, match=f"{fake.host} has no acme/app .NAME_UNKNOWN"
+        ):
             await client.list_tags(app(fake), registry(fake))
 
 
 @pytest.mark.anyio
-async def test_under_a_sub_path_the_registry_is_at_the_root_and_the_api_is_not(client: RegistryClient) -> None:
+async def test_under_a_sub_path_the_registry_is_at_the_root_and_the_api_is_not(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(GITEA) as fake:
         fake.add_image("acme/app", "v1", {})
         assert await client.list_tags(app(fake), registry(fake, path="/git/")) == ["v1"]
@@ -141,7 +166,9 @@ async def test_under_a_sub_path_the_registry_is_at_the_root_and_the_api_is_not(c
 @pytest.mark.anyio
 async def test_a_link_without_n_ends_the_list(client: RegistryClient) -> None:
     async with fake_registry(GITEA, auth="none") as fake:
-        fake.answer_next(json_body({"tags": ["a"]}, {"Link": '</v2/acme/app/tags/list?last=a>; rel="next"'}))
+        fake.answer_next(
+            json_body({"tags": ["a"]}, {"Link": '</v2/acme/app/tags/list?last=a>; rel="next"'})
+        )
         assert await client.list_tags(app(fake), registry(fake)) == ["a"]
         assert fake.paths() == [LIST]
     assert gitea.is_last_page(None)
@@ -149,9 +176,13 @@ async def test_a_link_without_n_ends_the_list(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_gitea_whose_login_is_out_of_order_everywhere_says_so_of_what_it_named(client: RegistryClient) -> None:
+async def test_a_gitea_whose_login_is_out_of_order_everywhere_says_so_of_what_it_named(
+    client: RegistryClient,
+) -> None:
     async with fake_registry(GITEA, challenges=UNREACHABLE) as fake:
         fake.add_image("acme/app", "v1", {})
         fake.answer_next(lambda _: None, *[status(500)] * 3)
-        with pytest.raises(RegistryUnreachableError, match=r"127\.0\.0\.1:1 refused the connection"):
+        with pytest.raises(
+            RegistryUnreachableError, match=r"127\.0\.0\.1:1 refused the connection"
+        ):
             await client.list_tags(app(fake), registry(fake, None))

@@ -20,9 +20,16 @@ from tagboat.registry.manifests import (
     read_digest,
 )
 
-CONFIG_TYPES = "application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"
+CONFIG_TYPES = (
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+)
 A, B, C, D = (Digest("sha256:" + letter * 64) for letter in "abcd")
-AMD64, ARM64, UNKNOWN = Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("unknown", "unknown")
+AMD64, ARM64, UNKNOWN = (
+    Platform("linux", "amd64"),
+    Platform("linux", "arm64"),
+    Platform("unknown", "unknown"),
+)
 
 
 def test_all_four_types_are_accepted() -> None:
@@ -31,10 +38,15 @@ def test_all_four_types_are_accepted() -> None:
 
 
 def test_digest_of_nothing_is_the_well_known_one() -> None:
-    assert digest_of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert (
+        digest_of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
 
 
-@pytest.mark.parametrize("text", [None, "", "sha256:ab", "sha512:" + "a" * 128, "SHA256:" + "a" * 64, "sha256:" + "G" * 64])
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "sha256:ab", "sha512:" + "a" * 128, "SHA256:" + "a" * 64, "sha256:" + "G" * 64],
+)
 def test_a_digest_header_that_is_none(text: str | None) -> None:
     assert read_digest(text) is None
 
@@ -56,7 +68,9 @@ def test_architecture(machine: str, expected: str) -> None:
 
 
 def test_a_manifest() -> None:
-    assert parse_manifest(json.dumps({"config": {"digest": A}, "layers": []}).encode(), "r/x") == Manifest(A)
+    assert parse_manifest(
+        json.dumps({"config": {"digest": A}, "layers": []}).encode(), "r/x"
+    ) == Manifest(A)
 
 
 def test_an_index() -> None:
@@ -112,10 +126,22 @@ def test_choose_on_another_machine() -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        ({"config": {"digest": A, "mediaType": "application/vnd.cncf.helm.config.v1+json"}}, "vnd.cncf.helm.config"),
-        ({"config": {"digest": A, "mediaType": "application/vnd.oci.empty.v1+json"}}, "vnd.oci.empty"),
-        ({"config": {"digest": A, "mediaType": "application/vnd.wasm.config.v0+json"}}, "vnd.wasm.config"),
-        ({"config": {"digest": A, "mediaType": "application/vnd.buildkit.cacheconfig.v0"}}, "vnd.buildkit.cacheconfig"),
+        (
+            {"config": {"digest": A, "mediaType": "application/vnd.cncf.helm.config.v1+json"}},
+            "vnd.cncf.helm.config",
+        ),
+        (
+            {"config": {"digest": A, "mediaType": "application/vnd.oci.empty.v1+json"}},
+            "vnd.oci.empty",
+        ),
+        (
+            {"config": {"digest": A, "mediaType": "application/vnd.wasm.config.v0+json"}},
+            "vnd.wasm.config",
+        ),
+        (
+            {"config": {"digest": A, "mediaType": "application/vnd.buildkit.cacheconfig.v0"}},
+            "vnd.buildkit.cacheconfig",
+        ),
         ({"config": {"digest": A, "mediaType": ["nonsense"]}}, "nonsense"),
         ({"config": {"digest": A}, "artifactType": "application/spdx+json"}, "spdx"),
         ({"manifests": [{"digest": A}], "artifactType": "application/vnd.example"}, "vnd.example"),
@@ -129,7 +155,9 @@ def test_what_is_not_an_image_is_named(content: object, kind: str) -> None:
 
 @pytest.mark.parametrize("media_type", [None, "", *CONFIG_TYPES])
 def test_an_image_is_known_by_its_configuration(media_type: str | None) -> None:
-    assert parse_manifest(json.dumps({"config": {"digest": A, "mediaType": media_type}}).encode(), "r/x") == Manifest(A)
+    assert parse_manifest(
+        json.dumps({"config": {"digest": A, "mediaType": media_type}}).encode(), "r/x"
+    ) == Manifest(A)
 
 
 def test_layers_and_caches_in_an_index_are_not_followed() -> None:
@@ -139,7 +167,9 @@ def test_layers_and_caches_in_an_index_are_not_followed() -> None:
         {"digest": C, "mediaType": OCI_MANIFEST},
         {"digest": D, "mediaType": 5},
     ]
-    assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index((Entry(C, None),))
+    assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index(
+        (Entry(C, None),)
+    )
 
 
 def test_of_labels_only_our_own_are_taken_and_none_is_endless() -> None:
@@ -154,7 +184,9 @@ def test_of_labels_only_our_own_are_taken_and_none_is_endless() -> None:
 
 @pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
 def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
-    with pytest.raises(NotAnImageError, match="r/x is not a container image: it is an index without any image"):
+    with pytest.raises(
+        NotAnImageError, match="r/x is not a container image: it is an index without any image"
+    ):
         choose(Index(entries), "amd64", "r/x")
 
 
@@ -167,7 +199,18 @@ def info(config: object, **rest: object) -> ImageInfo:
     [
         ({"8080/tcp": {}, "80/tcp": {}, "53/udp": {}}, (80, 8080)),
         ({"9000": {}, "7000/TCP": {}}, (7000, 9000)),
-        ({"0/tcp": {}, "65536/tcp": {}, "x/tcp": {}, "1-5/tcp": {}, "٣/tcp": {}, "": {}, "99999999999": {}}, ()),
+        (
+            {
+                "0/tcp": {},
+                "65536/tcp": {},
+                "x/tcp": {},
+                "1-5/tcp": {},
+                "٣/tcp": {},
+                "": {},
+                "99999999999": {},
+            },
+            (),
+        ),
         (None, ()),
         (["80/tcp"], ()),
     ],
@@ -230,7 +273,13 @@ def test_a_configuration_that_is_none_is_an_error(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "volumes"),
-    [({"/data": {}, "/a/": {}}, ("/a", "/data")), (None, ()), ({}, ()), (["/data"], ()), ({"data": {}}, ())],
+    [
+        ({"/data": {}, "/a/": {}}, ("/a", "/data")),
+        (None, ()),
+        ({}, ()),
+        (["/data"], ()),
+        ({"data": {}}, ()),
+    ],
 )
 def test_volumes(declared: object, volumes: tuple[str, ...]) -> None:
     assert info({"Volumes": declared}).volumes == volumes

@@ -19,7 +19,10 @@ HEX = "0123456789abcdef" * 4
         ("</v2/acme/app/tags/list?n=2&last=b>; rel=next", THERE),
         ('</v2/acme/app/tags/list?n=2&last=b>;REL="Next"', THERE),
         ('</v2/acme/app/tags/list?n=2&last=b>; title="a, b"; rel="next"', THERE),
-        ('</v2/acme/app/tags/list>; rel="first", </v2/acme/app/tags/list?n=2&last=b>; rel="prev next"', THERE),
+        (
+            '</v2/acme/app/tags/list>; rel="first", </v2/acme/app/tags/list?n=2&last=b>; rel="prev next"',
+            THERE,
+        ),
         ('<https://registry.example.com:5000/v2/acme/app/tags/list?n=2&last=b>; rel="next"', THERE),
         ('<https://registry.example.com/v2/acme/app/tags/list?n=2&last=b>; rel="next"', THERE),
         ('<http://127.0.0.1/v2/acme/app/tags/list?n=2&last=b>; rel="next"', THERE),
@@ -49,16 +52,22 @@ def test_next_page(link: str, expected: str | None) -> None:
 
 
 def test_next_page_is_looked_for_in_every_header() -> None:
-    assert str(next_page(['</x>; rel="first"', '</y>; rel="next"'], HERE)) == "https://registry.example.com:5000/y"
+    assert (
+        str(next_page(['</x>; rel="first"', '</y>; rel="next"'], HERE))
+        == "https://registry.example.com:5000/y"
+    )
 
 
 def test_a_link_that_is_no_url_does_not_end_the_list_early() -> None:
-    with pytest.raises(RegistryProtocolError, match="registry.example.com:5000 links to a next page"):
+    with pytest.raises(
+        RegistryProtocolError, match="registry.example.com:5000 links to a next page"
+    ):
         next_page(['<http://[broken/x>; rel="next"'], HERE)
 
 
 @pytest.mark.parametrize(
-    "target", ["http:.evil.com/x", "http:0", "http:@evil.com", "mailto:@evil.com/x", "x:.evil.com", "\x000"]
+    "target",
+    ["http:.evil.com/x", "http:0", "http:@evil.com", "mailto:@evil.com/x", "x:.evil.com", "\x000"],
 )
 def test_a_link_without_a_slash_does_not_lengthen_the_host(target: str) -> None:
     for link in (target, f"<{target}>; rel=next"):
@@ -68,7 +77,9 @@ def test_a_link_without_a_slash_does_not_lengthen_the_host(target: str) -> None:
         assert found.user is None
 
 
-@given(st.text(max_size=80) | st.from_regex(r"[a-z]{0,5}:?/{0,2}[@:.0-9a-z/?#]{0,20}", fullmatch=True))
+@given(
+    st.text(max_size=80) | st.from_regex(r"[a-z]{0,5}:?/{0,2}[@:.0-9a-z/?#]{0,20}", fullmatch=True)
+)
 def test_no_link_leads_to_another_host(text: str) -> None:
     for link in (text, f"<{text}>; rel=next"):
         try:
@@ -107,8 +118,17 @@ def test_what_is_no_page_is_an_error_that_names_the_repository(body: bytes) -> N
 
 def test_attachments_and_what_is_no_tag_are_left_out() -> None:
     listing = Listing("r/x")
-    names = [f"sha256-{HEX}", f"sha256-{HEX}.sig", f"sha256-{HEX}.att", f"sha256-{HEX}.sbom", f"sha256:{HEX}", "sha256-ab.sig"]
-    listing.add([*names, "v1", "", "-x", "a/b", "ü", "x" * 129, "latest", "sha256-notes", HEX], None)
+    names = [
+        f"sha256-{HEX}",
+        f"sha256-{HEX}.sig",
+        f"sha256-{HEX}.att",
+        f"sha256-{HEX}.sbom",
+        f"sha256:{HEX}",
+        "sha256-ab.sig",
+    ]
+    listing.add(
+        [*names, "v1", "", "-x", "a/b", "ü", "x" * 129, "latest", "sha256-notes", HEX], None
+    )
     assert listing.tags == ["v1", "latest", "sha256-notes", HEX]
 
 

@@ -22,7 +22,9 @@ def registry(
     path: str = "",
     username: str = "ci",
 ) -> Registry:
-    return Registry(id="r1", name="ours", url=fake.url + path, kind=kind, username=username, password=password)
+    return Registry(
+        id="r1", name="ours", url=fake.url + path, kind=kind, username=username, password=password
+    )
 
 
 def gitea(fake: FakeRegistry, password: str | None = "secret", **more: str) -> Registry:  # noqa: S107 - the fake's
@@ -43,7 +45,10 @@ async def test_the_catalogue_page_by_page(client: RegistryClient) -> None:
             fake.tags[path] = ["v1"]
         assert await names(client, registry(fake)) == ["acme/app", "acme/nested/app", "other"]
         assert fake.asked[1].path == "/token?service=fake&scope=registry:catalog:*"
-        assert [path for path in fake.paths() if "token" not in path][1:] == [CATALOGUE, f"{CATALOGUE}?n=2&last=acme/app"]
+        assert [path for path in fake.paths() if "token" not in path][1:] == [
+            CATALOGUE,
+            f"{CATALOGUE}?n=2&last=acme/app",
+        ]
 
 
 @pytest.mark.anyio
@@ -55,7 +60,9 @@ async def test_a_name_that_no_image_can_have_is_not_made_one(client: RegistryCli
 
 @pytest.mark.anyio
 async def test_a_catalogue_that_goes_in_circles_ends(client: RegistryClient) -> None:
-    async with fake_registry(link='<{path}?n={n}>; rel="next"', link_on_every_page=True, page_size=1) as fake:
+    async with fake_registry(
+        link='<{path}?n={n}>; rel="next"', link_on_every_page=True, page_size=1
+    ) as fake:
         fake.tags["acme/app"] = ["v1"]
         found = await client.list_images(registry(fake))
         assert ([image.path for image in found.images], found.whole) == (["acme/app"], False)
@@ -71,7 +78,9 @@ async def test_an_empty_registry(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_no_more_than_the_limit_and_it_says_so(client: RegistryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_than_the_limit_and_it_says_so(
+    client: RegistryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with fake_registry(page_size=2) as fake:
         for number in range(5):
             fake.tags[f"app{number}"] = ["v1"]
@@ -100,7 +109,10 @@ async def test_where_there_is_no_catalogue_the_remedy_is_named(
 ) -> None:
     async with fake_registry() as fake:
         fake.answer_next(status(code))
-        with pytest.raises(kind, match=r"does not tell which images it has: type the image's name \(Docker Hub, GHCR"):
+        with pytest.raises(
+            kind,
+            match=r"does not tell which images it has: type the image's name \(Docker Hub, GHCR",
+        ):
             await client.list_images(registry(fake))
         assert len(fake.asked) == 1
 
@@ -155,7 +167,12 @@ async def test_an_empty_catalogue_is_not_gitea_s_last_word(client: RegistryClien
 async def test_without_a_username_gitea_is_asked_who_this_is(client: RegistryClient) -> None:
     async with fake_registry(GITEA, catalogue=False) as fake:
         fake.add_image("ci/tool", "v1", {})
-        answers = [json_body({"login": "ci"}), json_body([]), json_body([{"name": "tool"}, {"name": 5}, "x"]), json_body([])]
+        answers = [
+            json_body({"login": "ci"}),
+            json_body([]),
+            json_body([{"name": "tool"}, {"name": 5}, "x"]),
+            json_body([]),
+        ]
         fake.answer_next(status(404), *answers)
         assert await names(client, gitea(fake, username="")) == ["ci/tool"]
 
@@ -172,8 +189,14 @@ async def test_more_packages_than_the_limit(client: RegistryClient) -> None:
 @pytest.mark.anyio
 async def test_a_gitea_that_tells_nothing_says_what_is_needed(client: RegistryClient) -> None:
     async with fake_registry(GITEA, catalogue=False) as fake:
-        with pytest.raises(RegistryDeniedError, match="only to those who are signed in: enter a username and a token"):
+        with pytest.raises(
+            RegistryDeniedError,
+            match="only to those who are signed in: enter a username and a token",
+        ):
             await client.list_images(gitea(fake, None))
         fake.answer_next(status(404), json_body([]), status(403))
-        with pytest.raises(RegistryDeniedError, match="denied access to the packages of ci although credentials were sent"):
+        with pytest.raises(
+            RegistryDeniedError,
+            match="denied access to the packages of ci although credentials were sent",
+        ):
             await client.list_images(gitea(fake))

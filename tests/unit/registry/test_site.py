@@ -7,7 +7,9 @@ from tagboat.core.errors import RegistryUnreachableError
 from tagboat.registry.site import Credentials, site_of
 
 
-def registry(url: str, kind: RegistryKind = RegistryKind.OCI, username: str = "", password: str | None = None) -> Registry:
+def registry(
+    url: str, kind: RegistryKind = RegistryKind.OCI, username: str = "", password: str | None = None
+) -> Registry:
     return Registry(id="r1", name="ours", url=url, kind=kind, username=username, password=password)
 
 
@@ -42,7 +44,11 @@ def test_without_a_registry_the_host_leads_the_way(host: str, base: str) -> None
         ("https://GIT.example.com/", RegistryKind.OCI, "https://git.example.com"),
         ("http://10.0.0.1:5000", RegistryKind.OCI, "http://10.0.0.1:5000"),
         (" https://git.example.com/v2/ ", RegistryKind.OCI, "https://git.example.com"),
-        ("https://art.example.com/docker-local/", RegistryKind.OCI, "https://art.example.com/docker-local"),
+        (
+            "https://art.example.com/docker-local/",
+            RegistryKind.OCI,
+            "https://art.example.com/docker-local",
+        ),
         ("https://example.com/gitea/", RegistryKind.GITEA, "https://example.com"),
         ("https://user:hunter2@git.example.com?x=1#y", RegistryKind.OCI, "https://git.example.com"),
         ("https://docker.io", RegistryKind.OCI, "https://registry-1.docker.io"),
@@ -56,10 +62,22 @@ def test_a_registry_says_where_it_is(url: str, kind: RegistryKind, base: str) ->
 
 @pytest.mark.parametrize(
     "url",
-    ["", "git.example.com", "ftp://x", "https://", "https://a:99999", "https://[x", "https://[::zz]:1", "//a", "file:///etc"],
+    [
+        "",
+        "git.example.com",
+        "ftp://x",
+        "https://",
+        "https://a:99999",
+        "https://[x",
+        "https://[::zz]:1",
+        "//a",
+        "file:///etc",
+    ],
 )
 def test_a_url_that_cannot_be_used_is_an_error_that_stays(url: str) -> None:
-    with pytest.raises(RegistryUnreachableError, match="the URL of the registry 'ours' cannot be used") as caught:
+    with pytest.raises(
+        RegistryUnreachableError, match="the URL of the registry 'ours' cannot be used"
+    ) as caught:
         site_of("", registry(url))
     assert caught.value.retryable is False
 
@@ -67,7 +85,10 @@ def test_a_url_that_cannot_be_used_is_an_error_that_stays(url: str) -> None:
 def test_credentials_are_those_of_rfc_7617_and_never_shown() -> None:
     site = site_of("", registry("https://x", username="ci", password="grün:hunter2"))
     assert site.credentials == Credentials("ci", "grün:hunter2")
-    assert base64.b64decode(site.credentials.header.removeprefix("Basic ")).decode() == "ci:grün:hunter2"
+    assert (
+        base64.b64decode(site.credentials.header.removeprefix("Basic ")).decode()
+        == "ci:grün:hunter2"
+    )
     assert "hunter2" not in repr(site)
 
 

@@ -79,7 +79,12 @@ class Server:
             callback()
         await until(lambda: self.store.written > before)
         # After a poll it looks once more, for the next one.
-        await until(lambda: self.timetable.next_at is not None and (self.timetable.next_at > self.clock() or not self.turn))
+        await until(
+            lambda: (
+                self.timetable.next_at is not None
+                and (self.timetable.next_at > self.clock() or not self.turn)
+            )
+        )
         assert self.timetable.next_at is not None
         return self.timetable.next_at
 
@@ -89,7 +94,9 @@ class Server:
 
 
 @asynccontextmanager
-async def running(store: Store, clock: Clock, *, turn: bool = True, failures: int = 0) -> AsyncIterator[Server]:
+async def running(
+    store: Store, clock: Clock, *, turn: bool = True, failures: int = 0
+) -> AsyncIterator[Server]:
     """Start a server on `store` and let it look once; stop it after the block."""
     server = Server(Flaky(store, failures), clock, turn)
     task = asyncio.create_task(server.run())
@@ -139,7 +146,9 @@ async def test_the_first_start_does_not_poll(store: SqlStore, clock: Clock) -> N
     assert server.polls == []
 
 
-async def test_an_interval_counts_from_the_poll_before_and_the_calendar_does_not(store: SqlStore, clock: Clock) -> None:
+async def test_an_interval_counts_from_the_poll_before_and_the_calendar_does_not(
+    store: SqlStore, clock: Clock
+) -> None:
     async with running(store, clock) as server:
         await server.looks()
         clock.advance(5 * MINUTE + 7)
@@ -152,7 +161,9 @@ async def test_an_interval_counts_from_the_poll_before_and_the_calendar_does_not
 
 
 @pytest.mark.parametrize("schedule", ["@every 1h", "@hourly", "CRON_TZ=Asia/Kolkata 30 * * * *"])
-async def test_a_restart_neither_repeats_nor_postpones(store: SqlStore, clock: Clock, schedule: str) -> None:
+async def test_a_restart_neither_repeats_nor_postpones(
+    store: SqlStore, clock: Clock, schedule: str
+) -> None:
     await put_schedule(store, schedule)
     async with running(store, clock) as server:
         assert await server.looks() == at("13:00:00")
@@ -170,7 +181,9 @@ async def test_a_restart_neither_repeats_nor_postpones(store: SqlStore, clock: C
         assert server.polls == [at("14:00:00")]
 
 
-@pytest.mark.parametrize(("schedule", "late"), [("@every 1h", OVERDUE_S), ("@every 61s", OVERDUE_S), ("@every 30s", 30)])
+@pytest.mark.parametrize(
+    ("schedule", "late"), [("@every 1h", OVERDUE_S), ("@every 61s", OVERDUE_S), ("@every 30s", 30)]
+)
 async def test_an_interval_that_ran_out_meanwhile_is_made_up_for(
     store: SqlStore, clock: Clock, schedule: str, late: float
 ) -> None:
@@ -190,7 +203,9 @@ async def test_an_interval_that_ran_out_meanwhile_is_made_up_for(
     assert server.polls == [made_up]
 
 
-async def test_a_time_of_the_calendar_that_passed_meanwhile_is_not_made_up_for(store: SqlStore, clock: Clock) -> None:
+async def test_a_time_of_the_calendar_that_passed_meanwhile_is_not_made_up_for(
+    store: SqlStore, clock: Clock
+) -> None:
     await put_schedule(store, "0 * * * *")
     async with running(store, clock):
         pass
@@ -200,7 +215,9 @@ async def test_a_time_of_the_calendar_that_passed_meanwhile_is_not_made_up_for(s
     assert server.polls == []
 
 
-async def test_a_server_that_was_kept_from_looking_polls_once(store: SqlStore, clock: Clock) -> None:
+async def test_a_server_that_was_kept_from_looking_polls_once(
+    store: SqlStore, clock: Clock
+) -> None:
     async with running(store, clock) as server:
         await server.looks()
         clock.advance(3 * HOUR)
@@ -208,7 +225,9 @@ async def test_a_server_that_was_kept_from_looking_polls_once(store: SqlStore, c
     assert server.polls == [at("15:00:00")]
 
 
-async def test_a_change_of_the_schedule_counts_from_the_moment_it_is_made(store: SqlStore, clock: Clock) -> None:
+async def test_a_change_of_the_schedule_counts_from_the_moment_it_is_made(
+    store: SqlStore, clock: Clock
+) -> None:
     async with running(store, clock) as server:
         await server.looks()
         clock.advance(MINUTE)
@@ -224,7 +243,9 @@ async def test_a_change_of_the_schedule_counts_from_the_moment_it_is_made(store:
     assert server.polls == [at("12:07:00")]
 
 
-async def test_a_schedule_changed_by_another_server_counts_from_the_start(store: SqlStore, clock: Clock) -> None:
+async def test_a_schedule_changed_by_another_server_counts_from_the_start(
+    store: SqlStore, clock: Clock
+) -> None:
     async with running(store, clock):
         pass
     await put_schedule(store, "@every 20m")
@@ -248,7 +269,9 @@ async def test_a_change_of_another_setting_changes_nothing(store: SqlStore, cloc
         assert server.timetable.next_at == at("12:05:00")
 
 
-async def test_while_it_is_another_servers_turn_the_poll_stays_due(store: SqlStore, clock: Clock) -> None:
+async def test_while_it_is_another_servers_turn_the_poll_stays_due(
+    store: SqlStore, clock: Clock
+) -> None:
     async with running(store, clock, turn=False) as server:
         assert await server.looks() == at("12:05:00")
         assert server.claims == 0

@@ -27,7 +27,9 @@ from tagboat.registry.failures import TlsFailureError
 from tests.support.fake_registry import fake_registry, json_body, status
 from tests.unit.registry.conftest import Clock, Sleeps
 
-GOOD = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"tags":["a"]'
+GOOD = (
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"tags":["a"]'
+)
 WHOLE = GOOD.replace(b"13", b"14") + b"}"
 
 
@@ -58,7 +60,9 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(*answers: bytes | None, context: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+async def raw_server(
+    *answers: bytes | None, context: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     made = RawServer(*answers)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
     made.port = server.sockets[0].getsockname()[1]
@@ -79,17 +83,29 @@ def registry(url: str) -> Registry:
     ("answer", "kind", "words"),
     [
         (b"", RegistryUnreachableError, "closed the connection before its answer was complete"),
-        (GOOD.replace(b"13", b"500"), RegistryUnreachableError, "closed the connection before its answer was complete"),
+        (
+            GOOD.replace(b"13", b"500"),
+            RegistryUnreachableError,
+            "closed the connection before its answer was complete",
+        ),
         (
             b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"ta',
             RegistryUnreachableError,
             "before its answer was complete",
         ),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", RegistryError, "127.0.0.1"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            RegistryError,
+            "127.0.0.1",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", RegistryProtocolError, "not proper HTTP"),
         (b"220 mail.example.com ESMTP\r\n\r\n", RegistryProtocolError, "not proper HTTP"),
         (b"\x00\xff\xfe\r\n\r\n", RegistryProtocolError, "not proper HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", RegistryProtocolError, "not proper HTTP"),
+        (
+            b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+            RegistryProtocolError,
+            "not proper HTTP",
+        ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
             RegistryProtocolError,
@@ -97,19 +113,31 @@ def registry(url: str) -> Registry:
         ),
         (GOOD, RegistryProtocolError, "not JSON"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", RegistryProtocolError, "status 204"),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", RegistryProtocolError, "not a web address"),
+        (
+            b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+            RegistryProtocolError,
+            "not a web address",
+        ),
         (
             b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: file:///etc/passwd\r\n\r\n",
             RegistryProtocolError,
             "redirects to",
         ),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[x\r\n\r\n", RegistryProtocolError, "not a URL"),
+        (
+            b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[x\r\n\r\n",
+            RegistryProtocolError,
+            "not a URL",
+        ),
         (
             b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://[::zz]:1/\r\n\r\n",
             RegistryUnreachableError,
             "cannot be",
         ),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ?\r\n\r\n", RegistryProtocolError, "in circles"),
+        (
+            b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ?\r\n\r\n",
+            RegistryProtocolError,
+            "in circles",
+        ),
         (
             b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
             RegistryUnreachableError,
@@ -117,9 +145,14 @@ def registry(url: str) -> Registry:
         ),
     ],
 )
-async def test_broken_answers(client: RegistryClient, answer: bytes, kind: type[RegistryError], words: str) -> None:
+async def test_broken_answers(
+    client: RegistryClient, answer: bytes, kind: type[RegistryError], words: str
+) -> None:
     async with raw_server(answer) as server:
-        for call in (client.list_tags(image(server.port), None), client.resolve(image(server.port), "v1", None)):
+        for call in (
+            client.list_tags(image(server.port), None),
+            client.resolve(image(server.port), "v1", None),
+        ):
             with pytest.raises(RegistryError):
                 await call
         with pytest.raises(kind, match=words):
@@ -129,14 +162,17 @@ async def test_broken_answers(client: RegistryClient, answer: bytes, kind: type[
 @pytest.mark.anyio
 async def test_nobody_there(client: RegistryClient, sleeps: Sleeps) -> None:
     with pytest.raises(
-        RegistryUnreachableError, match="127.0.0.1:1 refused the connection; is the registry up and the URL right"
+        RegistryUnreachableError,
+        match="127.0.0.1:1 refused the connection; is the registry up and the URL right",
     ):
         await client.list_tags(image(1), None)
     assert sleeps == [0.2, 0.6]
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("host", ["a" * 64 + ".example.com", "999.999.999.999:5000", "[::zz]:1", "[:::]"])
+@pytest.mark.parametrize(
+    "host", ["a" * 64 + ".example.com", "999.999.999.999:5000", "[::zz]:1", "[:::]"]
+)
 async def test_hosts_that_cannot_be(client: RegistryClient, host: str) -> None:
     with pytest.raises(RegistryError, match="is not an address|nor an address") as caught:
         await client.list_tags(ImageName(host, "acme/app"), None)
@@ -145,7 +181,9 @@ async def test_hosts_that_cannot_be(client: RegistryClient, host: str) -> None:
 
 @pytest.mark.anyio
 async def test_silence(clock: Clock, sleeps: Sleeps) -> None:
-    client = RegistryClient(clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=0.05, total=5))
+    client = RegistryClient(
+        clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=0.05, total=5)
+    )
     async with raw_server(None) as server:
         with pytest.raises(RegistryUnreachableError, match="did not answer in time") as caught:
             await client.list_tags(image(server.port), None)
@@ -156,17 +194,26 @@ async def test_silence(clock: Clock, sleeps: Sleeps) -> None:
 
 @pytest.mark.anyio
 async def test_a_call_ends_after_its_whole_time(clock: Clock, sleeps: Sleeps) -> None:
-    client = RegistryClient(clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=5, total=0.1, listing=0.2))
+    client = RegistryClient(
+        clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=5, total=0.1, listing=0.2)
+    )
     async with raw_server(None, None) as server:
-        with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.1 seconds"):
+        with pytest.raises(
+            RegistryUnreachableError, match="did not finish answering within 0.1 seconds"
+        ):
             await client.resolve(image(server.port), "v1", None)
-        with pytest.raises(RegistryUnreachableError, match="did not finish answering within 0.2 seconds"):
+        with pytest.raises(
+            RegistryUnreachableError, match="did not finish answering within 0.2 seconds"
+        ):
             await client.list_tags(image(server.port), None)
         await client.close()
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("first", [b"", GOOD.replace(b"13", b"500"), b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "first",
+    [b"", GOOD.replace(b"13", b"500"), b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"],
+)
 async def test_a_failure_that_passes_is_not_noticed(client: RegistryClient, first: bytes) -> None:
     async with raw_server(first, first, WHOLE) as server:
         assert await client.list_tags(image(server.port), None) == ["a"]
@@ -174,7 +221,9 @@ async def test_a_failure_that_passes_is_not_noticed(client: RegistryClient, firs
 
 
 @pytest.mark.anyio
-async def test_what_is_not_implemented_is_not_asked_again(client: RegistryClient, sleeps: Sleeps) -> None:
+async def test_what_is_not_implemented_is_not_asked_again(
+    client: RegistryClient, sleeps: Sleeps
+) -> None:
     async with fake_registry() as fake:
         digest = fake.add_image("acme/app", "v1", {})
         fake.answer_next(status(501))
@@ -213,12 +262,16 @@ async def test_too_many_requests(
         fake.answer_next(status(code, header))
         with pytest.raises(RegistryRateLimitedError, match=fake.host) as caught:
             await client.list_tags(ImageName(fake.host, "acme/app"), None)
-        assert caught.value.retry_at == (None if seconds is None else clock.now + timedelta(seconds=seconds))
+        assert caught.value.retry_at == (
+            None if seconds is None else clock.now + timedelta(seconds=seconds)
+        )
         assert len(fake.asked) == 1
 
 
 @pytest.mark.anyio
-async def test_who_took_long_to_fail_is_not_asked_again_at_once(client: RegistryClient, clock: Clock, sleeps: Sleeps) -> None:
+async def test_who_took_long_to_fail_is_not_asked_again_at_once(
+    client: RegistryClient, clock: Clock, sleeps: Sleeps
+) -> None:
     def slowly(_: web.Request) -> web.Response:
         clock.advance(4.5)
         return web.Response(status=502)
@@ -231,7 +284,9 @@ async def test_who_took_long_to_fail_is_not_asked_again_at_once(client: Registry
 
 
 @pytest.mark.anyio
-async def test_too_many_tokens_count_as_too_many_requests(client: RegistryClient, clock: Clock) -> None:
+async def test_too_many_tokens_count_as_too_many_requests(
+    client: RegistryClient, clock: Clock
+) -> None:
     async with fake_registry(auth="bearer") as fake:
         fake.answer_next(lambda _: None, status(429, {"Retry-After": "30"}))
         with pytest.raises(RegistryRateLimitedError) as caught:
@@ -257,7 +312,9 @@ async def test_after_close_nothing_is_asked(clock: Clock, sleeps: Sleeps) -> Non
         await client.list_tags(ImageName(fake.host, "acme/app"), None)
         await client.close()
         await client.close()
-        with pytest.raises(RegistryUnreachableError, match="the registry client is closed") as caught:
+        with pytest.raises(
+            RegistryUnreachableError, match="the registry client is closed"
+        ) as caught:
             await client.list_tags(ImageName(fake.host, "acme/app"), None)
         assert not caught.value.retryable
         assert len(fake.asked) == 1
@@ -279,12 +336,22 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    built = built.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    built = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    )
+    built = (
+        built.serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    built = built.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+    )
     certificate = built.sign(key, hashes.SHA256())
     pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     (folder / "server.pem").write_bytes(pem + secret)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "server.pem")
@@ -292,20 +359,26 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 @pytest.mark.anyio
-async def test_a_certificate_that_is_not_trusted(tmp_path: Path, clock: Clock, sleeps: Sleeps) -> None:
+async def test_a_certificate_that_is_not_trusted(
+    tmp_path: Path, clock: Clock, sleeps: Sleeps
+) -> None:
     server_side, client_side = self_signed(tmp_path)
     strict = RegistryClient(clock=clock, sleep=sleeps)
     trusting = RegistryClient(clock=clock, sleep=sleeps, ssl_context=client_side)
     async with raw_server(WHOLE, context=server_side) as server:
         there = registry(f"https://localhost:{server.port}")
-        with pytest.raises(TlsFailureError, match="TLS certificate of localhost:[0-9]+ is not trusted: self-signed") as caught:
+        with pytest.raises(
+            TlsFailureError, match="TLS certificate of localhost:[0-9]+ is not trusted: self-signed"
+        ) as caught:
             await strict.list_tags(image(server.port), there)
         assert isinstance(caught.value, RegistryUnreachableError)
         assert not caught.value.retryable
         assert sleeps == []
         assert await trusting.list_tags(image(server.port), there) == ["a"]
         with pytest.raises(TlsFailureError, match="not trusted"):
-            await trusting.list_tags(image(server.port), registry(f"https://127.0.0.1:{server.port}"))
+            await trusting.list_tags(
+                image(server.port), registry(f"https://127.0.0.1:{server.port}")
+            )
         await strict.close()
         await trusting.close()
 
@@ -313,5 +386,10 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path, clock: Clock, s
 @pytest.mark.anyio
 async def test_plain_http_where_tls_is_expected(client: RegistryClient) -> None:
     async with fake_registry() as fake:
-        with pytest.raises(TlsFailureError, match="does not speak TLS on this port; if it is meant to be plain HTTP"):
-            await client.list_tags(ImageName(fake.host, "acme/app"), registry(fake.url.replace("http:", "https:")))
+        with pytest.raises(
+            TlsFailureError,
+            match="does not speak TLS on this port; if it is meant to be plain HTTP",
+        ):
+            await client.list_tags(
+                ImageName(fake.host, "acme/app"), registry(fake.url.replace("http:", "https:"))
+            )

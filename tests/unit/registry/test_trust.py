@@ -14,9 +14,14 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> str:
     return PrivateCa(tmp_path_factory.mktemp("ca")).pem
 
 
-def test_what_is_trusted_comes_on_top_of_what_the_system_trusts_and_nothing_is_unchecked(pem: str) -> None:
+def test_what_is_trusted_comes_on_top_of_what_the_system_trusts_and_nothing_is_unchecked(
+    pem: str,
+) -> None:
     context = trusting(f"# Müllers CA\n{pem}\r\n{pem}")
-    assert context.cert_store_stats()["x509_ca"] >= ssl.create_default_context().cert_store_stats()["x509_ca"] + 1
+    assert (
+        context.cert_store_stats()["x509_ca"]
+        >= ssl.create_default_context().cert_store_stats()["x509_ca"] + 1
+    )
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
@@ -24,7 +29,10 @@ def test_what_is_trusted_comes_on_top_of_what_the_system_trusts_and_nothing_is_u
     ("text", "words"),
     [
         ("nonsense", "is not in PEM: it must begin with -----BEGIN CERTIFICATE-----"),
-        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "cannot be read: whole PEM blocks are expected"),
+        (
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            "cannot be read: whole PEM blocks are expected",
+        ),
         ("-----BEGIN CERTIFICATE-----\n", "cannot be read"),
         ("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "cannot be read"),
         ("-----BEGIN CERTIFICATE-----\nü\n-----END CERTIFICATE-----\n", "cannot be read"),
@@ -38,7 +46,9 @@ def test_what_is_no_certificate(text: str, words: str) -> None:
 
 def test_a_private_key_is_sent_back_unread(tmp_path: Path, pem: str) -> None:
     key = PrivateCa(tmp_path).issue("x").key.read_text()
-    with pytest.raises(InvalidValueError, match="comes with a private key: leave the key out") as caught:
+    with pytest.raises(
+        InvalidValueError, match="comes with a private key: leave the key out"
+    ) as caught:
         trusting(pem + key)
     assert key.splitlines()[1] not in str(caught.value)
 
@@ -51,7 +61,9 @@ def test_one_context_for_one_text_so_that_connections_are_used_again(pem: str) -
     assert contexts.get(pem) is not contexts.get(pem + "\n")
 
 
-def test_no_more_contexts_are_kept_than_are_of_use(monkeypatch: pytest.MonkeyPatch, pem: str) -> None:
+def test_no_more_contexts_are_kept_than_are_of_use(
+    monkeypatch: pytest.MonkeyPatch, pem: str
+) -> None:
     monkeypatch.setattr(trust, "_MAX_KEPT", 1)
     contexts = Contexts(None)
     first = contexts.get(pem)

@@ -77,7 +77,10 @@ def test_a_draft_that_a_crash_left_is_no_key(tmp_path: Path) -> None:
 def test_an_unusable_key_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
     path = tmp_path / "encryption.key"
     path.write_text(content)
-    with pytest.raises(SettingsError, match="encryption.key is not 64 hexadecimal digits; restore it from a backup$"):
+    with pytest.raises(
+        SettingsError,
+        match="encryption.key is not 64 hexadecimal digits; restore it from a backup$",
+    ):
         load_or_make_key(path)
     assert path.read_text() == content
 

@@ -31,7 +31,9 @@ def put(number: int) -> Work:
     return work
 
 
-async def test_the_databases_own_trouble_is_met_once_and_told_to_all(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_databases_own_trouble_is_met_once_and_told_to_all(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A locked database keeps each transaction waiting for seconds: a batch must not try it piece by piece."""
     batches: list[int] = []
 
@@ -40,7 +42,9 @@ async def test_the_databases_own_trouble_is_met_once_and_told_to_all(store: SqlS
         raise OperationalError("BEGIN", {}, sqlite3.OperationalError("database is locked"))
 
     monkeypatch.setattr(store, "_transact", refuse)
-    outcomes = await asyncio.gather(*(store.write(put(number)) for number in range(5)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(store.write(put(number)) for number in range(5)), return_exceptions=True
+    )
     assert [(type(outcome), str(outcome)) for outcome in outcomes] == [
         (StoreUnavailableError, "the database cannot be used: database is locked")
     ] * 5

@@ -11,7 +11,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_a_file_that_was_taken_away_is_no_database_until_it_is_back(tmp_path: Path, *, replaced: bool) -> None:
+async def test_a_file_that_was_taken_away_is_no_database_until_it_is_back(
+    tmp_path: Path, *, replaced: bool
+) -> None:
     store = open_store(None, tmp_path)
     file, away = tmp_path / "tagboat.db", tmp_path / "away"
     try:

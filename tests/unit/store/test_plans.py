@@ -32,7 +32,11 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
 def plans(connection: Connection, read: Read) -> list[list[str]]:
     """The lines of the plan of each query that `read` asks."""
     asked: list[tuple[str, object]] = []
-    event.listen(connection, "before_cursor_execute", lambda _c, _cursor, query, values, *_: asked.append((query, values)))
+    event.listen(
+        connection,
+        "before_cursor_execute",
+        lambda _c, _cursor, query, values, *_: asked.append((query, values)),
+    )
     read(SqlReader(connection, SealedRows(Cipher(bytes(32)))))
     found = []
     for query, values in [each for each in asked if each[0].startswith("SELECT")]:
@@ -48,7 +52,11 @@ def plans(connection: Connection, read: Read) -> list[list[str]]:
         (lambda reader: reader.all_open_deploys(), 1, "ix_deploys_open"),
         (lambda reader: reader.instances(stage_id="s", states=ACTIVE_STATES), 3, BY_STAGE),
         (lambda reader: reader.instances(stage_id="s", states=ENDED, limit=20), 2, BY_STAGE),
-        (lambda reader: reader.instances(states=ACTIVE_STATES), 3, "ix_instances_state_id (state=?)"),
+        (
+            lambda reader: reader.instances(states=ACTIVE_STATES),
+            3,
+            "ix_instances_state_id (state=?)",
+        ),
         (lambda reader: reader.host_claims(["a", "b"]), 1, "ix_hosts_host (host=?)"),
         (lambda reader: reader.stages_with_ttl(), 1, "ix_stages_mortal"),
         (
@@ -68,8 +76,12 @@ def test_what_few_are_wanted_of_is_found_by_its_index_and_needs_no_sorting(
         assert index in plan[0]
 
 
-def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(connection: Connection) -> None:
-    running, queued = plans(connection, lambda reader: reader.claimable_deploys("here", NOW, ["mine"], 16))
+def test_a_look_for_work_passes_over_what_must_wait_without_reading_it(
+    connection: Connection,
+) -> None:
+    running, queued = plans(
+        connection, lambda reader: reader.claimable_deploys("here", NOW, ["mine"], 16)
+    )
     assert running == [
         "SCAN deploys USING INDEX ix_deploys_running",
         "CORRELATED SCALAR SUBQUERY 1",

@@ -18,9 +18,15 @@ def readers() -> Iterator[ReadThreads]:
     made.close()
 
 
-async def test_work_is_done_side_by_side_in_as_many_threads_as_are_allowed(readers: ReadThreads) -> None:
+async def test_work_is_done_side_by_side_in_as_many_threads_as_are_allowed(
+    readers: ReadThreads,
+) -> None:
     together = threading.Barrier(2)
-    names = set(await asyncio.gather(*(readers.run(lambda: (together.wait(10), threading.get_ident())[1]) for _ in range(6))))
+    names = set(
+        await asyncio.gather(
+            *(readers.run(lambda: (together.wait(10), threading.get_ident())[1]) for _ in range(6))
+        )
+    )
     assert len(names) == 2
 
 
@@ -28,8 +34,12 @@ async def test_one_after_the_other_needs_one_thread(readers: ReadThreads) -> Non
     assert len({await readers.run(threading.get_ident) for _ in range(5)}) == 1
 
 
-@pytest.mark.parametrize(("raised", "told"), [(LookupError, LookupError), (StopIteration, RuntimeError)])
-async def test_what_work_raises_is_told(readers: ReadThreads, raised: type[Exception], told: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("raised", "told"), [(LookupError, LookupError), (StopIteration, RuntimeError)]
+)
+async def test_what_work_raises_is_told(
+    readers: ReadThreads, raised: type[Exception], told: type[Exception]
+) -> None:
     def work() -> None:
         raise raised
 

@@ -13,7 +13,10 @@ from tagboat.store.rows import SealedRows
 KEY = bytes(32)
 ALONE, BESIDE_OTHERS = SealedRows(Cipher(KEY), alone=True), SealedRows(Cipher(KEY))
 PLAIN = RunConfig(port=8080, healthcheck="/health", env={}, image_volumes=("/data",))
-GIVEN = [replace(PLAIN, env={"PASSWORD": "hunter2"}), replace(PLAIN, options=RunOptions(secrets={"PASSWORD": "hunter2"}))]
+GIVEN = [
+    replace(PLAIN, env={"PASSWORD": "hunter2"}),
+    replace(PLAIN, options=RunOptions(secrets={"PASSWORD": "hunter2"})),
+]
 
 
 def test_a_configuration_without_anything_secret_is_kept_as_it_is() -> None:

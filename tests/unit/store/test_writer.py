@@ -62,7 +62,9 @@ def spoil(_tx: object) -> None:
 
 
 async def test_each_gets_the_result_of_its_own_work(writer: GroupWriter) -> None:
-    results = await asyncio.gather(*(writer.submit(partial(answer, number)) for number in range(1000)))
+    results = await asyncio.gather(
+        *(writer.submit(partial(answer, number)) for number in range(1000))
+    )
     assert results == list(range(1000))
 
 
@@ -84,7 +86,9 @@ async def test_what_comes_during_a_commit_shares_the_next(writer: GroupWriter, d
 async def test_who_was_just_answered_is_waited_for(writer: GroupWriter, disk: Disk) -> None:
     async def calls_again() -> None:
         await writer.submit(lambda _: None)
-        await asyncio.sleep(0)  # a turn of the loop, as between an answer and the caller's next call
+        await asyncio.sleep(
+            0
+        )  # a turn of the loop, as between an answer and the caller's next call
         await writer.submit(lambda _: None)
 
     disk.may_commit.clear()
@@ -97,7 +101,9 @@ async def test_who_was_just_answered_is_waited_for(writer: GroupWriter, disk: Di
     assert disk.batches == [1, 4, 3]
 
 
-async def test_who_does_not_come_again_is_not_waited_for_long(writer: GroupWriter, disk: Disk) -> None:
+async def test_who_does_not_come_again_is_not_waited_for_long(
+    writer: GroupWriter, disk: Disk
+) -> None:
     await asyncio.gather(*(writer.submit(lambda _: None) for _ in range(5)))
     async with asyncio.timeout(5):
         assert await writer.submit(lambda _: "alone") == "alone"
@@ -122,12 +128,16 @@ async def test_nobody_is_answered_before_the_commit(writer: GroupWriter, disk: D
 
 async def test_one_that_fails_is_told_alone(writer: GroupWriter) -> None:
     works: tuple[Work, ...] = (partial(answer, 1), spoil, partial(answer, 2))
-    one, failed, two = await asyncio.gather(*(writer.submit(work) for work in works), return_exceptions=True)
+    one, failed, two = await asyncio.gather(
+        *(writer.submit(work) for work in works), return_exceptions=True
+    )
     assert (one, two) == (1, 2)
     assert isinstance(failed, LookupError)
 
 
-async def test_a_waiter_who_was_cancelled_disturbs_nobody_and_the_work_stands(writer: GroupWriter, disk: Disk) -> None:
+async def test_a_waiter_who_was_cancelled_disturbs_nobody_and_the_work_stands(
+    writer: GroupWriter, disk: Disk
+) -> None:
     done: list[str] = []
     disk.may_commit.clear()
     gone = writer.submit(lambda _: done.append("gone"))
@@ -176,7 +186,9 @@ async def test_work_that_raises_what_no_future_takes_holds_nobody_up(disk: Disk)
         return [(None, StopIteration()) if work is stop else disk._outcome(work) for work in works]
 
     other = GroupWriter(commit)
-    outcomes = await asyncio.gather(*(other.submit(work) for work in (stop, partial(answer, 1), stop)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(other.submit(work) for work in (stop, partial(answer, 1), stop)), return_exceptions=True
+    )
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, int, RuntimeError]
     assert await other.submit(partial(answer, 2)) == 2
     await asyncio.to_thread(ended, other)
@@ -191,13 +203,17 @@ async def test_a_commit_that_breaks_down_is_told_to_all_and_the_next_goes_on() -
         return [(work(None), None) for work in works]
 
     writer = GroupWriter(commit)
-    outcomes = await asyncio.gather(*(writer.submit(partial(answer, 1)) for _ in range(2)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(writer.submit(partial(answer, 1)) for _ in range(2)), return_exceptions=True
+    )
     assert [type(outcome) for outcome in outcomes] == [SystemExit, SystemExit]
     assert await writer.submit(partial(answer, 2)) == 2
     await asyncio.to_thread(ended, writer)
 
 
-async def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_done(writer: GroupWriter, disk: Disk) -> None:
+async def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_done(
+    writer: GroupWriter, disk: Disk
+) -> None:
     done: list[int] = []
     disk.may_commit.clear()
     first = writer.submit(partial(note, done, 1))

@@ -11,9 +11,9 @@ import pytest
 
 from tagboat.core.catalog import Project
 from tagboat.core.errors import StoreUnavailableError
-from tagboat.core.hook import Hook, hash_secret
 from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Reader, Topic
+from tagboat.core.project_webhook import ProjectWebhook, hash_secret
 from tagboat.store import SqlStore, open_store
 from tagboat.store.reader import SqlReader
 from tagboat.webhook import ensure_webhook_secret, regenerate_webhook_secret
@@ -68,7 +68,9 @@ async def test_a_crowd_of_wrong_secrets_is_hardly_read_for(store: SqlStore) -> N
     assert await access.find(secret) is not None
 
 
-async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(store: SqlStore) -> None:
+async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(
+    store: SqlStore,
+) -> None:
     old = await ensure_webhook_secret(store)
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
     assert await access.find(old) is not None
@@ -77,10 +79,16 @@ async def test_what_another_server_has_made_anew_counts_from_the_next_call_on(st
     assert await access.find(new) is not None
 
 
-async def test_one_call_does_not_read_all_hooks(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_call_does_not_read_all_hooks(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret = await ensure_webhook_secret(store)
-    project = Project(id="p", name="app", image=parse_image_ref("git.example.com/acme/app").name, created_at=NOW)
-    hook = Hook(id="h", project_id=project.id, name="ci", secret_hash=hash_secret("own"), created_at=NOW)
+    project = Project(
+        id="p", name="app", image=parse_image_ref("git.example.com/acme/app").name, created_at=NOW
+    )
+    hook = ProjectWebhook(
+        id="h", project_id=project.id, name="ci", secret_hash=hash_secret("own"), created_at=NOW
+    )
     await store.write(lambda tx: tx.add_project(project))
     await store.write(lambda tx: tx.add_hook(hook))
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
@@ -95,7 +103,9 @@ async def test_one_call_does_not_read_all_hooks(store: SqlStore, monkeypatch: py
         assert await access.find("own") is None
 
 
-async def test_nor_after_a_crowd_is_what_was_made_anew_here_taken_for_wrong(store: SqlStore) -> None:
+async def test_nor_after_a_crowd_is_what_was_made_anew_here_taken_for_wrong(
+    store: SqlStore,
+) -> None:
     await ensure_webhook_secret(store)
     access = AccessCheck(Shared(store, hears=True))  # type: ignore[arg-type]  # as above
     await asyncio.gather(*(access.find(f"wrong {number}") for number in range(200)))

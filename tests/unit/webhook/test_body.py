@@ -42,7 +42,9 @@ def stream(pieces: Iterable[bytes], *, hang_up: bool = False) -> Receive:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("pieces", [[b""], [b"whole"], [b"in ", b"", b"pieces"], [b"x" * MAX_BYTES], [b"x"] * 1000])
+@pytest.mark.parametrize(
+    "pieces", [[b""], [b"whole"], [b"in ", b"", b"pieces"], [b"x" * MAX_BYTES], [b"x"] * 1000]
+)
 async def test_a_body_is_read_whole(pieces: list[bytes]) -> None:
     assert await read_body({}, stream(pieces)) == b"".join(pieces)
 
@@ -73,7 +75,9 @@ async def test_a_caller_who_hangs_up() -> None:
         await read_body({}, stream([b"half"], hang_up=True))
 
 
-@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}, FORM, {"content-type": "application/json"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-type": "text/plain"}, FORM, {"content-type": "application/json"}]
+)
 def test_json_is_read_whatever_its_content_type(headers: dict[str, str]) -> None:
     assert decode_body(headers, b' \n{"image": "a:b"}') == {"image": "a:b"}
 
@@ -83,7 +87,8 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "media_type", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"]
+    "media_type",
+    ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"],
 )
 def test_a_forms_field_payload_is_read(media_type: str) -> None:
     body = urlencode({"other": "1", "payload": json.dumps({"image": "ä+b %&="})}).encode()
@@ -163,7 +168,9 @@ def test_gzip_is_unpacked(coding: str) -> None:
     assert unpack(headers, gzip.compress(b"x" * MAX_BYTES)) == b"x" * MAX_BYTES
 
 
-@pytest.mark.parametrize("headers", [{}, {"content-encoding": ""}, {"content-encoding": "Identity"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-encoding": ""}, {"content-encoding": "Identity"}]
+)
 def test_without_a_coding_a_body_is_as_it_is(headers: dict[str, str]) -> None:
     assert unpack(headers, b"body") == b"body"
 

@@ -4,7 +4,7 @@ import hmac
 
 import pytest
 
-from tagboat.core.hook import Signature, SignatureKind
+from tagboat.core.project_webhook import Signature, SignatureKind
 from tagboat.webhook.signature import is_signed
 
 BODY = b'{"action": "created"}'
@@ -28,10 +28,22 @@ def signed(algorithm: str, body: bytes = BODY, secret: str = SECRET) -> str:
         (SHA256, {"x-jfrog-event-auth": signed("sha256")}),
         (SHA1, {"x-nexus-webhook-signature": signed("sha1")}),
         (SHA1, {"x-hub-signature": f"sha1={signed('sha1')}"}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": SECRET}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": f"Bearer {SECRET}"}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": f" {SECRET}\t "}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="x-jfrog-event-auth"), {"x-jfrog-event-auth": SECRET}),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"),
+            {"authorization": SECRET},
+        ),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"),
+            {"authorization": f"Bearer {SECRET}"},
+        ),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"),
+            {"authorization": f" {SECRET}\t "},
+        ),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="x-jfrog-event-auth"),
+            {"x-jfrog-event-auth": SECRET},
+        ),
     ],
 )
 def test_what_is_signed(signature: Signature, headers: dict[str, str]) -> None:
@@ -52,8 +64,14 @@ def test_what_is_signed(signature: Signature, headers: dict[str, str]) -> None:
         (SHA256, {"authorization": SECRET}),
         (SHA256, {"x-gitea-signature": "\udcff"}),
         (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"authorization": "Bearer"}),
-        (Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"), {"x-jfrog-event-auth": SECRET}),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"),
+            {"authorization": "Bearer"},
+        ),
+        (
+            Signature(kind=SignatureKind.HEADER, secret=SECRET, header="authorization"),
+            {"x-jfrog-event-auth": SECRET},
+        ),
     ],
 )
 def test_what_is_not(signature: Signature, headers: dict[str, str]) -> None:

@@ -78,11 +78,15 @@ def recognise(call: Call) -> Format | Batch:
 
 
 def _batch(call: Call) -> Batch:
-    items = call.body if "ce-type" not in call.headers else [{}]  # there it is the data of one event, of no use to anybody
+    items = (
+        call.body if "ce-type" not in call.headers else [{}]
+    )  # there it is the data of one event, of no use to anybody
     parts = []
     for place, item in enumerate(items):
         part = Call(call.headers, item, call.registry_host)
-        form = next((form for form in EVENTS if isinstance(item, dict) and form.recognises(part)), None)
+        form = next(
+            (form for form in EVENTS if isinstance(item, dict) and form.recognises(part)), None
+        )
         if form is None:
             raise InvalidValueError(
                 f"the body is an array, and item {place} is not an event: looked for eventType and specversion"

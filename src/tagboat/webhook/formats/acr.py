@@ -14,7 +14,9 @@ def recognises(call: Call) -> bool:
     body = call.body
     if "action" not in body:
         return False
-    if ("target" in body and "request" in body) or (body["action"] == "ping" and "timestamp" in body):
+    if ("target" in body and "request" in body) or (
+        body["action"] == "ping" and "timestamp" in body
+    ):
         return True
     return call.headers.get("user-agent", "").startswith(_AGENT)
 

@@ -18,7 +18,9 @@ _HANDSHAKE = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
 def recognises(call: Call) -> bool:
     """Whether it is an event in Event Grid's schema, or a CloudEvent of Azure's registry."""
-    return ("eventType" in call.body and "data" in call.body) or event_type(call).startswith(_REGISTRY)
+    return ("eventType" in call.body and "data" in call.body) or event_type(call).startswith(
+        _REGISTRY
+    )
 
 
 def read(call: Call) -> News:
@@ -26,7 +28,11 @@ def read(call: Call) -> News:
     kind = event_type(call) or call.body.get("eventType")
     if kind == _HANDSHAKE:
         code = text_at(call.body, "data", "validationCode")
-        return News((), "the handshake of a new Event Grid subscription", answer={"validationResponse": code})
+        return News(
+            (),
+            "the handshake of a new Event Grid subscription",
+            answer={"validationResponse": code},
+        )
     if kind != _PUSHED:
         return News((), f"the event is {shown(kind)}, not {_PUSHED}")
     data = data_of(call)

@@ -25,7 +25,10 @@ def _image(body: dict[str, Any]) -> Announced | Skipped:
     region = text_at(body, "repository", "region")
     path = text_at(body, "repository", "repo_full_name").lower()
     if not _REGION.fullmatch(region):
-        return Skipped(printable(path), f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'")
+        return Skipped(
+            printable(path),
+            f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'",
+        )
     return Announced(
         host=f"registry.{region}.aliyuncs.com",
         path=path,

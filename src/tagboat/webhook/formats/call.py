@@ -52,7 +52,7 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
-class HostlessImage:
+class UnqualifiedImage:
     """An image whose sender does not say on which host it lives. `path` is not judged yet: a name is judged whole."""
 
     path: str
@@ -83,7 +83,7 @@ class News:
 
     images: tuple[ImageRef, ...]
     reason: str | None = None
-    hostless: tuple[HostlessImage, ...] = ()
+    hostless: tuple[UnqualifiedImage, ...] = ()
     answer: Mapping[str, str] | None = None
     skipped: tuple[Skipped, ...] = ()
     needs_you: bool = False
@@ -174,7 +174,9 @@ def repository_at(host: str, path: str) -> ImageName:
     """
     name = parse_image_name(f"{host}/{path}")
     if name.host != (DOCKER_HUB if is_docker_hub(host.lower()) else host.lower()):
-        raise InvalidImageRefError(f"{shown(host)} cannot be a registry's host: it needs a dot or a port, or to be localhost")
+        raise InvalidImageRefError(
+            f"{shown(host)} cannot be a registry's host: it needs a dot or a port, or to be localhost"
+        )
     return name
 
 
@@ -184,7 +186,11 @@ def name_on(text: str, registry_host: str) -> ImageName:
     Raises InvalidImageRefError where it is no name.
     """
     name = parse_image_name(text)
-    if not registry_host or name.host != DOCKER_HUB or is_docker_hub(text.partition("/")[0].lower()):
+    if (
+        not registry_host
+        or name.host != DOCKER_HUB
+        or is_docker_hub(text.partition("/")[0].lower())
+    ):
         return name
     return repository_at(registry_host, text)
 

@@ -33,6 +33,8 @@ def data_of(call: Call) -> Any:  # noqa: ANN401 - decoded JSON
     """The event's data, None where it is no JSON; raise InvalidValueError where it should be in base64 and is not."""
     if "ce-type" in call.headers:
         return call.body
-    if "data_base64" in call.body:  # some libraries write whatever they are given as bytes so, JSON too
+    if (
+        "data_base64" in call.body
+    ):  # some libraries write whatever they are given as bytes so, JSON too
         return json_of(bytes_in_base64(text_at(call.body, "data_base64"), "data_base64"))
     return call.body.get("data")

@@ -24,10 +24,15 @@ def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a field of a push is missing."""
     kind = event_type(call)
     if not kind:
-        raise InvalidValueError("the CloudEvent's type must be a string, and is missing or something else")
+        raise InvalidValueError(
+            "the CloudEvent's type must be a string, and is missing or something else"
+        )
     words = [word.lower() for word in _WORDS.findall(_VERSION.sub("", kind))]
     if "container" not in words or words[-1] not in _VERBS:
-        return News((), f"the type {shown(kind)} does not speak of a container image's push, as 'container.image.push' does")
+        return News(
+            (),
+            f"the type {shown(kind)} does not speak of a container image's push, as 'container.image.push' does",
+        )
     return read_one(call, _image(call))
 
 
@@ -41,7 +46,9 @@ def _image(call: Call) -> Announced | str:
     if not tag and not isinstance(repository, str):
         return "it names no tag"
     if not isinstance(repository, str):
-        raise InvalidValueError("data.repository (or data.repositoryName) must be a string, and is missing or something else")
+        raise InvalidValueError(
+            "data.repository (or data.repositoryName) must be a string, and is missing or something else"
+        )
     first, slash, rest = repository.partition("/")
     if slash and (first == host or (not host and ("." in first or ":" in first))):
         host, repository = first, rest
@@ -56,4 +63,6 @@ def _image(call: Call) -> Announced | str:
 
 def _host(data: Any, source: str) -> str:  # noqa: ANN401 - decoded JSON
     registry = at(data, "registryUrl") or at(data, "registry")
-    return without_scheme(registry).partition("/")[0] if isinstance(registry, str) else host_of(source)
+    return (
+        without_scheme(registry).partition("/")[0] if isinstance(registry, str) else host_of(source)
+    )

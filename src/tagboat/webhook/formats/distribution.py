@@ -19,5 +19,7 @@ def recognises(call: Call) -> bool:
 
 def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where fields of its only pushes are missing."""
-    entries = ((f"events[{place}]", event) for place, event in enumerate(list_at(call.body, "", "events")))
+    entries = (
+        (f"events[{place}]", event) for place, event in enumerate(list_at(call.body, "", "events"))
+    )
     return read_each(call, entries, read_event, "no event is the push of a tag")

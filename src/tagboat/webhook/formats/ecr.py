@@ -28,8 +28,12 @@ def registry_host(account: str, region: str) -> str:
     if not _ACCOUNT.fullmatch(account):
         raise InvalidImageRefError(f"the account {shown(account)} is not a number")
     if not _REGION.fullmatch(region):
-        raise InvalidImageRefError(f"the region {shown(region)} is not a region such as 'eu-central-1'")
-    country = ".cn" if region.startswith("cn-") else ""  # the regions in China are a cloud, and a domain, of their own
+        raise InvalidImageRefError(
+            f"the region {shown(region)} is not a region such as 'eu-central-1'"
+        )
+    country = (
+        ".cn" if region.startswith("cn-") else ""
+    )  # the regions in China are a cloud, and a domain, of their own
     return f"{account}.dkr.ecr.{region}.amazonaws.com{country}"
 
 

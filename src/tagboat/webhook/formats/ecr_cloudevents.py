@@ -11,7 +11,9 @@ from tagboat.webhook.formats.judge import printable, read_one
 NAME = "ecr-cloudevents"
 MARK = "Ce-Type"
 _PUSHED = "com.amazon.ecr.image.push"
-_URN_PARTS = 5  # urn:aws:ecr:REGION:ACCOUNT:repository/NAME, or arn:…; the repository is in the data
+_URN_PARTS = (
+    5  # urn:aws:ecr:REGION:ACCOUNT:repository/NAME, or arn:…; the repository is in the data
+)
 
 
 def recognises(call: Call) -> bool:
@@ -40,9 +42,13 @@ def _image(call: Call) -> Announced | Skipped:
 def _host(data: Any, source: str) -> str:  # noqa: ANN401 - decoded JSON
     parts = source.split(":")
     if len(parts) < _URN_PARTS or parts[2] != "ecr":
-        raise InvalidImageRefError(f"the source {shown(source)} is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME")
+        raise InvalidImageRefError(
+            f"the source {shown(source)} is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME"
+        )
     region, account = parts[3:5]
-    return registry_host(account if at(data, "registryId") is None else text_at(data, "registryId"), region)
+    return registry_host(
+        account if at(data, "registryId") is None else text_at(data, "registryId"), region
+    )
 
 
 def _tag_of_subject(call: Call, repository: str) -> str:

@@ -26,7 +26,9 @@ def read(call: Call) -> News:
     if call.body["Type"] == "SubscriptionConfirmation":
         return News((), _wanted(call), needs_you=True)
     if call.body["Type"] == "UnsubscribeConfirmation":
-        return News((), "Amazon SNS has ended this subscription, and no more pushes will come by it")
+        return News(
+            (), "Amazon SNS has ended this subscription, and no more pushes will come by it"
+        )
     text = call.body.get("Message")
     inner = Call({}, json_of(text) if isinstance(text, str) else None, call.registry_host)
     if isinstance(inner.body, dict) and ecr.recognises(inner):
@@ -40,14 +42,22 @@ def _wanted(call: Call) -> str:
     url = at(call.body, "SubscribeURL")
     if not isinstance(url, str) or not _is_amazons(url):
         return (
-            "Amazon SNS asks whether this subscription is wanted, but its SubscribeURL is not one of Amazon's: do not open it"
+            "Amazon SNS asks whether this subscription is wanted, "
+            "but its SubscribeURL is not one of Amazon's: do not open it"
         )
-    return f"Amazon SNS asks whether this subscription is wanted; no pushes come before you open {url}"
+    return (
+        f"Amazon SNS asks whether this subscription is wanted; no pushes come before you open {url}"
+    )
 
 
 def _is_amazons(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme == "https" and bool(_AMAZON.fullmatch(parts.netloc)) and url.isprintable() and " " not in url
+        return (
+            parts.scheme == "https"
+            and bool(_AMAZON.fullmatch(parts.netloc))
+            and url.isprintable()
+            and " " not in url
+        )
     except ValueError:
         return False

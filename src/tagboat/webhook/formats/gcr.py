@@ -2,19 +2,33 @@
 
 from typing import Any
 
-from tagboat.webhook.formats.call import Announced, Call, News, Skipped, bytes_in_base64, json_of, shown, tag_at, text_at
+from tagboat.webhook.formats.call import (
+    Announced,
+    Call,
+    News,
+    Skipped,
+    bytes_in_base64,
+    json_of,
+    shown,
+    tag_at,
+    text_at,
+)
 from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "gcr"
 MARK = "message.data"
 _ACTIONS = ("INSERT", "DELETE")
-_OTHER_TOPIC = "the Pub/Sub message is not the registry's; is the subscription one of the topic gcr?"
+_OTHER_TOPIC = (
+    "the Pub/Sub message is not the registry's; is the subscription one of the topic gcr?"
+)
 
 
 def recognises(call: Call) -> bool:
     """Whether it is Pub/Sub's envelope, or one of the registry's two actions outside of it."""
     message = call.body.get("message")
-    envelope = isinstance(message, dict) and ("subscription" in call.body or message.get("data") is not None)
+    envelope = isinstance(message, dict) and (
+        "subscription" in call.body or message.get("data") is not None
+    )
     return envelope or call.body.get("action") in _ACTIONS
 
 
@@ -44,5 +58,7 @@ def _image(message: dict[str, Any]) -> Announced | Skipped | str:
     repository, _, tag = text_at(message, "tag").rpartition(":")
     host, slash, path = repository.partition("/")
     if not slash or "/" in tag:
-        return Skipped(printable(repository), f"tag must be HOST/PATH:TAG, and is {shown(message.get('tag'))}")
+        return Skipped(
+            printable(repository), f"tag must be HOST/PATH:TAG, and is {shown(message.get('tag'))}"
+        )
     return Announced(host=host, path=path, tag=tag, digest=reference.rpartition("@")[2])

@@ -7,7 +7,16 @@ two things at once.
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Announced, Call, News, at, shown, split_repository, tag_at, text_at
+from tagboat.webhook.formats.call import (
+    Announced,
+    Call,
+    News,
+    at,
+    shown,
+    split_repository,
+    tag_at,
+    text_at,
+)
 from tagboat.webhook.formats.judge import read_one
 
 NAME = "ghcr"
@@ -26,7 +35,9 @@ def read(call: Call) -> News:
     """Read the call; raise InvalidValueError where a field of a container package is missing."""
     event = call.headers["x-github-event"]
     if event not in _EVENTS:
-        return News((), f"the GitHub event {shown(event)} is neither 'package' nor 'registry_package'")
+        return News(
+            (), f"the GitHub event {shown(event)} is neither 'package' nor 'registry_package'"
+        )
     action = call.body.get("action")
     if action not in _ACTIONS:
         return News((), f"the action is {shown(action)}, neither 'published' nor 'updated'")
@@ -46,7 +57,10 @@ def _image(body: dict[str, Any], event: str) -> Announced | str:
         path=path.lower(),
         tag=tag_at(body, event, "package_version", "container_metadata", "tag", "name"),
         digest=at(metadata, "tag", "digest"),
-        media_types=(at(metadata, "manifest", "media_type"), at(metadata, "manifest", "config", "media_type")),
+        media_types=(
+            at(metadata, "manifest", "media_type"),
+            at(metadata, "manifest", "config", "media_type"),
+        ),
     )
 
 
@@ -54,5 +68,9 @@ def _name(body: dict[str, Any], event: str, url: object) -> tuple[str, str]:
     """Host and path, from a URL such as `HOST/OWNER/NAME:TAG`, whose tag or whole may be missing."""
     if isinstance(url, str) and url:
         return split_repository(url)
-    owner = text_at(body, event, "namespace") if at(body, event, "namespace") else text_at(body, event, "owner", "login")
+    owner = (
+        text_at(body, event, "namespace")
+        if at(body, event, "namespace")
+        else text_at(body, event, "owner", "login")
+    )
     return _HOST, f"{owner}/{text_at(body, event, 'name')}"

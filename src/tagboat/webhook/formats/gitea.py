@@ -19,7 +19,9 @@ _TEST = (
     "Gitea's Test delivery sends one too: it shows that this URL can be reached, and nothing of packages. "
     "Choose the event Package in the hook, then push an image"
 )
-_ROOT_URL = "Gitea has it from ROOT_URL in its app.ini: set that to the address that images are pulled from"
+_ROOT_URL = (
+    "Gitea has it from ROOT_URL in its app.ini: set that to the address that images are pulled from"
+)
 
 
 def recognises(call: Call) -> bool:
@@ -45,9 +47,16 @@ def _image(call: Call) -> Announced | Skipped | str:
     kind = package.get("type") if isinstance(package, dict) else None
     if kind is not None and kind != "container":
         return f"the package is of type {shown(kind)}, not 'container'"
-    owner, name = text_at(call.body, "package", "owner", "login"), text_at(call.body, "package", "name")
+    owner, name = (
+        text_at(call.body, "package", "owner", "login"),
+        text_at(call.body, "package", "name"),
+    )
     url, tag = text_at(call.body, "package", "html_url"), text_at(call.body, "package", "version")
     host, path = host_of(url), f"{owner}/{name}".lower()
     if not host and not call.registry_host:
-        return Skipped(printable(path), f"package.html_url {shown(url)} names no host; {_ROOT_URL}", needs_you=True)
+        return Skipped(
+            printable(path),
+            f"package.html_url {shown(url)} names no host; {_ROOT_URL}",
+            needs_you=True,
+        )
     return Announced(host=host, path=path, tag=tag, hint=_ROOT_URL)

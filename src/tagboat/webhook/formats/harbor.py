@@ -3,7 +3,17 @@
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Announced, Call, News, at, list_at, shown, split_repository, tag_at, text_at
+from tagboat.webhook.formats.call import (
+    Announced,
+    Call,
+    News,
+    at,
+    list_at,
+    shown,
+    split_repository,
+    tag_at,
+    text_at,
+)
 from tagboat.webhook.formats.cloud_event import data_of, event_type, is_cloud_event
 from tagboat.webhook.formats.judge import read_each
 
@@ -14,7 +24,9 @@ _PUSHES = ("PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed")
 
 def recognises(call: Call) -> bool:
     """Whether it has a type and event data, or is a CloudEvent of Harbor's."""
-    return ("event_data" in call.body and "type" in call.body) or event_type(call).startswith("harbor.")
+    return ("event_data" in call.body and "type" in call.body) or event_type(call).startswith(
+        "harbor."
+    )
 
 
 def read(call: Call) -> News:
@@ -23,11 +35,15 @@ def read(call: Call) -> News:
     kind = event_type(call) if cloud else call.body.get("type")
     if kind not in _PUSHES:
         return News((), f"the Harbor event is {shown(kind)}, not the push of an artifact")
-    data, place = (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
+    data, place = (
+        (data_of(call), "data.") if cloud else (call.body.get("event_data"), "event_data.")
+    )
     resources = list_at(data, place, "resources")
     full_name = at(data, "repository", "repo_full_name")
     entries = ((f"{place}resources[{index}]", resource) for index, resource in enumerate(resources))
-    return read_each(call, entries, lambda resource: _image(resource, full_name), "no resource has a tag")
+    return read_each(
+        call, entries, lambda resource: _image(resource, full_name), "no resource has a tag"
+    )
 
 
 def _image(resource: Any, full_name: object) -> Announced:  # noqa: ANN401 - decoded JSON
@@ -38,4 +54,6 @@ def _image(resource: Any, full_name: object) -> Announced:  # noqa: ANN401 - dec
         host, path = "", full_name
     else:
         host, path = split_repository(text_at(resource, "resource_url"))
-    return Announced(host=host, path=path, tag=tag_at(resource, "tag"), digest=resource.get("digest"))
+    return Announced(
+        host=host, path=path, tag=tag_at(resource, "tag"), digest=resource.get("digest")
+    )

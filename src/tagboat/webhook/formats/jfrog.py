@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from tagboat.webhook.formats.call import Announced, Call, News, Skipped, at, shown, tag_at, text_at, without_scheme
+from tagboat.webhook.formats.call import (
+    Announced,
+    Call,
+    News,
+    Skipped,
+    at,
+    shown,
+    tag_at,
+    text_at,
+    without_scheme,
+)
 from tagboat.webhook.formats.judge import printable, read_one
 
 NAME = "jfrog"
@@ -12,7 +22,9 @@ _FILE_PARTS = 2  # the path of an image's manifest ends in /TAG/manifest.json
 
 def recognises(call: Call) -> bool:
     """Whether it has a domain and an event type, or bears JFrog's header."""
-    return ("event_type" in call.body and "domain" in call.body) or "x-jfrog-event-auth" in call.headers
+    return (
+        "event_type" in call.body and "domain" in call.body
+    ) or "x-jfrog-event-auth" in call.headers
 
 
 def read(call: Call) -> News:
@@ -31,7 +43,9 @@ def _image(body: dict[str, Any]) -> Announced | Skipped | str:
     repository, file = text_at(body, "data", "repo_key"), text_at(body, "data", "path")
     folders = file.split("/")[:-_FILE_PARTS]
     if not folders:
-        return Skipped(printable(repository), f"data.path must be IMAGE/TAG/FILE, and is {shown(file)}")
+        return Skipped(
+            printable(repository), f"data.path must be IMAGE/TAG/FILE, and is {shown(file)}"
+        )
     return Announced(
         host=without_scheme(origin).partition("/")[0] if isinstance(origin, str) else "",
         path="/".join([repository, *folders]),

@@ -9,9 +9,9 @@ from tagboat.core.image import MAX_NAME_LENGTH, ImageRef, parse_tag
 from tagboat.webhook.formats.call import (
     Announced,
     Call,
-    HostlessImage,
     News,
     Skipped,
+    UnqualifiedImage,
     repository_at,
     shown,
     usable_digest,
@@ -19,7 +19,9 @@ from tagboat.webhook.formats.call import (
 
 # What signing and scanning tools push beside an image, under a tag made of its digest.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:[.-].*)?", re.ASCII | re.IGNORECASE)
-_NAME_THE_REGISTRY = "end the webhook's URL with ?registry=NAME to say which of your registries is meant"
+_NAME_THE_REGISTRY = (
+    "end the webhook's URL with ?registry=NAME to say which of your registries is meant"
+)
 _CONTAINERS = frozenset(
     {
         "application/vnd.docker.distribution.manifest.v1+json",
@@ -37,7 +39,7 @@ _CONTAINERS = frozenset(
 T = TypeVar("T")
 
 
-def judge(found: Announced, registry_host: str) -> ImageRef | HostlessImage | Skipped:
+def judge(found: Announced, registry_host: str) -> ImageRef | UnqualifiedImage | Skipped:
     """Decide what to make of an announced image; `registry_host` is that of its call.
 
     What has no host, or one that no registry can have, is on `registry_host` where that is given.
@@ -46,7 +48,7 @@ def judge(found: Announced, registry_host: str) -> ImageRef | HostlessImage | Sk
     if reason := _why_no_image(found.tag) or _why_no_container(found.media_types):
         return Skipped(written, reason)
     try:
-        image = HostlessImage(found.path, parse_tag(found.tag), usable_digest(found.digest))
+        image = UnqualifiedImage(found.path, parse_tag(found.tag), usable_digest(found.digest))
         fault = _host_fault(found.host) if found.host else None
         if registry_host and (fault or not found.host):
             return on_host(image, registry_host)
@@ -57,7 +59,7 @@ def judge(found: Announced, registry_host: str) -> ImageRef | HostlessImage | Sk
         return Skipped(written, str(error))
 
 
-def on_host(image: HostlessImage, host: str) -> ImageRef:
+def on_host(image: UnqualifiedImage, host: str) -> ImageRef:
     """`image` on `host`; raise InvalidImageRefError where the two together are no name."""
     return ImageRef(repository_at(host, image.path), image.tag, image.digest)
 
@@ -89,13 +91,20 @@ def _why_no_image(tag: str) -> str | None:
 
 def _why_no_container(media_types: Iterable[object]) -> str | None:
     for given in media_types:
-        if isinstance(given, str) and given and given.partition(";")[0].strip().lower() not in _CONTAINERS:
+        if (
+            isinstance(given, str)
+            and given
+            and given.partition(";")[0].strip().lower() not in _CONTAINERS
+        ):
             return f"it is not a container image: its media type is {shown(given)}"
     return None
 
 
 def read_each(
-    call: Call, entries: Iterable[tuple[str, T]], read: Callable[[T], Announced | Skipped | str], nothing: str
+    call: Call,
+    entries: Iterable[tuple[str, T]],
+    read: Callable[[T], Announced | Skipped | str],
+    nothing: str,
 ) -> News:
     """Return the news of all `entries`, each with its place in the body. `read` gives what was pushed, or why nothing was.
 

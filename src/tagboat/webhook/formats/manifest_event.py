@@ -18,7 +18,9 @@ def read_event(event: Any) -> Announced | str:  # noqa: ANN401 - decoded JSON
     target = event.get("target")
     media_type = at(target, "mediaType")
     tag = tag_at(event, "target", "tag")
-    if not tag and (not isinstance(media_type, str) or media_type == _BLOB or "rootfs" in media_type):
+    if not tag and (
+        not isinstance(media_type, str) or media_type == _BLOB or "rootfs" in media_type
+    ):
         return "it names no tag"
     host = at(event, "request", "host")
     if not isinstance(host, str) or not host:

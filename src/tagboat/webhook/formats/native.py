@@ -37,7 +37,9 @@ def _tagged(call: Call) -> ImageRef:
     tag = _tag(call.body, image_has_one=bool(colon))
     ref = parse_image_ref(f"{name}:{tag}{at}{digest}" if tag and not colon else image)
     if tag and ref.tag != tag:
-        raise InvalidValueError(f"image has the tag {shown(ref.tag)}, and tag is {shown(tag)}; give one of them")
+        raise InvalidValueError(
+            f"image has the tag {shown(ref.tag)}, and tag is {shown(tag)}; give one of them"
+        )
     if tag or call.registry_host:
         return replace(ref, name=name_on(folders + slash + bare, call.registry_host))
     return ref
@@ -52,5 +54,7 @@ def _tag(body: dict[str, Any], *, image_has_one: bool) -> str:
 
 def _text(body: dict[str, Any], field: str) -> str:
     if body[field] in (None, ""):
-        raise InvalidValueError(f"{field} is {'null' if body[field] is None else 'empty'}; fill it in, or leave the field out")
+        raise InvalidValueError(
+            f"{field} is {'null' if body[field] is None else 'empty'}; fill it in, or leave the field out"
+        )
     return text_at(body, field)

@@ -23,5 +23,9 @@ def read(call: Call) -> News:
         return News((), f"the action is {shown(action)}, neither 'CREATED' nor 'UPDATED'")
     if form != "docker":
         return News((), f"the component's format is {shown(form)}, not 'docker'")
-    component = Announced(host="", path=text_at(call.body, "component", "name"), tag=tag_at(call.body, "component", "version"))
+    component = Announced(
+        host="",
+        path=text_at(call.body, "component", "name"),
+        tag=tag_at(call.body, "component", "version"),
+    )
     return read_one(call, component)

@@ -26,6 +26,10 @@ def read(call: Call) -> News:
         path=text_at(data, "name"),
         tag=tag_at(data, "reference"),
         digest=at(data, "digest"),
-        media_types=(at(data, "mediaType"), at(manifest, "config", "mediaType"), at(manifest, "artifactType")),
+        media_types=(
+            at(data, "mediaType"),
+            at(manifest, "config", "mediaType"),
+            at(manifest, "artifactType"),
+        ),
     )
     return read_one(call, image)

@@ -23,9 +23,13 @@ def name(payload: Payload) -> str:
 
 @pytest.mark.parametrize("payload", FIXTURES, ids=name)
 def test_a_fixture_says_what_it_is_said_to_say(payload: Payload) -> None:
-    heard = hear(payload.headers, payload.body, payload.meta.get("default_host", "default.example.org"))
+    heard = hear(
+        payload.headers, payload.body, payload.meta.get("default_host", "default.example.org")
+    )
     assert heard.sender == payload.folder
-    assert [(str(image.name), image.tag, image.digest) for image in heard.images] == payload.expected
+    assert [
+        (str(image.name), image.tag, image.digest) for image in heard.images
+    ] == payload.expected
     assert payload.meta.get("reason", "nothing is said") in (heard.news.reason or "nothing is said")
     assert heard.news.answer == payload.meta.get("answer")
     assert bool(heard.images) != bool(heard.news.reason)
@@ -49,14 +53,23 @@ def test_every_folder_of_fixtures_is_a_senders() -> None:
 
 @settings(max_examples=1500, deadline=None)
 @given(mutated(FIXTURES))
-def test_a_changed_call_is_news_or_refused_and_names_no_image_of_its_own(case: tuple[dict[str, str], Any]) -> None:
+def test_a_changed_call_is_news_or_refused_and_names_no_image_of_its_own(
+    case: tuple[dict[str, str], Any],
+) -> None:
     headers, changed = case
     assert_news_or_refused(headers, json.dumps(changed).encode())
 
 
 @settings(max_examples=300, deadline=None)
-@given(payload=st.sampled_from(FIXTURES), place=st.integers(0), change=st.binary(max_size=8), cut=st.integers(0, 8))
-def test_a_garbled_body_is_news_or_refused(payload: Payload, place: int, change: bytes, cut: int) -> None:
+@given(
+    payload=st.sampled_from(FIXTURES),
+    place=st.integers(0),
+    change=st.binary(max_size=8),
+    cut=st.integers(0, 8),
+)
+def test_a_garbled_body_is_news_or_refused(
+    payload: Payload, place: int, change: bytes, cut: int
+) -> None:
     whole = json.dumps(payload.body).encode()
     place %= len(whole) + 1
     assert_news_or_refused(payload.headers, whole[:place] + change + whole[place + cut :])
@@ -90,7 +103,9 @@ def test_a_garbled_body_is_news_or_refused(payload: Payload, place: int, change:
         ("acr", "r.example.org/shop/web:v1@sha256:" + "e" * 64, ["digest sha256:" + "e" * 64]),
     ],
 )
-def test_an_image_that_a_call_does_not_name_is_noticed(sender: str, image: str, fault: list[str]) -> None:
+def test_an_image_that_a_call_does_not_name_is_noticed(
+    sender: str, image: str, fault: list[str]
+) -> None:
     body = {"request": {"host": "https://r.example.org/v2"}, "target": ["Shop/Web", {"v1": "42"}]}
     assert unnamed(sender, {}, body, parse_image_ref(image)) == fault
 

@@ -14,7 +14,11 @@ from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call, News
 
 FIXTURES = Path(__file__).parent / "fixtures"
-GITEA = {"x-gitea-event": "package", "x-github-event": "package", "content-type": "application/json"}
+GITEA = {
+    "x-gitea-event": "package",
+    "x-github-event": "package",
+    "content-type": "application/json",
+}
 EVENTS = {"content-type": "application/vnd.docker.distribution.events.v2+json"}
 A = "sha256:" + "a" * 64
 
@@ -38,8 +42,15 @@ def container(**changes: object) -> dict[str, Any]:
     return body
 
 
-def event(action: object = "push", host: object = "r.example.org", **target: object) -> dict[str, Any]:
-    whole = {"repository": "shop/web", "tag": "v1", "digest": A, "url": "https://u.example.org/v2/x"} | target
+def event(
+    action: object = "push", host: object = "r.example.org", **target: object
+) -> dict[str, Any]:
+    whole = {
+        "repository": "shop/web",
+        "tag": "v1",
+        "digest": A,
+        "url": "https://u.example.org/v2/x",
+    } | target
     return {"action": action, "target": whole, "request": {"host": host}}
 
 
@@ -48,7 +59,9 @@ def event(action: object = "push", host: object = "r.example.org", **target: obj
 
 def test_native() -> None:
     assert refs(fixture("native/plain.json")) == ["registry.example.org/shop/web:v2.0.1"]
-    assert refs(fixture("native/with_digest.json")) == [f"registry.example.org:5000/shop/web:v2.0.1@{A}"]
+    assert refs(fixture("native/with_digest.json")) == [
+        f"registry.example.org:5000/shop/web:v2.0.1@{A}"
+    ]
     assert refs({"image": "nginx", "digest": None}) == ["docker.io/library/nginx:latest"]
     assert refs({"image": f"a.b/c:d@{A}", "digest": A}) == [f"a.b/c:d@{A}"]
     assert refs({"image": "a.b:5000/c", "tag": "v2"}) == ["a.b:5000/c:v2"]
@@ -98,7 +111,9 @@ def test_native_refuses_what_it_cannot_use_and_says_what(body: object, word: str
 
 def test_gitea_names_the_image_by_its_owner_and_in_lower_case() -> None:
     assert refs(container(), GITEA) == ["git.example.org:3000/shop/team/web:v2.0.1"]
-    assert refs(container(), {"x-forgejo-event": "package"}) == ["git.example.org:3000/shop/team/web:v2.0.1"]
+    assert refs(container(), {"x-forgejo-event": "package"}) == [
+        "git.example.org:3000/shop/team/web:v2.0.1"
+    ]
 
 
 def test_gitea_keeps_the_case_of_a_tag_for_the_intake_to_judge() -> None:
@@ -142,7 +157,13 @@ def test_gitea_names_the_field_that_is_missing(body: object, path: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"channel": "#ops", "text": "Package created: web", "username": "Gitea", "icon_url": "", "attachments": []},
+        {
+            "channel": "#ops",
+            "text": "Package created: web",
+            "username": "Gitea",
+            "icon_url": "",
+            "attachments": [],
+        },
         {"username": "Gitea", "avatar_url": "", "embeds": [{"title": "Package created: web"}]},
         {"message": "Package created: web", "parse_mode": "HTML"},
         {"@type": "MessageCard", "title": "Package created: web", "sections": []},
@@ -159,7 +180,10 @@ def test_gitea_chat_messages_name_the_type_that_is_right(body: dict[str, object]
 
 
 def test_giteas_test_delivery_says_that_it_proves_nothing_of_packages() -> None:
-    news = read({"ref": "refs/heads/main", "commits": [], "repository": {}}, GITEA | {"x-gitea-event": "push"})
+    news = read(
+        {"ref": "refs/heads/main", "commits": [], "repository": {}},
+        GITEA | {"x-gitea-event": "push"},
+    )
     assert "Test delivery" in str(news.reason)
     assert "nothing of packages" in str(news.reason)
 
@@ -168,7 +192,9 @@ def test_giteas_test_delivery_says_that_it_proves_nothing_of_packages() -> None:
 
 
 def test_distribution_reads_the_push_of_a_tag_among_blobs_and_pulls() -> None:
-    assert refs(fixture("distribution/tag_pushed.json"), EVENTS) == [f"registry.example.org:5000/shop/web:v2.0.1@{A}"]
+    assert refs(fixture("distribution/tag_pushed.json"), EVENTS) == [
+        f"registry.example.org:5000/shop/web:v2.0.1@{A}"
+    ]
 
 
 def test_distribution_reads_every_tag_of_an_envelope() -> None:
@@ -188,7 +214,10 @@ def test_distribution_drops_a_digest_that_is_none_and_keeps_the_tag(digest: obje
     assert refs({"events": [event(digest=digest)]}) == ["r.example.org/shop/web:v1"]
 
 
-@pytest.mark.parametrize("one", [event("pull"), event("delete"), event("mount"), event(tag=""), event(tag=None), {}, event(7)])
+@pytest.mark.parametrize(
+    "one",
+    [event("pull"), event("delete"), event("mount"), event(tag=""), event(tag=None), {}, event(7)],
+)
 def test_distribution_passes_over_every_other_event(one: object) -> None:
     news = read({"events": [one]}, EVENTS)
     assert (news.images, bool(news.reason)) == ((), True)
@@ -215,7 +244,9 @@ def test_a_blob_is_not_listed_as_skipped_and_a_manifest_without_a_tag_is() -> No
     blob = event(tag=None, mediaType="application/octet-stream")
     child = event(tag=None, mediaType="application/vnd.oci.image.manifest.v1+json")
     assert read({"events": [blob]}).skipped == ()
-    assert [skipped.image for skipped in read({"events": [blob, child]}).skipped] == ["r.example.org/shop/web"]
+    assert [skipped.image for skipped in read({"events": [blob, child]}).skipped] == [
+        "r.example.org/shop/web"
+    ]
 
 
 @pytest.mark.parametrize("body", [{}, {"events": {}}, {"events": [7]}, {"events": [[]]}])
@@ -243,7 +274,9 @@ HEADERS = st.sampled_from(
 
 
 @given(
-    body=st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON) | st.lists(st.dictionaries(KEYS, JSON))),
+    body=st.dictionaries(
+        KEYS, JSON | st.dictionaries(KEYS, JSON) | st.lists(st.dictionaries(KEYS, JSON))
+    ),
     headers=HEADERS,
 )
 def test_any_object_is_news_or_refused_in_words(body: object, headers: dict[str, str]) -> None:

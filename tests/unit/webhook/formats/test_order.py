@@ -47,7 +47,18 @@ def test_the_order_of_the_senders() -> None:
     ("headers", "body", "name"),
     [
         ({}, {"image": "a:b"}, "native"),
-        ({}, {"image": "a:b", "events": [], "name": "a", "tag": "b", "action": "INSERT", "push_data": {}}, "native"),
+        (
+            {},
+            {
+                "image": "a:b",
+                "events": [],
+                "name": "a",
+                "tag": "b",
+                "action": "INSERT",
+                "push_data": {},
+            },
+            "native",
+        ),
         ({}, {"image": "an id", "docker_url": "r.example.org/a/b"}, "quay"),
         (BINARY, {"image": "a:b"}, "cloudevents"),
         ({}, {"image": "a:b", **STRUCTURED}, "cloudevents"),
@@ -59,7 +70,11 @@ def test_the_order_of_the_senders() -> None:
         ({}, {"type": "harbor.artifact.pushed", **STRUCTURED}, "harbor"),
         ({}, {"type": "PUSH_ARTIFACT", "event_data": {}}, "harbor"),
         ({}, {"type": "Microsoft.ContainerRegistry.ImagePushed", **STRUCTURED}, "acr-event-grid"),
-        ({}, {"eventType": "Microsoft.ContainerRegistry.ImagePushed", "data": {}}, "acr-event-grid"),
+        (
+            {},
+            {"eventType": "Microsoft.ContainerRegistry.ImagePushed", "data": {}},
+            "acr-event-grid",
+        ),
         ({}, {"type": "com.amazon.ecr.image.push", **STRUCTURED}, "ecr-cloudevents"),
         ({}, {"type": "anything", "name": "a", "tag": "b", **STRUCTURED}, "cloudevents"),
         (DISTRIBUTION, {}, "distribution"),
@@ -122,12 +137,22 @@ def test_a_plain_call_is_the_cheapest_to_recognise_but_for_those_known_by_a_head
 
 
 def test_every_module_of_a_sender_is_asked() -> None:
-    modules = [import_module(f"{formats.__name__}.{found.name}") for found in pkgutil.iter_modules(formats.__path__)]
-    assert {module.NAME for module in modules if hasattr(module, "NAME")} == {form.NAME for form in FORMATS}
+    modules = [
+        import_module(f"{formats.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(formats.__path__)
+    ]
+    assert {module.NAME for module in modules if hasattr(module, "NAME")} == {
+        form.NAME for form in FORMATS
+    }
 
 
 def test_the_readme_says_by_what_each_sender_is_known() -> None:
-    table = (Path(__file__).parents[4] / "README.md").read_text().partition("| sender |")[2].partition("\n\n")[0]
+    table = (
+        (Path(__file__).parents[4] / "README.md")
+        .read_text()
+        .partition("| sender |")[2]
+        .partition("\n\n")[0]
+    )
     assert [form.NAME for form in FORMATS if form.MARK not in table.replace("`", "")] == []
     assert table.count("\n") - 1 == len(FORMATS)
 
@@ -136,14 +161,26 @@ def test_the_readme_says_by_what_each_sender_is_known() -> None:
 
 
 def test_an_array_is_read_event_by_event_under_the_name_of_the_first() -> None:
-    events = [{"eventType": "Microsoft.Storage.BlobCreated", "data": {}}, {"type": "anything", **STRUCTURED}]
+    events = [
+        {"eventType": "Microsoft.Storage.BlobCreated", "data": {}},
+        {"type": "anything", **STRUCTURED},
+    ]
     batch = recognise(Call({}, events))
     assert batch.NAME == "acr-event-grid"
     assert batch.read(Call({}, events)).reason == "no event is the push of a tag"
 
 
 @pytest.mark.parametrize(
-    "items", [[], [7], [None], [[]], [{}], [{"image": "a:b"}], [{"type": "x", **STRUCTURED}, {"events": []}]]
+    "items",
+    [
+        [],
+        [7],
+        [None],
+        [[]],
+        [{}],
+        [{"image": "a:b"}],
+        [{"type": "x", **STRUCTURED}, {"events": []}],
+    ],
 )
 def test_an_array_of_anything_but_events_is_refused(items: object) -> None:
     with pytest.raises(InvalidValueError, match="the body is an (empty )?array"):
@@ -152,7 +189,10 @@ def test_an_array_of_anything_but_events_is_refused(items: object) -> None:
 
 def test_a_batch_of_cloud_events_may_be_empty() -> None:
     call = Call({"content-type": "application/cloudevents-batch+json; charset=UTF-8"}, [])
-    assert (recognise(call).NAME, recognise(call).read(call).reason) == ("cloudevents", "no event is the push of a tag")
+    assert (recognise(call).NAME, recognise(call).read(call).reason) == (
+        "cloudevents",
+        "no event is the push of a tag",
+    )
 
 
 @pytest.mark.parametrize("items", [[], [7], [{"image": "a:b", "repository": "x", "tag": "y"}]])

@@ -12,7 +12,10 @@ from tagboat.webhook.formats import recognise
 from tagboat.webhook.formats.call import Call
 from tests.support.payloads import Payload, hear, payloads
 
-FIXTURES = {f"{payload.folder}/{payload.path.stem}": payload for payload in payloads(Path(__file__).parent / "fixtures")}
+FIXTURES = {
+    f"{payload.folder}/{payload.path.stem}": payload
+    for payload in payloads(Path(__file__).parent / "fixtures")
+}
 GONE = object()
 A = "sha256:" + "a" * 64
 
@@ -37,7 +40,9 @@ def wrapped(text: str) -> Payload:
 
 def in_base64(data: object) -> Payload:
     payload = changed("cloudevents/structured", "data")
-    return Payload(payload.path, payload.headers, {**payload.body, "data_base64": data}, payload.meta)
+    return Payload(
+        payload.path, payload.headers, {**payload.body, "data_base64": data}, payload.meta
+    )
 
 
 def repository_with_host(name: str) -> Payload:
@@ -66,21 +71,45 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (changed("acr/push", "target", "repository", to=["a"]), "target.repository must be a string, and is something else"),
+        (
+            changed("acr/push", "target", "repository", to=["a"]),
+            "target.repository must be a string, and is something else",
+        ),
         (changed("acr/push", "target", "tag", to=7), "target.tag must be a string"),
         (changed("acr-event-grid/image_pushed", 0, "data", to=None), "data must be an object"),
         (
             changed("acr-event-grid/image_pushed", 0, "data", *IN_ACR),
             "item 0: data: target.repository must be a string, and is missing",
         ),
-        (changed("acr-event-grid/handshake", 0, "data", to={}), "data.validationCode must be a string"),
-        (changed("aliyun/push", "repository", "repo_full_name"), "repository.repo_full_name must be a string"),
+        (
+            changed("acr-event-grid/handshake", 0, "data", to={}),
+            "data.validationCode must be a string",
+        ),
+        (
+            changed("aliyun/push", "repository", "repo_full_name"),
+            "repository.repo_full_name must be a string",
+        ),
         (changed("cloudevents/structured", "type", to=None), "type must be a string"),
-        (changed("cloudevents/structured", "data", "repository", to=7), r"data.repository \(or data.repositoryName\)"),
-        (changed("cloudevents/structured", "data", "tag", to=["v1"]), r"data.tag \(or data.imageTag\) must be a string"),
-        (changed("dockerhub/push", *HUB, to=""), "repository.repo_name must be a string, and is empty"),
-        (changed("ecr/push", "detail", "repository-name"), "detail.repository-name must be a string"),
-        (changed("ecr-cloudevents/push", "data", "registryId", to=7), "registryId must be a string"),
+        (
+            changed("cloudevents/structured", "data", "repository", to=7),
+            r"data.repository \(or data.repositoryName\)",
+        ),
+        (
+            changed("cloudevents/structured", "data", "tag", to=["v1"]),
+            r"data.tag \(or data.imageTag\) must be a string",
+        ),
+        (
+            changed("dockerhub/push", *HUB, to=""),
+            "repository.repo_name must be a string, and is empty",
+        ),
+        (
+            changed("ecr/push", "detail", "repository-name"),
+            "detail.repository-name must be a string",
+        ),
+        (
+            changed("ecr-cloudevents/push", "data", "registryId", to=7),
+            "registryId must be a string",
+        ),
         (changed("ecr-cloudevents/push", "data", "imageTag", to=7), "imageTag must be a string"),
         (
             changed(
@@ -99,8 +128,14 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
             "package.package_version.container_metadata.tag.name must be a string",
         ),
         (changed("ghcr/without_url", "package", "name"), "package.name must be a string"),
-        (changed("ghcr/without_namespace", "package", "owner"), "package.owner.login must be a string"),
-        (changed("harbor/push_artifact", "event_data", "resources", to=7), "event_data.resources must be a list"),
+        (
+            changed("ghcr/without_namespace", "package", "owner"),
+            "package.owner.login must be a string",
+        ),
+        (
+            changed("harbor/push_artifact", "event_data", "resources", to=7),
+            "event_data.resources must be a list",
+        ),
         (
             changed("harbor/push_artifact", "event_data", "resources", to=[7]),
             r"event_data.resources\[0\]: an object is expected",
@@ -110,15 +145,23 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
             r"data.resources\[0\]: resource_url must be",
         ),
         (changed("harbor/cloudevent_pushed", "data", to=7), "data.resources must be a list"),
-        (changed("nexus/component_created", "component", "name"), "component.name must be a string"),
+        (
+            changed("nexus/component_created", "component", "name"),
+            "component.name must be a string",
+        ),
         (changed("quay/push", "updated_tags", to="v1"), "updated_tags must be a list or an object"),
-        (changed("quay/push", "updated_tags", to=[7]), r"updated_tags\[0\]: a tag must be a string"),
+        (
+            changed("quay/push", "updated_tags", to=[7]),
+            r"updated_tags\[0\]: a tag must be a string",
+        ),
         (changed("zot/image_updated", "name"), "name must be a string"),
         (in_base64("%%%"), "data_base64 is not base64"),
         (in_base64(7), "data_base64 must be a string"),
     ],
 )
-def test_a_call_of_a_shape_that_nobody_sends_is_refused_by_the_name_of_its_field(payload: Payload, said: str) -> None:
+def test_a_call_of_a_shape_that_nobody_sends_is_refused_by_the_name_of_its_field(
+    payload: Payload, said: str
+) -> None:
     with pytest.raises(InvalidValueError, match=said):
         hear(payload.headers, payload.body)
 
@@ -132,60 +175,178 @@ DIGEST_ONLY = "its tag is a digest"
     ("payload", "image", "said"),
     [
         # A host that no registry can have.
-        (changed("acr/push", "request", "host", to="git"), "git/shop/web", "'git' cannot be a registry's host"),
+        (
+            changed("acr/push", "request", "host", to="git"),
+            "git/shop/web",
+            "'git' cannot be a registry's host",
+        ),
         (
             changed("distribution/tag_pushed", "events", 1, "request", "host", to="registry"),
             "registry/shop/web",
             "?registry=NAME",
         ),
-        (changed("gitea/forgejo_created", "package", "html_url", to="https://git/shop"), "git/shop/web", "ROOT_URL"),
-        (changed("quay/push", "docker_url", to="shop/web"), "shop/web", "'shop' cannot be a registry's host"),
-        (changed("gcr/insert_unwrapped", "tag", to="shop/web:v1"), "shop/web", "'shop' cannot be a registry's host"),
+        (
+            changed("gitea/forgejo_created", "package", "html_url", to="https://git/shop"),
+            "git/shop/web",
+            "ROOT_URL",
+        ),
+        (
+            changed("quay/push", "docker_url", to="shop/web"),
+            "shop/web",
+            "'shop' cannot be a registry's host",
+        ),
+        (
+            changed("gcr/insert_unwrapped", "tag", to="shop/web:v1"),
+            "shop/web",
+            "'shop' cannot be a registry's host",
+        ),
         (
             changed("ghcr/package_published", *VERSION, "package_url", to="web:v1"),
             "web:v1/",
             "'web:v1' is not a registry host",
         ),
-        (changed("aliyun/push", "repository", "region", to="evil.example.net/x"), "shop/web", "is not a region"),
+        (
+            changed("aliyun/push", "repository", "region", to="evil.example.net/x"),
+            "shop/web",
+            "is not a region",
+        ),
         (
             changed("ecr/push", "account", to="evil.example.net/x"),
             "shop/web",
             "the account 'evil.example.net/x' is not a number",
         ),
         (changed("ecr/push", "region", to="a.b"), "shop/web", "the region 'a.b' is not a region"),
-        (changed("ecr-cloudevents/push", "source", to="aws.ecr"), "shop/web", "'aws.ecr' is not urn:aws:ecr:REGION:ACCOUNT"),
-        (changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"), "shop/web", "is not urn:aws:ecr:REGION:ACCOUNT"),
+        (
+            changed("ecr-cloudevents/push", "source", to="aws.ecr"),
+            "shop/web",
+            "'aws.ecr' is not urn:aws:ecr:REGION:ACCOUNT",
+        ),
+        (
+            changed("ecr-cloudevents/push", "source", to="urn:aws:s3:a:1:b"),
+            "shop/web",
+            "is not urn:aws:ecr:REGION:ACCOUNT",
+        ),
         # Names and tags that none can have.
-        (changed("dockerhub/push", *HUB, to="Shop/web"), "docker.io/Shop/web", "repository names are lower-case"),
-        (changed("jfrog/pushed", "data", "repo_key", to="Docker"), "shop.jfrog.example.org/Docker/shop/web", "lower-case"),
-        (changed("jfrog/pushed", "data", "path", to="v1/manifest.json"), "docker-local", "data.path must be IMAGE/TAG/FILE"),
-        (changed("gcr/insert_unwrapped", "tag", to="web:v1"), "web", "tag must be HOST/PATH:TAG, and is 'web:v1'"),
-        (changed("gcr/insert_unwrapped", "tag", to="a.example.org/web"), "", "tag must be HOST/PATH:TAG"),
+        (
+            changed("dockerhub/push", *HUB, to="Shop/web"),
+            "docker.io/Shop/web",
+            "repository names are lower-case",
+        ),
+        (
+            changed("jfrog/pushed", "data", "repo_key", to="Docker"),
+            "shop.jfrog.example.org/Docker/shop/web",
+            "lower-case",
+        ),
+        (
+            changed("jfrog/pushed", "data", "path", to="v1/manifest.json"),
+            "docker-local",
+            "data.path must be IMAGE/TAG/FILE",
+        ),
+        (
+            changed("gcr/insert_unwrapped", "tag", to="web:v1"),
+            "web",
+            "tag must be HOST/PATH:TAG, and is 'web:v1'",
+        ),
+        (
+            changed("gcr/insert_unwrapped", "tag", to="a.example.org/web"),
+            "",
+            "tag must be HOST/PATH:TAG",
+        ),
         (changed("keel/plain", "name", to="shop/web:v1"), "shop/web:v1", "has a tag or digest"),
-        (changed("nexus/component_created", "component", "version", to="v 1"), "shop/web", "'v 1' is not a tag"),
-        (changed("acr/push", *IN_ACR, to="x" * 300), "shop.azurecr.example.org/" + "x" * 230 + "…", "longer than 255"),
-        (changed("acr/push", "target", "tag", to="t" * 129), "shop.azurecr.example.org/shop/web", "129 characters"),
+        (
+            changed("nexus/component_created", "component", "version", to="v 1"),
+            "shop/web",
+            "'v 1' is not a tag",
+        ),
+        (
+            changed("acr/push", *IN_ACR, to="x" * 300),
+            "shop.azurecr.example.org/" + "x" * 230 + "…",
+            "longer than 255",
+        ),
+        (
+            changed("acr/push", "target", "tag", to="t" * 129),
+            "shop.azurecr.example.org/shop/web",
+            "129 characters",
+        ),
         # What is no container image, where the call says so.
-        (changed("acr/push", "target", "mediaType", to=HELM), "shop.azurecr.example.org/shop/web", NO_CONTAINER),
-        (changed("dockerhub/push", "push_data", "media_type", to=HELM), "docker.io/shop/web", NO_CONTAINER),
+        (
+            changed("acr/push", "target", "mediaType", to=HELM),
+            "shop.azurecr.example.org/shop/web",
+            NO_CONTAINER,
+        ),
+        (
+            changed("dockerhub/push", "push_data", "media_type", to=HELM),
+            "docker.io/shop/web",
+            NO_CONTAINER,
+        ),
         (changed("ecr/push", "detail", "artifact-media-type", to=HELM), ECR, NO_CONTAINER),
-        (changed("ecr/push", "detail", "manifest-media-type", to="application/vnd.wasm"), ECR, "'application/vnd.wasm'"),
-        (changed("ghcr/package_published", *METADATA, "manifest", to={"config": {"media_type": HELM}}), GHCR, NO_CONTAINER),
-        (changed("zot/image_updated", "manifest", to=json.dumps({"config": {"mediaType": HELM}})), "shop/web", NO_CONTAINER),
-        (changed("zot/image_updated", "manifest", to=json.dumps({"artifactType": HELM})), "shop/web", NO_CONTAINER),
-        (changed("cloudevents/structured", "data", "mediaType", to=HELM), "images.example.org/shop/web", NO_CONTAINER),
+        (
+            changed("ecr/push", "detail", "manifest-media-type", to="application/vnd.wasm"),
+            ECR,
+            "'application/vnd.wasm'",
+        ),
+        (
+            changed(
+                "ghcr/package_published", *METADATA, "manifest", to={"config": {"media_type": HELM}}
+            ),
+            GHCR,
+            NO_CONTAINER,
+        ),
+        (
+            changed(
+                "zot/image_updated", "manifest", to=json.dumps({"config": {"mediaType": HELM}})
+            ),
+            "shop/web",
+            NO_CONTAINER,
+        ),
+        (
+            changed("zot/image_updated", "manifest", to=json.dumps({"artifactType": HELM})),
+            "shop/web",
+            NO_CONTAINER,
+        ),
+        (
+            changed("cloudevents/structured", "data", "mediaType", to=HELM),
+            "images.example.org/shop/web",
+            NO_CONTAINER,
+        ),
         # Digests and signatures.
-        (changed("acr/push", "target", "tag"), "shop.azurecr.example.org/shop/web", "it names no tag"),
-        (changed("dockerhub/push", "push_data", "tag", to=""), "docker.io/shop/web", "it names no tag"),
-        (changed("harbor/push_image_of_version_1", *RESOURCE, "tag", to="sha256:" + "b" * 64), HARBOR, DIGEST_ONLY),
+        (
+            changed("acr/push", "target", "tag"),
+            "shop.azurecr.example.org/shop/web",
+            "it names no tag",
+        ),
+        (
+            changed("dockerhub/push", "push_data", "tag", to=""),
+            "docker.io/shop/web",
+            "it names no tag",
+        ),
+        (
+            changed("harbor/push_image_of_version_1", *RESOURCE, "tag", to="sha256:" + "b" * 64),
+            HARBOR,
+            DIGEST_ONLY,
+        ),
         (changed("harbor/push_image_of_version_1", *RESOURCE, "tag"), HARBOR, "it names no tag"),
-        (changed("gitea/forgejo_created", "package", "version", to="sha256:" + "b" * 64), FORGEJO, DIGEST_ONLY),
-        (changed("nexus/component_created", "component", "version", to=f"sha256-{'b' * 64}.sig"), "shop/web", "signature"),
-        (changed("keel/plain", "tag", to=""), "registry.example.org:5000/shop/web", "it names no tag"),
+        (
+            changed("gitea/forgejo_created", "package", "version", to="sha256:" + "b" * 64),
+            FORGEJO,
+            DIGEST_ONLY,
+        ),
+        (
+            changed("nexus/component_created", "component", "version", to=f"sha256-{'b' * 64}.sig"),
+            "shop/web",
+            "signature",
+        ),
+        (
+            changed("keel/plain", "tag", to=""),
+            "registry.example.org:5000/shop/web",
+            "it names no tag",
+        ),
         (FIXTURES["gcr/insert_by_digest"], "europe-docker.pkg.example.org/shop/apps/web", "no tag"),
     ],
 )
-def test_what_a_sender_tells_of_and_nobody_can_use_is_skipped_with_a_reason(payload: Payload, image: str, said: str) -> None:
+def test_what_a_sender_tells_of_and_nobody_can_use_is_skipped_with_a_reason(
+    payload: Payload, image: str, said: str
+) -> None:
     heard = hear(payload.headers, payload.body)
     assert heard.images == ()
     skipped = heard.news.skipped[0]
@@ -231,12 +392,18 @@ def test_a_sender_that_names_no_host_leaves_it_open(payload: Payload, path: str)
 def test_the_registry_that_the_url_names_is_where_images_without_a_usable_host_are() -> None:
     for payload, expected in [
         (changed("zot/image_updated", "digest"), "named.example.org/shop/web:v2.0.1"),
-        (changed("acr/push", "request", "host", to="git"), f"named.example.org/shop/web:v2.0.1@{A}"),
+        (
+            changed("acr/push", "request", "host", to="git"),
+            f"named.example.org/shop/web:v2.0.1@{A}",
+        ),
         (changed("keel/plain", "name", to="shop/web"), "named.example.org/shop/web:v2.0.1"),
         (changed("keel/plain", "name", to="docker.io/shop/web"), "docker.io/shop/web:v2.0.1"),
         (changed("native/plain", "image", to="web:v1"), "named.example.org/web:v1"),
         (changed("native/plain", "image", to="a.example.org/web:v1"), "a.example.org/web:v1"),
-        (changed("quay/push", "docker_url", to="quay.example.org/shop/web"), "quay.example.org/shop/web:v2.0.1"),
+        (
+            changed("quay/push", "docker_url", to="quay.example.org/shop/web"),
+            "quay.example.org/shop/web:v2.0.1",
+        ),
     ]:
         call = Call(payload.headers, payload.body, "named.example.org")
         assert str(recognise(call).read(call).images[0]) == expected
@@ -320,7 +487,13 @@ def test_a_cloud_events_type_must_speak_of_a_container_images_push(kind: str) ->
 
 @pytest.mark.parametrize(
     "tag",
-    ["sha256:" + "b" * 64, "sha512:" + "b" * 128, f"sha256-{'b' * 64}", f"sha256-{'B' * 64}.att", f"sha256-{'b' * 64}.sbom"],
+    [
+        "sha256:" + "b" * 64,
+        "sha512:" + "b" * 128,
+        f"sha256-{'b' * 64}",
+        f"sha256-{'B' * 64}.att",
+        f"sha256-{'b' * 64}.sbom",
+    ],
 )
 def test_tags_that_are_no_image_of_their_own_are_passed_over_by_every_sender(tag: str) -> None:
     for name, *path in [

@@ -105,7 +105,9 @@ def _deploys() -> None:
     )
     op.create_index("ix_deploys_stage_id_id", "deploys", ["stage_id", "id"])
     op.create_index("ix_deploys_project_id_id", "deploys", ["project_id", "id"])
-    op.create_index("ix_deploys_open", "deploys", ["stage_id"], sqlite_where=_OPEN, postgresql_where=_OPEN)
+    op.create_index(
+        "ix_deploys_open", "deploys", ["stage_id"], sqlite_where=_OPEN, postgresql_where=_OPEN
+    )
     op.create_table(
         "instances",
         sa.Column("id", sa.String, nullable=False),
@@ -180,4 +182,6 @@ def _news() -> None:
 
 def _belongs_to(table: str, owner: str, column: str) -> sa.ForeignKeyConstraint:
     """A row goes when its owner goes."""
-    return sa.ForeignKeyConstraint([column], [f"{owner}.id"], name=f"fk_{table}_{column}", ondelete="CASCADE")
+    return sa.ForeignKeyConstraint(
+        [column], [f"{owner}.id"], name=f"fk_{table}_{column}", ondelete="CASCADE"
+    )

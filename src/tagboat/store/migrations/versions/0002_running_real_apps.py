@@ -38,7 +38,9 @@ def _make_tables() -> None:
         "deploy_configs",
         sa.Column("deploy_id", sa.String, nullable=False),
         sa.Column("config", sa.LargeBinary, nullable=False),
-        sa.ForeignKeyConstraint(["deploy_id"], ["deploys.id"], name="fk_deploy_configs_deploy_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["deploy_id"], ["deploys.id"], name="fk_deploy_configs_deploy_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("deploy_id", name="pk_deploy_configs"),
     )
     op.create_table(
@@ -48,6 +50,8 @@ def _make_tables() -> None:
         sa.Column("digest", sa.Text),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("seen_at", sa.BigInteger, nullable=False),
-        sa.ForeignKeyConstraint(["stage_id"], ["stages.id"], name="fk_offers_stage_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["stage_id"], ["stages.id"], name="fk_offers_stage_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("stage_id", "tag", name="pk_offers"),
     )

@@ -31,7 +31,9 @@ def upgrade() -> None:
         sa.Column("secret_hash", sa.String, nullable=False),
         sa.Column("signature", sa.LargeBinary),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_hooks_project_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name="fk_hooks_project_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_hooks"),
         sa.UniqueConstraint("secret_hash", name="uq_hooks_secret_hash"),
         sa.UniqueConstraint("project_id", "name", name="uq_hooks_project_id_name"),

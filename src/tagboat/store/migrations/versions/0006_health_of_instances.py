@@ -26,7 +26,9 @@ def upgrade() -> None:
     _add_filled("projects", sa.Column("port_set", sa.Boolean, nullable=False), "false")
     _add_filled("projects", sa.Column("healthcheck_set", sa.Boolean, nullable=False), "false")
     _add_filled("stages", sa.Column("healthcheck_host", sa.Text, nullable=False), "''")
-    _add_filled("stages", sa.Column("healthcheck_request_timeout_s", sa.Integer, nullable=False), "5")
+    _add_filled(
+        "stages", sa.Column("healthcheck_request_timeout_s", sa.Integer, nullable=False), "5"
+    )
     op.execute(_SET_BY_HAND)
     op.create_table(
         "vitals",
@@ -41,7 +43,9 @@ def upgrade() -> None:
         sa.Column("trouble", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("changed_at", sa.BigInteger, nullable=False),
-        sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name="fk_vitals_instance_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name="fk_vitals_instance_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("instance_id", name="pk_vitals"),
     )
 

@@ -16,5 +16,10 @@ depends_on = None
 def upgrade() -> None:
     """Add a column to projects and to instances, which older rows, and servers not yet up to date, leave at `http`."""
     for table in ("projects", "instances"):
-        op.add_column(table, sa.Column("protocol", sa.Text, nullable=False, server_default=sa.text("'http'")))
-    op.add_column("projects", sa.Column("protocol_set", sa.Boolean, nullable=False, server_default=sa.text("false")))
+        op.add_column(
+            table, sa.Column("protocol", sa.Text, nullable=False, server_default=sa.text("'http'"))
+        )
+    op.add_column(
+        "projects",
+        sa.Column("protocol_set", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    )

@@ -17,10 +17,14 @@ def upgrade() -> None:
     """Add indexes by which the few that are wanted are found among any number of others."""
     op.create_index("ix_instances_state_id", "instances", ["state", "id"])
     op.create_index("ix_instances_stage_id_state_id", "instances", ["stage_id", "state", "id"])
-    op.create_index("ix_instances_stage_id_state_stopped_at", "instances", ["stage_id", "state", "stopped_at"])
+    op.create_index(
+        "ix_instances_stage_id_state_stopped_at", "instances", ["stage_id", "state", "stopped_at"]
+    )
     op.drop_index("ix_instances_state", "instances")
     mortal = sa.text("ttl_h IS NOT NULL")
-    op.create_index("ix_stages_mortal", "stages", ["id"], sqlite_where=mortal, postgresql_where=mortal)
+    op.create_index(
+        "ix_stages_mortal", "stages", ["id"], sqlite_where=mortal, postgresql_where=mortal
+    )
     _make_hosts()
     _add_partial("ix_deploys_waiting", ["id", "stage_id", "status", "trigger"], "status = 'queued'")
     _add_partial("ix_deploys_queued", ["stage_id", "id", "status", "trigger"], "status = 'queued'")
@@ -34,7 +38,9 @@ def _make_hosts() -> None:
         sa.Column("stage_id", sa.String, nullable=False),
         sa.Column("is_domain", sa.Boolean, nullable=False),
         sa.Column("host", sa.Text, nullable=False),
-        sa.ForeignKeyConstraint(["stage_id"], ["stages.id"], name="fk_hosts_stage_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["stage_id"], ["stages.id"], name="fk_hosts_stage_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("stage_id", "is_domain", "host", name="pk_hosts"),
     )
     op.create_index("ix_hosts_host", "hosts", ["host"])

@@ -15,4 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the login service of a registry, which none is known to have had so far."""
-    op.add_column("registries", sa.Column("login_service", sa.Text, nullable=False, server_default=sa.text("''")))
+    op.add_column(
+        "registries",
+        sa.Column("login_service", sa.Text, nullable=False, server_default=sa.text("''")),
+    )

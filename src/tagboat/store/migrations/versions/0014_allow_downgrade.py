@@ -15,4 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the switch; stages of before are as new ones: polls do not go back."""
-    op.add_column("stages", sa.Column("allow_downgrade", sa.Boolean, nullable=False, server_default=sa.text("false")))
+    op.add_column(
+        "stages",
+        sa.Column("allow_downgrade", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    )

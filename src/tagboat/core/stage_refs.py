@@ -8,7 +8,7 @@ from tagboat.core.ports import Reader
 _PAGE = 200
 
 
-def lanes(reader: Reader) -> Iterator[tuple[Project, Stage]]:
+def iter_stages(reader: Reader) -> Iterator[tuple[Project, Stage]]:
     """In order of the projects' names, and of each its stages in their order.
 
     By pages: neither a question for each project, nor thousands of projects in memory at once.

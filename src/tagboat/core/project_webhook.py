@@ -28,7 +28,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class ProjectWebhook:
     """A webhook URL that takes news of one project's image only. `secret_hash` is `hash_secret` of the secret in its URL."""
 
     id: str

@@ -8,7 +8,7 @@ from threading import Lock
 Labels = tuple[tuple[str, str], ...]
 
 
-class Tally:
+class Counters:
     """Counts since the start. Label values are ours, never what a sender wrote: each one makes a series that stays."""
 
     def __init__(self) -> None:
