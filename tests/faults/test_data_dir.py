@@ -22,7 +22,8 @@ def small_disk(directory: Path) -> Iterator[None]:
     """A file system of 24 MB."""
     directory.mkdir(parents=True)
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tagboat-faults", directory], check=True
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tagboat-faults", directory],
+        check=True,
     )
     try:
         yield

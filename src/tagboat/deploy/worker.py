@@ -63,9 +63,9 @@ class Worker:
         self._parts.store.listen(Topic.DEPLOYS, self._take_notice)
         while True:
             self._wake.clear()
-            pause = self._pause_s()
             try:
                 await self._look()
+                pause = self._pause_s()
             except StoreUnavailableError as error:
                 log.warning("the queue cannot be read", action="claim", reason=str(error))
                 pause = LOOK_EVERY_S

@@ -263,6 +263,23 @@ async def test_a_claim_is_renewed_in_time(world: World) -> None:
     await worker.close(0)
 
 
+async def test_a_claim_is_renewed_from_the_look_that_made_it_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "RENEW_S", 0.02)
+    worker = Worker(world.parts, HERE)
+    async with at_work(worker):
+        world.publish("v1")
+        world.probe.keep_waiting()
+        deploy = await world.queue("v1")
+        await world.probe.asked_once_more()
+        world.clock.move(1)
+        renewed = world.clock.now() + timedelta(seconds=CLAIM_S)
+        async with asyncio.timeout(5):
+            while (await world.deploy(deploy.id)).claimed_until != renewed:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_renewed_claim_holds_others_off_for_as_long_as_it_takes(world: World) -> None:
     here, there = Worker(world.parts, HERE), Worker(world.parts, THERE)
     deploy = await in_progress(world, here)
