@@ -26,6 +26,7 @@ from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, T
 from tagboat.core.errors import NotFoundError
 from tagboat.core.health import Vitals
 from tagboat.core.hosts import HostClaim
+from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import ProjectWebhook, Signature
@@ -418,6 +419,12 @@ class SqlReader(KeptReader):
             backoffs.failures > 0, exists(select(tables.projects.c.id).where(begins))
         )
         return self._all(RegistryBackoff, query.order_by(backoffs.host))
+
+    def remembered_answer(self, key: str, route: str) -> RememberedAnswer | None:
+        """Return the answer given before to that idempotency key at that route, None if none is kept."""
+        table = tables.idempotency_keys
+        query = select(table).where(table.c.key == key, table.c.route == route)
+        return self._first(RememberedAnswer, query)
 
     def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
         """What the engine last said of those of the instances that it was asked about, by their ids."""

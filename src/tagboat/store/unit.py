@@ -11,13 +11,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, tuple_, update
 
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, TakenBack
 from tagboat.core.health import Vitals
 from tagboat.core.hosts import HostClaim, claims_of
+from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.ports import Topic
@@ -424,6 +425,17 @@ class UnitOfWork(SqlReader, KeptWriter):
     def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
         """Remember how a registry host fails."""
         self._upsert(tables.registry_backoffs, to_row(backoff))
+
+    def remember_answer(self, answer: RememberedAnswer) -> None:
+        """Remember the answer to an idempotency key; one remembered already is a ConflictError."""
+        self._insert(tables.idempotency_keys, answer)
+
+    def prune_answers(self, before: datetime, at_most: int) -> int:
+        """Forget up to `at_most` answers given before `before`; return how many went."""
+        table = tables.idempotency_keys
+        key = tuple_(table.c.key, table.c.route)
+        old = select(table.c.key, table.c.route).where(table.c.at < before).limit(at_most)
+        return self._connection.execute(delete(table).where(key.in_(old))).rowcount
 
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew the lease `name` for `holder` unless somebody else holds it beyond `now`; whether that worked."""
