@@ -47,7 +47,7 @@ from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
-from tagboat.store.reader import SqlReader
+from tagboat.store.unit import UnitOfWork
 from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
@@ -813,7 +813,7 @@ async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_
     await add(store, project, stage, other)
 
     def as_before(tx: Tx) -> None:
-        cast("SqlReader", tx)._connection.execute(
+        cast("UnitOfWork", tx)._session.execute(
             delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id)
         )
 

@@ -1,4 +1,4 @@
-"""Delete what is kept for a time only: deliveries of the webhook, and answers to orders."""
+"""Delete what is kept for a time only: deliveries, answers to orders, events."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ import structlog
 
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
+from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
 from tagboat.core.idempotency import ANSWERS_KEPT
 from tagboat.core.ports import Reader, Store, Topic, Tx
 
@@ -71,4 +72,5 @@ def prune(tx: Tx, now: datetime) -> int:
     config = read_config(tx)
     oldest = now - timedelta(days=config.deliveries_keep_days)
     deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _AT_ONCE)
-    return deliveries + tx.prune_answers(now - ANSWERS_KEPT, _AT_ONCE)
+    answers = tx.prune_answers(now - ANSWERS_KEPT, _AT_ONCE)
+    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _AT_ONCE)
