@@ -20,7 +20,7 @@ MOST_EVENTS = 100_000
 
 
 class EventTopic(StrEnum):
-    """Kinds of events; what the subject of each is stands in `docs/events.md`."""
+    """Kinds of events."""
 
     DEPLOY = "deploy"
     STEP = "step"
