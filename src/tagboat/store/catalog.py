@@ -1,7 +1,7 @@
 """Projects, stages with their hosts, registries, and known tags."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select
@@ -15,6 +15,8 @@ from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import TAGS, WriteSession, missing
+
+_CLAIM = [tables.hosts.c[field.name] for field in fields(HostClaim)]
 
 
 class CatalogReads(ReadPart):
@@ -93,9 +95,7 @@ class CatalogReads(ReadPart):
 
     def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
         """Return the claims of stages to any of `hosts`, in no order."""
-        return self._session.all(
-            HostClaim, select(tables.hosts).where(tables.hosts.c.host.in_(hosts))
-        )
+        return self._session.all(HostClaim, select(*_CLAIM).where(tables.hosts.c.host.in_(hosts)))
 
     def registry(self, registry_id: str) -> Registry:
         """Return the registry of that id, its password in the clear."""
@@ -266,21 +266,19 @@ class CatalogWrites(CatalogReads):
         """
         table = tables.hosts
         wanted = claims_of(project, stage)
-        recorded = self._session.all(HostClaim, select(table).where(table.c.stage_id == stage.id))
+        of_stage = select(*_CLAIM).where(table.c.stage_id == stage.id)
+        recorded = self._session.all(HostClaim, of_stage)
         for claim in recorded:
             if claim not in wanted:
-                self._session.execute(
-                    delete(table).where(
-                        table.c.host == claim.host, table.c.is_domain == claim.is_domain
-                    )
-                )
+                row = (table.c.host == claim.host, table.c.is_domain == claim.is_domain)
+                self._session.execute(delete(table).where(table.c.stage_id == stage.id, *row))
         for claim in wanted:
-            if claim in before and claim not in recorded:
-                # Two stages may have claimed one host since before there was a rule against it:
-                # the host stays with the first.
-                self._session.add_missing(table, [to_row(claim)])
-            elif claim not in recorded:
-                self._session.insert(table, to_row(claim))
+            if claim not in recorded:
+                # Two stages may have claimed one host since before there was a rule against it.
+                shared = claim in before and any(
+                    other.is_domain == claim.is_domain for other in self.host_claims([claim.host])
+                )
+                self._session.insert(table, to_row(claim) | {"shared": shared})
 
     def add_registry(self, registry: Registry) -> None:
         """Add a registry, its password sealed."""

@@ -163,12 +163,6 @@ class WriteSession(ReadSession):
             )
         )
 
-    def add_missing(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        """Insert those of the rows that clash with none that is there."""
-        self.execute(
-            insert_into(table, self._connection.dialect.name).on_conflict_do_nothing(), rows
-        )
-
     def replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
         """Replace the row with the id `key`."""
         self.execute(table.update().where(table.c.id == key).values(row))

@@ -132,7 +132,10 @@ hosts = Table(
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
     Column("is_domain", Boolean, primary_key=True),
     Column("host", Text, primary_key=True),
-    # Not unique: two stages may have claimed one host since before there was a rule against it.
+    # Set where an older stage has claimed the host since before there was a rule against it.
+    Column("shared", Boolean, nullable=False, server_default=text("false")),
+    # For any other, a host is of one stage.
+    Index("uq_hosts_host", "host", "is_domain", unique=True, sqlite_where=text("NOT shared")),
     Index(None, "host"),
 )
 
