@@ -1,11 +1,13 @@
 """Events are recorded by what the store writes, on both databases."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tagboat.core.catalog import Stage
 from tagboat.core.delivery import Delivery
@@ -14,7 +16,8 @@ from tagboat.core.events import Event, EventTopic
 from tagboat.core.ids import new_id
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Topic, Tx
-from tagboat.store import SqlStore, open_store
+from tagboat.store import SqlStore, notifications, open_store
+from tagboat.store.notifications import CommitNotifications
 from tests.contract.test_store import a_deploy, a_project, a_stage, add, an_instance
 from tests.support.postgres import Postgres
 
@@ -210,3 +213,78 @@ async def test_old_ones_go_and_the_newest_stays(store: SqlStore) -> None:
     assert await store.write(lambda tx: tx.prune_events(soon, 1000, 100)) == 1
     await store.write(lambda tx: tx.put_setting("auto_create", value=True))
     assert await newest(store) == last + 1
+
+
+async def heard_by(store: SqlStore, topic: Topic) -> asyncio.Event:
+    heard = asyncio.Event()
+    store.listen(topic, heard.set)
+    return heard
+
+
+async def soon(heard: asyncio.Event) -> None:
+    async with asyncio.timeout(4):  # less than a look at the database takes to come
+        await heard.wait()
+
+
+async def test_another_server_is_woken_by_a_commit(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    one, other = open_store(url, tmp_path), open_store(url, tmp_path)
+    try:
+        stage, deploy = await a_lane(one)
+        events, routes = await heard_by(other, Topic.EVENTS), await heard_by(other, Topic.ROUTES)
+        await soon(events)  # once it listens, whatever was committed before
+        await soon(routes)
+        events.clear()
+        routes.clear()
+        await one.write(lambda tx: tx.add_instance(an_instance(deploy)))
+        await soon(events)
+        await soon(routes)
+        own = await heard_by(one, Topic.ROUTES)
+        await soon(own)
+        own.clear()
+        await one.write(lambda tx: tx.add_instance(an_instance(deploy)))
+        await one.write(lambda tx: tx.put_stage(replace(stage, held=True)))
+        await soon(own)
+    finally:
+        one.close()
+        other.close()
+
+
+async def test_it_connects_again_and_catches_up(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "RECONNECT_S", 0.05)
+    url = postgres.new_database()
+    store = open_store(url, tmp_path)
+    try:
+        heard = await heard_by(store, Topic.SETTINGS)
+        await soon(heard)
+        heard.clear()
+        with store._engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query LIKE '%max(events.id)%' AND pid <> pg_backend_pid()"
+                )
+            )
+        await soon(heard)
+    finally:
+        store.close()
+
+
+async def test_a_lost_notification_is_made_up_for(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(CommitNotifications, "notify", lambda *_: None)  # as behind some poolers
+    url = postgres.new_database()
+    one, other = open_store(url, tmp_path), open_store(url, tmp_path)
+    try:
+        heard = await heard_by(other, Topic.SETTINGS)
+        await soon(heard)
+        heard.clear()
+        await one.write(lambda tx: tx.put_setting("auto_create", value=False))
+        await soon(heard)
+    finally:
+        one.close()
+        other.close()

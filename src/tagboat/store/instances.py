@@ -7,6 +7,7 @@ from sqlalchemy import and_, not_, select
 from tagboat.core.deploy import Instance, InstanceState, Version
 from tagboat.core.events import instance_change
 from tagboat.core.health import Vitals
+from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
 from tagboat.store.rows import to_row
@@ -119,14 +120,18 @@ class InstanceWrites(InstanceReads):
     def add_instance(self, instance: Instance) -> None:
         """Add an instance."""
         self._session.insert(tables.instances, to_row(instance))
-        self._session.record(instance_change(instance))
+        self._changed(instance)
 
     def put_instance(self, instance: Instance) -> None:
         """Replace an instance."""
         self._session.replace(tables.instances, instance.id, to_row(instance))
-        self._session.record(instance_change(instance))
+        self._changed(instance)
 
     def put_vitals(self, vitals: Vitals) -> None:
         """Remember what the engine reports of an instance."""
         self._session.upsert(tables.vitals, to_row(vitals))
         self._session.record(instance_change(self.instance(vitals.instance_id), vitals))
+
+    def _changed(self, instance: Instance) -> None:
+        self._session.announced_elsewhere.add(Topic.ROUTES)
+        self._session.record(instance_change(instance))

@@ -105,6 +105,8 @@ class WriteSession(ReadSession):
         super().__init__(connection)
         self.memory = memory
         self.announced: set[Topic] = set()
+        # For other servers only: this one has acted on the change by itself.
+        self.announced_elsewhere: set[Topic] = set()
         # As they were read or written last: a change is recorded by what differs.
         self.deploys: dict[str, Deploy] = {}
         # Remembered for the transaction only: callers can name hosts without end.

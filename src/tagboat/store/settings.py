@@ -69,17 +69,17 @@ class SettingWrites(SettingReads):
     def add_hook(self, hook: ProjectWebhook) -> None:
         """Add a webhook, its signature sealed."""
         self._session.insert(tables.hooks, self._rows.of_hook(hook))
-        self._changed(WEBHOOKS)
+        self._webhooks_changed()
 
     def put_hook(self, hook: ProjectWebhook) -> None:
         """Replace a webhook, its signature sealed."""
         self._session.replace(tables.hooks, hook.id, self._rows.of_hook(hook))
-        self._changed(WEBHOOKS)
+        self._webhooks_changed()
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a webhook."""
         self._session.delete(tables.hooks, hook_id)
-        self._changed(WEBHOOKS)
+        self._webhooks_changed()
 
     def put_webhook_signature(self, signature: Signature | None) -> None:
         """Set what calls of the global URL must be signed with; None for nothing."""
@@ -109,9 +109,9 @@ class SettingWrites(SettingReads):
         )
         return self._session.execute(taken.returning(table.c.name)).first() is not None
 
-    def _changed(self, name: str) -> None:
+    def _webhooks_changed(self) -> None:
         self._session.announce(Topic.SETTINGS)
-        self._session.record(setting_change(name))
+        self._session.record(setting_change(WEBHOOKS))
 
 
 WEBHOOKS = "webhooks"

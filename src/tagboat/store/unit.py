@@ -37,6 +37,11 @@ class UnitOfWork(
         """Topics whose listeners are notified after the commit."""
         return self._session.announced
 
+    @property
+    def announced_elsewhere(self) -> set[Topic]:
+        """Topics of which other servers are notified besides."""
+        return self._session.announced_elsewhere
+
     def announce(self, topic: Topic) -> None:
         """Notify those who listen to `topic`, once committed."""
         self._session.announce(topic)
