@@ -48,7 +48,9 @@ class _Config(uvicorn.Config):
 
 
 class HttpServer(uvicorn.Server):
-    """Serves `app` until `stop`; `on_ready` is called once it answers. `faulty` is whether a fault stopped it.
+    """Serves `app` until `stop`; `on_ready` is called once it answers, `on_stop` as it stops.
+
+    `faulty` is whether a fault stopped it.
 
     Of more than `most_connections` those go first that have been silent the longest.
     """
@@ -71,6 +73,7 @@ class HttpServer(uvicorn.Server):
             )
         )
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_stop: Callable[[], None] = lambda: None
         self.faulty = False
         self._stopping = asyncio.Event()
 
@@ -94,6 +97,7 @@ class HttpServer(uvicorn.Server):
     def stop(self) -> None:
         """Stop taking requests."""
         self.should_exit = True
+        self.on_stop()  # streams have no end of their own that could be waited for
         self._stopping.set()
 
     def stop_after_fault(self, task: "asyncio.Task[None]") -> None:

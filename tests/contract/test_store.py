@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, event, select, update
 
 from tagboat.core.catalog import (
     HeldPush,
@@ -37,6 +37,7 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hosts import HostClaim
+from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -46,7 +47,7 @@ from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
-from tagboat.store.reader import SqlReader
+from tagboat.store.unit import UnitOfWork
 from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
@@ -795,13 +796,50 @@ async def test_which_hosts_stages_claim_follows_their_names_and_domains(store: S
     assert await claims() == {(stage.id, "new-dev", False)}
 
 
-async def test_what_two_stages_claim_is_on_record_for_both(store: SqlStore) -> None:
-    """From before there was a rule against it."""
+async def test_a_host_is_of_one_stage(store: SqlStore) -> None:
     one, two = a_project("a"), a_project("a-b")
-    stages = [a_stage(one, "b-c"), a_stage(two, "c")]
-    await add(store, one, two, *stages)
-    found = await store.read(lambda reader: reader.host_claims(["a-b-c"]))
-    assert {claim.stage_id for claim in found} == {stage.id for stage in stages}
+    stage, rival = a_stage(one, "b-c"), a_stage(two, "c")
+    await add(store, one, two, stage)
+    with pytest.raises(ConflictError):
+        await add(store, rival)
+    with pytest.raises(ConflictError):
+        await add(store, a_stage(two, "d", domains=("a.example.com", "a.example.com")), rival)
+    await add(store, a_stage(two, "d", domains=("a.example.com", "a.example.com")))
+    found = await store.read(lambda reader: reader.host_claims(["a-b-c", "a.example.com"]))
+    assert len(found) == 2
+    await store.write(lambda tx: tx.delete_stage(stage.id))
+    await add(store, rival)
+
+
+async def test_a_host_claimed_twice_since_long_ago_is_on_record_for_both(open_again: Open) -> None:
+    store = open_again()
+    project = a_project("app")
+    first = a_stage(project, domains=("a.example.com",))
+    second = a_stage(project, "prod", domains=("b.example.com",))
+    await add(store, project, first, second)
+
+    def as_before(tx: Tx) -> None:
+        session = cast("UnitOfWork", tx)._session
+        session.execute(delete(tables.hosts).where(tables.hosts.c.stage_id == second.id))
+        session.execute(
+            update(tables.stages)
+            .where(tables.stages.c.id == second.id)
+            .values(domains=("a.example.com",))
+        )
+
+    await store.write(as_before)
+    store = open_again()
+    kept = await store.read(lambda reader: reader.stage(second.id))
+    assert kept.domains == ("a.example.com",)
+    await store.write(lambda tx: tx.put_stage(replace(kept, held=True)))
+    found = await store.read(lambda reader: reader.host_claims(["a.example.com", "app-prod"]))
+    assert label(found) == {
+        (first.id, "a.example.com", True),
+        (second.id, "a.example.com", True),
+        (second.id, "app-prod", False),
+    }
+    with pytest.raises(ConflictError):
+        await add(store, a_stage(project, "more", domains=("a.example.com",)))
 
 
 async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_the_start(
@@ -812,7 +850,7 @@ async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_
     await add(store, project, stage, other)
 
     def as_before(tx: Tx) -> None:
-        cast("SqlReader", tx)._connection.execute(
+        cast("UnitOfWork", tx)._session.execute(
             delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id)
         )
 
@@ -1571,3 +1609,19 @@ async def test_projects_that_a_webhook_has_named_and_no_poll_has_seen(store: Sql
     await store.write(work)
     assert await store.read(lambda reader: reader.unpolled_projects(10)) == [heard.id]
     assert await store.read(lambda reader: reader.unpolled_projects(0)) == []
+
+
+async def test_an_answer_is_remembered_by_key_and_route(store: SqlStore) -> None:
+    answer = RememberedAnswer(
+        key="k", route="POST /api/x", fingerprint="f", status=202, body='{"a":"ü"}', at=NOW
+    )
+    await store.write(lambda tx: tx.remember_answer(answer))
+    assert await store.read(lambda reader: reader.remembered_answer("k", "POST /api/x")) == answer
+    assert await store.read(lambda reader: reader.remembered_answer("k", "POST /api/y")) is None
+    with pytest.raises(ConflictError):
+        await store.write(lambda tx: tx.remember_answer(replace(answer, status=409)))
+    await store.write(lambda tx: tx.remember_answer(replace(answer, route="POST /api/y")))
+    before = NOW + timedelta(seconds=1)
+    assert await store.write(lambda tx: tx.prune_answers(NOW, 10)) == 0
+    assert await store.write(lambda tx: tx.prune_answers(before, 1)) == 1
+    assert await store.write(lambda tx: tx.prune_answers(before, 10)) == 1

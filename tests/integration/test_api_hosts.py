@@ -14,6 +14,7 @@ from tagboat.deploy.traffic import routes
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.api import BASE_DOMAIN, Api, running_api
 from tests.support.asgi import Answer, Caller
+from tests.support.hosts import allow_shared_hosts
 from tests.support.records import put_instance
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +156,7 @@ async def test_a_domain_cannot_be_the_address_of_another_stages_instance(api: Ap
 
 async def test_what_two_stages_have_already_keeps_neither_from_being_changed(api: Api) -> None:
     """Records from before the rule, or of projects made by themselves, must not stand in the way of everything else."""
+    allow_shared_hosts(api.store)
     first = (await save(api, await project(api, "a"), "b-c")).json
     second = (await save(api, await project(api, "x"), "c")).json
     owner = await api.store.read(lambda reader: reader.stage(second["id"]).project_id)

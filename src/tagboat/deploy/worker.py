@@ -20,7 +20,7 @@ MAX_CLAIMED = 256
 CLAIM_S = 15.0
 RENEW_S = 5.0
 LOOK_EVERY_S = 1.0
-"""Seconds between two looks where other servers may leave work behind unsaid, and before what failed is tried again."""
+"""Seconds before a look that failed is tried again."""
 LOOK_ALONE_EVERY_S = 30.0
 """Seconds between two looks where no other server writes: whatever is to be done is announced, or was there at the start."""
 PARK_S = 4.5
@@ -112,9 +112,9 @@ class Worker:
 
     def _pause_s(self) -> float:
         """Seconds until the next look, if nothing wakes the worker."""
-        if not self._parts.store.exclusive:
-            return LOOK_EVERY_S
-        return RENEW_S if self._tasks else LOOK_ALONE_EVERY_S
+        # What other servers leave is announced, but for the claims of one that died.
+        shared = not self._parts.store.exclusive
+        return RENEW_S if self._tasks or shared else LOOK_ALONE_EVERY_S
 
     async def _look(self) -> None:
         """Claim what is due and begin it, renew the claims on what is in progress; write nothing where there is neither."""

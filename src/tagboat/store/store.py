@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from tagboat.store import tables
 from tagboat.store.cipher import Cipher, load_or_make_key
 from tagboat.store.database import DATABASE_FILE, begin_write, migrate, open_database, open_reading
 from tagboat.store.memory import Memory
+from tagboat.store.notifications import CommitNotifications
 from tagboat.store.reader import SqlReader
 from tagboat.store.readers import ReadThreads
 from tagboat.store.rotation import KEY_FILE, KEY_ID_SETTING, fitting_key, key_id_on_record
@@ -53,6 +54,9 @@ class SqlStore:
         self._limit_s = None if self.exclusive else ANSWER_S
         self._readers = ReadThreads(READERS)
         self._writer = GroupWriter(self._commit)
+        self._notifications = (
+            None if self.exclusive else CommitNotifications(engine, self._call_listeners)
+        )
 
     @property
     def exclusive(self) -> bool:
@@ -87,6 +91,8 @@ class SqlStore:
     def listen(self, topic: Topic, callback: Callable[[], None]) -> None:
         """Call `callback` in the listener's loop after each commit that announces `topic`; once, however often it is named."""
         loop = asyncio.get_running_loop()
+        if self._notifications:
+            self._notifications.start()
         self._listeners[topic][callback] = lambda: (
             None if loop.is_closed() else _call(loop, callback)
         )
@@ -95,6 +101,8 @@ class SqlStore:
         """Finish what is being written, then let go of the database; of one that does not answer, after `CLOSE_S` seconds."""
         self._readers.close()
         self._writer.close()
+        if self._notifications:
+            self._notifications.close()
         closing = threading.Thread(target=self._let_go, name="tagboat-closing", daemon=True)
         closing.start()
         closing.join(CLOSE_S)
@@ -103,6 +111,8 @@ class SqlStore:
 
     def _let_go(self) -> None:
         self._writer.join()
+        if self._notifications:
+            self._notifications.join()
         if self._kept:
             self._kept.close()
         self._engine.dispose()
@@ -153,10 +163,16 @@ class SqlStore:
             unit = UnitOfWork(connection, self._rows, self._memory)
             results = [work(unit) for work in works]
             unit.flush()
-        for topic in unit.announced:
-            for notify in tuple(self._listeners[topic].values()):
-                notify()
+            if self._notifications and (topics := unit.announced | unit.announced_elsewhere):
+                self._notifications.notify(connection, topics)
+        self._call_listeners(unit.announced)
         return results
+
+    def _call_listeners(self, topics: Iterable[Topic]) -> None:
+        # A callback once, however many of its topics are announced.
+        calls = {key: call for topic in topics for key, call in self._listeners[topic].items()}
+        for call in calls.values():
+            call()
 
 
 def open_store(url: str | None, data_dir: Path) -> SqlStore:
@@ -238,8 +254,7 @@ def _fill_hosts(engine: Engine, cipher: Cipher) -> None:
     with engine.begin() as connection:
         begin_write(connection)
         unit = UnitOfWork(connection, SealedRows(cipher), Memory())
-        for stage in unit.stages_without_hosts():
-            unit.put_hosts(unit.project(stage.project_id), stage)
+        unit.put_missing_hosts()
 
 
 def _go_on_from_newest(engine: Engine) -> None:

@@ -16,6 +16,7 @@ from tagboat.core.route import Route, Way
 from tagboat.deploy.traffic import FOLLOW_S, LEAD_EVERY_S, RETRY_S, Traffic, routes
 from tagboat.ingress.routing import routing_map
 from tagboat.store.reader import SqlReader
+from tests.support.hosts import allow_shared_hosts
 from tests.unit.deploy.rim import START
 from tests.unit.deploy.scene import BASE_DOMAIN, HOST, World, a_stage
 
@@ -207,6 +208,7 @@ async def test_a_preview_does_not_take_the_address_of_a_stage(world: World) -> N
 async def test_a_domain_that_two_stages_claim_is_the_older_ones(
     world: World, age_h: int, port: int
 ) -> None:
+    allow_shared_hosts(world.store)
     await world.change_stage(domains=("shop.example.com",))
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "shop", "prod", age_h=age_h, domains=("shop.example.com",))
@@ -216,6 +218,7 @@ async def test_a_domain_that_two_stages_claim_is_the_older_ones(
 
 @pytest.mark.parametrize(("age_h", "port"), [(1, 40002), (-1, 40001)])
 async def test_two_stages_whose_names_make_one_host(world: World, age_h: int, port: int) -> None:
+    allow_shared_hosts(world.store)
     await world.change_project(name="app-eu")  # app-eu-dev, of app-eu and dev
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "app", "eu-dev", age_h=age_h)
@@ -246,6 +249,7 @@ async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it
 async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(
     world: World, age_h: int
 ) -> None:
+    allow_shared_hosts(world.store)
     await world.change_project(name="my_app")
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "my-app", "dev", age_h=age_h)
@@ -260,6 +264,7 @@ async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(
 
 
 async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
+    allow_shared_hosts(led.store)
     traffic, ingress = led.parts.traffic, led.ingress
     assert traffic is not None
     assert ingress is not None
