@@ -10,7 +10,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from tagboat.api.app import build_api
-from tagboat.api.parts import ApiParts, Check
+from tagboat.api.services import ApiServices, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
@@ -224,7 +224,7 @@ def running_api(
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
     app = build_api(
-        ApiParts(
+        ApiServices(
             store=store,
             deployer=deployer,
             engine=engine,
