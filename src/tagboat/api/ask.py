@@ -39,7 +39,7 @@ _OF_FRONTS = (
 router = APIRouter(tags=["ingress"])
 _responses: Responses = {
     200: {
-        "model": schemas.Served,
+        "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
     **{status: description for status, description in problems(404).items() if status != 401},  # noqa: PLR2004 - no token
@@ -58,7 +58,7 @@ async def ask_ingress(
     request: Request,
     services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
-) -> schemas.Served | Response:
+) -> schemas.ServedDomainOut | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
     served: ServedHosts = request.app.state.served_hosts
@@ -68,7 +68,7 @@ async def ask_ingress(
         and await served.have(host, services)
     ):
         return _Nothing()
-    return schemas.Served(domain=host)
+    return schemas.ServedDomainOut(domain=host)
 
 
 class ServedHosts:

@@ -23,11 +23,11 @@ router = APIRouter(prefix="/api", tags=["deploys"])
     "/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422)
 )
 async def create_deploy(
-    services: Services, stage_id: StageId, body: schemas.DeployAsked
-) -> schemas.Deploy:
+    services: Services, stage_id: StageId, body: schemas.DeployCreate
+) -> schemas.DeployOut:
     """Queue a deploy of a tag, whatever the stage's pattern says; the answer may be one that waits for the same already."""
 
-    def queue(tx: Tx) -> schemas.Deploy:
+    def queue(tx: Tx) -> schemas.DeployOut:
         stage = tx.stage(stage_id)
         project = tx.project(stage.project_id)
         tag = normal_tag(body.tag, registry_kind(tx, project))
@@ -51,10 +51,10 @@ async def list_deploys(
     statuses: Annotated[
         list[DeployStatus], Query(alias="status", description="Only in one of these.")
     ] = [],  # noqa: B006 - never changed
-) -> schemas.Page[schemas.Deploy]:
+) -> schemas.PageOut[schemas.DeployOut]:
     """Deploys, newest first."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Deploy]:
+    def read(reader: Reader) -> schemas.PageOut[schemas.DeployOut]:
         found = reader.deploys(
             project_id=project,
             stage_id=stage,
@@ -64,13 +64,13 @@ async def list_deploys(
         )
         views = Views(reader, services)
         shown, cursor = page.cut(found, lambda deploy: deploy.id)
-        return schemas.Page(items=[views.deploy(deploy) for deploy in shown], next=cursor)
+        return schemas.PageOut(items=[views.deploy(deploy) for deploy in shown], next=cursor)
 
     return await services.store.read(read)
 
 
 @router.get("/deploys/{deploy_id}", responses=problems(404))
-async def get_deploy(services: Services, deploy_id: DeployId) -> schemas.Deploy:
+async def get_deploy(services: Services, deploy_id: DeployId) -> schemas.DeployOut:
     """One deploy."""
     return await services.store.read(
         lambda reader: Views(reader, services).deploy(reader.deploy(deploy_id))

@@ -27,7 +27,7 @@ async def explain_push(
             json_schema_extra=REF_SCHEMA,
         ),
     ],
-) -> schemas.Explanation:
+) -> schemas.ExplanationOut:
     """What a push of the image would do, and why. Changes nothing."""
     try:
         ref = parse_image_ref(image)
@@ -36,8 +36,8 @@ async def explain_push(
     return _view(await services.explain(ref))
 
 
-def _view(explanation: Explanation) -> schemas.Explanation:
-    return schemas.Explanation(
+def _view(explanation: Explanation) -> schemas.ExplanationOut:
+    return schemas.ExplanationOut(
         image=explanation.image,
         tag=explanation.tag,
         project=_named(explanation.project),
@@ -45,11 +45,11 @@ def _view(explanation: Explanation) -> schemas.Explanation:
         outcome=explanation.outcome,
         reason=explanation.reason,
         considered=[
-            schemas.Considered(stage=tried.stage, pattern=tried.pattern, matches=tried.matches)
+            schemas.ConsideredOut(stage=tried.stage, pattern=tried.pattern, matches=tried.matches)
             for tried in explanation.considered
         ],
     )
 
 
-def _named(named: Named | None) -> schemas.Named | None:
-    return schemas.Named(id=named.id, name=named.name) if named else None
+def _named(named: Named | None) -> schemas.RefOut | None:
+    return schemas.RefOut(id=named.id, name=named.name) if named else None

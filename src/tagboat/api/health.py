@@ -40,7 +40,7 @@ log = structlog.get_logger("tagboat.health")
 
 _responses: Responses = {
     500: problems()[500],
-    503: {"model": schemas.Health, "description": "The database is out of reach."},
+    503: {"model": schemas.HealthOut, "description": "The database is out of reach."},
 }
 
 
@@ -110,7 +110,7 @@ class Rounds:
 
 
 @router.get(HEALTH_PATH, responses=_responses)
-async def get_health(request: Request, services: Services, response: Response) -> schemas.Health:
+async def get_health(request: Request, services: Services, response: Response) -> schemas.HealthOut:
     """How the server is. Without engine, ingress or a registry it still takes pushes in; without its database it cannot."""
     rounds: Rounds = request.app.state.health
     checks = await rounds.ask(services)
@@ -120,13 +120,15 @@ async def get_health(request: Request, services: Services, response: Response) -
 
 
 @router.get(LIVE_PATH, responses={500: problems()[500]})
-async def get_liveness(services: Services, response: Response) -> schemas.Health:
+async def get_liveness(services: Services, response: Response) -> schemas.HealthOut:
     """Whether the server answers at all. Nothing else is looked at: a restart would mend nothing else."""
     return _answer({}, services, response)
 
 
 @router.get(READY_PATH, responses=_responses)
-async def get_readiness(request: Request, services: Services, response: Response) -> schemas.Health:
+async def get_readiness(
+    request: Request, services: Services, response: Response
+) -> schemas.HealthOut:
     """Whether the server can take pushes in, for which it needs its database."""
     rounds: Rounds = request.app.state.health
     state = await rounds.ask_database(services)
@@ -135,12 +137,16 @@ async def get_readiness(request: Request, services: Services, response: Response
     return _answer({"database": state}, services, response)
 
 
-def _answer(checks: Mapping[str, str], services: ApiServices, response: Response) -> schemas.Health:
+def _answer(
+    checks: Mapping[str, str], services: ApiServices, response: Response
+) -> schemas.HealthOut:
     if checks.get("database", "ok") != "ok":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="unavailable", version=services.version, checks=dict(checks))
+        return schemas.HealthOut(
+            status="unavailable", version=services.version, checks=dict(checks)
+        )
     well = all(state in _WELL for state in checks.values())
-    return schemas.Health(
+    return schemas.HealthOut(
         status="ok" if well else "degraded", version=services.version, checks=dict(checks)
     )
 

@@ -23,13 +23,13 @@ router = APIRouter(prefix="/api", tags=["webhooks"])
 @router.get("/projects/{project_id}/webhooks", responses=problems(404, 422))
 async def list_hooks(
     services: Services, project_id: ProjectId, page: Page
-) -> schemas.Page[hook_schemas.Hook]:
+) -> schemas.PageOut[hook_schemas.HookOut]:
     """The webhook URLs of a project without their secrets, in order of name."""
 
-    def read(reader: Reader) -> schemas.Page[hook_schemas.Hook]:
+    def read(reader: Reader) -> schemas.PageOut[hook_schemas.HookOut]:
         hooks = sorted(reader.hooks(reader.project(project_id).id), key=_place)
         shown, cursor = page.cut([hook for hook in hooks if _place(hook) > page.after], _place)
-        return schemas.Page(items=[_view(reader, hook) for hook in shown], next=cursor)
+        return schemas.PageOut(items=[_view(reader, hook) for hook in shown], next=cursor)
 
     return await services.store.read(read)
 
@@ -40,8 +40,8 @@ async def list_hooks(
     responses=problems(404, 409, 413, 422),
 )
 async def create_hook(
-    services: Services, project_id: ProjectId, body: hook_schemas.HookAsked
-) -> hook_schemas.HookMade:
+    services: Services, project_id: ProjectId, body: hook_schemas.HookCreate
+) -> hook_schemas.CreatedHookOut:
     """Make a webhook URL that takes news of the project's image only. The answer is the one that shows it."""
     secret = _new_secret()
     hook = ProjectWebhook(
@@ -53,7 +53,7 @@ async def create_hook(
         created_at=services.clock(),
     )
 
-    def create(tx: Tx) -> hook_schemas.Hook:
+    def create(tx: Tx) -> hook_schemas.HookOut:
         tx.project(project_id)
         _check(tx, hook)
         tx.add_hook(hook)
@@ -63,21 +63,21 @@ async def create_hook(
 
 
 @router.get("/webhooks/{hook_id}", responses=problems(404))
-async def get_hook(services: Services, hook_id: HookId) -> hook_schemas.Hook:
+async def get_hook(services: Services, hook_id: HookId) -> hook_schemas.HookOut:
     """One webhook URL, without its secret."""
     return await services.store.read(lambda reader: _view(reader, reader.hook(hook_id)))
 
 
 @router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
 async def change_hook(
-    services: Services, hook_id: HookId, body: hook_schemas.HookChange
-) -> hook_schemas.Hook:
+    services: Services, hook_id: HookId, body: hook_schemas.HookUpdate
+) -> hook_schemas.HookOut:
     """Change what is given; the URL stays."""
     values = body.given()
     if "signature" in values:
         values["signature"] = body.signature.to_signature() if body.signature else None
 
-    def change(tx: Tx) -> hook_schemas.Hook:
+    def change(tx: Tx) -> hook_schemas.HookOut:
         hook = replace(tx.hook(hook_id), **values)
         _check(tx, hook)
         tx.put_hook(hook)
@@ -87,11 +87,11 @@ async def change_hook(
 
 
 @router.post("/webhooks/{hook_id}/rotate", responses=problems(404))
-async def rotate_hook(services: Services, hook_id: HookId) -> hook_schemas.HookMade:
+async def rotate_hook(services: Services, hook_id: HookId) -> hook_schemas.CreatedHookOut:
     """Make a new URL; the old one is unknown from the next call on. The answer is the one that shows it."""
     secret = _new_secret()
 
-    def rotate(tx: Tx) -> hook_schemas.Hook:
+    def rotate(tx: Tx) -> hook_schemas.HookOut:
         hook = replace(tx.hook(hook_id), secret_hash=hash_secret(secret))
         tx.put_hook(hook)
         return _view(tx, hook)
@@ -126,16 +126,16 @@ def _check(reader: Reader, hook: ProjectWebhook) -> None:
         raise ConflictError(f"the project has a webhook named {hook.name} already")
 
 
-def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.Hook:
+def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.HookOut:
     project = reader.project(hook.project_id)
-    return hook_schemas.Hook(
+    return hook_schemas.HookOut(
         id=hook.id,
-        project=schemas.Named(id=project.id, name=project.name),
+        project=schemas.RefOut(id=project.id, name=project.name),
         name=hook.name,
         signature=signature_shown(hook.signature),
         created_at=hook.created_at,
     )
 
 
-def _made(hook: hook_schemas.Hook, url: str) -> hook_schemas.HookMade:
-    return hook_schemas.HookMade(**dict(hook), url=url)
+def _made(hook: hook_schemas.HookOut, url: str) -> hook_schemas.CreatedHookOut:
+    return hook_schemas.CreatedHookOut(**dict(hook), url=url)

@@ -34,10 +34,10 @@ async def list_instances(
     states: Annotated[
         list[InstanceState], Query(alias="state", description="Only in one of these.")
     ] = [],  # noqa: B006 - never changed
-) -> schemas.Page[schemas.Instance]:
+) -> schemas.PageOut[schemas.InstanceOut]:
     """Instances, newest first."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Instance]:
+    def read(reader: Reader) -> schemas.PageOut[schemas.InstanceOut]:
         found = reader.instances(
             project_id=project,
             stage_id=stage,
@@ -47,7 +47,7 @@ async def list_instances(
         )
         views = Views(reader, services)
         shown, cursor = page.cut(found, lambda instance: instance.id)
-        return schemas.Page(items=views.instances(shown), next=cursor)
+        return schemas.PageOut(items=views.instances(shown), next=cursor)
 
     return await services.store.read(read)
 
@@ -59,7 +59,7 @@ async def read_logs(
     tail: Annotated[
         int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")
     ] = DEFAULT_TAIL,
-) -> schemas.Logs:
+) -> schemas.LogsOut:
     """The last lines that an instance's container wrote."""
     instance = await services.store.read(lambda reader: reader.instance(instance_id))
     secrets = await services.store.read(
@@ -67,7 +67,7 @@ async def read_logs(
     )
     try:
         lines = await services.engine.logs(instance.handle, tail)
-        return schemas.Logs(
+        return schemas.LogsOut(
             lines=mask_values("\n".join(lines), secrets).split("\n") if lines else []
         )
     except EngineNotFoundError:

@@ -24,26 +24,26 @@ router = APIRouter(prefix="/api/registries", tags=["registries"])
 @router.get("", responses=problems(422))
 async def list_registries(
     services: Services, page: Page
-) -> schemas.Page[registry_schemas.Registry]:
+) -> schemas.PageOut[registry_schemas.RegistryOut]:
     """The registries, in order of name."""
 
-    def read(reader: Reader) -> schemas.Page[registry_schemas.Registry]:
+    def read(reader: Reader) -> schemas.PageOut[registry_schemas.RegistryOut]:
         shown, cursor = page.cut(
             reader.registries(page.after, page.with_next), lambda registry: registry.name
         )
-        return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
+        return schemas.PageOut(items=[registry_view(registry) for registry in shown], next=cursor)
 
     return await services.store.read(read)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_registry(
-    services: Services, body: registry_schemas.RegistryAsked
-) -> registry_schemas.Registry:
+    services: Services, body: registry_schemas.RegistryCreate
+) -> registry_schemas.RegistryOut:
     """Make a registry known. Nothing is asked of it yet."""
     registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
 
-    def create(tx: Tx) -> registry_schemas.Registry:
+    def create(tx: Tx) -> registry_schemas.RegistryOut:
         _check(tx, registry)
         tx.add_registry(registry)
         return registry_view(registry)
@@ -52,18 +52,18 @@ async def create_registry(
 
 
 @router.get("/{registry_id}", responses=problems(404))
-async def get_registry(services: Services, registry_id: RegistryId) -> registry_schemas.Registry:
+async def get_registry(services: Services, registry_id: RegistryId) -> registry_schemas.RegistryOut:
     """One registry."""
     return await services.store.read(lambda reader: registry_view(reader.registry(registry_id)))
 
 
 @router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
 async def change_registry(
-    services: Services, registry_id: RegistryId, body: registry_schemas.RegistryChange
-) -> registry_schemas.Registry:
+    services: Services, registry_id: RegistryId, body: registry_schemas.RegistryUpdate
+) -> registry_schemas.RegistryOut:
     """Change what is given."""
 
-    def change(tx: Tx) -> registry_schemas.Registry:
+    def change(tx: Tx) -> registry_schemas.RegistryOut:
         registry = _changed(tx.registry(registry_id), body)
         _check(tx, registry)
         tx.put_registry(registry)
@@ -91,14 +91,14 @@ async def delete_registry(services: Services, registry_id: RegistryId) -> None:
 @router.post("/{registry_id}/test", responses=problems(404))
 async def check_registry(
     services: Services, registry_id: RegistryId
-) -> registry_schemas.TestResult:
+) -> registry_schemas.RegistryTestOut:
     """Try whether the registry can be reached and takes the credentials."""
     registry, image = await services.store.read(lambda reader: _with_image(reader, registry_id))
     checks = await services.examine(registry, image)
-    return registry_schemas.TestResult(
+    return registry_schemas.RegistryTestOut(
         ok=all(check.ok for check in checks),
         checks=[
-            registry_schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail)
+            registry_schemas.CheckOut(name=check.name, ok=check.ok, detail=check.detail)
             for check in checks
         ],
     )
@@ -116,7 +116,7 @@ def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName |
 
 
 def _changed(
-    registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange
+    registry: Registry, body: registry_schemas.RegistryCreate | registry_schemas.RegistryUpdate
 ) -> Registry:
     """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
     values = body.given()

@@ -29,14 +29,14 @@ router = APIRouter(prefix="/api", tags=["stages"])
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
 async def list_stages(
     services: Services, project_id: ProjectId, page: Page
-) -> schemas.Page[schemas.Stage]:
+) -> schemas.PageOut[schemas.StageOut]:
     """The stages of a project, in the order in which they are tried."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Stage]:
+    def read(reader: Reader) -> schemas.PageOut[schemas.StageOut]:
         stages = reader.stages(reader.project(project_id).id)
         views = Views(reader, services)
         shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
-        return schemas.Page(items=[views.stage(stage) for stage in shown], next=cursor)
+        return schemas.PageOut(items=[views.stage(stage) for stage in shown], next=cursor)
 
     return await services.store.read(read)
 
@@ -47,15 +47,15 @@ async def list_stages(
     responses=problems(404, 409, 413, 422),
 )
 async def create_stage(
-    services: Services, project_id: ProjectId, body: schemas.StageAsked
-) -> schemas.SavedStage:
+    services: Services, project_id: ProjectId, body: schemas.StageCreate
+) -> schemas.SavedStageOut:
     """Make a stage. Tags known by then are not news to it."""
     stage = new_stage(services, project_id, body)
     return await services.store.write(lambda tx: add_stage(tx, services, stage))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
-async def get_stage(services: Services, stage_id: StageId) -> schemas.Stage:
+async def get_stage(services: Services, stage_id: StageId) -> schemas.StageOut:
     """One stage."""
     return await services.store.read(
         lambda reader: Views(reader, services).stage(reader.stage(stage_id))
@@ -64,14 +64,14 @@ async def get_stage(services: Services, stage_id: StageId) -> schemas.Stage:
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
 async def change_stage(
-    services: Services, stage_id: StageId, body: schemas.StageChange
-) -> schemas.SavedStage:
+    services: Services, stage_id: StageId, body: schemas.StageUpdate
+) -> schemas.SavedStageOut:
     """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
     values = _values(body)
 
-    def change(tx: Tx) -> schemas.SavedStage:
+    def change(tx: Tx) -> schemas.SavedStageOut:
         old = tx.stage(stage_id)
-        stage = replace(old, **split_run(values, old.run))
+        stage = replace(old, **split_run(values, old.run, old.env))
         check_host_paths(stage.run, old.run, services.host_path)
         _check(tx, services, stage)
         tx.put_stage(stage)
@@ -97,13 +97,13 @@ async def delete_stage(
     return volumes_left(await services.removal.remove_stage(stage_id, volumes=volumes == "delete"))
 
 
-def new_stage(services: ApiServices, project_id: str, body: schemas.StageAsked) -> Stage:
+def new_stage(services: ApiServices, project_id: str, body: schemas.StageCreate) -> Stage:
     """The stage that is asked for, not yet checked."""
-    values = split_run(_values(body), NO_OPTIONS)
+    values = split_run(_values(body), NO_OPTIONS, {})
     return Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **values)
 
 
-def add_stage(tx: Tx, services: ApiServices, stage: Stage) -> schemas.SavedStage:
+def add_stage(tx: Tx, services: ApiServices, stage: Stage) -> schemas.SavedStageOut:
     """Add a stage. Raises NotFoundError, ConflictError or FieldError where that cannot be."""
     check_host_paths(stage.run, NO_OPTIONS, services.host_path)
     _check(tx, services, stage)
@@ -111,7 +111,7 @@ def add_stage(tx: Tx, services: ApiServices, stage: Stage) -> schemas.SavedStage
     return Views(tx, services).saved_stage(stage)
 
 
-def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
+def _values(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
     values = body.given(tag_pattern="pattern")
     if "domains" in values:
         values["domains"] = tuple(values["domains"])

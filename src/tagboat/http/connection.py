@@ -11,7 +11,7 @@ REQUEST_LIMIT_S = 20.0
 """Seconds from the start of a connection, or of a request on it, until the request is complete."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request line and headers, or of trailers. Without a limit they could fill the memory."""
+"""Bytes of a request line and headers, or of trailers: else they could fill the memory."""
 _CONNECT = b"CONNECT"
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -30,14 +30,19 @@ class Connection(HttpToolsProtocol):
     _complete = False
     """True while everything received so far belongs to complete requests."""
     _deadline: asyncio.TimerHandle | None = None
-    _heard_at = 0.0
+    heard_at = 0.0
     """Time of the last bytes received, or of the start; in seconds of the loop's clock."""
     _head = 0
     """Bytes received since the last complete head or piece of body."""
     _again: bytes | None = None
     """A request to be read once more, without its offer of another protocol."""
 
-    def __init__(self, most_connections: int, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(
+        self,
+        most_connections: int,
+        *arguments: Any,  # noqa: ANN401 - uvicorn's
+        **options: Any,  # noqa: ANN401 - uvicorn's
+    ) -> None:
         super().__init__(*arguments, **options)
         self._most_connections = most_connections
 
@@ -46,7 +51,7 @@ class Connection(HttpToolsProtocol):
         self.parser = _UpgradeDecliningParser(self)
         gathering = _GatheringTransport(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", gathering))
-        self._heard_at = self.loop.time()
+        self.heard_at = self.loop.time()
         if len(self.connections) > self._most_connections:
             self._close_the_most_silent()
         self._deadline = self.loop.call_later(REQUEST_LIMIT_S, self._time_out)
@@ -58,7 +63,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read `data`; refuse a head that is too long."""
-        self._heard_at = self.loop.time()
+        self.heard_at = self.loop.time()
         self._complete = False
         self._head += len(data)
         super().data_received(data)
@@ -111,7 +116,7 @@ class Connection(HttpToolsProtocol):
         """Close the idle connection that has been silent longest, or this one if all are busy."""
         others = cast("Iterable[Connection]", self.connections)
         idle = [one for one in others if one.is_idle()]
-        min(idle, key=lambda one: one._heard_at, default=self).transport.abort()  # noqa: SLF001 - of one class
+        min(idle, key=lambda one: one.heard_at, default=self).transport.abort()
 
     def _offers_upgrade(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != _CONNECT

@@ -94,7 +94,7 @@ async def send_json(
     *more: tuple[bytes, bytes],
     media_type: str = "application/json",
 ) -> None:
-    """Answer an ASGI request with the JSON `body`, with the headers `more` in addition to its own."""
+    """Answer an ASGI request with the JSON `body`, and the headers `more` after its own."""
     headers = [
         (b"content-type", media_type.encode()),
         (b"content-length", b"%d" % len(body)),

@@ -52,7 +52,7 @@ class Throttle:
         self._free_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Queue up at `now` (seconds of a steady clock); return the wait in s, up to `MAX_WAIT_S`."""
+        """Queue up at `now` (seconds of a steady clock); return the seconds to wait."""
         turn = min(max(self._free_at, now), now + MAX_WAIT_S)
         self._free_at = turn + self._each_s
         return turn - now

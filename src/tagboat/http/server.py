@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn, with limits on slow callers, long heads and the number of connections.
 
-Uvicorn is pinned to one version, because `Connection` extends its protocol class: decision 0020.
+Uvicorn is pinned, because `Connection` extends its protocol class: decision 0020.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ TICK_S = 1.0
 MOST_CONNECTIONS = 100_000
 LEAST_CONNECTIONS = 16
 RESERVED_FILES = 120
-"""Files kept free for the database, the engine, HAProxy and ssh, so that callers cannot take them."""
+"""Files kept free for the database, the engine, HAProxy and ssh."""
 
 log = structlog.get_logger("tagboat.http")
 
@@ -63,7 +63,7 @@ class HttpServer:
         )
 
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
-        """Serve on `listeners` until stopped, then finish requests for `REQUESTS_GRACE_S` seconds."""
+        """Serve until stopped, then finish requests for `REQUESTS_GRACE_S` seconds."""
         # Not uvicorn's own serve(): it would take over the signals, and raise them again at the
         # end, which changes the exit code; and it wakes up ten times a second.
         server, sockets = self._uvicorn, list(listeners)
