@@ -249,7 +249,7 @@ def nullable_map_schema(names: str, longest: int) -> WithJsonSchema:
 
 
 def map_schema(names: str, longest_name: int, value: dict[str, Any], most: int) -> WithJsonSchema:
-    """Return the published schema of an object: at most `most` of `names`, a pattern, to `value`."""
+    """Return the published schema of an object: `names` is a pattern, `most` their number."""
     return WithJsonSchema(
         {
             "type": "object",
