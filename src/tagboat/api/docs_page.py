@@ -75,7 +75,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Itera
         yield f"<pre>{escape(json.dumps(_example(document, schema), indent=2))}</pre>"
     yield "<table><tr><th>status</th><th>meaning</th><th>body</th></tr>"
     for status, response in operation["responses"].items():
-        content = next(iter(response.get("content", {}).values()), {})
+        content: Json = next(iter(response.get("content", {}).values()), {})
         yield f"<tr><td>{escape(status)}</td><td>{escape(response['description'])}</td>"
         yield f"<td>{_type(content['schema']) if content.get('schema') else ''}</td></tr>"
     yield "</table>"
