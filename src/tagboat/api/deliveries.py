@@ -19,8 +19,8 @@ from tagboat.api.delivery_schemas import (
     Receipt,
     Skipped,
 )
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Services
 from tagboat.api.values import DeliveryId
 from tagboat.core import delivery as kept
 from tagboat.core.errors import NotFoundError
@@ -38,7 +38,7 @@ Entry = TypeVar("Entry", PushResult, Skipped)
 
 
 @router.get("", responses=problems(422))
-async def list_deliveries(parts: Parts, page: Page) -> schemas.Page[Delivery]:
+async def list_deliveries(services: Services, page: Page) -> schemas.Page[Delivery]:
     """The calls of the webhook URLs, newest first."""
 
     def read(reader: Reader) -> schemas.Page[Delivery]:
@@ -50,11 +50,11 @@ async def list_deliveries(parts: Parts, page: Page) -> schemas.Page[Delivery]:
             items=[Delivery(**_fields(delivery, hooks)) for delivery in shown], next=cursor
         )
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.get("/{delivery_id}", responses=problems(404))
-async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
+async def get_delivery(services: Services, delivery_id: DeliveryId) -> DeliveryShown:
     """One call, with its headers and its body."""
 
     def read(reader: Reader) -> DeliveryShown:
@@ -67,7 +67,7 @@ async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
             result=_decoded(delivery.result),
         )
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post(
@@ -76,10 +76,10 @@ async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
     response_class=Response,
     responses=_redelivered,
 )
-async def redeliver(parts: Parts, delivery_id: DeliveryId) -> Response:
+async def redeliver(services: Services, delivery_id: DeliveryId) -> Response:
     """Take the call in once more, as if it came now. A call whose body was cut short cannot be: 409."""
     return Response(
-        await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json"
+        await services.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json"
     )
 
 

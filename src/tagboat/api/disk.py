@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from tagboat.api.answers import problems
 from tagboat.api.bodies import Answer
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.errors import NotFoundError
 from tagboat.core.keeping import Disk, DiskUsage, Volume
@@ -55,16 +55,16 @@ class DiskReport(Answer):
 
 @router.get("", responses=problems(422))
 async def get_disk(
-    parts: Parts,
+    services: Services,
     usage: Annotated[bool, Query(description="Whether to find out what is taken, too.")] = False,
 ) -> DiskReport:
     """How much room there is for data, images and volumes."""
-    disks = [_room(disk) for disk in await parts.disks()]
+    disks = [_room(disk) for disk in await services.disks()]
     if not usage:
         return DiskReport(disks=disks, taken=None)
-    found = await parts.engine.disk_usage()
+    found = await services.engine.disk_usage()
     return DiskReport(
-        disks=disks, taken=await parts.store.read(lambda reader: _taken(reader, found))
+        disks=disks, taken=await services.store.read(lambda reader: _taken(reader, found))
     )
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
 from tagboat.api.answers import ProblemError, problems
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.api.values import REF_SCHEMA
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_ref
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/explain", tags=["explain"])
 
 @router.get("", responses=problems(400, 422))
 async def explain_push(
-    parts: Parts,
+    services: Services,
     image: Annotated[
         str,
         Query(
@@ -33,7 +33,7 @@ async def explain_push(
         ref = parse_image_ref(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return _view(await parts.explain(ref))
+    return _view(await services.explain(ref))
 
 
 def _view(explanation: Explanation) -> schemas.Explanation:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from tagboat.api.answers import ProblemError, problems
 from tagboat.api.bodies import Answer
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.api.values import IMAGE_SCHEMA, RegistryId
 from tagboat.core.catalog import Registry
 from tagboat.core.decision import normal_tag
@@ -27,11 +27,11 @@ class Choice(Answer):
 
 
 @router.get("/registries/{registry_id}/images", responses=problems(404))
-async def list_images(parts: Parts, registry_id: RegistryId) -> Choice:
+async def list_images(services: Services, registry_id: RegistryId) -> Choice:
     """Ask a registry for the names of its images. Many public ones do not tell, and the error says so."""
-    registry = await parts.store.read(lambda reader: reader.registry(registry_id))
+    registry = await services.store.read(lambda reader: reader.registry(registry_id))
     try:
-        found = await parts.list_images(registry)
+        found = await services.list_images(registry)
     except RegistryError as error:
         return _untold(error)
     return Choice(items=[str(image) for image in found.images], whole=found.whole, error=None)
@@ -39,7 +39,7 @@ async def list_images(parts: Parts, registry_id: RegistryId) -> Choice:
 
 @router.get("/images/tags", responses=problems(400, 422))
 async def list_image_tags(
-    parts: Parts,
+    services: Services,
     image: Annotated[
         str,
         Query(
@@ -53,9 +53,9 @@ async def list_image_tags(
         name = parse_image_name(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    registry = await parts.store.read(lambda reader: _registry_of(reader, name))
+    registry = await services.store.read(lambda reader: _registry_of(reader, name))
     try:
-        tags = await parts.list_tags(name, registry)
+        tags = await services.list_tags(name, registry)
     except RegistryError as error:
         return _untold(error)
     kind = registry.kind if registry else None

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from tagboat.api import registry_schemas, schemas
-from tagboat.api.parts import ApiParts
 from tagboat.api.run_schemas import run_view
+from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Project, Registry, Stage, run_config
 from tagboat.core.decision import shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
@@ -20,10 +20,10 @@ from tagboat.core.unmatchable import unmatchable
 class Views:
     """Shows values together with the names of what they belong to; each name is read once."""
 
-    def __init__(self, reader: Reader, parts: ApiParts) -> None:
+    def __init__(self, reader: Reader, services: ApiServices) -> None:
         self._reader = reader
-        self._ingress = parts.ingress
-        self._base_domain = parts.base_domain
+        self._ingress = services.ingress
+        self._base_domain = services.base_domain
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
         self._known_vitals: dict[str, Vitals] = {}

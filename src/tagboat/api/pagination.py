@@ -18,7 +18,7 @@ _CURSOR = "^(?:[2-6][0-9a-f]|7[0-9a-e])*$"  # the hexadecimal form of printable 
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsked:
+class PageRequest:
     """At most `limit` items from the first beyond the key `after`; empty for the start."""
 
     limit: int
@@ -57,9 +57,9 @@ async def _page(
         Parsed(read_cursor, {"pattern": _CURSOR}),
         Query(description="`next` of the page before."),
     ] = "",
-) -> PageAsked:
-    return PageAsked(limit, cursor)
+) -> PageRequest:
+    return PageRequest(limit, cursor)
 
 
-Page = Annotated[PageAsked, Depends(_page)]
+Page = Annotated[PageRequest, Depends(_page)]
 """The parameters `limit` and `cursor`."""
