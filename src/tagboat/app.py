@@ -20,6 +20,7 @@ import uvloop
 
 from tagboat import __version__
 from tagboat.api.app import build_api
+from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
@@ -160,6 +161,7 @@ async def _building(
     webhook = WebhookHandler(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
     )
+    events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
@@ -172,6 +174,7 @@ async def _building(
             examine=partial(examine, registry, log_in=engine.log_in),
             ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
+            events=events,
             new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,
             explain=webhook.explain,
@@ -195,7 +198,9 @@ async def _building(
         )
     )
     try:
-        yield _Built(HttpServer(api, room), worker, poller, parts, ingress, token)
+        server = HttpServer(api, room)
+        server.on_stop = events.close
+        yield _Built(server, worker, poller, parts, ingress, token)
     finally:
         await registry.close()
         await engine.close()

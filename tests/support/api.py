@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from tagboat.api.app import build_api
+from tagboat.api.event_hub import EventHub
 from tagboat.api.services import ApiServices, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
@@ -173,6 +174,7 @@ class Api:
     polls: Polled
     counters: Counters
     app: ASGIApp
+    events: EventHub
     caller: Caller
     abandoned: list[str]
     checks: list[Looked]
@@ -223,6 +225,7 @@ def running_api(
     inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
+    events = EventHub(store)
     app = build_api(
         ApiServices(
             store=store,
@@ -233,6 +236,7 @@ def running_api(
             examine=examine,
             ways_back=WaysBack(store, engine, registries.resolve),
             webhook=webhook.router(),
+            events=events,
             new_secret=new_secret,
             redeliver=webhook.redeliver,
             explain=webhook.explain,
@@ -258,6 +262,7 @@ def running_api(
             polls,
             counters,
             app,
+            events,
             Caller(app, TOKEN),
             abandoned,
             checks,

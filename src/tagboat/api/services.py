@@ -8,6 +8,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 from starlette.types import ASGIApp
 
+from tagboat.api.event_hub import EventHub
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
@@ -70,6 +71,7 @@ class ApiServices:
     ingress: Ingress
     examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]
     webhook: ASGIApp
+    events: EventHub
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]
     explain: Callable[[ImageRef], Awaitable[Explanation]]

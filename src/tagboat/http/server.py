@@ -36,7 +36,7 @@ def most_connections(open_files: int) -> int:
 
 
 class HttpServer:
-    """Serves `app` until `stop`; calls `on_ready` once it answers.
+    """Serves `app` until `stop`; calls `on_ready` once it answers, `on_stop` as it stops.
 
     Beyond `most_connections`, the connection that has been silent longest is closed. `faulty` is
     True where a background task broke down and stopped the server.
@@ -44,6 +44,7 @@ class HttpServer:
 
     def __init__(self, app: ASGIApp, most_connections: int = MOST_CONNECTIONS) -> None:
         self.on_ready: Callable[[], None] = lambda: None
+        self.on_stop: Callable[[], None] = lambda: None
         self.faulty = False
         self._stopping = asyncio.Event()
         self._uvicorn = uvicorn.Server(
@@ -80,6 +81,7 @@ class HttpServer:
     def stop(self) -> None:
         """Stop accepting requests."""
         self._uvicorn.should_exit = True
+        self.on_stop()  # streams have no end of their own that could be waited for
         self._stopping.set()
 
     def stop_after_fault(self, task: "asyncio.Task[None]") -> None:
