@@ -215,7 +215,7 @@ async def test_a_change_leaves_the_rest_alone(api: Api) -> None:
 
     assert changed == made | {"healthcheck": "image", "healthcheck_set": True}
     assert (await api.caller.patch(f"/api/projects/{made['id']}", {})).json == changed
-    cleared = (await api.caller.patch(f"/api/projects/{made['id']}", {"env": {}})).json
+    cleared = (await api.caller.patch(f"/api/projects/{made['id']}", {"env": {"A": None}})).json
     assert cleared["env"] == {}
 
 
@@ -230,7 +230,7 @@ async def test_the_protocol_is_one_of_three(api: Api, given: str | None, status:
         assert changed.json["protocol"] == given
 
 
-@pytest.mark.parametrize("field", ["name", "image", "port", "healthcheck", "env"])
+@pytest.mark.parametrize("field", ["name", "image", "port", "healthcheck"])
 async def test_null_is_no_value(api: Api, field: str) -> None:
     made = await make(api)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagboat import main
+from tagboat import app as main
 from tagboat.cli.doctor import doctor
 from tagboat.cli.place import Place
 from tagboat.ingress.haproxy import HaproxyIngress

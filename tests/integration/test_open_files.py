@@ -78,7 +78,7 @@ async def test_a_file_too_many_is_an_ingress_out_of_reach_and_its_watch_goes_on(
     await ingress.start()
     try:
         for pid in process.our_processes(tmp_path / "ingress"):
-            process.tell(pid, signal.SIGKILL, tmp_path / "ingress")
+            process.send_signal(pid, signal.SIGKILL, tmp_path / "ingress")
         with monkeypatch.context() as full:
             full.setattr(refused, _too_many)
             with pytest.raises(IngressUnavailableError, match="Too many open files"):

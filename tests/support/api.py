@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from tagboat.api.app import build_api
 from tagboat.api.event_hub import EventHub
-from tagboat.api.parts import ApiParts, Check
+from tagboat.api.services import ApiServices, Check
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
@@ -227,7 +227,7 @@ def running_api(
     webhook = WebhookHandler(store, deployer, inspector)
     events = EventHub(store)
     app = build_api(
-        ApiParts(
+        ApiServices(
             store=store,
             deployer=deployer,
             engine=engine,

@@ -18,10 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.services import ApiServices, Services
 from tagboat.core.hosts import full_host, looked_up_as
-from tagboat.core.problem import not_found
 from tagboat.deploy.traffic import routes
+from tagboat.http.problem import not_found
 
 ASK_PATH = "/api/ingress/ask"
 REREAD_S = 5.0
@@ -39,7 +39,7 @@ _OF_FRONTS = (
 router = APIRouter(tags=["ingress"])
 _responses: Responses = {
     200: {
-        "model": schemas.Served,
+        "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
     **{status: description for status, description in problems(404).items() if status != 401},  # noqa: PLR2004 - no token
@@ -56,19 +56,19 @@ class _Nothing(Response):
 @router.get(ASK_PATH, response_model=None, responses=_responses)
 async def ask_ingress(
     request: Request,
-    parts: Parts,
+    services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
-) -> schemas.Served | Response:
+) -> schemas.ServedDomainOut | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
     served: ServedHosts = request.app.state.served_hosts
     if not (
         is_from_here(request)
-        and _meant_for_us(request, parts.public_url)
-        and await served.have(host, parts)
+        and _meant_for_us(request, services.public_url)
+        and await served.have(host, services)
     ):
         return _Nothing()
-    return schemas.Served(domain=host)
+    return schemas.ServedDomainOut(domain=host)
 
 
 class ServedHosts:
@@ -82,17 +82,19 @@ class ServedHosts:
         self._read_at = -REREAD_S
         self._reading = asyncio.Lock()
 
-    async def have(self, host: str, parts: ApiParts) -> bool:
+    async def have(self, host: str, services: ApiServices) -> bool:
         """Whether a stage, or one of its instances, answers at `host`, which is in lower case."""
         if not _HOST.fullmatch(host):
             return False
-        asked = looked_up_as(host, parts.base_domain)
-        claims = await parts.store.read(lambda reader: reader.host_claims(asked))
-        if any(full_host(claim, parts.base_domain) == host for claim in claims):
+        asked = looked_up_as(host, services.base_domain)
+        claims = await services.store.read(lambda reader: reader.host_claims(asked))
+        if any(full_host(claim, services.base_domain) == host for claim in claims):
             return True
         async with self._reading:
             if time.monotonic() - self._read_at >= REREAD_S:
-                found = await parts.store.read(lambda reader: routes(reader, parts.base_domain))
+                found = await services.store.read(
+                    lambda reader: routes(reader, services.base_domain)
+                )
                 self._others, self._read_at = (
                     frozenset(route.host for route in found),
                     time.monotonic(),

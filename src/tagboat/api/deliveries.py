@@ -12,54 +12,54 @@ from pydantic import TypeAdapter, ValidationError
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
 from tagboat.api.delivery_schemas import (
-    Delivery,
-    DeliveryShown,
-    HookNamed,
-    PushResult,
-    Receipt,
-    Skipped,
+    DeliveryDetailOut,
+    DeliveryOut,
+    HookRefOut,
+    PushResultOut,
+    ReceiptOut,
+    SkippedOut,
 )
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Services
 from tagboat.api.values import DeliveryId
 from tagboat.core import delivery as kept
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
 
 router = APIRouter(prefix="/api/deliveries", tags=["deliveries"])
-_pushes = TypeAdapter(list[PushResult])
-_skipped = TypeAdapter(list[Skipped])
+_pushes = TypeAdapter(list[PushResultOut])
+_skipped = TypeAdapter(list[SkippedOut])
 _redelivered: Responses = {
-    202: {"model": Receipt, "description": "What came of it this time."},
+    202: {"model": ReceiptOut, "description": "What came of it this time."},
     **problems(404, 409, 422),
 }
 
-Entry = TypeVar("Entry", PushResult, Skipped)
+Entry = TypeVar("Entry", PushResultOut, SkippedOut)
 
 
 @router.get("", responses=problems(422))
-async def list_deliveries(parts: Parts, page: Page) -> schemas.Page[Delivery]:
+async def list_deliveries(services: Services, page: Page) -> schemas.PageOut[DeliveryOut]:
     """The calls of the webhook URLs, newest first."""
 
-    def read(reader: Reader) -> schemas.Page[Delivery]:
+    def read(reader: Reader) -> schemas.PageOut[DeliveryOut]:
         shown, cursor = page.cut(
             reader.deliveries(page.after, page.with_next), lambda delivery: delivery.id
         )
         hooks = {hook.id: hook.name for hook in reader.hooks()}
-        return schemas.Page(
-            items=[Delivery(**_fields(delivery, hooks)) for delivery in shown], next=cursor
+        return schemas.PageOut(
+            items=[DeliveryOut(**_fields(delivery, hooks)) for delivery in shown], next=cursor
         )
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.get("/{delivery_id}", responses=problems(404))
-async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
+async def get_delivery(services: Services, delivery_id: DeliveryId) -> DeliveryDetailOut:
     """One call, with its headers and its body."""
 
-    def read(reader: Reader) -> DeliveryShown:
+    def read(reader: Reader) -> DeliveryDetailOut:
         delivery = reader.delivery(delivery_id)
-        return DeliveryShown(
+        return DeliveryDetailOut(
             **_fields(delivery, _hook_of(reader, delivery)),
             headers=delivery.headers,
             body=delivery.body,
@@ -67,7 +67,7 @@ async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
             result=_decoded(delivery.result),
         )
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post(
@@ -76,10 +76,10 @@ async def get_delivery(parts: Parts, delivery_id: DeliveryId) -> DeliveryShown:
     response_class=Response,
     responses=_redelivered,
 )
-async def redeliver(parts: Parts, delivery_id: DeliveryId) -> Response:
+async def redeliver(services: Services, delivery_id: DeliveryId) -> Response:
     """Take the call in once more, as if it came now. A call whose body was cut short cannot be: 409."""
     return Response(
-        await parts.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json"
+        await services.redeliver(delivery_id), HTTPStatus.ACCEPTED, media_type="application/json"
     )
 
 
@@ -100,7 +100,7 @@ def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[st
         "status": delivery.status,
         "received_at": delivery.received_at,
         "took_ms": delivery.took_ms,
-        "hook": HookNamed(id=delivery.hook_id, name=hooks.get(delivery.hook_id))
+        "hook": HookRefOut(id=delivery.hook_id, name=hooks.get(delivery.hook_id))
         if delivery.hook_id
         else None,
         "outcome": _outcome(delivery.status, pushes),
@@ -128,7 +128,7 @@ def _listed(
         return []
 
 
-def _outcome(status: int, pushes: list[PushResult]) -> str:
+def _outcome(status: int, pushes: list[PushResultOut]) -> str:
     if status >= HTTPStatus.BAD_REQUEST:
         return "failed"
     if not pushes:
@@ -141,7 +141,7 @@ def _outcome(status: int, pushes: list[PushResult]) -> str:
     )
 
 
-def _reason(answer: Mapping[str, object], pushes: list[PushResult]) -> str:
+def _reason(answer: Mapping[str, object], pushes: list[PushResultOut]) -> str:
     """One sentence: the first push's rule, how many others there are, what was skipped; or why there is none."""
     if not pushes:
         return str(answer.get("reason") or answer.get("detail") or "")

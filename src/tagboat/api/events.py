@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from tagboat.api.answers import Responses, problems
 from tagboat.api.event_hub import EventFilter
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.api.values import IdFilter
 from tagboat.core.events import EventTopic
 
@@ -38,7 +38,7 @@ router = APIRouter(prefix=EVENTS_PATH, tags=["events"])
 
 @router.get("", response_class=StreamingResponse, responses=_stream)
 async def follow_events(
-    parts: Parts,
+    services: Services,
     topics: Annotated[
         list[EventTopic], Query(alias="topic", description="Only of these topics.")
     ] = [],  # noqa: B006 - never changed
@@ -68,10 +68,10 @@ async def follow_events(
     """Follow what changes: from now on, or from where an earlier stream ended."""
     after = resume_after if resume_after is not None else last_event_id
     if after is None:
-        after = await parts.store.read(lambda reader: reader.last_event_id())
+        after = await services.store.read(lambda reader: reader.last_event_id())
     wanted = EventFilter(frozenset(topics), project, stage, deploy)
     return StreamingResponse(
-        parts.events.follow(wanted, after),
+        services.events.follow(wanted, after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )

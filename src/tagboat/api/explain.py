@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
 from tagboat.api.answers import ProblemError, problems
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.api.values import REF_SCHEMA
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_ref
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/explain", tags=["explain"])
 
 @router.get("", responses=problems(400, 422))
 async def explain_push(
-    parts: Parts,
+    services: Services,
     image: Annotated[
         str,
         Query(
@@ -27,17 +27,17 @@ async def explain_push(
             json_schema_extra=REF_SCHEMA,
         ),
     ],
-) -> schemas.Explanation:
+) -> schemas.ExplanationOut:
     """What a push of the image would do, and why. Changes nothing."""
     try:
         ref = parse_image_ref(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return _view(await parts.explain(ref))
+    return _view(await services.explain(ref))
 
 
-def _view(explanation: Explanation) -> schemas.Explanation:
-    return schemas.Explanation(
+def _view(explanation: Explanation) -> schemas.ExplanationOut:
+    return schemas.ExplanationOut(
         image=explanation.image,
         tag=explanation.tag,
         project=_named(explanation.project),
@@ -45,11 +45,11 @@ def _view(explanation: Explanation) -> schemas.Explanation:
         outcome=explanation.outcome,
         reason=explanation.reason,
         considered=[
-            schemas.Considered(stage=tried.stage, pattern=tried.pattern, matches=tried.matches)
+            schemas.ConsideredOut(stage=tried.stage, pattern=tried.pattern, matches=tried.matches)
             for tried in explanation.considered
         ],
     )
 
 
-def _named(named: Named | None) -> schemas.Named | None:
-    return schemas.Named(id=named.id, name=named.name) if named else None
+def _named(named: Named | None) -> schemas.RefOut | None:
+    return schemas.RefOut(id=named.id, name=named.name) if named else None

@@ -15,12 +15,12 @@ from fastapi import APIRouter, Request, Response
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
 from tagboat.api.ask import is_from_here
-from tagboat.api.gate import TokenCheck
-from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.services import ApiServices, Services
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
 from tagboat.core.ports import Engine, Reader
+from tagboat.http.authentication import TokenCheck
 
 HEALTH_PATH = "/api/health"
 LIVE_PATH = f"{HEALTH_PATH}/live"
@@ -40,7 +40,7 @@ log = structlog.get_logger("tagboat.health")
 
 _responses: Responses = {
     500: problems()[500],
-    503: {"model": schemas.Health, "description": "The database is out of reach."},
+    503: {"model": schemas.HealthOut, "description": "The database is out of reach."},
 }
 
 
@@ -50,9 +50,9 @@ class _Reading:
 
     under_way: asyncio.Future[Sequence[RegistryBackoff]] | None = None
 
-    async def ask(self, parts: ApiParts) -> Sequence[RegistryBackoff]:
+    async def ask(self, services: ApiServices) -> Sequence[RegistryBackoff]:
         if self.under_way is None or self.under_way.done():
-            self.under_way = asyncio.ensure_future(parts.store.read(_failing))
+            self.under_way = asyncio.ensure_future(services.store.read(_failing))
             self.under_way.add_done_callback(
                 lambda done: done.cancelled() or done.exception()
             )  # whether or not anybody waits
@@ -66,26 +66,26 @@ class Rounds:
     _under_way: asyncio.Task[dict[str, str]] | None = None
     _reading: _Reading = field(default_factory=_Reading)
 
-    async def ask(self, parts: ApiParts) -> dict[str, str]:
+    async def ask(self, services: ApiServices) -> dict[str, str]:
         """What the round under way finds, or a new one: `ok`, `none` or the reason, by check."""
         if self._under_way is None:
-            self._under_way = asyncio.create_task(self._round(parts))
+            self._under_way = asyncio.create_task(self._round(services))
             self._under_way.add_done_callback(self._end)
         # Whoever hangs up takes nothing from the others.
         return await asyncio.shield(self._under_way)
 
-    async def ask_database(self, parts: ApiParts) -> str:
+    async def ask_database(self, services: ApiServices) -> str:
         """Whether the database answers: `ok`, or why not."""
-        return await _check("database", self._reading.ask(parts))
+        return await _check("database", self._reading.ask(services))
 
-    async def _round(self, parts: ApiParts) -> dict[str, str]:
+    async def _round(self, services: ApiServices) -> dict[str, str]:
         database, engine, ingress, registries = await asyncio.gather(
-            self.ask_database(parts),
-            _check("engine", _ask_engine(parts.engine)),
-            _check("ingress", _ask_ingress(parts.ingress_trouble))
-            if parts.ingress_trouble
+            self.ask_database(services),
+            _check("engine", _ask_engine(services.engine)),
+            _check("ingress", _ask_ingress(services.ingress_trouble))
+            if services.ingress_trouble
             else _none(),
-            self._registries(parts),
+            self._registries(services),
         )
         return {
             "database": database,
@@ -94,11 +94,11 @@ class Rounds:
             "registries": registries,
         }
 
-    async def _registries(self, parts: ApiParts) -> str:
+    async def _registries(self, services: ApiServices) -> str:
         """Which registries failed when they were last polled. Without the database nobody knows of any."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                failing = await self._reading.ask(parts)
+                failing = await self._reading.ask(services)
         except (TimeoutError, TagboatError):
             return "ok"
         shown = [f"{one.host}: {one.error}" for one in failing[:_REGISTRIES_SHOWN]]
@@ -110,44 +110,50 @@ class Rounds:
 
 
 @router.get(HEALTH_PATH, responses=_responses)
-async def get_health(request: Request, parts: Parts, response: Response) -> schemas.Health:
+async def get_health(request: Request, services: Services, response: Response) -> schemas.HealthOut:
     """How the server is. Without engine, ingress or a registry it still takes pushes in; without its database it cannot."""
     rounds: Rounds = request.app.state.health
-    checks = await rounds.ask(parts)
-    if not _may_know_why(request, parts):
+    checks = await rounds.ask(services)
+    if not _may_know_why(request, services):
         checks = {name: state if state in _WELL else _ELSEWHERE for name, state in checks.items()}
-    return _answer(checks, parts, response)
+    return _answer(checks, services, response)
 
 
 @router.get(LIVE_PATH, responses={500: problems()[500]})
-async def get_liveness(parts: Parts, response: Response) -> schemas.Health:
+async def get_liveness(services: Services, response: Response) -> schemas.HealthOut:
     """Whether the server answers at all. Nothing else is looked at: a restart would mend nothing else."""
-    return _answer({}, parts, response)
+    return _answer({}, services, response)
 
 
 @router.get(READY_PATH, responses=_responses)
-async def get_readiness(request: Request, parts: Parts, response: Response) -> schemas.Health:
+async def get_readiness(
+    request: Request, services: Services, response: Response
+) -> schemas.HealthOut:
     """Whether the server can take pushes in, for which it needs its database."""
     rounds: Rounds = request.app.state.health
-    state = await rounds.ask_database(parts)
-    if state != "ok" and not _may_know_why(request, parts):
+    state = await rounds.ask_database(services)
+    if state != "ok" and not _may_know_why(request, services):
         state = _ELSEWHERE
-    return _answer({"database": state}, parts, response)
+    return _answer({"database": state}, services, response)
 
 
-def _answer(checks: Mapping[str, str], parts: ApiParts, response: Response) -> schemas.Health:
+def _answer(
+    checks: Mapping[str, str], services: ApiServices, response: Response
+) -> schemas.HealthOut:
     if checks.get("database", "ok") != "ok":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="unavailable", version=parts.version, checks=dict(checks))
+        return schemas.HealthOut(
+            status="unavailable", version=services.version, checks=dict(checks)
+        )
     well = all(state in _WELL for state in checks.values())
-    return schemas.Health(
-        status="ok" if well else "degraded", version=parts.version, checks=dict(checks)
+    return schemas.HealthOut(
+        status="ok" if well else "degraded", version=services.version, checks=dict(checks)
     )
 
 
-def _may_know_why(request: Request, parts: ApiParts) -> bool:
+def _may_know_why(request: Request, services: ApiServices) -> bool:
     offered = request.headers.get("authorization", "").encode("latin-1", "replace")
-    return is_from_here(request) or TokenCheck(parts.tokens).accepts(offered)
+    return is_from_here(request) or TokenCheck(services.tokens).accepts(offered)
 
 
 def _failing(reader: Reader) -> Sequence[RegistryBackoff]:

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.hook_schemas import signature_shown
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Services
 from tagboat.api.values import HookId, ProjectId
 from tagboat.core.errors import ConflictError
 from tagboat.core.ids import new_id
@@ -22,16 +22,16 @@ router = APIRouter(prefix="/api", tags=["webhooks"])
 
 @router.get("/projects/{project_id}/webhooks", responses=problems(404, 422))
 async def list_hooks(
-    parts: Parts, project_id: ProjectId, page: Page
-) -> schemas.Page[hook_schemas.Hook]:
+    services: Services, project_id: ProjectId, page: Page
+) -> schemas.PageOut[hook_schemas.HookOut]:
     """The webhook URLs of a project without their secrets, in order of name."""
 
-    def read(reader: Reader) -> schemas.Page[hook_schemas.Hook]:
+    def read(reader: Reader) -> schemas.PageOut[hook_schemas.HookOut]:
         hooks = sorted(reader.hooks(reader.project(project_id).id), key=_place)
         shown, cursor = page.cut([hook for hook in hooks if _place(hook) > page.after], _place)
-        return schemas.Page(items=[_view(reader, hook) for hook in shown], next=cursor)
+        return schemas.PageOut(items=[_view(reader, hook) for hook in shown], next=cursor)
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post(
@@ -40,8 +40,8 @@ async def list_hooks(
     responses=problems(404, 409, 413, 422),
 )
 async def create_hook(
-    parts: Parts, project_id: ProjectId, body: hook_schemas.HookAsked
-) -> hook_schemas.HookMade:
+    services: Services, project_id: ProjectId, body: hook_schemas.HookCreate
+) -> hook_schemas.CreatedHookOut:
     """Make a webhook URL that takes news of the project's image only. The answer is the one that shows it."""
     secret = _new_secret()
     hook = ProjectWebhook(
@@ -50,64 +50,64 @@ async def create_hook(
         name=body.name,
         secret_hash=hash_secret(secret),
         signature=body.signature.to_signature() if body.signature else None,
-        created_at=parts.clock(),
+        created_at=services.clock(),
     )
 
-    def create(tx: Tx) -> hook_schemas.Hook:
+    def create(tx: Tx) -> hook_schemas.HookOut:
         tx.project(project_id)
         _check(tx, hook)
         tx.add_hook(hook)
         return _view(tx, hook)
 
-    return _made(await parts.store.write(create), parts.webhook_url(secret))
+    return _made(await services.store.write(create), services.webhook_url(secret))
 
 
 @router.get("/webhooks/{hook_id}", responses=problems(404))
-async def get_hook(parts: Parts, hook_id: HookId) -> hook_schemas.Hook:
+async def get_hook(services: Services, hook_id: HookId) -> hook_schemas.HookOut:
     """One webhook URL, without its secret."""
-    return await parts.store.read(lambda reader: _view(reader, reader.hook(hook_id)))
+    return await services.store.read(lambda reader: _view(reader, reader.hook(hook_id)))
 
 
 @router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
 async def change_hook(
-    parts: Parts, hook_id: HookId, body: hook_schemas.HookChange
-) -> hook_schemas.Hook:
+    services: Services, hook_id: HookId, body: hook_schemas.HookUpdate
+) -> hook_schemas.HookOut:
     """Change what is given; the URL stays."""
     values = body.given()
     if "signature" in values:
         values["signature"] = body.signature.to_signature() if body.signature else None
 
-    def change(tx: Tx) -> hook_schemas.Hook:
+    def change(tx: Tx) -> hook_schemas.HookOut:
         hook = replace(tx.hook(hook_id), **values)
         _check(tx, hook)
         tx.put_hook(hook)
         return _view(tx, hook)
 
-    return await parts.store.write(change)
+    return await services.store.write(change)
 
 
 @router.post("/webhooks/{hook_id}/rotate", responses=problems(404))
-async def rotate_hook(parts: Parts, hook_id: HookId) -> hook_schemas.HookMade:
+async def rotate_hook(services: Services, hook_id: HookId) -> hook_schemas.CreatedHookOut:
     """Make a new URL; the old one is unknown from the next call on. The answer is the one that shows it."""
     secret = _new_secret()
 
-    def rotate(tx: Tx) -> hook_schemas.Hook:
+    def rotate(tx: Tx) -> hook_schemas.HookOut:
         hook = replace(tx.hook(hook_id), secret_hash=hash_secret(secret))
         tx.put_hook(hook)
         return _view(tx, hook)
 
-    return _made(await parts.store.write(rotate), parts.webhook_url(secret))
+    return _made(await services.store.write(rotate), services.webhook_url(secret))
 
 
 @router.delete("/webhooks/{hook_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404))
-async def revoke_hook(parts: Parts, hook_id: HookId) -> None:
+async def revoke_hook(services: Services, hook_id: HookId) -> None:
     """Revoke a webhook URL: it is unknown from the next call on. What it brought stays."""
 
     def revoke(tx: Tx) -> None:
         tx.hook(hook_id)
         tx.delete_hook(hook_id)
 
-    await parts.store.write(revoke)
+    await services.store.write(revoke)
 
 
 def _new_secret() -> str:
@@ -126,16 +126,16 @@ def _check(reader: Reader, hook: ProjectWebhook) -> None:
         raise ConflictError(f"the project has a webhook named {hook.name} already")
 
 
-def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.Hook:
+def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.HookOut:
     project = reader.project(hook.project_id)
-    return hook_schemas.Hook(
+    return hook_schemas.HookOut(
         id=hook.id,
-        project=schemas.Named(id=project.id, name=project.name),
+        project=schemas.RefOut(id=project.id, name=project.name),
         name=hook.name,
         signature=signature_shown(hook.signature),
         created_at=hook.created_at,
     )
 
 
-def _made(hook: hook_schemas.Hook, url: str) -> hook_schemas.HookMade:
-    return hook_schemas.HookMade(**dict(hook), url=url)
+def _made(hook: hook_schemas.HookOut, url: str) -> hook_schemas.CreatedHookOut:
+    return hook_schemas.CreatedHookOut(**dict(hook), url=url)

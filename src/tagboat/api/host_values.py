@@ -1,4 +1,4 @@
-"""The kinds of values that say what an app is given: addresses, memory file systems, rights, and the machine's own things."""
+"""Types of values for what an app is given: addresses, tmpfs, capabilities, and host resources."""
 
 import ipaddress
 from collections.abc import Callable
@@ -12,78 +12,35 @@ from pydantic import (
     WrapValidator,
 )
 
-from tagboat.api import patterns
-from tagboat.api.run_values import Words, map_schema, parse_container_path, without_repeats
-from tagboat.api.values import Parsed, text
+from tagboat.api.run_values import MAX_WORD, MAX_WORDS, CommandWords, parse_container_path
+from tagboat.api.values import NO_NUL, Parsed, map_schema, text, without_repeats
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published
 from tagboat.core.run import KEEP_ENTRYPOINT
 
-_MOST = 50
+MOST = 50
 _MAX_HOST = 253
 _MAX_OPTIONS = 255
-_MAX_TEXT = 512
+_MAX_ITEM = 512
 HOST_GATEWAY = "host-gateway"
-_CONFINED = (
-    *(
-        "AUDIT_WRITE",
-        "BLOCK_SUSPEND",
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FOWNER",
-        "FSETID",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "KILL",
-        "LEASE",
-    ),
-    *(
-        "LINUX_IMMUTABLE",
-        "MKNOD",
-        "NET_ADMIN",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_RAW",
-        "SETFCAP",
-        "SETGID",
-        "SETPCAP",
-    ),
-    *(
-        "SETUID",
-        "SYS_CHROOT",
-        "SYS_NICE",
-        "SYS_PTRACE",
-        "SYS_RESOURCE",
-        "SYS_TTY_CONFIG",
-        "WAKE_ALARM",
-    ),
+# The reach of these is the container; at most they let an app take more time and memory.
+_CONFINED = frozenset({
+    "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK",
+    "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE",
+    "NET_BROADCAST", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    "SYS_NICE", "SYS_PTRACE", "SYS_RESOURCE", "SYS_TTY_CONFIG", "WAKE_ALARM",
+})  # fmt: skip
+_UNCONFINED = frozenset({
+    "ALL", "AUDIT_CONTROL", "AUDIT_READ", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH",
+    "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE",
+    "SYS_PACCT", "SYS_RAWIO", "SYS_TIME",
+})  # fmt: skip
+_EXTRA_HOST = r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
+_TMPFS_OPTIONS = (
+    r"^(?:(?:rw|ro|exec|noexec|nosuid|nodev|noatime|size=[1-9][0-9]{0,11}[kmg%]?"
+    r"|mode=[0-7]{3,4}|uid=[0-9]{1,9}|gid=[0-9]{1,9}|nr_inodes=[1-9][0-9]{0,9}[kmg]?)"
+    r"(?:,(?!$)|$))*$"
 )
-"""Capabilities whose reach is the container, or that let an app take more of the machine's time and memory at most."""
-_UNCONFINED = frozenset(
-    {
-        *(
-            "ALL",
-            "AUDIT_CONTROL",
-            "AUDIT_READ",
-            "BPF",
-            "CHECKPOINT_RESTORE",
-            "DAC_READ_SEARCH",
-            "MAC_ADMIN",
-            "MAC_OVERRIDE",
-        ),
-        *(
-            "PERFMON",
-            "SYSLOG",
-            "SYS_ADMIN",
-            "SYS_BOOT",
-            "SYS_MODULE",
-            "SYS_PACCT",
-            "SYS_RAWIO",
-            "SYS_TIME",
-        ),
-    }
-)
-CAPABILITY = f"^(?:CAP_)?(?:{'|'.join(_CONFINED)})$"
 
 
 def _parse_address(given: str) -> str:
@@ -95,17 +52,6 @@ def _parse_address(given: str) -> str:
         raise InvalidValueError(
             f"must be an IP address, or {HOST_GATEWAY} for the engine's machine"
         ) from None
-
-
-def _parse_tmpfs_path(path: str) -> str:
-    # /run is the system's for what lasts, and just what a memory file system is for.
-    return path if path in {"/run", "/run/"} else parse_container_path(path)
-
-
-def _clean_tmpfs(given: dict[str, str]) -> dict[str, str]:
-    return {
-        path if path == "/" else path.removesuffix("/"): options for path, options in given.items()
-    }
 
 
 def _parse_capability(given: str) -> str:
@@ -134,45 +80,69 @@ def _parse_device(given: str) -> str:
     return str(device)
 
 
-def _each(parse: Callable[[str], str], pattern: str) -> Any:  # noqa: ANN401 - an annotated type is no class
-    """A list of such texts, each once."""
-    item = Annotated[str, Parsed(parse, {"pattern": pattern, "maxLength": _MAX_TEXT})]
-    return Annotated[list[item], Field(max_length=_MOST), AfterValidator(without_repeats)]
+def _list_of(parse: Callable[[str], str], form: str) -> Any:  # noqa: ANN401 - a type
+    """Return the type of lists of strings that `parse` reads, each once; OpenAPI names `form`."""
+    item = Annotated[str, Parsed(parse, {"format": form, "maxLength": _MAX_ITEM})]
+    return Annotated[list[item], Field(max_length=MOST), AfterValidator(without_repeats)]
 
 
-_HostName = Annotated[
-    str, text(patterns.EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)
-]
 ExtraHosts = Annotated[
-    dict[_HostName, Annotated[str, Parsed(_parse_address, {})]],
-    Field(max_length=_MOST),
+    dict[
+        Annotated[str, text(_EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)],
+        Annotated[str, Parsed(_parse_address, {})] | None,
+    ],
+    Field(max_length=MOST),
     map_schema(
-        patterns.EXTRA_HOST, _MAX_HOST, {"type": "string", "pattern": patterns.EXTRA_ADDRESS}, _MOST
+        _EXTRA_HOST,
+        _MAX_HOST,
+        {"anyOf": [{"type": "string", "format": "address"}, {"type": "null"}]},
+        MOST,
     ),
 ]
-_TmpfsOptions = Annotated[
-    str,
-    text(
-        patterns.TMPFS_OPTIONS,
-        _MAX_OPTIONS,
-        "mount options with commas between them, such as size=64m,mode=1777",
+TmpfsMap = Annotated[
+    dict[
+        Annotated[
+            str,
+            # /run is the system's for volumes, but it is just what a tmpfs is for.
+            Parsed(
+                lambda path: path if path in {"/run", "/run/"} else parse_container_path(path), {}
+            ),
+        ],
+        Annotated[
+            str,
+            text(
+                _TMPFS_OPTIONS,
+                _MAX_OPTIONS,
+                "mount options with commas between them, such as size=64m,mode=1777",
+            ),
+        ]
+        | None,
+    ],
+    Field(max_length=MOST),
+    AfterValidator(
+        lambda given: {
+            path if path == "/" else path.removesuffix("/"): options
+            for path, options in given.items()
+        }
+    ),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"format": "container-path"},
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string", "pattern": _TMPFS_OPTIONS, "maxLength": _MAX_OPTIONS},
+                    {"type": "null"},
+                ]
+            },
+            "maxProperties": MOST,
+        }
     ),
 ]
-Tmpfs = Annotated[
-    dict[Annotated[str, Parsed(_parse_tmpfs_path, {})], _TmpfsOptions],
-    Field(max_length=_MOST),
-    AfterValidator(_clean_tmpfs),
-    map_schema(
-        patterns.VOLUME_PATH,
-        255,
-        {"type": "string", "pattern": patterns.TMPFS_OPTIONS, "maxLength": _MAX_OPTIONS},
-        _MOST,
-    ),
-]
-Capabilities = _each(_parse_capability, CAPABILITY)
-Binds = _each(_parse_bind, patterns.BIND)
-Devices = _each(_parse_device, patterns.DEVICE)
-Publish = _each(lambda given: str(parse_published(given)), patterns.PUBLISHED)
+Capabilities = _list_of(_parse_capability, "capability")
+Binds = _list_of(_parse_bind, "bind")
+Devices = _list_of(_parse_device, "device")
+PublishedPorts = _list_of(lambda given: str(parse_published(given)), "published-port")
 
 
 def _words_or_image(given: object, words: ValidatorFunctionWrapHandler) -> object:
@@ -185,8 +155,8 @@ def _words_or_image(given: object, words: ValidatorFunctionWrapHandler) -> objec
     return words(given)
 
 
-Entrypoint = Annotated[
-    Words,
+EntrypointWords = Annotated[
+    CommandWords,
     WrapValidator(_words_or_image),
     WithJsonSchema(
         {
@@ -194,11 +164,10 @@ Entrypoint = Annotated[
                 {"const": KEEP_ENTRYPOINT},
                 {
                     "type": "array",
-                    "items": {"type": "string", "pattern": patterns.NO_NUL, "maxLength": 4096},
-                    "maxItems": 200,
+                    "items": {"type": "string", "pattern": NO_NUL, "maxLength": MAX_WORD},
+                    "maxItems": MAX_WORDS,
                 },
-            ],
-            "description": "Words in place of the image's ENTRYPOINT, or `image`: it is kept, and commands are its arguments.",
+            ]
         }
     ),
 ]

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from tagboat.api.answers import ProblemError, problems
-from tagboat.api.bodies import Answer
-from tagboat.api.parts import Parts
+from tagboat.api.bodies import ResponseModel
+from tagboat.api.services import Services
 from tagboat.api.values import IMAGE_SCHEMA, RegistryId
 from tagboat.core.catalog import Registry
 from tagboat.core.decision import normal_tag
@@ -18,7 +18,7 @@ from tagboat.core.ports import Reader
 router = APIRouter(prefix="/api", tags=["registries"])
 
 
-class Choice(Answer):
+class ImageChoicesOut(ResponseModel):
     """What there is to choose from. `whole` is false if there is more. On an `error`, in words, nothing is listed."""
 
     items: list[str]
@@ -27,19 +27,21 @@ class Choice(Answer):
 
 
 @router.get("/registries/{registry_id}/images", responses=problems(404))
-async def list_images(parts: Parts, registry_id: RegistryId) -> Choice:
+async def list_images(services: Services, registry_id: RegistryId) -> ImageChoicesOut:
     """Ask a registry for the names of its images. Many public ones do not tell, and the error says so."""
-    registry = await parts.store.read(lambda reader: reader.registry(registry_id))
+    registry = await services.store.read(lambda reader: reader.registry(registry_id))
     try:
-        found = await parts.list_images(registry)
+        found = await services.list_images(registry)
     except RegistryError as error:
         return _untold(error)
-    return Choice(items=[str(image) for image in found.images], whole=found.whole, error=None)
+    return ImageChoicesOut(
+        items=[str(image) for image in found.images], whole=found.whole, error=None
+    )
 
 
 @router.get("/images/tags", responses=problems(400, 422))
 async def list_image_tags(
-    parts: Parts,
+    services: Services,
     image: Annotated[
         str,
         Query(
@@ -47,19 +49,19 @@ async def list_image_tags(
             json_schema_extra=IMAGE_SCHEMA,
         ),
     ],
-) -> Choice:
+) -> ImageChoicesOut:
     """Ask its registry for the tags of an image, whether or not it is a project's. Nothing is recorded."""
     try:
         name = parse_image_name(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    registry = await parts.store.read(lambda reader: _registry_of(reader, name))
+    registry = await services.store.read(lambda reader: _registry_of(reader, name))
     try:
-        tags = await parts.list_tags(name, registry)
+        tags = await services.list_tags(name, registry)
     except RegistryError as error:
         return _untold(error)
     kind = registry.kind if registry else None
-    return Choice(
+    return ImageChoicesOut(
         items=list(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True, error=None
     )
 
@@ -69,5 +71,5 @@ def _registry_of(reader: Reader, image: ImageName) -> Registry | None:
     return reader.registry_of(project) if project else reader.registry_for_host(image.host)
 
 
-def _untold(error: RegistryError) -> Choice:
-    return Choice(items=[], whole=False, error=str(error))
+def _untold(error: RegistryError) -> ImageChoicesOut:
+    return ImageChoicesOut(items=[], whole=False, error=str(error))

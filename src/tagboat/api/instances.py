@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
 from tagboat.api.answers import ProblemError, problems
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Services
 from tagboat.api.values import IdFilter, InstanceId
 from tagboat.api.views import Views
 from tagboat.core.deploy import InstanceState
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api/instances", tags=["instances"])
 
 @router.get("", responses=problems(422))
 async def list_instances(
-    parts: Parts,
+    services: Services,
     page: Page,
     project: Annotated[
         IdFilter | None, Query(description="Only of the project of this id.")
@@ -34,10 +34,10 @@ async def list_instances(
     states: Annotated[
         list[InstanceState], Query(alias="state", description="Only in one of these.")
     ] = [],  # noqa: B006 - never changed
-) -> schemas.Page[schemas.Instance]:
+) -> schemas.PageOut[schemas.InstanceOut]:
     """Instances, newest first."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Instance]:
+    def read(reader: Reader) -> schemas.PageOut[schemas.InstanceOut]:
         found = reader.instances(
             project_id=project,
             stage_id=stage,
@@ -45,29 +45,29 @@ async def list_instances(
             before=page.after,
             limit=page.with_next,
         )
-        views = Views(reader, parts)
+        views = Views(reader, services)
         shown, cursor = page.cut(found, lambda instance: instance.id)
-        return schemas.Page(items=views.instances(shown), next=cursor)
+        return schemas.PageOut(items=views.instances(shown), next=cursor)
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.get("/{instance_id}/logs", responses=problems(404, 422))
 async def read_logs(
-    parts: Parts,
+    services: Services,
     instance_id: InstanceId,
     tail: Annotated[
         int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")
     ] = DEFAULT_TAIL,
-) -> schemas.Logs:
+) -> schemas.LogsOut:
     """The last lines that an instance's container wrote."""
-    instance = await parts.store.read(lambda reader: reader.instance(instance_id))
-    secrets = await parts.store.read(
+    instance = await services.store.read(lambda reader: reader.instance(instance_id))
+    secrets = await services.store.read(
         lambda reader: read_scene(reader, instance.deploy_id).secret_values
     )
     try:
-        lines = await parts.engine.logs(instance.handle, tail)
-        return schemas.Logs(
+        lines = await services.engine.logs(instance.handle, tail)
+        return schemas.LogsOut(
             lines=mask_values("\n".join(lines), secrets).split("\n") if lines else []
         )
     except EngineNotFoundError:

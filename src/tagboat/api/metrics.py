@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Response
 
 from tagboat.api.answers import Responses, problems
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.core.deploy import InstanceState
 from tagboat.core.health import Trouble
 from tagboat.core.ports import Reader
@@ -22,14 +22,15 @@ router = APIRouter(tags=["metrics"])
 
 
 @router.get("/metrics", response_class=Response, responses={**_text, **problems()})
-async def get_metrics(parts: Parts) -> Response:
+async def get_metrics(services: Services) -> Response:
     """Counters and gauges in Prometheus's text format."""
     from tagboat.api.exposition import MEDIA_TYPE, expose  # noqa: PLC0415 - a library for those who scrape alone
 
-    open_deploys = await parts.store.read(lambda reader: reader.all_open_deploys())
-    troubled = await parts.store.read(_troubled)
+    open_deploys = await services.store.read(lambda reader: reader.all_open_deploys())
+    troubled = await services.store.read(_troubled)
     return Response(
-        expose(parts.version, open_deploys, parts.counters.read(), troubled), media_type=MEDIA_TYPE
+        expose(services.version, open_deploys, services.counters.read(), troubled),
+        media_type=MEDIA_TYPE,
     )
 
 

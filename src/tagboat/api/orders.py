@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
-from tagboat.api.parts import Parts
+from tagboat.api.services import Services
 from tagboat.api.values import DeployId, StageId
 from tagboat.api.views import Views
 from tagboat.core.ports import Tx
@@ -20,28 +20,30 @@ router = APIRouter(prefix="/api", tags=["orders"])
     responses=problems(404, 409, 413, 422),
 )
 async def roll_back(
-    parts: Parts, stage_id: StageId, body: schemas.RollbackAsked | None = None
-) -> schemas.Deploy:
+    services: Services, stage_id: StageId, body: schemas.RollbackCreate | None = None
+) -> schemas.DeployOut:
     """Queue the very digest that was live before, with the configuration it had, and hold the stage.
 
     A deploy at work that has not begun to retire what it replaces is cancelled, and what it was to replace serves again.
     Ordered again while a rollback is under way, the answer is that one. Where the image is nowhere any more, it is a 409.
     """
     to = body.to if body else None
-    await parts.ways_back.refuse_if_gone(stage_id, to)
+    await services.ways_back.refuse_if_gone(stage_id, to)
 
-    def queue(tx: Tx) -> schemas.Deploy:
-        return Views(tx, parts).deploy(tx.deploy(parts.orders.rollback(tx, stage_id, to).deploy_id))
+    def queue(tx: Tx) -> schemas.DeployOut:
+        return Views(tx, services).deploy(
+            tx.deploy(services.orders.rollback(tx, stage_id, to).deploy_id)
+        )
 
-    return await parts.store.write(queue)
+    return await services.store.write(queue)
 
 
 @router.get("/stages/{stage_id}/rollback", responses=problems(404))
-async def show_way_back(parts: Parts, stage_id: StageId) -> schemas.WayBack:
+async def show_way_back(services: Services, stage_id: StageId) -> schemas.WayBackOut:
     """Say what a rollback of the stage would bring back, and whether its image is still to be had."""
-    prospect = await parts.ways_back.prospect(stage_id)
+    prospect = await services.ways_back.prospect(stage_id)
     target = prospect.target
-    return schemas.WayBack(
+    return schemas.WayBackOut(
         possible=prospect.possible,
         reason=prospect.reason,
         deploy=target.deploy_id if target else None,
@@ -55,43 +57,47 @@ async def show_way_back(parts: Parts, stage_id: StageId) -> schemas.WayBack:
     status_code=HTTPStatus.ACCEPTED,
     responses=problems(404, 409, 413, 422),
 )
-async def promote(parts: Parts, stage_id: StageId, body: schemas.PromoteAsked) -> schemas.Deploy:
+async def promote(
+    services: Services, stage_id: StageId, body: schemas.PromoteCreate
+) -> schemas.DeployOut:
     """Queue the very digest that is live in another stage of the project."""
 
-    def queue(tx: Tx) -> schemas.Deploy:
-        return Views(tx, parts).deploy(
-            tx.deploy(parts.orders.promote(tx, stage_id, body.source).deploy_id)
+    def queue(tx: Tx) -> schemas.DeployOut:
+        return Views(tx, services).deploy(
+            tx.deploy(services.orders.promote(tx, stage_id, body.source).deploy_id)
         )
 
-    return await parts.store.write(queue)
+    return await services.store.write(queue)
 
 
 @router.post("/deploys/{deploy_id}/cancel", responses=problems(404, 409))
-async def cancel_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
+async def cancel_deploy(services: Services, deploy_id: DeployId) -> schemas.DeployOut:
     """Cancel a deploy. A queued one is so at once; a running one is `cancelling` until its worker has taken it back."""
-    return await parts.store.write(
-        lambda tx: Views(tx, parts).deploy(parts.orders.cancel(tx, deploy_id))
+    return await services.store.write(
+        lambda tx: Views(tx, services).deploy(services.orders.cancel(tx, deploy_id))
     )
 
 
 @router.post("/stages/{stage_id}/hold", responses=problems(404))
-async def hold_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
+async def hold_stage(services: Services, stage_id: StageId) -> schemas.StageOut:
     """Let pushes and polls deploy nothing in the stage until it is released; deploys by hand go on."""
-    return await parts.store.write(
-        lambda tx: Views(tx, parts).stage(parts.orders.hold(tx, stage_id))
+    return await services.store.write(
+        lambda tx: Views(tx, services).stage(services.orders.hold(tx, stage_id))
     )
 
 
 @router.post("/stages/{stage_id}/release", responses=problems(404, 413, 422))
 async def release_stage(
-    parts: Parts, stage_id: StageId, body: schemas.ReleaseAsked | None = None
-) -> schemas.ReleasedStage:
+    services: Services, stage_id: StageId, body: schemas.ReleaseCreate | None = None
+) -> schemas.ReleasedStageOut:
     """Let pushes and polls deploy again, beginning with the newest that came meanwhile."""
 
-    def release(tx: Tx) -> schemas.ReleasedStage:
-        queued = parts.orders.release(tx, stage_id, including=body is not None and body.including)
-        return Views(tx, parts).released_stage(
+    def release(tx: Tx) -> schemas.ReleasedStageOut:
+        queued = services.orders.release(
+            tx, stage_id, including=body is not None and body.including
+        )
+        return Views(tx, services).released_stage(
             tx.stage(stage_id), [one.deploy_id for one in queued]
         )
 
-    return await parts.store.write(release)
+    return await services.store.write(release)

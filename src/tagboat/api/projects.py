@@ -10,12 +10,12 @@ from tagboat.api import schemas
 from tagboat.api.answers import FieldError, problems
 from tagboat.api.claims import Claims, Lane
 from tagboat.api.host_rules import check_host_paths
-from tagboat.api.pages import Page
-from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.pagination import Page
 from tagboat.api.rules import check_project
 from tagboat.api.run_schemas import split_run
+from tagboat.api.services import ApiServices, Services
 from tagboat.api.stages import add_stage, new_stage
-from tagboat.api.tag_schemas import KnownTag, PollOutcome
+from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
 from tagboat.api.tag_views import poll_view, tag_view
 from tagboat.api.values import ProjectId
 from tagboat.api.views import Views
@@ -31,71 +31,73 @@ router = APIRouter(prefix="/api/projects", tags=["projects"])
 
 
 @router.get("", responses=problems(422))
-async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Project]:
+async def list_projects(services: Services, page: Page) -> schemas.PageOut[schemas.ProjectOut]:
     """The projects, in order of name."""
-    next_at = parts.polls.next_at()
+    next_at = services.polls.next_at()
 
-    def read(reader: Reader) -> schemas.Page[schemas.Project]:
-        views = Views(reader, parts)
+    def read(reader: Reader) -> schemas.PageOut[schemas.ProjectOut]:
+        views = Views(reader, services)
         shown, cursor = page.cut(
             reader.projects(page.after, page.with_next), lambda project: project.name
         )
-        return schemas.Page(
+        return schemas.PageOut(
             items=[views.project(project, next_at) for project in shown], next=cursor
         )
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_project(
-    parts: Parts, body: schemas.ProjectAsked
-) -> schemas.CreatedProject | schemas.Project:
+    services: Services, body: schemas.ProjectCreate
+) -> schemas.CreatedProjectOut | schemas.ProjectOut:
     """Make a project, with the `stages` that are given, which the answer has then too, or none yet."""
     given = _given(body)
     given.pop("stages", None)
-    values = split_run(given, NO_OPTIONS)
+    values = split_run(given, NO_OPTIONS, {})
     values["inspected"] = "port" in values
-    project = Project(id=new_id(), created_at=parts.clock(), **values)
-    stages = [new_stage(parts, project.id, asked) for asked in body.stages]
+    project = Project(id=new_id(), created_at=services.clock(), **values)
+    stages = [new_stage(services, project.id, asked) for asked in body.stages]
 
-    def create(tx: Tx) -> schemas.CreatedProject | schemas.Project:
-        check_host_paths(project.run, NO_OPTIONS, parts.host_path)
-        _check(tx, parts, project)
+    def create(tx: Tx) -> schemas.CreatedProjectOut | schemas.ProjectOut:
+        check_host_paths(project.run, NO_OPTIONS, services.host_path)
+        _check(tx, services, project)
         tx.add_project(project)
-        saved = [add_stage(tx, parts, stage) for stage in stages]
-        made = _view(tx, parts, project)
-        return schemas.CreatedProject(**dict(made), stages=saved) if saved else made
+        saved = [add_stage(tx, services, stage) for stage in stages]
+        made = _view(tx, services, project)
+        return schemas.CreatedProjectOut(**dict(made), stages=saved) if saved else made
 
-    return await parts.store.write(create)
+    return await services.store.write(create)
 
 
 @router.get("/{project_id}", responses=problems(404))
-async def get_project(parts: Parts, project_id: ProjectId) -> schemas.Project:
+async def get_project(services: Services, project_id: ProjectId) -> schemas.ProjectOut:
     """One project."""
-    return await parts.store.read(lambda reader: _view(reader, parts, reader.project(project_id)))
+    return await services.store.read(
+        lambda reader: _view(reader, services, reader.project(project_id))
+    )
 
 
 @router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
 async def change_project(
-    parts: Parts, project_id: ProjectId, body: schemas.ProjectChange
-) -> schemas.Project:
+    services: Services, project_id: ProjectId, body: schemas.ProjectUpdate
+) -> schemas.ProjectOut:
     """Change what is given; instances take it over at their next deploy."""
     values = _given(body)
     if "port" in values:
         values["inspected"] = True
 
-    def change(tx: Tx) -> schemas.Project:
+    def change(tx: Tx) -> schemas.ProjectOut:
         old = tx.project(project_id)
-        project = replace(old, **split_run(values, old.run))
-        check_host_paths(project.run, old.run, parts.host_path)
-        _check(tx, parts, project)
+        project = replace(old, **split_run(values, old.run, old.env))
+        check_host_paths(project.run, old.run, services.host_path)
+        _check(tx, services, project)
         tx.put_project(project)
         if project.image != old.image:
             tx.forget_tags(project_id)
-        return _view(tx, parts, project)
+        return _view(tx, services, project)
 
-    return await parts.store.write(change)
+    return await services.store.write(change)
 
 
 @router.delete(
@@ -104,40 +106,44 @@ async def change_project(
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
 async def delete_project(
-    parts: Parts, project_id: ProjectId, volumes: Volumes = "keep"
+    services: Services, project_id: ProjectId, volumes: Volumes = "keep"
 ) -> Response:
     """Delete a project with its stages, deploys and instances; their containers are stopped and removed.
 
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
     """
-    return volumes_left(await parts.removal.remove_project(project_id, volumes=volumes == "delete"))
+    return volumes_left(
+        await services.removal.remove_project(project_id, volumes=volumes == "delete")
+    )
 
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))
-async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[KnownTag]:
+async def list_tags(
+    services: Services, project_id: ProjectId, page: Page
+) -> schemas.PageOut[KnownTagOut]:
     """The tags that are known, in order of their text."""
 
-    def read(reader: Reader) -> schemas.Page[KnownTag]:
+    def read(reader: Reader) -> schemas.PageOut[KnownTagOut]:
         project, stages = reader.project(project_id), reader.stages(project_id)
         tags = reader.known_tags(project.id, page.after, page.with_next)
         shown, cursor = page.cut(tags, lambda tag: tag.tag)
         serving = {stage.id: serving_in(reader, stage.id) for stage in stages}
         taken_back = {stage.id: reader.taken_back(stage.id) for stage in stages}
         items = [tag_view(tag, project, stages, serving, taken_back) for tag in shown]
-        return schemas.Page(items=items, next=cursor)
+        return schemas.PageOut(items=items, next=cursor)
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post("/{project_id}/poll", responses=problems(404))
-async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
+async def poll_project(services: Services, project_id: ProjectId) -> PollReportOut:
     """Ask the registry for new tags now."""
-    await parts.store.read(lambda reader: reader.project(project_id))
-    report = await parts.polls.poll_now(project_id)
+    await services.store.read(lambda reader: reader.project(project_id))
+    report = await services.polls.poll_now(project_id)
     return poll_view(report)
 
 
-def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]:
+def _given(body: schemas.ProjectCreate | schemas.ProjectUpdate) -> dict[str, Any]:
     """What was sent; a port or healthcheck that a person gives is followed by no image any more."""
     values = body.given(registry="registry_id")
     for name in ("port", "healthcheck", "protocol"):
@@ -149,11 +155,11 @@ def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]
     return values
 
 
-def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:
-    return Views(reader, parts).project(project, parts.polls.next_at())
+def _view(reader: Reader, services: ApiServices, project: Project) -> schemas.ProjectOut:
+    return Views(reader, services).project(project, services.polls.next_at())
 
 
-def _check(reader: Reader, parts: ApiParts, project: Project) -> None:
+def _check(reader: Reader, services: ApiServices, project: Project) -> None:
     """Raise ConflictError or FieldError unless `project` can be saved."""
     twin = reader.project_by_image(project.image)
     if twin and twin.id != project.id:
@@ -171,7 +177,7 @@ def _check(reader: Reader, parts: ApiParts, project: Project) -> None:
     stages = reader.stages(project.id)
     check_project(project, stages)
     if stages:
-        Claims(reader, parts.base_domain).check([Lane(project, stage) for stage in stages])
+        Claims(reader, services.base_domain).check([Lane(project, stage) for stage in stages])
 
 
 def _check_registry(reader: Reader, registry_id: str) -> None:

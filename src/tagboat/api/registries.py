@@ -7,8 +7,8 @@ from fastapi import APIRouter
 
 from tagboat.api import registry_schemas, schemas
 from tagboat.api.answers import FieldError, problems
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Services
 from tagboat.api.values import RegistryId
 from tagboat.api.views import registry_view
 from tagboat.core.catalog import Registry, RegistryKind
@@ -22,56 +22,58 @@ router = APIRouter(prefix="/api/registries", tags=["registries"])
 
 
 @router.get("", responses=problems(422))
-async def list_registries(parts: Parts, page: Page) -> schemas.Page[registry_schemas.Registry]:
+async def list_registries(
+    services: Services, page: Page
+) -> schemas.PageOut[registry_schemas.RegistryOut]:
     """The registries, in order of name."""
 
-    def read(reader: Reader) -> schemas.Page[registry_schemas.Registry]:
+    def read(reader: Reader) -> schemas.PageOut[registry_schemas.RegistryOut]:
         shown, cursor = page.cut(
             reader.registries(page.after, page.with_next), lambda registry: registry.name
         )
-        return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
+        return schemas.PageOut(items=[registry_view(registry) for registry in shown], next=cursor)
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_registry(
-    parts: Parts, body: registry_schemas.RegistryAsked
-) -> registry_schemas.Registry:
+    services: Services, body: registry_schemas.RegistryCreate
+) -> registry_schemas.RegistryOut:
     """Make a registry known. Nothing is asked of it yet."""
     registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
 
-    def create(tx: Tx) -> registry_schemas.Registry:
+    def create(tx: Tx) -> registry_schemas.RegistryOut:
         _check(tx, registry)
         tx.add_registry(registry)
         return registry_view(registry)
 
-    return await parts.store.write(create)
+    return await services.store.write(create)
 
 
 @router.get("/{registry_id}", responses=problems(404))
-async def get_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.Registry:
+async def get_registry(services: Services, registry_id: RegistryId) -> registry_schemas.RegistryOut:
     """One registry."""
-    return await parts.store.read(lambda reader: registry_view(reader.registry(registry_id)))
+    return await services.store.read(lambda reader: registry_view(reader.registry(registry_id)))
 
 
 @router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
 async def change_registry(
-    parts: Parts, registry_id: RegistryId, body: registry_schemas.RegistryChange
-) -> registry_schemas.Registry:
+    services: Services, registry_id: RegistryId, body: registry_schemas.RegistryUpdate
+) -> registry_schemas.RegistryOut:
     """Change what is given."""
 
-    def change(tx: Tx) -> registry_schemas.Registry:
+    def change(tx: Tx) -> registry_schemas.RegistryOut:
         registry = _changed(tx.registry(registry_id), body)
         _check(tx, registry)
         tx.put_registry(registry)
         return registry_view(registry)
 
-    return await parts.store.write(change)
+    return await services.store.write(change)
 
 
 @router.delete("/{registry_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
-async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
+async def delete_registry(services: Services, registry_id: RegistryId) -> None:
     """Delete a registry that no project names."""
 
     def delete(tx: Tx) -> None:
@@ -83,18 +85,20 @@ async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
             )
         tx.delete_registry(registry_id)
 
-    await parts.store.write(delete)
+    await services.store.write(delete)
 
 
 @router.post("/{registry_id}/test", responses=problems(404))
-async def check_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.TestResult:
+async def check_registry(
+    services: Services, registry_id: RegistryId
+) -> registry_schemas.RegistryTestOut:
     """Try whether the registry can be reached and takes the credentials."""
-    registry, image = await parts.store.read(lambda reader: _with_image(reader, registry_id))
-    checks = await parts.examine(registry, image)
-    return registry_schemas.TestResult(
+    registry, image = await services.store.read(lambda reader: _with_image(reader, registry_id))
+    checks = await services.examine(registry, image)
+    return registry_schemas.RegistryTestOut(
         ok=all(check.ok for check in checks),
         checks=[
-            registry_schemas.CheckResult(name=check.name, ok=check.ok, detail=check.detail)
+            registry_schemas.CheckOut(name=check.name, ok=check.ok, detail=check.detail)
             for check in checks
         ],
     )
@@ -112,7 +116,7 @@ def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName |
 
 
 def _changed(
-    registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange
+    registry: Registry, body: registry_schemas.RegistryCreate | registry_schemas.RegistryUpdate
 ) -> Registry:
     """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
     values = body.given()

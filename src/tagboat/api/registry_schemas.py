@@ -1,44 +1,36 @@
-"""Registries, and what came of testing one, field by field. A password is taken in and never shown."""
+"""The bodies of registries. A password is accepted and never shown."""
 
 from tagboat.api import values
-from tagboat.api.bodies import Answer, Asked, unset, write_only
+from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
 from tagboat.core.catalog import RegistryKind
 
 
-class RegistryAsked(Asked):
-    """A registry to be known. It is not asked whether the password is right: that is what `test` is for.
-
-    `docker_config` is the text of a Docker `config.json`, from which username and password for the URL's host are taken.
-    `ca_cert` are certificate authorities (PEM) that are trusted beside the system's.
-    """
+class RegistryCreate(RequestModel):
+    """A new registry. The password is not verified; `test` does that."""
 
     name: values.Title
     url: values.RegistryUrl
-    kind: values.Kind = RegistryKind.OCI
-    username: values.Username = ""
-    password: values.Password | None = None
-    docker_config: values.DockerConfig = write_only()
-    ca_cert: values.CaCert = ""
+    kind: values.KindName = RegistryKind.OCI
+    username: values.LoginName = ""
+    password: values.PasswordText | None = None
+    docker_config: values.DockerConfigText = write_only()
+    ca_cert: values.CertificatesText = ""
 
 
-class RegistryChange(Asked):
-    """What to change of a registry. A password of null clears it, an empty `ca_cert` the certificate authorities."""
+class RegistryUpdate(RequestModel):
+    """Changes to a registry."""
 
     name: values.Title = unset()
     url: values.RegistryUrl = unset()
-    kind: values.Kind = unset()
-    username: values.Username = unset()
-    password: values.Password | None = None
-    docker_config: values.DockerConfig = write_only()
-    ca_cert: values.CaCert = unset()
+    kind: values.KindName = unset()
+    username: values.LoginName = unset()
+    password: values.PasswordText | None = None
+    docker_config: values.DockerConfigText = write_only()
+    ca_cert: values.CertificatesText = unset()
 
 
-class Registry(Answer):
-    """Where images live. The password is never shown.
-
-    `login_service` is where it was first accepted for a token (`https://HOST[:PORT]`), null before that; it goes nowhere else
-    until a test of the registry has confirmed another.
-    """
+class RegistryOut(ResponseModel):
+    """A registry, without its password."""
 
     id: str
     name: str
@@ -50,16 +42,16 @@ class Registry(Answer):
     login_service: str | None
 
 
-class CheckResult(Answer):
-    """One thing looked at."""
+class CheckOut(ResponseModel):
+    """One check of a registry."""
 
     name: str
     ok: bool
     detail: str
 
 
-class TestResult(Answer):
-    """What came of testing a registry."""
+class RegistryTestOut(ResponseModel):
+    """The result of a registry's test."""
 
     ok: bool
-    checks: list[CheckResult]
+    checks: list[CheckOut]

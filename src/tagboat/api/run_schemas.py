@@ -1,51 +1,69 @@
-"""How an app is run, as projects and stages show it and are told."""
+"""How an app is run, as requests and responses of projects and stages have it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from tagboat.api import host_values, run_values
+from tagboat.api import host_values, run_values, values
 from tagboat.api.answers import FieldError
-from tagboat.api.bodies import Answer, Asked, unset, write_only
-from tagboat.api.values import MAX_ENV
+from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
+from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import RunOptions
 
-_MERGED = ("secrets", "secret_files")
+_SECRET_MAPS = ("secrets", "secret_files")
+_MOST_IN_MAP = {
+    "env": values.MAX_ENV,
+    "secrets": values.MAX_ENV,
+    "secret_files": values.MAX_ENV,
+    "volumes": run_values.MAX_VOLUMES,
+    "labels": run_values.MAX_LABELS,
+    "extra_hosts": host_values.MOST,
+    "tmpfs": host_values.MOST,
+}
+"""The fields that are merged name by name, with the most names each may have."""
 _LISTS = ("command", "networks", "release_command", "cap_add", "devices", "binds", "publish")
 
 
-class RunAsked(Asked):
-    """How to run the app. `secrets` and `secret_files` are merged into those there are, name by name; null removes one."""
+class RunModel(RequestModel):
+    """How to run the app.
 
-    secrets: run_values.Secrets = write_only()
-    secret_files: run_values.SecretFiles = write_only()
-    volumes: run_values.Volumes = unset()
-    memory: run_values.Memory = unset()
-    cpus: run_values.Cpus = unset()
-    pids: run_values.Pids = unset()
-    command: run_values.Words = unset()
-    user: run_values.User = unset()
-    networks: run_values.Networks = unset()
-    labels: run_values.Labels = unset()
+    A map is merged into the present one, name by name; a value of null removes its name, and null
+    for the whole map removes all (RFC 7396). Any other value replaces the present one.
+    """
+
+    env: values.Env | None = unset()
+    secrets: run_values.SecretMap | None = write_only()
+    secret_files: run_values.SecretFileMap | None = write_only()
+    volumes: run_values.VolumeMap | None = unset()
+    memory: run_values.MemorySize = unset()
+    cpus: run_values.CpuNumber = unset()
+    pids: run_values.PidNumber = unset()
+    command: run_values.CommandWords = unset()
+    user: run_values.UserText = unset()
+    networks: run_values.NetworkNames = unset()
+    labels: run_values.LabelMap | None = unset()
     stop_signal: run_values.StopSignal = unset()
-    stop_timeout_s: run_values.StopTimeout | None = None
-    release_command: run_values.Words = unset()
-    release_timeout_s: run_values.ReleaseTimeout | None = None
-    entrypoint: host_values.Entrypoint = unset()
-    extra_hosts: host_values.ExtraHosts = unset()
+    stop_timeout_s: run_values.StopTimeoutS | None = None
+    release_command: run_values.CommandWords = unset()
+    release_timeout_s: run_values.ReleaseTimeoutS | None = None
+    entrypoint: host_values.EntrypointWords = unset()
+    extra_hosts: host_values.ExtraHosts | None = unset()
     shm_size: run_values.ShmSize = unset()
     init: bool | None = None
-    tmpfs: host_values.Tmpfs = unset()
+    tmpfs: host_values.TmpfsMap | None = unset()
     read_only: bool | None = None
     cap_add: host_values.Capabilities = unset()
     devices: host_values.Devices = unset()
     binds: host_values.Binds = unset()
-    publish: host_values.Publish = unset()
+    publish: host_values.PublishedPorts = unset()
     image_labels: bool | None = None
 
 
-class RunShown(Answer):
-    """How the app is run. `secrets` and `secret_files` are names only; sizes are in bytes; 0, empty and null: not said."""
+class RunOut(ResponseModel):
+    """How the app is run. `secrets` and `secret_files` are names only; sizes are in bytes.
+
+    0, empty and null mean: not set here.
+    """
 
     secrets: list[str]
     secret_files: list[str]
@@ -74,40 +92,51 @@ class RunShown(Answer):
     image_labels: bool | None
 
 
-def split_run(values: Mapping[str, Any], before: RunOptions) -> dict[str, Any]:
-    """`values` with those that say how the app is run made into the one value `run`, on top of those `before`.
+def split_run(
+    values: Mapping[str, Any], before: RunOptions, env: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return `values` with the run options as one value `run`, merged into those `before`.
 
-    Raises FieldError where it would be too many secrets.
+    `env` are the environment variables there are. Raises FieldError where a map would have too
+    many names, or two volumes one path.
     """
-    said = {name: value for name, value in values.items() if name in RunAsked.model_fields}
-    rest = {name: value for name, value in values.items() if name not in said}
-    for name in _MERGED:
-        if name in said:
-            said[name] = _merged(name, getattr(before, name), said[name])
+    rest = {name: value for name, value in values.items() if name not in RunModel.model_fields}
+    said = {name: value for name, value in values.items() if name not in rest}
+    for name in _MOST_IN_MAP.keys() & said.keys():
+        said[name] = _merged(name, env if name == "env" else getattr(before, name), said[name])
     for name in _LISTS:
         if name in said:
             said[name] = tuple(said[name])
     if isinstance(said.get("entrypoint"), list):
         said["entrypoint"] = tuple(said["entrypoint"])
+    if "env" in said:
+        rest["env"] = said.pop("env")
     return {**rest, "run": replace(before, **said)}
 
 
 def _merged(
-    field: str, before: Mapping[str, str], changes: Mapping[str, str | None]
+    field: str, before: Mapping[str, str], changes: Mapping[str, str | None] | None
 ) -> dict[str, str]:
-    merged = {name: value for name, value in {**before, **changes}.items() if value is not None}
-    if len(merged) > MAX_ENV:
-        raise FieldError(field, f"would be {len(merged)} with those there are; at most {MAX_ENV}")
+    both = {**before, **changes} if changes is not None else {}
+    merged = {name: value for name, value in both.items() if value is not None}
+    most = _MOST_IN_MAP[field]
+    if len(merged) > most:
+        raise FieldError(field, f"would be {len(merged)} with those there are; at most {most}")
+    if field == "volumes":
+        try:
+            run_values.refuse_one_path_twice(merged)
+        except InvalidValueError as error:
+            raise FieldError(field, str(error)) from None
     return merged
 
 
 def run_view(run: RunOptions) -> dict[str, Any]:
-    """The fields of `RunShown`."""
-    shown: dict[str, object] = {name: getattr(run, name) for name in RunShown.model_fields}
+    """Return the fields of `RunOut`."""
+    shown: dict[str, object] = {name: getattr(run, name) for name in RunOut.model_fields}
     entrypoint = run.entrypoint if isinstance(run.entrypoint, str) else list(run.entrypoint)
     return {
         **shown,
         "entrypoint": entrypoint,
-        **{name: sorted(getattr(run, name)) for name in _MERGED},
+        **{name: sorted(getattr(run, name)) for name in _SECRET_MAPS},
         **{name: list(getattr(run, name)) for name in _LISTS},
     }

@@ -1,41 +1,39 @@
-"""What goes in and out, field by field: CONTRACT section 6."""
+"""The bodies of requests and responses. `field_docs` describes the fields for OpenAPI."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal
 
 from pydantic import Field
 
 from tagboat.api import run_values, values
-from tagboat.api.bodies import Answer, Asked, unset
-from tagboat.api.run_schemas import RunAsked, RunShown
+from tagboat.api.bodies import RequestModel, ResponseModel, unset
+from tagboat.api.run_schemas import RunModel, RunOut
 from tagboat.core.catalog import HEALTH_TIMEOUT_S, Strategy
 from tagboat.core.deploy import DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.health import REQUEST_TIMEOUT_S
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.push import Outcome
 
-T = TypeVar("T")
-
 MOST_FIRST_STAGES = 20
 """Stages that can be made in one call with their project."""
 
 
-class Page(Answer, Generic[T]):
-    """A part of a list. `next` is the cursor of the part that follows, null at the end."""
+class PageOut(ResponseModel, Generic[values.Item]):
+    """A part of a list."""
 
-    items: list[T]
+    items: list[values.Item]
     next: str | None
 
 
-class FieldProblem(Answer):
+class FieldProblem(ResponseModel):
     """One value that cannot be used."""
 
     field: str
     message: str
 
 
-class Problem(Answer):
+class Problem(ResponseModel):
     """An error after RFC 9457."""
 
     type: str
@@ -45,17 +43,17 @@ class Problem(Answer):
     errors: list[FieldProblem] | None = Field(default_factory=lambda: None)
 
 
-class Named(Answer):
-    """A project or stage."""
+class RefOut(ResponseModel):
+    """The id and name of a project or stage."""
 
     id: str
     name: str
 
 
-class Health(Answer):
-    """How the server is: `degraded` where anything but its database is out.
+class HealthOut(ResponseModel):
+    """The state of the server: `degraded` where anything except its database fails.
 
-    What a check says is `ok` or why not; `none` of the ingress that there is to be none.
+    A check is `ok` or says why not; the ingress is `none` where none is configured.
     """
 
     status: Literal["ok", "degraded", "unavailable"]
@@ -63,37 +61,36 @@ class Health(Answer):
     checks: dict[str, str]
 
 
-class ProjectChange(RunAsked):
-    """What to change of a project. Another `image` makes its tags unknown again.
+class ProjectUpdate(RunModel):
+    """Changes to a project. A new `image` makes its tags unknown again.
 
-    With `port_set`, `healthcheck_set` or `protocol_set` of false the image says it again, from the next deploy on; true keeps
-    what it is.
+    With `port_set`, `healthcheck_set` or `protocol_set` false, the image decides again, from the
+    next deploy on; true keeps the present value.
     """
 
-    name: values.Name = unset()
-    image: values.Image = unset()
-    port: values.Port = unset()
+    name: values.ObjectName = unset()
+    image: values.ImageText = unset()
+    port: values.PortNumber = unset()
     port_set: bool = unset()
-    healthcheck: values.Healthcheck = unset()
+    healthcheck: values.HealthcheckText = unset()
     healthcheck_set: bool = unset()
     protocol_set: bool = unset()
     protocol: run_values.ProjectProtocol = unset()
-    env: values.Env = unset()
     registry: values.RegistryReference | None = None
 
 
-class Poll(Answer):
-    """How the polls of a project stand."""
+class PollOut(ResponseModel):
+    """The state of a project's polls."""
 
     last_at: datetime | None
     next_at: datetime | None
     error: str | None
 
 
-class Project(RunShown):
-    """One image that is deployed. `registry` is an id; null: it is found by the image's host.
+class ProjectOut(RunOut):
+    """One image that is deployed.
 
-    `port`, `healthcheck` and `protocol` follow the newest image unless a person has set them: `port_set` and so on.
+    `port`, `healthcheck` and `protocol` follow the newest image unless a person has set them.
     """
 
     id: str
@@ -107,78 +104,72 @@ class Project(RunShown):
     protocol: AppProtocol
     env: Mapping[str, str]
     registry: str | None
-    poll: Poll
+    poll: PollOut
     created_at: datetime
 
 
-class StageAsked(RunAsked):
-    """A stage to be made."""
+class StageCreate(RunModel):
+    """A new stage."""
 
-    name: values.Name
-    tag_pattern: values.Pattern
-    position: values.Position = 0
+    name: values.ObjectName
+    tag_pattern: values.PatternText
+    position: values.PositionNumber = 0
     auto_deploy: bool = True
     allow_downgrade: bool = False
     max_instances: values.MaxInstances = 1
-    env: values.Env = Field(default_factory=dict)
-    domains: values.Domains = Field(default_factory=list)
+    domains: values.DomainNames = Field(default_factory=list)
     strategy: run_values.StageStrategy | None = None
-    health_timeout_s: values.HealthTimeout = HEALTH_TIMEOUT_S
+    health_timeout_s: values.HealthTimeoutS = HEALTH_TIMEOUT_S
     healthcheck_host: values.HealthcheckHost = ""
     healthcheck_request_timeout_s: values.RequestTimeout = REQUEST_TIMEOUT_S
-    watch_s: run_values.WatchTime = 10
-    drain_timeout_s: values.DrainTimeout = 30
+    watch_s: run_values.WatchSeconds = 10
+    drain_timeout_s: values.DrainTimeoutS = 30
     ttl_h: run_values.TimeToLive | None = None
     held: bool = False
 
 
-class ProjectAsked(RunAsked):
-    """A project to be made. Where `port` or `healthcheck` is left out, the newest image says it.
+class ProjectCreate(RunModel):
+    """A new project. Without `port` or `healthcheck`, the newest image decides.
 
-    `stages` are made with it: all of that, or nothing.
+    `stages` are created with it, in one transaction.
     """
 
-    name: values.Name
-    image: values.Image
-    port: values.Port = unset()
-    healthcheck: values.Healthcheck = unset()
+    name: values.ObjectName
+    image: values.ImageText
+    port: values.PortNumber = unset()
+    healthcheck: values.HealthcheckText = unset()
     protocol: run_values.ProjectProtocol = unset()
-    env: values.Env = unset()
     registry: values.RegistryReference | None = None
-    stages: Annotated[list[StageAsked], Field(max_length=MOST_FIRST_STAGES)] = Field(
+    stages: Annotated[list[StageCreate], Field(max_length=MOST_FIRST_STAGES)] = Field(
         default_factory=list
     )
 
 
-class StageChange(RunAsked):
-    """What to change of a stage."""
+class StageUpdate(RunModel):
+    """Changes to a stage."""
 
-    name: values.Name = unset()
-    tag_pattern: values.Pattern = unset()
-    position: values.Position = unset()
+    name: values.ObjectName = unset()
+    tag_pattern: values.PatternText = unset()
+    position: values.PositionNumber = unset()
     auto_deploy: bool = unset()
     allow_downgrade: bool = unset()
     max_instances: values.MaxInstances = unset()
-    env: values.Env = unset()
-    domains: values.Domains = unset()
+    domains: values.DomainNames = unset()
     strategy: run_values.StageStrategy | None = None
-    health_timeout_s: values.HealthTimeout = unset()
+    health_timeout_s: values.HealthTimeoutS = unset()
     healthcheck_host: values.HealthcheckHost = unset()
     healthcheck_request_timeout_s: values.RequestTimeout = unset()
-    watch_s: run_values.WatchTime = unset()
-    drain_timeout_s: values.DrainTimeout = unset()
+    watch_s: run_values.WatchSeconds = unset()
+    drain_timeout_s: values.DrainTimeoutS = unset()
     ttl_h: run_values.TimeToLive | None = None
     held: bool = unset()
 
 
-class Stage(RunShown):
-    """One lane of a project. `address` is its URL through the ingress, null without one.
-
-    `strategy_in_force` is the strategy, or what follows from what the app keeps where that is null.
-    """
+class StageOut(RunOut):
+    """A stage of a project, such as dev or prod."""
 
     id: str
-    project: Named
+    project: RefOut
     name: str
     tag_pattern: str
     position: int
@@ -200,48 +191,45 @@ class Stage(RunShown):
     created_at: datetime
 
 
-class SavedStage(Stage):
-    """A stage just saved. `warnings` say what will not go as one might think."""
+class SavedStageOut(StageOut):
+    """A stage that was just saved, with warnings."""
 
     warnings: list[str]
 
 
-class CreatedProject(Project):
-    """A project just made, with the stages that were made with it."""
+class CreatedProjectOut(ProjectOut):
+    """A project that was just created, with the stages that were created with it."""
 
-    stages: list[SavedStage]
+    stages: list[SavedStageOut]
 
 
-class ReleasedStage(Stage):
-    """A stage just released. `deploys` are the ids of those queued for what came while it was held."""
+class ReleasedStageOut(StageOut):
+    """A stage that was just released."""
 
     deploys: list[str]
 
 
-class DeployAsked(Asked):
-    """What to deploy. `force`: even if it is live already."""
+class DeployCreate(RequestModel):
+    """An order to deploy a tag."""
 
-    tag: values.Tag
+    tag: values.TagText
     force: bool = False
 
 
-class RollbackAsked(Asked):
-    """What to go back to: the id of a deploy; left out or null: what was live before."""
+class RollbackCreate(RequestModel):
+    """An order to roll back."""
 
     to: values.DeployId | None = None
 
 
-class ReleaseAsked(Asked):
-    """How to release. `including`: deploy what was taken back in the stage as well, if it was pushed again meanwhile."""
+class ReleaseCreate(RequestModel):
+    """An order to release a stage."""
 
     including: bool = False
 
 
-class WayBack(Answer):
-    """What a rollback would bring back: the deploy that brought it, its tag and digest, null where there is nothing.
-
-    `reason` says why it is not `possible`, empty where it is.
-    """
+class WayBackOut(ResponseModel):
+    """The deploy that a rollback would bring back, null where there is none."""
 
     possible: bool
     reason: str
@@ -250,13 +238,13 @@ class WayBack(Answer):
     digest: str | None
 
 
-class PromoteAsked(Asked):
-    """The id of the stage whose live digest to deploy."""
+class PromoteCreate(RequestModel):
+    """An order to deploy the digest that is live in another stage."""
 
     source: values.StageId = Field(alias="from")
 
 
-class Step(Answer):
+class StepOut(ResponseModel):
     """One step of a deploy."""
 
     name: StepName
@@ -266,36 +254,34 @@ class Step(Answer):
     detail: str
 
 
-class Deploy(Answer):
-    """One attempt to make a tag live in a stage. `cancelling`: somebody asked to cancel it, which is not done yet."""
+class DeployOut(ResponseModel):
+    """One attempt to make a tag live in a stage."""
 
     id: str
-    project: Named
-    stage: Named
+    project: RefOut
+    stage: RefOut
     tag: str
     digest: str | None
     trigger: Trigger
     status: DeployStatus
     reason: str | None
     cancelling: bool
-    steps: list[Step]
+    steps: list[StepOut]
     log: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
 
-class Instance(Answer):
-    """One container. `url` is its own loopback address; `deploy` the id of the deploy that made it.
+class InstanceOut(ResponseModel):
+    """One container.
 
-    `address` is its own URL through the ingress, while it is live and its stage may have several; else null. The rest is what
-    the engine last said of it while it was live, null before: `restarts` is how often the engine has restarted it, `health`
-    what its HEALTHCHECK says, null without one. `trouble` is why it needs a person since `trouble_since`; null: it is well.
+    The fields from `running` on are the engine's last report while it was live, null before.
     """
 
     id: str
-    project: Named
-    stage: Named
+    project: RefOut
+    stage: RefOut
     deploy: str
     tag: str
     digest: str
@@ -314,40 +300,40 @@ class Instance(Answer):
     trouble_since: datetime | None
 
 
-class Logs(Answer):
-    """The last lines that a container wrote, oldest first."""
+class LogsOut(ResponseModel):
+    """The last log lines of a container, oldest first."""
 
     lines: list[str]
 
 
-class Served(Answer):
+class ServedDomainOut(ResponseModel):
     """A domain at which a stage, or one of its instances, answers."""
 
     domain: str
 
 
-class Considered(Answer):
-    """A stage that was tried."""
+class ConsideredOut(ResponseModel):
+    """A stage whose pattern was tried."""
 
     stage: str
     pattern: str
     matches: bool
 
 
-class Explanation(Answer):
-    """What a push would do, and why."""
+class ExplanationOut(ResponseModel):
+    """The result that a push would have, and the reason."""
 
     image: str
     tag: str
-    project: Named | None
-    stage: Named | None
+    project: RefOut | None
+    stage: RefOut | None
     outcome: Outcome
     reason: str
-    considered: list[Considered]
+    considered: list[ConsideredOut]
 
 
-class Settings(Answer):
-    """What can be set while the server runs."""
+class SettingsOut(ResponseModel):
+    """The settings that change while the server runs."""
 
     poll_schedule: str
     auto_create: bool
@@ -359,10 +345,10 @@ class Settings(Answer):
     history_keep_days: int
 
 
-class SettingsChange(Asked):
-    """What to change of the settings."""
+class SettingsUpdate(RequestModel):
+    """Changes to the settings."""
 
-    poll_schedule: values.Schedule = unset()
+    poll_schedule: values.ScheduleText = unset()
     auto_create: bool = unset()
     auto_create_images: values.ImageGlobs | None = unset()
     max_projects: values.MaxProjects = unset()
@@ -372,8 +358,8 @@ class SettingsChange(Asked):
     history_keep_days: values.KeepHistory = unset()
 
 
-class WebhookUrl(Answer):
-    """The URL that senders call. It holds the secret; `allows` is a sentence on what whoever has it can do."""
+class WebhookUrlOut(ResponseModel):
+    """The URL that senders call. It contains the secret."""
 
     url: str
     allows: str

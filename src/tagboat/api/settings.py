@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.hook_schemas import signature_set
-from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.services import ApiServices, Services
 from tagboat.core.auto_create import what_the_url_allows
 from tagboat.core.config import WEBHOOK_SECRET, read_auto_create, read_config
 from tagboat.core.ports import Reader, Topic, Tx
@@ -16,69 +16,69 @@ router = APIRouter(prefix="/api/settings", tags=["settings"])
 
 
 @router.get("", responses=problems())
-async def get_settings(parts: Parts) -> schemas.Settings:
+async def get_settings(services: Services) -> schemas.SettingsOut:
     """The settings."""
-    return await parts.store.read(_view)
+    return await services.store.read(_view)
 
 
 @router.patch("", responses=problems(413, 422))
-async def change_settings(parts: Parts, body: schemas.SettingsChange) -> schemas.Settings:
+async def change_settings(services: Services, body: schemas.SettingsUpdate) -> schemas.SettingsOut:
     """Change what is given; it holds from now on."""
 
-    def change(tx: Tx) -> schemas.Settings:
+    def change(tx: Tx) -> schemas.SettingsOut:
         for name, value in body.given().items():
             tx.put_setting(name, value)
         tx.announce(Topic.SETTINGS)
         return _view(tx)
 
-    settings = await parts.store.write(change)
+    settings = await services.store.write(change)
     if "poll_schedule" in body.given():
-        await parts.polls.settle()
+        await services.polls.settle()
     return settings
 
 
 @router.get("/webhook", responses=problems())
-async def get_webhook(parts: Parts) -> schemas.WebhookUrl:
+async def get_webhook(services: Services) -> schemas.WebhookUrlOut:
     """The URL that senders call."""
-    secret = await parts.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
-    return await _url(parts, secret if isinstance(secret, str) else await parts.new_secret())
+    secret = await services.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
+    return await _url(services, secret if isinstance(secret, str) else await services.new_secret())
 
 
 @router.get("/webhook/signature", responses=problems())
-async def get_webhook_signature(parts: Parts) -> hook_schemas.SignatureSet:
+async def get_webhook_signature(services: Services) -> hook_schemas.GlobalSignatureOut:
     """How calls of that URL must be signed. `kind` is null where they need not be."""
-    return await parts.store.read(lambda reader: signature_set(reader.webhook_signature()))
+    return await services.store.read(lambda reader: signature_set(reader.webhook_signature()))
 
 
 @router.put("/webhook/signature", responses=problems(413, 422))
 async def set_webhook_signature(
-    parts: Parts, body: hook_schemas.SignatureAsked
-) -> hook_schemas.SignatureSet:
+    services: Services, body: hook_schemas.SignatureUpdate
+) -> hook_schemas.GlobalSignatureOut:
     """Demand that calls of that URL be signed; those that are not are answered like a wrong secret from now on."""
     signature = body.to_signature()
 
-    def change(tx: Tx) -> hook_schemas.SignatureSet:
+    def change(tx: Tx) -> hook_schemas.GlobalSignatureOut:
         tx.put_webhook_signature(signature)
         return signature_set(signature)
 
-    return await parts.store.write(change)
+    return await services.store.write(change)
 
 
 @router.delete("/webhook/signature", status_code=HTTPStatus.NO_CONTENT, responses=problems())
-async def delete_webhook_signature(parts: Parts) -> None:
+async def delete_webhook_signature(services: Services) -> None:
     """Demand no signature any more."""
-    await parts.store.write(lambda tx: tx.put_webhook_signature(None))
+    await services.store.write(lambda tx: tx.put_webhook_signature(None))
 
 
 @router.post("/webhook/regenerate", responses=problems())
-async def regenerate_webhook(parts: Parts) -> schemas.WebhookUrl:
+async def regenerate_webhook(services: Services) -> schemas.WebhookUrlOut:
     """Make a new URL; the old one is unknown from the next call on."""
-    return await _url(parts, await parts.new_secret())
+    return await _url(services, await services.new_secret())
 
 
-def _view(reader: Reader) -> schemas.Settings:
+def _view(reader: Reader) -> schemas.SettingsOut:
     config = read_config(reader)
-    return schemas.Settings(
+    return schemas.SettingsOut(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,
         auto_create_images=None
@@ -92,6 +92,8 @@ def _view(reader: Reader) -> schemas.Settings:
     )
 
 
-async def _url(parts: ApiParts, secret: str) -> schemas.WebhookUrl:
-    policy = await parts.store.read(read_auto_create)
-    return schemas.WebhookUrl(url=parts.webhook_url(secret), allows=what_the_url_allows(policy))
+async def _url(services: ApiServices, secret: str) -> schemas.WebhookUrlOut:
+    policy = await services.store.read(read_auto_create)
+    return schemas.WebhookUrlOut(
+        url=services.webhook_url(secret), allows=what_the_url_allows(policy)
+    )

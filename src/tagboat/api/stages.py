@@ -10,10 +10,10 @@ from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.claims import Claims, Lane
 from tagboat.api.host_rules import check_host_paths
-from tagboat.api.pages import Page
-from tagboat.api.parts import ApiParts, Parts
+from tagboat.api.pagination import Page
 from tagboat.api.rules import check_stage
 from tagboat.api.run_schemas import split_run
+from tagboat.api.services import ApiServices, Services
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import Views
 from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
@@ -28,17 +28,17 @@ router = APIRouter(prefix="/api", tags=["stages"])
 
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
 async def list_stages(
-    parts: Parts, project_id: ProjectId, page: Page
-) -> schemas.Page[schemas.Stage]:
+    services: Services, project_id: ProjectId, page: Page
+) -> schemas.PageOut[schemas.StageOut]:
     """The stages of a project, in the order in which they are tried."""
 
-    def read(reader: Reader) -> schemas.Page[schemas.Stage]:
+    def read(reader: Reader) -> schemas.PageOut[schemas.StageOut]:
         stages = reader.stages(reader.project(project_id).id)
-        views = Views(reader, parts)
+        views = Views(reader, services)
         shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
-        return schemas.Page(items=[views.stage(stage) for stage in shown], next=cursor)
+        return schemas.PageOut(items=[views.stage(stage) for stage in shown], next=cursor)
 
-    return await parts.store.read(read)
+    return await services.store.read(read)
 
 
 @router.post(
@@ -47,37 +47,39 @@ async def list_stages(
     responses=problems(404, 409, 413, 422),
 )
 async def create_stage(
-    parts: Parts, project_id: ProjectId, body: schemas.StageAsked
-) -> schemas.SavedStage:
+    services: Services, project_id: ProjectId, body: schemas.StageCreate
+) -> schemas.SavedStageOut:
     """Make a stage. Tags known by then are not news to it."""
-    stage = new_stage(parts, project_id, body)
-    return await parts.store.write(lambda tx: add_stage(tx, parts, stage))
+    stage = new_stage(services, project_id, body)
+    return await services.store.write(lambda tx: add_stage(tx, services, stage))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
-async def get_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
+async def get_stage(services: Services, stage_id: StageId) -> schemas.StageOut:
     """One stage."""
-    return await parts.store.read(lambda reader: Views(reader, parts).stage(reader.stage(stage_id)))
+    return await services.store.read(
+        lambda reader: Views(reader, services).stage(reader.stage(stage_id))
+    )
 
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
 async def change_stage(
-    parts: Parts, stage_id: StageId, body: schemas.StageChange
-) -> schemas.SavedStage:
+    services: Services, stage_id: StageId, body: schemas.StageUpdate
+) -> schemas.SavedStageOut:
     """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
     values = _values(body)
 
-    def change(tx: Tx) -> schemas.SavedStage:
+    def change(tx: Tx) -> schemas.SavedStageOut:
         old = tx.stage(stage_id)
-        stage = replace(old, **split_run(values, old.run))
-        check_host_paths(stage.run, old.run, parts.host_path)
-        _check(tx, parts, stage)
+        stage = replace(old, **split_run(values, old.run, old.env))
+        check_host_paths(stage.run, old.run, services.host_path)
+        _check(tx, services, stage)
         tx.put_stage(stage)
         if old.held and not stage.held:
-            parts.orders.release(tx, stage_id)
-        return Views(tx, parts).saved_stage(stage)
+            services.orders.release(tx, stage_id)
+        return Views(tx, services).saved_stage(stage)
 
-    return await parts.store.write(change)
+    return await services.store.write(change)
 
 
 @router.delete(
@@ -85,36 +87,38 @@ async def change_stage(
     status_code=HTTPStatus.NO_CONTENT,
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
-async def delete_stage(parts: Parts, stage_id: StageId, volumes: Volumes = "keep") -> Response:
+async def delete_stage(
+    services: Services, stage_id: StageId, volumes: Volumes = "keep"
+) -> Response:
     """Delete a stage with its deploys and instances; their containers are stopped and removed.
 
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
     """
-    return volumes_left(await parts.removal.remove_stage(stage_id, volumes=volumes == "delete"))
+    return volumes_left(await services.removal.remove_stage(stage_id, volumes=volumes == "delete"))
 
 
-def new_stage(parts: ApiParts, project_id: str, body: schemas.StageAsked) -> Stage:
+def new_stage(services: ApiServices, project_id: str, body: schemas.StageCreate) -> Stage:
     """The stage that is asked for, not yet checked."""
-    values = split_run(_values(body), NO_OPTIONS)
-    return Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
+    values = split_run(_values(body), NO_OPTIONS, {})
+    return Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **values)
 
 
-def add_stage(tx: Tx, parts: ApiParts, stage: Stage) -> schemas.SavedStage:
+def add_stage(tx: Tx, services: ApiServices, stage: Stage) -> schemas.SavedStageOut:
     """Add a stage. Raises NotFoundError, ConflictError or FieldError where that cannot be."""
-    check_host_paths(stage.run, NO_OPTIONS, parts.host_path)
-    _check(tx, parts, stage)
+    check_host_paths(stage.run, NO_OPTIONS, services.host_path)
+    _check(tx, services, stage)
     tx.add_stage(stage)
-    return Views(tx, parts).saved_stage(stage)
+    return Views(tx, services).saved_stage(stage)
 
 
-def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
+def _values(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
     values = body.given(tag_pattern="pattern")
     if "domains" in values:
         values["domains"] = tuple(values["domains"])
     return values
 
 
-def _check(reader: Reader, parts: ApiParts, stage: Stage) -> None:
+def _check(reader: Reader, services: ApiServices, stage: Stage) -> None:
     """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
     project = reader.project(stage.project_id)
     if any(
@@ -122,7 +126,7 @@ def _check(reader: Reader, parts: ApiParts, stage: Stage) -> None:
     ):
         raise ConflictError(f"the project has a stage named {stage.name} already")
     check_stage(project, stage)
-    Claims(reader, parts.base_domain).check([Lane(project, stage)])
+    Claims(reader, services.base_domain).check([Lane(project, stage)])
 
 
 def _place(stage: Stage) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from tagboat.api.schemas import Named
-from tagboat.api.tag_schemas import KnownTag, PolledTag, PollOutcome, TagNews
+from tagboat.api.schemas import RefOut
+from tagboat.api.tag_schemas import KnownTagOut, PolledTagOut, PollReportOut, TagNewsOut
 from tagboat.core import catalog
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.decision import decide, unless_lower, unless_taken_back
@@ -24,7 +24,7 @@ def tag_view(
     stages: Sequence[Stage],
     serving: Mapping[str, Sequence[Serving]],
     taken_back: Mapping[str, Sequence[TakenBack]],
-) -> KnownTag:
+) -> KnownTagOut:
     """A known tag of a project with these stages, in order; by their ids, what each has and what was taken back there."""
     decision = decide(project, stages, tag.tag)
     if stage := decision.stage:
@@ -34,7 +34,7 @@ def tag_view(
     reason = decision.reason
     if decision.outcome is Outcome.QUEUED and decision.stage:
         reason = f"{reason}: a push of it is deployed to the stage {decision.stage.name}, while {_BY_POLL}"
-    return KnownTag(
+    return KnownTagOut(
         tag=tag.tag,
         digest=tag.digest,
         first_seen=tag.first_seen,
@@ -44,9 +44,9 @@ def tag_view(
     )
 
 
-def poll_view(report: PollReport) -> PollOutcome:
+def poll_view(report: PollReport) -> PollReportOut:
     """What came of a poll."""
-    return PollOutcome(
+    return PollReportOut(
         first_poll=report.first_poll,
         new_tags=list(report.new_tags),
         deploys=list(report.deploys),
@@ -55,20 +55,20 @@ def poll_view(report: PollReport) -> PollOutcome:
     )
 
 
-def _polled_view(report: TagReport) -> PolledTag:
+def _polled_view(report: TagReport) -> PolledTagOut:
     stage, verdict = report.stage, report.verdict
-    return PolledTag(
+    return PolledTagOut(
         tag=report.tag,
         change=report.change,
-        stage=Named(id=stage.id, name=stage.name) if stage else None,
+        stage=RefOut(id=stage.id, name=stage.name) if stage else None,
         outcome=verdict.outcome,
         reason=verdict.reason,
         deploy=verdict.deploy,
     )
 
 
-def _news_view(verdict: PushVerdict) -> TagNews:
-    return TagNews(
+def _news_view(verdict: PushVerdict) -> TagNewsOut:
+    return TagNewsOut(
         at=verdict.at,
         source=verdict.source,
         outcome=verdict.outcome,

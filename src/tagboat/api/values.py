@@ -1,10 +1,13 @@
-"""The kinds of values that requests bring, each read by the core's own parser."""
+"""Types of values in requests, each read by the core's own parser.
+
+The published schema accepts everything the parser accepts. It has a pattern only where that is
+exact; other grammars have a `format` and a description, and an invalid value is a 422.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +20,6 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from tagboat.api import patterns
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import InvalidValueError, NotFoundError
 from tagboat.core.image import (
@@ -30,10 +32,12 @@ from tagboat.core.image import (
 )
 from tagboat.core.image_glob import parse_image_glob
 from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthcheck
-from tagboat.core.naming import parse_name
+from tagboat.core.naming import MAX_LENGTH, parse_name
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
 from tagboat.registry.trust import trusting
+
+Item = TypeVar("Item")
 
 MAX_ENV = 200
 MAX_ENV_VALUE = 32 * 1024  # characters
@@ -41,15 +45,35 @@ MAX_DOMAINS = 100
 MAX_POSITION = 1_000_000
 MAX_FILE = 256 * 1024
 """Characters of a file's text: of certificates, or of a Docker `config.json`."""
-_MAX_DOMAIN = 253
+MAX_DOMAIN = 253
+NO_NUL = r"^[^\x00]*$"
+HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+HEADER_VALUE = r"^[!-~](?:[ -~]*[!-~])?$"
+ENV_NAME = r"^[^=\x00]+$"
+_LINE = r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+_NO_COLON = r"^[^\x00-\x1f\x7f:]*$"
+_NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$"
+_TAG_TEXT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+_HEALTHCHECK_PATTERN = r"^(?:image|/[!-~]*)?$"
+_DNS_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*"
+_IPV6_GROUP = r"[0-9A-Fa-f]{1,4}"
+_IPV6 = rf"\[(?:(?:{_IPV6_GROUP}:){{7}}{_IPV6_GROUP}|(?:{_IPV6_GROUP}:){{1,6}}:{_IPV6_GROUP}|::1)\]"
+_TCP_PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_REGISTRY_URL = re.compile(
+    rf"https?://(?:{_DNS_NAME}|{_IPV6})(?::(?:{_TCP_PORT}))?(?:/[A-Za-z0-9._~-]+)*/?"
+)
+# Sites where people see Docker Hub. Its registry has other names, but they are what gets pasted.
 _DOCKER_HUB_SITES = frozenset({"hub.docker.com", "docker.com", "www.docker.com"})
-"""Where people see Docker Hub, beside the names of its registry."""
-_ID = re.compile(r"[0-9a-f]{24}")
+_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # typing wants what it annotates with to be hashable
+@dataclass(frozen=True, slots=True, eq=False)  # typing requires annotations to be hashable
 class Parsed:
-    """Marks a text that `parse` turns into the value, or refuses with InvalidValueError; `schema` tells OpenAPI about it."""
+    """A string that `parse` turns into the value, or refuses with InvalidValueError.
+
+    `schema` is how OpenAPI describes it.
+    """
 
     parse: Callable[[str], Any]
     schema: Mapping[str, Any]
@@ -57,8 +81,18 @@ class Parsed:
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
+        def read(given: str) -> Any:  # noqa: ANN401 - the result of `parse`
+            try:
+                given.encode()
+            except UnicodeEncodeError:
+                # JSON can spell half a surrogate pair, which cannot be stored.
+                raise InvalidValueError(
+                    "has half of a surrogate pair, which is not a character"
+                ) from None
+            return self.parse(given)
+
         return core_schema.no_info_after_validator_function(
-            self._read, core_schema.str_schema(strict=True)
+            read, core_schema.str_schema(strict=True)
         )
 
     def __get_pydantic_json_schema__(
@@ -66,24 +100,17 @@ class Parsed:
     ) -> dict[str, Any]:
         return {"type": "string", **self.schema}
 
-    def _read(self, text: str) -> Any:  # noqa: ANN401 - whatever `parse` makes of it
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            # JSON can spell half a surrogate pair, which is no text and cannot be stored.
-            raise InvalidValueError(
-                "has half of a surrogate pair, which is not a character"
-            ) from None
-        return self.parse(text)
-
 
 def fits(pattern: str, given: str) -> bool:
-    """Whether the whole of `given` fits a pattern of `patterns`."""
+    """Return whether the whole of `given` fits `pattern`."""
     return re.fullmatch(pattern, given) is not None
 
 
 def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
-    """A text that fits `pattern` and has `shortest` to `longest` characters; `what` says so to a person."""
+    """Return the type of strings that fit `pattern` and have `shortest` to `longest` characters.
+
+    `what` names them in the error.
+    """
 
     def parse(given: str) -> str:
         if not shortest <= len(given) <= longest or not fits(pattern, given):
@@ -93,59 +120,50 @@ def text(pattern: str, longest: int, what: str, shortest: int = 0) -> Parsed:
     return Parsed(parse, {"pattern": pattern, "minLength": shortest, "maxLength": longest})
 
 
-def _either(with_host: str, without_host: str, longest: int) -> dict[str, Any]:
-    """The JSON schema of an image, whose short forms are completed with Docker Hub's host, which counts."""
-    return {
-        "anyOf": [
-            {"pattern": with_host, "maxLength": longest},
-            {"pattern": without_host, "maxLength": longest - len("docker.io/library/")},
-        ]
-    }
-
-
 def whole(value: object) -> object:
-    """JSON has one kind of number: 5.0 is 5 there, whoever wrote it."""
+    """Return 5 for 5.0: JSON has one kind of number, and some clients write all with a point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_WHOLE = BeforeValidator(whole)
+def without_repeats(values: list[Item]) -> list[Item]:
+    """Return each of `values` once, in their order."""
+    return list(dict.fromkeys(values))
 
 
-def _parse_healthcheck(text: str) -> str:
-    if not is_healthcheck(text):
-        raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
-    return text
-
-
-def _parse_schedule_text(text: str) -> str:
-    return parse_schedule(text).text
-
-
-def _parse_domain(text: str) -> str:
-    if len(text) > _MAX_DOMAIN or not re.fullmatch(patterns.DOMAIN, text):
+def parse_dns_name(given: str) -> str:
+    """Return `given` in lower case if it is a DNS name; else raise InvalidValueError."""
+    if len(given) > MAX_DOMAIN or not re.fullmatch(_DNS_NAME, given):
         raise InvalidValueError("must be a DNS name such as app.example.com")
-    return text.lower()
+    return given.lower()
 
 
-def _parse_registry_url(text: str) -> str:
-    site = text.lower().rpartition("://")[2].partition("/")[0].removesuffix(":443")
+def parse_registry_url(given: str) -> str:
+    """Return the URL of a registry as it is stored; raise InvalidValueError."""
+    site = given.lower().rpartition("://")[2].partition("/")[0].removesuffix(":443")
     if is_docker_hub(site) or site in _DOCKER_HUB_SITES:
         return f"https://{DOCKER_HUB}"
-    if len(text) > MAX_NAME_LENGTH or not re.fullmatch(patterns.REGISTRY_URL, text):
+    if len(given) > MAX_NAME_LENGTH or not _REGISTRY_URL.fullmatch(given):
         raise InvalidValueError(
-            "must be http:// or https:// with a host, a port where needed and, for a Gitea below one, a path; nothing else"
+            "must be http:// or https:// with a host, a port where needed and, for a Gitea "
+            "below one, a path; nothing else"
         )
-    scheme, _, rest = text.removesuffix("/").removesuffix("/v2").partition("://")
+    scheme, _, rest = given.removesuffix("/").removesuffix("/v2").partition("://")
     host, slash, path = rest.partition("/")
     # Images of a registry at TLS's own port are named without it.
     host = host.lower().removesuffix(":443") if scheme == "https" else host.lower()
     return f"{scheme}://{host}{slash}{path}"
 
 
-def _parse_ca_cert(text: str) -> str:
-    if text:
-        trusting(text)
-    return text
+def _check_healthcheck(given: str) -> str:
+    if not is_healthcheck(given):
+        raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
+    return given
+
+
+def _check_ca_cert(given: str) -> str:
+    if given:
+        trusting(given)
+    return given
 
 
 def _refuse_repeats(values: object) -> object:
@@ -156,163 +174,149 @@ def _refuse_repeats(values: object) -> object:
     return values
 
 
-def _merge_repeats(domains: list[str]) -> list[str]:
-    """Those that differed in case alone are one."""
-    return list(dict.fromkeys(domains))
+def _check_reference(given: str) -> str:
+    if not _OBJECT_ID.fullmatch(given):
+        raise InvalidValueError(f"there is no registry {given[:80]!r}")
+    return given
 
 
-def _parse_reference(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise InvalidValueError(f"there is no registry {text[:80]!r}")
-    return text
+def _id_of(noun: str) -> AfterValidator:
+    # A string that no id looks like does not exist: the database need not be asked, nor see it.
+    def check(given: str) -> str:
+        if not _OBJECT_ID.fullmatch(given):
+            raise NotFoundError(f"there is no {noun} {given[:80]!r}")
+        return given
+
+    return AfterValidator(check)
 
 
-def _known_form(noun: str, text: str) -> str:
-    """An id that no id can be is one that does not exist; the database need not be asked, nor see its characters."""
-    if not _ID.fullmatch(text):
-        raise NotFoundError(f"there is no {noun} {text[:80]!r}")
-    return text
-
-
-def _or_nothing(text: str) -> str:
-    """A filter by an id that no id can be finds nothing."""
-    return text if _ID.fullmatch(text) else "none"
-
-
-ProjectId = Annotated[str, AfterValidator(partial(_known_form, "project"))]
-StageId = Annotated[str, AfterValidator(partial(_known_form, "stage"))]
-DeployId = Annotated[str, AfterValidator(partial(_known_form, "deploy"))]
-InstanceId = Annotated[str, AfterValidator(partial(_known_form, "instance"))]
-RegistryId = Annotated[str, AfterValidator(partial(_known_form, "registry"))]
-HookId = Annotated[str, AfterValidator(partial(_known_form, "webhook"))]
-DeliveryId = Annotated[str, AfterValidator(partial(_known_form, "delivery"))]
-IdFilter = Annotated[str, AfterValidator(_or_nothing)]
-
-RegistryReference = Annotated[str, Parsed(_parse_reference, {})]
-
-Name = Annotated[
-    str, Parsed(parse_name, {"pattern": patterns.NAME, "minLength": 1, "maxLength": 63})
+ProjectId = Annotated[str, _id_of("project")]
+StageId = Annotated[str, _id_of("stage")]
+DeployId = Annotated[str, _id_of("deploy")]
+InstanceId = Annotated[str, _id_of("instance")]
+RegistryId = Annotated[str, _id_of("registry")]
+HookId = Annotated[str, _id_of("webhook")]
+DeliveryId = Annotated[str, _id_of("delivery")]
+IdFilter = Annotated[
+    str, AfterValidator(lambda given: given if _OBJECT_ID.fullmatch(given) else "none")
 ]
-IMAGE_SCHEMA = _either(patterns.IMAGE_WITH_HOST, patterns.IMAGE_WITHOUT_HOST, MAX_NAME_LENGTH)
-"""Of an image without tag and digest."""
-Image = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
-REF_SCHEMA = _either(patterns.REF_WITH_HOST, patterns.REF_WITHOUT_HOST, MAX_NAME_LENGTH)
-"""Of an image with or without tag and digest; somewhat stricter than need be on the length."""
-Tag = Annotated[str, Parsed(parse_tag, {"pattern": patterns.TAG})]
-Pattern = Annotated[
+"""A filter by id. One that no id looks like finds nothing."""
+
+RegistryReference = Annotated[str, Parsed(_check_reference, {})]
+
+ObjectName = Annotated[
+    str, Parsed(parse_name, {"pattern": _NAME_PATTERN, "minLength": 1, "maxLength": MAX_LENGTH})
+]
+IMAGE_SCHEMA: Mapping[str, Any] = {
+    "format": "image-name",
+    "minLength": 1,
+    "maxLength": MAX_NAME_LENGTH,
+}
+"""The published schema of an image without tag and digest."""
+ImageText = Annotated[ImageName, Parsed(parse_image_name, IMAGE_SCHEMA)]
+REF_SCHEMA: Mapping[str, Any] = {"format": "image-reference", "minLength": 1}
+"""The published schema of an image with or without tag and digest."""
+TagText = Annotated[str, Parsed(parse_tag, {"pattern": _TAG_TEXT})]
+PatternText = Annotated[
     TagPattern,
     Parsed(
         parse_tag_pattern,
-        {
-            "pattern": patterns.TAG_PATTERN,
-            "minLength": 1,
-            "maxLength": MAX_PATTERN_LENGTH,
-            "description": "A glob with the semantics of Go's path.Match, `semver:` with a range as npm has them, or "
-            "`regex:` with an expression in RE2's syntax, of which more is accepted than can be described here.",
-        },
+        {"format": "tag-pattern", "minLength": 1, "maxLength": MAX_PATTERN_LENGTH},
     ),
 ]
-Schedule = Annotated[
+ScheduleText = Annotated[
     str,
     Parsed(
-        _parse_schedule_text,
-        {
-            "pattern": patterns.SCHEDULE,
-            "maxLength": 255,
-            "description": "Five fields as Vixie cron has them, after `CRON_TZ=Area/City ` where wanted; `@hourly` and its "
-            "kin; or `@every` with a duration. More is accepted than can be described here.",
-        },
+        lambda given: parse_schedule(given).text,
+        {"format": "schedule", "minLength": 1, "maxLength": 255},
     ),
 ]
-Healthcheck = Annotated[
+HealthcheckText = Annotated[
     str,
     Parsed(
-        _parse_healthcheck, {"pattern": patterns.HEALTHCHECK, "maxLength": MAX_HEALTHCHECK_LENGTH}
+        _check_healthcheck, {"pattern": _HEALTHCHECK_PATTERN, "maxLength": MAX_HEALTHCHECK_LENGTH}
     ),
 ]
-Port = Annotated[int, Field(ge=0, le=MAX_PORT), _WHOLE]
-EnvName = Annotated[str, text(patterns.ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
-EnvValue = Annotated[str, text(patterns.NO_NUL, MAX_ENV_VALUE, "a text without NUL")]
-Env = Annotated[
-    dict[EnvName, EnvValue],
-    Field(max_length=MAX_ENV),
-    WithJsonSchema(
+PortNumber = Annotated[int, Field(ge=0, le=MAX_PORT), BeforeValidator(whole)]
+EnvName = Annotated[str, text(ENV_NAME, 255, "a name without = and NUL, not empty", 1)]
+EnvValue = Annotated[str, text(NO_NUL, MAX_ENV_VALUE, "a string without NUL")]
+
+
+def nullable_map_schema(names: str, longest: int) -> WithJsonSchema:
+    """Return the published schema of a map of strings that is merged: null removes a name."""
+    string = {"type": "string", "pattern": NO_NUL, "maxLength": longest}
+    return map_schema(names, 255, {"anyOf": [string, {"type": "null"}]}, MAX_ENV)
+
+
+def map_schema(names: str, longest_name: int, value: dict[str, Any], most: int) -> WithJsonSchema:
+    """Return the published schema of an object: `names` is a pattern, `most` their number."""
+    return WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": patterns.ENV_NAME, "minLength": 1, "maxLength": 255},
-            "additionalProperties": {
-                "type": "string",
-                "pattern": patterns.NO_NUL,
-                "maxLength": MAX_ENV_VALUE,
-            },
-            "maxProperties": MAX_ENV,
+            "propertyNames": {"pattern": names, "minLength": 1, "maxLength": longest_name},
+            "additionalProperties": value,
+            "maxProperties": most,
         }
-    ),
+    )
+
+
+Env = Annotated[
+    dict[EnvName, EnvValue | None],
+    Field(max_length=MAX_ENV),
+    nullable_map_schema(ENV_NAME, MAX_ENV_VALUE),
 ]
-Position = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION), _WHOLE]
-Domain = Annotated[
+PositionNumber = Annotated[int, Field(ge=-MAX_POSITION, le=MAX_POSITION), BeforeValidator(whole)]
+DomainName = Annotated[
     str,
-    Parsed(_parse_domain, {"pattern": patterns.DOMAIN, "minLength": 1, "maxLength": _MAX_DOMAIN}),
+    Parsed(parse_dns_name, {"pattern": f"^{_DNS_NAME}$", "minLength": 1, "maxLength": MAX_DOMAIN}),
 ]
-Domains = Annotated[
-    list[Domain],
+DomainNames = Annotated[
+    list[DomainName],
     Field(max_length=MAX_DOMAINS, json_schema_extra={"uniqueItems": True}),
     BeforeValidator(_refuse_repeats),
-    AfterValidator(_merge_repeats),
+    AfterValidator(without_repeats),  # names that differ in case alone are one
 ]
-MaxInstances = Annotated[int, Field(ge=1, le=50), _WHOLE]
+MaxInstances = Annotated[int, Field(ge=1, le=50), BeforeValidator(whole)]
 HealthcheckHost = Annotated[
     str,
     Parsed(
-        lambda text: text and _parse_domain(text),
-        {"pattern": patterns.DOMAIN_OR_NONE, "maxLength": _MAX_DOMAIN},
+        lambda given: given and parse_dns_name(given),
+        {"pattern": f"^(?:{_DNS_NAME})?$", "maxLength": MAX_DOMAIN},
     ),
 ]
-RequestTimeout = Annotated[int, Field(ge=1, le=300), _WHOLE]
-HealthTimeout = Annotated[int, Field(ge=1, le=3600), _WHOLE]
-DrainTimeout = Annotated[int, Field(ge=0, le=3600), _WHOLE]
+RequestTimeout = Annotated[int, Field(ge=1, le=300), BeforeValidator(whole)]
+HealthTimeoutS = Annotated[int, Field(ge=1, le=3600), BeforeValidator(whole)]
+DrainTimeoutS = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 ImageGlobs = Annotated[
     list[
         Annotated[
             str,
             Parsed(
-                lambda text: parse_image_glob(text).text,
-                {"pattern": patterns.IMAGE_GLOB, "minLength": 1, "maxLength": MAX_NAME_LENGTH},
+                lambda given: parse_image_glob(given).text,
+                {"format": "image-glob", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
             ),
         ]
     ],
     Field(max_length=100),
 ]
-Kind = Annotated[RegistryKind, Strict(strict=False)]
-Title = Annotated[
-    str, text(patterns.LINE, 100, "one line of text that begins and ends with no space", 1)
-]
+KindName = Annotated[RegistryKind, Strict(strict=False)]
+Title = Annotated[str, text(_LINE, 100, "one line of text that begins and ends with no space", 1)]
 RegistryUrl = Annotated[
     str,
-    Parsed(_parse_registry_url, {"pattern": patterns.REGISTRY_URL, "maxLength": MAX_NAME_LENGTH}),
-]
-Username = Annotated[
-    str, text(patterns.NO_CONTROLS_NO_COLON, 255, "a text without colon and control characters")
-]
-CaCert = Annotated[
-    str,
     Parsed(
-        _parse_ca_cert,
-        {
-            "pattern": patterns.PEM,
-            "maxLength": MAX_FILE,
-            "description": "Certificates in PEM, one or more; empty for none. Private keys are refused.",
-        },
+        parse_registry_url, {"format": "registry-url", "minLength": 1, "maxLength": MAX_NAME_LENGTH}
     ),
 ]
-DockerConfig = Annotated[
-    str, text(patterns.NO_NUL, MAX_FILE, "the text of a Docker config.json", 1)
+LoginName = Annotated[str, text(_NO_COLON, 255, "a string without colon and control characters")]
+CertificatesText = Annotated[
+    str, Parsed(_check_ca_cert, {"format": "pem-certificates", "maxLength": MAX_FILE})
 ]
-MaxProjects = Annotated[int, Field(ge=0, le=100_000), _WHOLE]
-KeepDays = Annotated[int, Field(ge=1, le=3650), _WHOLE]
-KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), _WHOLE]
-KeepImages = Annotated[int, Field(ge=0, le=100), _WHOLE]
-KeepHistory = Annotated[int, Field(ge=1, le=36_500), _WHOLE]
-HeaderName = Annotated[str, text(patterns.HEADER_NAME, 100, "the name of an HTTP header", 1)]
-SignatureSecret = Annotated[str, text(patterns.NO_NUL, 1024, "a text without NUL", 1)]
-Password = Annotated[str, text(patterns.NO_NUL, 16 * 1024, "a text without NUL")]
+DockerConfigText = Annotated[str, text(NO_NUL, MAX_FILE, "the content of a Docker config.json", 1)]
+MaxProjects = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole)]
+KeepDays = Annotated[int, Field(ge=1, le=3650), BeforeValidator(whole)]
+KeepNumber = Annotated[int, Field(ge=100, le=1_000_000), BeforeValidator(whole)]
+KeepImages = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
+KeepHistory = Annotated[int, Field(ge=1, le=36_500), BeforeValidator(whole)]
+HeaderName = Annotated[str, text(HEADER_NAME, 100, "the name of an HTTP header", 1)]
+SignatureSecret = Annotated[str, text(NO_NUL, 1024, "a string without NUL", 1)]
+PasswordText = Annotated[str, text(NO_NUL, 16 * 1024, "a string without NUL")]

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from tagboat.api import registry_schemas, schemas
-from tagboat.api.parts import ApiParts
 from tagboat.api.run_schemas import run_view
+from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Project, Registry, Stage, run_config
 from tagboat.core.decision import shadowed
 from tagboat.core.deploy import Deploy, Instance, InstanceState
@@ -20,18 +20,18 @@ from tagboat.core.unmatchable import unmatchable
 class Views:
     """Shows values together with the names of what they belong to; each name is read once."""
 
-    def __init__(self, reader: Reader, parts: ApiParts) -> None:
+    def __init__(self, reader: Reader, services: ApiServices) -> None:
         self._reader = reader
-        self._ingress = parts.ingress
-        self._base_domain = parts.base_domain
+        self._ingress = services.ingress
+        self._base_domain = services.base_domain
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
         self._known_vitals: dict[str, Vitals] = {}
 
-    def project(self, project: Project, next_at: datetime | None) -> schemas.Project:
+    def project(self, project: Project, next_at: datetime | None) -> schemas.ProjectOut:
         """A project; `next_at` is when it is polled next."""
         state = self._reader.poll_state(project.id)
-        return schemas.Project(
+        return schemas.ProjectOut(
             id=project.id,
             name=project.name,
             image=str(project.image),
@@ -43,17 +43,17 @@ class Views:
             protocol=project.protocol,
             env=project.env,
             registry=project.registry_id,
-            poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),
+            poll=schemas.PollOut(last_at=state.last_at, next_at=next_at, error=state.error),
             created_at=project.created_at,
             **run_view(project.run),
         )
 
-    def stage(self, stage: Stage) -> schemas.Stage:
+    def stage(self, stage: Stage) -> schemas.StageOut:
         """A stage."""
         project = self._project_of(stage.project_id)
-        return schemas.Stage(
+        return schemas.StageOut(
             id=stage.id,
-            project=schemas.Named(id=project.id, name=project.name),
+            project=schemas.RefOut(id=project.id, name=project.name),
             name=stage.name,
             tag_pattern=stage.pattern.text,
             position=stage.position,
@@ -79,7 +79,7 @@ class Views:
             **run_view(stage.run),
         )
 
-    def saved_stage(self, stage: Stage) -> schemas.SavedStage:
+    def saved_stage(self, stage: Stage) -> schemas.SavedStageOut:
         """A stage, with what its neighbours make of it."""
         project = self._project_of(stage.project_id)
         registry = self._reader.registry_of(project)
@@ -88,15 +88,15 @@ class Views:
             [unmatched] if unmatched else shadowed(stage, self._reader.stages(stage.project_id))
         )
         warnings += stage_warnings(project, stage)
-        return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
+        return schemas.SavedStageOut(**dict(self.stage(stage)), warnings=warnings)
 
-    def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStage:
+    def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStageOut:
         """A stage, with the ids of the deploys that its release has queued."""
-        return schemas.ReleasedStage(**dict(self.stage(stage)), deploys=list(deploys))
+        return schemas.ReleasedStageOut(**dict(self.stage(stage)), deploys=list(deploys))
 
-    def deploy(self, deploy: Deploy) -> schemas.Deploy:
+    def deploy(self, deploy: Deploy) -> schemas.DeployOut:
         """A deploy."""
-        return schemas.Deploy(
+        return schemas.DeployOut(
             id=deploy.id,
             project=self._project(deploy.project_id),
             stage=self._stage(deploy.stage_id),
@@ -107,7 +107,7 @@ class Views:
             reason=deploy.reason,
             cancelling=deploy.cancelling and not deploy.status.final,
             steps=[
-                schemas.Step(
+                schemas.StepOut(
                     name=step.name,
                     status=step.status,
                     started_at=step.started_at,
@@ -122,16 +122,16 @@ class Views:
             finished_at=deploy.finished_at,
         )
 
-    def instances(self, instances: Sequence[Instance]) -> list[schemas.Instance]:
+    def instances(self, instances: Sequence[Instance]) -> list[schemas.InstanceOut]:
         """Instances, what is known of all of them read at once."""
         self._known_vitals |= self._reader.vitals(
             [one.id for one in instances if one.state is InstanceState.LIVE]
         )
         return [self.instance(one) for one in instances]
 
-    def instance(self, instance: Instance) -> schemas.Instance:
+    def instance(self, instance: Instance) -> schemas.InstanceOut:
         """An instance."""
-        return schemas.Instance(
+        return schemas.InstanceOut(
             id=instance.id,
             project=self._project(instance.project_id),
             stage=self._stage(instance.stage_id),
@@ -174,17 +174,17 @@ class Views:
             stage_host(project.name, stage.name, self._base_domain), host, 1
         )
 
-    def _project(self, project_id: str) -> schemas.Named:
+    def _project(self, project_id: str) -> schemas.RefOut:
         project = self._project_of(project_id)
-        return schemas.Named(id=project.id, name=project.name)
+        return schemas.RefOut(id=project.id, name=project.name)
 
     def _project_of(self, project_id: str) -> Project:
         if project_id not in self._projects:
             self._projects[project_id] = self._reader.project(project_id)
         return self._projects[project_id]
 
-    def _stage(self, stage_id: str) -> schemas.Named:
-        return schemas.Named(id=stage_id, name=self._stage_of(stage_id).name)
+    def _stage(self, stage_id: str) -> schemas.RefOut:
+        return schemas.RefOut(id=stage_id, name=self._stage_of(stage_id).name)
 
     def _stage_of(self, stage_id: str) -> Stage:
         if stage_id not in self._stages:
@@ -192,9 +192,9 @@ class Views:
         return self._stages[stage_id]
 
 
-def registry_view(registry: Registry) -> registry_schemas.Registry:
+def registry_view(registry: Registry) -> registry_schemas.RegistryOut:
     """A registry without its password."""
-    return registry_schemas.Registry(
+    return registry_schemas.RegistryOut(
         id=registry.id,
         name=registry.name,
         url=registry.url,

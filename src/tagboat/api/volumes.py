@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 
 from tagboat.api.answers import Responses
-from tagboat.api.bodies import Answer
+from tagboat.api.bodies import ResponseModel
 from tagboat.core.keeping import LeftVolumes
 
 Volumes = Annotated[
@@ -15,7 +15,7 @@ Volumes = Annotated[
 ]
 
 
-class VolumesLeft(Answer):
+class VolumesLeftOut(ResponseModel):
     """The volumes of what was deleted, by the engine's names."""
 
     volumes_kept: list[str]
@@ -23,7 +23,7 @@ class VolumesLeft(Answer):
 
 
 VOLUMES_LEFT: Responses = {
-    200: {"model": VolumesLeft, "description": "It is deleted; these were its volumes."},
+    200: {"model": VolumesLeftOut, "description": "It is deleted; these were its volumes."},
     204: {"description": "It is deleted, and has no volumes."},
 }
 
@@ -32,5 +32,5 @@ def volumes_left(left: LeftVolumes) -> Response:
     """The answer: the volumes, or nothing where there were none."""
     if not left.kept and not left.removed:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    view = VolumesLeft(volumes_kept=list(left.kept), volumes_removed=list(left.removed))
+    view = VolumesLeftOut(volumes_kept=list(left.kept), volumes_removed=list(left.removed))
     return Response(view.model_dump_json(), media_type="application/json")

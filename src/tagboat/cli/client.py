@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 from tagboat import __version__
 from tagboat.cli.place import Server
 from tagboat.core.errors import NotFoundError, TagboatError
-from tagboat.core.problem import NO_ADDRESS
 from tagboat.data_dir import server_runs
+from tagboat.http.problem import NO_ADDRESS
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError

@@ -10,6 +10,6 @@ def serve(place: Place) -> int:
     settings = place.settings(dotenv=True)
     # structlog loads rich wherever it is installed, 6 MB for what the server never does. None says that it is not there.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-    from tagboat.main import serve as run
+    from tagboat.app import serve as run
 
     return run(settings)

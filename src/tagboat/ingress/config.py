@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tagboat.core.errors import SettingsError
-from tagboat.ingress import pages
+from tagboat.ingress import error_pages
 from tagboat.ingress.backends import backends
 
 CONFIG_FILE = "haproxy.cfg"
@@ -68,10 +68,10 @@ def render(wanted: ConfigInput) -> RenderedConfig:
             raise SettingsError(f"{value!r} is neither a host nor a network")
     files = {
         CONFIG_FILE: _config(wanted),
-        _UNKNOWN_FILE: pages.UNKNOWN_HOST,
-        _NOT_LIVE_FILE: pages.NOT_LIVE,
-        _RESTARTING_FILE: pages.RESTARTING,
-        _NO_PORT_FILE: pages.NO_PORT,
+        _UNKNOWN_FILE: error_pages.UNKNOWN_HOST,
+        _NOT_LIVE_FILE: error_pages.NOT_LIVE,
+        _RESTARTING_FILE: error_pages.RESTARTING,
+        _NO_PORT_FILE: error_pages.NO_PORT,
     }
     if wanted.lua:
         files[_LUA_FILE] = _lua(wanted.hold_s)

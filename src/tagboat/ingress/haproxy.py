@@ -1,7 +1,7 @@
-"""Leading traffic with HAProxy. Implements `tagboat.core.ports.Ingress`.
+"""Traffic through HAProxy. Implements `tagboat.core.ports.Ingress`.
 
-One HAProxy for each data directory, which outlives Tagboat. A map says which host leads to which loopback port; a switch
-changes one entry of it, without a reload. docs/decisions/0007-haproxy-by-map.md tells why it is built so.
+One HAProxy for each data directory, which outlives Tagboat. A map routes each host to a port; a
+switch changes one entry of it, without a reload. The reasons: docs/decisions/0007-haproxy-by-map.md.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.config import HOLD_S, MAP_FILE, TRUSTED_FRONTS, ConfigInput
 from tagboat.ingress.files import make_directory, write_file, write_files
-from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master, WorkerSilentError
 from tagboat.ingress.process import end_haproxy
 from tagboat.ingress.routing import RoutingMap, changed_map, map_file, refusals, routing_map
+from tagboat.ingress.supervisor import HaproxySupervisor
 
 T = TypeVar("T")
 
 _WATCH_S = 1.0
 _WHOLE_LOOK_S = 60.0
-"""Seconds after which all routes are compared, though nothing has happened by which they could have changed."""
+"""Seconds after which all routes are compared, even if nothing can have changed them."""
 _PAUSE_S = 0.2
-_LOOK_AGAIN_S = 0.02
-_TRIES = 3
+_WORKER_RETRY_S = 0.02
+_WORKER_TRIES = 3
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -38,9 +38,10 @@ log = structlog.get_logger("tagboat.ingress")
 class HaproxyIngress:
     """Runs HAProxy in `directory` (made if missing), adopting one that runs there.
 
-    `listen` is host and port for plain HTTP; `base_domain` and `public_url` make the stages' addresses; `trusted` are the
-    networks (CIDR) of the fronts whose X-Forwarded-* headers are believed; `program` is HAProxy's name or path; `hold_s` is
-    how many seconds a held request waits at most. Call `start` first, and let `run` work beside; neither ends HAProxy.
+    `listen` is host and port for plain HTTP; `base_domain` and `public_url` make the stages'
+    addresses; `trusted` are the networks (CIDR) of the fronts whose X-Forwarded-* headers are
+    believed; `program` is HAProxy's name or path; `hold_s` is the most seconds that a held request
+    waits. Call `start` first, and keep `run` running; neither ends HAProxy.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class HaproxyIngress:
         self._addresses = StageAddresses(
             base_domain=base_domain, port=listen[1], public_url=public_url
         )
-        self._keeper = Keeper(
+        self._supervisor = HaproxySupervisor(
             self._directory, program, ConfigInput(listen=listen, trusted=trusted, hold_s=hold_s)
         )
         self._master = Master(self._directory)
@@ -70,30 +71,32 @@ class HaproxyIngress:
         self._trouble = ""
 
     def address(self, project: Project, stage: Stage) -> str | None:
-        """The URL at which the stage answers, whether or not it has a live instance."""
+        """Return the URL of the stage, whether or not it has a live instance."""
         return self._addresses.of(project.name, stage.name)
 
     async def trouble(self) -> str | None:
-        """What keeps it from leading traffic, None for nothing."""
+        """Return why it cannot route traffic, None if it can."""
         try:
             await self.in_flight(0)
         except IngressUnavailableError as error:
-            return self._trouble or str(
-                error
-            )  # that it cannot be started is why it cannot be reached
+            # A failed start is the reason why it cannot be reached.
+            return self._trouble or str(error)
         return None
 
     async def start(self) -> None:
         """Adopt the HAProxy that runs, or start one with the routes it had last; returns once it listens.
 
-        Raises SettingsError where HAProxy is missing, too old or refuses its configuration, and IngressUnavailableError
-        where it cannot listen.
+        Raises SettingsError where HAProxy is missing, too old or refuses its configuration, and
+        IngressUnavailableError where it cannot listen.
         """
         async with self._turn:
-            await self._keeper.keep(self._wanted)
+            await self._supervisor.ensure_running(self._wanted)
 
     async def run(self) -> None:
-        """Keep HAProxy alive and on the routes wanted, until cancelled: look each second, and at once after a failed call."""
+        """Keep HAProxy running with the wanted routes, until cancelled.
+
+        Look each second, and at once after a failed call.
+        """
         while True:
             try:
                 await self._look_after()
@@ -115,7 +118,7 @@ class HaproxyIngress:
             # On disk first: whoever starts HAProxy from now on starts it with these routes.
             await asyncio.to_thread(write_files, self._directory, {MAP_FILE: map_file(wanted)})
             self._wanted = wanted
-            await self._keeper.keep(self._wanted)
+            await self._supervisor.ensure_running(self._wanted)
             await self._follow(wanted)
 
     async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
@@ -128,12 +131,12 @@ class HaproxyIngress:
             if self._wanted is None:
                 raise IngressUnavailableError("nothing was led yet that could be changed")
             wanted = changed_map(self._wanted, put, left)
-            # Not waited for until it is on the platter: at the start, and every minute, all is written down again.
+            # Not synced to the disk: at the start, and every minute, all is written again.
             await asyncio.to_thread(
                 lambda: write_file(self._directory, MAP_FILE, map_file(wanted), durable=False)
             )
             self._wanted = wanted
-            await self._keeper.keep(self._wanted)
+            await self._supervisor.ensure_running(self._wanted)
             for count in await self._of_each_worker(
                 lambda worker: self._master.change(worker, put, left)
             ):
@@ -146,30 +149,30 @@ class HaproxyIngress:
         self._refused = refused
 
     async def in_flight(self, port: int) -> int:
-        """Requests between their routing and their last byte, WebSockets included, in the old workers too."""
+        """Return the open requests of a port, WebSockets included, in the old workers too."""
         async with self._turn, self._waking():
             return sum(
                 await self._of_each_worker(lambda worker: self._master.in_flight(worker, port))
             )
 
     async def stop(self) -> None:
-        """End HAProxy, with all that it carries. Tagboat's own stop does not call this."""
+        """End HAProxy with all its requests. Tagboat's own stop does not call this."""
         async with self._turn:
             await asyncio.to_thread(end_haproxy, self._directory)
 
     async def _look_after(self) -> None:
-        """See that HAProxy does as it should: for the most part, that the same worker as last time answers is enough."""
+        """Check HAProxy. Mostly it is enough that the same worker as last time answers."""
         async with self._turn, _told():
             now = asyncio.get_running_loop().time()
             if (
                 not self._look_now.is_set()
                 and now < self._looked_at + _WHOLE_LOOK_S
-                and await self._keeper.is_as_before()
+                and await self._supervisor.is_unchanged()
             ):
                 return
             self._look_now.clear()
             self._looked_at = -_WHOLE_LOOK_S
-            await self._keeper.keep(self._wanted)
+            await self._supervisor.ensure_running(self._wanted)
             if self._wanted is not None:
                 await self._follow(self._wanted)
             self._looked_at = now
@@ -182,7 +185,7 @@ class HaproxyIngress:
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:
-        """Let the watch look at once when HAProxy fails; what stops a start is here a reason to try again later."""
+        """Have `run` look at once when HAProxy fails; a bad setting is tried again later."""
         try:
             async with _told():
                 yield
@@ -201,9 +204,9 @@ class HaproxyIngress:
                 log.debug("routes changed", action="ingress", changes=changed)
 
     async def _of_each_worker(self, ask: Callable[[int], Awaitable[T]]) -> list[T]:
-        """Ask the worker in charge and the old ones. If one ends meanwhile, who runs is asked again."""
+        """Ask the current worker and the old ones; start over if one ends during that."""
         said = "HAProxy has no worker"
-        for _ in range(_TRIES):
+        for _ in range(_WORKER_TRIES):
             processes = await self._master.processes()
             if processes.current is None:
                 break
@@ -211,16 +214,16 @@ class HaproxyIngress:
                 return [await ask(worker) for worker in processes.workers]
             except WorkerSilentError as error:
                 said = f"{error}; if this lasts, end that process"
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_WORKER_RETRY_S)
         raise IngressUnavailableError(said)
 
 
 @contextlib.asynccontextmanager
 async def _told() -> AsyncIterator[None]:
-    """Raise what the system refuses, such as one more open file, as one of our errors."""
+    """Raise a refusal of the system, such as one more open file, as one of our errors."""
     try:
         yield
     except OSError as error:
         raise IngressUnavailableError(
-            f"HAProxy cannot be looked after now: {error.strerror or error}"
+            f"HAProxy cannot be checked now: {error.strerror or error}"
         ) from error

@@ -155,7 +155,7 @@ def our_processes(directory: Path) -> list[int]:
     return [pid for pid in pids if _is_ours(pid, directory)]
 
 
-def tell(pid: int, signal_number: signal.Signals, directory: Path) -> None:
+def send_signal(pid: int, signal_number: signal.Signals, directory: Path) -> None:
     """Signal a process if it is ours."""
     if _is_ours(pid, directory):
         try:
@@ -174,7 +174,7 @@ def end_haproxy(directory: Path) -> bool:
     found = our_processes(directory)
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         for pid in our_processes(directory):
-            tell(pid, signal_number, directory)
+            send_signal(pid, signal_number, directory)
         end = time.monotonic() + _END_S
         while our_processes(directory) and time.monotonic() < end:
             time.sleep(0.02)

@@ -16,14 +16,14 @@ import structlog
 from tagboat.core.errors import IngressUnavailableError
 from tagboat.ingress.config import ConfigInput
 from tagboat.ingress.files import make_directory
-from tagboat.ingress.keeper import Keeper
 from tagboat.ingress.master import Master
-from tagboat.ingress.process import PATH, Program, end_haproxy, foreground_words, tell
+from tagboat.ingress.process import PATH, Program, end_haproxy, foreground_words, send_signal
 from tagboat.ingress.run_lock import hold_run_lock
+from tagboat.ingress.supervisor import HaproxySupervisor
 
 _STARTS_S = 10.0
 _FINISHES_S = 10.0
-_LOOK_AGAIN_S = 0.02
+_CHILD_POLL_S = 0.02
 
 log = structlog.get_logger("tagboat.ingress")
 
@@ -44,9 +44,11 @@ async def run_haproxy(
         loop.add_signal_handler(number, stop.set)
     with hold_run_lock(directory):
         child = _Child()
-        loop.add_signal_handler(signal.SIGHUP, lambda: tell(child.pid, signal.SIGUSR2, directory))
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: send_signal(child.pid, signal.SIGUSR2, directory)
+        )
         try:
-            await Keeper(directory, program, wanted, child.start).take_over()
+            await HaproxySupervisor(directory, program, wanted, child.start).take_over()
         except BaseException:
             child.kill()
             raise
@@ -95,7 +97,7 @@ class _Child:
                         raise IngressUnavailableError(
                             f"HAProxy does not start (status {process.returncode}); it said why above"
                         )
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    await asyncio.sleep(_CHILD_POLL_S)
         except TimeoutError:
             raise IngressUnavailableError(
                 f"HAProxy was started in {directory} but does not answer"
@@ -119,7 +121,7 @@ class _Child:
 
     async def finish(self, directory: Path) -> None:
         """Let it finish what it has begun, then end it, with whatever else still runs in its directory."""
-        tell(self.pid, signal.SIGUSR1, directory)
+        send_signal(self.pid, signal.SIGUSR1, directory)
         if self._end is not None and not (await asyncio.wait({self._end}, timeout=_FINISHES_S))[0]:
             log.warning("requests under way cut off", action="ingress", after_s=_FINISHES_S)
         await asyncio.to_thread(end_haproxy, directory)

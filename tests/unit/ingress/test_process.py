@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import SettingsError
-from tagboat.ingress.process import Program, our_processes, parse_version_text, running_master, tell
+from tagboat.ingress.process import (
+    Program,
+    our_processes,
+    parse_version_text,
+    running_master,
+    send_signal,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +56,4 @@ def test_a_pid_file_proves_nothing(tmp_path: Path, text: str | None) -> None:
 
 
 def test_a_stranger_is_not_signalled(tmp_path: Path) -> None:
-    tell(os.getpid(), signal.SIGKILL, tmp_path)
+    send_signal(os.getpid(), signal.SIGKILL, tmp_path)

@@ -1,7 +1,7 @@
-"""Regular expressions, in what ECMAScript, Python and Rust share, that tell readers of the OpenAPI what a text can be.
+"""Regular expressions of what people write: subsets of what the server accepts, to draw from.
 
-The core's parsers decide; where a grammar is not regular, its expression here describes what people write and leaves out the
-rest, so that whatever fits it is accepted. Tests hold the two against each other.
+Written in what ECMAScript, Python and Rust share. The published schema does not carry them, because
+it accepts everything that the server accepts.
 """
 
 NAME = r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$"
@@ -21,14 +21,18 @@ MEMORY = r"^(?:[1-9][0-9]{1,5}(?:\.[0-9]{1,3})?[mM]|[1-9][0-9]{0,4}(?:\.[0-9]{1,
 USER = r"^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?)?$"
 NETWORK = r"^(?!(?:host|none|bridge|default)$)[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 LABEL = r"^(?!tagboat\.)[!-<>-~]{1,128}$"
-SIGNAL = r"^(?:(?:SIG)?(?:HUP|INT|QUIT|ABRT|KILL|USR1|USR2|ALRM|TERM|CONT|WINCH)|[1-9]|[1-5][0-9]|6[0-4])?$"
+SIGNAL = (
+    r"^(?:(?:SIG)?(?:HUP|INT|QUIT|ABRT|KILL|USR1|USR2|ALRM|TERM|CONT|WINCH)"
+    r"|[1-9]|[1-5][0-9]|6[0-4])?$"
+)
 EXTRA_HOST = r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$"
 EXTRA_ADDRESS = (
     r"^(?:host-gateway|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4})$"
 )
 TMPFS_OPTIONS = (
-    r"^(?:(?:rw|ro|exec|noexec|nosuid|nodev|noatime|size=[1-9][0-9]{0,11}[kmg%]?|mode=[0-7]{3,4}|uid=[0-9]{1,9}|gid=[0-9]{1,9}"
-    r"|nr_inodes=[1-9][0-9]{0,9}[kmg]?)(?:,(?!$)|$))*$"
+    r"^(?:(?:rw|ro|exec|noexec|nosuid|nodev|noatime|size=[1-9][0-9]{0,11}[kmg%]?"
+    r"|mode=[0-7]{3,4}|uid=[0-9]{1,9}|gid=[0-9]{1,9}|nr_inodes=[1-9][0-9]{0,9}[kmg]?)"
+    r"(?:,(?!$)|$))*$"
 )
 BIND = r"^(?:/[A-Za-z0-9_-]+)+:(?!/(?:proc|sys|dev|run)(?:/|:|$))(?:/[A-Za-z0-9_-]+)+(?::ro|:rw)?$"
 DEVICE = r"^/dev(?:/[A-Za-z0-9_-]+)+(?::/dev(?:/[A-Za-z0-9_-]+)+(?::(?:rwm|rw|r|w|m))?)?$"
@@ -39,10 +43,14 @@ PUBLISHED = rf"^(?:127\.0\.0\.1:|0\.0\.0\.0:)?{_TCP_PORT}:{_TCP_PORT}(?:/tcp|/ud
 PEM = r"^(?:[^\x00]*-----BEGIN CERTIFICATE-----[^\x00]*)?$"
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 HEADER_VALUE = r"^[!-~](?:[ -~]*[!-~])?$"
-IMAGE_GLOB = r"^(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::[0-9]{1,5})?/)?[A-Za-z0-9_.:*?-]+(?:/[A-Za-z0-9_.:*?-]+)*$"
+IMAGE_GLOB = (
+    r"^(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::[0-9]{1,5})?/)?"
+    r"[A-Za-z0-9_.:*?-]+(?:/[A-Za-z0-9_.:*?-]+)*$"
+)
+CAPABILITY = r"^(?:CAP_)?(?:CHOWN|NET_ADMIN|NET_RAW|SYS_NICE|SYS_PTRACE|SETUID|KILL|MKNOD)$"
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PORT = r":(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PORT = rf":{_TCP_PORT}"
 _HEX = r"[0-9A-Fa-f]{1,4}"
 _IPV6 = rf"\[(?:(?:{_HEX}:){{7}}{_HEX}|(?:{_HEX}:){{1,6}}:{_HEX}|::1)\]"
 DOMAIN = rf"^{_LABEL}(?:\.{_LABEL})*$"
@@ -54,7 +62,10 @@ REGISTRY_URL = (
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PART_UNLIKE_HOST = r"[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*"
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})+(?:{_PORT})?|{_HOST_LABEL}{_PORT}|localhost|{_IPV6}(?:{_PORT})?)"
+_HOST = (
+    rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})+(?:{_PORT})?|{_HOST_LABEL}{_PORT}|localhost"
+    rf"|{_IPV6}(?:{_PORT})?)"
+)
 _WITH_HOST = rf"{_HOST}(?:/{_PART})+"
 _WITHOUT_HOST = rf"(?:{_PART}|{_PART_UNLIKE_HOST}(?:/{_PART})+)"
 _TAG_AND_DIGEST = r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?)?"
@@ -65,7 +76,7 @@ REF_WITHOUT_HOST = f"^{_WITHOUT_HOST}{_TAG_AND_DIGEST}$"
 
 _SHORTHAND = r"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)"
 _EVERY = r"@every (?:[1-9][0-9]{0,3}[sm]|[1-9][0-9]{0,2}h(?:[1-5]?[0-9]m)?)"
-_ZONE = r"(?:CRON_TZ=(?:UTC|Europe/Berlin|Europe/London|America/New_York|America/Los_Angeles|Asia/Tokyo|Asia/Kolkata) )?"
+_ZONE = r"(?:CRON_TZ=(?:UTC|Europe/Berlin|America/New_York|Asia/Tokyo) )?"
 _MINUTE = r"(?:\*(?:/[1-5]?[1-9])?|[1-5]?[0-9](?:,[1-5]?[0-9])*|[0-9]-[1-5][0-9])"
 _HOUR = r"(?:\*(?:/[1-9])?|(?:1?[0-9]|2[0-3])(?:,(?:1?[0-9]|2[0-3]))*|[0-9]-(?:1[0-9]|2[0-3]))"
 _DAY = r"(?:\*(?:/[1-9])?|(?:1?[1-9]|2[0-8])(?:,(?:1?[1-9]|2[0-8]))*|[1-9]-(?:1[0-9]|2[0-8]))"
@@ -79,7 +90,8 @@ _CLASS = rf"\[(?:\^|(?!\^))(?:{_CLASS_CHAR}(?:-{_CLASS_CHAR})?)+\]"
 _GLOB = rf"(?!\s*[A-Za-z0-9_.+-]+\s*:)(?:(?![\\\[]){_PRINTABLE}|\\{_PRINTABLE}|{_CLASS})+"
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,5})"
-_VERSION = rf"v?{_NUMBER}(?:\.(?:[xX*]|{_NUMBER}(?:\.(?:[xX*]|{_NUMBER}(?:-[a-z]{{1,10}}(?:\.{_NUMBER})?)?))?))?"
+_PATCH = rf"(?:[xX*]|{_NUMBER}(?:-[a-z]{{1,10}}(?:\.{_NUMBER})?)?)"
+_VERSION = rf"v?{_NUMBER}(?:\.(?:[xX*]|{_NUMBER}(?:\.{_PATCH})?))?"
 _BOUND = rf"(?:<=|>=|<|>|=|~|\^)?{_VERSION}"
 _ALTERNATIVE = rf"(?:\*|{_BOUND}(?: {_BOUND})*|{_VERSION} - {_VERSION})"
 _SEMVER = rf"semver:{_ALTERNATIVE}(?: \|\| {_ALTERNATIVE})*"

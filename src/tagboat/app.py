@@ -21,7 +21,7 @@ import uvloop
 from tagboat import __version__
 from tagboat.api.app import build_api
 from tagboat.api.event_hub import EventHub
-from tagboat.api.parts import ApiParts
+from tagboat.api.services import ApiServices
 from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
 from tagboat.core.counters import Counters
 from tagboat.core.errors import TagboatError
@@ -45,7 +45,7 @@ from tagboat.engine.host_ports import free_loopback_port
 from tagboat.engine.own_container import own_container
 from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
-from tagboat.http_server import BACKLOG, HttpServer, most_connections
+from tagboat.http.server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
@@ -66,7 +66,7 @@ COLLECT_AFTER = 10_000
 """Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
 a few dozen calls at a time would set it off again and again, to find nothing."""
 
-log = structlog.get_logger("tagboat.main")
+log = structlog.get_logger("tagboat.app")
 
 
 def serve(settings: Settings) -> int:
@@ -165,7 +165,7 @@ async def _building(
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
     api = build_api(
-        ApiParts(
+        ApiServices(
             store=store,
             deployer=queue,
             engine=engine,
@@ -221,7 +221,7 @@ async def _run(
         task.add_done_callback(server.stop_after_fault)
     server.on_ready = partial(_ready, settings, data_dir, built.token)
     try:
-        await server.serve(sockets=[listener])
+        await server.serve([listener])
     finally:
         data_dir.withdraw_server()
         for task in work:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.rate import Rate
-from tagboat.webhook import flood
-from tagboat.webhook.flood import Limiter, Line
+from tagboat.http import rate_limits
+from tagboat.http.rate_limits import Limiter, Throttle
 
 GENEROUS = Rate(per_s=1000, burst=100_000)
 
@@ -41,9 +41,9 @@ def test_what_is_refused_costs_nothing() -> None:
 
 def test_addresses_are_not_remembered_without_end() -> None:
     limiter = Limiter(GENEROUS, GENEROUS)
-    for number in range(flood.MAX_ADDRESSES + 50):
+    for number in range(rate_limits.MAX_ADDRESSES + 50):
         limiter.take(str(number), 0.0)
-    assert len(limiter._by_address) == flood.MAX_ADDRESSES
+    assert len(limiter._by_address) == rate_limits.MAX_ADDRESSES
 
 
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=60))
@@ -57,19 +57,19 @@ def test_never_more_than_burst_and_rate_allow(pauses: list[float]) -> None:
 
 
 def test_who_comes_alone_does_not_wait() -> None:
-    line = Line(per_s=4)
+    line = Throttle(per_s=4)
     assert [line.wait(now) for now in (10.0, 10.25, 10.5, 99.0)] == [0, 0, 0, 0]
 
 
 def test_a_crowd_goes_one_by_one() -> None:
-    line = Line(per_s=4)
+    line = Throttle(per_s=4)
     assert [line.wait(10.0) for _ in range(4)] == [0, 0.25, 0.5, 0.75]
     assert line.wait(10.5) == 0.5
 
 
 def test_no_line_is_endless() -> None:
-    line = Line(per_s=4)
+    line = Throttle(per_s=4)
     for _ in range(100):
         line.wait(10.0)
-    assert line.wait(10.0) == flood.MAX_WAIT_S
-    assert line.wait(10.0 + 2 * flood.MAX_WAIT_S) == 0
+    assert line.wait(10.0) == rate_limits.MAX_WAIT_S
+    assert line.wait(10.0 + 2 * rate_limits.MAX_WAIT_S) == 0

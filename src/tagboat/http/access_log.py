@@ -1,4 +1,4 @@
-"""One line for every call, without the secrets that addresses can hold."""
+"""The access log: one line for each call, without the secrets that a path can hold."""
 
 import re
 import time
@@ -7,17 +7,17 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOK_PATH = "/api/webhook/"
-_LONGEST_PATH = 200
-"""Characters; anybody can write an address without end, and the log must not grow by it."""
-_MASKED = f"{WEBHOOK_PATH}***"
-# A webhook's secret is a UUID, and nothing else in an address is: it is one in an address with a slip in it, too.
+_MAX_PATH = 200
+"""Characters of a path that are logged. Anyone can send a path of any length."""
+# A webhook's secret is a UUID, and nothing else in a path is. Masked everywhere, because a secret
+# pasted at a wrong path is still a secret.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 class AccessLog:
-    """Has `log_call` write method, path (never the query), status and milliseconds of every call.
+    """Calls `log_call` with method, path (never the query), status and milliseconds of each call.
 
-    Status 0: the caller hung up before the answer.
+    Status 0: the client closed the connection before the answer.
     """
 
     def __init__(self, app: ASGIApp, log_call: Callable[[str, str, int, float], None]) -> None:
@@ -38,13 +38,16 @@ class AccessLog:
                 status = message["status"]
             return send(message)
 
-        path = scope["path"]
-        shown = _MASKED if path.startswith(WEBHOOK_PATH) else _cut(_UUID.sub("***", path))
+        shown = mask_path(scope["path"])
         try:
             await self._app(scope, receive, watched)
         finally:
             self._log_call(scope["method"], shown, status, (time.perf_counter() - began) * 1000)
 
 
-def _cut(path: str) -> str:
-    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
+def mask_path(path: str) -> str:
+    """Return `path` as it may be logged: secrets masked, at most 200 characters."""
+    if path.startswith(WEBHOOK_PATH):
+        return f"{WEBHOOK_PATH}***"
+    masked = _UUID.sub("***", path)
+    return masked if len(masked) <= _MAX_PATH else f"{masked[:_MAX_PATH]}…"

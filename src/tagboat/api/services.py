@@ -50,8 +50,8 @@ class Found(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiParts:
-    """The parts.
+class ApiServices:
+    """The services.
 
     `webhook` is the application for `/api/webhook/{secret}`; `new_secret` makes a new secret and returns it; `examine` tests a
     registry, with the list of an image's tags where one is given; `ways_back` tells what a rollback would come to;
@@ -105,9 +105,9 @@ class ApiParts:
         return Orders(self.deployer, self.clock)
 
 
-async def _parts(request: Request) -> ApiParts:
-    return cast("ApiParts", request.app.state.parts)
+async def _services(request: Request) -> ApiServices:
+    return cast("ApiServices", request.app.state.services)
 
 
-Parts = Annotated[ApiParts, Depends(_parts)]
-"""The parts, as routes ask for them."""
+Services = Annotated[ApiServices, Depends(_services)]
+"""The services, as routes ask for them."""

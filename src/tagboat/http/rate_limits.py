@@ -1,14 +1,14 @@
-"""How many calls a webhook takes: so many from each address and so many in all, by token buckets; how fast it turns away."""
+"""Rate limits by token buckets, for each address and for all, and a throttle for refusals."""
 
 from collections import OrderedDict
 
 from tagboat.core.rate import Bucket, Rate
 
 MAX_ADDRESSES = 10_000
-"""Addresses that are remembered; the one silent longest is forgotten first."""
+"""Addresses that are remembered; the one that was silent longest is forgotten first."""
 
 MAX_WAIT_S = 1.0
-"""Nobody waits longer in a line, however many stand in it."""
+"""The longest wait in a throttle, however many callers wait."""
 
 
 class Limiter:
@@ -21,7 +21,10 @@ class Limiter:
         self._by_address: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, address: str, now: float) -> float:
-        """Count one call at `now` (seconds of a steady clock). 0 if it is within the rates, else seconds until one will be."""
+        """Count one call at `now` (seconds of a steady clock).
+
+        Return 0 if it is within the rates, else the seconds until one will be.
+        """
         bucket = self._by_address.get(address)
         if bucket is None:
             bucket = self._by_address[address] = Bucket(self._each.burst, now)
@@ -37,10 +40,11 @@ class Limiter:
         return 0.0
 
 
-class Line:
-    """Lets those who come one at a time through at once, and of a crowd `per_s` a second, one by one.
+class Throttle:
+    """Lets single callers through at once, and of a crowd `per_s` a second, one by one.
 
-    Callers wait for an answer before they call again: a few that flood are slowed down, and leave the processor to others.
+    Callers wait for an answer before they call again, so a few that flood are slowed down and
+    leave the processor to others.
     """
 
     def __init__(self, per_s: float) -> None:
@@ -48,7 +52,7 @@ class Line:
         self._free_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Stand in line at `now` (seconds of a steady clock); for how many seconds, from 0 to `MAX_WAIT_S`."""
+        """Queue up at `now` (seconds of a steady clock); return the seconds to wait."""
         turn = min(max(self._free_at, now), now + MAX_WAIT_S)
         self._free_at = turn + self._each_s
         return turn - now

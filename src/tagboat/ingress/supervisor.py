@@ -1,7 +1,8 @@
-"""Keeps one HAProxy running for a directory: adopts it, starts it, reloads it, replaces it. It outlives us.
+"""One HAProxy for a directory: adopted, started, reloaded, replaced. It outlives Tagboat.
 
-HAProxy says which configuration it has loaded by the fingerprint in its `description`. A running one that says another is told
-to reload, which loses no request; so is one whose socket is gone, since a reload makes it anew.
+The fingerprint in HAProxy's `description` says which configuration it has loaded. A running one
+with another fingerprint is reloaded, which loses no request; so is one whose socket is gone, since
+a reload creates it again.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ from tagboat.ingress.process import (
     our_processes,
     require_free_address,
     running_master,
-    tell,
+    send_signal,
     why_not_free,
 )
 from tagboat.ingress.routing import RoutingMap, map_file
@@ -45,7 +46,7 @@ _SYSTEM_USER = "haproxy"
 _ANSWERS_S = 5.0
 _READY_S = 0.3
 _LEAVES_S = 2.0
-_LOOK_AGAIN_S = 0.02
+_POLL_S = 0.02
 _TRIES = 2
 
 Start = Callable[[Program, Path], Awaitable[None]]
@@ -54,10 +55,11 @@ Start = Callable[[Program, Path], Awaitable[None]]
 log = structlog.get_logger("tagboat.ingress")
 
 
-class Keeper:
-    """Sees to it that HAProxy runs in `directory` as `wanted` says; user and Lua are found out here.
+class HaproxySupervisor:
+    """Keeps a HAProxy running in `directory` with the configuration `wanted`.
 
-    `program` is HAProxy's name or path; `start` starts it, as a process that outlives us unless given. Calls must not overlap.
+    The user to run as and Lua are detected. `program` is HAProxy's name or path; `start` starts it,
+    by default as a process that outlives Tagboat. Calls must not overlap.
     """
 
     def __init__(
@@ -71,8 +73,8 @@ class Keeper:
         self._config: RenderedConfig | None = None
         self._worker: int | None = None
 
-    async def is_as_before(self) -> bool:
-        """Whether the worker last found to have loaded our configuration still answers, and still has: one question to it."""
+    async def is_unchanged(self) -> bool:
+        """Return whether the worker that had loaded our configuration answers and still has it."""
         if self._worker is None or self._config is None:
             return False
         try:
@@ -80,12 +82,12 @@ class Keeper:
         except (IngressUnavailableError, WorkerSilentError):
             return False
 
-    async def keep(self, routes: RoutingMap | None) -> None:
-        """Return once a HAProxy answers that has loaded our configuration; at once where one does already.
+    async def ensure_running(self, routes: RoutingMap | None) -> None:
+        """Return once a HAProxy with our configuration answers; at once if one does already.
 
-        One that must be started or reloaded begins with `routes`, None for those on disk.
-        Raises SettingsError where HAProxy is missing, too old or refuses its configuration, and IngressUnavailableError
-        where it cannot listen or does not answer.
+        One that must be started or reloaded begins with `routes`, None for those on disk. Raises
+        SettingsError where HAProxy is missing, too old or refuses its configuration, and
+        IngressUnavailableError where it cannot listen or does not answer.
         """
         loaded = await self._loaded()
         if loaded is not None and self._config is not None and loaded == self._config.fingerprint:
@@ -102,15 +104,15 @@ class Keeper:
         elif not await self._reload(config):
             before = await self._start_beside(program, config)
             log.warning(
-                "HAProxy did not answer; a new one was started beside it",
+                "HAProxy did not answer; a new one was started next to it",
                 action="ingress",
                 before=before,
             )
 
     async def take_over(self) -> None:
-        """Start a HAProxy of our own, with the routes on disk; one that runs already finishes what it has begun, and ends.
+        """Start a HAProxy with the routes on disk; a running one finishes its requests and ends.
 
-        Raises as `keep` does.
+        Raises as `ensure_running` does.
         """
         program = await find_program(self._program_name)
         config = self._rendered(program)
@@ -133,9 +135,9 @@ class Keeper:
         return "{}:{}".format(*self._input.listen)
 
     def _require_address(self) -> None:
-        """Refuse an address that another program has, before a HAProxy that listens at another port is told to change to it.
+        """Raise unless a running HAProxy may change to the wanted address.
 
-        HAProxy would share it with another HAProxy, and each would get a part of the requests.
+        It would share an address with another HAProxy, and each would get a part of the requests.
         """
         try:
             in_force = (self._directory / CONFIG_FILE).read_text()
@@ -158,7 +160,7 @@ class Keeper:
         await check_config(program, self._directory)
 
     async def _loaded(self, *, tries: int = _TRIES, limit_s: float = WORKER_S) -> str | None:
-        """The fingerprint of the configuration that the worker in charge has loaded, None where none answers."""
+        """Return the fingerprint that the current worker has loaded, None if none answers."""
         for _ in range(tries):
             try:
                 processes = await self._master.processes()
@@ -169,7 +171,7 @@ class Keeper:
                 pass  # it may be busy
             except IngressUnavailableError:
                 return None
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_POLL_S)
         return None
 
     async def _start_fresh(self, program: Program, config: RenderedConfig) -> None:
@@ -189,29 +191,29 @@ class Keeper:
         log.info("HAProxy started", action="ingress", listen=self._listen, version=program.version)
 
     async def _clear_orphans(self) -> None:
-        """Let the workers of a master that was killed go: they do so by themselves, unless they hang."""
+        """Wait for the workers of a killed master to end, and kill those that hang."""
         orphans = our_processes(self._directory)
         if not orphans:
             return
         await _until(lambda: why_not_free(self._input.listen) is None, _LEAVES_S)
         if why_not_free(self._input.listen):
             for pid in orphans:
-                tell(pid, signal.SIGKILL, self._directory)
+                send_signal(pid, signal.SIGKILL, self._directory)
             await _until(lambda: why_not_free(self._input.listen) is None, _LEAVES_S)
 
     async def _reload(self, config: RenderedConfig) -> bool:
-        """Let the master take over the configuration: no request is lost, and a socket that was deleted is made anew."""
+        """Reload the configuration; return whether it is in force. A deleted socket comes back."""
         master = running_master(self._directory)
         if master is None:
             return False
-        tell(master, signal.SIGUSR2, self._directory)
+        send_signal(master, signal.SIGUSR2, self._directory)
         if not await self._comes_up(config):
             return False
         log.info("HAProxy reloaded", action="ingress", pid=master)
         return True
 
     async def _start_beside(self, program: Program, config: RenderedConfig) -> list[int]:
-        """Replace the HAProxy that runs, and return its processes: both share the address until the old one has left."""
+        """Replace the running HAProxy, and return its processes; both share the address at first."""
         before = our_processes(self._directory)
         await self._start(program, self._directory)
         if not await self._comes_up(config):
@@ -219,27 +221,27 @@ class Keeper:
                 f"HAProxy was started in {self._directory} but does not answer"
             )
         for pid in before:
-            tell(pid, signal.SIGUSR1, self._directory)
+            send_signal(pid, signal.SIGUSR1, self._directory)
         return before
 
     async def _comes_up(self, config: RenderedConfig) -> bool:
         end = time.monotonic() + _ANSWERS_S
         while time.monotonic() < end:
-            # HAProxy 3.2 lets who asks a worker that is not ready wait without end: better ask again soon.
+            # HAProxy 3.2 never answers a question to a worker that is not ready: ask again soon.
             if await self._loaded(tries=1, limit_s=_READY_S) == config.fingerprint:
                 return True
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_POLL_S)
         return False
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:  # noqa: ASYNC110 - the system has no event for it
-        await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.sleep(_POLL_S)
 
 
 def _system_user() -> str | None:
-    """The user that HAProxy's package makes for it, where we may become others and it exists."""
+    """Return the user that HAProxy's package creates; None if we may not become it."""
     if os.geteuid() != 0:
         return None
     try:

@@ -1,0 +1,1 @@
+"""HTTP below the API and the webhook: server, access log, authentication, problems."""
