@@ -17,9 +17,10 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.deploy.queue import DeployQueue
-from tagboat.registry import catching_up
-from tagboat.registry.poller import LEASE_S, Poller
+from tagboat.polling import catch_up
+from tagboat.polling.poller import LEASE_S, Poller
 from tagboat.store import open_store
+from tests.support.polling import admission
 from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -126,7 +127,12 @@ class Cluster:
         own, holder = Own(self.stores[number]), f"server {number}"
         tags = Tags(holder, self.clock, self.asked, self)
         poller = Poller(
-            own, DeployQueue(self.clock), tags, clock=self.clock, holder=holder, counters=Counters()
+            own,
+            admission(DeployQueue(self.clock)),
+            tags,
+            clock=self.clock,
+            holder=holder,
+            counters=Counters(),
         )
         replica = Replica(own, poller, asyncio.create_task(poller.run()))
         try:
@@ -157,7 +163,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def by_schedule_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is polled for having been heard of, or after a start, which goes by the loop's clock."""
-    monkeypatch.setattr(catching_up, "LOOK_EVERY_S", 3600)
+    monkeypatch.setattr(catch_up, "CHECK_EVERY_S", 3600)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tagboat.registry.failures import BudgetSpentError
+from tagboat.core.errors import BudgetSpentError
 from tagboat.registry.site import Site
 
 POLL_SHARE = 0.5

@@ -124,7 +124,7 @@ class RegistryClient:
         )
         self._sparing = False
 
-    def sparing(self) -> "RegistryClient":
+    def rate_limited_view(self) -> "RegistryClient":
         """This client for work that nobody waits for: it raises BudgetSpentError rather than use up a registry's limit.
 
         That concerns what registries count: reading manifests. Lists, and looking where a tag points to, go on.

@@ -20,7 +20,6 @@ import msgspec
 from tagboat.core.errors import (
     RegistryError,
     RegistryProtocolError,
-    RegistryRateLimitedError,
     RegistryUnreachableError,
 )
 from tagboat.core.proxies import Proxy
@@ -87,10 +86,6 @@ class TlsFailureError(RegistryUnreachableError):
 
 class TooLargeError(RegistryProtocolError):
     """An answer is longer than what was asked for can be."""
-
-
-class BudgetSpentError(RegistryRateLimitedError):
-    """What polls on schedule may use of the registry's limit is used up. Nothing was asked, and people still may ask."""
 
 
 def for_good(error: _E) -> _E:

@@ -3,13 +3,13 @@ from datetime import timedelta
 import pytest
 from yarl import URL
 
+from tagboat.core.errors import BudgetSpentError
 from tagboat.registry import budget
 from tagboat.registry.budget import RECHECK, Allowance, Budgets, parse_allowance
-from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.site import Credentials, Site
-from tests.unit.registry.conftest import Clock
+from tests.support.clock import FakeClock
 
-NOW = Clock().now
+NOW = FakeClock().now
 SITE = Site(URL("https://r.example.com"))
 HUB = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"}
 

@@ -24,8 +24,9 @@ from tagboat.core.image import ImageName
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
 from tagboat.registry.failures import TlsFailureError
+from tests.support.clock import FakeClock
 from tests.support.fake_registry import fake_registry, json_body, status
-from tests.unit.registry.conftest import Clock, Sleeps
+from tests.unit.registry.conftest import Sleeps
 
 GOOD = (
     b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"tags":["a"]'
@@ -180,7 +181,7 @@ async def test_hosts_that_cannot_be(client: RegistryClient, host: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_silence(clock: Clock, sleeps: Sleeps) -> None:
+async def test_silence(clock: FakeClock, sleeps: Sleeps) -> None:
     client = RegistryClient(
         clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=0.05, total=5)
     )
@@ -193,7 +194,7 @@ async def test_silence(clock: Clock, sleeps: Sleeps) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_call_ends_after_its_whole_time(clock: Clock, sleeps: Sleeps) -> None:
+async def test_a_call_ends_after_its_whole_time(clock: FakeClock, sleeps: Sleeps) -> None:
     client = RegistryClient(
         clock=clock, sleep=sleeps, timeouts=Timeouts(connect=1, read=5, total=0.1, listing=0.2)
     )
@@ -256,7 +257,7 @@ async def test_a_server_error_is_tried_three_times(client: RegistryClient, sleep
     ],
 )
 async def test_too_many_requests(
-    client: RegistryClient, clock: Clock, code: int, header: dict[str, str], seconds: int | None
+    client: RegistryClient, clock: FakeClock, code: int, header: dict[str, str], seconds: int | None
 ) -> None:
     async with fake_registry() as fake:
         fake.answer_next(status(code, header))
@@ -270,7 +271,7 @@ async def test_too_many_requests(
 
 @pytest.mark.anyio
 async def test_who_took_long_to_fail_is_not_asked_again_at_once(
-    client: RegistryClient, clock: Clock, sleeps: Sleeps
+    client: RegistryClient, clock: FakeClock, sleeps: Sleeps
 ) -> None:
     def slowly(_: web.Request) -> web.Response:
         clock.advance(4.5)
@@ -285,7 +286,7 @@ async def test_who_took_long_to_fail_is_not_asked_again_at_once(
 
 @pytest.mark.anyio
 async def test_too_many_tokens_count_as_too_many_requests(
-    client: RegistryClient, clock: Clock
+    client: RegistryClient, clock: FakeClock
 ) -> None:
     async with fake_registry(auth="bearer") as fake:
         fake.answer_next(lambda _: None, status(429, {"Retry-After": "30"}))
@@ -305,7 +306,7 @@ async def test_redirects_at_home_keep_the_login(client: RegistryClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_after_close_nothing_is_asked(clock: Clock, sleeps: Sleeps) -> None:
+async def test_after_close_nothing_is_asked(clock: FakeClock, sleeps: Sleeps) -> None:
     client = RegistryClient(clock=clock, sleep=sleeps)
     async with fake_registry() as fake:
         fake.answer_next(json_body({"tags": ["a"]}))
@@ -321,7 +322,7 @@ async def test_after_close_nothing_is_asked(clock: Clock, sleeps: Sleeps) -> Non
 
 
 @pytest.mark.anyio
-async def test_close_in_the_middle_of_a_call(clock: Clock, sleeps: Sleeps) -> None:
+async def test_close_in_the_middle_of_a_call(clock: FakeClock, sleeps: Sleeps) -> None:
     client = RegistryClient(clock=clock, sleep=sleeps)
     async with raw_server(None) as server:
         call = asyncio.ensure_future(client.list_tags(image(server.port), None))
@@ -360,7 +361,7 @@ def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @pytest.mark.anyio
 async def test_a_certificate_that_is_not_trusted(
-    tmp_path: Path, clock: Clock, sleeps: Sleeps
+    tmp_path: Path, clock: FakeClock, sleeps: Sleeps
 ) -> None:
     server_side, client_side = self_signed(tmp_path)
     strict = RegistryClient(clock=clock, sleep=sleeps)
