@@ -55,8 +55,8 @@ from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.examine import examine
-from tagboat.registry.pin import pin_login_service
+from tagboat.registry.diagnostics import diagnose
+from tagboat.registry.login_pin import pin_login_service
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
@@ -170,7 +170,7 @@ async def _building(
             engine=engine,
             polls=poller,
             ingress=ingress,
-            examine=partial(examine, registry, log_in=engine.log_in),
+            examine=partial(diagnose, registry, log_in=engine.log_in),
             ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
             new_secret=partial(regenerate_webhook_secret, store),

@@ -21,7 +21,7 @@ from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry import addresses, transport
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
-from tagboat.registry.site import Site
+from tagboat.registry.endpoint import RegistryEndpoint
 from tests.support.hostile_registries import (
     MIB,
     Handler,
@@ -300,7 +300,7 @@ async def test_metadata_is_asked_of_nobody(client: RegistryClient, target: str) 
 async def test_a_password_goes_where_it_went_first() -> None:
     pins: list[tuple[str, str]] = []
 
-    async def pin(site: Site, origin: str) -> None:
+    async def pin(site: RegistryEndpoint, origin: str) -> None:
         pins.append((site.id, origin))
 
     client = RegistryClient(pin=pin)

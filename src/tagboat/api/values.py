@@ -33,7 +33,7 @@ from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthc
 from tagboat.core.naming import parse_name
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
-from tagboat.registry.trust import trusting
+from tagboat.registry.trust import trust_context
 
 MAX_ENV = 200
 MAX_ENV_VALUE = 32 * 1024  # characters
@@ -144,7 +144,7 @@ def _parse_registry_url(text: str) -> str:
 
 def _parse_ca_cert(text: str) -> str:
     if text:
-        trusting(text)
+        trust_context(text)
     return text
 
 

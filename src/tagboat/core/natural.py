@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from types import MappingProxyType
 
-_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])")
+_UUID_IN_TAG = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])")
 _SEPARATORS = re.compile(r"[-_]+")
-_TOKENS = re.compile(r"[0-9]+|[^0-9.]+")
-_HEX = re.compile(r"[0-9a-f]{7,64}")
+_DIGIT_RUNS = re.compile(r"[0-9]+|[^0-9.]+")
+_HEX_DIGITS = re.compile(r"[0-9a-f]{7,64}")
 _DESCRIBED = re.compile(r"g[0-9a-f]{7,64}")
 _BEFORE_A_HASH = frozenset({"sha", "commit", "git", "g"})
 _DATE = r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
@@ -79,14 +79,14 @@ class NaturalNames:
     """Compares tags by their names. `tags` are all those in question: among hashes, digits alone are a hash too."""
 
     def __init__(self, tags: Iterable[str]) -> None:
-        cut = {tag: _SEPARATORS.split(_UUID.sub("g0000000", tag.lower())) for tag in tags}
+        cut = {tag: _SEPARATORS.split(_UUID_IN_TAG.sub("g0000000", tag.lower())) for tag in tags}
         hashes = Counter(
             (place, len(text))
             for texts in cut.values()
             for place, text in enumerate(texts)
             if _is_plain_hash(text)
         )
-        self._parts = {tag: tuple(_parts(texts, hashes)) for tag, texts in cut.items()}
+        self._parts = {tag: tuple(_split_parts(texts, hashes)) for tag, texts in cut.items()}
         self._schemes = {tag: _scheme(parts) for tag, parts in self._parts.items()}
 
     def family(self, tag: str) -> tuple[object, ...]:
@@ -127,15 +127,15 @@ def natural_key(tag: str) -> tuple[object, ...]:
 
 def _is_plain_hash(text: str) -> bool:
     """Whether it can be nothing but (the beginning of) a hash: letters and digits, and no date with a letter to it."""
-    if not _HEX.fullmatch(text) or _STARTS_WITH_DATE.match(text):
+    if not _HEX_DIGITS.fullmatch(text) or _STARTS_WITH_DATE.match(text):
         return False
     return not text.isdigit() and not text.isalpha()
 
 
-def _parts(texts: list[str], hashes: Counter[tuple[int, int]]) -> Iterable[_Part]:
+def _split_parts(texts: list[str], hashes: Counter[tuple[int, int]]) -> Iterable[_Part]:
     before = ""
     for place, text in enumerate(texts):
-        can_be = bool(_HEX.fullmatch(text)) and not _DIGIT_DATE.fullmatch(text)
+        can_be = bool(_HEX_DIGITS.fullmatch(text)) and not _DIGIT_DATE.fullmatch(text)
         among_hashes = can_be and (hashes[place, len(text)] or before in _BEFORE_A_HASH)
         if _is_plain_hash(text) or among_hashes or _DESCRIBED.fullmatch(text):
             yield _HASH
@@ -147,7 +147,7 @@ def _parts(texts: list[str], hashes: Counter[tuple[int, int]]) -> Iterable[_Part
 def _words_and_numbers(text: str) -> Iterable[_Part]:
     words: list[str] = []
     numbers: list[int] = []
-    for token in _TOKENS.findall(text):
+    for token in _DIGIT_RUNS.findall(text):
         if token[0].isdigit():
             numbers.append(int(token))
             continue

@@ -14,7 +14,7 @@ from cronsim import CronSim, CronSimError
 
 from tagboat.core.errors import InvalidScheduleError
 
-MAX_LENGTH = 255
+MAX_SCHEDULE_LENGTH = 255
 MIN_INTERVAL = timedelta(seconds=1)
 MAX_INTERVAL = timedelta(days=366)
 
@@ -52,7 +52,7 @@ _FIELDS = (
 # `3-3/2` is 3 alone, but cronsim takes it for `3/2`: from 3 to the end in steps of 2.
 _ONE_WIDE_RANGE = re.compile(r"\b([0-9a-z]+)-\1/[0-9]+\b", re.IGNORECASE)
 _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
-_SHOWN = 60
+_MAX_QUOTED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,14 @@ def parse_schedule(text: str) -> Schedule:
         raise InvalidScheduleError(
             "the schedule is empty; five cron fields, @hourly or @every 5m are expected"
         )
-    if len(written) > MAX_LENGTH:
+    if len(written) > MAX_SCHEDULE_LENGTH:
         raise InvalidScheduleError(
-            f"the schedule has {len(written)} characters; at most {MAX_LENGTH} are allowed"
+            f"the schedule has {len(written)} characters; at most {MAX_SCHEDULE_LENGTH} are allowed"
         )
     plain = written.replace("\u03bc", "\u00b5")  # Go takes the Greek letter for the micro sign
     if not _CHARACTERS.fullmatch(plain):
         raise InvalidScheduleError(
-            f"{_show(written)} is not a schedule; it has a character that none can have"
+            f"{_quoted(written)} is not a schedule; it has a character that none can have"
         )
     prefix = _ZONE_PREFIX.fullmatch(plain)
     zone, rule = (_parse_zone(prefix[1]), prefix[2]) if prefix else (None, plain)
@@ -116,7 +116,7 @@ def _parse_zone(name: str) -> ZoneInfo:
         except (KeyError, ValueError, OSError):
             pass
     raise InvalidScheduleError(
-        f"{_show(name)} is not a time zone; a name such as Europe/Berlin is expected"
+        f"{_quoted(name)} is not a time zone; a name such as Europe/Berlin is expected"
     )
 
 
@@ -124,7 +124,7 @@ def _parse_interval(text: str) -> timedelta:
     microseconds = _parse_duration(text) // 1000
     if not MIN_INTERVAL <= timedelta(microseconds=min(microseconds, 10**15)) <= MAX_INTERVAL:
         raise InvalidScheduleError(
-            f"@every {_show(text)} is out of range; from 1s to 8784h (366 days) is allowed"
+            f"@every {_quoted(text)} is out of range; from 1s to 8784h (366 days) is allowed"
         )
     return timedelta(microseconds=microseconds)
 
@@ -141,7 +141,7 @@ def _parse_duration(text: str) -> int:
         end = part.end()
     if not body or end < len(body):
         raise InvalidScheduleError(
-            f"{_show(text)} is not a duration; one such as 90s, 5m or 1h30m is expected after @every"
+            f"{_quoted(text)} is not a duration; one such as 90s, 5m or 1h30m is expected after @every"
         )
     return nanoseconds
 
@@ -157,16 +157,16 @@ def _parse_cron(rule: str) -> str:
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
         raise InvalidScheduleError(
-            f"{_show(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
+            f"{_quoted(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
         )
     fields = rule.split()
     if len(fields) != len(_FIELDS):
         names = ", ".join(name for name, _, _ in _FIELDS)
         if _is_duration(rule):
             meant = f"did you mean '@every {rule}'? A cron schedule has five fields"
-            raise InvalidScheduleError(f"{_show(rule)} is not a schedule; {meant}: {names}")
+            raise InvalidScheduleError(f"{_quoted(rule)} is not a schedule; {meant}: {names}")
         has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-        raise InvalidScheduleError(f"{_show(rule)} has {has}; a cron schedule has five: {names}")
+        raise InvalidScheduleError(f"{_quoted(rule)} has {has}; a cron schedule has five: {names}")
     for place, field in enumerate(fields):
         _check_field(place, field)
     cron = " ".join(_ONE_WIDE_RANGE.sub(r"\1", field) for field in fields)
@@ -183,7 +183,7 @@ def _check_field(place: int, field: str) -> None:
     except CronSimError:
         pass
     raise InvalidScheduleError(
-        f"the {name} {_show(field)} cannot be used; numbers ({span}), *, ranges, lists and steps can"
+        f"the {name} {_quoted(field)} cannot be used; numbers ({span}), *, ranges, lists and steps can"
     )
 
 
@@ -192,8 +192,8 @@ def _check_occurs(cron: str) -> None:
     try:
         next(CronSim(cron, _SOME_DAY))
     except (CronSimError, StopIteration):
-        raise InvalidScheduleError(f"{_show(cron)} names a date that never comes") from None
+        raise InvalidScheduleError(f"{_quoted(cron)} names a date that never comes") from None
 
 
-def _show(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…")

@@ -1,4 +1,4 @@
-"""What a registry says about one repository: one listing, and a look at each tag that matters.
+"""The findings of a poll at a registry: one listing, and a look at each tag that matters.
 
 A tag that the registry refuses, for any reason, hides no other: it is a complaint, and the next
 poll looks at it again.
@@ -59,7 +59,7 @@ async def find(target: PollTarget, store: Store, now: datetime) -> Findings:
     Raises RegistryError if the registry gives nothing at all, or is overloaded; NotFoundError if
     the project was deleted.
     """
-    listed, complaints = await list_tags(target)
+    listed, complaints = await list_if_allowed(target)
     refused: dict[str, str] = {}
     digests = await _resolve(target, target.watched, listed, refused)
     if listed is None and not digests:
@@ -91,7 +91,7 @@ async def find(target: PollTarget, store: Store, now: datetime) -> Findings:
     return Findings(has_changes, tags, digests, inspected, complete, complaint)
 
 
-async def list_tags(target: PollTarget) -> tuple[list[str] | None, list[RegistryError]]:
+async def list_if_allowed(target: PollTarget) -> tuple[list[str] | None, list[RegistryError]]:
     """Return all tags; None and the error if the registry refuses the list but tags are watched."""
     try:
         return await target.source.list_tags(target.project.image, target.registry), []

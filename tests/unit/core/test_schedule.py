@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidScheduleError
-from tagboat.core.schedule import MAX_INTERVAL, MAX_LENGTH, parse_schedule
+from tagboat.core.schedule import MAX_INTERVAL, MAX_SCHEDULE_LENGTH, parse_schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -318,7 +318,7 @@ def test_every_reads_what_go_would_print(nanoseconds: int) -> None:
 
 
 @given(
-    st.text(max_size=MAX_LENGTH + 20)
+    st.text(max_size=MAX_SCHEDULE_LENGTH + 20)
     | st.text(alphabet="0123456789*,/-@ LWevrymonsu#.=:", max_size=40)
 )
 def test_any_text_gives_a_schedule_or_its_one_error(text: str) -> None:

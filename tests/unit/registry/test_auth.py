@@ -12,9 +12,9 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.image import ImageName
-from tagboat.registry.auth import DEFAULT_LIFETIME, parse_token, usable_realm
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.site import Site
+from tagboat.registry.endpoint import RegistryEndpoint
+from tagboat.registry.login_service import DEFAULT_LIFETIME, parse_token, usable_realm
 from tests.support.clock import FakeClock
 from tests.support.fake_registry import GITEA, FakeRegistry, Quirks, fake_registry, status
 
@@ -69,7 +69,7 @@ def registry(
     ],
 )
 def test_usable_realm(realm: str, base: str, expected: str) -> None:
-    assert str(usable_realm(realm, Site(URL(base)))) == expected
+    assert str(usable_realm(realm, RegistryEndpoint(URL(base)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_usable_realm(realm: str, base: str, expected: str) -> None:
 )
 def test_realms_that_get_nothing(realm: str) -> None:
     with pytest.raises(RegistryProtocolError, match=r"r\.example\.com names a login service"):
-        usable_realm(realm, Site(URL("https://r.example.com")))
+        usable_realm(realm, RegistryEndpoint(URL("https://r.example.com")))
 
 
 @pytest.mark.parametrize(
