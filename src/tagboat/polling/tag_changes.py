@@ -288,7 +288,7 @@ def decide_chosen(
         before = choice.standing[standing[0].tag]
         reason = (
             f"{reason}; it was found after {before.tag}, which {before.state}, "
-            "and nothing else tells which is newer"
+            "and nothing else shows which is newer"
         )
     return replace(decision, reason=reason)
 

@@ -212,7 +212,7 @@ def test_of_what_was_found_at_once_the_reason_says_that_nothing_tells() -> None:
     rule = Order(parse_tag_pattern("*"), [one, other], NOW).rule(one, other)
     assert (
         rule
-        == "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
+        == "was found with it and sorts after it, and neither versions nor dates show which is newer,"
     )
 
 

@@ -165,7 +165,7 @@ def test_one_new_tag_is_decided_on_like_a_push(
             ("blue", "green"),
             InspectedImages({"blue": NEWER}),
             (
-                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell "
+                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates show "
                 "which is newer, and the stage dev takes one"
             ),
             "tag green matches * and is the newest of 2 found",
