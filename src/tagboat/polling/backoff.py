@@ -58,6 +58,7 @@ class RegistryOutages:
             return not isinstance(error, BudgetSpentError)
         if not isinstance(error, RegistryUnreachableError):
             return False
+        # A set: a project that is polled again and again does not make an outage.
         failing = self._failing[project.image.host]
         failing.add(project.id)
         return len(failing) >= min(MIN_FAILING, self._sizes.get(project.image.host, 1))
@@ -75,6 +76,7 @@ def next_backoff(backoff: RegistryBackoff, error: RegistryError, now: datetime) 
     if goes_on and refused_until is None:
         return replace(backoff, error=str(error))
     failures = backoff.failures + (not goes_on)
+    # The exponent is limited too: 2 to the power of thousands is no float.
     wait_s = min(FIRST_BACKOFF_S * 2 ** min(failures - 1, 10), LONGEST_BACKOFF_S)
     return RegistryBackoff(
         host=backoff.host,

@@ -102,6 +102,7 @@ class CatchUp:
         hosts: defaultdict[str, dict[str, _PendingPoll]] = defaultdict(dict)
         for project_id, pending in sorted(due.items()):
             del self._pending[project_id]
+            # It may have been deleted since.
             if project_id in projects:
                 hosts[projects[project_id].image.host][project_id] = pending
         for host, at_host in hosts.items():
@@ -121,6 +122,7 @@ class CatchUp:
         for project_id, pending in due.items():
             state = states.get(project_id)
             last_at = state.last_at if state and state.error is None else None
+            # Skipped polls, during a backoff, leave `last_at` as it was.
             is_done = last_at is not None and last_at >= began
             if not is_done and pending.tries + 1 < _MAX_TRIES:
                 retry_at = now + _FIRST_RETRY_S * 2**pending.tries
@@ -132,6 +134,7 @@ def known_projects(reader: Reader) -> list[str]:
     known: list[str] = []
     after = ""
     while page := reader.projects(after, _PROJECTS_AT_A_TIME):
+        # Projects made by hand and never pushed wait for the schedule.
         states = reader.poll_states([project.id for project in page])
         known += [
             one.id for one in page if states[one.id].last_at or reader.known_tags(one.id, limit=1)

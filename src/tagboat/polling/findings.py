@@ -132,6 +132,7 @@ async def inspect_changes(
         )
         if not wanted.images:
             return inspected
+        # Each round can rule out what was chosen, and so ask for more.
         if len(inspected.seen) >= MAX_INSPECTED:
             image = target.project.image
             return inspected.merge(
@@ -166,6 +167,7 @@ async def inspect_image(target: PollTarget, wanted: Serving | str) -> InspectedI
     tag, image = _tag_of(wanted), target.project.image
     ref = ImageRef(image, tag)
     if isinstance(wanted, Serving):
+        # By digest: the tag may have moved since it was deployed.
         ref = ImageRef(wanted.image or image, tag, wanted.digest)
     seen = frozenset({tag})
     try:
@@ -173,6 +175,7 @@ async def inspect_image(target: PollTarget, wanted: Serving | str) -> InspectedI
     except NotAnImageError as error:
         return InspectedImages(not_images={tag: str(error)}, seen=seen)
     except _REFUSED as error:
+        # What a stage has is only compared with; without it, the new tag is still recorded.
         refused = {} if isinstance(wanted, Serving) else {tag: str(error)}
         return InspectedImages(refused=refused, seen=seen)
     return InspectedImages({tag: info.created} if info.created else {}, seen=seen)

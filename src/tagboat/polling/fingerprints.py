@@ -26,6 +26,7 @@ def fingerprint_digest(
 ) -> bytes:
     """Return a hash (16 bytes) of everything that one poll compares with the record."""
     # No tag or digest contains a line break, so one separates entries and two separate sections.
+    # Sorted, because the store promises no order of instances.
     running = sorted(f"{instance.tag}\n{instance.digest}" for instance in live)
     sections = (
         "\n".join(listed),
@@ -65,6 +66,7 @@ class FingerprintCache:
 
         None, and a fingerprint that is stale, only remove the previous one.
         """
+        # Another server may change the record without an announcement here.
         usable = self._listening and self._store.exclusive and generation == self.generation
         if fingerprint is None or not usable:
             self.forget(project_id)

@@ -76,6 +76,7 @@ class HostPoll:
         Returns the ids of those that were skipped because the registry was backed off. Raises
         StoreUnavailableError, alone or in a group.
         """
+        # Bounded: targets are read when their turn is near, and are current then.
         queue = _TargetQueue(BATCH)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_targets(project_ids, spacing_s, queue))
@@ -108,6 +109,7 @@ class HostPoll:
             update: PollStateUpdate | None
             if backoff.retry_at and backoff.retry_at > self._clock():
                 self._skipped.append(target.project.id)
+                # The project shows why it is not polled; `last_at` stays.
                 update = PollStateUpdate(target.state, replace(target.state, error=backoff.error))
             else:
                 update = await self._projects.poll_target(target)
@@ -117,6 +119,7 @@ class HostPoll:
                 await self._write_updates()
 
     async def _write_updates(self) -> None:
+        # Taken before the first await: other consumers go on adding.
         updates, self._updates = self._updates, []
         if not updates:
             return

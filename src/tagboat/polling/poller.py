@@ -87,6 +87,7 @@ class Poller:
             )
         )
         if backoff.refused_until and backoff.refused_until > self._clock():
+            # A registry that names a time blocks clients that come back before it.
             until = backoff.refused_until.isoformat(timespec="seconds").replace("+00:00", "Z")
             error = f"{image_host} is rate limiting us until {until} (Retry-After)"
             return PollReport(first_poll=not state.first_done, error=error)
@@ -104,6 +105,7 @@ class Poller:
         it.
         """
         self._cache.listen()
+        # The timetable has just taken the lease in its own transaction.
         self._acquired_at = self._clock()
         next_at = self._timetable.next_at
         left_s = (next_at - self._clock()).total_seconds() if next_at else 0
@@ -113,6 +115,7 @@ class Poller:
                 project_ids.sort(key=skipped.__contains__, reverse=True)
             self._outages.set_size(host, len(project_ids))
             self._due[host] = project_ids, spacing(len(project_ids), left_s)
+            # A slow registry must not hold up the others.
             if host not in self._busy:
                 self._busy.add(host)
                 polls.create_task(self._poll_while_due(host))
@@ -147,6 +150,7 @@ class Poller:
         skipped: frozenset[str] = frozenset()
         try:
             skipped = await host_poll.run(project_ids, spacing_s)
+        # The next cycle tries again; the server goes on.
         except* StoreUnavailableError as errors:
             log.warning("not polled", action="poll", reason=str(errors.exceptions[0]))
         return skipped

@@ -83,10 +83,13 @@ class ProjectPolls:
 
     async def poll_now(self, project_id: str, source: TagSource) -> PollReport:
         """Poll one project for a person who waits."""
+        # Two polls at a time would both see the same tags as new.
         async with self._locks.setdefault(project_id, asyncio.Lock()):
             try:
                 target = await self._store.read(lambda tx: read_target(tx, project_id, source))
                 try:
+                    # Only the registry is limited: a write that is cut off would leave the outcome
+                    # unknown.
                     async with asyncio.timeout(MANUAL_POLL_S):
                         findings = await self._find(target)
                 except TimeoutError:
@@ -135,6 +138,7 @@ class ProjectPolls:
 
     async def _record(self, target: PollTarget, findings: Findings | RegistryError) -> PollReport:
         """Write everything in one transaction. Raises NotFoundError if the project was deleted."""
+        # Before the write: a failure in it must not leave a fingerprint of what was not recorded.
         self._cache.forget(target.project.id)
         if isinstance(findings, RegistryError):
             report = await self._record_failure(target.project, findings)
@@ -158,7 +162,9 @@ class ProjectPolls:
         Returns None, and does nothing, if images must be inspected for that first.
         """
         target, now = read_target(tx, polled.project.id, polled.source), self._clock()
+        # Read again: a webhook may have brought some of it during the poll.
         first = not target.state.first_done and findings.complete
+        # The first poll of the other image is still to come.
         if target.project.image != polled.project.image:
             return PollReport(
                 first_poll=first,
@@ -199,6 +205,7 @@ class ProjectPolls:
 
         def work(tx: Tx) -> tuple[PollReport, RegistryBackoff | None]:
             state = tx.poll_state(project.id)
+            # Raises NotFoundError: a state without project would stay for ever.
             tx.project(project.id)
             tx.put_poll_state(replace(state, last_at=now, error=str(error)))
             backoff = next_backoff(tx.registry_backoff(host), error, now) if is_outage else None
@@ -229,6 +236,7 @@ def record_tags(
     `first` is whether this is the first poll of the image.
     """
     project = target.project
+    # Seen for the first time, or unchanged: nothing to decide.
     for tag in digests.keys() - set(changes.tags):
         tx.record_tag(
             KnownTag(

@@ -124,6 +124,7 @@ def find_changes(
     for tag, digest in digests.items():
         if (entry := known.get(tag)) is None:
             continue
+        # A tag known by webhook alone has no digest on record, but its instance has.
         running = next((instance.digest for instance in live if instance.tag == tag), None)
         if (entry.digest or running) not in {None, digest}:
             changed.append((tag, digest))
@@ -207,6 +208,7 @@ def _by_stage(
     stages: dict[str, StageCandidates] = {}
     for tag, decision in decisions.items():
         stage = decision.stage
+        # A held stage keeps for its release what it would deploy otherwise.
         if stage and (decision.outcome is Outcome.QUEUED or stage.held):
             candidates = stages.setdefault(
                 stage.id, StageCandidates(stage, serving.get(stage.id, ()), changes.sample)
@@ -256,6 +258,7 @@ def decide_in_stage(
     images = len([tag for tag in due if tag not in inspected.not_images])
     taken = {
         one.tag: decide_chosen(candidates, choice, one, images)
+        # The newest comes last: deploys of a stage are carried out in this order.
         for one in choice.chosen[::-1]
         if one.tag in candidates.due
     }
@@ -283,6 +286,7 @@ def decide_chosen(
         place = "the newest" if takes == 1 else f"among the {takes} newest"
         reason = f"{reason} and is {place} of {found} found"
     standing = [other for other in choice.order.candidates if other.tag in choice.standing]
+    # Being found later is a weak reason, so it is said.
     only_later = all(choice.order.rule(one, other) == FOUND_LATER for other in standing)
     if takes == 1 and standing and only_later:
         before = choice.standing[standing[0].tag]

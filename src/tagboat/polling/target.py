@@ -47,7 +47,10 @@ class PollTarget:
         if self.fingerprint is not None:
             return self.fingerprint.named
         return tuple(
-            intern(stage.pattern.literal) for stage in self.stages if stage.pattern.literal
+            # One copy of `latest` for thousands of projects.
+            intern(stage.pattern.literal)
+            for stage in self.stages
+            if stage.pattern.literal
         )
 
     @property
@@ -108,6 +111,7 @@ def projects_by_host(reader: Reader) -> dict[str, list[str]]:
         for project in page:
             hosts.setdefault(project.image.host, []).append(project.id)
         after = page[-1].name
+    # Ids grow with time: each project keeps its place while others are added.
     return {host: sorted(project_ids) for host, project_ids in hosts.items()}
 
 
@@ -156,6 +160,7 @@ class TargetReader:
             for project_id in project_ids
             if (fingerprint := self._cache.get(project_id))
         }
+        # One query for all projects is cheaper than one for each batch.
         known_live = self._live
         is_fresh = self._live_at is not None and now - LIVE_VALID_FOR < self._live_at <= now
 
@@ -188,6 +193,7 @@ class TargetReader:
             project, fingerprint = projects.get(project_id), fingerprints.get(project_id)
             if project is None or project.image.host != self._host:
                 continue
+            # With a fingerprint these two reads are spared: they are most of what a poll costs.
             known = () if fingerprint else reader.known_tags(project_id)
             targets.append(
                 PollTarget(

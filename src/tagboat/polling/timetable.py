@@ -78,6 +78,7 @@ class Timetable:
         recorded = None
         if isinstance(plan, dict) and plan.get("schedule") == schedule.text:
             recorded = datetime.fromisoformat(str(plan["at"]))
+        # A changed schedule counts from now, whatever was planned for the old one.
         due = recorded or after_now
         if self.next_at is None and due <= now:
             # The server was stopped when it was due.
@@ -88,6 +89,7 @@ class Timetable:
         left_s = (due - now).total_seconds()
         if is_due:
             left_s = _TURN_RETRY_S
+            # In the same transaction, so that no other server polls as well.
             if self._claim(tx):
                 due, left_s = after_now, 0.0
         if due != recorded:

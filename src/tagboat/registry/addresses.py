@@ -35,6 +35,7 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
         return None
     if isinstance(address, IPv4Address):
         return address
+    # Else ::ffff:169.254.169.254 would lead to where 169.254.169.254 must not.
     embedded = (
         IPv4Address(int(address) & 0xFFFFFFFF)
         if address in _NAT64
@@ -54,6 +55,7 @@ def is_link_local(host: str) -> bool:
 def is_public(host: str) -> bool:
     """Return True for an address of the public Internet. False for names."""
     address = address_of(host)
+    # Multicast counts as global, and no server is there.
     return address is not None and address.is_global and not address.is_multicast
 
 
@@ -96,6 +98,7 @@ class Resolver(AbstractResolver):
 
         Raises OSError if it has no address, NotAskedError if it has no allowed one.
         """
+        # A check before the connection could be of another answer: DNS may change in between.
         found = await self._system.resolve(host, port, family)
         allowed = [entry for entry in found if not is_link_local(entry["host"])]
         if not allowed:

@@ -73,6 +73,7 @@ class LoginCache:
         None if it has not demanded one yet.
         """
         method = self._methods.get(endpoint)
+        # A first request without a login costs less than asking for the API's root before.
         if method is None:
             return None
         if isinstance(method, Basic):
@@ -104,6 +105,7 @@ class LoginCache:
         key = token_key(endpoint, scope)
         async with self._lock(key):
             kept = self._valid_token(key)
+            # Another call has fetched a token while this one waited for the lock.
             if kept and (refused is None or kept.header != refused.header):
                 return kept
             # A method that is refused ends it, or a wrong password would be sent twice.
@@ -167,10 +169,12 @@ class LoginCache:
             raise
 
     async def _fetch(self, key: _TokenKey, scope: str, method: Bearer) -> Grant:
+        # The lifetime counts from when the service made the token, which is before it arrives.
         asked_at = self._clock()
         token = await self._service.fetch_token(key.endpoint, scope, method)
         expires = asked_at + token.lifetime - min(MARGIN, token.lifetime / 2)
         grant = Grant(f"Bearer {token.value}", method, expires, service=token.service)
+        # Kept as not fresh: a later refusal may mean that it was revoked.
         keep_newest(self._tokens, key, replace(grant, fresh=False), MAX_TOKENS)
         keep_newest(self._methods, key.endpoint, method)
         return grant

@@ -37,6 +37,7 @@ class Allowance:
 
     def is_spent(self, share: float, now: datetime) -> bool:
         """Return True if `share` (0 to 1) of the limit is used up. False once it is outdated."""
+        # An outdated value would stop polls for ever: without requests, no response corrects it.
         is_current = now < self.seen_at + self.window
         return is_current and self.limit - self.remaining >= self.limit * share
 
@@ -53,6 +54,7 @@ class Budgets:
         allowance = parse_allowance(headers, now)
         if allowance is None:
             return
+        # Moved to the end: the ones not heard of for longest are dropped first.
         self._allowances.pop(endpoint, None)
         self._allowances[endpoint] = allowance
         while len(self._allowances) > _MAX_ALLOWANCES:
@@ -82,6 +84,7 @@ def parse_allowance(headers: Mapping[str, str], now: datetime) -> Allowance | No
     """Parse a response's headers; None unless they have both a limit and how much remains."""
     limit = _COUNT.match(headers.get("RateLimit-Limit", ""))
     remaining = _COUNT.match(headers.get("RateLimit-Remaining", ""))
+    # A limit of 0 would count as used up for ever.
     if limit is None or remaining is None or int(limit[1]) == 0:
         return None
     seconds = (

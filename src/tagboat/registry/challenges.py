@@ -43,5 +43,6 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
             elif match := _SCHEME.match(header, at):
                 params = {}
                 found.append(Challenge(match[1].lower(), params))
+            # A character that fits nothing is skipped, and the rest is still read.
             at = match.end() if match else at + 1
     return found

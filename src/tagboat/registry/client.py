@@ -145,6 +145,7 @@ class RegistryClient:
         It raises BudgetSpentError instead of a request that the registry counts: for a manifest.
         Lists, and digests of tags, are not counted.
         """
+        # Shares connections, tokens and budgets with this one.
         view = copy(self)
         view._is_rate_limited = True  # noqa: SLF001 - its own
         return view
@@ -194,7 +195,7 @@ class RegistryClient:
         Raises RegistryNotFoundError if it does not exist, else RegistryError.
         """
         repository = _Repository(_endpoint_for(image.host, registry), image.path)
-        reference = stored_tag(repository.endpoint, tag)
+        reference = gitea.stored_tag(repository.endpoint, tag)
         async with self._deadline(repository.endpoint, self._timeouts.total):
             response = await self._head(repository, reference)
             digest = manifests.read_digest(response.headers.get("Docker-Content-Digest"))
@@ -212,7 +213,7 @@ class RegistryClient:
         Raises RegistryError.
         """
         repository = _Repository(_endpoint_for(image.name.host, registry), image.name.path)
-        reference = image.digest or stored_tag(repository.endpoint, image.tag)
+        reference = image.digest or gitea.stored_tag(repository.endpoint, image.tag)
         source = repository.named(reference)
         async with self._deadline(repository.endpoint, self._timeouts.total):
             body = await self._manifest(repository, reference)
@@ -223,6 +224,7 @@ class RegistryClient:
                     config = await self._config(repository, manifest.config)
                     parse = partial(manifests.parse_config, config, digest, source)
                     return await parse_aside(config, parse)
+                # An index may refer to another index.
                 entry = manifests.choose(manifest, self._architecture, source)
                 body = await self._manifest(repository, entry.digest)
         raise RegistryProtocolError(
@@ -243,7 +245,9 @@ class RegistryClient:
 
         Raises RegistryDeniedError if refused, else RegistryError.
         """
+        # Without the pinned service: testing is how a person confirms another one.
         endpoint = endpoint_for("", replace(registry, login_service=""))
+        # A kept token would hide a password that is wrong by now.
         self._logins.forget(endpoint)
         async with self._deadline(endpoint, self._timeouts.total):
             response = await self._transport.send(api_root(endpoint))
@@ -297,7 +301,8 @@ class RegistryClient:
             body, following = await self._fetch_page(
                 repository, listing, start.with_query(n=listing.wider)
             )
-        except (RegistryProtocolError, RegistryDeniedError):  # the number is refused
+        except (RegistryProtocolError, RegistryDeniedError):
+            # The registry refuses the number.
             listing.give_up_widening()
             return
         await parse_aside(body, lambda: listing.widen(parse_page(body, str(repository)), following))
@@ -336,6 +341,7 @@ class RegistryClient:
         url = repository.url(f"manifests/{reference}")
         request = get_request(endpoint, url, MAX_MANIFEST, manifests.ACCEPT)
         response = await self._request(repository, request, what)
+        # By tag, only the registry can state the digest.
         stated = response.headers.get("Docker-Content-Digest")
         digest = manifests.read_digest(reference) or manifests.read_digest(stated)
         return manifests.verified(response.body, digest, what)
@@ -369,6 +375,7 @@ def is_registry(response: RegistryResponse) -> bool:
     """Return True if the API's root answers as a registry does, and not as a web page."""
     if response.status != HTTPStatus.OK:
         return response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    # Not every registry sends the header, and most send `{}` or nothing as body.
     if "Docker-Distribution-Api-Version" in response.headers or not response.body.strip():
         return True
     try:
@@ -390,8 +397,3 @@ def get_request(
     return RegistryRequest(
         "GET", url, max_body, accept, ca_cert=endpoint.ca_cert, vouched=endpoint.is_vouched
     )
-
-
-def stored_tag(endpoint: RegistryEndpoint, tag: str) -> str:
-    """Return a tag as the registry stores it: Gitea does in lower case."""
-    return tag.lower() if gitea.is_gitea(endpoint) else tag

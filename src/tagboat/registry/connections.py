@@ -63,6 +63,7 @@ class Connections:
 
     def session(self, *, public_only: bool) -> aiohttp.ClientSession:
         """Return the pool of connections to anywhere, or to public addresses only."""
+        # Apart: a connection to a private address must not be reused for a request that may not.
         if public_only not in self._sessions:
             connector = aiohttp.TCPConnector(
                 limit=_MAX_CONNECTIONS,
@@ -71,6 +72,7 @@ class Connections:
             )
             self._sessions[public_only] = aiohttp.ClientSession(
                 connector=connector,
+                # Some proxies set cookies; sending them back would tie requests of different logins together.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=self._timeouts.connect, sock_read=self._timeouts.read

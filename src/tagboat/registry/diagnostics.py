@@ -282,6 +282,7 @@ async def check_images(
             count = f"{_counted(len(found.images), 'image')} can be chosen from"
             detail = count if found.whole else f"at least {count}"
     checks: list[DiagnosticCheck] = []
+    # The image of a project first; it may have been deleted at the registry.
     for candidate in dict.fromkeys(one for one in (image, first) if one):
         checks, exists = await check_image(client, registry, candidate)
         if exists:
@@ -301,6 +302,7 @@ async def check_image(
         return [DiagnosticCheck("list", ok=False, detail=detail)], exists
     checks = [DiagnosticCheck("list", ok=True, detail=f"{image} has {_counted(len(tags), 'tag')}")]
     pull: list[DiagnosticCheck] = []
+    # From the end: most registries list the newest last.
     for tag in tags[: -_TAGS_TRIED - 1 : -1]:
         ref = ImageRef(image, tag)
         try:

@@ -97,7 +97,8 @@ def login_of(entry: Mapping[str, object], host: str) -> DockerLogin | None:
         raise InvalidValueError(
             f"`auth` for {host} in the Docker config is not base64 of username:password"
         )
-    password = password.strip("\0")  # docker pads some with NULs
+    # Docker pads some with NULs.
+    password = password.strip("\0")
     return DockerLogin(username, password) if password else None
 
 
@@ -107,6 +108,7 @@ def no_login(
     """Return the error that says where the login is instead, or which ones there are."""
     helper = config.get("credsStore")
     helpers = config.get("credHelpers")
+    # A helper for one registry counts before the one for all.
     for key, one in helpers.items() if isinstance(helpers, dict) else ():
         if isinstance(one, str) and _auth_host(key) == host:
             helper = one

@@ -108,6 +108,7 @@ def default_base(host: str) -> URL:
         raise mark_permanent(
             RegistryUnreachableError(f"{host!r} is not a valid registry address")
         ) from None
+    # As Docker does: only loopback is spoken to without TLS.
     scheme = "http" if name == "localhost" or is_loopback(name) else "https"
     return URL(f"{scheme}://{host}").origin()
 
@@ -138,5 +139,6 @@ def configured_base(registry: Registry) -> URL:
         return _DOCKER_HUB_URL
     path = url.raw_path.rstrip("/").removesuffix("/v2")
     if registry.kind is RegistryKind.GITEA:
-        path = ""  # Gitea under a sub-path still serves the registry at the root of its host
+        # Gitea under a sub-path still serves the registry at the root of its host.
+        path = ""
     return URL(str(origin).rstrip("/") + path, encoded=True)

@@ -200,6 +200,7 @@ def error_detail(body: bytes, secret: str = "") -> str:
 
     Printable, at most 200 characters, and without `secret`.
     """
+    # The text is shown to people and in logs: no control characters, no novel, no password.
     text = "; ".join(": ".join(part for part in pair if part) for pair in registry_errors(body))
     if secret:
         text = text.replace(secret, "***")
@@ -231,6 +232,7 @@ def tls_failure(error: Exception, host: str) -> TlsFailureError:
             f"the TLS certificate of {host} is not trusted: {cause.verify_message.rstrip('.')}"
         )
         code = getattr(cause, "verify_code", 0)
+        # All other codes are about the chain of signatures.
         failure.flaw = Flaw.AUTHORITY
         if code in {_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH}:
             failure.flaw = Flaw.NAME

@@ -20,6 +20,11 @@ def is_gitea(endpoint: RegistryEndpoint) -> bool:
     return endpoint.kind is RegistryKind.GITEA
 
 
+def stored_tag(endpoint: RegistryEndpoint, tag: str) -> str:
+    """Return a tag as the registry stores it: Gitea does in lower case."""
+    return tag.lower() if is_gitea(endpoint) else tag
+
+
 def token_realms(endpoint: RegistryEndpoint, realm: str) -> list[str]:
     """Return the URLs at which to request a token, best first.
 
@@ -31,6 +36,7 @@ def token_realms(endpoint: RegistryEndpoint, realm: str) -> list[str]:
     own = str(endpoint.url("/v2/token"))
     if realm == own or not (is_gitea(endpoint) or realm.endswith("/v2/token")):
         return [realm]
+    # The realm of an unknown registry is right more often than not.
     return [own, realm] if is_gitea(endpoint) else [realm, own]
 
 

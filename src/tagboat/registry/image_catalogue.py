@@ -144,6 +144,7 @@ class ImageCatalogue:
         return False
 
     async def _call_api(self, call: str, what: str) -> object:
+        # The API takes the password itself, not a token of the registry.
         url = gitea.api_url(self._registry.url, call)
         login = self._endpoint.credentials.header if self._endpoint.credentials else None
         request = self._request(url).with_login(login)

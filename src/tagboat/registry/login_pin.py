@@ -20,6 +20,7 @@ async def pin_login_service(store: Store, endpoint: RegistryEndpoint, origin: st
 
     def work(tx: Tx) -> None:
         registry = tx.registry(endpoint.id)
+        # A login that was changed since has its own first success.
         if endpoint_for("", registry) == endpoint:
             tx.put_registry(replace(registry, login_service=origin))
 

@@ -86,7 +86,8 @@ class LoginService:
                 except RegistryError:
                     if gitea.is_gitea(endpoint):
                         raise
-                    continue  # elsewhere it is a guess, and its failure means nothing
+                    # Elsewhere the other realm is a guess, and its failure means nothing.
+                    continue
                 keep_newest(self._realms, endpoint, realm)
                 return token
             raise error from None
@@ -97,6 +98,7 @@ class LoginService:
         url = usable_realm(realm, endpoint)
         at_home = url.origin() == endpoint.base.origin()
         service, credentials = str(url.origin()), endpoint.credentials
+        # A registry that was taken over must not collect its users' passwords elsewhere.
         if credentials and not at_home:
             self._expect_pinned(endpoint, service)
         request = token_request(
@@ -119,6 +121,7 @@ class LoginService:
             raise token_refusal(response, endpoint)
         default = gitea.TOKEN_LIFETIME if gitea.is_gitea(endpoint) else DEFAULT_LIFETIME
         value, lifetime = parse_token(response.body, default, response.host)
+        # Only a service that accepted the password is trusted with it from now on.
         is_pinned = bool(endpoint.login_service) or endpoint in self._pins
         if credentials and endpoint.id and not is_pinned:
             keep_newest(self._pins, endpoint, service)
@@ -150,6 +153,7 @@ def token_request(
 ) -> RegistryRequest:
     """Return the request for a token: a GET, or a POST with an identity token."""
     params = {"service": method.service, "scope": scope}
+    # An empty scope is not the same as none.
     query = {name: value for name, value in params.items() if value}
     credentials = endpoint.credentials
     request = RegistryRequest(
@@ -184,6 +188,7 @@ def usable_realm(realm: str, endpoint: RegistryEndpoint) -> URL:
             f"{endpoint.host} names a login service that is not a URL"
         ) from None
     if url.scheme == "https" or (url.scheme == "http" and endpoint.base.scheme == "http"):
+        # A user in the URL would replace the credentials.
         return url.with_user(None).with_fragment(None)
     raise RegistryProtocolError(
         f"{endpoint.host} names a login service without TLS, and the registry has TLS: "
@@ -196,6 +201,7 @@ def parse_token(body: bytes, default: timedelta, source: str) -> tuple[str, time
     """Parse the response of a token endpoint: the token, and its lifetime, else `default`."""
     decoded = parse_json(body, source)
     fields = decoded if isinstance(decoded, dict) else {}
+    # The specification has `token`, OAuth 2 `access_token`; registries send one or both.
     token = fields.get("token") or fields.get("access_token")
     if (
         not isinstance(token, str)
@@ -205,6 +211,7 @@ def parse_token(body: bytes, default: timedelta, source: str) -> tuple[str, time
     ):
         raise RegistryProtocolError(f"the login service {source} answered without a usable token")
     seconds = fields.get("expires_in")
+    # JSON's true is an int to Python.
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         return token, default
     return token, timedelta(seconds=min(seconds, MAX_LIFETIME.total_seconds()))

@@ -118,6 +118,7 @@ def parse_manifest(body: bytes, source: str) -> Index | Manifest:
     if isinstance(entries, list) and not other_type:
         return Index(tuple(parse_entry(one, source) for one in entries if may_be_image(one)))
     if isinstance(config, dict) and not other_type:
+        # Helm charts and others share the shape of a manifest; the config's type differs.
         if not _is_other(config.get("mediaType"), _CONFIGS):
             return Manifest(_referred_digest(config, source))
         other_type = config["mediaType"]
@@ -166,6 +167,7 @@ def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
             f"{source} answered with an image configuration that is not a JSON object"
         )
     config = _object(decoded.get("config"))
+    # Other labels may be large, and nothing here reads them.
     labels = {
         name: value
         for name, value in _object(config.get("Labels")).items()
@@ -194,6 +196,7 @@ def _is_other(media_type: object, known: Collection[str]) -> bool:
 def may_be_image(value: object) -> bool:
     """Return True unless an entry of an index is a layer, a cache, an attestation or artifact."""
     entry = _object(value)
+    # An image may state an artifact type as well; artifacts have no platform.
     artifact = bool(entry.get("artifactType")) and not entry.get("platform")
     attached = _REFERENCE_TYPE in _object(entry.get("annotations"))
     return not (artifact or attached or _is_other(entry.get("mediaType"), _MANIFESTS))
@@ -243,6 +246,7 @@ def parse_created(value: object) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(value)
+        # RFC 3339 requires a time zone, which some builders leave out.
         aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         moment = aware.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -72,6 +72,7 @@ class RegistrySession:
         """
         grant = await self._logins.grant(endpoint, scope)
         response = await self._transport.send(request.with_login(grant.header if grant else None))
+        # After a redirect, the refusal is that of another host, which never gets the login.
         if response.status in _TOKEN_REFUSED and response.url.origin() == request.url.origin():
             challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
             needs_login = response.status == HTTPStatus.UNAUTHORIZED
@@ -91,6 +92,7 @@ class RegistrySession:
                 and (error := no_login_offered(endpoint, response, what))
             ):
                 raise error
+        # Object storage has limits of its own.
         if response.url.origin() == request.url.origin():
             self.budgets.note(endpoint, response.headers, self._clock())
         if response.status not in accept:
@@ -151,8 +153,10 @@ def expect_ok(response: RegistryResponse, endpoint: RegistryEndpoint, what: str)
     """Raise the error that a status other than 200 means for `what`."""
     if response.status == HTTPStatus.OK:
         return
+    # Some registries send NAME_UNKNOWN with another status than 404.
     codes = {code for code, _ in registry_errors(response.body)}
     if response.status == HTTPStatus.NOT_FOUND or "NAME_UNKNOWN" in codes:
+        # The host is named already: "HOST has no acme/app:v1".
         name = what.removeprefix(f"{endpoint.host}/").removeprefix("a ")
         kind = RepositoryUnknownError if "NAME_UNKNOWN" in codes else RegistryNotFoundError
         raise kind(f"{endpoint.host} has no {name}{_detail_without_password(response, endpoint)}")

@@ -83,6 +83,7 @@ class TagListing:
         if not fresh or following in self._links:
             self.in_doubt = True
             return None
+        # A registry may send new tags for ever; its links come again, or run out of pages.
         self._links.add(following)
         if len(self._links) >= MAX_TAG_PAGES:
             raise RegistryProtocolError(
@@ -136,6 +137,7 @@ class TagListing:
                 self._tags[parse_tag(tag.lower() if self._lower_case else tag)] = None
             except InvalidImageRefError:
                 continue
+        # A page as long as the link asks for was cut by the registry.
         self._page_is_full = following is not None and following.query.get("n") == str(len(page))
         return bool(fresh)
 
@@ -169,6 +171,7 @@ def parse_page(
             f"{source} answered something that is not JSON; is it a registry?"
         ) from None
     listed = page.tags if name == "tags" else page.repositories
+    # Some registries omit `tags` of an empty repository; a web page's JSON has no `name`.
     if listed is msgspec.UNSET and not bytes(page.name).startswith(b'"'):
         raise RegistryProtocolError(f"{source} answered with JSON that is not a list of {name}")
     return listed or []
@@ -181,6 +184,7 @@ def next_page(links: Iterable[str], current: URL) -> URL | None:
     """
     for header in links:
         for target, rel in link_targets(header, current):
+            # `rel` may hold several relations, separated by spaces.
             if "next" in rel.lower().split():
                 return resolve_link(target.strip(), current)
     return None

@@ -143,6 +143,7 @@ class RegistryTransport:
         RegistryRateLimitedError (429, or a 503 with `Retry-After`) or RegistryProtocolError.
         """
         began = self._clock()
+        # Short: polls come again, and deploys have retries of their own.
         for pause in RETRY_PAUSES:
             try:
                 return await self._follow(request)
@@ -197,6 +198,7 @@ class RegistryTransport:
         if request.authorization is not None:
             headers["Authorization"] = request.authorization
         if request.url.scheme == "http":
+            # With TLS the login goes into the CONNECT request, by `proxy_headers`.
             headers |= login
         try:
             context = self._contexts.get(request.ca_cert) or True
@@ -215,6 +217,7 @@ class RegistryTransport:
             proxy=f"http://{proxy}" if proxy else None,
             proxy_headers=login or None,
         ) as response:
+            # For plain HTTP aiohttp passes a 407 of the proxy on as if it were the registry's.
             if proxy and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 raise aiohttp.ClientHttpProxyError(
                     response.request_info, (), status=response.status
@@ -287,6 +290,7 @@ def redirected(request: RegistryRequest, response: RegistryResponse) -> Registry
         raise RegistryProtocolError(
             f"{response.host} redirects to something that is not a web address"
         )
+    # A man in the middle could serve any manifest there.
     if response.url.scheme == "https" and target.scheme == "http":
         raise RegistryProtocolError(
             f"{response.host} redirects from https to {shown_host(target)} without TLS; "
@@ -308,11 +312,13 @@ async def read_limited_body(response: aiohttp.ClientResponse, request: RegistryR
     failed = response.status >= HTTPStatus.BAD_REQUEST
     limit = MAX_ERROR_BODY if failed else request.max_body
     unpack = unpacker(response.headers.get("Content-Encoding", ""), request.host)
+    # One byte more than the limit is read, to see that there is more.
     body = bytearray()
     async for chunk in response.content.iter_chunked(_READ_SIZE):
         body += unpack(chunk, limit + 1 - len(body))
         if len(body) > limit:
             if failed:
-                return bytes(body[:limit])  # only the beginning of an error is shown
+                # Only the beginning of an error is shown.
+                return bytes(body[:limit])
             raise ResponseTooLargeError(f"{request.host} answered with more than {limit} bytes")
     return bytes(body)
