@@ -47,7 +47,10 @@ COUNT = 100
 
 @dataclass
 class Tags:
-    """A registry of the given tags; `error` is what it fails with, for one `broken` repository alone or for all."""
+    """A registry of the given tags.
+
+    `error` is what it fails with, for one `broken` repository alone or for all.
+    """
 
     tags: list[str] = field(default_factory=list)
     error: RegistryError | None = None
@@ -65,7 +68,11 @@ class Tags:
     built: dict[str, datetime] = field(default_factory=dict)
     on_inspected: Callable[[], Awaitable[None]] | None = None
 
-    async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
+    async def list_tags(
+        self,
+        image: ImageName,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> list[str]:
         self.asked += 1
         self.images.append(image.path)
         self.at_a_time += 1
@@ -76,13 +83,22 @@ class Tags:
             raise self.error
         return self.tags
 
-    async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
+    async def resolve(
+        self,
+        image: ImageName,  # noqa: ARG002
+        tag: str,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> Digest:
         self.resolved += 1
         if tag in self.refusals:
             raise self.refusals[tag]
         return Digest("sha256:" + self.digests[tag] * 64) if tag in self.digests else self.digest
 
-    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
+    async def inspect(
+        self,
+        image: ImageRef,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> ImageInfo:
         if self.on_inspected:
             await self.on_inspected()
         if image.tag in self.refusals:

@@ -1,4 +1,7 @@
-"""The registry client against Debian's docker-registry: plain, with a password, and while it is down."""
+"""The registry client against Debian's docker-registry.
+
+Plain, with a password, and while it is down.
+"""
 
 import asyncio
 import base64

@@ -1,4 +1,7 @@
-"""Registries as they are: each quirk of `registry_quirks` alone, in a test of its name, against a server that has it."""
+"""Registries as they are.
+
+Each quirk of `registry_quirks` alone, in a test of its name, against a server that has it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -159,7 +162,10 @@ async def test_link_on_the_last_page(client: RegistryClient, fake: FakeRegistry)
 
 
 async def test_link_repeating(client: RegistryClient, fake: FakeRegistry) -> None:
-    """Every page is the first, and links to itself: it is asked for more in one, until that is all there is."""
+    """Every page is the first, and links to itself.
+
+    It is asked for more in one, until that is all there is.
+    """
     assert await listed(client, fake) == TAGS
     assert fake.paths() == [LIST, f"{LIST}?n=2", f"{LIST}?n=3", f"{LIST}?n=6", f"{LIST}?n=10"]
 
@@ -251,7 +257,7 @@ async def test_tokens_without_expires_in(
 async def test_tokens_for_five_seconds(
     client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
-    """Such a token serves the requests of one moment, and is never sent when it may have expired."""
+    """Such a token serves the requests of one moment, and is not sent when it may have expired."""
     await listed(client, fake)
     await client.resolve(app(fake), "v1", ours(fake))
     assert len(fake.tokens) == 1
@@ -305,7 +311,10 @@ async def test_nested_index(client: RegistryClient, fake: FakeRegistry) -> None:
 
 
 async def test_attestations(client: RegistryClient, fake: FakeRegistry) -> None:
-    """Buildx says that they are of an unknown platform; some copies of an index say nothing of a platform at all."""
+    """Buildx says that they are of an unknown platform.
+
+    Some copies of an index say nothing of a platform at all.
+    """
     image = fake.add_image("acme/app", None, {"config": {"ExposedPorts": {"9000/tcp": {}}}})
     attestation = fake.add_manifest(
         "acme/app", None, {"config": {"digest": fake.add_blob("acme/app", b"[]")}}
@@ -407,7 +416,9 @@ async def test_too_many_requests_with_unix_time(
 async def test_docker_hub_rate_limit(
     client: RegistryClient, fake: FakeRegistry, clock: FakeClock, store: SqlStore
 ) -> None:
-    """Polls on schedule leave half of the pulls to people, and find their way back when the window has passed."""
+    """Polls on schedule leave half of the pulls to people, and find their way back when the window
+    has passed.
+    """
     sparing = client.rate_limited_view()
     for tag in TAGS:
         await sparing.inspect(ImageRef(app(fake), tag), None)
@@ -430,7 +441,10 @@ async def test_docker_hub_rate_limit(
 async def _a_poll_waits_for_its_budget(
     client: RegistryClient, fake: FakeRegistry, store: SqlStore, clock: FakeClock
 ) -> None:
-    """Which of two new tags is newer, only their images tell: on schedule that waits, by hand it does not."""
+    """Which of two new tags is newer, only their images tell.
+
+    On schedule that waits, by hand it does not.
+    """
     await _watch(store, fake)
     fake.tags["acme/app"][:] = ["v1"]
     fake.add_image("acme/app", "blue", {"created": "2026-11-24T12:30:00Z"})
@@ -468,7 +482,10 @@ async def test_body_cut_short(
 async def _a_part_decides_nothing(
     client: RegistryClient, fake: FakeRegistry, store: SqlStore, broken: Answerer
 ) -> None:
-    """Let every page but the first fail for good: the poll fails, and records and deploys nothing of what it saw."""
+    """Let every page but the first fail for good.
+
+    The poll fails, and records and deploys nothing of what it saw.
+    """
     await _watch(store, fake)
     fake.quirks = QUIRKS["link_relative"]
     fake.answer_next(lambda _: None, *[broken] * 3)

@@ -1,4 +1,6 @@
-"""The registry client against Debian's docker-registry over TLS with a private authority, and with a login service."""
+"""The registry client against Debian's docker-registry over TLS with a private authority, and with
+a login service.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -64,7 +66,10 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(ca: PrivateCa, content: Path) -> Iterator[Guarded]:
-    """A registry that sends to a login service: all over TLS, all signed by the private authority."""
+    """A registry that sends to a login service.
+
+    All over TLS, all signed by the private authority.
+    """
     logins = Logins(PASSWORDS, pullers=frozenset({"ci"}), catalogue=frozenset({"ci"}))
     with (
         token_server(logins, ca.issue("signer"), ca.issue("service")) as service,
@@ -199,9 +204,11 @@ async def test_a_ca_certificate_that_is_none_is_said_to_be_none(
 async def test_the_engine_has_trust_of_its_own(
     client: RegistryClient, content: Path, ca: PrivateCa, engine_url: str
 ) -> None:
-    # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a name that it does check.
-    with docker_registry(tls=ca.issue("everywhere", address="0.0.0.0"), data=content) as registry:  # noqa: S104 - only a name
-        ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - only a name
+    # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a
+    # name that it does check.
+    name = "0.0.0.0"  # noqa: S104 - only a name
+    with docker_registry(tls=ca.issue("everywhere", address=name), data=content) as registry:
+        ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", name))
         image = ImageName(ours.host, "acme/app")
         digest = await client.resolve(image, "v1", ours)
         engine = DockerEngine(engine_url)

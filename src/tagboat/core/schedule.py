@@ -106,7 +106,7 @@ def parse_schedule(text: str) -> Schedule:
     plain = written.replace("\u03bc", "\u00b5")  # Go takes the Greek letter for the micro sign
     if not _CHARACTERS.fullmatch(plain):
         raise InvalidScheduleError(
-            f"{_quoted(written)} is not a schedule; it has a character that none can have"
+            f"{_shortened(written)} is not a schedule; it has a character that none can have"
         )
     prefix = _ZONE_PREFIX.fullmatch(plain)
     zone, rule = (parse_zone(prefix[1]), prefix[2]) if prefix else (None, plain)
@@ -118,7 +118,7 @@ def parse_schedule(text: str) -> Schedule:
         interval = timedelta(microseconds=min(microseconds, 10**15))
         if not MIN_INTERVAL <= interval <= MAX_INTERVAL:
             raise InvalidScheduleError(
-                f"@every {_quoted(duration)} is out of range; "
+                f"@every {_shortened(duration)} is out of range; "
                 "from 1s to 8784h (366 days) is allowed"
             )
         return Schedule(written, interval=interval)
@@ -135,7 +135,7 @@ def parse_zone(name: str) -> ZoneInfo:
         except (KeyError, ValueError, OSError):
             pass
     raise InvalidScheduleError(
-        f"{_quoted(name)} is not a time zone; a name such as Europe/Berlin is expected"
+        f"{_shortened(name)} is not a time zone; a name such as Europe/Berlin is expected"
     )
 
 
@@ -151,7 +151,7 @@ def _parse_duration(text: str) -> int:
         end = part.end()
     if not body or end < len(body):
         raise InvalidScheduleError(
-            f"{_quoted(text)} is not a duration; "
+            f"{_shortened(text)} is not a duration; "
             "one such as 90s, 5m or 1h30m is expected after @every"
         )
     return nanoseconds
@@ -162,12 +162,12 @@ def parse_cron(rule: str) -> str:
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
         raise InvalidScheduleError(
-            f"{_quoted(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
+            f"{_shortened(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
         )
     fields = rule.split()
     if len(fields) != len(_FIELDS):
         raise InvalidScheduleError(
-            f"{_quoted(rule)} {wrong_count(rule, len(fields))}: "
+            f"{_shortened(rule)} {wrong_count(rule, len(fields))}: "
             f"{', '.join(name for name, _, _ in _FIELDS)}"
         )
     # One by one: the error of cronsim does not say which field is wrong.
@@ -183,7 +183,7 @@ def parse_cron(rule: str) -> str:
             is_valid = False
         if not is_valid:
             raise InvalidScheduleError(
-                f"the {name} {_quoted(field)} cannot be used; "
+                f"the {name} {_shortened(field)} cannot be used; "
                 f"numbers ({span}), *, ranges, lists and steps can"
             )
     cron = " ".join(_ONE_WIDE_RANGE.sub(r"\1", field) for field in fields)
@@ -192,7 +192,7 @@ def parse_cron(rule: str) -> str:
     try:
         next(CronSim(cron, _SOME_DAY))
     except (CronSimError, StopIteration):
-        raise InvalidScheduleError(f"{_quoted(cron)} names a date that never comes") from None
+        raise InvalidScheduleError(f"{_shortened(cron)} names a date that never comes") from None
     return cron
 
 
@@ -206,5 +206,5 @@ def wrong_count(rule: str, count: int) -> str:
     return f"has {count} field{'' if count == 1 else 's'}; a cron schedule has five"
 
 
-def _quoted(text: str) -> str:
+def _shortened(text: str) -> str:
     return repr(text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…")

@@ -1,4 +1,6 @@
-"""Polls that do not wait for the schedule, over the real store, with an hour of waiting in a second."""
+"""Polls that do not wait for the schedule, over the real store, with an hour of waiting in a
+second.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -50,7 +52,10 @@ def add(name: str, tx: Tx, *, heard_by: Source | None = None, host: str = HOST) 
 
 @dataclass
 class Polls:
-    """Puts on record what it is told to poll; `error` is what comes of it, `mine` whether it is this server's turn."""
+    """Puts on record what it is told to poll.
+
+    `error` is what comes of it, `mine` whether it is this server's turn.
+    """
 
     store: SqlStore
     error: str | None = None

@@ -1,4 +1,6 @@
-"""When the next scheduled poll is due, over the real store and a clock that stands until it is moved."""
+"""When the next scheduled poll is due, over the real store and a clock that stands until it is
+moved.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -73,7 +75,10 @@ class Server:
             self.polls.append(self.clock())
 
     async def looks(self) -> datetime:
-        """Have it look at the timetable now, as a change of some setting does; when the next poll is due then."""
+        """Have it look at the timetable now, as a change of some setting does.
+
+        When the next poll is due then.
+        """
         before = self.store.written
         for callback in self.store.callbacks:
             callback()

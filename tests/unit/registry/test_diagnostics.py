@@ -194,7 +194,8 @@ async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> No
         assert verdicts(checks)["root url"] is False
         said = detail(checks, "root url")
         assert said.startswith(
-            f"this Gitea calls itself https://elsewhere.example.com, not {fake.url}: the Docker engine asks"
+            f"this Gitea calls itself https://elsewhere.example.com, not {fake.url}: "
+            "the Docker engine asks"
         )
         assert f"Set ROOT_URL = {fake.url}/" in said
     async with fake_registry(GITEA) as fake:

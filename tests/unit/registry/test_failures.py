@@ -196,8 +196,8 @@ def test_retry_after_is_never_in_the_past_nor_far_off(header: str) -> None:
 
 def test_the_detail_is_capped_printable_and_without_the_password() -> None:
     body = (
-        b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, {"code": "X", "message": "%s"}]}'
-        % (b"y" * 999)
+        b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, '
+        b'{"code": "X", "message": "%s"}]}' % (b"y" * 999)
     )
     shown = error_detail(body, "hunter2")
     assert shown.startswith(" (DENIED: no")

@@ -21,7 +21,11 @@ def app(fake: FakeRegistry) -> ImageName:
     return ImageName(fake.host, "acme/app")
 
 
-def registry(fake: FakeRegistry, password: str | None = "secret", path: str = "") -> Registry:  # noqa: S107 - the fake's
+def registry(
+    fake: FakeRegistry,
+    password: str | None = "secret",  # noqa: S107 - the fake's
+    path: str = "",
+) -> Registry:
     username = "ci" if password else ""
     return Registry(
         id="r1",

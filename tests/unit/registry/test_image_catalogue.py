@@ -27,7 +27,11 @@ def registry(
     )
 
 
-def gitea(fake: FakeRegistry, password: str | None = "secret", **more: str) -> Registry:  # noqa: S107 - the fake's
+def gitea(
+    fake: FakeRegistry,
+    password: str | None = "secret",  # noqa: S107 - the fake's
+    **more: str,
+) -> Registry:
     return registry(fake, RegistryKind.GITEA, password, **more)
 
 

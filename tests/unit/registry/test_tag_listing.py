@@ -20,7 +20,10 @@ HEX = "0123456789abcdef" * 4
         ('</v2/acme/app/tags/list?n=2&last=b>;REL="Next"', THERE),
         ('</v2/acme/app/tags/list?n=2&last=b>; title="a, b"; rel="next"', THERE),
         (
-            '</v2/acme/app/tags/list>; rel="first", </v2/acme/app/tags/list?n=2&last=b>; rel="prev next"',
+            (
+                '</v2/acme/app/tags/list>; rel="first", '
+                '</v2/acme/app/tags/list?n=2&last=b>; rel="prev next"'
+            ),
             THERE,
         ),
         ('<https://registry.example.com:5000/v2/acme/app/tags/list?n=2&last=b>; rel="next"', THERE),

@@ -1,4 +1,7 @@
-"""Servers that fail in every way a server can: nothing but errors of the core's tree comes of it."""
+"""Servers that fail in every way a server can.
+
+Nothing but errors of the core's tree comes of it.
+"""
 
 import asyncio
 import ssl
@@ -35,7 +38,9 @@ WHOLE = GOOD.replace(b"13", b"14") + b"}"
 
 
 class RawServer:
-    """Sends fixed bytes to each connection, one after the other the given answers, the last for ever; None: silence."""
+    """Sends fixed bytes to each connection, one after the other the given answers, the last for
+    ever; None: silence.
+    """
 
     def __init__(self, *answers: bytes | None) -> None:
         self.answers = list(answers)
@@ -333,7 +338,9 @@ async def test_close_in_the_middle_of_a_call(clock: FakeClock, sleeps: Sleeps) -
 
 
 def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for 127.0.0.1 that nobody vouches for, and a client's that trusts it."""
+    """A server's context with a certificate for 127.0.0.1 that nobody vouches for, and a client's
+    that trusts it.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
