@@ -49,14 +49,15 @@ from tagboat.http.server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
+from tagboat.intake.admit import Admission
 from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
+from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.examine import examine
-from tagboat.registry.pin import pin_login_service
-from tagboat.registry.poller import Poller
+from tagboat.registry.diagnostics import diagnose
+from tagboat.registry.login_pin import pin_login_service
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
@@ -151,12 +152,12 @@ async def _building(
     worker = Worker(parts, data_dir.replica)
     poller = Poller(
         store,
-        queue,
+        lambda tx, now: Admission(tx, queue, now),
         registry,
         clock=clock,
         holder=data_dir.replica,
         counters=counters,
-        sparing=registry.sparing(),
+        scheduled_source=registry.rate_limited_view(),
     )
     webhook = WebhookHandler(
         store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
@@ -171,7 +172,7 @@ async def _building(
             engine=engine,
             polls=poller,
             ingress=ingress,
-            examine=partial(examine, registry, log_in=engine.log_in),
+            examine=partial(diagnose, registry, log_in=engine.log_in),
             ways_back=WaysBack(store, engine, registry.resolve),
             webhook=webhook.router(),
             events=events,

@@ -11,8 +11,8 @@ import pytest
 
 from tagboat.core.catalog import Registry
 from tagboat.core.ports import Reader
-from tagboat.registry.pin import pin_login_service
-from tagboat.registry.site import site_of
+from tagboat.registry.endpoint import endpoint_for
+from tagboat.registry.login_pin import pin_login_service
 from tests.support.api import Api, running_api
 from tests.support.private_ca import PrivateCa
 
@@ -112,7 +112,7 @@ async def test_images_named_with_the_port_of_tls_are_of_the_same_registry(api: A
 
 async def test_another_url_has_another_login_service(api: Api) -> None:
     made = await make(api)
-    site = site_of("", await api.store.read(lambda reader: reader.registry(made["id"])))
+    site = endpoint_for("", await api.store.read(lambda reader: reader.registry(made["id"])))
     await pin_login_service(api.store, site, "https://auth.example.com")
     await pin_login_service(
         api.store, replace(site, id="0" * 24), "https://auth.example.com"

@@ -1,4 +1,7 @@
-"""Registries that mean harm: none of them holds up the server, fills it, or has it ask where it should not."""
+"""Registries that mean harm.
+
+None of them holds up the server, fills it, or has it ask where it should not.
+"""
 
 import asyncio
 import resource
@@ -21,7 +24,7 @@ from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry import addresses, transport
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
-from tagboat.registry.site import Site
+from tagboat.registry.endpoint import RegistryEndpoint
 from tests.support.hostile_registries import (
     MIB,
     Handler,
@@ -43,7 +46,10 @@ from tests.support.private_ca import PrivateCa
 
 pytestmark = pytest.mark.anyio
 HELD_UP_S = 0.1
-"""No longer may the loop work on one thing, in seconds of the processor: everything else waits for it."""
+"""No longer may the loop work on one thing, in seconds of the processor.
+
+Everything else waits for it.
+"""
 MEMORY_MB = 60
 METADATA = "http://169.254.169.254/latest/meta-data"
 DIGEST = "sha256:" + "0" * 64
@@ -58,7 +64,10 @@ async def client() -> AsyncIterator[RegistryClient]:
 
 @asynccontextmanager
 async def held_up_less_than(seconds: float) -> AsyncIterator[None]:
-    """Look every few milliseconds whether the loop still turns; fail if it ever worked for longer than that in between."""
+    """Look every few milliseconds whether the loop still turns.
+
+    Fail if it ever worked for longer than that in between.
+    """
     worst = 0.0
 
     async def look() -> None:
@@ -152,7 +161,8 @@ async def test_one_byte_at_a_time() -> None:
     await client.close()
 
 
-# Leading elsewhere. Of the loopback addresses, 127.0.0.1 plays a public one here, and 127.0.0.2 a private one.
+# Leading elsewhere. Of the loopback addresses, 127.0.0.1 plays a public one here, and 127.0.0.2 a
+# private one.
 
 
 @pytest.fixture
@@ -300,7 +310,7 @@ async def test_metadata_is_asked_of_nobody(client: RegistryClient, target: str) 
 async def test_a_password_goes_where_it_went_first() -> None:
     pins: list[tuple[str, str]] = []
 
-    async def pin(site: Site, origin: str) -> None:
+    async def pin(site: RegistryEndpoint, origin: str) -> None:
         pins.append((site.id, origin))
 
     client = RegistryClient(pin=pin)

@@ -1,4 +1,7 @@
-"""Several servers on one database: one of them polls on schedule, and another takes over when it is gone."""
+"""Several servers on one database.
+
+One of them polls on schedule, and another takes over when it is gone.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,9 +20,10 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.deploy.queue import DeployQueue
-from tagboat.registry import catching_up
-from tagboat.registry.poller import LEASE_S, Poller
+from tagboat.polling import catch_up
+from tagboat.polling.poller import LEASE_S, Poller
 from tagboat.store import open_store
+from tests.support.polling import admission
 from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -43,7 +47,10 @@ class Clock:
 
 @dataclass
 class Own:
-    """One server's view of the shared store: counts its writes, and can be made to look at the timetable."""
+    """One server's view of the shared store.
+
+    Counts its writes, and can be made to look at the timetable.
+    """
 
     store: Store
     written: int = 0
@@ -75,15 +82,28 @@ class Tags:
     asked: list[tuple[str, datetime]]
     cluster: "Cluster"
 
-    async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
+    async def list_tags(
+        self,
+        image: ImageName,  # noqa: ARG002
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> list[str]:
         self.asked.append((self.holder, self.clock()))
         self.clock.now += self.cluster.takes
         return ["v1"]
 
-    async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
+    async def resolve(
+        self,
+        image: ImageName,  # noqa: ARG002
+        tag: str,  # noqa: ARG002
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> Digest:
         return Digest("sha256:" + "a" * 64)
 
-    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
+    async def inspect(
+        self,
+        image: ImageRef,  # noqa: ARG002
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> ImageInfo:
         return ImageInfo()
 
 
@@ -106,7 +126,8 @@ class Replica:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
-        # A look that was under way is carried out although nobody waits for it: here, before the clock moves.
+        # A look that was under way is carried out although nobody waits for it: here, before the
+        # clock moves.
         await self.own.store.write(lambda _: None)
 
 
@@ -126,7 +147,12 @@ class Cluster:
         own, holder = Own(self.stores[number]), f"server {number}"
         tags = Tags(holder, self.clock, self.asked, self)
         poller = Poller(
-            own, DeployQueue(self.clock), tags, clock=self.clock, holder=holder, counters=Counters()
+            own,
+            admission(DeployQueue(self.clock)),
+            tags,
+            clock=self.clock,
+            holder=holder,
+            counters=Counters(),
         )
         replica = Replica(own, poller, asyncio.create_task(poller.run()))
         try:
@@ -156,8 +182,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def by_schedule_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is polled for having been heard of, or after a start, which goes by the loop's clock."""
-    monkeypatch.setattr(catching_up, "LOOK_EVERY_S", 3600)
+    """Nothing is polled outside the schedule, which goes by the loop's clock."""
+    monkeypatch.setattr(catch_up, "CHECK_EVERY_S", 3600)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

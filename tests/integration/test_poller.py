@@ -14,6 +14,7 @@ from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
 from tagboat.core.errors import (
+    BudgetSpentError,
     NotAnImageError,
     RegistryDeniedError,
     RegistryError,
@@ -31,10 +32,10 @@ from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.registry.failures import BudgetSpentError
-from tagboat.registry.poller import Poller
-from tagboat.registry.rounds import BATCH, PER_REGISTRY
+from tagboat.polling.host_poll import BATCH, MAX_CONCURRENT
+from tagboat.polling.poller import Poller
 from tagboat.store import SqlStore, open_store
+from tests.support.polling import admission
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -46,7 +47,10 @@ COUNT = 100
 
 @dataclass
 class Tags:
-    """A registry of the given tags; `error` is what it fails with, for one `broken` repository alone or for all."""
+    """A registry of the given tags.
+
+    `error` is what it fails with, for one `broken` repository alone or for all.
+    """
 
     tags: list[str] = field(default_factory=list)
     error: RegistryError | None = None
@@ -64,7 +68,11 @@ class Tags:
     built: dict[str, datetime] = field(default_factory=dict)
     on_inspected: Callable[[], Awaitable[None]] | None = None
 
-    async def list_tags(self, image: ImageName, registry: Registry | None) -> list[str]:  # noqa: ARG002 - the port's
+    async def list_tags(
+        self,
+        image: ImageName,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> list[str]:
         self.asked += 1
         self.images.append(image.path)
         self.at_a_time += 1
@@ -75,13 +83,22 @@ class Tags:
             raise self.error
         return self.tags
 
-    async def resolve(self, image: ImageName, tag: str, registry: Registry | None) -> Digest:  # noqa: ARG002 - the port's
+    async def resolve(
+        self,
+        image: ImageName,  # noqa: ARG002
+        tag: str,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> Digest:
         self.resolved += 1
         if tag in self.refusals:
             raise self.refusals[tag]
         return Digest("sha256:" + self.digests[tag] * 64) if tag in self.digests else self.digest
 
-    async def inspect(self, image: ImageRef, registry: Registry | None) -> ImageInfo:  # noqa: ARG002 - the port's
+    async def inspect(
+        self,
+        image: ImageRef,
+        registry: Registry | None,  # noqa: ARG002 - the port's
+    ) -> ImageInfo:
         if self.on_inspected:
             await self.on_inspected()
         if image.tag in self.refusals:
@@ -147,13 +164,15 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
 
 
 def poller(store: SqlStore, tags: Tags, clock: Clock) -> Poller:
-    return Poller(store, DeployQueue(clock), tags, clock=clock, holder="me", counters=Counters())
+    return Poller(
+        store, admission(DeployQueue(clock)), tags, clock=clock, holder="me", counters=Counters()
+    )
 
 
 async def cycle(subject: Poller) -> None:
     """Have it poll every project on schedule, and return when all is done."""
     async with asyncio.TaskGroup() as rounds:
-        await subject._begin(rounds)
+        await subject._start_cycle(rounds)
 
 
 def calls_in(transactions: list[list[str]]) -> set[str]:
@@ -178,7 +197,9 @@ async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: S
     subject = poller(store, tags, Clock())
     tags.on_asked = lambda: store.write(lambda tx: tx.delete_project("p0"))
     await cycle(subject)
-    assert (await subject._poll(project)).error == "the project was deleted meanwhile"
+    assert (
+        await subject._projects.poll_now(project.id, tags)
+    ).error == "the project was deleted during the poll"
     assert (await store.read(lambda reader: reader.poll_state("p1"))).error == "down"
 
 
@@ -186,7 +207,7 @@ async def test_a_person_does_not_wait_for_ever(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_projects(store, 1)
-    monkeypatch.setattr("tagboat.registry.poller._PATIENCE_S", 0.05)
+    monkeypatch.setattr("tagboat.polling.project_poll.MANUAL_POLL_S", 0.05)
     tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
     clock = Clock()
     subject = poller(store, tags, clock)
@@ -204,7 +225,7 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_projects(store, 1)
-    monkeypatch.setattr("tagboat.registry.poller.MOST_KNOWN", 5)
+    monkeypatch.setattr("tagboat.polling.project_poll.MAX_KNOWN_TAGS", 5)
     tags = Tags()
     subject = poller(store, tags, Ticking())
     reports = []
@@ -213,7 +234,7 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
         reports.append(await subject.poll_now("p0"))
     assert [report.error is None for report in reports] == [True, True, False]
     assert str(reports[-1].error).startswith(
-        f"{HOST}/acme/app0 has named more than 5 different tags over time"
+        f"{HOST}/acme/app0 has had more than 5 different tags over time"
     )
     known, state = await store.read(
         lambda reader: (reader.known_tags("p0"), reader.poll_state("p0"))
@@ -300,7 +321,7 @@ async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(
     subject = poller(store, tags, Ticking())
     for _ in range(3):
         await cycle(subject)
-    assert subject._rests.get("p0") is not None
+    assert subject._cache.get("p0") is not None
     tags.digest = Digest("sha256:" + "b" * 64)
     await cycle(subject)
     (deploy,) = await store.read(lambda reader: reader.deploys())
@@ -355,7 +376,7 @@ async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(
     await cycle(subject)
     tags.error = RegistryUnreachableError("down")
     await cycle(subject)
-    assert tags.asked <= 40 + PER_REGISTRY + BATCH
+    assert tags.asked <= 40 + MAX_CONCURRENT + BATCH
     states = await store.read(
         lambda reader: [reader.poll_state(f"p{number}") for number in range(40)]
     )
@@ -397,14 +418,14 @@ async def test_what_was_passed_over_comes_first_next_time(store: SqlStore) -> No
     tags.images.clear()
     clock.now += timedelta(minutes=5)
     await cycle(subject)
-    assert asked_first.isdisjoint(tags.images[:PER_REGISTRY])
+    assert asked_first.isdisjoint(tags.images[:MAX_CONCURRENT])
 
 
 async def test_no_more_than_a_few_are_asked_at_a_time(store: SqlStore) -> None:
     await add_projects(store, 30)
     tags = Tags(["v1"])
     await cycle(poller(store, tags, Clock()))
-    assert 1 < tags.most_at_a_time <= PER_REGISTRY
+    assert 1 < tags.most_at_a_time <= MAX_CONCURRENT
 
 
 async def test_an_outage_counts_once_however_many_projects_it_hits(store: SqlStore) -> None:
@@ -700,7 +721,7 @@ async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(
     report = await subject.poll_now("p0")
     assert (report.new_tags, report.error) == (("main-2",), None)
     assert await queued(store) == ["main-2"]
-    assert "it is looked at again by the next poll" in await complaint(store)
+    assert "the next poll looks at it again" in await complaint(store)
     await cycle(subject)
     assert await queued(store) == ["main-2"]
     tags.refusals.clear()

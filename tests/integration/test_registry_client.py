@@ -1,4 +1,7 @@
-"""The registry client against Debian's docker-registry: plain, with a password, and while it is down."""
+"""The registry client against Debian's docker-registry.
+
+Plain, with a password, and while it is down.
+"""
 
 import asyncio
 import base64
@@ -12,7 +15,7 @@ from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, RegistryUnreachableError
 from tagboat.core.image import ImageName, ImageRef
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.examine import Check, examine
+from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
 from tagboat.registry.manifests import ACCEPT
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.images import push_image, push_index
@@ -183,7 +186,7 @@ def test_the_registry_of_these_tests_does_ask_for_the_password(locked: DockerReg
     assert "$2y$" not in locked.log
 
 
-def verdicts(checks: list[Check]) -> dict[str, bool]:
+def verdicts(checks: list[DiagnosticCheck]) -> dict[str, bool]:
     return {check.name: check.ok for check in checks}
 
 
@@ -195,12 +198,12 @@ async def test_examine_tells_right_from_wrong(
     push_image(plain.host, "acme/app", "v1")
     good = {"url": True, "reachable": True, "login": True}
     use = {"images": True, "list": True, "pull": True}
-    assert verdicts(await examine(client, configured(plain, None), None)) == good | use
-    assert verdicts(await examine(client, configured(locked, LOGIN), image)) == good | use
-    assert verdicts(await examine(client, configured(locked, None), image)) == good | {
+    assert verdicts(await diagnose(client, configured(plain, None), None)) == good | use
+    assert verdicts(await diagnose(client, configured(locked, LOGIN), image)) == good | use
+    assert verdicts(await diagnose(client, configured(locked, None), image)) == good | {
         "login": False
     }
-    wrong = await examine(client, configured(locked, ("ci", "hunter2")), image)
+    wrong = await diagnose(client, configured(locked, ("ci", "hunter2")), image)
     assert verdicts(wrong) == good | {"login": False}
     assert "the password was refused" in wrong[-1].detail
     assert "hunter2" not in wrong[-1].detail
@@ -216,7 +219,7 @@ async def test_an_outage_is_said_and_passes(client: RegistryClient) -> None:
         with pytest.raises(RegistryUnreachableError, match="refused the connection") as caught:
             await client.list_tags(image, None)
         assert caught.value.retryable
-        checks = await examine(client, configured(registry, None), None)
+        checks = await diagnose(client, configured(registry, None), None)
         assert verdicts(checks) == {"url": True, "reachable": False}
         registry.start()
         assert await client.resolve(image, "v1", None) == digest

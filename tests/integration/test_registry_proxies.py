@@ -13,7 +13,7 @@ from tagboat.core.image import ImageName
 from tagboat.core.proxies import Proxies, Proxy, parse_exemptions
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
-from tagboat.registry.examine import examine
+from tagboat.registry.diagnostics import diagnose
 from tests.support.fake_registry import FakeRegistry, Quirks, cut_short, fake_registry, status
 from tests.support.forward_proxy import ForwardProxy, forward_proxy
 from tests.support.hostile_registries import body, hostile, leading_to
@@ -70,7 +70,7 @@ async def test_plain_http() -> None:
         client = through(proxy)
         assert await client.list_tags(app(PLAIN), registry(PLAIN)) == ["v1"]
         assert proxy.asked == [f"GET {PLAIN}/v2/acme/app/tags/list HTTP/1.1"]
-        checks = await examine(client, registry(PLAIN), None)
+        checks = await diagnose(client, registry(PLAIN), None)
         assert checks[0].detail == f"{PLAIN} is used, through the proxy {proxy.host}"
         assert all(check.ok for check in checks)
         assert await client.list_tags(app(fake.url), None) == ["v1"]  # which is on this machine

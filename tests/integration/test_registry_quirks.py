@@ -1,4 +1,7 @@
-"""Registries as they are: each quirk of `registry_quirks` alone, in a test of its name, against a server that has it."""
+"""Registries as they are.
+
+Each quirk of `registry_quirks` alone, in a test of its name, against a server that has it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +14,7 @@ import pytest
 from tagboat.core.catalog import KnownTag, Project, Registry, RegistryKind, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.errors import (
+    BudgetSpentError,
     RegistryDeniedError,
     RegistryProtocolError,
     RegistryRateLimitedError,
@@ -21,15 +25,16 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
+from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
-from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.manifests import OCI_INDEX
-from tagboat.registry.poller import Poller
 from tagboat.store import SqlStore, open_store
+from tests.support.clock import FakeClock
 from tests.support.fake_registry import Answerer, FakeRegistry, cut_short, fake_registry, status
+from tests.support.polling import admission
 from tests.support.registry_quirks import QUIRKS
-from tests.unit.registry.conftest import Clock, Sleeps, clock, sleeps
+from tests.unit.registry.conftest import Sleeps, clock, sleeps
 
 __all__ = ["clock", "sleeps"]
 
@@ -41,7 +46,7 @@ CONFIG: Mapping[str, object] = {"config": {"ExposedPorts": {"8080/tcp": {}}}}
 
 
 @pytest.fixture
-async def client(clock: Clock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
+async def client(clock: FakeClock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
     made = RegistryClient(
         clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=2, read=5, total=20)
     )
@@ -157,7 +162,10 @@ async def test_link_on_the_last_page(client: RegistryClient, fake: FakeRegistry)
 
 
 async def test_link_repeating(client: RegistryClient, fake: FakeRegistry) -> None:
-    """Every page is the first, and links to itself: it is asked for more in one, until that is all there is."""
+    """Every page is the first, and links to itself.
+
+    It is asked for more in one, until that is all there is.
+    """
     assert await listed(client, fake) == TAGS
     assert fake.paths() == [LIST, f"{LIST}?n=2", f"{LIST}?n=3", f"{LIST}?n=6", f"{LIST}?n=10"]
 
@@ -204,7 +212,7 @@ async def test_twenty_thousand_tags(client: RegistryClient, fake: FakeRegistry) 
 
 
 async def test_realm_unreachable(
-    client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, sleeps: Sleeps, clock: FakeClock
 ) -> None:
     assert await client.list_tags(app(fake), gitea(fake)) == TAGS
     assert sleeps == []
@@ -238,7 +246,7 @@ async def test_two_challenges_in_two_headers(client: RegistryClient, fake: FakeR
 
 
 async def test_tokens_without_expires_in(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
     for seconds, tokens in ((0, 1), (30, 1), (60, 2)):
         clock.advance(seconds)
@@ -247,9 +255,9 @@ async def test_tokens_without_expires_in(
 
 
 async def test_tokens_for_five_seconds(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
-    """Such a token serves the requests of one moment, and is never sent when it may have expired."""
+    """Such a token serves the requests of one moment, and is not sent when it may have expired."""
     await listed(client, fake)
     await client.resolve(app(fake), "v1", ours(fake))
     assert len(fake.tokens) == 1
@@ -303,7 +311,10 @@ async def test_nested_index(client: RegistryClient, fake: FakeRegistry) -> None:
 
 
 async def test_attestations(client: RegistryClient, fake: FakeRegistry) -> None:
-    """Buildx says that they are of an unknown platform; some copies of an index say nothing of a platform at all."""
+    """Buildx says that they are of an unknown platform.
+
+    Some copies of an index say nothing of a platform at all.
+    """
     image = fake.add_image("acme/app", None, {"config": {"ExposedPorts": {"9000/tcp": {}}}})
     attestation = fake.add_manifest(
         "acme/app", None, {"config": {"digest": fake.add_blob("acme/app", b"[]")}}
@@ -361,21 +372,20 @@ async def _known(store: SqlStore) -> list[str]:
     return [known.tag for known in await store.read(lambda reader: reader.known_tags("p1"))]
 
 
-def _poller(store: SqlStore, client: RegistryClient, clock: Clock) -> Poller:
-    sparing = client.sparing()
+def _poller(store: SqlStore, client: RegistryClient, clock: FakeClock) -> Poller:
     return Poller(
         store,
-        DeployQueue(clock),
+        admission(DeployQueue(clock)),
         client,
         clock=clock,
         holder="me",
         counters=Counters(),
-        sparing=sparing,
+        scheduled_source=client.rate_limited_view(),
     )
 
 
 async def _is_told_when_to_come_back(
-    client: RegistryClient, fake: FakeRegistry, after: timedelta, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, after: timedelta, clock: FakeClock
 ) -> None:
     with pytest.raises(
         RegistryRateLimitedError, match="has had too many requests from here; it may be asked"
@@ -386,28 +396,30 @@ async def _is_told_when_to_come_back(
 
 
 async def test_too_many_requests_with_seconds(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(seconds=120), clock)
 
 
 async def test_too_many_requests_with_a_date(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(minutes=10), clock)
 
 
 async def test_too_many_requests_with_unix_time(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock
 ) -> None:
     await _is_told_when_to_come_back(client, fake, timedelta(minutes=10), clock)
 
 
 async def test_docker_hub_rate_limit(
-    client: RegistryClient, fake: FakeRegistry, clock: Clock, store: SqlStore
+    client: RegistryClient, fake: FakeRegistry, clock: FakeClock, store: SqlStore
 ) -> None:
-    """Polls on schedule leave half of the pulls to people, and find their way back when the window has passed."""
-    sparing = client.sparing()
+    """Polls on schedule leave half of the pulls to people, and find their way back when the window
+    has passed.
+    """
+    sparing = client.rate_limited_view()
     for tag in TAGS:
         await sparing.inspect(ImageRef(app(fake), tag), None)
     assert fake.pulls == 5
@@ -427,9 +439,12 @@ async def test_docker_hub_rate_limit(
 
 
 async def _a_poll_waits_for_its_budget(
-    client: RegistryClient, fake: FakeRegistry, store: SqlStore, clock: Clock
+    client: RegistryClient, fake: FakeRegistry, store: SqlStore, clock: FakeClock
 ) -> None:
-    """Which of two new tags is newer, only their images tell: on schedule that waits, by hand it does not."""
+    """Which of two new tags is newer, only their images tell.
+
+    On schedule that waits, by hand it does not.
+    """
     await _watch(store, fake)
     fake.tags["acme/app"][:] = ["v1"]
     fake.add_image("acme/app", "blue", {"created": "2026-11-24T12:30:00Z"})
@@ -438,7 +453,7 @@ async def _a_poll_waits_for_its_budget(
     await client.resolve(app(fake), "blue", None)
     subject = _poller(store, client, clock)
     async with asyncio.TaskGroup() as rounds:
-        await subject._begin(rounds)
+        await subject._start_cycle(rounds)
     waiting = await store.read(lambda reader: reader.poll_state("p1"))
     assert "polls on schedule leave the last 50% to people" in str(waiting.error)
     assert await _known(store) == ["v1"]
@@ -467,11 +482,14 @@ async def test_body_cut_short(
 async def _a_part_decides_nothing(
     client: RegistryClient, fake: FakeRegistry, store: SqlStore, broken: Answerer
 ) -> None:
-    """Let every page but the first fail for good: the poll fails, and records and deploys nothing of what it saw."""
+    """Let every page but the first fail for good.
+
+    The poll fails, and records and deploys nothing of what it saw.
+    """
     await _watch(store, fake)
     fake.quirks = QUIRKS["link_relative"]
     fake.answer_next(lambda _: None, *[broken] * 3)
-    subject = _poller(store, client, Clock())
+    subject = _poller(store, client, FakeClock())
     report = await subject.poll_now("p1")
     assert report.error is not None
     assert (report.new_tags, report.deploys) == ((), ())

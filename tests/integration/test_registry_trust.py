@@ -1,4 +1,6 @@
-"""The registry client against Debian's docker-registry over TLS with a private authority, and with a login service."""
+"""The registry client against Debian's docker-registry over TLS with a private authority, and with
+a login service.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from tagboat.core.errors import EngineError, RegistryDeniedError, RegistryUnreac
 from tagboat.core.image import ImageName, ImageRef
 from tagboat.engine.docker import DockerEngine
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.examine import Check, examine
+from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
 from tagboat.registry.failures import TlsFailureError
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.dockerd import remove_images_of
@@ -64,7 +66,10 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(ca: PrivateCa, content: Path) -> Iterator[Guarded]:
-    """A registry that sends to a login service: all over TLS, all signed by the private authority."""
+    """A registry that sends to a login service.
+
+    All over TLS, all signed by the private authority.
+    """
     logins = Logins(PASSWORDS, pullers=frozenset({"ci"}), catalogue=frozenset({"ci"}))
     with (
         token_server(logins, ca.issue("signer"), ca.issue("service")) as service,
@@ -92,7 +97,7 @@ def app(registry: DockerRegistry) -> ImageName:
     return ImageName(registry.host, "acme/app")
 
 
-def failed(checks: list[Check]) -> dict[str, str]:
+def failed(checks: list[DiagnosticCheck]) -> dict[str, str]:
     return {check.name: check.detail for check in checks if not check.ok}
 
 
@@ -106,7 +111,7 @@ async def test_with_its_authority_a_registry_is_read(
     assert await client.list_tags(app(https), ours) == ["v1"]
     digest = await client.resolve(app(https), "v1", ours)
     assert (await client.inspect(ImageRef(app(https), "v1"), ours)).digest == digest
-    checks = await examine(client, ours, None)
+    checks = await diagnose(client, ours, None)
     assert failed(checks) == {}
     engine = next(check.detail for check in checks if check.name == "engine")
     assert f"to /etc/docker/certs.d/{https.host}/ca.crt on its machine" in engine
@@ -130,7 +135,7 @@ async def test_without_it_nothing_is_asked_and_the_remedy_is_named(
     ) as caught:
         await client.list_tags(app(https), entry(https, login=("ci", PASSWORDS["ci"])))
     assert not caught.value.retryable
-    wrong = failed(await examine(client, entry(https), None))
+    wrong = failed(await diagnose(client, entry(https), None))
     assert list(wrong) == ["tls"]
     assert wrong["tls"].endswith(
         "store the certificate of its authority with this registry (ca_cert, PEM)"
@@ -141,7 +146,7 @@ async def test_plain_http_to_a_registry_with_tls_is_found_out(
     client: RegistryClient, https: DockerRegistry
 ) -> None:
     plain = replace(entry(https), url=https.url.replace("https:", "http:"))
-    wrong = failed(await examine(client, plain, None))
+    wrong = failed(await diagnose(client, plain, None))
     assert wrong["reachable"].endswith("if it speaks TLS, its URL must begin with https://")
 
 
@@ -156,7 +161,7 @@ async def test_trust_is_one_registry_s_and_no_other_s(
 async def test_another_authority_does_not_do(
     client: RegistryClient, https: DockerRegistry, tmp_path: Path
 ) -> None:
-    wrong = failed(await examine(client, entry(https, PrivateCa(tmp_path, "Another").pem), None))
+    wrong = failed(await diagnose(client, entry(https, PrivateCa(tmp_path, "Another").pem), None))
     assert "the CA certificate stored for this registry did not sign it" in wrong["tls"]
 
 
@@ -180,7 +185,7 @@ async def test_names_and_dates_are_checked_all_the_same(
     with docker_registry(tls=certificate, data=content) as registry:
         with pytest.raises(TlsFailureError, match=words):
             await client.list_tags(app(registry), entry(registry, ca.pem))
-        told = failed(await examine(client, entry(registry, ca.pem), None))
+        told = failed(await diagnose(client, entry(registry, ca.pem), None))
         assert list(told) == ["tls"]
         assert remedy in told["tls"]
         assert "ca_cert" not in told["tls"]  # which would not help
@@ -199,9 +204,11 @@ async def test_a_ca_certificate_that_is_none_is_said_to_be_none(
 async def test_the_engine_has_trust_of_its_own(
     client: RegistryClient, content: Path, ca: PrivateCa, engine_url: str
 ) -> None:
-    # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a name that it does check.
-    with docker_registry(tls=ca.issue("everywhere", address="0.0.0.0"), data=content) as registry:  # noqa: S104 - only a name
-        ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - only a name
+    # The engine takes any certificate of 127.0.0.0/8. Who calls 0.0.0.0 gets to 127.0.0.1, by a
+    # name that it does check.
+    name = "0.0.0.0"  # noqa: S104 - only a name
+    with docker_registry(tls=ca.issue("everywhere", address=name), data=content) as registry:
+        ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", name))
         image = ImageName(ours.host, "acme/app")
         digest = await client.resolve(image, "v1", ours)
         engine = DockerEngine(engine_url)
@@ -234,7 +241,7 @@ async def test_tokens_open_what_they_are_for(
     found = await client.list_images(ours)
     assert [image.path for image in found.images] == ["acme/app", "acme/other"]
     assert service.asked[1:] == [("ci", ["registry:catalog:*"])]
-    assert failed(await examine(client, ours, None)) == {}
+    assert failed(await diagnose(client, ours, None)) == {}
 
 
 async def test_a_wrong_password_is_refused_by_the_login_service(
@@ -244,7 +251,7 @@ async def test_a_wrong_password_is_refused_by_the_login_service(
         (("ci", "hunter2"), "the username or the password was refused"),
         (("<token>", "hunter2"), "token"),
     ):
-        wrong = failed(await examine(client, entry(guarded.registry, ca.pem, login), None))
+        wrong = failed(await diagnose(client, entry(guarded.registry, ca.pem, login), None))
         assert list(wrong) == ["login"]
         assert words in wrong["login"]
         assert "hunter2" not in wrong["login"]
@@ -263,10 +270,10 @@ async def test_who_may_not_read_is_told_so_once(
             await client.list_tags(app(guarded.registry), ours)
         assert len(guarded.service.asked) == 1
         with pytest.raises(
-            RegistryDeniedError, match="does not tell which images it has: type the image's name"
+            RegistryDeniedError, match="does not list its images: type the image's name"
         ):
             await client.list_images(ours)
-        checks = await examine(client, ours, app(guarded.registry))
+        checks = await diagnose(client, ours, app(guarded.registry))
         assert list(failed(checks)) == ["list"]
         assert "give the login the right to list the tags" in failed(checks)["list"]
 
@@ -277,7 +284,7 @@ async def test_a_login_service_that_is_down_is_named(
     with token_server(Logins(PASSWORDS, pullers=frozenset()), ca.issue("gone")) as service:
         config = service.config
     with docker_registry(token=config, data=content) as registry:
-        wrong = failed(await examine(client, entry(registry), None))
+        wrong = failed(await diagnose(client, entry(registry), None))
         assert "refused the connection" in wrong["login"]
         assert f"the registry {registry.host} sends there for tokens" in wrong["login"]
 
@@ -290,7 +297,7 @@ async def test_no_password_goes_from_tls_to_a_login_service_without(
         docker_registry(tls=ca.issue("mixed"), token=service.config, data=content) as registry,
     ):
         wrong = failed(
-            await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
+            await diagnose(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
         )
         assert "names a login service without TLS" in wrong["login"]
         assert service.asked == []
@@ -307,7 +314,7 @@ async def test_the_login_service_s_certificate_counts_too(
         docker_registry(tls=ca.issue("trusted"), token=service.config, data=content) as registry,
     ):
         wrong = failed(
-            await examine(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
+            await diagnose(client, entry(registry, ca.pem, ("ci", PASSWORDS["ci"])), None)
         )
         assert wrong["login"].startswith("the login service: the TLS certificate of 127.0.0.1")
         assert service.asked == []

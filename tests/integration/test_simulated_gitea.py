@@ -42,7 +42,10 @@ def test_two_challenges_and_tokens_for_anybody(gitea: Gitea) -> None:
     assert (status, headers.get_all("WWW-Authenticate")) == (
         401,
         [
-            'Bearer realm="https://git.example.org/v2/token",service="container_registry",scope="*"',
+            (
+                'Bearer realm="https://git.example.org/v2/token",'
+                'service="container_registry",scope="*"'
+            ),
             'Basic realm="Gitea Container Registry"',
         ],
     )

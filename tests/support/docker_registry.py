@@ -1,4 +1,7 @@
-"""Debian's `docker-registry` on a free loopback port: plain, with a login, over TLS, or notifying a webhook."""
+"""Debian's `docker-registry` on a free loopback port.
+
+Plain, with a login, over TLS, or notifying a webhook.
+"""
 
 import json
 import secrets
@@ -33,7 +36,7 @@ class Endpoint:
 
 
 class DockerRegistry:
-    """A registry whose content outlives `stop` and is there again, on the same port, after `start`."""
+    """A registry whose content survives `stop` and is there again, on its port, after `start`."""
 
     def __init__(
         self,
@@ -116,10 +119,12 @@ def docker_registry(
     token: Mapping[str, str] | None = None,
     data: Path | None = None,
 ) -> Iterator[DockerRegistry]:
-    """Run a registry until the block ends. `login` makes it ask for that username and password (htpasswd, bcrypt).
+    """Run a registry until the block ends.
 
-    `token` is its configuration for a login service (see token_server), `data` a folder that another registry's content is
-    in already.
+    `login` makes it ask for that username and password (htpasswd, bcrypt).
+
+    `token` is its configuration for a login service (see token_server), `data` a folder that
+    another registry's content is in already.
     """
     with tempfile.TemporaryDirectory(prefix="tagboat-registry-") as folder:
         registry = DockerRegistry(

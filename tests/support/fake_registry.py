@@ -1,4 +1,6 @@
-"""A registry in this process that misbehaves on demand: what it does is a table of quirks, what it was asked is recorded.
+"""A registry in this process that misbehaves on demand.
+
+What it does is a table of quirks, what it was asked is recorded.
 
 For what a real registry does, use `docker_registry`; this is for what others do.
 """
@@ -23,8 +25,9 @@ _BASIC_DENIED = 'Basic realm="Gitea Package API"'
 class Quirks:
     """How this registry is. Headers may hold `{url}`, its own root.
 
-    `fails_every` and `cuts_every` count requests: each of that number is answered 500, or with half a body. `pull_limit` is
-    how many manifests may be read in how many seconds, and is told as Docker Hub does. `organisations` None hides them.
+    `fails_every` and `cuts_every` count requests: each of that number is answered 500, or with half
+    a body. `pull_limit` is how many manifests may be read in how many seconds, and is told as
+    Docker Hub does. `organisations` None hides them.
     """
 
     auth: Literal["none", "basic", "bearer"] = "none"
@@ -71,12 +74,18 @@ GITEA = Quirks(
     link_on_every_page=True,
     version="1.22.3",
 )
-"""Gitea as its source has it: one token for everything, no expiry, lower-case tags, a link even from the last page."""
+"""Gitea as its source has it.
+
+One token for everything, no expiry, lower-case tags, a link even from the last page.
+"""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request. `path` includes the query; `authorization` is the header as sent, empty if none."""
+    """One request. `path` includes the query.
+
+    `authorization` is the header as sent, empty if none.
+    """
 
     method: str
     path: str
@@ -88,7 +97,10 @@ Answerer = Callable[[web.Request], web.StreamResponse | None]
 
 
 class FakeRegistry:
-    """Holds tags, manifests and blobs, and answers by its quirks; `answer_next` puts other answers in front of them."""
+    """Holds tags, manifests and blobs, and answers by its quirks.
+
+    `answer_next` puts other answers in front of them.
+    """
 
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
@@ -127,7 +139,10 @@ class FakeRegistry:
         return digest
 
     def add_image(self, repository: str, tag: str | None, config: object) -> str:
-        """Add an image without layers, of which `config` is the whole configuration blob; returns the manifest's digest."""
+        """Add an image without layers, of which `config` is the whole configuration blob.
+
+        Returns the manifest's digest.
+        """
         body = json.dumps(config).encode()
         described = {
             "mediaType": "application/vnd.oci.image.config.v1+json",
@@ -142,7 +157,10 @@ class FakeRegistry:
         return self.add_manifest(repository, tag, manifest)
 
     def answer_next(self, *answerers: Answerer) -> None:
-        """Let each of these answer one of the coming requests (token requests too); None from it means: as usual."""
+        """Let each of these answer one of the coming requests (token requests too).
+
+        None from it means: as usual.
+        """
         self._scripted.extend(answerers)
 
     def revoke_tokens(self) -> None:
@@ -196,7 +214,10 @@ class FakeRegistry:
         return web.json_response([{"username": name} for name in self.quirks.organisations])
 
     def _packages(self, request: web.Request, owner: str) -> web.Response:
-        """A page of an owner's packages: one entry for each version, which children of indexes are too."""
+        """A page of an owner's packages.
+
+        One entry for each version, which children of indexes are too.
+        """
         versions = [
             {"name": repository.partition("/")[2], "version": reference, "type": "container"}
             for repository, reference in self.contents
@@ -337,7 +358,8 @@ async def fake_registry(
     quirks: Quirks | None = None, **changes: object
 ) -> AsyncIterator[FakeRegistry]:
     """Run a fake on a free loopback port; `changes` are fields of `quirks` to change."""
-    fake = FakeRegistry(replace(quirks or Quirks(), **changes))  # type: ignore[arg-type]  # fields by name; a wrong one raises
+    # Fields by name; a wrong one raises.
+    fake = FakeRegistry(replace(quirks or Quirks(), **changes))  # type: ignore[arg-type]
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

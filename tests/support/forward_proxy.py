@@ -1,4 +1,7 @@
-"""A forward proxy on loopback that knows hosts of its own: CONNECT for TLS, absolute addresses for plain HTTP."""
+"""A forward proxy on loopback that knows hosts of its own.
+
+CONNECT for TLS, absolute addresses for plain HTTP.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -7,7 +10,9 @@ from urllib.parse import urlsplit
 
 
 class ForwardProxy:
-    """Leads each name in `hosts` to a `HOST:PORT` of loopback. `login` is the `Proxy-Authorization` that it wants, if any.
+    """Leads each name in `hosts` to a `HOST:PORT` of loopback.
+
+    `login` is the `Proxy-Authorization` that it wants, if any.
 
     `asked` are the first lines of all requests.
     """
@@ -29,7 +34,8 @@ class ForwardProxy:
             self.asked.append(line)
             if self._login and f"Proxy-Authorization: {self._login}\r\n" not in headers:
                 writer.write(
-                    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
                 )
             else:
                 await self._pass_on(line, headers, reader, writer)

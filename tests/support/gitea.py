@@ -1,6 +1,9 @@
-"""A Gitea of the tests' own: its container registry and its webhooks, with the manners of a real one (1.26).
+"""A Gitea of the tests' own.
 
-Bodies of calls have the fields that the real ones have and that anybody could read; what is pushed comes from the test.
+Its container registry and its webhooks, with the manners of a real one (1.26).
+
+Bodies of calls have the fields that the real ones have and that anybody could read; what is pushed
+comes from the test.
 """
 
 import base64
@@ -26,7 +29,10 @@ _SERVICE = "container_registry"
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """A webhook on the event *Package* alone. `owner` and `repository` are what it covers, empty for `system`."""
+    """A webhook on the event *Package* alone.
+
+    `owner` and `repository` are what it covers, empty for `system`.
+    """
 
     url: str
     target: Literal["organization", "repository", "system"]
@@ -57,7 +63,10 @@ class _Package:
     linked: str = ""
 
     def put(self, tag: str, image: Image) -> None:
-        """Move the tag; what nothing points to any more is gone at once, but for the children of indexes."""
+        """Move the tag.
+
+        What nothing points to any more is gone at once, but for the children of indexes.
+        """
         self.manifests[image.digest] = image
         self.blobs |= image.blobs
         self.tags[tag] = image.digest
@@ -70,10 +79,12 @@ class _Package:
 
 
 class Gitea:
-    """Answers as a registry on loopback; `push` also calls the hooks. `asked` are method and path of all requests, in order.
+    """Answers as a registry on loopback; `push` also calls the hooks.
 
-    `root_url` is what it believes to be its own address. Requests for a blob or, where `held` names them so, for manifests
-    wait while `hold` is in force.
+    `asked` are method and path of all requests, in order.
+
+    `root_url` is what it believes to be its own address. Requests for a blob or, where `held` names
+    them so, for manifests wait while `hold` is in force.
     """
 
     def __init__(self, login: tuple[str, str] = ("ci", "a-password-for-tests")) -> None:
@@ -124,7 +135,10 @@ class Gitea:
     def push(
         self, owner: str, name: str, tag: str, image: Image, children: tuple[Image, ...] = ()
     ) -> str:
-        """Push over the network, as a client sees it: children of an index first, then the tag; returns the digest."""
+        """Push over the network, as a client sees it: children of an index first, then the tag.
+
+        Returns the digest.
+        """
         package = self._owners.setdefault(owner.lower(), {}).setdefault(name.lower(), _Package())
         for child in children:
             package.manifests[child.digest] = child
@@ -295,7 +309,10 @@ class _Answer:
 
 
 def _tags(path: str, tags: list[str], query: dict[str, list[str]]) -> _Answer:
-    """A page of tags, with a link to the next one also on the last; without `n` all of them, with a link without one."""
+    """A page of tags, with a link to the next one also on the last.
+
+    Without `n` all of them, with a link without one.
+    """
     last = query.get("last", [""])[0]
     size = int(query["n"][0]) if "n" in query else len(tags)
     page = [tag for tag in tags if tag > last][:size]
@@ -332,7 +349,8 @@ def _handler(gitea: Gitea) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_GET  # noqa: N815 - the library's name
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name
+        # The library's name for its argument.
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
             pass
 
     return Handler

@@ -1,4 +1,7 @@
-"""A small fleet of registries that mean harm: endless, huge, dripping, lying, leading elsewhere. Each listens on loopback."""
+"""A small fleet of registries that mean harm: endless, huge, dripping, lying, leading elsewhere.
+
+Each listens on loopback.
+"""
 
 import asyncio
 import itertools
@@ -138,7 +141,7 @@ def leading_to(url: str) -> Handler:
 
 
 def asking_for_logins_at(*realms: str) -> Handler:
-    """Wants a token, of each of these login services in turn, of the last for ever; and is never content."""
+    """Wants a token of each of these login services in turn, and is never content."""
     left = list(realms)
 
     async def answer(_: web.Request) -> web.Response:

@@ -1,4 +1,7 @@
-"""The quirks of registries as they are, by name. Each has a test of that name in tests/integration/test_registry_quirks.py."""
+"""The quirks of registries as they are, by name.
+
+Each has a test of that name in tests/integration/test_registry_quirks.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace

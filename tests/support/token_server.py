@@ -1,4 +1,4 @@
-"""A login service for `docker-registry`: gives the tokens that its `auth: token` asks for, to those it knows.
+"""A login service for `docker-registry`, with the tokens that its `auth: token` asks for.
 
 As the distribution project's documents "token", "jwt" and "oauth" have it; it signs with ES256.
 """
@@ -27,7 +27,10 @@ ISSUER = "tests' login service"
 
 @dataclass
 class Logins:
-    """Who may do what. `pullers` may read every repository, the `catalogue` only those named; `refresh_token` is ci's."""
+    """Who may do what. `pullers` may read every repository, the `catalogue` only those named.
+
+    `refresh_token` is ci's.
+    """
 
     passwords: Mapping[str, str]
     pullers: frozenset[str]
@@ -37,7 +40,7 @@ class Logins:
 
 
 class TokenServer:
-    """`asked` holds the scopes of every request, with the name they were asked for ("" for nobody)."""
+    """`asked` holds the scopes of every request, with the name of the user ("" without one)."""
 
     def __init__(self, logins: Logins, signer: Certificate, tls: Certificate | None) -> None:
         self.logins = logins
@@ -140,7 +143,10 @@ class TokenServer:
 def token_server(
     logins: Logins, signer: Certificate, tls: Certificate | None = None
 ) -> Iterator[TokenServer]:
-    """Run a login service until the block ends. `signer` signs its tokens, `tls` makes it speak https."""
+    """Run a login service until the block ends.
+
+    `signer` signs its tokens, `tls` makes it speak https.
+    """
     server = TokenServer(logins, signer, tls)
     server.start()
     try:

@@ -35,7 +35,7 @@ from tagboat.core.inspection import MAX_HEALTHCHECK_LENGTH, MAX_PORT, is_healthc
 from tagboat.core.naming import MAX_LENGTH, parse_name
 from tagboat.core.schedule import parse_schedule
 from tagboat.core.tags import MAX_PATTERN_LENGTH, TagPattern, parse_tag_pattern
-from tagboat.registry.trust import trusting
+from tagboat.registry.trust import trust_context
 
 Item = TypeVar("Item")
 
@@ -162,7 +162,7 @@ def _check_healthcheck(given: str) -> str:
 
 def _check_ca_cert(given: str) -> str:
     if given:
-        trusting(given)
+        trust_context(given)
     return given
 
 

@@ -12,6 +12,7 @@
     │   ├── RegistryUnreachableError    no usable answer: refused, DNS, time-out, cut short, 5xx  (retryable)
     │   │   └── RegistryFailedError         it did answer, with a 5xx                             (retryable)
     │   ├── RegistryRateLimitedError    429; `retry_at` says when to come back                   (retryable)
+    │   │   └── BudgetSpentError            polls on schedule have used up their share            (retryable)
     │   ├── RegistryDeniedError         401 or 403 after the login that was possible
     │   ├── RegistryNotFoundError       the registry has no such repository, tag or digest
     │   │   └── RepositoryUnknownError      it says that of the whole repository (NAME_UNKNOWN)
@@ -90,6 +91,10 @@ class RegistryRateLimitedError(RegistryError):
     def __init__(self, message: str, retry_at: datetime | None = None) -> None:
         super().__init__(message)
         self.retry_at = retry_at
+
+
+class BudgetSpentError(RegistryRateLimitedError):
+    """Polls on schedule have used up their share of a registry's limit; nothing was asked."""
 
 
 class RegistryDeniedError(RegistryError):

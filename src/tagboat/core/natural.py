@@ -1,8 +1,9 @@
-"""Tags as people read them: which of two names the later version, where the names alone say so.
+"""Natural order of tags: which of two names is the later version, if the names alone say so.
 
-Runs of digits are numbers, commit hashes say nothing, and `-rc1` comes before what it leads up to. A tag is cut into parts, at
-`-` and `_` and before a word that follows a number: `v1.2.3-alpine3.19_4` is (1 2 3) (alpine 3 19) (4), and `1.0rc1` is
-(1 0) (rc 1). Parts are compared in turn, until two differ.
+Runs of digits are numbers, commit hashes say nothing, and `-rc1` comes before its release. A tag is
+split into parts, at `-` and `_` and before a word that follows a number: `v1.2.3-alpine3.19_4` is
+(1 2 3) (alpine 3 19) (4), and `1.0rc1` is (1 0) (rc 1). Parts are compared in turn, until two
+differ.
 """
 
 import re
@@ -12,15 +13,16 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from types import MappingProxyType
 
-_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])")
+_UUID_IN_TAG = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])")
 _SEPARATORS = re.compile(r"[-_]+")
-_TOKENS = re.compile(r"[0-9]+|[^0-9.]+")
-_HEX = re.compile(r"[0-9a-f]{7,64}")
+_DIGIT_RUNS = re.compile(r"[0-9]+|[^0-9.]+")
+_HEX_DIGITS = re.compile(r"[0-9a-f]{7,64}")
 _DESCRIBED = re.compile(r"g[0-9a-f]{7,64}")
 _BEFORE_A_HASH = frozenset({"sha", "commit", "git", "g"})
 _DATE = r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _STARTS_WITH_DATE = re.compile(_DATE)
 _DIGIT_DATE = re.compile(rf"{_DATE}(?:[0-9]{{4}}|[0-9]{{6}})?")
+# Numbers outside are versions: 1.2, or 3000.
 _YEARS = range(1990, 2100)
 _PRERELEASES = MappingProxyType(
     {
@@ -40,7 +42,7 @@ _PRERELEASES = MappingProxyType(
         ("canary", "edge", "ea", "nightly", "next", "prerelease", "snapshot", "unstable"), 0
     )
 )
-"""Words that lead up to a version, in their order. Of those at 0 nobody knows where they stand among the others."""
+"""Words for versions before a release, in their order. Those at 0 have no place in it."""
 _REVISIONS = frozenset(
     {
         "build",
@@ -58,14 +60,14 @@ _REVISIONS = frozenset(
         "update",
     }
 )
-"""Words that follow a version and go beyond it."""
+"""Words for revisions after a release."""
 _NOTHING_MORE = frozenset({"final", "ga", "release"})
 _KNOWN_WORDS = _PRERELEASES.keys() | _REVISIONS | _NOTHING_MORE
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A word (in lower case, perhaps empty) and the numbers after it; `is_hash` is what says nothing."""
+    """A word (in lower case, perhaps empty) and the numbers after it, or a hash."""
 
     word: str = ""
     numbers: tuple[int, ...] = ()
@@ -76,21 +78,22 @@ _HASH = _Part(is_hash=True)
 
 
 class NaturalNames:
-    """Compares tags by their names. `tags` are all those in question: among hashes, digits alone are a hash too."""
+    """Compares `tags` by their names. Next to hashes of equal length, digits alone are one too."""
 
     def __init__(self, tags: Iterable[str]) -> None:
-        cut = {tag: _SEPARATORS.split(_UUID.sub("g0000000", tag.lower())) for tag in tags}
+        # A UUID contains separators: replaced by a hash, it is one part.
+        cut = {tag: _SEPARATORS.split(_UUID_IN_TAG.sub("g0000000", tag.lower())) for tag in tags}
         hashes = Counter(
             (place, len(text))
             for texts in cut.values()
             for place, text in enumerate(texts)
             if _is_plain_hash(text)
         )
-        self._parts = {tag: tuple(_parts(texts, hashes)) for tag, texts in cut.items()}
-        self._schemes = {tag: _scheme(parts) for tag, parts in self._parts.items()}
+        self._parts = {tag: tuple(_split_parts(texts, hashes)) for tag, texts in cut.items()}
+        self._schemes = {tag: counting_scheme(parts) for tag, parts in self._parts.items()}
 
     def family(self, tag: str) -> tuple[object, ...]:
-        """Tags of two families are never compared: up to the first numbers, all parts of their names must be alike."""
+        """Return what must be equal to compare two tags: all parts up to the first numbers."""
         words: list[object] = [self._schemes[tag]]
         for part in self._parts[tag]:
             words.append(part if part.is_hash else part.word)
@@ -99,18 +102,21 @@ class NaturalNames:
         return False, *words
 
     def head(self, tag: str) -> tuple[int, ...]:
-        """The first numbers, by which tags of one family are compared first; without zeros at the end."""
+        """Return the first numbers, without zeros at the end. They come first in a comparison."""
         numbers = next((list(part.numbers) for part in self._parts[tag] if part.numbers), [])
         while numbers and not numbers[-1]:
             numbers.pop()
         return tuple(numbers)
 
     def compare(self, one: str, other: str) -> int | None:
-        """Above 0 where `one` names the later version, below where `other` does, 0 where both name the same; else None."""
+        """Return more than 0 if `one` names the later version, less if `other` does, 0 if equal.
+
+        None if they cannot be compared.
+        """
         counted = False
         for mine, theirs in zip_longest(self._parts[one], self._parts[other]):
             if mine != theirs:
-                verdict = _compare(mine, theirs, counted=counted)
+                verdict = compare_parts(mine, theirs, counted=counted)
                 if verdict != 0:
                     return verdict if self._schemes[one] == self._schemes[other] else None
             counted = counted or bool(mine and mine.numbers)
@@ -118,7 +124,7 @@ class NaturalNames:
 
 
 def natural_key(tag: str) -> tuple[object, ...]:
-    """By which any tags sort, numbers as numbers: where nothing tells which is newer, so that it is always the same one."""
+    """Return a key to sort any tags, numbers as numbers: the last resort, always the same."""
     tokens = re.findall(r"[0-9]+|[^0-9]+", tag.lower())
     return tuple(
         (1, int(token), "") if token[0].isdigit() else (0, 0, token) for token in tokens
@@ -126,28 +132,30 @@ def natural_key(tag: str) -> tuple[object, ...]:
 
 
 def _is_plain_hash(text: str) -> bool:
-    """Whether it can be nothing but (the beginning of) a hash: letters and digits, and no date with a letter to it."""
-    if not _HEX.fullmatch(text) or _STARTS_WITH_DATE.match(text):
+    """Return True for what can only be a hash, or its beginning: letters and digits, not a date."""
+    if not _HEX_DIGITS.fullmatch(text) or _STARTS_WITH_DATE.match(text):
         return False
     return not text.isdigit() and not text.isalpha()
 
 
-def _parts(texts: list[str], hashes: Counter[tuple[int, int]]) -> Iterable[_Part]:
+def _split_parts(texts: list[str], hashes: Counter[tuple[int, int]]) -> Iterable[_Part]:
     before = ""
     for place, text in enumerate(texts):
-        can_be = bool(_HEX.fullmatch(text)) and not _DIGIT_DATE.fullmatch(text)
+        can_be = bool(_HEX_DIGITS.fullmatch(text)) and not _DIGIT_DATE.fullmatch(text)
+        # Next to `4f2a91c`, `1234567` is a hash as well, and no version.
         among_hashes = can_be and (hashes[place, len(text)] or before in _BEFORE_A_HASH)
         if _is_plain_hash(text) or among_hashes or _DESCRIBED.fullmatch(text):
             yield _HASH
         elif text:
-            yield from _words_and_numbers(text)
+            yield from split_words(text)
         before = text
 
 
-def _words_and_numbers(text: str) -> Iterable[_Part]:
+def split_words(text: str) -> Iterable[_Part]:
+    """Yield the parts of a text between separators: a new one begins at a word after a number."""
     words: list[str] = []
     numbers: list[int] = []
-    for token in _TOKENS.findall(text):
+    for token in _DIGIT_RUNS.findall(text):
         if token[0].isdigit():
             numbers.append(int(token))
             continue
@@ -160,29 +168,31 @@ def _words_and_numbers(text: str) -> Iterable[_Part]:
 
 def _part(words: list[str], numbers: list[int]) -> _Part:
     word = ".".join(words)
+    # `v1` and `1` name the same version.
     return _Part("" if word == "v" and numbers else word, tuple(numbers))
 
 
-def _compare(mine: _Part | None, theirs: _Part | None, *, counted: bool) -> int | None:
-    """Compare two parts that differ, in the same place of two names. `counted` is whether there were numbers before them."""
+def compare_parts(mine: _Part | None, theirs: _Part | None, *, counted: bool) -> int | None:
+    """Compare two different parts in the same place. `counted`: there were numbers before them."""
     if mine is None or theirs is None:
-        beyond = _beyond(mine or theirs or _HASH) if counted else None
+        beyond = change_by(mine or theirs or _HASH) if counted else None
         return beyond if beyond is None or mine else -beyond
     if mine.is_hash or theirs.is_hash:
         return None
     if mine.word != theirs.word:
-        verdict = _by_words(mine, theirs) if counted else None
+        verdict = compare_words(mine, theirs) if counted else None
         if verdict != 0:
             return verdict
-    if not counted and not (mine.numbers and theirs.numbers):  # main and main5
+    # Such as main and main5.
+    if not counted and not (mine.numbers and theirs.numbers):
         return None
     pairs = list(zip_longest(mine.numbers, theirs.numbers, fillvalue=0))
     differing = next(((one, other) for one, other in pairs if one != other), None)
     return differing[0] - differing[1] if differing else 0
 
 
-def _beyond(part: _Part) -> int | None:
-    """What a part does to the version before it: leads up to it (-1), goes beyond it (1), or neither (0, None)."""
+def change_by(part: _Part) -> int | None:
+    """Return how a part changes the version before it: -1 earlier, 1 later, 0 not, None unknown."""
     if part.is_hash:
         return None
     if part.word in _PRERELEASES:
@@ -197,13 +207,14 @@ def _beyond(part: _Part) -> int | None:
     return 1 if any(part.numbers) else 0
 
 
-def _by_words(mine: _Part, theirs: _Part) -> int | None:
-    """Which is the later of two parts with different words after the same version; 0 where the words say the same."""
+def compare_words(mine: _Part, theirs: _Part) -> int | None:
+    """Compare two parts with different words after the same version; 0 if they mean the same."""
     ranks = _PRERELEASES.get(mine.word), _PRERELEASES.get(theirs.word)
     if ranks[0] and ranks[1]:
         return ranks[0] - ranks[1]
     if ranks[0] is not None and ranks[1] is not None:
         return None
+    # OpenSSL's way: 1.0.2k comes before 1.0.2u.
     letters = len(mine.word) == len(theirs.word) == 1 and not mine.numbers and not theirs.numbers
     if letters:
         return 1 if mine.word > theirs.word else -1
@@ -212,11 +223,11 @@ def _by_words(mine: _Part, theirs: _Part) -> int | None:
     return -1 if ranks[0] is not None else 1
 
 
-def _scheme(parts: Sequence[_Part]) -> tuple[str, ...]:
-    """How a name counts. Two names that count in different ways cannot be compared by what they count.
+def counting_scheme(parts: Sequence[_Part]) -> tuple[str, ...]:
+    """Return how a name counts: names that count in different ways cannot be compared.
 
-    By dates (`2026.11.28`, `20261128`), or by one number of something else (`123-fix-login` is no later than `99-new-page`),
-    or by versions.
+    By dates (`2026.11.28`, `20261128`), by one number of something else (`123-fix-login` is not
+    later than `99-new-page`), or by versions.
     """
     place = next((place for place, part in enumerate(parts) if part.numbers), None)
     if place is None:

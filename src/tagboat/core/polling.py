@@ -1,4 +1,4 @@
-"""What is remembered between polls, so that a restart neither repeats nor forgets."""
+"""Poll state: kept between polls, so that a restart neither repeats nor forgets; poll reports."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,9 @@ from tagboat.core.push import PushVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollState:
-    """Of one project. `first_done` is whether a poll has ever seen all its tags.
+    """The state of one project. `first_done` is whether a poll has ever seen all its tags.
 
-    `error` is why the last one failed, or what the registry kept from it, such as one tag of many.
+    `error` is why the last poll failed, or what the registry refused, such as one tag of many.
     """
 
     project_id: str
@@ -23,7 +23,10 @@ class PollState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryBackoff:
-    """Of one registry host. Scheduled polls wait until `retry_at`; until `refused_until` (its `Retry-After`) all do."""
+    """The failures of one registry host. Scheduled polls wait until `retry_at`.
+
+    Until `refused_until` (its `Retry-After`) manual polls wait as well.
+    """
 
     host: str
     failures: int = 0
@@ -33,7 +36,10 @@ class RegistryBackoff:
 
 
 class Change(StrEnum):
-    """Why a tag is news to a poll: it was not known before, or it is live or named by a pattern and its digest changed."""
+    """Reason why a tag is news to a poll.
+
+    It was not known before, or its digest changed while it is live or named by a pattern.
+    """
 
     NEW = "new"
     CHANGED = "changed"
@@ -41,7 +47,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagReport:
-    """What one poll did about a tag that was news. `stage` is the one whose pattern matches, None where none was tried."""
+    """The outcome of one poll for a tag that was news.
+
+    `stage` is the one whose pattern matches, None if none does or was tried.
+    """
 
     tag: str
     change: Change
@@ -51,10 +60,10 @@ class TagReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollReport:
-    """What one poll of a project came to. `deploys` are ids; on an `error` all lists are empty.
+    """The outcome of one poll of a project. `deploys` are ids; on an `error` all lists are empty.
 
-    `tags` has every tag that was news, those that were deployed last. `error` is also what the registry kept from the poll,
-    such as one tag of many, where there was no news besides.
+    `tags` has every tag that was news, the deployed ones last. Without news, `error` is also what
+    the registry refused, such as one tag of many.
     """
 
     first_poll: bool

@@ -1,4 +1,4 @@
-"""Through which proxy a host is asked: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl, Docker and Go programs read them."""
+"""HTTP proxies: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl, Docker and Go programs read them."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,12 +6,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 _SCHEME_PORTS = {"http": 80, "https": 443}
-_EXPECTED = "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT is expected (SOCKS, and TLS to the proxy, are not supported)"
+_EXPECTED = (
+    "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT is expected "
+    "(SOCKS, and TLS to the proxy, are not supported)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy. `host` is without brackets; `username` and `password` are empty where it wants no login."""
+    """An HTTP proxy. `host` has no brackets; `username` and `password` may be empty."""
 
     host: str
     port: int
@@ -24,14 +27,17 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """An entry of NO_PROXY: a network, or a name (a leading dot: only what is below it); `port` None for all ports."""
+    """An entry of NO_PROXY: a network, or a name; `port` is None for all ports.
+
+    A name includes all names below it; with a leading dot it is only those.
+    """
 
     name: str = ""
     network: IPv4Network | IPv6Network | None = None
     port: int | None = None
 
     def covers(self, host: str, port: int) -> bool:
-        """Whether it exempts `host` (lower case) at `port`."""
+        """Return True if it exempts `host` (lower case) at `port`."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
@@ -46,7 +52,7 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies for plain HTTP and for TLS, None for none, and what is asked without them."""
+    """The proxies for plain HTTP and for TLS, None for none, and the hosts reached without them."""
 
     http: Proxy | None = None
     https: Proxy | None = None
@@ -54,13 +60,13 @@ class Proxies:
     exempt: tuple[Exemption, ...] = ()
 
     def of(self, scheme: str, host: str, port: int | None = None) -> Proxy | None:
-        """The proxy through which `host` (a name, or an address without brackets) is asked; None: directly.
+        """Return the proxy for `host` (a name, or an address without brackets); None: directly.
 
-        This machine is always asked directly, by whatever name of its loopback.
+        This machine is always reached directly, by any name or address of its loopback.
         """
         proxy = self.https if scheme == "https" else self.http
         host = host.lower().removesuffix(".")
-        if proxy is None or self.exempt_all or _is_this_machine(host):
+        if proxy is None or self.exempt_all or is_loopback_host(host):
             return None
         port = port or _SCHEME_PORTS[scheme]
         return None if any(exemption.covers(host, port) for exemption in self.exempt) else proxy
@@ -70,7 +76,10 @@ NO_PROXIES = Proxies()
 
 
 def parse_proxy(text: str) -> Proxy | None:
-    """Read HTTP_PROXY or HTTPS_PROXY, None if it is empty. Raises ValueError, which does not repeat it."""
+    """Parse HTTP_PROXY or HTTPS_PROXY, None if it is empty.
+
+    Raises ValueError that does not repeat it: it may hold a password.
+    """
     text = text.strip()
     if not text:
         return None
@@ -79,6 +88,7 @@ def parse_proxy(text: str) -> Proxy | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(_EXPECTED) from None
+    # `hostname` accepts what can never be resolved, such as a host with a space.
     if parts.scheme != "http" or not host or port == 0 or not host.isprintable() or " " in host:
         raise ValueError(_EXPECTED)
     return Proxy(
@@ -90,44 +100,46 @@ def parse_proxy(text: str) -> Proxy | None:
 
 
 def parse_exemptions(text: str) -> tuple[bool, tuple[Exemption, ...]]:
-    """Read NO_PROXY: whether it exempts everything (`*`), and what it exempts else.
+    """Parse NO_PROXY: whether it exempts everything (`*`), and its entries.
 
-    Entries are names (with all below them), `.names` (what is below alone), addresses and networks (CIDR), each with a port
-    or without. What is none of these is passed over, as everybody does.
+    Entries are names (with all below them), `.names` (only those below), addresses and networks
+    (CIDR), each with or without a port. Invalid entries are skipped, as other programs do.
     """
     entries = [entry for entry in re.split(r"[,\s]+", text.lower()) if entry]
     return "*" in entries, tuple(
-        found for entry in entries if (found := _exemption(entry)) is not None
+        found for entry in entries if (found := parse_exemption(entry)) is not None
     )
 
 
-def _exemption(entry: str) -> Exemption | None:
+def parse_exemption(entry: str) -> Exemption | None:
+    """Parse an entry of NO_PROXY, None if it is invalid."""
     try:
         return Exemption(network=ip_network(entry, strict=False))
     except ValueError:
         pass
-    name, port = _split_port(entry)
+    # Without brackets, the end of an IPv6 address looks like a port; the first attempt took those.
+    name, port = entry, None
+    before, colon, digits = entry.rpartition(":")
+    if colon and digits.isascii() and digits.isdigit():
+        name, port = before, int(digits)
+    name = name.removeprefix("[").removesuffix("]")
     try:
         return Exemption(network=ip_network(name, strict=False), port=port)
     except ValueError:
         pass
+    # `*.example.com` is not standard, but common.
     name = name.removeprefix("*").removesuffix(".")
     return Exemption(name=name, port=port) if name.strip(".") else None
 
 
-def _split_port(entry: str) -> tuple[str, int | None]:
-    name, colon, port = entry.rpartition(":")
-    if colon and port.isascii() and port.isdigit():
-        return name.removeprefix("[").removesuffix("]"), int(port)
-    return entry.removeprefix("[").removesuffix("]"), None
-
-
-def _is_this_machine(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
+    """Return True for a name or an address of this machine's loopback."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         address = ip_address(host)
     except ValueError:
         return False
+    # ::ffff:127.0.0.1 is this machine too, and not to is_loopback in every Python.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback

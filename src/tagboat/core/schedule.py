@@ -1,11 +1,13 @@
-"""When something recurs: five-field cron, `@hourly` and its kin, `@every DURATION`.
+"""Schedules: five-field cron, `@hourly` and similar words, `@every DURATION`.
 
-The calendar follows Vixie cron as Debian ships it: 0 and 7 are Sunday; the two day fields are joined by OR when both are
-restricted (one that begins with `*` is not). Around a change of clocks a fixed time runs once: in the missing hour it runs
-right after it, in the repeated hour in the first pass. Where minute or hour begin with `*`, elapsed time counts instead.
+The calendar follows Vixie cron as Debian ships it: 0 and 7 are Sunday; the two day fields are
+joined by OR if both are restricted (one that begins with `*` is not). Around a change of clocks a
+fixed time runs once: one in the missing hour runs right after it, one in the repeated hour in the
+first pass. If minute or hour begin with `*`, elapsed time counts instead.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,7 +16,7 @@ from cronsim import CronSim, CronSimError
 
 from tagboat.core.errors import InvalidScheduleError
 
-MAX_LENGTH = 255
+MAX_SCHEDULE_LENGTH = 255
 MIN_INTERVAL = timedelta(seconds=1)
 MAX_INTERVAL = timedelta(days=366)
 
@@ -40,8 +42,8 @@ _DURATION_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|ms|s|m|h)")
 _CHARACTERS = re.compile(r"[\t !-~µ]*")
 _ZONE_PREFIX = re.compile(r"(?:CRON_TZ|TZ)=(\S*)\s*(.*)")
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
-# Name, characters and range of each field. The characters are those of Vixie cron: cronsim would also take Quartz's L, LW
-# and `#`, which no other cron at hand reads the same way. No weekday's name has an L in it.
+# Name, characters and range of each field. The characters are those of Vixie cron: cronsim would
+# also take Quartz's L, LW and `#`, which other crons read differently. No weekday's name has an L.
 _FIELDS = (
     ("minute", re.compile(r"[0-9*,/-]+"), "0-59"),
     ("hour", re.compile(r"[0-9*,/-]+"), "0-23"),
@@ -52,12 +54,15 @@ _FIELDS = (
 # `3-3/2` is 3 alone, but cronsim takes it for `3/2`: from 3 to the end in steps of 2.
 _ONE_WIDE_RANGE = re.compile(r"\b([0-9a-z]+)-\1/[0-9]+\b", re.IGNORECASE)
 _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
-_SHOWN = 60
+_MAX_QUOTED = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A recurring moment. `text` is how it was written; `interval` is set for `@every` alone, `cron` and `zone` for others."""
+    """A recurring moment, written as `text`.
+
+    `interval` is set for `@every` alone, `cron` and `zone` for all others.
+    """
 
     text: str
     interval: timedelta | None = None
@@ -65,9 +70,10 @@ class Schedule:
     zone: ZoneInfo | None = None
 
     def next_after(self, moment: datetime) -> datetime:
-        """Return the first occurrence later than `moment` (aware), in UTC; raise ValueError if `moment` is naive.
+        """Return the first occurrence later than `moment` (aware), in UTC.
 
-        For `@every` that is one interval later; the calendar's are on whole minutes.
+        For `@every` that is one interval later; the calendar's are on whole minutes. Raises
+        ValueError if `moment` is naive.
         """
         if moment.tzinfo is None:
             raise ValueError("next_after needs a moment with a time zone")
@@ -75,62 +81,66 @@ class Schedule:
         if self.interval is not None:
             return start + self.interval
         occurrences = CronSim(self.cron, start.astimezone(self.zone or UTC))
-        # In the second pass of a repeated hour cronsim still names times of the first pass, which lie in the past.
+        # In the second pass of a repeated hour cronsim still returns times of the first pass, which
+        # lie in the past.
         return next(
             found for found in (local.astimezone(UTC) for local in occurrences) if found > start
         )
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Parse `[CRON_TZ=Area/City ]` with five cron fields, a shorthand such as `@hourly`, or `@every` with a Go duration.
+    """Parse `[CRON_TZ=Area/City ]` and five cron fields, `@hourly` or `@every DURATION`.
 
-    Durations go from 1 s to 366 days. Raise InvalidScheduleError, one sentence, for anything else, impossible dates too.
+    Durations are Go's, from 1 s to 366 days. Raises InvalidScheduleError, one sentence, for
+    anything else, impossible dates included.
     """
     written = text.strip()
     if not written:
         raise InvalidScheduleError(
             "the schedule is empty; five cron fields, @hourly or @every 5m are expected"
         )
-    if len(written) > MAX_LENGTH:
+    if len(written) > MAX_SCHEDULE_LENGTH:
         raise InvalidScheduleError(
-            f"the schedule has {len(written)} characters; at most {MAX_LENGTH} are allowed"
+            f"the schedule has {len(written)} characters; at most {MAX_SCHEDULE_LENGTH} are allowed"
         )
     plain = written.replace("\u03bc", "\u00b5")  # Go takes the Greek letter for the micro sign
     if not _CHARACTERS.fullmatch(plain):
         raise InvalidScheduleError(
-            f"{_show(written)} is not a schedule; it has a character that none can have"
+            f"{_shortened(written)} is not a schedule; it has a character that none can have"
         )
     prefix = _ZONE_PREFIX.fullmatch(plain)
-    zone, rule = (_parse_zone(prefix[1]), prefix[2]) if prefix else (None, plain)
+    zone, rule = (parse_zone(prefix[1]), prefix[2]) if prefix else (None, plain)
     words = rule.split()
     if words[:1] == ["@every"]:
-        return Schedule(written, interval=_parse_interval(" ".join(words[1:])))
-    return Schedule(written, cron=_parse_cron(_SHORTHANDS.get(rule, rule)), zone=zone)
+        duration = " ".join(words[1:])
+        microseconds = _parse_duration(duration) // 1000
+        # Limited first: timedelta raises OverflowError on huge numbers.
+        interval = timedelta(microseconds=min(microseconds, 10**15))
+        if not MIN_INTERVAL <= interval <= MAX_INTERVAL:
+            raise InvalidScheduleError(
+                f"@every {_shortened(duration)} is out of range; "
+                "from 1s to 8784h (366 days) is allowed"
+            )
+        return Schedule(written, interval=interval)
+    return Schedule(written, cron=parse_cron(_SHORTHANDS.get(rule, rule)), zone=zone)
 
 
-def _parse_zone(name: str) -> ZoneInfo:
-    # The name becomes a path below the zone database: the pattern is what keeps `../` and absolute paths out.
+def parse_zone(name: str) -> ZoneInfo:
+    """Return a time zone of the IANA database. Raises InvalidScheduleError."""
+    # The name becomes a path below the zone database: the pattern keeps `../` and `/` at its
+    # beginning out.
     if _ZONE_NAME.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             pass
     raise InvalidScheduleError(
-        f"{_show(name)} is not a time zone; a name such as Europe/Berlin is expected"
+        f"{_shortened(name)} is not a time zone; a name such as Europe/Berlin is expected"
     )
 
 
-def _parse_interval(text: str) -> timedelta:
-    microseconds = _parse_duration(text) // 1000
-    if not MIN_INTERVAL <= timedelta(microseconds=min(microseconds, 10**15)) <= MAX_INTERVAL:
-        raise InvalidScheduleError(
-            f"@every {_show(text)} is out of range; from 1s to 8784h (366 days) is allowed"
-        )
-    return timedelta(microseconds=microseconds)
-
-
 def _parse_duration(text: str) -> int:
-    """The nanoseconds of a Go duration: decimal numbers, each with its unit."""
+    """Return the nanoseconds of a Go duration: decimal numbers, each with its unit."""
     nanoseconds, end = 0, 0
     body = text.removeprefix("+")
     while part := _DURATION_PART.match(body, end):
@@ -141,59 +151,60 @@ def _parse_duration(text: str) -> int:
         end = part.end()
     if not body or end < len(body):
         raise InvalidScheduleError(
-            f"{_show(text)} is not a duration; one such as 90s, 5m or 1h30m is expected after @every"
+            f"{_shortened(text)} is not a duration; "
+            "one such as 90s, 5m or 1h30m is expected after @every"
         )
     return nanoseconds
 
 
-def _is_duration(text: str) -> bool:
-    try:
-        return _parse_duration(text) > 0
-    except InvalidScheduleError:
-        return False
-
-
-def _parse_cron(rule: str) -> str:
+def parse_cron(rule: str) -> str:
+    """Check five cron fields, and return them for cronsim. Raises InvalidScheduleError."""
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
         raise InvalidScheduleError(
-            f"{_show(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
+            f"{_shortened(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
         )
     fields = rule.split()
     if len(fields) != len(_FIELDS):
-        names = ", ".join(name for name, _, _ in _FIELDS)
-        if _is_duration(rule):
-            meant = f"did you mean '@every {rule}'? A cron schedule has five fields"
-            raise InvalidScheduleError(f"{_show(rule)} is not a schedule; {meant}: {names}")
-        has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-        raise InvalidScheduleError(f"{_show(rule)} has {has}; a cron schedule has five: {names}")
+        raise InvalidScheduleError(
+            f"{_shortened(rule)} {wrong_count(rule, len(fields))}: "
+            f"{', '.join(name for name, _, _ in _FIELDS)}"
+        )
+    # One by one: the error of cronsim does not say which field is wrong.
     for place, field in enumerate(fields):
-        _check_field(place, field)
+        name, characters, span = _FIELDS[place]
+        alone = ["*"] * len(_FIELDS)
+        alone[place] = field
+        is_valid = bool(characters.fullmatch(field))
+        try:
+            if is_valid:
+                CronSim(" ".join(alone), _SOME_DAY)
+        except CronSimError:
+            is_valid = False
+        if not is_valid:
+            raise InvalidScheduleError(
+                f"the {name} {_shortened(field)} cannot be used; "
+                f"numbers ({span}), *, ranges, lists and steps can"
+            )
     cron = " ".join(_ONE_WIDE_RANGE.sub(r"\1", field) for field in fields)
-    _check_occurs(cron)
-    return cron
-
-
-def _check_field(place: int, field: str) -> None:
-    name, characters, span = _FIELDS[place]
-    try:
-        if characters.fullmatch(field):
-            CronSim(" ".join([*"*" * place, field, *"*" * (len(_FIELDS) - 1 - place)]), _SOME_DAY)
-            return
-    except CronSimError:
-        pass
-    raise InvalidScheduleError(
-        f"the {name} {_show(field)} cannot be used; numbers ({span}), *, ranges, lists and steps can"
-    )
-
-
-def _check_occurs(cron: str) -> None:
-    """Refuse the 30th of February. cronsim gives up after 50 years; a leap day on a given weekday takes at most 40."""
+    # Such as the 30th of February. cronsim gives up after 50 years; a leap day on a given weekday
+    # takes at most 40.
     try:
         next(CronSim(cron, _SOME_DAY))
     except (CronSimError, StopIteration):
-        raise InvalidScheduleError(f"{_show(cron)} names a date that never comes") from None
+        raise InvalidScheduleError(f"{_shortened(cron)} names a date that never comes") from None
+    return cron
 
 
-def _show(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+def wrong_count(rule: str, count: int) -> str:
+    """Return what is wrong with a rule of `count` fields."""
+    with suppress(InvalidScheduleError):
+        if _parse_duration(rule) > 0:
+            return (
+                f"is not a schedule; did you mean '@every {rule}'? A cron schedule has five fields"
+            )
+    return f"has {count} field{'' if count == 1 else 's'}; a cron schedule has five"
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…")

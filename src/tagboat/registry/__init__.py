@@ -1,1 +1,1 @@
-"""Registries, read only: tags, digests and what images say of themselves (OCI distribution specification 1.1)."""
+"""The registry adapter: tags, digests and image configurations of OCI registries."""

@@ -1,7 +1,8 @@
-"""Which addresses are asked: never those of one wire only, and private ones not for whoever comes from outside.
+"""Addresses that may be connected to: never link-local ones, private ones only if configured.
 
-A registry's answers, and whoever may call the webhook, name hosts that are asked from here. At link-local addresses clouds
-hand their machines' credentials to whoever asks: they are never a registry's.
+Registries' responses and callers of the webhook name hosts to which this server connects. At
+link-local addresses clouds give a machine's credentials to every process that asks, so no registry
+is ever there.
 """
 
 import re
@@ -14,70 +15,76 @@ from aiohttp.resolver import ThreadedResolver
 
 LINK_LOCAL = "is a link-local address, where no registry is asked for anything"
 NOT_PUBLIC = (
-    "is not a public address: nothing is asked there for a registry that is public, or that nobody has added "
-    "(tagboat registries add)"
+    "is not a public address: nothing is asked there for a registry that is public, "
+    "or that is not configured (tagboat registries add)"
 )
-"""What messages say of such a host, after its name."""
+"""Messages about such a host, to follow its name."""
 
 _NAT64 = ip_network("64:ff9b::/96")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that `host` is, None for a name. One that only carries an IPv4 address (RFC 4291, 3056, 6052) is that."""
+    """Parse an address; None for a name.
+
+    An IPv6 address that embeds an IPv4 address (RFC 4291, 3056, 6052) is returned as the latter.
+    """
     try:
         address = ip_address(host)
     except ValueError:
         return None
     if isinstance(address, IPv4Address):
         return address
-    carried = (
+    # Else ::ffff:169.254.169.254 would lead to where 169.254.169.254 must not.
+    embedded = (
         IPv4Address(int(address) & 0xFFFFFFFF)
         if address in _NAT64
         else address.ipv4_mapped or address.sixtofour
     )
-    return carried or address
+    return embedded or address
 
 
 @lru_cache(256)
 def is_link_local(host: str) -> bool:
-    """Whether `host` is an address of one wire only (RFC 3927, RFC 4291). Names are none."""
+    """Return True for a link-local address (RFC 3927, RFC 4291). False for names."""
     address = address_of(host)
     return address is not None and address.is_link_local
 
 
 @lru_cache(256)
 def is_public(host: str) -> bool:
-    """Whether `host` is an address that anybody in the world may have: none of a private network or of this machine."""
+    """Return True for an address of the public Internet. False for names."""
     address = address_of(host)
+    # Multicast counts as global, and no server is there.
     return address is not None and address.is_global and not address.is_multicast
 
 
 @lru_cache(256)
 def is_loopback(host: str) -> bool:
-    """Whether `host` is an address of this machine alone. Names are none."""
+    """Return True for a loopback address. False for names."""
     address = address_of(host)
     return address is not None and address.is_loopback
 
 
 @lru_cache(256)
 def is_disguised(host: str) -> bool:
-    """Whether systems may read `host` as an IPv4 address though it is not written as one: `2130706433`, `0x7f.1`, `127.1`.
+    """Return True for a name that systems may read as an IPv4 address: `2130706433`, `0x7f.1`.
 
     That is every name whose last part is a number (the URL Standard, "ends in a number").
     """
     last = host.removesuffix(".").rpartition(".")[2]
-    return _NUMBER.fullmatch(last) is not None and address_of(host) is None
+    return _NUMERIC_LABEL.fullmatch(last) is not None and address_of(host) is None
 
 
 class NotAskedError(OSError):
-    """A name has addresses, and none of them is to be asked. The text goes on after the name."""
+    """A name has addresses, but none that may be connected to. The text follows the name."""
 
 
 class Resolver(AbstractResolver):
-    """The system's, without link-local addresses and, if `public_only`, without any that `is_public` denies.
+    """The system's resolver without link-local addresses, and without private ones on request.
 
-    Names are judged by the very addresses that are connected to. Literal addresses do not come here.
+    The addresses checked are those that are then connected to. Literal addresses are not resolved
+    and must be checked elsewhere.
     """
 
     def __init__(self, *, public_only: bool = False) -> None:
@@ -87,17 +94,21 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host` that may be asked. Raises OSError if it has none, NotAskedError if only others."""
+        """Return the allowed addresses of `host`.
+
+        Raises OSError if it has no address, NotAskedError if it has no allowed one.
+        """
+        # A check before the connection could be of another answer: DNS may change in between.
         found = await self._system.resolve(host, port, family)
-        asked = [entry for entry in found if not is_link_local(entry["host"])]
-        if not asked:
+        allowed = [entry for entry in found if not is_link_local(entry["host"])]
+        if not allowed:
             raise NotAskedError(LINK_LOCAL)
         if self._public_only:
-            asked = [entry for entry in asked if is_public(entry["host"])]
-        if not asked:
+            allowed = [entry for entry in allowed if is_public(entry["host"])]
+        if not allowed:
             raise NotAskedError(NOT_PUBLIC)
-        return asked
+        return allowed
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Close the system's resolver."""
         await self._system.close()

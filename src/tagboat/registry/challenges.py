@@ -1,4 +1,4 @@
-"""The `WWW-Authenticate` header, read as RFC 9110 (section 11.6.1) has it."""
+"""Parser of the `WWW-Authenticate` header (RFC 9110, section 11.6.1)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,31 +14,35 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way to log in that a server offers. `scheme` and the names of `params` are lower-case; values are as sent."""
+    """One way to log in that a server offers.
+
+    `scheme` and the names of `params` are in lower case; values are as sent.
+    """
 
     scheme: str
     params: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Return every challenge of all `WWW-Authenticate` headers of an answer, in order; what cannot be read is passed over."""
-    return [challenge for header in headers for challenge in _parse(header)]
+    """Return the challenges of all `WWW-Authenticate` headers of a response, in order.
 
-
-def _parse(header: str) -> list[Challenge]:
+    Invalid parts are skipped.
+    """
     found: list[Challenge] = []
-    params: dict[str, str] = {}
-    at = _SEPARATOR.match(header, 0).end()  # type: ignore[union-attr]  # it matches the empty string too
-    while at < len(header):
-        if match := _PARAM.match(header, at):
-            params.setdefault(match[1].lower(), _value(match))
-        elif match := _SCHEME.match(header, at):
-            params = {}
-            found.append(Challenge(match[1].lower(), params))
-        at = _SEPARATOR.match(header, match.end() if match else at + 1).end()  # type: ignore[union-attr]  # as above
+    for header in headers:
+        params: dict[str, str] = {}
+        at = 0
+        while at < len(header):
+            if separator := _SEPARATOR.match(header, at):
+                at = separator.end()
+            if match := _PARAM.match(header, at):
+                quoted: str | None = match[2]
+                value = _ESCAPE.sub(r"\1", quoted) if quoted is not None else match[3]
+                # RFC 9110 forbids a parameter twice; the first one counts.
+                params.setdefault(match[1].lower(), value)
+            elif match := _SCHEME.match(header, at):
+                params = {}
+                found.append(Challenge(match[1].lower(), params))
+            # A character that fits nothing is skipped, and the rest is still read.
+            at = match.end() if match else at + 1
     return found
-
-
-def _value(match: re.Match[str]) -> str:
-    quoted: str | None = match[2]
-    return _ESCAPE.sub(r"\1", quoted) if quoted is not None else match[3]

@@ -1,4 +1,4 @@
-"""Content codings of answers (RFC 9110, section 8.4.1). None is ever asked for; some send one all the same."""
+"""Content codings of responses (RFC 9110, section 8.4.1): never requested, but sometimes sent."""
 
 import zlib
 from collections.abc import Callable
@@ -6,30 +6,27 @@ from collections.abc import Callable
 from tagboat.core.errors import RegistryProtocolError
 
 Unpack = Callable[[bytes, int], bytes]
-"""Takes a part of a body, and returns so many bytes of what it unpacks to, at most."""
+"""Takes a part of a body, and returns at most that many bytes of its content."""
 
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
-_OTHERS = frozenset({"br", "compress", "x-compress", "zstd", "dcb", "dcz"})
+_UNSUPPORTED = frozenset({"br", "compress", "x-compress", "zstd", "dcb", "dcz"})
 
 
 def unpacker(coding: str, host: str) -> Unpack:
-    """The way to unpack a body whose `Content-Encoding` is `coding`; what is no coding, but stands there, changes nothing.
+    """Return the decoder for a `Content-Encoding`; an unknown value changes nothing.
 
-    Raises RegistryProtocolError, naming `host`, for a coding that is not understood, and in unpacking.
+    Raises RegistryProtocolError, naming `host`, for a coding that is not supported, and in
+    decoding.
     """
     name = coding.strip().lower()
     if name in {"gzip", "x-gzip", "deflate"}:
         return _Inflater(name, host)
-    if name in _OTHERS:
+    if name in _UNSUPPORTED:
         raise RegistryProtocolError(
-            f"{host} packs its answers as {name} (Content-Encoding), which was not asked for: have the registry, or the proxy "
-            "in front of it, send them as they are"
+            f"{host} packs its answers as {name} (Content-Encoding), which was not asked for: "
+            "have the registry, or the proxy in front of it, send them as they are"
         )
-    return _as_it_is
-
-
-def _as_it_is(chunk: bytes, _: int) -> bytes:
-    return chunk
+    return lambda chunk, _: chunk
 
 
 class _Inflater:

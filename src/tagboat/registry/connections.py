@@ -1,4 +1,4 @@
-"""The connections to registries: two pools, of which one leads to public addresses alone, and the way through a proxy."""
+"""Connections to registries: one pool to anywhere, one to public addresses only; proxies."""
 
 import base64
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from yarl import URL
 from tagboat.core.proxies import Proxies, Proxy
 from tagboat.registry.addresses import Resolver
 
-_CONNECTIONS = 64
-_CONNECTIONS_PER_HOST = 26
-"""Two more than a round of polls asks through."""
+_MAX_CONNECTIONS = 64
+_MAX_CONNECTIONS_PER_HOST = 26
+"""Two more than polls use at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect (TLS included), between two bytes of an answer, and for a whole call with all its requests.
+    """Seconds: to connect with TLS, between two bytes, and for a whole call with all its requests.
 
     `listing` is for a call that may take hundreds of pages.
     """
@@ -29,7 +29,7 @@ class Timeouts:
 
 
 class PlacedResponse(aiohttp.ClientResponse):
-    """An answer that knows which address its connection led to, whatever the name meant before or since."""
+    """A response that knows the address of its connection, whatever the name resolves to."""
 
     peer: str = ""
 
@@ -58,23 +58,26 @@ class Connections:
             await session.close()
 
     def proxy_of(self, url: URL) -> Proxy | None:
-        """The proxy through which `url` is asked, None if directly."""
+        """Return the proxy for `url`, None for a direct connection."""
         return self._proxies.of(url.scheme, url.host or "", url.port)
 
     def session(self, *, public_only: bool) -> aiohttp.ClientSession:
-        """The pool of connections to anywhere, or to public addresses alone."""
+        """Return the pool of connections to anywhere, or to public addresses only."""
+        # Apart: a connection to a private address must not be reused for a request that may not.
         if public_only not in self._sessions:
             connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS,
-                limit_per_host=_CONNECTIONS_PER_HOST,
+                limit=_MAX_CONNECTIONS,
+                limit_per_host=_MAX_CONNECTIONS_PER_HOST,
                 resolver=Resolver(public_only=public_only),
             )
             self._sessions[public_only] = aiohttp.ClientSession(
                 connector=connector,
+                # Some proxies set cookies; sending them back would tie requests of different logins together.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
                 ),
+                # Unpacked by `codings`, never to more than the caller's limit.
                 auto_decompress=False,
                 response_class=PlacedResponse,
             )
@@ -82,7 +85,7 @@ class Connections:
 
 
 def proxy_login(proxy: Proxy | None) -> dict[str, str]:
-    """The header that logs in at the proxy, none where it wants no login."""
+    """Return the header that logs in at the proxy, none if it needs no login."""
     if proxy is None or not (proxy.username or proxy.password):
         return {}
     pair = f"{proxy.username}:{proxy.password}".encode()

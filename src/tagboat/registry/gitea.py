@@ -1,4 +1,4 @@
-"""Where Gitea and Forgejo differ from other registries."""
+"""Differences of Gitea and Forgejo from other registries."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -8,51 +8,59 @@ from yarl import URL
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.errors import RegistryProtocolError
 from tagboat.registry.challenges import Challenge
+from tagboat.registry.endpoint import RegistryEndpoint
 from tagboat.registry.failures import parse_json
-from tagboat.registry.site import Site
 
 # Tokens carry no expires_in; Gitea makes them for 24 hours.
 TOKEN_LIFETIME = timedelta(hours=24)
 
 
-def is_gitea(site: Site) -> bool:
-    """Whether the rules of this module hold for the registry."""
-    return site.kind is RegistryKind.GITEA
+def is_gitea(endpoint: RegistryEndpoint) -> bool:
+    """Return True if the rules of this module apply to the registry."""
+    return endpoint.kind is RegistryKind.GITEA
 
 
-def token_realms(site: Site, realm: str) -> list[str]:
-    """Where to ask for a token, best first: of a Gitea at the URL that was configured, then where it says.
+def stored_tag(endpoint: RegistryEndpoint, tag: str) -> str:
+    """Return a tag as the registry stores it: Gitea does in lower case."""
+    return tag.lower() if is_gitea(endpoint) else tag
 
-    The realm it names comes from its ROOT_URL, which need not be reachable from here; the registry has just answered at
-    the configured URL, its token endpoint is a part of it, and so the credentials stay where somebody sent them. What is
-    not known to be a Gitea, but names a realm as one, is asked at home last.
+
+def token_realms(endpoint: RegistryEndpoint, realm: str) -> list[str]:
+    """Return the URLs at which to request a token, best first.
+
+    Gitea builds `realm` from its ROOT_URL, which need not be reachable from here. Its token
+    endpoint is part of the registry, which has just answered at the configured URL, so that one
+    comes first, and the credentials stay where the user sent them. A registry of another kind whose
+    realm looks like Gitea's is asked at the configured URL last.
     """
-    own = str(site.url("/v2/token"))
-    if realm == own or not (is_gitea(site) or realm.endswith("/v2/token")):
+    own = str(endpoint.url("/v2/token"))
+    if realm == own or not (is_gitea(endpoint) or realm.endswith("/v2/token")):
         return [realm]
-    return [own, realm] if is_gitea(site) else [realm, own]
+    # The realm of an unknown registry is right more often than not.
+    return [own, realm] if is_gitea(endpoint) else [realm, own]
 
 
 def is_denied_read(challenges: Sequence[Challenge]) -> bool:
-    """Whether a 401 to somebody who sent a token says "you may not read this" rather than "your token is no good".
+    """Return True if a 401 to a request with a token means "no permission", not "invalid token".
 
-    Gitea answers the former with a Basic challenge alone, the latter always with a Bearer one.
+    For the former Gitea sends a Basic challenge alone, for the latter always a Bearer one.
     """
     return all(challenge.scheme == "basic" for challenge in challenges)
 
 
 def is_last_page(following: URL | None) -> bool:
-    """Whether a page of tags ends the list although a link follows it.
+    """Return True if a page of tags is the last one although it has a link.
 
-    Gitea links onward from every page that is not empty. Asked without `n` it gives everything, and the link has no `n`.
+    Gitea links to a next page from every page that is not empty. A request without `n` returns
+    everything, and then the link has no `n`.
     """
     return following is None or "n" not in following.query
 
 
 def api_url(registry_url: str, call: str) -> URL:
-    """The address of a call of Gitea's API, such as `version`: below the configured URL, sub-path included.
+    """Return the URL of a call of Gitea's API, such as `version`.
 
-    That is unlike the registry, which sits at the host's root.
+    It is below the configured URL with its sub-path; the registry is at the root of the host.
     """
     base = URL(registry_url)
     return URL(
@@ -60,10 +68,10 @@ def api_url(registry_url: str, call: str) -> URL:
     )
 
 
-def parse_version(body: bytes, source: str) -> str:
-    """Read the answer of Gitea's version call; raise RegistryProtocolError if it is another program's."""
+def parse_gitea_version(body: bytes, source: str) -> str:
+    """Parse the response of Gitea's version call. Raises RegistryProtocolError if it is not one."""
     decoded = parse_json(body, source)
     version = decoded.get("version") if isinstance(decoded, dict) else None
     if not isinstance(version, str) or not version.isprintable():
-        raise RegistryProtocolError(f"{source} has no Gitea version to tell")
+        raise RegistryProtocolError(f"{source} does not report a Gitea version")
     return version[:40]

@@ -1,4 +1,7 @@
-"""Manifests, indexes and image configurations (OCI image specification 1.1, Docker image manifest v2 schema 2)."""
+"""Manifests, indexes and image configurations.
+
+OCI image specification 1.1, Docker image manifest v2 schema 2.
+"""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
@@ -39,23 +42,23 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
         "loongarch64": "loong64",
     }
 )
-_MAX_PORT = 65535
+_HIGHEST_PORT = 65535
 _OWN_LABELS = "tagboat."
-_MAX_LABEL = 1024
-"""Characters of a label's value that are looked at."""
+_MAX_LABEL_VALUE = 1024
+"""Characters; longer values are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Operating system and architecture, in Go's words (`linux`, `arm64`)."""
+    """Operating system and architecture as Go names them (`linux`, `arm64`)."""
 
     os: str
     architecture: str
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of an index: the digest of a manifest or of another index. `platform` is None where it does not say."""
+class IndexEntry:
+    """The digest of a manifest or of another index. `platform` is None if it is not stated."""
 
     digest: Digest
     platform: Platform | None
@@ -65,7 +68,7 @@ class Entry:
 class Index:
     """An image for several platforms."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[IndexEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,48 +85,63 @@ def architecture_of(machine: str) -> str:
 
 
 def digest_of(body: bytes) -> Digest:
-    """The digest under which a registry keeps exactly these bytes."""
+    """Return the digest under which a registry stores exactly these bytes."""
     return Digest("sha256:" + hashlib.sha256(body).hexdigest())
 
 
 def read_digest(text: str | None) -> Digest | None:
-    """A digest from a header, None if it is missing or is none."""
+    """Parse a digest from a header, None if it is missing or invalid."""
     try:
         return parse_digest((text or "").strip())
     except InvalidImageRefError:
         return None
 
 
-def parse_manifest(body: bytes, source: str) -> Index | Manifest:
-    """Tell by its shape which of the two a body is.
+def verified(body: bytes, digest: Digest | None, what: str) -> bytes:
+    """Return `body` if it has the digest, or none is known. Raises RegistryProtocolError."""
+    if digest is not None and digest_of(body) != digest:
+        raise RegistryProtocolError(
+            f"the content of {what} does not match its digest; it was damaged or changed on the way"
+        )
+    return body
 
-    Raises NotAnImageError naming `source` if it is neither, or is said to be something else; RegistryProtocolError if it
-    cannot be read.
+
+def parse_manifest(body: bytes, source: str) -> Index | Manifest:
+    """Parse a manifest or an index, recognised by its shape.
+
+    Raises NotAnImageError naming `source` if it is neither, or states another type;
+    RegistryProtocolError if it cannot be parsed.
     """
-    decoded = _mapping(parse_json(body, source))
-    if artifact := decoded.get("artifactType"):
-        raise _not_an_image(source, artifact)
+    decoded = _object(parse_json(body, source))
     entries, config = decoded.get("manifests"), decoded.get("config")
-    if isinstance(entries, list):
-        return Index(tuple(_entry(entry, source) for entry in entries if _may_be_image(entry)))
-    if isinstance(config, dict):
-        if _is_other(config.get("mediaType"), _CONFIGS):
-            raise _not_an_image(source, config["mediaType"])
-        return Manifest(_digest(config, source))
+    other_type = decoded.get("artifactType")
+    if isinstance(entries, list) and not other_type:
+        return Index(tuple(parse_entry(one, source) for one in entries if may_be_image(one)))
+    if isinstance(config, dict) and not other_type:
+        # Helm charts and others share the shape of a manifest; the config's type differs.
+        if not _is_other(config.get("mediaType"), _CONFIGS):
+            return Manifest(_referred_digest(config, source))
+        other_type = config["mediaType"]
+    if other_type:
+        raise NotAnImageError(
+            f"{source} is not a container image: it is of the type {excerpt(str(other_type))}"
+        )
     raise NotAnImageError(
-        f"{source} is not a container image: its manifest is of an unknown kind (schema 1 is not supported)"
+        f"{source} is not a container image: its manifest is of an unknown kind "
+        "(schema 1 is not supported)"
     )
 
 
-def choose(index: Index, architecture: str, source: str) -> Entry:
-    """The entry to look at on a Linux machine of `architecture`; raise NotAnImageError if the index has no image.
+def choose(index: Index, architecture: str, source: str) -> IndexEntry:
+    """Return the entry for a Linux machine of `architecture`, else the next best.
 
-    What is asked of an image (ports, labels, healthcheck) is the same on every platform as good as always, so another
-    platform's entry is better than none. `unknown/unknown` are build attestations, never images.
+    Raises NotAnImageError if the index has no image.
     """
+    # `unknown/unknown` are build attestations, never images.
     images = [
         entry for entry in index.entries if entry.platform is None or entry.platform.os != "unknown"
     ]
+    # Ports, labels and healthcheck are nearly always the same on every platform.
     wanted = (Platform("linux", architecture), Platform("linux", "amd64"), None)
     for platform in wanted:
         for entry in images:
@@ -138,66 +156,65 @@ def choose(index: Index, architecture: str, source: str) -> Entry:
 
 
 def parse_config(body: bytes, digest: Digest, source: str) -> ImageInfo:
-    """Read an image configuration; `digest` is that of the manifest the reference names. Unusable fields count as absent.
+    """Parse an image configuration. Invalid fields count as missing.
 
-    Of its labels only Tagboat's own are taken.
+    `digest` is that of the manifest to which the reference points. Of the labels only Tagboat's
+    are kept.
     """
     decoded = parse_json(body, source)
     if not isinstance(decoded, dict):
         raise RegistryProtocolError(
             f"{source} answered with an image configuration that is not a JSON object"
         )
-    config = _mapping(decoded.get("config"))
+    config = _object(decoded.get("config"))
+    # Other labels may be large, and nothing here reads them.
     labels = {
-        str(key): str(value)
-        for key, value in _mapping(config.get("Labels")).items()
-        if _is_own_label(key, value)
+        name: value
+        for name, value in _object(config.get("Labels")).items()
+        if isinstance(name, str)
+        and name.startswith(_OWN_LABELS)
+        and isinstance(value, str)
+        and len(value) <= _MAX_LABEL_VALUE
     }
+    test = _object(config.get("Healthcheck")).get("Test")
+    kind = test[0] if isinstance(test, list) and test else None
     return ImageInfo(
         digest=digest,
-        tcp_ports=_tcp_ports(_mapping(config.get("ExposedPorts"))),
+        tcp_ports=exposed_tcp_ports(_object(config.get("ExposedPorts"))),
         labels=MappingProxyType(labels),
-        has_healthcheck=_has_healthcheck(_mapping(config.get("Healthcheck")).get("Test")),
-        created=_created(decoded.get("created")),
-        volumes=volume_paths(_mapping(config.get("Volumes"))),
-    )
-
-
-def _is_own_label(name: object, value: object) -> bool:
-    own = isinstance(name, str) and name.startswith(_OWN_LABELS)
-    return own and isinstance(value, str) and len(value) <= _MAX_LABEL
-
-
-def _not_an_image(source: str, kind: object) -> NotAnImageError:
-    return NotAnImageError(
-        f"{source} is not a container image: it is of the type {excerpt(str(kind))}"
+        has_healthcheck=isinstance(kind, str) and kind not in {"NONE", ""},
+        created=parse_created(decoded.get("created")),
+        volumes=volume_paths(_object(config.get("Volumes"))),
     )
 
 
 def _is_other(media_type: object, known: Collection[str]) -> bool:
-    """Whether something is said to be of a type that is none of the `known`. Where nothing is said, it may be one."""
+    """Return True for a stated type that is not `known`. Without a type, it may be known."""
     return bool(media_type) and not (isinstance(media_type, str) and media_type in known)
 
 
-def _may_be_image(value: object) -> bool:
-    """Whether a line of an index can lead to an image: not to a layer or a build's cache, an attestation or an artifact."""
-    entry = _mapping(value)
+def may_be_image(value: object) -> bool:
+    """Return True unless an entry of an index is a layer, a cache, an attestation or artifact."""
+    entry = _object(value)
+    # An image may state an artifact type as well; artifacts have no platform.
     artifact = bool(entry.get("artifactType")) and not entry.get("platform")
-    attached = _REFERENCE_TYPE in _mapping(entry.get("annotations"))
+    attached = _REFERENCE_TYPE in _object(entry.get("annotations"))
     return not (artifact or attached or _is_other(entry.get("mediaType"), _MANIFESTS))
 
 
-def _entry(value: object, source: str) -> Entry:
-    entry = _mapping(value)
+def parse_entry(value: object, source: str) -> IndexEntry:
+    """Parse an entry of an index. Raises RegistryProtocolError without a digest."""
+    entry = _object(value)
     platform = entry.get("platform")
     if not isinstance(platform, dict) or not platform.get("architecture"):
-        return Entry(_digest(entry, source), None)
-    return Entry(
-        _digest(entry, source), Platform(str(platform.get("os")), str(platform["architecture"]))
+        return IndexEntry(_referred_digest(entry, source), None)
+    return IndexEntry(
+        _referred_digest(entry, source),
+        Platform(str(platform.get("os")), str(platform["architecture"])),
     )
 
 
-def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
+def _referred_digest(descriptor: Mapping[object, object], source: str) -> Digest:
     digest = descriptor.get("digest")
     found = read_digest(digest) if isinstance(digest, str) else None
     if found is None:
@@ -207,45 +224,32 @@ def _digest(descriptor: Mapping[object, object], source: str) -> Digest:
     return found
 
 
-def _mapping(value: object) -> Mapping[object, object]:
+def _object(value: object) -> Mapping[object, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:
+def exposed_tcp_ports(exposed: Iterable[object]) -> tuple[int, ...]:
+    """Return the TCP ports of `ExposedPorts` (`80/tcp`, `80`), in order."""
     ports = set()
     for key in exposed:
         number, _, protocol = str(key).partition("/")
-        if (
-            protocol.lower() in {"", "tcp"}
-            and number.isascii()
-            and number.isdigit()
-            and len(number) <= len(str(_MAX_PORT))
-        ):
+        # Compared by length first: thousands of digits take long to parse.
+        is_short = number.isascii() and number.isdigit() and len(number) <= len("65535")
+        if protocol.lower() in {"", "tcp"} and is_short:
             ports.add(int(number))
-    return tuple(sorted(port for port in ports if 0 < port <= _MAX_PORT))
+    return tuple(sorted(port for port in ports if 0 < port <= _HIGHEST_PORT))
 
 
-def _has_healthcheck(test: object) -> bool:
-    return (
-        isinstance(test, list)
-        and bool(test)
-        and isinstance(test[0], str)
-        and test[0] not in {"NONE", ""}
-    )
-
-
-def _created(value: object) -> datetime | None:
+def parse_created(value: object) -> datetime | None:
+    """Parse the time of a build, in UTC; None if it is missing or invalid."""
     if not isinstance(value, str):
         return None
     try:
         parsed = datetime.fromisoformat(value)
+        # RFC 3339 requires a time zone, which some builders leave out.
         aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         moment = aware.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    # Go's zero time stands for "not said".
+    # Go's zero time means "not set".
     return moment if moment.year > 1 else None

@@ -1,4 +1,7 @@
-"""Which of several tags is the newest: a table, each row in every order in which a registry may list its tags."""
+"""Which of several tags is the newest.
+
+A table, each row in every order in which a registry may list its tags.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -23,14 +26,18 @@ def at(tag: str, hours_ago: float | None) -> Candidate:
 
 
 def chosen(pattern: str, candidates: Sequence[Candidate], count: int = 1) -> list[str]:
-    """The newest by the rule; those that can be ruled out by the beginnings of names alone make no difference."""
+    """The newest by the rule.
+
+    Those that can be ruled out by the beginnings of names alone make no difference.
+    """
     order = Order(parse_tag_pattern(pattern), candidates, NOW)
     found = order.first(count)
     assert order.only(order.contenders(count)).first(count) == found
     return [candidate.tag for candidate in found]
 
 
-# From the older to the newer, by their names alone: no image says when it was built, or each says that it is the oldest.
+# From the older to the newer, by their names alone: no image says when it was built, or each says
+# that it is the oldest.
 BY_NAME: list[tuple[str, str]] = [
     ("build-*", "build-9 build-10"),
     ("*", "9 10"),
@@ -211,8 +218,8 @@ def test_of_what_was_found_at_once_the_reason_says_that_nothing_tells() -> None:
     one, other = Candidate("b"), Candidate("a")
     rule = Order(parse_tag_pattern("*"), [one, other], NOW).rule(one, other)
     assert (
-        rule
-        == "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
+        rule == "was found with it and sorts after it, "
+        "and neither versions nor dates show which is newer,"
     )
 
 

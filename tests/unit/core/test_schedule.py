@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidScheduleError
-from tagboat.core.schedule import MAX_INTERVAL, MAX_LENGTH, parse_schedule
+from tagboat.core.schedule import MAX_INTERVAL, MAX_SCHEDULE_LENGTH, parse_schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -64,7 +64,8 @@ def test_next(schedule: str, start: str, expected: str) -> None:
 
 
 def test_two_restricted_day_fields_are_joined_by_or() -> None:
-    # March 2026: the Fridays are 6, 13, 20, 27; the 13th is one of them, and the 13th of April is a Monday.
+    # March 2026: the Fridays are 6, 13, 20, 27; the 13th is one of them, and the 13th of April is a
+    # Monday.
     assert runs("0 0 13 * 5", "2026-03-20 00:00", 4) == [
         "2026-03-27 00:00",
         "2026-04-03 00:00",
@@ -166,7 +167,8 @@ def test_the_text_is_kept_as_written_without_the_blanks_around_it() -> None:
 
 def test_a_naive_moment_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        parse_schedule("@hourly").next_after(datetime(2026, 3, 1))  # noqa: DTZ001 - a naive moment is the point
+        # A naive moment is the point.
+        parse_schedule("@hourly").next_after(datetime(2026, 3, 1))  # noqa: DTZ001
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,8 @@ def field(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 crons = st.tuples(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 7)).map(" ".join)
-moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds UTC
+FROM, UNTIL = datetime(1990, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - hypothesis adds UTC
+moments = st.datetimes(FROM, UNTIL, timezones=st.just(UTC))
 zones = st.sampled_from(
     [
         "",
@@ -318,7 +321,7 @@ def test_every_reads_what_go_would_print(nanoseconds: int) -> None:
 
 
 @given(
-    st.text(max_size=MAX_LENGTH + 20)
+    st.text(max_size=MAX_SCHEDULE_LENGTH + 20)
     | st.text(alphabet="0123456789*,/-@ LWevrymonsu#.=:", max_size=40)
 )
 def test_any_text_gives_a_schedule_or_its_one_error(text: str) -> None:

@@ -1,25 +1,12 @@
 """What the tests of the registry room share."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
-
-
-class Clock:
-    """A time that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from tests.support.clock import FakeClock
 
 
 class Sleeps(list[float]):
@@ -35,8 +22,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -45,7 +32,7 @@ def sleeps() -> Sleeps:
 
 
 @pytest.fixture
-async def client(clock: Clock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
+async def client(clock: FakeClock, sleeps: Sleeps) -> AsyncIterator[RegistryClient]:
     made = RegistryClient(
         clock=clock, sleep=sleeps, machine="x86_64", timeouts=Timeouts(connect=1, read=1, total=5)
     )

@@ -12,11 +12,11 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
 )
 from tagboat.core.image import ImageName
-from tagboat.registry.auth import DEFAULT_LIFETIME, parse_token, usable_realm
 from tagboat.registry.client import RegistryClient
-from tagboat.registry.site import Site
+from tagboat.registry.endpoint import RegistryEndpoint
+from tagboat.registry.login_service import DEFAULT_LIFETIME, parse_token, usable_realm
+from tests.support.clock import FakeClock
 from tests.support.fake_registry import GITEA, FakeRegistry, Quirks, fake_registry, status
-from tests.unit.registry.conftest import Clock
 
 LIST = "GET /v2/acme/app/tags/list"
 TOKEN = "GET /token?service=fake&scope=repository:acme/app:pull"
@@ -69,7 +69,7 @@ def registry(
     ],
 )
 def test_usable_realm(realm: str, base: str, expected: str) -> None:
-    assert str(usable_realm(realm, Site(URL(base)))) == expected
+    assert str(usable_realm(realm, RegistryEndpoint(URL(base)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_usable_realm(realm: str, base: str, expected: str) -> None:
 )
 def test_realms_that_get_nothing(realm: str) -> None:
     with pytest.raises(RegistryProtocolError, match=r"r\.example\.com names a login service"):
-        usable_realm(realm, Site(URL("https://r.example.com")))
+        usable_realm(realm, RegistryEndpoint(URL("https://r.example.com")))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_at_rest_with_basic_too(client: RegistryClient) -> None:
 
 @pytest.mark.anyio
 async def test_a_token_is_used_until_shortly_before_it_expires(
-    client: RegistryClient, clock: Clock
+    client: RegistryClient, clock: FakeClock
 ) -> None:
     async with fake_registry(auth="bearer", expires_in=60) as fake:
         fake.add_image("acme/app", "v1", {})
@@ -208,7 +208,7 @@ async def test_a_token_fetched_just_now_is_not_replaced(client: RegistryClient) 
 
 
 @pytest.mark.anyio
-async def test_a_denial_does_not_loop(client: RegistryClient, clock: Clock) -> None:
+async def test_a_denial_does_not_loop(client: RegistryClient, clock: FakeClock) -> None:
     async with fake_registry(auth="bearer", denied=frozenset({"acme/app"})) as fake:
         for expected in ([LIST, TOKEN, LIST], [LIST, TOKEN, LIST]):
             fake.asked.clear()
@@ -223,7 +223,9 @@ async def test_a_denial_does_not_loop(client: RegistryClient, clock: Clock) -> N
 
 
 @pytest.mark.anyio
-async def test_many_calls_at_a_time_fetch_one_token(client: RegistryClient, clock: Clock) -> None:
+async def test_many_calls_at_a_time_fetch_one_token(
+    client: RegistryClient, clock: FakeClock
+) -> None:
     async with fake_registry(auth="bearer", expires_in=60) as fake:
         fake.add_image("acme/app", "v1", {})
         for _ in range(2):
@@ -284,7 +286,7 @@ async def test_how_to_log_in_is_remembered_for_the_next_repository(client: Regis
 
 
 @pytest.mark.anyio
-async def test_a_realm_that_moved_is_found_again(client: RegistryClient, clock: Clock) -> None:
+async def test_a_realm_that_moved_is_found_again(client: RegistryClient, clock: FakeClock) -> None:
     async with fake_registry(auth="bearer") as old, fake_registry(auth="bearer") as new:
         old.add_image("acme/app", "v1", {})
         await client.list_tags(app(old), None)

@@ -3,14 +3,14 @@ from datetime import timedelta
 import pytest
 from yarl import URL
 
+from tagboat.core.errors import BudgetSpentError
 from tagboat.registry import budget
 from tagboat.registry.budget import RECHECK, Allowance, Budgets, parse_allowance
-from tagboat.registry.failures import BudgetSpentError
-from tagboat.registry.site import Credentials, Site
-from tests.unit.registry.conftest import Clock
+from tagboat.registry.endpoint import Credentials, RegistryEndpoint
+from tests.support.clock import FakeClock
 
-NOW = Clock().now
-SITE = Site(URL("https://r.example.com"))
+NOW = FakeClock().now
+SITE = RegistryEndpoint(URL("https://r.example.com"))
 HUB = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"}
 
 
@@ -81,13 +81,15 @@ def test_each_login_has_a_limit_of_its_own_and_silence_changes_none() -> None:
     budgets.note(SITE, HUB | {"RateLimit-Remaining": "0"}, NOW)
     budgets.note(SITE, {}, NOW)
     assert budgets.is_spent(SITE, NOW)
-    assert not budgets.is_spent(Site(SITE.base, credentials=Credentials("ci", "secret")), NOW)
+    assert not budgets.is_spent(
+        RegistryEndpoint(SITE.base, credentials=Credentials("ci", "secret")), NOW
+    )
 
 
 def test_no_more_are_kept_than_are_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "_MAX_KEPT", 2)
+    monkeypatch.setattr(budget, "_MAX_ALLOWANCES", 2)
     budgets = Budgets(0.5)
-    sites = [Site(URL(f"https://r{number}.example.com")) for number in range(3)]
-    for site in sites:
-        budgets.note(site, HUB | {"RateLimit-Remaining": "0"}, NOW)
-    assert [budgets.is_spent(site, NOW) for site in sites] == [False, True, True]
+    endpoints = [RegistryEndpoint(URL(f"https://r{number}.example.com")) for number in range(3)]
+    for endpoint in endpoints:
+        budgets.note(endpoint, HUB | {"RateLimit-Remaining": "0"}, NOW)
+    assert [budgets.is_spent(endpoint, NOW) for endpoint in endpoints] == [False, True, True]

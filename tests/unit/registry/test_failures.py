@@ -14,7 +14,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from tagboat.core.errors import RegistryError, RegistryProtocolError, RegistryUnreachableError
-from tagboat.registry.failures import TlsFailureError, excerpt, from_library, parse_json, wait_until
+from tagboat.registry.failures import (
+    TlsFailureError,
+    error_detail,
+    from_library,
+    parse_json,
+    wait_until,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 KEY = ConnectionKey(
@@ -188,12 +194,12 @@ def test_retry_after_is_never_in_the_past_nor_far_off(header: str) -> None:
     assert found is None or NOW <= found <= NOW + timedelta(hours=24)
 
 
-def test_excerpt_is_capped_printable_and_without_the_password() -> None:
+def test_the_detail_is_capped_printable_and_without_the_password() -> None:
     body = (
-        b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, {"code": "X", "message": "%s"}]}'
-        % (b"y" * 999)
+        b'{"errors": [{"code": "DENIED", "message": "no\\n hunter2 here"}, '
+        b'{"code": "X", "message": "%s"}]}' % (b"y" * 999)
     )
-    shown = excerpt(body, "hunter2")
+    shown = error_detail(body, "hunter2")
     assert shown.startswith(" (DENIED: no")
     assert "hunter2" not in shown
     assert shown.isprintable()
@@ -205,8 +211,8 @@ def test_excerpt_is_capped_printable_and_without_the_password() -> None:
     [b"", b"<html>hello</html>", b"[]", b'{"errors": 1}', b'{"errors": [1, null]}', b"[" * 100_000],
     ids=range(6),
 )
-def test_excerpt_of_what_is_no_registry_error_is_empty(body: bytes) -> None:
-    assert excerpt(body) == ""
+def test_the_detail_of_what_is_no_registry_error_is_empty(body: bytes) -> None:
+    assert error_detail(body) == ""
 
 
 def test_parse_json_names_the_source() -> None:

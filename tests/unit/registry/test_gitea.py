@@ -6,8 +6,8 @@ from tagboat.core.errors import RegistryDeniedError, RegistryNotFoundError, Regi
 from tagboat.core.image import ImageName
 from tagboat.registry import gitea
 from tagboat.registry.client import RegistryClient
+from tests.support.clock import FakeClock
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
-from tests.unit.registry.conftest import Clock
 
 LIST = "GET /v2/acme/app/tags/list"
 TOKEN = "GET /v2/token?service=container_registry&scope=repository:acme/app:pull"
@@ -21,7 +21,11 @@ def app(fake: FakeRegistry) -> ImageName:
     return ImageName(fake.host, "acme/app")
 
 
-def registry(fake: FakeRegistry, password: str | None = "secret", path: str = "") -> Registry:  # noqa: S107 - the fake's
+def registry(
+    fake: FakeRegistry,
+    password: str | None = "secret",  # noqa: S107 - the fake's
+    path: str = "",
+) -> Registry:
     username = "ci" if password else ""
     return Registry(
         id="r1",
@@ -49,7 +53,7 @@ async def test_at_rest_one_request_each(client: RegistryClient, password: str | 
 
 @pytest.mark.anyio
 async def test_one_token_opens_all_repositories_for_a_day(
-    client: RegistryClient, clock: Clock
+    client: RegistryClient, clock: FakeClock
 ) -> None:
     async with fake_registry(GITEA) as fake:
         fake.add_image("acme/app", "v1", {})

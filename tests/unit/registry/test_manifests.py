@@ -8,8 +8,8 @@ from tagboat.core.image import Digest, ImageInfo
 from tagboat.registry.manifests import (
     ACCEPT,
     OCI_MANIFEST,
-    Entry,
     Index,
+    IndexEntry,
     Manifest,
     Platform,
     architecture_of,
@@ -80,7 +80,9 @@ def test_an_index() -> None:
         {"digest": C},
         {"digest": D, "platform": "nonsense"},
     ]
-    expected = Index((Entry(A, AMD64), Entry(B, UNKNOWN), Entry(C, None), Entry(D, None)))
+    expected = Index(
+        (IndexEntry(A, AMD64), IndexEntry(B, UNKNOWN), IndexEntry(C, None), IndexEntry(D, None))
+    )
     assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == expected
 
 
@@ -105,20 +107,20 @@ def test_what_is_no_manifest_is_an_error_that_names_it(content: object) -> None:
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([Entry(A, ARM64), Entry(B, AMD64)], B),
-        ([Entry(A, UNKNOWN), Entry(B, AMD64)], B),
-        ([Entry(A, None), Entry(B, AMD64)], B),
-        ([Entry(A, UNKNOWN), Entry(B, None)], B),
-        ([Entry(A, Platform("windows", "amd64")), Entry(B, ARM64)], B),
-        ([Entry(A, Platform("windows", "amd64"))], A),
+        ([IndexEntry(A, ARM64), IndexEntry(B, AMD64)], B),
+        ([IndexEntry(A, UNKNOWN), IndexEntry(B, AMD64)], B),
+        ([IndexEntry(A, None), IndexEntry(B, AMD64)], B),
+        ([IndexEntry(A, UNKNOWN), IndexEntry(B, None)], B),
+        ([IndexEntry(A, Platform("windows", "amd64")), IndexEntry(B, ARM64)], B),
+        ([IndexEntry(A, Platform("windows", "amd64"))], A),
     ],
 )
-def test_choose_on_amd64(entries: list[Entry], expected: Digest) -> None:
+def test_choose_on_amd64(entries: list[IndexEntry], expected: Digest) -> None:
     assert choose(Index(tuple(entries)), "amd64", "r/x").digest == expected
 
 
 def test_choose_on_another_machine() -> None:
-    index = Index((Entry(A, AMD64), Entry(B, ARM64)))
+    index = Index((IndexEntry(A, AMD64), IndexEntry(B, ARM64)))
     assert choose(index, "arm64", "r/x").digest == B
     assert choose(index, "riscv64", "r/x").digest == A
 
@@ -168,7 +170,7 @@ def test_layers_and_caches_in_an_index_are_not_followed() -> None:
         {"digest": D, "mediaType": 5},
     ]
     assert parse_manifest(json.dumps({"manifests": listed}).encode(), "r/x") == Index(
-        (Entry(C, None),)
+        (IndexEntry(C, None),)
     )
 
 
@@ -182,8 +184,8 @@ def test_of_labels_only_our_own_are_taken_and_none_is_endless() -> None:
     assert info({"Labels": labels}).labels == {"tagboat.port": "80"}
 
 
-@pytest.mark.parametrize("entries", [(), (Entry(A, UNKNOWN),)])
-def test_an_index_of_attestations_only_is_an_error(entries: tuple[Entry, ...]) -> None:
+@pytest.mark.parametrize("entries", [(), (IndexEntry(A, UNKNOWN),)])
+def test_an_index_of_attestations_only_is_an_error(entries: tuple[IndexEntry, ...]) -> None:
     with pytest.raises(
         NotAnImageError, match="r/x is not a container image: it is an index without any image"
     ):

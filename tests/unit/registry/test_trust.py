@@ -5,7 +5,7 @@ import pytest
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.registry import trust
-from tagboat.registry.trust import Contexts, trusting
+from tagboat.registry.trust import TrustContexts, trust_context
 from tests.support.private_ca import PrivateCa
 
 
@@ -17,7 +17,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_what_is_trusted_comes_on_top_of_what_the_system_trusts_and_nothing_is_unchecked(
     pem: str,
 ) -> None:
-    context = trusting(f"# Müllers CA\n{pem}\r\n{pem}")
+    context = trust_context(f"# Müllers CA\n{pem}\r\n{pem}")
     assert (
         context.cert_store_stats()["x509_ca"]
         >= ssl.create_default_context().cert_store_stats()["x509_ca"] + 1
@@ -41,7 +41,7 @@ def test_what_is_trusted_comes_on_top_of_what_the_system_trusts_and_nothing_is_u
 )
 def test_what_is_no_certificate(text: str, words: str) -> None:
     with pytest.raises(InvalidValueError, match=words):
-        trusting(text)
+        trust_context(text)
 
 
 def test_a_private_key_is_sent_back_unread(tmp_path: Path, pem: str) -> None:
@@ -49,13 +49,13 @@ def test_a_private_key_is_sent_back_unread(tmp_path: Path, pem: str) -> None:
     with pytest.raises(
         InvalidValueError, match="comes with a private key: leave the key out"
     ) as caught:
-        trusting(pem + key)
+        trust_context(pem + key)
     assert key.splitlines()[1] not in str(caught.value)
 
 
 def test_one_context_for_one_text_so_that_connections_are_used_again(pem: str) -> None:
     default = ssl.create_default_context()
-    contexts = Contexts(default)
+    contexts = TrustContexts(default)
     assert contexts.get("") is contexts.get(" \n") is default
     assert contexts.get(pem) is contexts.get(pem)
     assert contexts.get(pem) is not contexts.get(pem + "\n")
@@ -64,8 +64,8 @@ def test_one_context_for_one_text_so_that_connections_are_used_again(pem: str) -
 def test_no_more_contexts_are_kept_than_are_of_use(
     monkeypatch: pytest.MonkeyPatch, pem: str
 ) -> None:
-    monkeypatch.setattr(trust, "_MAX_KEPT", 1)
-    contexts = Contexts(None)
+    monkeypatch.setattr(trust, "_MAX_CONTEXTS", 1)
+    contexts = TrustContexts(None)
     first = contexts.get(pem)
     contexts.get(pem + "\n")
     assert contexts.get(pem) is not first

@@ -8,7 +8,7 @@ from tagboat.core.errors import (
     RegistryProtocolError,
     RegistryRateLimitedError,
 )
-from tagboat.registry import repositories
+from tagboat.registry import image_catalogue
 from tagboat.registry.client import RegistryClient
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
@@ -27,7 +27,11 @@ def registry(
     )
 
 
-def gitea(fake: FakeRegistry, password: str | None = "secret", **more: str) -> Registry:  # noqa: S107 - the fake's
+def gitea(
+    fake: FakeRegistry,
+    password: str | None = "secret",  # noqa: S107 - the fake's
+    **more: str,
+) -> Registry:
     return registry(fake, RegistryKind.GITEA, password, **more)
 
 
@@ -87,7 +91,7 @@ async def test_no_more_than_the_limit_and_it_says_so(
         for limit, whole in ((1, False), (2, False), (4, False), (5, True), (9, True)):
             found = await client.list_images(registry(fake), limit)
             assert (len(found.images), found.whole) == (min(limit, 5), whole)
-        monkeypatch.setattr(repositories, "MAX_PAGES", 1)
+        monkeypatch.setattr(image_catalogue, "MAX_CATALOGUE_PAGES", 1)
         found = await client.list_images(registry(fake))
         assert (len(found.images), found.whole) == (2, False)
 
@@ -111,7 +115,7 @@ async def test_where_there_is_no_catalogue_the_remedy_is_named(
         fake.answer_next(status(code))
         with pytest.raises(
             kind,
-            match=r"does not tell which images it has: type the image's name \(Docker Hub, GHCR",
+            match=r"does not list its images: type the image's name \(Docker Hub, GHCR",
         ):
             await client.list_images(registry(fake))
         assert len(fake.asked) == 1

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tagboat.core.errors import RegistryProtocolError
-from tagboat.registry import pages
-from tagboat.registry.pages import Listing, next_page, parse_page
+from tagboat.registry import tag_listing
+from tagboat.registry.tag_listing import TagListing, next_page, parse_page
 
 HERE = URL("https://registry.example.com:5000/v2/acme/app/tags/list?n=2")
 THERE = "https://registry.example.com:5000/v2/acme/app/tags/list?n=2&last=b"
@@ -20,7 +20,10 @@ HEX = "0123456789abcdef" * 4
         ('</v2/acme/app/tags/list?n=2&last=b>;REL="Next"', THERE),
         ('</v2/acme/app/tags/list?n=2&last=b>; title="a, b"; rel="next"', THERE),
         (
-            '</v2/acme/app/tags/list>; rel="first", </v2/acme/app/tags/list?n=2&last=b>; rel="prev next"',
+            (
+                '</v2/acme/app/tags/list>; rel="first", '
+                '</v2/acme/app/tags/list?n=2&last=b>; rel="prev next"'
+            ),
             THERE,
         ),
         ('<https://registry.example.com:5000/v2/acme/app/tags/list?n=2&last=b>; rel="next"', THERE),
@@ -117,7 +120,7 @@ def test_what_is_no_page_is_an_error_that_names_the_repository(body: bytes) -> N
 
 
 def test_attachments_and_what_is_no_tag_are_left_out() -> None:
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     names = [
         f"sha256-{HEX}",
         f"sha256-{HEX}.sig",
@@ -133,49 +136,49 @@ def test_attachments_and_what_is_no_tag_are_left_out() -> None:
 
 
 def test_each_tag_once_in_the_order_found() -> None:
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     assert listing.add(["b", "a"], URL("/2")) == URL("/2")
     assert listing.add(["a", "c"], URL("/3")) == URL("/3")
     assert listing.tags == ["b", "a", "c"]
 
 
 def test_lower_case_makes_one_of_two() -> None:
-    listing = Listing("r/x", lower_case=True)
+    listing = TagListing("r/x", lower_case=True)
     listing.add(["V1", "v1", "v2"], None)
     assert listing.tags == ["v1", "v2"]
 
 
 @pytest.mark.parametrize("again", [[], ["a"]], ids=["empty", "repeated"])
 def test_an_empty_or_repeated_page_ends_the_list(again: list[str]) -> None:
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     listing.add(["a"], URL("/2"))
     assert listing.add(again, URL("/3")) is None
 
 
 def test_a_repeated_link_ends_the_list() -> None:
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     listing.add(["a"], URL("/2"))
     assert listing.add(["b"], URL("/2")) is None
 
 
 def test_a_page_of_attachments_does_not_end_the_list() -> None:
-    assert Listing("r/x").add([f"sha256-{HEX}.sig"], URL("/2")) == URL("/2")
+    assert TagListing("r/x").add([f"sha256-{HEX}.sig"], URL("/2")) == URL("/2")
 
 
 def test_a_list_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MAX_TAGS", 3)
+    monkeypatch.setattr(tag_listing, "MAX_TAGS", 3)
     with pytest.raises(RegistryProtocolError, match="r/x has more than 3 tags"):
-        Listing("r/x").add(["a", "b", "c", "d"], None)
-    monkeypatch.setattr(pages, "MAX_PAGES", 2)
-    listing = Listing("r/x")
+        TagListing("r/x").add(["a", "b", "c", "d"], None)
+    monkeypatch.setattr(tag_listing, "MAX_TAG_PAGES", 2)
+    listing = TagListing("r/x")
     listing.add(["a"], URL("/2"))
     with pytest.raises(RegistryProtocolError, match="more than 2 pages"):
         listing.add(["b"], URL("/3"))
 
 
-def widened(*pages: tuple[list[str], str | None]) -> Listing:
+def widened(*pages: tuple[list[str], str | None]) -> TagListing:
     """A list whose first page came again, then widened."""
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     listing.add(["a", "b"], URL("/x?n=2&last=b"))
     listing.add(["a", "b"], URL("/x?n=2&last=b"))
     assert (listing.in_doubt, listing.wider) == (True, 3)
@@ -207,7 +210,7 @@ def test_where_no_wider_page_is_to_be_had_the_doubt_stays_if_the_pages_were_all_
         widened().give_up_widening()
     with pytest.raises(RegistryProtocolError, match="every page with the same 3 tags"):
         widened((["a", "b", "c"], None)).give_up_widening()
-    went_on = Listing("r/x")
+    went_on = TagListing("r/x")
     for page in (["a", "b"], ["c"], ["c"]):
         went_on.add(page, URL(f"/x?n=2&last={page[-1]}"))
     went_on.give_up_widening()
@@ -215,7 +218,7 @@ def test_where_no_wider_page_is_to_be_had_the_doubt_stays_if_the_pages_were_all_
 
 
 def test_the_last_tag_once_more_is_no_full_page() -> None:
-    listing = Listing("r/x")
+    listing = TagListing("r/x")
     listing.add(["a", "b"], URL("/x?n=2&last=b"))
     listing.add(["b"], URL("/x?n=2&last=b"))
     listing.give_up_widening()

@@ -11,20 +11,19 @@ from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Candidate, Order
-from tagboat.core.poll import (
-    MOST_COMPARED,
-    Looked,
-    News,
-    Wanted,
-    find_news,
-    judge,
-    to_look_at,
-    watched,
-)
 from tagboat.core.polling import Change
 from tagboat.core.push import Outcome
 from tagboat.core.serving import Serving
 from tagboat.core.tags import parse_tag_pattern
+from tagboat.polling.tag_changes import (
+    MAX_COMPARED,
+    ImagesToInspect,
+    InspectedImages,
+    TagChanges,
+    choose_new_tags,
+    find_changes,
+    images_to_inspect,
+)
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 PROJECT = Project(
@@ -32,7 +31,7 @@ PROJECT = Project(
 )
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
 OLDER, NEWER = NOW - timedelta(days=2), NOW - timedelta(days=1)
-NOTHING = Looked()
+NOTHING = InspectedImages()
 NOTHING_THERE: Mapping[str, str] = {}
 Told = dict[str, tuple[str, str]]
 
@@ -83,36 +82,42 @@ def live(tag: str, digest: Digest = ONE) -> Instance:
 
 
 def told(
-    news: News,
+    changes: TagChanges,
     *stages: Stage,
-    looked: Looked = NOTHING,
+    inspected: InspectedImages = NOTHING,
     running: Instance | None = None,
     first: bool = False,
     has: Mapping[str, str] = NOTHING_THERE,
 ) -> Told:
-    """The outcome and the sentence for each tag, in the order in which to act. `has` are the states of tags in each stage."""
+    """The outcome and the sentence for each tag, in the order in which to act.
+
+    `has` are the states of tags in each stage.
+    """
     serving = {
         one.id: [Serving(tag, live=state == "live") for tag, state in has.items()] for one in stages
     }
-    judged = judge(
-        PROJECT, stages, [running] if running else [], news, looked, serving, NOW, first=first
+    decided = choose_new_tags(
+        PROJECT, stages, [running] if running else [], changes, inspected, serving, NOW, first=first
     )
-    assert sorted(one.tag for one in judged) == sorted(set(news.tags) - set(looked.refused))
-    assert {one.tag for one in judged if one.change is Change.CHANGED} == {
-        tag for tag, _ in news.changed
+    assert sorted(one.tag for one in decided) == sorted(set(changes.tags) - set(inspected.refused))
+    assert {one.tag for one in decided if one.change is Change.CHANGED} == {
+        tag for tag, _ in changes.changed
     }
-    return {one.tag: (one.decision.outcome.value, one.decision.reason) for one in judged}
+    return {one.tag: (one.decision.outcome.value, one.decision.reason) for one in decided}
 
 
-def fresh(*tags: str) -> News:
-    return News(tags, ())
+def fresh(*tags: str) -> TagChanges:
+    return TagChanges(tags, ())
 
 
 def test_the_first_poll_deploys_nothing_and_leaves_a_changed_digest_to_the_next() -> None:
-    assert told(News(("v1", "v3"), (("v2", TWO),)), PROD, running=live("v2"), first=True) == {
+    assert told(TagChanges(("v1", "v3"), (("v2", TWO),)), PROD, running=live("v2"), first=True) == {
         "v2": (
             "recorded",
-            "the digest of v2, which is live, has changed: the first poll of an image deploys none, and leaves it to the next",
+            (
+                "the digest of v2, which is live, has changed: "
+                "the first poll of an image deploys none, and leaves it to the next"
+            ),
         ),
         "v1": ("recorded", "the first poll of an image records its tags and deploys none"),
         "v3": ("recorded", "the first poll of an image records its tags and deploys none"),
@@ -148,7 +153,7 @@ def test_one_new_tag_is_decided_on_like_a_push(
 
 
 @pytest.mark.parametrize(
-    ("tags", "looked", "left", "taken"),
+    ("tags", "inspected", "left", "taken"),
     [
         (
             ("v1.10.0", "v1.9.0"),
@@ -158,33 +163,39 @@ def test_one_new_tag_is_decided_on_like_a_push(
         ),
         (
             ("blue", "green"),
-            Looked({"blue": NEWER, "green": OLDER}),
+            InspectedImages({"blue": NEWER, "green": OLDER}),
             "tag green matches *, but blue was built later and the stage dev takes one",
             "tag blue matches * and is the newest of 2 found",
         ),
         (
             ("blue", "green"),
-            Looked({"blue": NEWER}),
+            InspectedImages({"blue": NEWER}),
             (
-                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell "
+                "tag blue matches *, but green was found with it and sorts after it, "
+                "and neither versions nor dates show "
                 "which is newer, and the stage dev takes one"
             ),
             "tag green matches * and is the newest of 2 found",
         ),
         (
             ("image", "z-cache"),
-            Looked(
-                others={"z-cache": "r/a:z-cache is not a container image: it is a build's cache"}
+            InspectedImages(
+                not_images={
+                    "z-cache": "r/a:z-cache is not a container image: it is a build's cache"
+                }
             ),
-            "tag z-cache matches *, but r/a:z-cache is not a container image: it is a build's cache",
+            (
+                "tag z-cache matches *, "
+                "but r/a:z-cache is not a container image: it is a build's cache"
+            ),
             "tag image matches *",
         ),
     ],
 )
 def test_of_several_in_one_stage_the_others_are_told_what_went_before_them(
-    tags: tuple[str, str], looked: Looked, left: str, taken: str
+    tags: tuple[str, str], inspected: InspectedImages, left: str, taken: str
 ) -> None:
-    assert list(told(fresh(*tags), DEV, looked=looked).values()) == [
+    assert list(told(fresh(*tags), DEV, inspected=inspected).values()) == [
         ("recorded", left),
         ("queued", taken),
     ]
@@ -192,8 +203,8 @@ def test_of_several_in_one_stage_the_others_are_told_what_went_before_them(
 
 def test_no_rule_is_named_where_a_tag_is_behind_only_by_way_of_others() -> None:
     """v1 was built after main; but it is behind v2, and v2 behind main."""
-    looked = Looked({"v1": NOW, "v2": OLDER, "main": NEWER})
-    said = told(fresh("v1", "v2", "main"), DEV, looked=looked)
+    inspected = InspectedImages({"v1": NOW, "v2": OLDER, "main": NEWER})
+    said = told(fresh("v1", "v2", "main"), DEV, inspected=inspected)
     assert [reason for _, reason in said.values()] == [
         "tag v1 matches *, but main is newer and the stage dev takes one",
         "tag v2 matches *, but main was built later and the stage dev takes one",
@@ -249,19 +260,22 @@ def test_a_stage_that_never_deploys_by_itself_offers_every_tag() -> None:
         (
             live("main"),
             [PROD],
-            "the digest of main, which is live, has changed: tag main matches no stage's pattern (tried prod v*)",
+            (
+                "the digest of main, which is live, has changed: "
+                "tag main matches no stage's pattern (tried prod v*)"
+            ),
         ),
     ],
 )
 def test_a_changed_digest_says_why_it_is_news(
     running: Instance | None, stages: list[Stage], reason: str
 ) -> None:
-    ((_, said),) = told(News((), (("main", TWO),)), *stages, running=running).values()
+    ((_, said),) = told(TagChanges((), (("main", TWO),)), *stages, running=running).values()
     assert said == reason
 
 
 def test_a_changed_digest_and_a_new_tag_compete() -> None:
-    left, taken = told(News(("v2",), (("v1", TWO),)), DEV, running=live("v1")).values()
+    left, taken = told(TagChanges(("v2",), (("v1", TWO),)), DEV, running=live("v1")).values()
     passed_over = "tag v1 matches *, but v2 is the higher version and the stage dev takes one"
     assert left == ("recorded", f"the digest of v1, which is live, has changed: {passed_over}")
     assert taken == ("queued", "tag v2 matches * and is the newest of 2 found")
@@ -283,45 +297,46 @@ def test_images_are_looked_at_where_the_tags_do_not_tell_and_before_they_are_dep
     tags: tuple[str, ...], stages: list[Stage], asked: list[str]
 ) -> None:
     assert sorted(
-        map(str, to_look_at(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)
+        map(str, images_to_inspect(PROJECT, stages, fresh(*tags), NOTHING, {}, NOW).images)
     ) == sorted(asked)
 
 
 def test_what_is_chosen_instead_of_what_is_not_an_image_is_looked_at_too() -> None:
-    looked, asked = NOTHING, list[Serving | str]()
-    while wanted := to_look_at(
-        PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), looked, {}, NOW
+    inspected, asked = NOTHING, list[Serving | str]()
+    while wanted := images_to_inspect(
+        PROJECT, [DEV], fresh("1.0.0", "1.1.0", "1.2.0"), inspected, {}, NOW
     ).images:
         asked += wanted
         (tag,) = wanted
-        looked = looked.and_then(
-            Looked(
-                others={"1.2.0": "a chart"} if tag == "1.2.0" else {}, seen=frozenset({str(tag)})
+        inspected = inspected.merge(
+            InspectedImages(
+                not_images={"1.2.0": "a chart"} if tag == "1.2.0" else {},
+                seen=frozenset({str(tag)}),
             )
         )
     assert asked == ["1.2.0", "1.1.0"]
-    said = told(fresh("1.0.0", "1.1.0", "1.2.0"), DEV, looked=looked)
+    said = told(fresh("1.0.0", "1.1.0", "1.2.0"), DEV, inspected=inspected)
     assert said["1.2.0"] == ("recorded", "tag 1.2.0 matches *, but a chart")
     assert said["1.1.0"] == ("queued", "tag 1.1.0 matches * and is the newest of 2 found")
 
 
 def test_what_is_not_an_image_is_recorded_even_alone() -> None:
-    assert told(fresh("sbom"), DEV, looked=Looked(others={"sbom": "an SBOM"})) == {
+    assert told(fresh("sbom"), DEV, inspected=InspectedImages(not_images={"sbom": "an SBOM"})) == {
         "sbom": ("recorded", "tag sbom matches *, but an SBOM")
     }
 
 
 def test_what_the_registry_refuses_is_left_for_the_next_poll_and_hides_no_other() -> None:
-    assert told(fresh("v1", "v2"), PROD, looked=Looked(refused={"v2": "status 412"})) == {
-        "v1": ("queued", "tag v1 matches v*")
-    }
+    assert told(
+        fresh("v1", "v2"), PROD, inspected=InspectedImages(refused={"v2": "status 412"})
+    ) == {"v1": ("queued", "tag v1 matches v*")}
 
 
 BACK = "a poll goes back only where allow_downgrade is set on the stage"
 
 
 @pytest.mark.parametrize(
-    ("pattern", "new", "has", "looked", "outcome", "reason"),
+    ("pattern", "new", "has", "inspected", "outcome", "reason"),
     [
         (
             "v*",
@@ -359,7 +374,7 @@ BACK = "a poll goes back only where allow_downgrade is set on the stage"
             "*",
             "ab",
             {"cd": "live"},
-            Looked({"ab": OLDER, "cd": NEWER}),
+            InspectedImages({"ab": OLDER, "cd": NEWER}),
             "recorded",
             "but cd, which is live, was built later",
         ),
@@ -367,7 +382,7 @@ BACK = "a poll goes back only where allow_downgrade is set on the stage"
             "*",
             "ab",
             {"cd": "live"},
-            Looked({"ab": NEWER, "cd": OLDER}),
+            InspectedImages({"ab": NEWER, "cd": OLDER}),
             "queued",
             "tag ab matches *",
         ),
@@ -375,7 +390,7 @@ BACK = "a poll goes back only where allow_downgrade is set on the stage"
             "*",
             "ab",
             {"cd": "live"},
-            Looked({"ab": OLDER}),
+            InspectedImages({"ab": OLDER}),
             "queued",
             "it was found after cd, which is live, and nothing else",
         ),
@@ -391,13 +406,18 @@ BACK = "a poll goes back only where allow_downgrade is set on the stage"
     ],
 )
 def test_a_poll_never_goes_back(
-    pattern: str, new: str, has: Mapping[str, str], looked: Looked, outcome: str, reason: str
+    pattern: str,
+    new: str,
+    has: Mapping[str, str],
+    inspected: InspectedImages,
+    outcome: str,
+    reason: str,
 ) -> None:
-    ((said, why),) = told(fresh(new), stage("s", pattern), looked=looked, has=has).values()
+    ((said, why),) = told(fresh(new), stage("s", pattern), inspected=inspected, has=has).values()
     assert said == outcome
     assert reason in why
     ((said, why),) = told(
-        fresh(new), stage("s", pattern, allow_downgrade=True), looked=looked, has=has
+        fresh(new), stage("s", pattern, allow_downgrade=True), inspected=inspected, has=has
     ).values()
     assert (said, why) == ("queued", f"tag {new} matches {pattern}")
 
@@ -409,10 +429,10 @@ def test_what_is_live_is_looked_at_where_names_do_not_tell() -> None:
         ("v2", Serving("v1", live=True), ["v2"], False),
         ("v1", Serving("v2", live=True), [], False),
     ]
-    for new, has, images, to_choose in rows:
-        assert to_look_at(PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW) == Wanted(
-            images, to_choose=to_choose
-        )
+    for new, has, images, needed_to_choose in rows:
+        assert images_to_inspect(
+            PROJECT, [DEV], fresh(new), NOTHING, {"dev": [has]}, NOW
+        ) == ImagesToInspect(images, needed_to_choose=needed_to_choose)
 
 
 def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None:
@@ -424,11 +444,11 @@ def test_a_stage_of_several_has_room_for_an_older_one_until_it_is_full() -> None
 
 def test_a_moved_tag_is_not_held_against_itself() -> None:
     said = told(
-        News((), (("main", TWO),)),
+        TagChanges((), (("main", TWO),)),
         DEV,
         running=live("main"),
         has={"main": "live"},
-        looked=Looked({"main": OLDER}),
+        inspected=InspectedImages({"main": OLDER}),
     )
     assert said["main"] == (
         "queued",
@@ -437,59 +457,68 @@ def test_a_moved_tag_is_not_held_against_itself() -> None:
 
 
 def test_a_commit_without_letters_is_told_by_the_tags_known_before() -> None:
-    alone, among = fresh("1111111"), News(("1111111",), (), ("9c1d2e3", "latest"))
+    alone, among = fresh("1111111"), TagChanges(("1111111",), (), ("9c1d2e3", "latest"))
     there = {"dev": [Serving("9999999", live=True)]}
-    assert to_look_at(PROJECT, [DEV], alone, NOTHING, there, NOW).images == []
-    assert to_look_at(PROJECT, [DEV], among, NOTHING, there, NOW).to_choose
+    assert images_to_inspect(PROJECT, [DEV], alone, NOTHING, there, NOW).images == []
+    assert images_to_inspect(PROJECT, [DEV], among, NOTHING, there, NOW).needed_to_choose
 
 
 def test_commits_that_happen_to_have_digits_only_are_commits_among_very_many() -> None:
     tags = [f"{n * 17:07x}" for n in range(0x7000, 0x8000)]
-    wanted = to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)
-    assert (len(wanted.images), wanted.to_choose) == (MOST_COMPARED, True)
+    wanted = images_to_inspect(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW)
+    assert (len(wanted.images), wanted.needed_to_choose) == (MAX_COMPARED, True)
 
 
 def test_of_very_many_whose_names_do_not_tell_some_are_compared_and_the_reason_says_so() -> None:
-    tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MOST_COMPARED + 50)]
-    assert len(to_look_at(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images) == MOST_COMPARED
+    tags = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}x" for n in range(MAX_COMPARED + 50)]
+    assert (
+        len(images_to_inspect(PROJECT, [DEV], fresh(*tags), NOTHING, {}, NOW).images)
+        == MAX_COMPARED
+    )
     said = [reason for outcome, reason in told(fresh(*tags), DEV).values()]
     assert (
-        sum(f"only the {MOST_COMPARED} that sort last are compared" in reason for reason in said)
+        sum(f"only the {MAX_COMPARED} that sort last are compared" in reason for reason in said)
         == 50
     )
 
 
 @pytest.mark.parametrize(
-    ("digests", "on_record", "running", "news"),
+    ("digests", "on_record", "running", "changes"),
     [
-        ({}, {"v1": known("v1")}, [], News(("v2",), ())),
+        ({}, {"v1": known("v1")}, [], TagChanges(("v2",), ())),
         (
             {"v1": ONE},
             {"v1": known("v1"), "v2": known("v2")},
             [],
-            News((), ()),
+            TagChanges((), ()),
         ),  # seen for the first time
-        ({"v1": TWO}, {"v1": known("v1", ONE), "v2": known("v2")}, [], News((), (("v1", TWO),))),
+        (
+            {"v1": TWO},
+            {"v1": known("v1", ONE), "v2": known("v2")},
+            [],
+            TagChanges((), (("v1", TWO),)),
+        ),
         (
             {"v1": TWO},
             {"v1": known("v1"), "v2": known("v2")},
             [live("v1")],
-            News((), (("v1", TWO),)),
+            TagChanges((), (("v1", TWO),)),
         ),
-        ({"v1": TWO}, {"v1": known("v1", TWO), "v2": known("v2")}, [live("v1")], News((), ())),
+        (
+            {"v1": TWO},
+            {"v1": known("v1", TWO), "v2": known("v2")},
+            [live("v1")],
+            TagChanges((), ()),
+        ),
     ],
 )
 def test_news_is_what_is_new_and_what_changed(
     digests: Mapping[str, Digest],
     on_record: Mapping[str, KnownTag],
     running: list[Instance],
-    news: News,
+    changes: TagChanges,
 ) -> None:
-    assert find_news(["v1", "v2"], digests, on_record, running) == news
-
-
-def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
-    assert watched(["latest", "v1"], [live("v1")]) == ["v1", "latest"]
+    assert find_changes(["v1", "v2"], digests, on_record, running) == changes
 
 
 @given(
@@ -502,19 +531,19 @@ def test_what_is_live_and_what_a_pattern_names_is_looked_up() -> None:
 def test_as_many_are_deployed_as_the_stage_takes_and_they_are_the_newest(
     tags: list[str], created: dict[str, datetime], takes: int
 ) -> None:
-    judged = judge(
+    decided = choose_new_tags(
         PROJECT,
         [stage("dev", "*", takes=takes)],
         [],
         fresh(*tags),
-        Looked(created),
+        InspectedImages(created),
         {},
         NOW,
         first=False,
     )
-    due = [one.tag for one in judged if one.decision.outcome is Outcome.QUEUED]
+    due = [one.tag for one in decided if one.decision.outcome is Outcome.QUEUED]
     order = Order(DEV.pattern, [Candidate(tag, created.get(tag)) for tag in tags], NOW)
     assert due == [one.tag for one in order.first(takes)][::-1]
-    assert [one.decision.outcome for one in judged] == [Outcome.RECORDED] * (
+    assert [one.decision.outcome for one in decided] == [Outcome.RECORDED] * (
         len(tags) - len(due)
     ) + [Outcome.QUEUED] * len(due)

@@ -1,4 +1,6 @@
-"""When the next scheduled poll is due, over the real store and a clock that stands until it is moved."""
+"""When the next scheduled poll is due, over the real store and a clock that stands until it is
+moved.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,9 +15,9 @@ import pytest
 from tagboat.core.config import AUTO_CREATE, POLL_SCHEDULE
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.ports import Reader, Store, Topic, Tx
-from tagboat.registry.timetable import OVERDUE_S, Timetable
+from tagboat.polling.timetable import OVERDUE_S, Timetable
 from tagboat.store import SqlStore, open_store
-from tests.unit.registry.conftest import Clock
+from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +61,7 @@ class Server:
     """A server from its start to its stop. `turn` is whether it may poll, `polls` when it did."""
 
     store: Flaky
-    clock: Clock
+    clock: FakeClock
     turn: bool = True
     claims: int = 0
     polls: list[datetime] = field(default_factory=list)
@@ -73,7 +75,10 @@ class Server:
             self.polls.append(self.clock())
 
     async def looks(self) -> datetime:
-        """Have it look at the timetable now, as a change of some setting does; when the next poll is due then."""
+        """Have it look at the timetable now, as a change of some setting does.
+
+        When the next poll is due then.
+        """
         before = self.store.written
         for callback in self.store.callbacks:
             callback()
@@ -95,7 +100,7 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    store: Store, clock: Clock, *, turn: bool = True, failures: int = 0
+    store: Store, clock: FakeClock, *, turn: bool = True, failures: int = 0
 ) -> AsyncIterator[Server]:
     """Start a server on `store` and let it look once; stop it after the block."""
     server = Server(Flaky(store, failures), clock, turn)
@@ -138,7 +143,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     opened.close()
 
 
-async def test_the_first_start_does_not_poll(store: SqlStore, clock: Clock) -> None:
+async def test_the_first_start_does_not_poll(store: SqlStore, clock: FakeClock) -> None:
     async with running(store, clock) as server:
         assert await server.looks() == at("12:05:00")
         clock.advance(5 * MINUTE - 0.001)
@@ -147,7 +152,7 @@ async def test_the_first_start_does_not_poll(store: SqlStore, clock: Clock) -> N
 
 
 async def test_an_interval_counts_from_the_poll_before_and_the_calendar_does_not(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     async with running(store, clock) as server:
         await server.looks()
@@ -162,7 +167,7 @@ async def test_an_interval_counts_from_the_poll_before_and_the_calendar_does_not
 
 @pytest.mark.parametrize("schedule", ["@every 1h", "@hourly", "CRON_TZ=Asia/Kolkata 30 * * * *"])
 async def test_a_restart_neither_repeats_nor_postpones(
-    store: SqlStore, clock: Clock, schedule: str
+    store: SqlStore, clock: FakeClock, schedule: str
 ) -> None:
     await put_schedule(store, schedule)
     async with running(store, clock) as server:
@@ -185,7 +190,7 @@ async def test_a_restart_neither_repeats_nor_postpones(
     ("schedule", "late"), [("@every 1h", OVERDUE_S), ("@every 61s", OVERDUE_S), ("@every 30s", 30)]
 )
 async def test_an_interval_that_ran_out_meanwhile_is_made_up_for(
-    store: SqlStore, clock: Clock, schedule: str, late: float
+    store: SqlStore, clock: FakeClock, schedule: str, late: float
 ) -> None:
     await put_schedule(store, schedule)
     async with running(store, clock):
@@ -204,7 +209,7 @@ async def test_an_interval_that_ran_out_meanwhile_is_made_up_for(
 
 
 async def test_a_time_of_the_calendar_that_passed_meanwhile_is_not_made_up_for(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     await put_schedule(store, "0 * * * *")
     async with running(store, clock):
@@ -216,7 +221,7 @@ async def test_a_time_of_the_calendar_that_passed_meanwhile_is_not_made_up_for(
 
 
 async def test_a_server_that_was_kept_from_looking_polls_once(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     async with running(store, clock) as server:
         await server.looks()
@@ -226,7 +231,7 @@ async def test_a_server_that_was_kept_from_looking_polls_once(
 
 
 async def test_a_change_of_the_schedule_counts_from_the_moment_it_is_made(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     async with running(store, clock) as server:
         await server.looks()
@@ -244,7 +249,7 @@ async def test_a_change_of_the_schedule_counts_from_the_moment_it_is_made(
 
 
 async def test_a_schedule_changed_by_another_server_counts_from_the_start(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     async with running(store, clock):
         pass
@@ -255,7 +260,9 @@ async def test_a_schedule_changed_by_another_server_counts_from_the_start(
     assert server.polls == []
 
 
-async def test_a_change_of_another_setting_changes_nothing(store: SqlStore, clock: Clock) -> None:
+async def test_a_change_of_another_setting_changes_nothing(
+    store: SqlStore, clock: FakeClock
+) -> None:
     def work(tx: Tx) -> None:
         tx.put_setting(AUTO_CREATE, value=False)
         tx.announce(Topic.SETTINGS)
@@ -270,7 +277,7 @@ async def test_a_change_of_another_setting_changes_nothing(store: SqlStore, cloc
 
 
 async def test_while_it_is_another_servers_turn_the_poll_stays_due(
-    store: SqlStore, clock: Clock
+    store: SqlStore, clock: FakeClock
 ) -> None:
     async with running(store, clock, turn=False) as server:
         assert await server.looks() == at("12:05:00")
@@ -283,7 +290,9 @@ async def test_while_it_is_another_servers_turn_the_poll_stays_due(
     assert server.polls == [at("12:06:00")]
 
 
-async def test_a_clock_set_back_does_not_put_the_poll_off(store: SqlStore, clock: Clock) -> None:
+async def test_a_clock_set_back_does_not_put_the_poll_off(
+    store: SqlStore, clock: FakeClock
+) -> None:
     clock.advance(8 * HOUR)  # it was wrong
     async with running(store, clock) as server:
         assert await server.looks() == at("20:05:00")
@@ -294,7 +303,7 @@ async def test_a_clock_set_back_does_not_put_the_poll_off(store: SqlStore, clock
         assert await server.looks() == at("12:05:00")
 
 
-async def test_a_database_out_of_reach_is_asked_again(store: SqlStore, clock: Clock) -> None:
+async def test_a_database_out_of_reach_is_asked_again(store: SqlStore, clock: FakeClock) -> None:
     async with running(store, clock, failures=1) as server:
         assert server.timetable.next_at is None
         assert await server.looks() == at("12:05:00")

@@ -4,7 +4,7 @@ import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import RegistryUnreachableError
-from tagboat.registry.site import Credentials, site_of
+from tagboat.registry.endpoint import Credentials, endpoint_for
 
 
 def registry(
@@ -32,9 +32,9 @@ def registry(
     ],
 )
 def test_without_a_registry_the_host_leads_the_way(host: str, base: str) -> None:
-    site = site_of(host, None)
-    assert str(site.url("/v2/")) == f"{base}/v2/"
-    assert site.credentials is None
+    endpoint = endpoint_for(host, None)
+    assert str(endpoint.url("/v2/")) == f"{base}/v2/"
+    assert endpoint.credentials is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,9 @@ def test_without_a_registry_the_host_leads_the_way(host: str, base: str) -> None
     ],
 )
 def test_a_registry_says_where_it_is(url: str, kind: RegistryKind, base: str) -> None:
-    assert str(site_of("elsewhere.example.com", registry(url, kind)).url("/v2/")) == f"{base}/v2/"
+    assert (
+        str(endpoint_for("elsewhere.example.com", registry(url, kind)).url("/v2/")) == f"{base}/v2/"
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,19 +80,19 @@ def test_a_url_that_cannot_be_used_is_an_error_that_stays(url: str) -> None:
     with pytest.raises(
         RegistryUnreachableError, match="the URL of the registry 'ours' cannot be used"
     ) as caught:
-        site_of("", registry(url))
+        endpoint_for("", registry(url))
     assert caught.value.retryable is False
 
 
 def test_credentials_are_those_of_rfc_7617_and_never_shown() -> None:
-    site = site_of("", registry("https://x", username="ci", password="grün:hunter2"))
-    assert site.credentials == Credentials("ci", "grün:hunter2")
+    endpoint = endpoint_for("", registry("https://x", username="ci", password="grün:hunter2"))
+    assert endpoint.credentials == Credentials("ci", "grün:hunter2")
     assert (
-        base64.b64decode(site.credentials.header.removeprefix("Basic ")).decode()
+        base64.b64decode(endpoint.credentials.header.removeprefix("Basic ")).decode()
         == "ci:grün:hunter2"
     )
-    assert "hunter2" not in repr(site)
+    assert "hunter2" not in repr(endpoint)
 
 
 def test_a_username_without_a_password_is_nobody() -> None:
-    assert site_of("", registry("https://x", username="ci")).credentials is None
+    assert endpoint_for("", registry("https://x", username="ci")).credentials is None

@@ -1,4 +1,6 @@
-"""Polls that do not wait for the schedule, over the real store, with an hour of waiting in a second."""
+"""Polls that do not wait for the schedule, over the real store, with an hour of waiting in a
+second.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,8 +17,8 @@ from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.core.push import Source
-from tagboat.registry import catching_up
-from tagboat.registry.catching_up import CatchingUp
+from tagboat.polling import catch_up
+from tagboat.polling.catch_up import CatchUp
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +29,8 @@ FASTER = 100
 
 @pytest.fixture(autouse=True)
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("START_AFTER_S", "HEARD_FOR_S", "LOOK_EVERY_S", "_AGAIN_AFTER_S"):
-        monkeypatch.setattr(catching_up, name, getattr(catching_up, name) / FASTER)
+    for name in ("START_AFTER_S", "FIRST_POLL_AFTER_S", "CHECK_EVERY_S", "_FIRST_RETRY_S"):
+        monkeypatch.setattr(catch_up, name, getattr(catch_up, name) / FASTER)
 
 
 @pytest.fixture
@@ -50,7 +52,10 @@ def add(name: str, tx: Tx, *, heard_by: Source | None = None, host: str = HOST) 
 
 @dataclass
 class Polls:
-    """Puts on record what it is told to poll; `error` is what comes of it, `mine` whether it is this server's turn."""
+    """Puts on record what it is told to poll.
+
+    `error` is what comes of it, `mine` whether it is this server's turn.
+    """
 
     store: SqlStore
     error: str | None = None
@@ -74,7 +79,7 @@ class Polls:
 
 @asynccontextmanager
 async def catching(polls: Polls) -> AsyncIterator[None]:
-    subject = CatchingUp(polls.store, lambda: NOW, polls.claim, polls.poll)
+    subject = CatchUp(polls.store, lambda: NOW, polls.claim, polls.poll)
 
     async def run() -> None:
         async with asyncio.TaskGroup() as rounds:
@@ -100,7 +105,7 @@ async def asked(polls: Polls, count: int) -> list[tuple[str, list[str]]]:
 async def settle() -> None:
     """Wait for as long as anything that is due could take."""
     await asyncio.sleep(
-        4 * (catching_up.START_AFTER_S + catching_up.HEARD_FOR_S + catching_up.LOOK_EVERY_S)
+        4 * (catch_up.START_AFTER_S + catch_up.FIRST_POLL_AFTER_S + catch_up.CHECK_EVERY_S)
     )
 
 
@@ -188,8 +193,5 @@ async def test_a_deleted_project_is_forgotten(store: SqlStore) -> None:
 
 
 def test_the_first_poll_is_made_within_15_seconds_and_that_of_a_start_within_a_minute() -> None:
-    assert FASTER * (catching_up.HEARD_FOR_S + 2 * catching_up.LOOK_EVERY_S) <= 13
-    assert (
-        FASTER * (catching_up.START_AFTER_S + catching_up.LOOK_EVERY_S) + catching_up.START_OVER_S
-        <= 55
-    )
+    assert FASTER * (catch_up.FIRST_POLL_AFTER_S + 2 * catch_up.CHECK_EVERY_S) <= 13
+    assert FASTER * (catch_up.START_AFTER_S + catch_up.CHECK_EVERY_S) + catch_up.START_OVER_S <= 55

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tagboat.registry.rounds import SHARE, SPACING_S, spacing
+from tagboat.polling.host_poll import SPACING_S, SPREAD, spacing
 
 MINUTE = 60.0
 
@@ -18,7 +18,7 @@ def test_thousands_leave_the_registry_a_moment_between_two() -> None:
 
 @pytest.mark.parametrize("room_s", [1.0, 60.0, 300.0])
 def test_a_round_is_begun_well_before_the_next(room_s: float) -> None:
-    assert spacing(50_000, room_s) * 50_000 == pytest.approx(room_s * SHARE)
+    assert spacing(50_000, room_s) * 50_000 == pytest.approx(room_s * SPREAD)
 
 
 @pytest.mark.parametrize("room_s", [0.0, -5.0])

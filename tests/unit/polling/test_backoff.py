@@ -6,7 +6,7 @@ import pytest
 
 from tagboat.core.errors import RegistryError, RegistryRateLimitedError, RegistryUnreachableError
 from tagboat.core.polling import RegistryBackoff
-from tagboat.registry.backoff import FIRST_S, LONGEST_S, next_backoff
+from tagboat.polling.backoff import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, next_backoff
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 BEFORE = RegistryBackoff(host="git.example.com")
@@ -32,7 +32,7 @@ def test_each_outage_doubles_the_wait(error: RegistryError) -> None:
         found.append(waits(backoff, now))
         assert backoff.retry_at is not None
         now = backoff.retry_at
-    assert found == [FIRST_S * 2**count for count in range(7)] + [LONGEST_S] * 2
+    assert found == [FIRST_BACKOFF_S * 2**count for count in range(7)] + [LONGEST_BACKOFF_S] * 2
 
 
 @pytest.mark.parametrize("error", [DOWN, BUSY, busy_for(0), busy_for(60)])

@@ -1,0 +1,1 @@
+"""Polling: asks registries for new tags, on schedule and on request, and deploys the newest."""

@@ -1,0 +1,143 @@
+"""Polls outside the schedule: of images just pushed for the first time, and after a start of all.
+
+Registries do not repeat a webhook call that nobody answered. So each image is polled soon after its
+first push, and then whatever was pushed while the server was stopped is seen as new.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.ports import Reader, Store, Tx
+
+START_AFTER_S = 5.0
+"""Seconds after the start before images are polled: a crash loop then asks no registry."""
+START_OVER_S = 40.0
+"""Seconds over which the polls after a start are spread."""
+FIRST_POLL_AFTER_S = 7.0
+"""Seconds between the first push of an image and its first poll, for pushes that come together."""
+CHECK_EVERY_S = 3.0
+_MAX_TRIES = 5
+_FIRST_RETRY_S = 15.0
+_PROJECTS_AT_A_TIME = 200
+
+log = structlog.get_logger("tagboat.poller")
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingPoll:
+    """A poll at `at` (seconds of the loop's clock) of a project that has failed `tries` times.
+
+    `is_first` marks a project that was never polled: any other poll of it will do.
+    """
+
+    at: float
+    tries: int = 0
+    is_first: bool = False
+
+
+class CatchUp:
+    """Calls `poll` with a host, project ids there and the seconds over which to spread the polls.
+
+    `claim` takes the turn for this server, as in `Timetable`. Failed polls are tried again a few
+    times, less and less often; after that the schedule takes over.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        claim: Callable[[Tx], bool],
+        poll: Callable[[str, Sequence[str], float], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._claim = claim
+        self._poll = poll
+        self._pending: dict[str, _PendingPoll] = {}
+        self._polling: set[str] = set()
+
+    async def run(self, polls: asyncio.TaskGroup) -> None:
+        """Start polls as tasks of `polls`, until cancelled."""
+        loop = asyncio.get_running_loop()
+        began, started = loop.time(), False
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            now = loop.time()
+            try:
+                if not started and now - began >= START_AFTER_S:
+                    known = await self._store.read(known_projects)
+                    self._pending |= dict.fromkeys(known, _PendingPoll(now))
+                    started = True
+                unpolled = await self._store.read(
+                    lambda reader: reader.unpolled_projects(_PROJECTS_AT_A_TIME)
+                )
+                self._update_first_polls(unpolled, now)
+                await self._start_due(polls, now)
+            except StoreUnavailableError as error:
+                log.warning("not polled", action="poll", reason=str(error))
+
+    def _update_first_polls(self, unpolled: Sequence[str], now: float) -> None:
+        """Schedule first polls, and drop those that another poll has made needless."""
+        polled = [
+            project_id
+            for project_id, pending in self._pending.items()
+            if pending.is_first and project_id not in unpolled
+        ]
+        for project_id in polled:
+            del self._pending[project_id]
+        for project_id in set(unpolled) - self._pending.keys() - self._polling:
+            self._pending[project_id] = _PendingPoll(now + FIRST_POLL_AFTER_S, is_first=True)
+
+    async def _start_due(self, polls: asyncio.TaskGroup, now: float) -> None:
+        due = {key: pending for key, pending in self._pending.items() if pending.at <= now}
+        if not due or not await self._store.write(self._claim):
+            return
+        projects = await self._store.read(lambda reader: reader.projects_by_id(due.keys()))
+        hosts: defaultdict[str, dict[str, _PendingPoll]] = defaultdict(dict)
+        for project_id, pending in sorted(due.items()):
+            del self._pending[project_id]
+            # It may have been deleted since.
+            if project_id in projects:
+                hosts[projects[project_id].image.host][project_id] = pending
+        for host, at_host in hosts.items():
+            self._polling |= at_host.keys()
+            polls.create_task(self._poll_host(host, at_host))
+
+    async def _poll_host(self, host: str, due: Mapping[str, _PendingPoll]) -> None:
+        began = self._clock()
+        try:
+            await self._poll(host, list(due), START_OVER_S)
+            states = await self._store.read(lambda reader: reader.poll_states(due.keys()))
+        except StoreUnavailableError:
+            states = {}
+        finally:
+            self._polling -= due.keys()
+        now = asyncio.get_running_loop().time()
+        for project_id, pending in due.items():
+            state = states.get(project_id)
+            last_at = state.last_at if state and state.error is None else None
+            # Skipped polls, during a backoff, leave `last_at` as it was.
+            is_done = last_at is not None and last_at >= began
+            if not is_done and pending.tries + 1 < _MAX_TRIES:
+                retry_at = now + _FIRST_RETRY_S * 2**pending.tries
+                self._pending[project_id] = _PendingPoll(retry_at, pending.tries + 1)
+
+
+def known_projects(reader: Reader) -> list[str]:
+    """Return the ids of the projects whose images were polled or pushed before."""
+    known: list[str] = []
+    after = ""
+    while page := reader.projects(after, _PROJECTS_AT_A_TIME):
+        # Projects made by hand and never pushed wait for the schedule.
+        states = reader.poll_states([project.id for project in page])
+        known += [
+            one.id for one in page if states[one.id].last_at or reader.known_tags(one.id, limit=1)
+        ]
+        after = page[-1].name
+    return known
