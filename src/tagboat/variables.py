@@ -4,11 +4,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from tagboat.core.errors import SettingsError
-
-T = TypeVar("T")
+from tagboat.core.generics import T
 
 _PREFIX = "TAGBOAT_"
 SECRETS = ("TAGBOAT_ADMIN_TOKEN", "TAGBOAT_DATABASE_URL", "TAGBOAT_TOKEN")

@@ -26,7 +26,7 @@ from tagboat.core.ports import Tx
 from tagboat.core.rate import Rate
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
-from tagboat.intake import intake, ledger, prune
+from tagboat.intake import inspections, ledger, prune
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tests.support.asgi import Answer, Caller
@@ -205,14 +205,14 @@ async def test_what_a_call_asks_of_the_database_does_not_grow_with_what_is_there
 async def test_calls_with_a_registry_that_never_answers(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MANY_LIMIT_S", 0.2)
+    monkeypatch.setattr(inspections, "MANY_LIMIT_S", 0.2)
     gate.inspector.silent = True
     began = time.perf_counter()
     calls = [gate.push(*(f"x{call}-{number}/app:v1" for number in range(30))) for call in range(4)]
     told = await asyncio.gather(*calls)
     assert time.perf_counter() - began < 10
     assert [outcomes(pushes).count("queued") for pushes in told] == [MOST_NEW_PROJECTS] * 4
-    assert gate.inspector.most_at_once == intake.INSPECTIONS
+    assert gate.inspector.most_at_once == inspections.INSPECTIONS
 
 
 async def test_projects_are_made_unasked_until_there_are_enough(gate: Gate) -> None:

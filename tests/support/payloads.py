@@ -9,8 +9,8 @@ from typing import Any
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import ImageRef, parse_digest
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.formats.judge import on_host
+from tagboat.webhook.formats.call import Call, ParsedNotification
+from tagboat.webhook.formats.image_rules import on_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Heard:
     """What the formats make of a call."""
 
     sender: str
-    news: News
+    news: ParsedNotification
     images: tuple[ImageRef, ...]
 
 
@@ -56,7 +56,7 @@ def hear(
     call = Call(headers, body)
     form = recognise(call)
     news = form.read(call)
-    found = [on_host(image, default_host) for image in news.hostless]
+    found = [on_host(image, default_host) for image in news.unqualified]
     return Heard(form.NAME, news, (*news.images, *found))
 
 

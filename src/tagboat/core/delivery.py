@@ -41,15 +41,15 @@ MAX_REFUSED_BODY = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What is to be kept of a call, field by field as `Delivery` has it."""
+class RecordedRequest:
+    """The part of a request that is kept; the fields are those of `Delivery`."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     truncated: bool = False
     hook_id: str | None = None
 
-    def cut(self, most: int) -> "Account":
+    def cut(self, most: int) -> "RecordedRequest":
         """The same with at most `most` characters of its body."""
         if len(self.body) <= most:
             return self
@@ -61,4 +61,4 @@ class Account:
         return len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 
-NOTHING_KEPT = Account()
+NOTHING_KEPT = RecordedRequest()

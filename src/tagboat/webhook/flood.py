@@ -1,18 +1,18 @@
-"""How many calls a webhook takes: so many from each address and so many in all, by token buckets; how fast it turns away."""
+"""Rate limits of the webhook: token buckets for each address and for all, and a paced queue."""
 
 from collections import OrderedDict
 
 from tagboat.core.rate import Bucket, Rate
 
+# Addresses that are remembered; the least recently seen one is dropped first.
 MAX_ADDRESSES = 10_000
-"""Addresses that are remembered; the one silent longest is forgotten first."""
 
+# The longest wait in a line, however many callers are in it.
 MAX_WAIT_S = 1.0
-"""Nobody waits longer in a line, however many stand in it."""
 
 
 class Limiter:
-    """Counts calls against a rate for each address and one for all together."""
+    """Counts calls against a rate for each address and one rate for all."""
 
     def __init__(self, each: Rate, together: Rate) -> None:
         self._each = each
@@ -21,7 +21,10 @@ class Limiter:
         self._by_address: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, address: str, now: float) -> float:
-        """Count one call at `now` (seconds of a steady clock). 0 if it is within the rates, else seconds until one will be."""
+        """Count one call at `now`; return 0, or the seconds until a call is within the rates.
+
+        `now` is in seconds of a monotonic clock.
+        """
         bucket = self._by_address.get(address)
         if bucket is None:
             bucket = self._by_address[address] = Bucket(self._each.burst, now)
@@ -38,9 +41,9 @@ class Limiter:
 
 
 class Line:
-    """Lets those who come one at a time through at once, and of a crowd `per_s` a second, one by one.
+    """Lets single callers pass at once, and many at `per_s` a second, one by one.
 
-    Callers wait for an answer before they call again: a few that flood are slowed down, and leave the processor to others.
+    Callers wait for an answer before they call again, so a flood from a few is slowed down.
     """
 
     def __init__(self, per_s: float) -> None:
@@ -48,7 +51,7 @@ class Line:
         self._free_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Stand in line at `now` (seconds of a steady clock); for how many seconds, from 0 to `MAX_WAIT_S`."""
+        """Return the seconds to wait for a call at `now` (monotonic clock): 0 to `MAX_WAIT_S`."""
         turn = min(max(self._free_at, now), now + MAX_WAIT_S)
         self._free_at = turn + self._each_s
         return turn - now
