@@ -265,7 +265,7 @@ def test_an_image_that_keeps_data_and_is_heard_of_first_waits_for_a_person(
     heard = server.push(f"{image}:v1")
     assert (heard["outcome"], heard["project_created"]) == ("waiting", True)
     assert (
-        "the image keeps data, in the VOLUME /data, and no second instance must start on that unasked"
+        "the image keeps data, in the VOLUME /data, and a second instance must not start on it automatically"
         in heard["reason"]
     )
     assert containers(image.rpartition("/")[2], engine_url) == []

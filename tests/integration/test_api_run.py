@@ -532,7 +532,7 @@ async def test_other_paths_are_refused_with_the_reason(
 async def test_without_roots_the_refusal_names_the_setting(api: Api) -> None:
     answer = await api.caller.patch(path_of(await project(api)), {"binds": ["/srv/a:/a"]})
     assert answer.json["detail"] == (
-        "binds: /srv/a is a path of the server's machine, and none is allowed; whoever runs the server allows some with"
+        "binds: /srv/a is a path of the server's host, and none is allowed; an administrator of the server can allow some with"
         " TAGBOAT_BIND_ROOTS"
     )
 

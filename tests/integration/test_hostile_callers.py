@@ -180,7 +180,7 @@ async def test_a_megabyte_of_unknown_images_makes_few_projects_and_says_of_each_
     assert outcomes(pushes[:MOST_NEW_PROJECTS]) == ["queued"] * MOST_NEW_PROJECTS
     assert set(outcomes(pushes[MOST_NEW_PROJECTS:])) == {"refused"}
     assert "one call makes 20 projects at most" in pushes[MOST_NEW_PROJECTS]["reason"]
-    assert "beyond the first 100 pushes of its call" in pushes[MOST_PUSHES]["reason"]
+    assert "after the first 100 pushes of its call" in pushes[MOST_PUSHES]["reason"]
     assert await gate.projects() == MANY + MOST_NEW_PROJECTS
     assert len(gate.inspector.asked) == MOST_NEW_PROJECTS
     (kept,) = await gate.deliveries()

@@ -497,7 +497,7 @@ async def test_an_image_that_keeps_data_waits_for_a_person(desk: Desk) -> None:
     assert (first["project_created"], first["outcome"], first["deploy"]) == (True, "waiting", None)
     why = (
         "; the image keeps data, in the VOLUMEs /data, /more, "
-        "and no second instance must start on that unasked: deploy it by "
+        "and a second instance must not start on it automatically: deploy it by "
     )
     for result, tag in ((first, "v1"), (later, "v2")):
         assert result["reason"].startswith(

@@ -10,7 +10,7 @@ _COME_BACK_S = 5
 
 
 def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None) -> bytes:
-    """The body of a problem: `status` with its standard title, `detail` one sentence, `errors` of fields where given."""
+    """Return the body of a problem: standard title, `detail` one sentence, `errors` of fields."""
     body: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -23,14 +23,14 @@ def problem(status: int, detail: str, errors: Sequence[Mapping[str, str]] | None
 
 
 def problem_headers(status: int) -> Mapping[str, str]:
-    """The headers of a problem beside its media type: what is out for now may be asked again."""
+    """Return additional headers of a problem: a temporary one may be retried."""
     return {"retry-after": str(_COME_BACK_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 async def send_problem(
     send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]
 ) -> None:
-    """Answer an ASGI request with the problem `body`, with `headers` beside its own."""
+    """Answer an ASGI request with the problem `body` and additional `headers`."""
     own = ((name.encode(), value.encode()) for name, value in problem_headers(status).items())
     await send_json(send, status, body, *own, *headers, media_type=MEDIA_TYPE)
 
@@ -42,7 +42,7 @@ async def send_json(
     *more: tuple[bytes, bytes],
     media_type: str = "application/json",
 ) -> None:
-    """Answer an ASGI request with the JSON text `body`, with the headers `more` beside its own."""
+    """Answer an ASGI request with the JSON text `body` and the additional headers `more`."""
     headers = [
         (b"content-type", media_type.encode()),
         (b"content-length", b"%d" % len(body)),
@@ -53,7 +53,7 @@ async def send_json(
 
 
 async def not_found(_scope: object, _receive: object, send: "Send") -> None:
-    """An ASGI application: the one answer for every address that does not exist, and for a webhook's wrong secret."""
+    """Answer as an ASGI application: the same 404 for unknown addresses and wrong secrets."""
     await send_problem(send, HTTPStatus.NOT_FOUND, _NOT_FOUND)
 
 
