@@ -400,7 +400,7 @@ def test_a_path_that_leads_elsewhere_by_the_time_of_the_deploy_is_refused(
     (root / "app").symlink_to("/etc")
     failed = push(server, image, "v2", "failed", body="two")
     assert (
-        f"{root}/app, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows"
+        f"{root}/app, which leads to /etc, is not below a path that TAGBOAT_BIND_ROOTS allows"
         in failed["reason"]
     )
     assert page(server, stage, "") == "hello"

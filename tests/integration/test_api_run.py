@@ -505,11 +505,11 @@ async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("binds", "/etc:/a", "/etc is not below what TAGBOAT_BIND_ROOTS allows: "),
+        ("binds", "/etc:/a", "/etc is not below a path that TAGBOAT_BIND_ROOTS allows: "),
         (
             "binds",
             "ROOT/out:/a",
-            "/out, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows: ",
+            "/out, which leads to /etc, is not below a path that TAGBOAT_BIND_ROOTS allows: ",
         ),
         ("binds", "ROOT/out/ssh:/a", "which leads to /etc/ssh, is not below"),
         ("binds", "/run/docker.sock:/a", "/run/docker.sock is not below"),
