@@ -1,4 +1,6 @@
-"""What whoever knows a webhook URL cannot do with it: make the server slow, fill its disk, or run what no tag points to."""
+"""What whoever knows a webhook URL cannot do with it: make the server slow, fill its disk, or run
+what no tag points to.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,6 @@
-"""From a push to a queued deploy: the intake over the real SQLite store and queue, with an inspector that obeys the test."""
+"""From a push to a queued deploy: the intake over the real SQLite store and queue, with an
+inspector that obeys the test.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,6 @@
-"""What senders ask of the whole webhook: to find a host, to answer in their own words, to take forms."""
+"""What senders ask of the whole webhook: to find a host, to answer in their own words, to take
+forms.
+"""
 
 import json
 import sqlite3

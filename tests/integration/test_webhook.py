@@ -1,4 +1,6 @@
-"""The webhook as the application it is, over the real store: what it lets in, and what it says to everything else."""
+"""The webhook as the application it is, over the real store: what it lets in, and what it says to
+everything else.
+"""
 
 import asyncio
 import gzip

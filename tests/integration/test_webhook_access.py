@@ -1,4 +1,6 @@
-"""Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real store."""
+"""Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real
+store.
+"""
 
 import asyncio
 import gzip

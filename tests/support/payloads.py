@@ -1,4 +1,6 @@
-"""Senders' payloads on disk: `SENDER/NAME.json`, and beside it `NAME.meta.json` with the headers and what to expect."""
+"""Senders' payloads on disk: `SENDER/NAME.json`, and beside it `NAME.meta.json` with the headers
+and what to expect.
+"""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +31,9 @@ class Payload:
 
     @property
     def expected(self) -> list[tuple[str, str, str | None]]:
-        """Image, tag and digest of each push, without a digest that is none, which a sample's may be."""
+        """Image, tag and digest of each push, without a digest that is none, which a sample's may
+        be.
+        """
         return [
             (push["image"], push["tag"], _usable(push["digest"])) for push in self.meta["expect"]
         ]

@@ -1,4 +1,6 @@
-"""Which of several tags is the newest: a table, each row in every order in which a registry may list its tags."""
+"""Which of several tags is the newest: a table, each row in every order in which a registry may
+list its tags.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -23,7 +25,9 @@ def at(tag: str, hours_ago: float | None) -> Candidate:
 
 
 def chosen(pattern: str, candidates: Sequence[Candidate], count: int = 1) -> list[str]:
-    """The newest by the rule; those that can be ruled out by the beginnings of names alone make no difference."""
+    """The newest by the rule; those that can be ruled out by the beginnings of names alone make no
+    difference.
+    """
     order = Order(parse_tag_pattern(pattern), candidates, NOW)
     found = order.first(count)
     assert order.only(order.contenders(count)).first(count) == found

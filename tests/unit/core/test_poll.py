@@ -90,7 +90,10 @@ def told(
     first: bool = False,
     has: Mapping[str, str] = NOTHING_THERE,
 ) -> Told:
-    """The outcome and the sentence for each tag, in the order in which to act. `has` are the states of tags in each stage."""
+    """The outcome and the sentence for each tag, in the order in which to act.
+
+    `has` are the states of tags in each stage.
+    """
     serving = {
         one.id: [Serving(tag, live=state == "live") for tag, state in has.items()] for one in stages
     }

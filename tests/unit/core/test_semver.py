@@ -1,4 +1,6 @@
-"""Versions and ranges of them: a table, node-semver as a second opinion, and generated ranges against each other."""
+"""Versions and ranges of them: a table, node-semver as a second opinion, and generated ranges
+against each other.
+"""
 
 import nodesemver
 import pytest

@@ -27,7 +27,9 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def stream(pieces: Iterable[bytes], *, hang_up: bool = False) -> Receive:
-    """A `receive` that gives these pieces; more calls than that are an error, unless the caller hangs up after them."""
+    """A `receive` that gives these pieces; more calls than that are an error, unless the caller
+    hangs up after them.
+    """
     parts = list(pieces)
     messages: list[MutableMapping[str, Any]] = [
         {"type": "http.request", "body": part, "more_body": hang_up or place < len(parts) - 1}

@@ -1,4 +1,6 @@
-"""What each sender's fixtures do not show: fields that are missing or odd, and how the refusal names them."""
+"""What each sender's fixtures do not show: fields that are missing or odd, and how the refusal
+names them.
+"""
 
 import base64
 import json
