@@ -1,4 +1,7 @@
-"""`python -m bench`: all measurements in about twenty minutes. Needs a Docker engine and the programs of `make test`."""
+"""`python -m bench`: all measurements in about twenty minutes.
+
+Needs a Docker engine and the programs of `make test`.
+"""
 
 import sys
 import tempfile

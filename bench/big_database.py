@@ -36,7 +36,10 @@ _DIGESTS = (Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64))
 
 
 def measure(folder: Path) -> None:
-    """Print both. The engine is one in memory whose pulls never end, so that what waits goes on waiting."""
+    """Print both.
+
+    The engine is one in memory whose pulls never end, so that what waits goes on waiting.
+    """
     script = folder / "pushes.lua"
     script.write_text(SCRIPT)
     few, many = folder / "few", folder / "many"

@@ -1,6 +1,7 @@
-"""Slow loris: `python dawdlers.py PORT PATH`. Prints `ready` once all its connections are open, and dawdles until SIGTERM.
+"""Slow loris: `python dawdlers.py PORT PATH`.
 
-Half of them never end the head of their request, the others never its body. Whoever is hung up on comes back.
+Prints `ready` once all its connections are open, and dawdles until SIGTERM. Half of them never end
+the head of their request, the others never its body. Whoever is hung up on comes back.
 """
 
 import itertools

@@ -64,7 +64,10 @@ class Site:
 
 
 def measure(folder: Path) -> None:
-    """Print what was lost, and the 99th percentiles beside those at rest. Raises BenchError where a deploy fails."""
+    """Print what was lost, and the 99th percentiles beside those at rest.
+
+    Raises BenchError where a deploy fails.
+    """
     # The peer's ingress runs in this process, and has its news to tell.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     port = free_port()

@@ -62,12 +62,12 @@ async def _measure(folder: Path, seconds: int) -> None:
                 )
                 async with running_nginx(folder, upstream=port) as nginx:
                     _say(
-                        "README's nginx in front",
+                        "nginx in front",
                         await _ask(f"https://{_HOST}:{nginx.port}/", seconds, keep=True),
                     )
                 async with _caddy(folder, port) as caddy_port:
                     _say(
-                        "README's Caddy in front",
+                        "Caddy in front",
                         await _ask(f"https://{_HOST}:{caddy_port}/", seconds, keep=True),
                     )
         finally:

@@ -1,7 +1,8 @@
 """Constant load on a host behind the ingress: how long each answer took, and which were lost.
 
-Each asker has a timetable and keeps it: an answer that is late makes the next request late too, and its time counts from
-the moment at which it was due. So a standstill is seen in full, however few connections stood still.
+Each asker has a timetable and keeps it: an answer that is late makes the next request late too, and
+its time counts from the moment at which it was due. So a standstill is seen in full, however few
+connections stood still.
 """
 
 import asyncio
@@ -56,7 +57,10 @@ class Answer:
 
 
 class Load:
-    """What came of it. `answers` are by kind; `lost` counts by kind; `reasons` says why, in words."""
+    """What came of it.
+
+    `answers` are by kind; `lost` counts by kind; `reasons` says why, in words.
+    """
 
     def __init__(self, port: int, host: str) -> None:
         self.answers: dict[str, list[Answer]] = defaultdict(list)
@@ -149,7 +153,10 @@ def _why(error: Exception) -> str:
 
 
 async def _receive(reader: asyncio.StreamReader, expected: str) -> bool:
-    """Read the right answer; whether the connection stays open. Raises LostError for any other, EOFError for half of one."""
+    """Read the right answer; whether the connection stays open.
+
+    Raises LostError for any other, EOFError for half of one.
+    """
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     first, *lines = head.strip().split("\r\n")
     headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}

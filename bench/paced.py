@@ -1,7 +1,8 @@
-"""Calls at a steady pace: `python paced.py PORT FILE`, the file holding the request. Prints `ready`; at SIGTERM, what it saw.
+"""Calls at a steady pace: `python paced.py PORT FILE`, the file holding the request.
 
-A process of its own, so that nothing else it does can make an answer look late. Each connection has a timetable and keeps
-it: the time of a call counts from the moment at which it was due, so a standstill is seen in full.
+Prints `ready`; at SIGTERM, what it saw. A process of its own, so that nothing else it does can make
+an answer look late. Each connection has a timetable and keeps it: the time of a call counts from
+the moment at which it was due, so a standstill is seen in full.
 """
 
 import json

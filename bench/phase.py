@@ -26,7 +26,10 @@ class Span:
 
 @dataclass(slots=True)
 class Phase:
-    """Everything of one sort, in one or more parts. `changes_s`: how long each change took, `spans` their parts."""
+    """Everything of one sort, in one or more parts.
+
+    `changes_s`: how long each change took, `spans` their parts.
+    """
 
     port: int
     host: str

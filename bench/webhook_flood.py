@@ -1,7 +1,7 @@
 """How long right webhook calls take while others flood the webhook, beside what they take at rest.
 
-The same floods befall a bare uvicorn too, which answers at once and does nothing: what they cost there is the price of two
-cores that server, callers and flood share.
+The same floods befall a bare uvicorn too, which answers at once and does nothing: what they cost
+there is the price of two cores that server, callers and flood share.
 """
 
 import json

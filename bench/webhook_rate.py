@@ -89,7 +89,10 @@ def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
 
 
 def load(script: Path, url: str, words: tuple[str, ...]) -> Load:
-    """Load `url` with what `script`, a file of SCRIPT, makes of `words`. Raises BenchError where a call fails."""
+    """Load `url` with what `script`, a file of SCRIPT, makes of `words`.
+
+    Raises BenchError where a call fails.
+    """
     command = [
         "wrk",
         "-t2",

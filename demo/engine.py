@@ -68,7 +68,10 @@ class Engine:
         return not json.loads(self._call("GET", "/containers/json?all=1"))
 
     def _call(self, method: str, path: str) -> bytes:
-        """Call the engine's API; to remove what is gone, or what others use, does nothing. Raises OSError."""
+        """Call the engine's API; to remove what is gone, or what others use, does nothing.
+
+        Raises OSError.
+        """
         connection = _UnixConnection(self.path)
         try:
             connection.request(method, path)
@@ -84,7 +87,10 @@ class Engine:
 
 
 def find_engine() -> Engine:
-    """The engine that DOCKER_HOST names, else the one at the usual socket; it may not run yet. Raises DemoError."""
+    """The engine that DOCKER_HOST names, else the one at the usual socket; it may not run yet.
+
+    Raises DemoError.
+    """
     url = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
     if not url.startswith("unix:///"):
         raise DemoError(
@@ -95,7 +101,10 @@ def find_engine() -> Engine:
 
 
 def ensure_engine(engine: Engine, processes: Processes) -> str:
-    """Let the engine run, and return how that came about. Raises DemoError when none answers and none can be started."""
+    """Let the engine run, and return how that came about.
+
+    Raises DemoError when none answers and none can be started.
+    """
     try:
         return f"Docker engine {engine.version()} answers at {engine.path}"
     except PermissionError:

@@ -17,7 +17,10 @@ _LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process. `began` is its start in the kernel's clock ticks: with it, a number used again is no mistake."""
+    """A process.
+
+    `began` is its start in the kernel's clock ticks: with it, a number used again is no mistake.
+    """
 
     pid: int
     began: int
@@ -43,7 +46,10 @@ class Processes:
     def start(
         self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None
     ) -> Running:
-        """Start `command` in the demo's folder, so that it outlives the demo. Raises DemoError if there is no such program."""
+        """Start `command` in the demo's folder, so that it outlives the demo.
+
+        Raises DemoError if there is no such program.
+        """
         with self.log(name).open("ab") as log:
             try:
                 process = subprocess.Popen(
@@ -69,7 +75,10 @@ class Processes:
         return running if running and running.is_alive else None
 
     def end(self, name: str) -> bool:
-        """End the process of that name and wait for it; whether there was one. Raises DemoError if it does not end."""
+        """End the process of that name and wait for it; whether there was one.
+
+        Raises DemoError if it does not end.
+        """
         running = self.get(name)
         if running:
             for number in (signal.SIGTERM, signal.SIGKILL):

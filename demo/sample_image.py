@@ -30,7 +30,10 @@ CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 SERVE = "echo \"listening on port $PORT\"; trap 'exit 0' TERM; httpd -f -p $PORT -h /www & wait"
-"""The shell line of the default app. As process 1 the shell must trap TERM itself: the kernel's default is to ignore it."""
+"""The shell line of the default app.
+
+As process 1 the shell must trap TERM itself: the kernel's default is to ignore it.
+"""
 
 DEFAULT_CMD = ("/bin/sh", "-c", SERVE)
 EXITS_AT_ONCE = (
@@ -79,7 +82,10 @@ _TIMEOUT_S = 30
 
 
 class PushError(Exception):
-    """The registry did not take the image. The text says what it answered; `status` is the HTTP status, None without one."""
+    """The registry did not take the image.
+
+    The text says what it answered; `status` is the HTTP status, None without one.
+    """
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -90,10 +96,11 @@ class PushError(Exception):
 class SampleApp:
     """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
 
-    `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with `start_period_s`, None for
-    none; `created` the image's date; `architecture` what it says it is built for, empty for this machine's own;
-    `programs` are more files that can be run, text by path (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself.
-    `volumes` are the paths of VOLUMEs.
+    `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with
+    `start_period_s`, None for none; `created` the image's date; `architecture` what it says it is
+    built for, empty for this machine's own; `programs` are more files that can be run, text by path
+    (`www/cgi-bin/slow`): below `www/cgi-bin`, httpd runs them itself. `volumes` are the paths of
+    VOLUMEs.
     """
 
     body: str = "hello"
@@ -136,7 +143,10 @@ def listens_late(seconds: int) -> tuple[str, ...]:
 
 
 def build_image(app: SampleApp, busybox: Path = Path("/bin/busybox")) -> Image:
-    """Build the image of `app`. Raises FileNotFoundError or ValueError when `busybox` is missing or not a static program."""
+    """Build the image of `app`.
+
+    Raises FileNotFoundError or ValueError when `busybox` is missing or not a static program.
+    """
     layers = (_busybox_layer(busybox), _app_layer(app.body, app.programs))
     packed = [_gzip(layer) for layer in layers]
     config = _json(_config(app, [_digest(layer) for layer in layers]))
@@ -150,7 +160,10 @@ def build_image(app: SampleApp, busybox: Path = Path("/bin/busybox")) -> Image:
 
 
 def build_index(images: Mapping[str, Image]) -> Image:
-    """Build an OCI index of `images`, keyed by platform (`linux/amd64`). Push the images themselves first."""
+    """Build an OCI index of `images`, keyed by platform (`linux/amd64`).
+
+    Push the images themselves first.
+    """
     manifests = []
     for name, image in images.items():
         system, architecture = name.split("/")
@@ -166,9 +179,10 @@ def push(
     image: Image,
     auth: tuple[str, str] | None = None,
 ) -> str:
-    """Push `image` as `repository`:`reference` (a tag or its digest) and return its digest. Raises PushError.
+    """Push `image` as `repository`:`reference` (a tag or its digest) and return its digest.
 
-    `registry_host` is `HOST:PORT`, spoken to in plain HTTP, or a whole URL; `auth` a user and password for HTTP Basic.
+    Raises PushError. `registry_host` is `HOST:PORT`, spoken to in plain HTTP, or a whole URL;
+    `auth` a user and password for HTTP Basic.
     """
     base = registry_host if "://" in registry_host else f"http://{registry_host}"
     uploader = _Uploader(f"{base.rstrip('/')}/v2/{repository}", auth)
@@ -179,7 +193,10 @@ def push(
 
 
 def own_architecture() -> str:
-    """This machine's architecture in Docker's words, `amd64` or `arm64`. Raises ValueError for any other."""
+    """This machine's architecture in Docker's words, `amd64` or `arm64`.
+
+    Raises ValueError for any other.
+    """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise ValueError(

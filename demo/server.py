@@ -70,7 +70,10 @@ class Server:
         return await_value(look, _DEPLOY_TIMEOUT_S, "the deploy", f"Tagboat's log is {log}")
 
     def await_live(self, deploy_id: str) -> Any:  # noqa: ANN401 - JSON
-        """The instance that the deploy has brought. Raises DemoError when the deploy did not succeed."""
+        """The instance that the deploy has brought.
+
+        Raises DemoError when the deploy did not succeed.
+        """
         deploy = self.await_end(deploy_id)
         if deploy["status"] != "succeeded":
             raise DemoError(
@@ -118,7 +121,10 @@ def program() -> Path:
 
 
 def ask(method: str, url: str, headers: dict[str, str], body: object | None = None) -> Any:  # noqa: ANN401 - JSON
-    """Send JSON and return the JSON that is answered. Raises DemoError for anything but a success."""
+    """Send JSON and return the JSON that is answered.
+
+    Raises DemoError for anything but a success.
+    """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers, method=method)
     try:

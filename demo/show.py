@@ -9,7 +9,10 @@ _TIME_COLUMN = 84
 
 
 class DemoError(Exception):
-    """The demo cannot go on. The text says what went wrong, `remedy` what the reader can do about it."""
+    """The demo cannot go on.
+
+    The text says what went wrong, `remedy` what the reader can do about it.
+    """
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -46,7 +46,10 @@ class Story:
         return f"{self.registry.host}/{REPOSITORY}"
 
     def tell(self) -> str:
-        """Tell all of it and return the address of the stage. Raises DemoError where it does not go as told."""
+        """Tell all of it and return the address of the stage.
+
+        Raises DemoError where it does not go as told.
+        """
         project, stage = self._by_notification()
         self._take_stock(project)
         title("From here on a client asks for the page all the time, on a new connection each time")
@@ -173,7 +176,10 @@ class Story:
             say(f"{'' if number else 'its last words:':15} {text}")
 
     def _report(self, witness: Witness, when: str, tags: set[str], may_lose: int = 0) -> Seen:
-        """Print what the client has seen. Raises DemoError when it lost more than it may, or others answered than `tags`."""
+        """Print what the client has seen.
+
+        Raises DemoError when it lost more than it may, or others answered than `tags`.
+        """
         seen = witness.seen()
         if seen.lost > may_lose or set(seen.answers) != {_body(tag) for tag in tags}:
             raise DemoError(

@@ -3,7 +3,8 @@
     python tools/lock.py check     says what is not current, exit 1 if anything
     python tools/lock.py write     makes it anew with uv; with --upgrade takes the newest versions that fit
 
-pip installs from it with --require-hashes, so it names no host: any index or mirror will do, since the hashes decide.
+pip installs from it with --require-hashes, so it names no host: any index or mirror will do, since
+the hashes decide.
 """
 
 import hashlib

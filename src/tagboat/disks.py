@@ -1,4 +1,4 @@
-"""The disks that the server stands on."""
+"""The disks that the server uses."""
 
 import contextlib
 import shutil
@@ -10,18 +10,16 @@ from tagboat.core.ports import Engine
 
 
 async def look_at_disks(data_dir: Path, engine: Engine, *, is_local: bool) -> list[Disk]:
-    """That of the data and, where the engine is on this machine and says where it is, that of its images and volumes."""
+    """Return the disk of the data and, for an engine on this host, of its images and volumes."""
     places = {"data": data_dir}
     if is_local:
-        with contextlib.suppress(TagboatError):  # that it does not answer is told elsewhere
+        # An engine that does not answer is reported elsewhere.
+        with contextlib.suppress(TagboatError):
             places["engine"] = Path(await engine.root_dir())
-    return [disk for name, path in places.items() if (disk := _look(name, path))]
-
-
-def _look(name: str, path: Path) -> Disk | None:
-    """That disk; None where there is no such place, as when an engine in another file system tells of its own."""
-    try:
-        usage = shutil.disk_usage(path)
-    except OSError:
-        return None
-    return Disk(name, str(path), usage.free, usage.total)
+    disks = []
+    for name, path in places.items():
+        # An engine in another file system reports a path that does not exist here.
+        with contextlib.suppress(OSError):
+            usage = shutil.disk_usage(path)
+            disks.append(Disk(name, str(path), usage.free, usage.total))
+    return disks

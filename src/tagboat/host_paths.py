@@ -1,4 +1,4 @@
-"""Which paths of the machine containers may be given: those below the roots that whoever runs the server has named."""
+"""Paths of the host that containers may use: those below the configured roots."""
 
 import os
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ _SOCKETS = (
 
 @dataclass(frozen=True, slots=True)
 class HostPaths:
-    """What may be bound. `roots` and `closed` are absolute paths; whoever had one of `closed` would have the server, or all.
+    """The paths that may be bound.
 
-    `local`: the engine's machine is this one, so that links on the way to a path are seen here.
+    `roots` and `closed` are absolute paths; access to one of `closed` would give control of the
+    server or the host. `local` means that the engine is on this host, so links in a path can be
+    followed here.
     """
 
     roots: tuple[str, ...]
@@ -25,7 +27,7 @@ class HostPaths:
     local: bool
 
     def where(self, path: str) -> str:
-        """The path that `path` leads to, links followed; raises InvalidValueError where no container may have it."""
+        """Return the real path of `path`; raise InvalidValueError if no container may use it."""
         if not self.roots:
             return no_host_path(path)
         found = self._followed(path)
@@ -33,12 +35,13 @@ class HostPaths:
         if not lexical or not any(lies_within(found, self._followed(root)) for root in self.roots):
             leads = f", which leads to {found}," if lexical else ""
             raise InvalidValueError(
-                f"{path}{leads} is not below what TAGBOAT_BIND_ROOTS allows: {', '.join(self.roots)}"
+                f"{path}{leads} is not below a path that TAGBOAT_BIND_ROOTS allows: "
+                f"{', '.join(self.roots)}"
             )
         for closed in {*self.closed, *map(self._followed, self.closed)}:
             if any(lies_within(closed, one) or lies_within(one, closed) for one in (path, found)):
                 raise InvalidValueError(
-                    f"{path} is, or has in it, {closed}: with that a container could do whatever it likes"
+                    f"{path} is or contains {closed}, with which a container could control the host"
                 )
         return found
 
@@ -47,7 +50,10 @@ class HostPaths:
 
 
 def host_paths(roots: tuple[str, ...], engine_url: str, data_dir: Path) -> HostPaths:
-    """What containers on the engine at `engine_url` may be given; never its socket, nor what the server keeps."""
+    """Return the rules for containers on the engine at `engine_url`.
+
+    Its socket and the server's own data are never allowed.
+    """
     scheme, _, place = engine_url.partition("://")
     sockets = (*_SOCKETS, place) if scheme == "unix" else _SOCKETS
     return HostPaths(roots, (*sockets, str(data_dir)), scheme == "unix")

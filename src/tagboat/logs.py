@@ -1,7 +1,7 @@
-"""Logging: structlog for Tagboat's own lines, and the same pipeline for what libraries log through the standard library.
+"""Logging: structlog for Tagboat's own lines, the same pipeline for the standard library's.
 
-A line has `timestamp` (RFC 3339, UTC), `level`, `logger`, `event` and whatever the caller added. Nobody may log a secret;
-the masks in here are the last line of defence for the day somebody does.
+A line has `timestamp` (RFC 3339, UTC), `level`, `logger`, `event` and the caller's fields. Callers
+must not log secrets; the masks here are the last protection.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Write = Callable[[str], None]
 
 _SENSITIVE = ("password", "passwd", "token", "secret", "authorization")
 _URL_PASSWORD = re.compile(r"(://[^/?#@:\s\"']*:)[^/?#@\s\"']+@")
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CONTROLS_BUT_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _MANY_LINES = ("exception", "stack")
@@ -34,9 +34,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "LogCall":
-    """Send every line of at least `level` (a number of `logging`) to `stream`; calling it again replaces the earlier call.
+    """Send each line of at least `level` (a number of `logging`) to `stream`.
 
-    Take loggers by `structlog.get_logger("tagboat.ROOM")`; what is returned writes the lines of the access log.
+    Another call replaces the earlier one. Get loggers by `structlog.get_logger("tagboat.ROOM")`;
+    the returned function writes the lines of the access log.
     """
     lines = _Stream(stream)
     write = lines.write
@@ -44,7 +45,7 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
         _add_timestamp,
         structlog.processors.format_exc_info,
         _to_plain_values,
-        _masked(
+        _mask_line(
             _render_json
             if log_format is LogFormat.JSON
             else _console_renderer(colors=stream.isatty())
@@ -68,7 +69,7 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
 
 
 LogCall = Callable[[str, str, int, float], None]
-"""Writes the line of one call: its method, path without secrets, status (0: it hung up before the answer) and milliseconds."""
+"""Writes one access line: method, path, status (0: the caller disconnected), milliseconds."""
 
 
 def _log_call(method: str, path: str, status: int, ms: float) -> None:
@@ -78,7 +79,10 @@ def _log_call(method: str, path: str, status: int, ms: float) -> None:
 
 
 class _GatheredCalls:
-    """Lines of calls as JSON, made by hand and written together: they are on the way of every webhook call."""
+    """Access log lines as JSON, formatted directly and written together.
+
+    Each webhook call writes one, so structlog's pipeline would be too slow.
+    """
 
     def __init__(self, lines: "_Stream") -> None:
         self._lines = lines
@@ -86,7 +90,7 @@ class _GatheredCalls:
 
     def __call__(self, method: str, path: str, status: int, ms: float) -> None:
         self._lines.gather(
-            f'{{"timestamp":"{_now()}",{_call(method, path, status)},"ms":{ms:.1f}}}'
+            f'{{"timestamp":"{_now()}",{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
         )
         if not self._due:
             self._due = True
@@ -98,7 +102,7 @@ class _GatheredCalls:
 
 
 @lru_cache(maxsize=256)
-def _call(method: str, path: str, status: int) -> str:
+def _call_fields(method: str, path: str, status: int) -> str:
     fields = f'"method":{_quoted(method)},"path":{_quoted(path)},"status":{status}'
     return f'"level":"info","logger":"tagboat.access","event":"call",{fields}'
 
@@ -107,7 +111,8 @@ def _quoted(text: str) -> str:
     text = mask_webhook_secrets(text)
     try:
         return _encode(text).decode()
-    except ValueError:  # a lone surrogate
+    except ValueError:
+        # A lone surrogate.
         return _encode(ascii(text)).decode()
 
 
@@ -122,7 +127,7 @@ def _to_the_second(second: int) -> str:
 
 
 class _Lines:
-    """What structlog hands the finished line to, by a method for every level."""
+    """The logger that structlog calls with the finished line, by a method for each level."""
 
     __slots__ = ("critical", "debug", "error", "info", "name", "warning")
 
@@ -132,7 +137,7 @@ class _Lines:
 
 
 class _StdlibLines(logging.Handler):
-    """Takes the records of the standard library's loggers through the same steps."""
+    """A handler that sends the standard library's records through the same pipeline."""
 
     def __init__(self, write: Write, processors: list[Processor]) -> None:
         super().__init__()
@@ -140,10 +145,20 @@ class _StdlibLines(logging.Handler):
         self._processors = processors
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _is_cut_off(record):
+        # uvicorn reports all requests that a stop interrupts in one line before these.
+        if (
+            record.name == "uvicorn.error"
+            and record.exc_info is not None
+            and record.exc_info[0] is asyncio.CancelledError
+        ):
             return
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            # A library's mistake in its format string: the bare text is better than no line.
+            message = str(record.msg)
         line: Any = {
-            "event": _message(record),
+            "event": message,
             "level": record.levelname.lower(),
             "logger": record.name,
         }
@@ -161,7 +176,7 @@ def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
     root.addHandler(handler)
     root.setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        # uvicorn brings handlers of its own when it is started before us.
+        # uvicorn adds its own handlers if it is started first.
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
@@ -169,25 +184,11 @@ def _take_over_stdlib(handler: _StdlibLines, level: int) -> None:
     logging.captureWarnings(capture=True)
 
 
-def _is_cut_off(record: logging.LogRecord) -> bool:
-    """Whether it tells of one request that the stop cut off: uvicorn has told of all of them, in one line, before."""
-    return (
-        record.name == "uvicorn.error"
-        and record.exc_info is not None
-        and record.exc_info[0] is asyncio.CancelledError
-    )
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        # A library's mistake in its format string: the bare text is better than no line.
-        return str(record.msg)
-
-
 class _Stream:
-    """Where the lines go. A log that nobody can take (pipe closed, disk full) must not fail the work it tells of."""
+    """The output of the lines.
+
+    A log that cannot be written (closed pipe, full disk) must not make the logged work fail.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -199,13 +200,13 @@ class _Stream:
         self._gathered.append(line)
 
     def write(self, line: str) -> None:
-        """Write `line` now, after those gathered."""
+        """Write `line` now, after the gathered lines."""
         self._gathered.append(line)
         self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered."""
-        # One write for lines and ends, so that lines of other processes on the same pipe do not come in between.
+        """Write the gathered lines."""
+        # One write for all, so that lines of other processes on the same pipe cannot split them.
         try:
             with self._lock:
                 lines, self._gathered = self._gathered, []
@@ -227,22 +228,25 @@ def _add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict
 
 
 def _to_plain_values(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Turn every value into what JSON knows, by its `str`, so that a field kept out of a repr stays out of the log."""
+    """Convert each value to JSON types by its `str`.
+
+    So a field that is excluded from a repr stays out of the log.
+    """
     for key, value in event.items():
-        if type(value) not in _PLAIN or _is_sensitive(key):
-            event[key] = _plain(key, value)
+        if type(value) not in _PLAIN_TYPES or _is_sensitive(key):
+            event[key] = _to_plain(key, value)
     return event
 
 
-def _plain(key: object, value: object) -> object:
+def _to_plain(key: object, value: object) -> object:
     if _is_sensitive(str(key)) and value is not None and not isinstance(value, bool):
         return MASK
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN_TYPES:
         return value
     if isinstance(value, Mapping):
-        return {str(inner): _plain(inner, item) for inner, item in value.items()}
+        return {str(inner): _to_plain(inner, item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain("", item) for item in value]
+        return [_to_plain("", item) for item in value]
     return repr(value) if isinstance(value, BaseException) else str(value)
 
 
@@ -268,7 +272,7 @@ def _render_json(_logger: object, _method: str, event: EventDict) -> str:
 
 
 def _console_renderer(*, colors: bool) -> Callable[[object, str, EventDict], str]:
-    # The plain traceback on purpose: the pretty one prints local variables, and secrets are among them.
+    # The plain traceback, because the pretty one prints local variables, secrets included.
     renderer = structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback
     )
@@ -276,21 +280,16 @@ def _console_renderer(*, colors: bool) -> Callable[[object, str, EventDict], str
     def render(logger: object, method: str, event: EventDict) -> str:
         for key, value in event.items():
             if isinstance(value, str):
-                event[key] = (_CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS).sub(
-                    _escape, value
-                )
+                controls = _CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS
+                # Spelt out: they would move a terminal's cursor or reorder its text.
+                event[key] = controls.sub(lambda match: ascii(match[0])[1:-1], value)
         return renderer(logger, method, event)
 
     return render
 
 
-def _escape(match: re.Match[str]) -> str:
-    """A character that would move the cursor, start a line or reorder the text of a terminal, spelt out."""
-    return ascii(match[0])[1:-1]
-
-
-def _masked(render: Callable[[object, str, EventDict], str]) -> Processor:
-    """Mask the finished line: whatever was nested or quoted in it is text by then."""
+def _mask_line(render: Callable[[object, str, EventDict], str]) -> Processor:
+    """Mask secrets in the finished line, when nested and quoted values are text."""
 
     def render_masked(logger: object, method: str, event: EventDict) -> str:
         text = mask_webhook_secrets(render(logger, method, event))

@@ -1,4 +1,4 @@
-"""Work that goes on for as long as the server runs, whatever goes wrong in it."""
+"""Work that continues as long as the server runs, in spite of faults."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,10 +12,10 @@ log = structlog.get_logger("tagboat.loops")
 
 
 async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work`, which has no end of its own, and begin it anew when a fault ends it; until cancelled.
+    """Do `work`, which never ends by itself, and start it again after a fault; until cancelled.
 
-    The pauses before that grow from `FIRST_PAUSE_S` to `LONGEST_PAUSE_S` seconds, and are short again once it went on for
-    longer than the longest. A fault in one part must not take away the others: apps are served, and pushes taken in.
+    The pauses between starts grow from `FIRST_PAUSE_S` to `LONGEST_PAUSE_S` seconds, and are short
+    again after a run longer than the longest pause. A fault in one part must not stop the others.
     """
     clock = asyncio.get_running_loop().time
     pause = FIRST_PAUSE_S
@@ -23,9 +23,9 @@ async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
         began = clock()
         try:
             await work()
-            log.error("it ended by itself, and is begun anew", action=name, pause_s=pause)
+            log.error("ended without an error; starting again", action=name, pause_s=pause)
         except Exception:
-            log.exception("a fault inside Tagboat; it is begun anew", action=name, pause_s=pause)
+            log.exception("internal error; starting again", action=name, pause_s=pause)
         if clock() - began > LONGEST_PAUSE_S:
             pause = FIRST_PAUSE_S
         await asyncio.sleep(pause)

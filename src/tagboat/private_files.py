@@ -1,17 +1,18 @@
-"""Files that nobody else may read, or have a hand in."""
+"""Files that other users can neither read nor replace."""
 
 import os
 from pathlib import Path
 
 
 def write_private(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write `text`, readable by the owner alone, so that a crash leaves either what was there or the whole of it.
+    """Write `text`, readable by the owner only; raise OSError.
 
-    No link is followed, whatever is in the directory. Unless `durable`, a power cut may leave what was there before. Raises
-    OSError.
+    A crash leaves either the old content or all of the new. No link is followed. Unless `durable`,
+    a power failure may leave the old content.
     """
     draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)  # what a crash has left, or somebody's trap
+    # Left by a crash, or put there by an attacker.
+    draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -24,7 +25,7 @@ def write_private(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make durable which files are in a directory. Raises OSError."""
+    """Make the entries of a directory durable; raise OSError."""
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)

@@ -1,14 +1,12 @@
-"""The environment over `.env`: which variables there are, and their values, those of secrets from files as well."""
+"""The environment over `.env`: known variables and their values, secrets also from files."""
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from tagboat.core.errors import SettingsError
-
-T = TypeVar("T")
+from tagboat.core.generics import T
 
 _PREFIX = "TAGBOAT_"
 SECRETS = ("TAGBOAT_ADMIN_TOKEN", "TAGBOAT_DATABASE_URL", "TAGBOAT_TOKEN")
@@ -31,37 +29,48 @@ KNOWN = (
     *SECRETS,
     *(f"{name}_FILE" for name in SECRETS),
 )
-_MAX_SECRET_FILE = 64 * 1024  # bytes
+# Bytes.
+_MAX_SECRET_FILE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """The environment over `.env`, without what is empty."""
+    """The environment over `.env`, without empty values."""
 
     values: Mapping[str, str] = field(repr=False)
     cwd: Path
 
     @classmethod
     def read(cls, environ: Mapping[str, str], cwd: Path, *, dotenv: bool) -> "Variables":
-        """Merge both sources; raise SettingsError for a name that is not known."""
+        """Merge both sources; raise SettingsError for an unknown name."""
         file = _read_dotenv(cwd / ".env") if dotenv else {}
         for source, place in ((environ, ""), (file, " in .env")):
             for name in sorted(source):
                 if name.startswith(_PREFIX) and name not in KNOWN:
-                    raise SettingsError(
-                        f"{name}{place} is not a setting of Tagboat{_suggest(name)}"
-                    )
+                    import difflib  # noqa: PLC0415 - 5 ms that only a typing error needs
+
+                    # Without the common prefix, which would make all names similar.
+                    known = {one.removeprefix(_PREFIX): one for one in KNOWN}
+                    bare = name.removeprefix(_PREFIX)
+                    close = difflib.get_close_matches(bare, known, n=1, cutoff=0.7)
+                    hint = "'tagboat serve --help' lists them all"
+                    if close:
+                        hint = f"did you mean {known[close[0]]}?"
+                    raise SettingsError(f"{name}{place} is not a setting of Tagboat; {hint}")
         return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
 
     def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
-        """The value of `name`, or of its default. The parser raises ValueError with what is expected."""
+        """Return the value of `name`, or of its default; raise SettingsError if it is invalid.
+
+        The parser raises ValueError that says what is expected.
+        """
         try:
             return parser(self.values.get(name, default))
         except ValueError as error:
             raise SettingsError(f"{name} cannot be used: {error}") from None
 
     def parse_secret(self, name: str, parser: Callable[[str], T]) -> T | None:
-        """The value of `name` or of the file that `name_FILE` names, None when neither is set."""
+        """Return the value of `name`, or of the file that `name_FILE` names, or None."""
         if f"{name}_FILE" not in self.values:
             return self.parse(name, parser, default="") if name in self.values else None
         if name in self.values:
@@ -71,7 +80,7 @@ class Variables:
         )
 
     def path(self, text: str) -> Path:
-        """The absolute path that `text` means: `~` is the home directory, what is relative starts at `cwd`."""
+        """Return an absolute path: `~` is the home directory, relative paths start at `cwd`."""
         if "\0" in text:
             raise ValueError("a path is expected")
         if text.startswith("~/") and "HOME" in self.values:
@@ -83,15 +92,16 @@ class Variables:
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.exists() or path.is_dir():  # some call their virtual environment .env
+    # Some people call their virtual environment .env.
+    if not path.exists() or path.is_dir():
         return {}
-    from dotenv.parser import parse_stream  # noqa: PLC0415 - 20 ms that only those with a .env pay
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - 20 ms that only users of .env need
 
     try:
         with path.open(encoding="utf-8-sig") as stream:
             bindings = list(parse_stream(stream))
     except (OSError, UnicodeError) as error:
-        raise SettingsError(f".env cannot be read: {_why(error)}") from None
+        raise SettingsError(f".env cannot be read: {_file_fault(error)}") from None
     for binding in bindings:
         if binding.error and _PREFIX in binding.original.string:
             raise SettingsError(
@@ -100,25 +110,14 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     return {binding.key: binding.value or "" for binding in bindings if binding.key}
 
 
-def _suggest(name: str) -> str:
-    import difflib  # noqa: PLC0415 - 5 ms that only a typing error pays
-
-    # Without the beginning that all share, which would make any two look alike.
-    known = {known.removeprefix(_PREFIX): known for known in KNOWN}
-    close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.7)
-    return (
-        f"; did you mean {known[close[0]]}?" if close else "; 'tagboat serve --help' lists them all"
-    )
-
-
 def _read_secret(path: Path) -> str:
-    """The content without its trailing newlines. The path is not repeated: some put the secret itself in its place."""
+    # The path is not repeated in errors: some people put the secret itself there.
     try:
         with path.open("rb") as stream:
             content = stream.read(_MAX_SECRET_FILE + 1)
         text = content.decode().rstrip("\r\n")
     except (OSError, UnicodeError) as error:
-        raise ValueError(f"the file cannot be read: {_why(error)}") from None
+        raise ValueError(f"the file cannot be read: {_file_fault(error)}") from None
     if len(content) > _MAX_SECRET_FILE:
         raise ValueError(f"the file is longer than {_MAX_SECRET_FILE} bytes")
     if not text:
@@ -126,7 +125,7 @@ def _read_secret(path: Path) -> str:
     return text
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def _file_fault(error: OSError | UnicodeError) -> str:
     return (
         error.strerror or type(error).__name__
         if isinstance(error, OSError)

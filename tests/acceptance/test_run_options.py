@@ -265,7 +265,7 @@ def test_an_image_that_keeps_data_and_is_heard_of_first_waits_for_a_person(
     heard = server.push(f"{image}:v1")
     assert (heard["outcome"], heard["project_created"]) == ("waiting", True)
     assert (
-        "the image keeps data, in the VOLUME /data, and no second instance must start on that unasked"
+        "the image keeps data, in the VOLUME /data, and a second instance must not start on it automatically"
         in heard["reason"]
     )
     assert containers(image.rpartition("/")[2], engine_url) == []
@@ -400,7 +400,7 @@ def test_a_path_that_leads_elsewhere_by_the_time_of_the_deploy_is_refused(
     (root / "app").symlink_to("/etc")
     failed = push(server, image, "v2", "failed", body="two")
     assert (
-        f"{root}/app, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows"
+        f"{root}/app, which leads to /etc, is not below a path that TAGBOAT_BIND_ROOTS allows"
         in failed["reason"]
     )
     assert page(server, stage, "") == "hello"

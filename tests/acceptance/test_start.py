@@ -77,7 +77,7 @@ def refused(server: Server, **changed: str) -> str:
             "unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST is expected",
         ),
         ("TAGBOAT_PUBLIC_URL", f"https://me:{SECRET}@example.com", "without user"),
-        ("TAGBOAT_ADMIN_TOKEN", f"{SECRET} {SECRET}", "without blanks"),
+        ("TAGBOAT_ADMIN_TOKEN", f"{SECRET} {SECRET}", "without spaces"),
         (
             "TAGBOAT_DATABASE_URL",
             f"mysql://me:{SECRET}@127.0.0.1/tagboat",
@@ -176,7 +176,7 @@ def test_a_port_in_use(stopped: Server) -> None:
 def test_a_second_server_on_the_same_data_directory_leaves_the_first_alone(server: Server) -> None:
     word = (server.directory / "data" / "server.json").read_bytes()
     line = refused(server, TAGBOAT_PORT=str(free_port()))
-    assert f"another Tagboat server runs on the data directory {server.directory / 'data'}" in line
+    assert f"another Tagboat server uses the data directory {server.directory / 'data'}" in line
     assert "set TAGBOAT_DATA_DIR" in line
     assert (server.directory / "data" / "server.json").read_bytes() == word
     assert server.cli("status").returncode == 0

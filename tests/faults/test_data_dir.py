@@ -192,7 +192,7 @@ def test_two_servers_on_one_data_directory(host: World, lane: Lane) -> None:
         check=False,
     )
     assert second.returncode == 1
-    assert "another Tagboat server runs on the data directory" in second.stderr
+    assert "another Tagboat server uses the data directory" in second.stderr
     assert "stop it first, or set TAGBOAT_DATA_DIR" in second.stderr
     with host.users(lane) as users:
         let(host, deploy)

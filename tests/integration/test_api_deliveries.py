@@ -256,7 +256,7 @@ async def test_once_more_of_what_cannot_be_taken_in_says_why(api: Api) -> None:
     ]
 
     assert [answer.status for answer in answers] == [409, 422]
-    assert "was not kept whole" in answers[0].json["detail"]
+    assert "was not kept completely" in answers[0].json["detail"]
     assert "UPPER" in answers[1].json["detail"]
 
 

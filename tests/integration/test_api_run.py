@@ -552,11 +552,11 @@ async def test_paths_below_the_roots_are_taken_and_shown_as_they_are_meant(
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("binds", "/etc:/a", "/etc is not below what TAGBOAT_BIND_ROOTS allows: "),
+        ("binds", "/etc:/a", "/etc is not below a path that TAGBOAT_BIND_ROOTS allows: "),
         (
             "binds",
             "ROOT/out:/a",
-            "/out, which leads to /etc, is not below what TAGBOAT_BIND_ROOTS allows: ",
+            "/out, which leads to /etc, is not below a path that TAGBOAT_BIND_ROOTS allows: ",
         ),
         ("binds", "ROOT/out/ssh:/a", "which leads to /etc/ssh, is not below"),
         ("binds", "/run/docker.sock:/a", "/run/docker.sock is not below"),
@@ -579,7 +579,7 @@ async def test_other_paths_are_refused_with_the_reason(
 async def test_without_roots_the_refusal_names_the_setting(api: Api) -> None:
     answer = await api.caller.patch(path_of(await project(api)), {"binds": ["/srv/a:/a"]})
     assert answer.json["detail"] == (
-        "binds: /srv/a is a path of the server's machine, and none is allowed; whoever runs the server allows some with"
+        "binds: /srv/a is a path of the server's host, and none is allowed; an administrator of the server can allow some with"
         " TAGBOAT_BIND_ROOTS"
     )
 

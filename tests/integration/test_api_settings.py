@@ -117,7 +117,7 @@ async def test_which_images_become_projects_can_be_left_to_the_registries_again(
 async def test_the_webhooks_url_is_shown_and_made_anew(api: Api) -> None:
     shown = (await api.caller.get("/api/settings/webhook")).json
     url = shown["url"]
-    assert "have any image run here, from anywhere" in shown["allows"]
+    assert "can run any image from anywhere" in shown["allows"]
     assert (await api.caller.get("/api/settings/webhook")).json["url"] == url
     assert uuid.UUID(url.removeprefix(WEBHOOK)).version == 4
 

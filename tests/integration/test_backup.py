@@ -1,4 +1,4 @@
-"""The backup that README names, taken of a database at work."""
+"""The backup in docs/installing.md, taken of a database in use."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from tagboat.core.ids import new_id
 from tagboat.store import open_store
 
 pytestmark = pytest.mark.anyio
-README = Path(__file__).parents[2] / "README.md"
+INSTALLING = Path(__file__).parents[2] / "docs" / "installing.md"
 
 
 async def test_it_can_be_restored_with_its_secrets(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ async def test_it_can_be_restored_with_its_secrets(tmp_path: Path) -> None:
     )
     await store.write(lambda tx: tx.add_registry(registry))
 
-    command = re.search(r'sqlite3 (\S+) "(VACUUM [^"]+)" && cp (\S+) ', README.read_text())
+    command = re.search(r'sqlite3 (\S+) "(VACUUM [^"]+)" && cp (\S+) ', INSTALLING.read_text())
     assert command is not None
     with sqlite3.connect(data / command[1]) as connection:
         connection.execute(command[2].replace("/backup/", f"{backup}/"))

@@ -1,4 +1,6 @@
-"""What whoever knows a webhook URL cannot do with it: make the server slow, fill its disk, or run what no tag points to."""
+"""What whoever knows a webhook URL cannot do with it: make the server slow, fill its disk, or run
+what no tag points to.
+"""
 
 import asyncio
 import json
@@ -26,7 +28,7 @@ from tagboat.core.ports import Tx
 from tagboat.core.rate import Rate
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
-from tagboat.intake import intake, ledger, prune
+from tagboat.intake import inspections, ledger, prune
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tests.support.asgi import Answer, Caller
@@ -180,7 +182,7 @@ async def test_a_megabyte_of_unknown_images_makes_few_projects_and_says_of_each_
     assert outcomes(pushes[:MOST_NEW_PROJECTS]) == ["queued"] * MOST_NEW_PROJECTS
     assert set(outcomes(pushes[MOST_NEW_PROJECTS:])) == {"refused"}
     assert "one call makes 20 projects at most" in pushes[MOST_NEW_PROJECTS]["reason"]
-    assert "beyond the first 100 pushes of its call" in pushes[MOST_PUSHES]["reason"]
+    assert "after the first 100 pushes of its call" in pushes[MOST_PUSHES]["reason"]
     assert await gate.projects() == MANY + MOST_NEW_PROJECTS
     assert len(gate.inspector.asked) == MOST_NEW_PROJECTS
     (kept,) = await gate.deliveries()
@@ -205,14 +207,14 @@ async def test_what_a_call_asks_of_the_database_does_not_grow_with_what_is_there
 async def test_calls_with_a_registry_that_never_answers(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MANY_LIMIT_S", 0.2)
+    monkeypatch.setattr(inspections, "MANY_LIMIT_S", 0.2)
     gate.inspector.silent = True
     began = time.perf_counter()
     calls = [gate.push(*(f"x{call}-{number}/app:v1" for number in range(30))) for call in range(4)]
     told = await asyncio.gather(*calls)
     assert time.perf_counter() - began < 10
     assert [outcomes(pushes).count("queued") for pushes in told] == [MOST_NEW_PROJECTS] * 4
-    assert gate.inspector.most_at_once == intake.INSPECTIONS
+    assert gate.inspector.most_at_once == inspections.INSPECTIONS
 
 
 async def test_projects_are_made_unasked_until_there_are_enough(gate: Gate) -> None:

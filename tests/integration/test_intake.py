@@ -1,4 +1,6 @@
-"""From a push to a queued deploy: the intake over the real SQLite store and queue, with an inspector that obeys the test."""
+"""From a push to a queued deploy: the intake over the real SQLite store and queue, with an
+inspector that obeys the test.
+"""
 
 import asyncio
 import json
@@ -25,8 +27,8 @@ from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
-from tagboat.intake import intake as intake_module
-from tagboat.intake.explain import explain
+from tagboat.intake import inspections
+from tagboat.intake.explain import explain_push
 from tagboat.intake.intake import Intake
 from tagboat.store import SqlStore, open_store
 
@@ -382,7 +384,7 @@ async def test_a_stage_that_goes_by_versions_takes_no_lower_one(
     project = await make_project(desk, ("prod", pattern), allow_downgrade=allow_downgrade)
     await desk.push_one(f"{NAME}:2.0.0")
     explained = await desk.store.read(
-        lambda reader: explain(reader, parse_image_ref(f"{NAME}:{pushed}"))
+        lambda reader: explain_push(reader, parse_image_ref(f"{NAME}:{pushed}"))
     )
     result = await desk.push_one(f"{NAME}:{pushed}")
     assert (result["outcome"], explained.outcome) == (outcome, outcome)
@@ -423,7 +425,7 @@ async def test_an_inspection_that_fails_leaves_the_rest_to_the_first_pull(
 async def test_an_inspection_that_hangs_does_not_hold_up_the_answer(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "INSPECTION_LIMIT_S", 0.05)
+    monkeypatch.setattr(inspections, "INSPECTION_LIMIT_S", 0.05)
     desk.inspector.may_answer.clear()
     result = await asyncio.wait_for(desk.push_one(f"{NAME}:v1"), 5)
     project = await desk.store.read(lambda reader: reader.project(result["project"]["id"]))
@@ -497,7 +499,7 @@ async def test_an_image_that_keeps_data_waits_for_a_person(desk: Desk) -> None:
     assert (first["project_created"], first["outcome"], first["deploy"]) == (True, "waiting", None)
     why = (
         "; the image keeps data, in the VOLUMEs /data, /more, "
-        "and no second instance must start on that unasked: deploy it by "
+        "and a second instance must not start on it automatically: deploy it by "
     )
     for result, tag in ((first, "v1"), (later, "v2")):
         assert result["reason"].startswith(

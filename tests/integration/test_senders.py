@@ -1,4 +1,6 @@
-"""What senders ask of the whole webhook: to find a host, to answer in their own words, to take forms."""
+"""What senders ask of the whole webhook: to find a host, to answer in their own words, to take
+forms.
+"""
 
 import json
 import sqlite3
@@ -303,7 +305,7 @@ async def test_without_a_registry_that_can_be_meant_it_says_so(
     answer = await hook.send(COMPONENT, NEXUS)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     assert "'shop/web'" in answer.json["detail"]
-    assert "no registry is configured that could be meant" in answer.json["detail"]
+    assert "no configured registry can be meant" in answer.json["detail"]
     assert [(sender, status) for sender, status, _ in hook.deliveries()] == [("nexus", 400)]
 
 
@@ -364,7 +366,7 @@ async def test_an_array_of_events_is_one_delivery(hook: ProjectWebhook) -> None:
     answer = await hook.send([deleted, unusable])
     assert (answer.status, answer.json["pushes"]) == (202, [])
     assert answer.json["skipped"][0]["image"] == "shop/shop/web"
-    assert "'shop' cannot be a registry's host" in answer.json["reason"]
+    assert "'shop' cannot be the host of a registry" in answer.json["reason"]
     nobodys = await hook.send([deleted, {**event, "data": {**PUSHED, "target": {"tag": "v2"}}}])
     assert (
         nobodys.status,
@@ -482,7 +484,7 @@ async def test_at_a_projects_own_url_other_images_are_skipped_and_its_own_counts
     ]
     alone = await hook.send({"events": [other]}, secret=own)
     assert (alone.status, alone.json["pushes"]) == (202, [])
-    assert "takes news of shop.example.org/shop/web only" in alone.json["reason"]
+    assert "accepts shop.example.org/shop/web only" in alone.json["reason"]
     assert alone.json["reason"] == alone.json["skipped"][0]["reason"]
 
 
@@ -507,7 +509,7 @@ async def test_a_gitea_that_calls_itself_something_else_is_told_of_its_root_url(
     answer = await hook.send(package("http://localhost:3000/shop"), GITEA)
     assert answer.status == 202
     assert (
-        "a Gitea that calls itself localhost:3000, and the registry git.example.org"
+        "a Gitea that calls itself localhost:3000, but the registry git.example.org"
         in answer.json["reason"]
     )
     assert "set ROOT_URL in its app.ini to https://git.example.org/" in answer.json["reason"]

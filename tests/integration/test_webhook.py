@@ -1,4 +1,6 @@
-"""The webhook as the application it is, over the real store: what it lets in, and what it says to everything else."""
+"""The webhook as the application it is, over the real store: what it lets in, and what it says to
+everything else.
+"""
 
 import asyncio
 import gzip
@@ -130,7 +132,7 @@ async def test_where_no_secret_can_be_looked_up_a_sender_is_asked_to_come_back(h
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
     assert (answer.headers["retry-after"], answer.json["detail"]) == (
         "5",
-        "the database is out of reach; call again",
+        "the database is not available; call again",
     )
     assert await hook.caller.call("GET", f"/{hook.secret}") == await nothing_there()
 

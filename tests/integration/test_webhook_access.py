@@ -1,4 +1,6 @@
-"""Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real store."""
+"""Signatures, URLs of projects' own, what is kept of calls, and floods: the webhook over the real
+store.
+"""
 
 import asyncio
 import gzip
@@ -130,7 +132,7 @@ async def test_a_projects_own_url_takes_its_own_image_only(gate: Gate) -> None:
     assert accepted.status == 202
     refused = await gate.send(OTHER, secret=OWN_SECRET)
     assert refused.status == 400
-    assert "takes news of git.example.com/acme/app only" in refused.json["detail"]
+    assert "accepts git.example.com/acme/app only" in refused.json["detail"]
     newest, older, _ = await gate.deliveries()
     assert (newest.hook_id, newest.status, older.hook_id, older.status) == (
         hook.id,
@@ -248,7 +250,7 @@ async def test_what_cannot_be_redelivered(gate: Gate) -> None:
     await gate.send({**PUSH, "padding": "x" * MAX_BODY})
     await gate.send({"image": ""})
     bad, long = await gate.deliveries()
-    with pytest.raises(ConflictError, match="not kept whole"):
+    with pytest.raises(ConflictError, match="not kept completely"):
         await gate.handler.redeliver(long.id)
     with pytest.raises(InvalidValueError, match="image"):
         await gate.handler.redeliver(bad.id)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.ports import free_port
 
-_README = Path(__file__).parents[2] / "README.md"
+_HTTPS = Path(__file__).parents[2] / "docs" / "https.md"
 _START_S = 20.0
 _STOP_S = 10.0
 
@@ -57,7 +57,7 @@ class Caddy:
 
 
 def _caddyfile(folder: Path, port: int, upstream: int, ask: int) -> str:
-    """README's own, with an authority, ports and a folder of the test's."""
+    """The one of docs/https.md, with an authority, ports and a folder of the test's."""
     aside = f"""
   admin off
   auto_https disable_redirects
@@ -73,9 +73,9 @@ def _caddyfile(folder: Path, port: int, upstream: int, ask: int) -> str:
         "127.0.0.1:7070": f"127.0.0.1:{ask}",
         "127.0.0.1:7080": f"127.0.0.1:{upstream}",
     }
-    text = _README.read_text().partition("**Caddy**")[2].split("```")[1]
+    text = _HTTPS.read_text().partition("**Caddy**")[2].split("```")[1]
     for written, own in changed.items():
-        assert written in text, f"README's rule for Caddy has no {written!r} any more"
+        assert written in text, f"the rule for Caddy in docs/https.md has no {written!r}"
         text = text.replace(written, own, 1)
     return text
 

@@ -51,9 +51,10 @@ def push_image(
     entrypoint: Sequence[str] = (),
     auth: tuple[str, str] | None = None,
 ) -> Digest:
-    """Build the sample app and push it to `registry_host`/`repository`:`tag`; returns the digest. Raises PushError.
+    """Build the sample app and push it to `registry_host`/`repository`:`tag`; returns the digest.
 
-    `port` 0 exposes none; `extra_ports` are EXPOSE entries such as `9000/tcp`; see SampleApp for the rest.
+    Raises PushError. `port` 0 exposes none; `extra_ports` are EXPOSE entries such as `9000/tcp`;
+    see SampleApp for the rest.
     """
     app = SampleApp(
         body=body,
@@ -82,7 +83,9 @@ def push_index(
     body: str = "hello",
     auth: tuple[str, str] | None = None,
 ) -> tuple[Digest, Digest]:
-    """Push an OCI index of one image for this machine and one for another; returns the digests of index and own image."""
+    """Push an OCI index of one image for this machine and one for another; returns the digests of
+    index and own image.
+    """
     own, other = build_image(SampleApp(body=body)), build_image(SampleApp(body=f"{body} elsewhere"))
     for image in (own, other):
         push(registry_host, repository, image.digest, image, auth)

@@ -1,4 +1,6 @@
-"""Payloads changed at random, and what a payload names: whatever a format reads out of one must be found in it."""
+"""Payloads changed at random, and what a payload names: whatever a format reads out of one must be
+found in it.
+"""
 
 import base64
 import binascii
@@ -36,7 +38,9 @@ Path = tuple[str | int, ...]
 
 @st.composite
 def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[dict[str, str], Any]:
-    """Headers and body of one of `originals`, in which one to three things were changed, by choice what names an image."""
+    """Headers and body of one of `originals`, in which one to three things were changed, by choice
+    what names an image.
+    """
     pushes = [payload for payload in originals if payload.expected]
     payload = draw(st.sampled_from(pushes) | st.sampled_from(pushes) | st.sampled_from(originals))
     headers, body = dict(payload.headers), _opened(payload.body)
@@ -59,7 +63,9 @@ def mutated(draw: st.DrawFn, originals: Sequence[Payload]) -> tuple[dict[str, st
 
 @st.composite
 def _changed(draw: st.DrawFn, value: Any, path: Path) -> Any:  # noqa: ANN401 - JSON
-    """`value` with what lies at `path` in it, or rarely something on the way there, changed or taken out."""
+    """`value` with what lies at `path` in it, or rarely something on the way there, changed or
+    taken out.
+    """
     if not path or draw(st.integers(0, 19)) == 0:
         return (
             draw(_changed_text(value))
@@ -144,7 +150,9 @@ def _closed(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def assert_news_or_refused(headers: Mapping[str, str], content: bytes) -> None:
-    """Fail unless a call is refused, or is news of images that it names itself, or of none; either in a printable sentence."""
+    """Fail unless a call is refused, or is news of images that it names itself, or of none; either
+    in a printable sentence.
+    """
     try:
         body = decode_body(headers, content)
         heard = hear(headers, body)
@@ -160,7 +168,10 @@ def assert_news_or_refused(headers: Mapping[str, str], content: bytes) -> None:
 
 
 def made_up(headers: Mapping[str, str], body: object, heard: Heard) -> list[str]:
-    """The parts of what was heard that the call does not name. Of an array each event may have a sender of its own."""
+    """The parts of what was heard that the call does not name.
+
+    Of an array each event may have a sender of its own.
+    """
     if not isinstance(body, list):
         return [
             part for image in heard.images for part in unnamed(heard.sender, headers, body, image)
@@ -211,7 +222,9 @@ def _host_given(sender: str, host: str, segments: set[str]) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
-    """Every text in a JSON value, an object's keys and what is hidden in base64 or in a text among them."""
+    """Every text in a JSON value, an object's keys and what is hidden in base64 or in a text among
+    them.
+    """
     if isinstance(value, str):
         yield value
         if (hidden := _hidden(value) or _json_in(value)) is not None:

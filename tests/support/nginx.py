@@ -1,4 +1,4 @@
-"""Debian's nginx as the TLS front, with the lines that the README gives for it."""
+"""Debian's nginx as the TLS front, with the lines of docs/https.md."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.ports import free_port
 from tests.support.private_ca import Certificate, PrivateCa
 
-_README = Path(__file__).parents[2] / "README.md"
+_HTTPS = Path(__file__).parents[2] / "docs" / "https.md"
 _UPSTREAM = "127.0.0.1:7080"
 _START_S = 20.0
 _STOP_S = 10.0
@@ -28,10 +28,10 @@ class Nginx:
         return ssl.create_default_context(cafile=str(self.root_certificate))
 
 
-def _lines_of_the_readme(changed: Mapping[str, str]) -> str:
-    lines = _README.read_text().partition("**nginx**")[2].split("```")[1]
+def _documented_lines(changed: Mapping[str, str]) -> str:
+    lines = _HTTPS.read_text().partition("**nginx**")[2].split("```")[1]
     for written, own in changed.items():
-        assert written in lines, f"README's rule for nginx has no {written!r} any more"
+        assert written in lines, f"the rule for nginx in docs/https.md has no {written!r}"
         lines = lines.replace(written, own)
     return lines
 
@@ -54,7 +54,7 @@ events {{}}
 http {{
   access_log off;
 {places}
-{_lines_of_the_readme(own)}
+{_documented_lines(own)}
 }}
 """
 

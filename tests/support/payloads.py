@@ -1,4 +1,6 @@
-"""Senders' payloads on disk: `SENDER/NAME.json`, and beside it `NAME.meta.json` with the headers and what to expect."""
+"""Senders' payloads on disk: `SENDER/NAME.json`, and beside it `NAME.meta.json` with the headers
+and what to expect.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +11,8 @@ from typing import Any
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import ImageRef, parse_digest
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.formats.judge import on_host
+from tagboat.webhook.formats.call import Call, ParsedNotification
+from tagboat.webhook.formats.image_rules import on_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Payload:
 
     @property
     def expected(self) -> list[tuple[str, str, str | None]]:
-        """Image, tag and digest of each push, without a digest that is none, which a sample's may be."""
+        """Image, tag and digest of each push, without a digest that is none, which a sample's may
+        be.
+        """
         return [
             (push["image"], push["tag"], _usable(push["digest"])) for push in self.meta["expect"]
         ]
@@ -40,7 +44,7 @@ class Heard:
     """What the formats make of a call."""
 
     sender: str
-    news: News
+    news: ParsedNotification
     images: tuple[ImageRef, ...]
 
 
@@ -56,7 +60,7 @@ def hear(
     call = Call(headers, body)
     form = recognise(call)
     news = form.read(call)
-    found = [on_host(image, default_host) for image in news.hostless]
+    found = [on_host(image, default_host) for image in news.unqualified]
     return Heard(form.NAME, news, (*news.images, *found))
 
 

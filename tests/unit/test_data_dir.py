@@ -24,7 +24,8 @@ def test_one_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> N
     data.mkdir()
     data.chmod(mode)
     with pytest.raises(
-        SettingsError, match=f"others may write to the data directory {data}; .* chmod 700 {data}"
+        SettingsError,
+        match=f"other users may write to the data directory {data}; .* chmod 700 {data}",
     ):
         open_data_dir(data).__enter__()
     assert list(data.iterdir()) == []

@@ -1,4 +1,6 @@
-"""What the server does not load before there is a need for it: each of these takes a megabyte or more, for ever."""
+"""What the server does not load before there is a need for it: each of these takes a megabyte or
+more, for ever.
+"""
 
 import subprocess
 import sys

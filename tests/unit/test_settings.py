@@ -237,8 +237,11 @@ class TestSecretFiles:
             (b"", "the file is empty"),
             (b"\n", "the file is empty"),
             (b"\xff", "not UTF-8"),
-            (b"two words and some more", "without blanks"),
-            (b"short", "at least 20 characters are expected, such as 'openssl rand -hex 24' makes"),
+            (b"two words and some more", "without spaces"),
+            (
+                b"short",
+                "at least 20 characters are expected; 'openssl rand -hex 24' makes such a token",
+            ),
             (b"x" * 65_537, "longer than 65536 bytes"),
         ],
     )
@@ -431,7 +434,7 @@ class TestIngress:
         message = complaint(cwd, {"TAGBOAT_INGRESS": "haproxy"})
         assert (
             message
-            == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set none"
+            == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set TAGBOAT_INGRESS=none"
         )
 
 

@@ -101,7 +101,7 @@ def edit_project(
 ) -> None:
     """Change what is given; it holds from the next deploy on.
 
-    Fields without an option are in README.md's section API: --set memory=512m, or --set port_set=false to have the image
+    Fields without an option are in docs/configuration.md: --set memory=512m, or --set port_set=false to have the image
     say the port again.
     """
     from tagboat.cli.fields import given_fields, need_change

@@ -1,4 +1,4 @@
-"""What `tagboat serve --help` says of the settings. README.md says more; tests hold both against settings.py."""
+"""What `tagboat serve --help` says of the settings. docs/configuration.md says more; tests hold both against settings.py."""
 
 MEANINGS = {
     "TAGBOAT_HOST": "where it listens (127.0.0.1)",

@@ -78,7 +78,7 @@ def add_stage(
 ) -> None:
     """Add a stage to a project.
 
-    Tags that are known by then are no news to it. Fields without an option are in README.md's section API.
+    Tags that are known by then are no news to it. Fields without an option are in docs/configuration.md.
     """
     from tagboat.cli.fields import given_fields
     from tagboat.cli.stages import add as command
@@ -128,7 +128,7 @@ def edit_stage(
 ) -> None:
     """Change what is given; it holds from the next deploy on.
 
-    Fields without an option are in README.md's section API, such as --set memory=512m.
+    Fields without an option are in docs/configuration.md, such as --set memory=512m.
     """
     from tagboat.cli.fields import given_fields, need_change
     from tagboat.cli.stages import edit as command

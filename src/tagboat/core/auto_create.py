@@ -1,4 +1,4 @@
-"""Which images become projects by themselves, and how many: pure functions that return a named reason."""
+"""Rules for automatic projects: which images get one, and how many. Pure functions with reasons."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from tagboat.core.excerpt import some_of
 from tagboat.core.image import ImageName
 from tagboat.core.image_glob import ImageGlob
 
+# Pushes of one call that are processed, and projects that it makes, at most.
 MOST_PUSHES = 100
-"""Pushes of one call that are carried through."""
 MOST_NEW_PROJECTS = 20
-"""Projects that one call makes."""
 TOO_MANY_PUSHES = (
-    f"it is beyond the first {MOST_PUSHES} pushes of its call, and a call brings no more; "
-    "send it in one of its own"
+    f"it is after the first {MOST_PUSHES} pushes of its call, and no more are accepted; "
+    "send it in another call"
 )
-_TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it in one of its own"
+_TOO_MANY_NEW = f"one call makes {MOST_NEW_PROJECTS} projects at most; send it in another call"
 Screened = Mapping[ImageName, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class AutoCreate:
-    """Whether an image never seen before becomes a project.
+    """The rules for images that have no project.
 
-    `images` are the globs of those that may; None stands for what is on one of `hosts`, those of the registries configured,
-    and for every image as long as there are none. `most` is the number of projects beyond which none is made unasked.
+    `images` are the globs of those that may get one. None stands for images on one of `hosts`, the
+    hosts of the configured registries, and for each image if there are none. `most` is the number
+    of projects above which none is made automatically.
     """
 
     enabled: bool
@@ -34,36 +34,39 @@ class AutoCreate:
 
 
 def refuses(policy: AutoCreate, image: ImageName) -> str | None:
-    """The reason why an unknown image is not made a project; None when it may become one."""
+    """Return why an image without a project does not get one; None if it may."""
     if not policy.enabled:
         return f"no project has the image {image}, and the setting auto_create is off"
     if policy.images is not None and not any(glob.matches(image) for glob in policy.images):
-        return f"no project has the image {image}, and nothing in the setting auto_create_images allows it"
+        return (
+            f"no project has the image {image}, "
+            "and nothing in the setting auto_create_images allows it"
+        )
     if policy.images is None and policy.hosts and image.host not in policy.hosts:
         return (
-            f"no project has the image {image}, and {image.host} is not the host of a configured registry; add it as one, or "
-            "name the image in the setting auto_create_images"
+            f"no project has the image {image}, and {image.host} is not the host of a configured "
+            "registry; add it as one, or name the image in the setting auto_create_images"
         )
     return None
 
 
 def too_many_projects(policy: AutoCreate, image: ImageName, projects: int) -> str | None:
-    """The reason why an unknown image is not made a project where there are so many `projects`; None when it may."""
+    """Return why an image does not get a project when there are `projects`; None if it may."""
     if projects < policy.most:
         return None
     return (
-        f"no project has the image {image}, and none is made unasked beyond {policy.most} (the setting max_projects): "
-        f"there are {projects}"
+        f"no project has the image {image}, and none is made automatically above {policy.most} "
+        f"(the setting max_projects): there are {projects}"
     )
 
 
 def newcomers(
     policy: AutoCreate, unknown: Sequence[ImageName], at_hand: Collection[ImageName], projects: int
 ) -> Screened:
-    """Of the images of one call that no project has, each with None where it becomes one, else with the reason why not.
+    """Return, for each image of one call without a project, None or the reason why it gets none.
 
-    `at_hand` are those that the call was found to make projects of before: they count among its `MOST_NEW_PROJECTS`, and no
-    others take their place.
+    `at_hand` are the ones that the call was found to make projects of before: they count towards
+    its `MOST_NEW_PROJECTS`, and no others take their place.
     """
     left = MOST_NEW_PROJECTS - len(at_hand)
     screened: dict[ImageName, str | None] = {}
@@ -78,16 +81,20 @@ def newcomers(
 
 
 def what_the_url_allows(policy: AutoCreate) -> str:
-    """What whoever has the webhook URL for all images can do, in a sentence."""
-    own = "Whoever has this URL can have any tag of your projects' images deployed, in the stage whose pattern it matches"
-    return f"{own}, and {_new_images(policy)}: treat it as a password."
-
-
-def _new_images(policy: AutoCreate) -> str:
+    """Return a sentence about what the webhook URL for all images allows."""
     if not policy.enabled or policy.most == 0 or policy.images == ():
-        return "no other image run here"
-    if policy.images is not None:
-        return f"have any image run here that auto_create_images allows ({some_of([glob.text for glob in policy.images])})"
-    if policy.hosts:
-        return f"have any image run here that is at {some_of(sorted(policy.hosts))}"
-    return "have any image run here, from anywhere (name those that may be in auto_create_images, or add your registry)"
+        others = "cannot run any other image"
+    elif policy.images is not None:
+        globs = some_of([glob.text for glob in policy.images])
+        others = f"can run each image that auto_create_images allows ({globs})"
+    elif policy.hosts:
+        others = f"can run each image at {some_of(sorted(policy.hosts))}"
+    else:
+        others = (
+            "can run any image from anywhere (list the allowed ones in auto_create_images, "
+            "or add your registry)"
+        )
+    return (
+        "Anybody with this URL can deploy any tag of your projects' images, to the stage whose "
+        f"pattern it matches, and {others}: treat it as a password."
+    )

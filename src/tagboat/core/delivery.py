@@ -1,4 +1,4 @@
-"""One call of the webhook URL, kept with what came of each of its pushes."""
+"""One call of the webhook URL, kept with the outcome of each of its pushes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,10 +7,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySummary:
-    """A call without what was sent, as lists have it.
+    """A call without its content, for lists.
 
-    `status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it. `took_ms` is
-    how many milliseconds it took to decide, once its body was read; `hook_id` is None for the global URL.
+    `status` is the HTTP status of its answer; `result` is that answer's JSON text, without secrets.
+    `took_ms` is the number of milliseconds from the complete body to the decision; `hook_id` is
+    None for the global URL.
     """
 
     id: str
@@ -24,9 +25,10 @@ class DeliverySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery(DeliverySummary):
-    """A call with what was sent, as far as it is kept.
+    """A call with its content, as far as that is kept.
 
-    `headers` are without credentials, names in lower case; `body` is its text. It is `truncated` where not all of it was kept.
+    `headers` are without credentials, names in lower case; `body` is its text. `truncated` means
+    that not all of it was kept.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -34,31 +36,30 @@ class Delivery(DeliverySummary):
     truncated: bool = False
 
 
+# Bytes of a call's body that are kept; the second value is for refused calls.
 MAX_BODY = 64 * 1024
-"""Bytes of a call's body that are kept."""
 MAX_REFUSED_BODY = 4 * 1024
-"""The same of a call that was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What is to be kept of a call, field by field as `Delivery` has it."""
+class RecordedRequest:
+    """The part of a request that is kept; the fields are those of `Delivery`."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     truncated: bool = False
     hook_id: str | None = None
 
-    def cut(self, most: int) -> "Account":
-        """The same with at most `most` characters of its body."""
+    def cut(self, most: int) -> "RecordedRequest":
+        """Return the request with at most `most` characters of its body."""
         if len(self.body) <= most:
             return self
         return replace(self, body=self.body[:most], truncated=True)
 
     @property
     def size(self) -> int:
-        """How many characters are kept."""
+        """The number of characters that are kept."""
         return len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 
-NOTHING_KEPT = Account()
+NOTHING_KEPT = RecordedRequest()

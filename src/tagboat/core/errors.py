@@ -1,48 +1,48 @@
-"""Every error Tagboat raises on purpose, and what it means to whoever catches it.
+"""The errors that Tagboat raises on purpose.
 
     TagboatError
-    ├── InvalidValueError           a value that cannot be used; the text says which and why
+    ├── InvalidValueError           an invalid value; the text says which and why
     │   ├── InvalidImageRefError
     │   ├── InvalidTagPatternError
     │   └── InvalidScheduleError
-    ├── SettingsError               the environment cannot be used; stops the start
+    ├── SettingsError               the environment is invalid; stops the start
     ├── NotFoundError               the thing named does not exist (HTTP 404)
-    ├── ConflictError               it clashes with something that exists (HTTP 409)
+    ├── ConflictError               a conflict with something that exists (HTTP 409)
     ├── RegistryError
-    │   ├── RegistryUnreachableError    no usable answer: refused, DNS, time-out, cut short, 5xx  (retryable)
-    │   │   └── RegistryFailedError         it did answer, with a 5xx                             (retryable)
-    │   ├── RegistryRateLimitedError    429; `retry_at` says when to come back                   (retryable)
-    │   │   └── BudgetSpentError            polls on schedule have used up their share            (retryable)
-    │   ├── RegistryDeniedError         401 or 403 after the login that was possible
+    │   ├── RegistryUnreachableError    no answer: refused, DNS, time-out, incomplete  (retryable)
+    │   │   └── RegistryFailedError         an answer with a 5xx  (retryable)
+    │   ├── RegistryRateLimitedError    429; `retry_at` says when to try again  (retryable)
+    │   │   └── BudgetSpentError            polls have used up their share  (retryable)
+    │   ├── RegistryDeniedError         401 or 403 after the possible login
     │   ├── RegistryNotFoundError       the registry has no such repository, tag or digest
-    │   │   └── RepositoryUnknownError      it says that of the whole repository (NAME_UNKNOWN)
+    │   │   └── RepositoryUnknownError      the whole repository is unknown (NAME_UNKNOWN)
     │   └── RegistryProtocolError       an answer outside the OCI distribution specification
-    │       └── NotAnImageError             a chart, an SBOM, a build's cache: nothing that can be run
+    │       └── NotAnImageError             a chart, an SBOM, a build cache: cannot be run
     ├── EngineError
-    │   ├── EngineUnavailableError      no connection, or it went away in mid-call              (retryable)
+    │   ├── EngineUnavailableError      no connection, or it was lost during a call  (retryable)
     │   ├── EngineNotFoundError         no such container or image on the engine
     │   ├── NameTakenError              a container of that name exists
     │   ├── PortTakenError              the published host port is in use
-    │   └── DiskFullError               the engine has no space left                            (retryable)
+    │   └── DiskFullError               the engine has no space left  (retryable)
     ├── IngressError
-    │   └── IngressUnavailableError     the ingress cannot be reached or does not obey            (retryable)
-    ├── StoreUnavailableError       the database is out of reach, locked or full; nothing was written  (retryable)
-    └── DeployFailedError           a deploy cannot go on; the text is the reason a person reads
+    │   └── IngressUnavailableError     the ingress cannot be reached or fails  (retryable)
+    ├── StoreUnavailableError       the database is not available, locked or full  (retryable)
+    └── DeployFailedError           a deploy cannot continue; the text is its reason
 
-`retryable` says whether the same call may succeed later without anybody changing anything.
+`retryable` means that the same call may succeed later although nobody changes anything.
 """
 
 from datetime import datetime
 
 
 class TagboatError(Exception):
-    """The root of the tree. `str()` of any of them is fit to be shown to a person: it holds no secret."""
+    """The root of the tree. `str()` of each error may be shown to a person: it holds no secret."""
 
     retryable = False
 
 
 class InvalidValueError(TagboatError, ValueError):
-    """A value that cannot be used."""
+    """An invalid value."""
 
 
 class InvalidImageRefError(InvalidValueError):
@@ -54,11 +54,11 @@ class InvalidTagPatternError(InvalidValueError):
 
 
 class InvalidScheduleError(InvalidValueError):
-    """Not a cron expression, `@hourly` and its kin, or `@every DURATION`."""
+    """Not a cron expression, a name such as `@hourly`, or `@every DURATION`."""
 
 
 class SettingsError(TagboatError):
-    """An environment variable that is unknown or unusable; the text names it."""
+    """An environment variable that is unknown or invalid; the text names it."""
 
 
 class NotFoundError(TagboatError):
@@ -66,25 +66,25 @@ class NotFoundError(TagboatError):
 
 
 class ConflictError(TagboatError):
-    """It clashes with something that exists already."""
+    """A conflict with something that exists already."""
 
 
 class RegistryError(TagboatError):
-    """A registry could not give what was asked of it."""
+    """A registry did not do what was requested."""
 
 
 class RegistryUnreachableError(RegistryError):
-    """Connection refused, unknown host, time-out, an answer cut short, or a 5xx after retries."""
+    """Connection refused, unknown host, time-out, an incomplete answer, or a 5xx after retries."""
 
     retryable = True
 
 
 class RegistryFailedError(RegistryUnreachableError):
-    """A 5xx, after retries: of what was asked for, perhaps, and not of the registry as a whole."""
+    """A 5xx after retries: perhaps of this one object, not of the whole registry."""
 
 
 class RegistryRateLimitedError(RegistryError):
-    """The registry answered 429. `retry_at` is the time (UTC) its `Retry-After` names, or None."""
+    """The registry answered 429. `retry_at` is the time (UTC) of its `Retry-After`, or None."""
 
     retryable = True
 
@@ -98,7 +98,7 @@ class BudgetSpentError(RegistryRateLimitedError):
 
 
 class RegistryDeniedError(RegistryError):
-    """401 or 403, after whatever login the credentials allow."""
+    """401 or 403, after the login that the credentials allow."""
 
 
 class RegistryNotFoundError(RegistryError):
@@ -106,15 +106,15 @@ class RegistryNotFoundError(RegistryError):
 
 
 class RepositoryUnknownError(RegistryNotFoundError):
-    """The registry knows no such repository: nothing was pushed there yet."""
+    """The registry has no such repository: nothing was pushed to it yet."""
 
 
 class RegistryProtocolError(RegistryError):
-    """An answer outside the OCI distribution specification: not JSON, too large, a broken challenge."""
+    """An answer outside the OCI distribution specification: not JSON, too large, and similar."""
 
 
 class NotAnImageError(RegistryProtocolError):
-    """What the registry has there is not a container image; the text says what it is instead."""
+    """The object in the registry is not a container image; the text says what it is."""
 
 
 class EngineError(TagboatError):
@@ -122,7 +122,7 @@ class EngineError(TagboatError):
 
 
 class EngineUnavailableError(EngineError):
-    """The engine cannot be reached, or went away in mid-call."""
+    """The engine cannot be reached, or disconnected during a call."""
 
     retryable = True
 
@@ -150,20 +150,20 @@ class DiskFullError(EngineError):
 
 
 class IngressError(TagboatError):
-    """What went wrong with the program that leads traffic."""
+    """A failure of the program that routes traffic."""
 
 
 class IngressUnavailableError(IngressError):
-    """The ingress cannot be reached, cannot be started, or did not do what it was told."""
+    """The ingress cannot be reached or started, or did not apply a change."""
 
     retryable = True
 
 
 class StoreUnavailableError(TagboatError):
-    """The database is out of reach, locked by another program, or its disk is full. Nothing was written."""
+    """The database is not available, is locked, or its disk is full. Nothing was written."""
 
     retryable = True
 
 
 class DeployFailedError(TagboatError):
-    """A deploy cannot go on. `str()` is the reason a person reads on the deploy."""
+    """A deploy cannot continue. `str()` is the reason shown on the deploy."""

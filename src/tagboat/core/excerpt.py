@@ -1,16 +1,19 @@
-"""What an error may repeat of the text it complains about."""
+"""Excerpts of text for error messages."""
 
 from collections.abc import Sequence
 
-_SHOWN = 80
+_EXCERPT_LENGTH = 80
 _NAMED = 5
 
 
 def excerpt(text: str) -> str:
-    """`text` in quotes, escaped and cut short, so that an error never repeats a megabyte or a control character."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    """Return `text` in quotes, escaped and shortened.
+
+    So an error never repeats a megabyte or a control character.
+    """
+    return repr(text if len(text) <= _EXCERPT_LENGTH else text[:_EXCERPT_LENGTH] + "…")
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first few of `names`, with commas between them; `…` stands for the rest."""
+    """Return the first few of `names`, separated by commas; `…` stands for the rest."""
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

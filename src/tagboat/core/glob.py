@@ -1,8 +1,9 @@
 """Plain tag patterns: the semantics of Go's `path.Match`, run as an automaton.
 
-`*` is any run without `/`, `?` one character but `/`, `[a-z]` and `[^a-z]` classes, and a backslash takes the next character
-as it is. All the places where a match can stand are carried along as the bits of one integer, so a match is linear in the tag,
-nothing ever backtracks, and two patterns can be compared by walking both automata at once.
+`*` is any run without `/`, `?` one character except `/`, `[a-z]` and `[^a-z]` are classes, and a
+backslash escapes the next character. All positions at which a match can be are the bits of one
+integer. So a match takes time linear in the tag, never backtracks, and two patterns are compared by
+running both automata at once.
 """
 
 import string
@@ -16,24 +17,24 @@ from tagboat.core.image import MAX_TAG_LENGTH
 _TAG_FIRST = string.ascii_letters + string.digits + "_"
 _TAG_CHARS = _TAG_FIRST + ".-"
 _START = 1
-# Comparing two patterns may need exponentially many states; no pair that a person writes comes near this many.
+# Comparing two patterns may need exponentially many states; what people write needs far fewer.
 _MAX_STATES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class CharClass:
-    """What one place of a pattern admits: the characters within one of the inclusive `ranges`, or all others if `negated`."""
+    """The characters that one place of a pattern allows: inclusive `ranges`, or all others."""
 
     ranges: tuple[tuple[str, str], ...]
     negated: bool = False
 
     def admits(self, char: str) -> bool:
-        """Whether `char` may stand here."""
+        """Return whether `char` is allowed at this place."""
         return any(low <= char <= high for low, high in self.ranges) is not self.negated
 
     @property
     def only(self) -> str | None:
-        """The one character that may stand here; None if it is not one."""
+        """The one character that is allowed here; None if there are several."""
         if self.negated or len(self.ranges) != 1:
             return None
         low, high = self.ranges[0]
@@ -45,16 +46,19 @@ _ANY_BUT_SLASH = CharClass((("/", "/"),), negated=True)
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A parsed pattern. Bit i of `stars` says that a `*` stands before place i; the last bit, after all places."""
+    """A parsed pattern.
+
+    Bit i of `stars` means that a `*` is before place i; the last bit is for one after all places.
+    `admitting` has, for each character that a tag can have, the places that allow it, as bits.
+    """
 
     places: tuple[CharClass, ...]
     stars: int
     admitting: Mapping[str, int] = field(repr=False, compare=False)
-    """For each character that a tag can have, the places that admit it, as bits."""
 
     def matches(self, text: str) -> bool:
-        """Whether the pattern matches the whole of `text`."""
-        # A `*` at the end takes whatever is left, so that nothing of it need be looked at.
+        """Return whether the pattern matches the whole of `text`."""
+        # A `*` at the end matches the rest, so the rest need not be read.
         settled = 0 if "/" in text else self.stars & 1 << len(self.places)
         states = _START
         for char in text:
@@ -67,12 +71,12 @@ class Glob:
 
     @property
     def literal(self) -> str | None:
-        """The one text that the pattern names outright, escapes resolved; None if it can match several or none."""
+        """The one text that the pattern names, escapes resolved; None if there is no such text."""
         named = [place.only for place in self.places]
         return None if self.stars or None in named else "".join(filter(None, named))
 
     def is_empty(self, *, lower_case: bool = False) -> bool:
-        """Whether no tag, or none in lower case, can match."""
+        """Return whether no tag, or no tag in lower case, can match."""
         states, letters = _START, _TAG_FIRST
         for _ in range(MAX_TAG_LENGTH):
             before, states = states, 0
@@ -85,9 +89,14 @@ class Glob:
         return True
 
     def covers(self, other: "Glob") -> bool:
-        """Whether every possible tag that `other` matches is matched by `self`; False too when that is too hard to say."""
+        """Return whether this pattern matches each tag that `other` matches.
+
+        False also if that is too hard to decide.
+        """
+        # One letter for each set of letters that neither pattern distinguishes is enough.
         letters, later_letters = (
-            _distinct_letters(self, other, alphabet) for alphabet in (_TAG_FIRST, _TAG_CHARS)
+            list({(self.admitting[c], other.admitting[c]): c for c in alphabet}.values())
+            for alphabet in (_TAG_FIRST, _TAG_CHARS)
         )
         seen: set[tuple[int, int]] = set()
         frontier = {(_START, _START)}
@@ -107,7 +116,7 @@ class Glob:
         return True
 
     def step(self, states: int, char: str) -> int:
-        """The places (as bits) where a match can stand after `char`, from those before it."""
+        """Return the positions (as bits) of a match after `char`, given those before it."""
         admitting = self.admitting.get(char)
         if admitting is None:
             admitting = _places_admitting(char, self.places)
@@ -115,39 +124,35 @@ class Glob:
         return (states & admitting) << 1 | states & staying
 
     def accepts(self, states: int) -> bool:
-        """Whether the text may end with a match standing at one of `states`."""
+        """Return whether the text may end with a match at one of the positions `states`."""
         return bool(states >> len(self.places) & 1)
 
 
 def parse_glob(text: str) -> Glob:
-    """Parse `text` to its end; raise InvalidTagPatternError where `path.Match` would answer ErrBadPattern."""
+    """Parse a pattern; raise InvalidTagPatternError where `path.Match` returns ErrBadPattern."""
     places: list[CharClass] = []
     stars = at = 0
     while at < len(text):
         if text[at] == "*":
             stars |= 1 << len(places)
             at += 1
+            continue
+        if text[at] == "?":
+            place, at = _ANY_BUT_SLASH, at + 1
+        elif text[at] == "[":
+            place, at = _parse_class(text, at)
         else:
-            place, at = _parse_place(text, at)
-            places.append(place)
+            at += text[at] == "\\"
+            if at == len(text):
+                raise InvalidTagPatternError(
+                    f"the pattern {excerpt(text)} ends in a backslash; "
+                    "write \\\\ for a backslash itself"
+                )
+            place, at = CharClass(((text[at], text[at]),)), at + 1
+        places.append(place)
     return Glob(
         tuple(places), stars, {char: _places_admitting(char, places) for char in _TAG_CHARS}
     )
-
-
-def _parse_place(text: str, at: int) -> tuple[CharClass, int]:
-    """The place that begins at `at`, and where the next one begins."""
-    if text[at] == "?":
-        return _ANY_BUT_SLASH, at + 1
-    if text[at] == "[":
-        return _parse_class(text, at)
-    if text[at] == "\\":
-        at += 1
-        if at == len(text):
-            raise InvalidTagPatternError(
-                f"the pattern {excerpt(text)} ends in a backslash; write \\\\ for a backslash itself"
-            )
-    return CharClass(((text[at], text[at]),)), at + 1
 
 
 def _parse_class(text: str, opened: int) -> tuple[CharClass, int]:
@@ -167,21 +172,18 @@ def _parse_class(text: str, opened: int) -> tuple[CharClass, int]:
 def _parse_class_char(text: str, at: int, opened: int) -> tuple[str, int]:
     if text[at : at + 1] in ("-", "]"):
         raise InvalidTagPatternError(
-            f"in the pattern {excerpt(text)}, character {at + 1}: write \\{text[at]} for a {text[at]} within [ ]"
+            f"in the pattern {excerpt(text)}, character {at + 1}: "
+            f"write \\{text[at]} for a {text[at]} within [ ]"
         )
     if text.startswith("\\", at):
         at += 1
     if at >= len(text):
         raise InvalidTagPatternError(
-            f"in the pattern {excerpt(text)}, the [ at character {opened + 1} has no ]; write \\[ for a [ itself"
+            f"in the pattern {excerpt(text)}, the [ at character {opened + 1} has no ]; "
+            "write \\[ for a [ itself"
         )
     return text[at], at + 1
 
 
 def _places_admitting(char: str, places: Sequence[CharClass]) -> int:
     return sum(1 << i for i, place in enumerate(places) if place.admits(char))
-
-
-def _distinct_letters(one: Glob, two: Glob, alphabet: str) -> list[str]:
-    """One letter for each set of letters that neither pattern tells apart."""
-    return list({(one.admitting[char], two.admitting[char]): char for char in alphabet}.values())

@@ -1,4 +1,4 @@
-"""What an app may be given of the machine: paths, devices and ports, as people write them."""
+"""Host resources that an app may use: paths, devices and ports, as people write them."""
 
 import ipaddress
 import re
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from tagboat.core.errors import InvalidValueError
 
 LOOPBACK = "127.0.0.1"
-_MAX_PORT = 65535
+_LAST_PORT = 65535
 _MAX_PATH = 255
-_PATH = re.compile(r"(?:/[^/:\x00-\x1f\x7f]+)+")
-_BIND = re.compile(r"(?P<source>/[^:]*):(?P<target>/[^:]*?)(?::(?P<mode>ro|rw))?")
+_ABSOLUTE_PATH = re.compile(r"(?:/[^/:\x00-\x1f\x7f]+)+")
+_BIND_SYNTAX = re.compile(r"(?P<source>/[^:]*):(?P<target>/[^:]*?)(?::(?P<mode>ro|rw))?")
 _DEVICE = re.compile(r"(?P<source>/[^:]*)(?::(?P<target>/[^:]*))?(?::(?P<rights>[rwm]{1,3}))?")
 _PUBLISHED = re.compile(
-    r"(?:(?P<ip>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):)?(?P<host>[0-9]{1,5}):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?"
+    r"(?:(?P<ip>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):)?"
+    r"(?P<host>[0-9]{1,5}):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?"
 )
 _TAKEN = re.compile(r":([0-9]{1,5})\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A file or directory of the machine, `source`, seen at `target` in the container."""
+    """A file or directory of the host, `source`, mounted at `target` in the container."""
 
     source: str
     target: str
@@ -33,7 +34,10 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device of the machine, seen at `target`; `rights` are of `r`, `w` and `m` (to make its node)."""
+    """A device of the host, available at `target`.
+
+    `rights` are some of `r`, `w` and `m` (create its node).
+    """
 
     source: str
     target: str
@@ -45,7 +49,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A port of the container reached at a fixed port of the machine, 1 to 65535 both; `protocol` is `tcp` or `udp`."""
+    """A port of the container that is published on a fixed port of the host.
+
+    Both are from 1 to 65535; `protocol` is `tcp` or `udp`.
+    """
 
     host_ip: str
     host_port: int
@@ -58,43 +65,51 @@ class Published:
 
 
 def parse_bind(text: str) -> Bind:
-    """Read `HOST_PATH:CONTAINER_PATH[:ro]`; raise InvalidValueError for what is none."""
-    found = _BIND.fullmatch(text)
+    """Read `HOST_PATH:CONTAINER_PATH[:ro]`; raise InvalidValueError for anything else."""
+    found = _BIND_SYNTAX.fullmatch(text)
     if not found:
         raise InvalidValueError(
-            "must be HOST_PATH:CONTAINER_PATH, with :ro after it where it is only to be read"
+            "must be HOST_PATH:CONTAINER_PATH, optionally with :ro for read-only"
         )
-    return Bind(_path(found["source"]), _path(found["target"]), found["mode"] == "ro")
+    return Bind(_parse_path(found["source"]), _parse_path(found["target"]), found["mode"] == "ro")
 
 
 def parse_device(text: str) -> Device:
-    """Read `HOST_PATH[:CONTAINER_PATH[:rwm]]`; raise InvalidValueError for what is none."""
+    """Read `HOST_PATH[:CONTAINER_PATH[:rwm]]`; raise InvalidValueError for anything else."""
     found = _DEVICE.fullmatch(text)
     rights = (found and found["rights"]) or ""
     if not found or (rights and not found["target"]) or len(set(rights)) < len(rights):
         raise InvalidValueError(
-            "must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or that with a colon and some of rwm"
+            "must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or the latter with :rwm"
         )
-    source = _path(found["source"])
+    source = _parse_path(found["source"])
     in_order = "".join(right for right in "rwm" if right in (rights or "rwm"))
-    return Device(source, _path(found["target"]) if found["target"] else source, in_order)
+    return Device(source, _parse_path(found["target"]) if found["target"] else source, in_order)
 
 
 def parse_published(text: str) -> Published:
-    """Read `[HOST_IP:]HOST_PORT:PORT[/udp]`, on loopback unless it says so; raise InvalidValueError for what is none."""
+    """Read `[HOST_IP:]HOST_PORT:PORT[/udp]`; raise InvalidValueError for anything else.
+
+    Without an address the port is published on loopback.
+    """
     found = _PUBLISHED.fullmatch(text)
     if not found:
         raise InvalidValueError(
-            "must be HOST_PORT:PORT, with HOST_IP: before it and /udp after it where wanted"
+            "must be HOST_PORT:PORT, optionally with HOST_IP: before it and /udp after it"
         )
     host_port, port = int(found["host"]), int(found["port"])
-    if not (0 < host_port <= _MAX_PORT and 0 < port <= _MAX_PORT):
-        raise InvalidValueError(f"has a port that is not from 1 to {_MAX_PORT}")
-    return Published(_ip(found["ip"] or LOOPBACK), host_port, port, found["protocol"] or "tcp")
+    if not (0 < host_port <= _LAST_PORT and 0 < port <= _LAST_PORT):
+        raise InvalidValueError(f"has a port that is not from 1 to {_LAST_PORT}")
+    text_ip = found["ip"] or LOOPBACK
+    try:
+        host_ip = str(ipaddress.ip_address(text_ip.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidValueError(f"{text_ip} is not an IP address") from None
+    return Published(host_ip, host_port, port, found["protocol"] or "tcp")
 
 
 def published_port_in(complaint: str, publish: Sequence[str]) -> int | None:
-    """The port of `publish` that the engine's words about a taken port name, None where they name another."""
+    """Return the port of `publish` that an engine's message names as in use, None if another."""
     named = {int(port) for port in _TAKEN.findall(complaint)}
     return next(
         (port for port in (parse_published(text).host_port for text in publish) if port in named),
@@ -103,23 +118,23 @@ def published_port_in(complaint: str, publish: Sequence[str]) -> int | None:
 
 
 def lies_within(path: str, root: str) -> bool:
-    """Whether `path` is `root` or below it; both are absolute and clean."""
+    """Return whether `path` is `root` or below it; both are absolute and clean."""
     return root in {path, "/"} or path.startswith(f"{root}/")
 
 
 def no_host_path(path: str) -> str:
-    """Refuse every path of the machine: nobody has allowed any."""
+    """Raise InvalidValueError for each path of the host: none is allowed."""
     raise InvalidValueError(
-        f"{path} is a path of the server's machine, and none is allowed; whoever runs the server allows some with"
-        " TAGBOAT_BIND_ROOTS"
+        f"{path} is a path of the server's host, and none is allowed; "
+        "an administrator of the server can allow some with TAGBOAT_BIND_ROOTS"
     )
 
 
-def _path(text: str) -> str:
+def _parse_path(text: str) -> str:
     path = text[:-1] if len(text) > 1 and text.endswith("/") else text
     if path == "/":
         return path
-    if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
+    if len(path) > _MAX_PATH or not _ABSOLUTE_PATH.fullmatch(path):
         raise InvalidValueError(
             f"has a path that is not absolute, has an empty part, or over {_MAX_PATH} characters"
         )
@@ -128,10 +143,3 @@ def _path(text: str) -> str:
             "has '..' or '.' in a path; write the path as it is, such as /srv/data"
         )
     return path
-
-
-def _ip(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        raise InvalidValueError(f"{text} is not an IP address") from None

@@ -1,4 +1,4 @@
-"""Identifiers that sort by the time they were made, also where the clock is set back."""
+"""Identifiers that sort by creation time, even if the clock is set back."""
 
 import random
 import re
@@ -10,7 +10,7 @@ _MADE_HERE = re.compile("[0-9a-f]{24}")
 
 
 class IdSequence:
-    """Opaque ids: 16 hex digits that rise from one to the next, nanoseconds where `clock_ns` allows, then 8 random ones."""
+    """Opaque ids: 16 ascending hex digits (nanoseconds if possible), then 8 random ones."""
 
     def __init__(self, clock_ns: Callable[[], int]) -> None:
         self._clock_ns = clock_ns
@@ -21,13 +21,14 @@ class IdSequence:
         """Return a new id, greater than all before."""
         with self._lock:
             self._last = number = max(self._clock_ns(), self._last + 1)
-        # Ids need to differ, not to be secret; asking the system for random bytes is a switch of threads on the hottest path.
+        # Ids need to differ, not to be secret: the system's random bytes would cost a system call
+        # on the hottest path.
         return f"{number:016x}{random.getrandbits(32):08x}"
 
     def go_on_from(self, known: str) -> None:
-        """Let every id from now on be greater than `known`, which was made before, maybe by a clock that was ahead.
+        """Make all future ids greater than `known`, which a fast clock may have made.
 
-        One that was not made here, to judge by its shape, is passed over.
+        An id of another shape is ignored.
         """
         if not _MADE_HERE.fullmatch(known):
             return
@@ -35,11 +36,12 @@ class IdSequence:
             self._last = max(self._last, int(known[:16], 16))
 
 
-_ids = IdSequence(time.time_ns)  # one for the process, as is the clock
+# One for the process, like the clock.
+_ids = IdSequence(time.time_ns)
 new_id = _ids.next
 go_on_from = _ids.go_on_from
 
 
 def short_id(full: str) -> str:
-    """Return the random part of an id, to end a name with."""
+    """Return the random part of an id, as the end of a name."""
     return full[-8:]

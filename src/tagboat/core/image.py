@@ -1,7 +1,8 @@
-"""Image references, parsed once at the edge and immutable from there on.
+"""Image references: parsed once where they come in, immutable from then on.
 
-The grammar is that of the distribution project's `reference` package (what `docker pull` accepts), with Docker Hub's
-short forms completed. Tag grammar and lengths follow the OCI distribution specification 1.1.
+The grammar is that of the distribution project's `reference` package (which `docker pull` accepts),
+with Docker Hub's short forms completed. Tag grammar and lengths follow the OCI distribution
+specification 1.1.
 """
 
 import re
@@ -20,28 +21,30 @@ Digest = NewType("Digest", str)
 DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 MAX_TAG_LENGTH = 128
-_MAX_PORT = 65535
-_MAX_REF_LENGTH = (
-    512  # more than any name, tag and digest can fill; what is longer is not even looked at
-)
+_HIGHEST_PORT = 65535
+# More than name, tag and digest can fill; longer text is refused before it is parsed.
+_MAX_REF_LENGTH = 512
 
 _DOCKER_HUB_ALIASES = frozenset(
     {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
+_IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_TAG_LENGTH - 1}}}", re.ASCII)
-_HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(
-    rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII
+_HOST_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY_HOST = re.compile(
+    rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII
 )
-_PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
+_PORT_SUFFIX = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ImageName:
-    """A repository: the image without tag. `host` is lower-case and keeps its port; `path` has at least one part."""
+    """A repository: the image without tag.
+
+    `host` is in lower case and keeps its port; `path` has at least one part.
+    """
 
     host: str
     path: str
@@ -57,7 +60,7 @@ class ImageName:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ImageRef:
-    """An image with its tag and, when it is known, its digest."""
+    """An image with its tag and, if known, its digest."""
 
     name: ImageName
     tag: str
@@ -69,12 +72,13 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What an image says of itself (OCI image configuration).
+    """The configuration of an image (OCI image configuration).
 
-    `tcp_ports` are the TCP ports of EXPOSE in rising order; `created` is None when the image does not say. `volumes` are the
-    paths of its VOLUMEs, as `volume_paths` has them. `health_needs_s` is how many seconds its HEALTHCHECK takes to come to a
-    verdict: start period, and interval times retries. `platform` is what it is built for, such as `linux/arm64`. Both are
-    known on an engine only.
+    `tcp_ports` are the TCP ports of EXPOSE in ascending order; `created` is None if unknown.
+    `volumes` are the paths of its VOLUMEs, as `volume_paths` returns them. `health_needs_s` is the
+    number of seconds that its HEALTHCHECK needs for a result: start period plus interval times
+    retries. `platform` is the one it is built for, such as `linux/arm64`. Both are known on an
+    engine only.
     """
 
     digest: Digest | None = None
@@ -88,7 +92,7 @@ class ImageInfo:
 
 
 def volume_paths(declared: Iterable[object]) -> tuple[str, ...]:
-    """The absolute paths among what an image declares as VOLUMEs, each once, as the engine cleans them (`/a/b`), in order."""
+    """Return the absolute paths among an image's VOLUMEs, clean (`/a/b`), sorted, each once."""
     return tuple(
         sorted(
             {
@@ -102,7 +106,7 @@ def volume_paths(declared: Iterable[object]) -> tuple[str, ...]:
 
 
 def clean_path(path: str) -> str:
-    """An absolute path without empty parts, `.` and `..`."""
+    """Return an absolute path without empty parts, `.` and `..`."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -113,7 +117,7 @@ def clean_path(path: str) -> str:
 
 
 def parse_digest(text: str) -> Digest:
-    """Return `text` as a digest; raise InvalidImageRefError unless it is `sha256:` and 64 lower-case hex digits."""
+    """Return `text` as a digest; raise InvalidImageRefError unless it is a SHA-256 digest."""
     if not _DIGEST.fullmatch(text):
         raise InvalidImageRefError(
             f"{excerpt(text)} is not a digest: sha256: and 64 lower-case hex digits are expected"
@@ -122,39 +126,46 @@ def parse_digest(text: str) -> Digest:
 
 
 def is_tag(text: str) -> bool:
-    """Whether `text` is a tag by the grammar of the OCI distribution specification."""
+    """Return whether `text` is a tag by the grammar of the OCI distribution specification."""
     return _TAG.fullmatch(text) is not None
 
 
 def parse_tag(text: str) -> str:
-    """Return `text` if it is a tag (at most 128 of letters, digits, `_`, `.`, `-`); else raise InvalidImageRefError."""
+    """Return `text` if it is a tag; else raise InvalidImageRefError.
+
+    A tag has at most 128 letters, digits, `_`, `.` and `-`.
+    """
     if len(text) > MAX_TAG_LENGTH:
         raise InvalidImageRefError(
-            f"the tag {excerpt(text)} has {len(text)} characters; at most {MAX_TAG_LENGTH} are allowed"
+            f"the tag {excerpt(text)} has {len(text)} characters; "
+            f"at most {MAX_TAG_LENGTH} are allowed"
         )
     if not is_tag(text):
         raise InvalidImageRefError(
-            f"{excerpt(text)} is not a tag: letters, digits, '_', '.' and '-', not starting with '.' or '-'"
+            f"{excerpt(text)} is not a tag: letters, digits, '_', '.' and '-', "
+            "not starting with '.' or '-'"
         )
     return text
 
 
 def parse_image_name(text: str) -> ImageName:
-    """Parse a repository without tag or digest; raise InvalidImageRefError naming what is wrong.
+    """Parse a repository without tag or digest; raise InvalidImageRefError that names the fault.
 
-    `nginx` becomes `docker.io/library/nginx`; the host is lower-cased and its port is kept as written.
+    `nginx` becomes `docker.io/library/nginx`; the host is converted to lower case and its port is
+    kept as written.
     """
     name, tag, digest = _split(text)
     if tag is not None or digest is not None:
         raise InvalidImageRefError(
-            f"{excerpt(text)} has a tag or digest; give the image without it, such as {excerpt(name)}"
+            f"{excerpt(text)} has a tag or digest; give the image without it, "
+            f"such as {excerpt(name)}"
         )
     return _parse_name(name)
 
 
 @lru_cache(maxsize=1024)
 def parse_image_ref(text: str) -> ImageRef:
-    """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError naming what is wrong.
+    """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError that names the fault.
 
     A missing tag is `latest`; a digest without a tag is refused, since a stage is chosen by tag.
     """
@@ -173,27 +184,28 @@ def parse_image_ref(text: str) -> ImageRef:
 
 
 def is_docker_hub(host: str) -> bool:
-    """Whether `host` is one of the names under which Docker Hub's registry is known."""
+    """Return whether `host` is one of the names of Docker Hub's registry."""
     return host in _DOCKER_HUB_ALIASES
 
 
 def docker_trust_file(host: str) -> str:
-    """The file on a Docker engine's machine with the authorities (PEM) that it trusts for the registry at `host`."""
+    """Return the file with the authorities (PEM) that a Docker engine trusts for `host`."""
     return f"/etc/docker/certs.d/{host}/ca.crt"
 
 
 def _split(text: str) -> tuple[str, str | None, str | None]:
-    """Cut a reference into name, tag and digest, without judging them. A colon before the last `/` is a port's."""
+    """Split a reference into name, tag and digest, without checking them."""
     if not text:
         raise InvalidImageRefError("the image reference is empty")
     if len(text) > _MAX_REF_LENGTH:
         raise InvalidImageRefError(
-            f"the image reference {excerpt(text)} has {len(text)} characters, which none can have"
+            f"the image reference {excerpt(text)} has {len(text)} characters, which is too many"
         )
-    if _ID.fullmatch(text):
+    if _IMAGE_ID.fullmatch(text):
         raise InvalidImageRefError(
             f"{excerpt(text)} is the id of an image, not its name; give HOST/PATH:TAG"
         )
+    # A colon before the last slash belongs to a port.
     name, at, digest = text.partition("@")
     head, slash, tail = name.rpartition("/")
     last, colon, tag = tail.partition(":")
@@ -203,42 +215,15 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
 @lru_cache(maxsize=1024)
 def _parse_name(name: str) -> ImageName:
     first, slash, rest = name.partition("/")
-    if slash and _looks_like_host(first):
-        host, path = _parse_host(first), rest
+    # The rule of `docker pull`, except that an upper-case letter does not make it a host:
+    # `Acme/app` is a typing error, and hosts have no case.
+    if slash and ("." in first or ":" in first or first.lower() == "localhost"):
+        host, path = _parse_registry_host(first), rest
     else:
         host, path = DOCKER_HUB, name
     if is_docker_hub(host):
         host = DOCKER_HUB
         path = path if "/" in path else f"library/{path}"
-    _check_path(path, name)
-    if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
-        raise InvalidImageRefError(
-            f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters with its host"
-        )
-    return ImageName(host, path)
-
-
-def _parse_host(text: str) -> str:
-    """`text` in lower case. Judged before it is lowered, for that would turn the Kelvin sign into a k."""
-    if not _HOST.fullmatch(text):
-        hint = "; leave out the scheme" if text in ("http:", "https:") else ""
-        raise InvalidImageRefError(f"{excerpt(text)} is not a registry host{hint}")
-    port = _PORT.search(text)
-    if port and not 0 < int(port[1]) <= _MAX_PORT:
-        raise InvalidImageRefError(f"the port of {excerpt(text)} is not between 1 and {_MAX_PORT}")
-    return text.lower()
-
-
-def _looks_like_host(first: str) -> bool:
-    """The rule of `docker pull`: a dot, a colon or `localhost` make it a host.
-
-    Unlike the `reference` package, an upper-case letter does not: `Acme/app` is a slip, and as a host without case it could
-    not be told from Docker Hub's `acme/app`.
-    """
-    return "." in first or ":" in first or first.lower() == "localhost"
-
-
-def _check_path(path: str, name: str) -> None:
     for part in path.split("/"):
         if not _PATH_PART.fullmatch(part):
             hint = (
@@ -249,3 +234,22 @@ def _check_path(path: str, name: str) -> None:
             raise InvalidImageRefError(
                 f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}"
             )
+    if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
+        raise InvalidImageRefError(
+            f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters "
+            "with its host"
+        )
+    return ImageName(host, path)
+
+
+def _parse_registry_host(text: str) -> str:
+    # Checked before it is lowered: lower() turns the Kelvin sign into a k.
+    if not _REGISTRY_HOST.fullmatch(text):
+        hint = "; leave out the scheme" if text in ("http:", "https:") else ""
+        raise InvalidImageRefError(f"{excerpt(text)} is not a registry host{hint}")
+    port = _PORT_SUFFIX.search(text)
+    if port and not 0 < int(port[1]) <= _HIGHEST_PORT:
+        raise InvalidImageRefError(
+            f"the port of {excerpt(text)} is not between 1 and {_HIGHEST_PORT}"
+        )
+    return text.lower()

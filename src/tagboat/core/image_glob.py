@@ -8,39 +8,41 @@ from typing import Any
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import DOCKER_HUB, MAX_NAME_LENGTH, ImageName
 
-# Parts of a name, in brackets an IPv6 address alone: others open no set of letters here.
+# Brackets may contain an IPv6 address only: there are no character classes.
 _ALLOWED = re.compile(
     r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\](?::[0-9]{1,5})?/)?[\w.:*?-]+(?:/[\w.:*?-]+)*", re.ASCII
 )
-_TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+_GLOB_TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+# Compared directly: many servers then never load RE2.
 _ANYTHING = "**"
-"""Many a server needs no RE2 for that."""
 _WILD = frozenset("*?[]")
 _WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
 class ImageGlob:
-    """`**` matches anything, `*` anything but `/`, `?` one character but `/`; everything else stands for itself.
+    """A glob: `**` matches anything, `*` anything except `/`, `?` one character except `/`.
 
-    What begins with no host and no wildcard is on Docker Hub, as in the name of an image: `nginx` matches
-    `docker.io/library/nginx`, `acme/*` what is at `docker.io/acme`. A host is compared without case.
+    Other characters stand for themselves. A glob that begins with neither host nor wildcard is on
+    Docker Hub, as in image names: `nginx` matches `docker.io/library/nginx`, `acme/*` the images in
+    `docker.io/acme`. Hosts are compared without case.
     """
 
     text: str
 
     def matches(self, image: ImageName) -> bool:
-        """Whether the glob matches the whole name with its host."""
+        """Return whether the glob matches the whole name with its host."""
         return self.text == _ANYTHING or self._compiled.fullmatch(str(image)) is not None
 
     @cached_property
     def _compiled(self) -> Any:  # noqa: ANN401 - re2 ships no types
-        import re2  # noqa: PLC0415 - 2 MB that many a server never needs
+        import re2  # noqa: PLC0415 - 2 MB that many servers never need
 
-        # RE2, since its matching is linear whatever the pattern.
+        # RE2, because it matches in linear time.
         return re2.compile(
             "".join(
-                _WILDCARDS.get(token) or re2.escape(token) for token in _TOKENS.findall(self._full)
+                _WILDCARDS.get(token) or re2.escape(token)
+                for token in _GLOB_TOKENS.findall(self._full)
             )
         )
 
@@ -59,10 +61,14 @@ class ImageGlob:
 
 
 def parse_image_glob(text: str) -> ImageGlob:
-    """Return `text` as a glob; raise InvalidValueError when it holds what no image name can, or is over 255 characters."""
+    """Return `text` as a glob; raise InvalidValueError if no image name can match its syntax.
+
+    It has at most 255 characters.
+    """
     if not text or len(text) > MAX_NAME_LENGTH or not _ALLOWED.fullmatch(text):
         raise InvalidValueError(
-            f"{text[:80]!r} is not an image glob: image names with '*' (not across '/'), '**' (across) and '?', "
-            f"at most {MAX_NAME_LENGTH} characters, such as git.example.com/acme/*"
+            f"{text[:80]!r} is not an image glob: image names with '*' (not across '/'), '**' "
+            f"(across) and '?', at most {MAX_NAME_LENGTH} characters, such as "
+            "git.example.com/acme/*"
         )
     return ImageGlob(text)

@@ -1,17 +1,20 @@
-"""What a project takes from its image: port and healthcheck."""
+"""Values that a project takes from its image: port and healthcheck."""
 
 from tagboat.core.image import ImageInfo
 
 PORT_LABEL = "tagboat.port"
 HEALTHCHECK_LABEL = "tagboat.healthcheck"
 MAX_PORT = 65535
+# Characters, of a label as of the API.
 MAX_HEALTHCHECK_LENGTH = 1024
-"""Characters, whoever says it."""
 _PORT_DIGITS = 5
 
 
 def port_of(info: ImageInfo) -> int:
-    """The port the image's label names, else its lowest exposed TCP port, else 0. A label that is no port is ignored."""
+    """Return the port of the label `tagboat.port`, else the lowest exposed TCP port, else 0.
+
+    A label that is not a port is ignored.
+    """
     label = info.labels.get(PORT_LABEL, "")
     if (
         label.isascii()
@@ -24,7 +27,7 @@ def port_of(info: ImageInfo) -> int:
 
 
 def healthcheck_of(info: ImageInfo) -> str:
-    """The label's healthcheck where it is one, else `image` where the image has a HEALTHCHECK, else empty."""
+    """Return the label's healthcheck; else `image` if the image has a HEALTHCHECK, else empty."""
     label = info.labels.get(HEALTHCHECK_LABEL)
     if label is not None and is_healthcheck(label):
         return label
@@ -32,7 +35,10 @@ def healthcheck_of(info: ImageInfo) -> str:
 
 
 def is_healthcheck(text: str) -> bool:
-    """Whether `text` is `/path` (printable ASCII without spaces, at most 1,024 characters), `image` or empty."""
+    """Return whether `text` is `/path`, `image` or empty.
+
+    A path is printable ASCII without spaces, at most 1,024 characters.
+    """
     if text in {"", "image"}:
         return True
     is_path = text.startswith("/") and len(text) <= MAX_HEALTHCHECK_LENGTH

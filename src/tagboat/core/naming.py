@@ -1,4 +1,4 @@
-"""Names of projects and stages, and what is made of them."""
+"""Names of projects and stages, and the names derived from them."""
 
 import hashlib
 import itertools
@@ -7,31 +7,32 @@ from collections.abc import Iterator
 
 from tagboat.core.errors import InvalidValueError
 
+# Characters of a DNS label: names become host names.
 MAX_LENGTH = 63
-"""Characters; that of a DNS label, since names become host names."""
 FEW_CHOICES = 9
+# Characters of a base domain: a host has at most 253, and a label of 63 goes before it.
 MAX_BASE_DOMAIN = 189
-"""Characters of a base domain: a host has 253 at most, and a whole label goes before it."""
 
 _NETWORK_PREFIX = "tagboat-"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.ASCII)
-_NO_SLUG = re.compile(r"[^a-z0-9]+")
+_NOT_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 def parse_name(text: str) -> str:
-    """Return `text` if it can name a project or stage; else raise InvalidValueError."""
+    """Return `text` if it can be the name of a project or stage; else raise InvalidValueError."""
     if len(text) > MAX_LENGTH or not _NAME.fullmatch(text):
         raise InvalidValueError(
-            f"{text[:80]!r} cannot be a name: lower-case letters, digits, '.', '_' and '-', beginning and ending with a "
-            f"letter or digit, at most {MAX_LENGTH} characters"
+            f"{text[:80]!r} cannot be a name: lower-case letters, digits, '.', '_' and '-', "
+            f"beginning and ending with a letter or digit, at most {MAX_LENGTH} characters"
         )
     return text
 
 
 def name_choices(wanted: str, whole: str) -> Iterator[str]:
-    """What to call a project, the first that is free: `wanted`, cut to length, `wanted-2` to `wanted-9`, others without end.
+    """Yield names for a project: `wanted`, `wanted-2` to `wanted-9`, then without end.
 
-    After the first `FEW_CHOICES` comes one with a hash of `whole`: however many have the same name, it is hardly ever taken.
+    Each is cut to `MAX_LENGTH`. After the first `FEW_CHOICES` comes one with a hash of `whole`,
+    which is almost never in use.
     """
     mark = _short_hash(whole)
     numbered = (str(number) for number in range(2, FEW_CHOICES + 1))
@@ -43,41 +44,45 @@ def name_choices(wanted: str, whole: str) -> Iterator[str]:
 
 
 def container_name(project: str, stage: str, short: str) -> str:
-    """The name of an instance's container: `PROJECT-STAGE-SHORTID`."""
+    """Return the name of an instance's container: `PROJECT-STAGE-SHORTID`."""
     return f"{project}-{stage}-{short}"
 
 
 def stage_host(project: str, stage: str, base_domain: str) -> str:
-    """The host at which a stage answers: `PROJECT-STAGE.BASE_DOMAIN`, at most 253 characters, names as `slug` makes them."""
+    """Return the host of a stage: `PROJECT-STAGE.BASE_DOMAIN`, a slug, at most 253 characters."""
     return f"{slug(f'{project}-{stage}')}.{base_domain}"
 
 
 def instance_host(project: str, stage: str, tag: str, base_domain: str) -> str:
-    """The host of one instance among several of a stage: `PROJECT-STAGE-TAG.BASE_DOMAIN`, the tag in lower case, as a slug."""
+    """Return the host of one of several instances of a stage: `PROJECT-STAGE-TAG.BASE_DOMAIN`.
+
+    The tag is in lower case, and the label is a slug.
+    """
     return f"{slug(_named_by_tag(project, stage, tag))}.{base_domain}"
 
 
 def network_name(project: str, stage: str) -> str:
-    """The name by which a stage's live instance is found on a network: `PROJECT-STAGE`, as `slug` makes it."""
+    """Return the alias of a stage's live instance on a network: the slug `PROJECT-STAGE`."""
     return slug(f"{project}-{stage}")
 
 
 def project_network(project_id: str) -> str:
-    """The name of the network that the containers of a project, and no others, are on: `tagboat-PROJECT_ID`."""
+    """Return the name of a project's own network: `tagboat-PROJECT_ID`."""
     return f"{_NETWORK_PREFIX}{project_id}"
 
 
 def project_of_network(name: str) -> str:
-    """The id of the project whose network `name` is."""
+    """Return the id of the project whose network is called `name`."""
     return name.removeprefix(_NETWORK_PREFIX)
 
 
 def slug(text: str) -> str:
-    """`text` (in lower case) as one label of a host name: every run of other than a-z and 0-9 becomes one `-`.
+    """Return lower-case `text` as one label of a host name.
 
-    One longer than `MAX_LENGTH` characters is cut to its beginning and a hash of all of it.
+    Each run of characters other than a-z and 0-9 becomes one `-`. A result longer than `MAX_LENGTH`
+    is cut and ends in a hash of all of it.
     """
-    label = _NO_SLUG.sub("-", text).strip("-")
+    label = _NOT_SLUG.sub("-", text).strip("-")
     if len(label) <= MAX_LENGTH:
         return label
     mark = _short_hash(text)
@@ -85,17 +90,17 @@ def slug(text: str) -> str:
 
 
 def earlier_stage_host(project: str, stage: str, base_domain: str) -> str:
-    """Where a stage answered before hosts were made of slugs, and answers still."""
+    """Return the host of a stage from before hosts were slugs; it still answers."""
     return f"{_earlier_label(f'{project}-{stage}')}.{base_domain}"
 
 
 def earlier_instance_host(project: str, stage: str, tag: str, base_domain: str) -> str:
-    """Where an instance answered before hosts were made of slugs, and answers still."""
+    """Return the host of an instance from before hosts were slugs; it still answers."""
     return f"{_earlier_label(_named_by_tag(project, stage, tag))}.{base_domain}"
 
 
 def _named_by_tag(project: str, stage: str, tag: str) -> str:
-    named = _NO_SLUG.sub("-", tag.lower()).strip("-") or _short_hash(tag)
+    named = _NOT_SLUG.sub("-", tag.lower()).strip("-") or _short_hash(tag)
     return f"{project}-{stage}-{named}"
 
 

@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any, cast
 
 from tagboat.core.natural import NaturalNames, natural_key
-from tagboat.core.semver import Version, parse_version
+from tagboat.core.semver import SemVer, parse_semver
 from tagboat.core.tags import TagPattern
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -60,8 +60,8 @@ class Names:
         version = self._version(tag)
         return ("", version) if version else (self._natural.family(tag), self._natural.head(tag))
 
-    def _version(self, tag: str) -> Version | None:
-        return parse_version(tag) if self._by_semver else None
+    def _version(self, tag: str) -> SemVer | None:
+        return parse_semver(tag) if self._by_semver else None
 
 
 class Order:

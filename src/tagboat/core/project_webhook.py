@@ -1,4 +1,4 @@
-"""Webhook URLs, and the signatures that their senders may have to give."""
+"""Webhook URLs of projects, and the signatures that calls may need."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class SignatureKind(StrEnum):
-    """How a sender proves that it knows a shared secret, beside the URL's own.
+    """The proof that a sender knows a shared secret, in addition to the URL's.
 
-    `hmac-sha256`: Gitea, Forgejo, GitHub. `hmac-sha1`: Nexus. `header`: the secret itself in a header, as Harbor
-    (`Authorization`) and JFrog (`X-JFrog-Event-Auth`) send it.
+    `hmac-sha256`: Gitea, Forgejo, GitHub. `hmac-sha1`: Nexus. `header`: the secret itself in a
+    header, as Harbor (`Authorization`) and JFrog (`X-JFrog-Event-Auth`) send it.
     """
 
     HMAC_SHA256 = "hmac-sha256"
@@ -20,7 +20,10 @@ class SignatureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What every call of a webhook URL must be signed with. `header` is the header's name in lower case, of `header` alone."""
+    """The signature that each call of a webhook URL must have.
+
+    `header` is the header's name in lower case, used by the kind `header` only.
+    """
 
     kind: SignatureKind
     secret: str = field(repr=False)
@@ -29,7 +32,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectWebhook:
-    """A webhook URL that takes news of one project's image only. `secret_hash` is `hash_secret` of the secret in its URL."""
+    """A webhook URL that accepts pushes of one project's image only.
+
+    `secret_hash` is `hash_secret` of the secret in its URL.
+    """
 
     id: str
     project_id: str
@@ -40,5 +46,5 @@ class ProjectWebhook:
 
 
 def hash_secret(secret: str) -> str:
-    """SHA-256 in hexadecimal: the secrets are random UUIDs, which nobody can find by trying."""
+    """Return SHA-256 in hexadecimal: enough for random UUIDs, which nobody can guess."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,4 +1,4 @@
-"""Push: the news that a tag of an image exists. Every source produces this one value."""
+"""Push: the notification that a tag of an image exists. Every source produces this one value."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from tagboat.core.image import ImageRef
 
 
 class Source(StrEnum):
-    """Who brought the news; also the `trigger` of the deploy it causes and the `source` of the tag it makes known."""
+    """The origin of a push; also the `trigger` of its deploy and the `source` of its tag."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -16,7 +16,7 @@ class Source(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a push. Of what a poll finds it may also be `recorded`: made known, and no more."""
+    """The result of a push. A tag that a poll finds may also be `recorded` and nothing more."""
 
     QUEUED = "queued"
     MERGED = "merged"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """`image` exists, says `source`."""
+    """An image that exists, as reported by `source`."""
 
     image: ImageRef
     source: Source
@@ -36,7 +36,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushVerdict:
-    """What was done about a push, at what time (UTC), and why, in one sentence that names the rule.
+    """The result of a push, its time (UTC), and the reason: one sentence that names the rule.
 
     `deploy` is the id of the deploy that was queued or merged into.
     """

@@ -1,11 +1,11 @@
-"""Rates, and the token buckets that hold to them."""
+"""Rates, and token buckets that enforce them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`burst` at once, and `per_s` a second in the long run."""
+    """A rate: `burst` at once, and `per_s` a second on average."""
 
     per_s: float
     burst: int
@@ -13,13 +13,13 @@ class Rate:
 
 @dataclass(slots=True)
 class Bucket:
-    """What is left of a burst, as of `at` (seconds of a steady clock); below 0 where more was taken than there was."""
+    """The tokens left at the time `at` (seconds of a monotonic clock); below 0 if overdrawn."""
 
     tokens: float
     at: float = 0.0
 
     def wait(self, rate: Rate, now: float) -> float:
-        """Fill up, and say how many seconds it is until there is a whole token."""
+        """Fill up, and return the seconds until there is a whole token."""
         if now > self.at:
             self.tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_s)
             self.at = now

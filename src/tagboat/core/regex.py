@@ -1,4 +1,4 @@
-"""Tag patterns in RE2's syntax: linear time whatever the expression, so none can hang the server."""
+"""Tag patterns in RE2's syntax: linear time for each expression, so none can block the server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,37 +19,32 @@ class Regex:
     compiled: Any
 
     def matches(self, text: str) -> bool:
-        """Whether the expression matches the whole of `text`."""
+        """Return whether the expression matches the whole of `text`."""
         return self.compiled.fullmatch(text.encode("utf-8", "surrogatepass")) is not None
 
     @property
     def matches_every_tag(self) -> bool:
-        """Whether the expression is one of the usual ways to say "anything"; False when it says so in another way."""
+        """True for the usual ways to write "any tag"; False for less usual ones."""
         return self.source in _ALL_TAGS
 
 
 def parse_regex(text: str) -> Regex:
-    """Compile `text`; raise InvalidTagPatternError if RE2 refuses it, or if it is too large."""
+    """Compile `text`; raise InvalidTagPatternError if RE2 refuses it or it is too large."""
     if not text:
         raise InvalidTagPatternError("the regular expression is empty; write regex:.* for any tag")
-    import re2  # noqa: PLC0415 - 2 MB that many a server never needs
+    import re2  # noqa: PLC0415 - 2 MB that many servers never need
 
-    try:
-        return Regex(text, re2.compile(text.encode(), options=_options(re2)))
-    except re2.error as error:
-        raise InvalidTagPatternError(
-            f"{excerpt(text)} is not a regular expression that RE2 takes: {_reason(error)}"
-        ) from error
-
-
-def _options(re2: Any) -> Any:  # noqa: ANN401 - re2 ships no types
     options = re2.Options()
     options.max_mem = _MAX_MEMORY
-    options.log_errors = False  # RE2 would write to stderr by itself
-    options.never_capture = True  # groups are not asked for, and following them costs time
-    return options
-
-
-def _reason(error: Exception) -> str:
-    reason = error.args[0] if error.args else "no reason given"
-    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+    # RE2 would write to stderr.
+    options.log_errors = False
+    # Groups are not used, and tracking them takes time.
+    options.never_capture = True
+    try:
+        return Regex(text, re2.compile(text.encode(), options=options))
+    except re2.error as error:
+        reason = error.args[0] if error.args else "no reason given"
+        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise InvalidTagPatternError(
+            f"{excerpt(text)} is not a regular expression that RE2 takes: {reason}"
+        ) from error

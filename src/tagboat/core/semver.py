@@ -1,12 +1,13 @@
 """Semantic versions (semver.org 2.0.0) and npm's ranges of them.
 
-node-semver spells a range out as plain comparisons. What it is given was held against npm's grammar first, because it lets
-some garbage pass and its expressions were not written for hostile text; the comparisons themselves are made here.
+node-semver expands a range into plain comparisons. Its input is checked against npm's grammar
+first, because it accepts some invalid text and its expressions are not safe for hostile input. The
+comparisons themselves are made here.
 """
 
 import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,19 +18,22 @@ from tagboat.core.excerpt import excerpt
 from tagboat.core.image import MAX_TAG_LENGTH
 
 Identifier = tuple[bool, int, str]
-"""One part of a prerelease, as it sorts: numbers (False, n, "") before words (True, 0, word)."""
+"""One part of a prerelease, in sort order: numbers (False, n, "") before words (True, 0, word)."""
 
-_NUMBER = r"(?:0|[1-9][0-9]*)"
+_NUMERIC = r"(?:0|[1-9][0-9]*)"
 _DOTTED = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
-_VERSION = re.compile(rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_DOTTED}))?", re.ASCII)
+_FULL_VERSION = re.compile(
+    rf"v?({_NUMERIC})\.({_NUMERIC})\.({_NUMERIC})(?:-({_DOTTED}))?", re.ASCII
+)
 
 _LIKE_A_VERSION = re.compile(r"(?:^|[^0-9A-Za-z])[vV]?[0-9]+(?:\.[0-9]+|$)", re.ASCII)
 _WITH_ZEROS = re.compile(r"v?(?=[0-9.]*\b0[0-9])[0-9]+\.[0-9]+\.[0-9]+(?:-|$)", re.ASCII)
 
 _ANY = r"[xX*]"
 _PARTIAL = (
-    rf"v?(?:{_ANY}(?:\.{_ANY}){{0,2}}|{_NUMBER}(?:\.{_ANY}){{0,2}}|{_NUMBER}\.{_NUMBER}(?:\.{_ANY})?"
-    rf"|{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_DOTTED})?(?:\+{_DOTTED})?)"
+    rf"v?(?:{_ANY}(?:\.{_ANY}){{0,2}}|{_NUMERIC}(?:\.{_ANY}){{0,2}}|{_NUMERIC}\.{_NUMERIC}"
+    rf"(?:\.{_ANY})?"
+    rf"|{_NUMERIC}\.{_NUMERIC}\.{_NUMERIC}(?:-{_DOTTED})?(?:\+{_DOTTED})?)"
 )
 _OPERATOR = r"(?:<=|>=|<|>|=|~>|~|\^)"
 _SIMPLE = re.compile(rf"{_OPERATOR}?{_PARTIAL}", re.ASCII)
@@ -48,46 +52,58 @@ _LEAST = (False, 0, "")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Version:
-    """A version in the order of precedence: 1.0.0-alpha.9 < 1.0.0-alpha.10 < 1.0.0 < 10.0.0. `final` is: no prerelease."""
+class SemVer:
+    """A version, ordered by precedence: 1.0.0-alpha.9 < 1.0.0-alpha.10 < 1.0.0 < 10.0.0.
+
+    `final` means that it is not a prerelease.
+    """
 
     release: tuple[int, int, int]
     final: bool = True
     prerelease: tuple[Identifier, ...] = ()
 
-    def successor(self) -> "Version":
-        """The least version above this one that is as final as this one, within the same release if it is not."""
+    def successor(self) -> "SemVer":
+        """Return the lowest version above this one that is final if this one is.
+
+        For a prerelease it is in the same release.
+        """
         if not self.final:
-            return Version(self.release, final=False, prerelease=(*self.prerelease, _LEAST))
+            return SemVer(self.release, final=False, prerelease=(*self.prerelease, _LEAST))
         major, minor, patch = self.release
-        return Version((major, minor, patch + 1))
+        return SemVer((major, minor, patch + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Comparator:
-    """A comparison with one version; `symbol` is `<`, `<=`, `>`, `>=`, `=` or empty, which is `=`."""
+    """A comparison with one version; `symbol` is `<`, `<=`, `>`, `>=`, `=`, or empty for `=`."""
 
     symbol: str
-    version: Version
+    version: SemVer
 
-    def admits(self, version: Version) -> bool:
-        """Whether the comparison holds for `version`."""
+    def admits(self, version: SemVer) -> bool:
+        """Return whether the comparison is true for `version`."""
         return bool(_COMPARE[self.symbol](version, self.version))
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:
-    """Versions that satisfy all comparators of at least one alternative; one without comparators admits all that are final."""
+    """The versions that satisfy all comparators of at least one alternative.
+
+    An alternative without comparators allows all final versions.
+    """
 
     alternatives: tuple[tuple[Comparator, ...], ...]
 
     def matches(self, tag: str) -> bool:
-        """Whether `tag` is a full version, `v` before it or not, within the range."""
-        version = parse_version(tag)
+        """Return whether `tag` is a full version in the range, with or without a leading `v`."""
+        version = parse_semver(tag)
         return version is not None and self.admits(version)
 
-    def admits(self, version: Version) -> bool:
-        """Whether `version` is within; a prerelease only where its alternative names one of the same release (npm's rule)."""
+    def admits(self, version: SemVer) -> bool:
+        """Return whether `version` is in the range.
+
+        A prerelease only if its alternative names a prerelease of the same release (npm's rule).
+        """
         return any(
             all(comparator.admits(version) for comparator in alternative)
             and (version.final or any(_invites(comparator, version) for comparator in alternative))
@@ -95,13 +111,13 @@ class VersionRange:
         )
 
     def near_miss(self, tag: str) -> str | None:
-        """What `tag` lacks to be within, where it looks much as if it were; None where it is, or is something else."""
-        version = parse_version(tag)
+        """Return the reason why a tag that looks like a version in the range is not; else None."""
+        version = parse_semver(tag)
         if version is None:
-            return _no_version(tag)
+            return _why_no_version(tag)
         if version.final or self.admits(version):
             return None
-        release = Version(version.release)
+        release = SemVer(version.release)
         named = any(
             _invites(comparator, version)
             for alternative in self.alternatives
@@ -113,16 +129,16 @@ class VersionRange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no version is within."""
+        """True if no version is in the range."""
         return not any(
             map(self.admits, _turning_points({c.version for c in chain(*self.alternatives)}))
         )
 
     def covers(self, other: "VersionRange") -> bool:
-        """Whether every version within `other` is within `self`.
+        """Return whether each version in `other` is in `self`.
 
-        Whether a version is within can only change at a version that one of the two ranges names. So it is enough to ask
-        about these, the versions next above them, and the least ones.
+        Membership can change only at a version that one of the two ranges names. So it is enough to
+        test these versions, the ones next above them, and the lowest ones.
         """
         named = {c.version for c in chain(*self.alternatives, *other.alternatives)}
         return all(
@@ -130,25 +146,25 @@ class VersionRange:
         )
 
 
-def parse_version(text: str) -> Version | None:
-    """The full version that a tag is, with or without a leading `v`; None if it is none, or longer than a tag can be."""
-    found = _VERSION.fullmatch(text) if len(text) <= MAX_TAG_LENGTH else None
+def parse_semver(text: str) -> SemVer | None:
+    """Return the version that a tag is, with or without a leading `v`; None if it is not one."""
+    found = _FULL_VERSION.fullmatch(text) if len(text) <= MAX_TAG_LENGTH else None
     if not found:
         return None
     release = (int(found[1]), int(found[2]), int(found[3]))
     if found[4] is None:
-        return Version(release)
+        return SemVer(release)
     parts = found[4].split(".")
     if any(part.isdigit() and len(part) > 1 and part[0] == "0" for part in parts):
         return None
-    return Version(release, final=False, prerelease=tuple(map(_identifier, parts)))
+    return SemVer(release, final=False, prerelease=tuple(map(_identifier, parts)))
 
 
-def _no_version(tag: str) -> str | None:
-    """What a tag with numbers and dots in it lacks to be a version; None where it is nothing of the kind."""
+def _why_no_version(tag: str) -> str | None:
+    """Return the reason why a tag with numbers and dots is not a version; None for other tags."""
     if not _LIKE_A_VERSION.search(tag):
         return None
-    if parse_version(tag.lower()):
+    if parse_semver(tag.lower()):
         return f"{tag} is not a full version: the letter before it must be a small v"
     if _WITH_ZEROS.match(tag):
         return f"{tag} is not a full version: its numbers must not begin with 0"
@@ -156,22 +172,28 @@ def _no_version(tag: str) -> str | None:
 
 
 def parse_version_range(text: str) -> VersionRange:
-    """Parse an npm range such as `^1.2 || >=3.0.0-rc.1 <4`; raise InvalidTagPatternError unless npm would take it.
+    """Parse an npm range such as `^1.2 || >=3.0.0-rc.1 <4`.
 
-    Stricter than npm in one point: nothing at all, or nothing beside a `||`, is refused, for `*` says that better.
+    Raises InvalidTagPatternError unless npm accepts it. Stricter than npm in one point: an empty
+    range or alternative is refused, because `*` says it better.
     """
-    alternatives = [_canonical(alternative, text) for alternative in text.split("||")]
+    alternatives = [_normalised(alternative, text) for alternative in text.split("||")]
     try:
         parsed = nodesemver.make_range(" || ".join(alternatives), loose=False)
     except ValueError as error:
         raise InvalidTagPatternError(
             f"{excerpt(text)} is not a range of versions: {error}"
         ) from error
-    return VersionRange(tuple(tuple(_comparators(comparators)) for comparators in parsed.set))
+    return VersionRange(
+        tuple(
+            # A comparator without a value means "any".
+            tuple(_comparator(one) for one in comparators if one.value)
+            for comparators in parsed.set
+        )
+    )
 
 
-def _canonical(alternative: str, whole: str) -> str:
-    """`alternative` with single spaces, and none after an operator; raises unless the grammar allows it."""
+def _normalised(alternative: str, whole: str) -> str:
     spaced = " ".join(alternative.split())
     if not spaced:
         where = "next to a ||" if "||" in whole else "in it"
@@ -185,39 +207,37 @@ def _canonical(alternative: str, whole: str) -> str:
         if not _SIMPLE.fullmatch(part):
             where = "" if part == whole.strip() else f" in {excerpt(whole)}"
             raise InvalidTagPatternError(
-                f"{excerpt(part)}{where} is not a version range. Examples: ^1.2, ~1.2.3, 1.x, >=1.2.0 <2, 1.2 - 2"
+                f"{excerpt(part)}{where} is not a version range. "
+                "Examples: ^1.2, ~1.2.3, 1.x, >=1.2.0 <2, 1.2 - 2"
             )
     return joined
 
 
-def _comparators(parsed: Iterable[nodesemver.Comparator]) -> Iterator[Comparator]:
-    """node-semver's comparators as our own, less those that say "any"."""
-    for comparator in parsed:
-        if comparator.value:
-            version = comparator.semver
-            identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
-            release = (version.major, version.minor, version.patch)
-            yield Comparator(
-                comparator.operator, Version(release, final=not identifiers, prerelease=identifiers)
-            )
+def _comparator(parsed: nodesemver.Comparator) -> Comparator:
+    version = parsed.semver
+    identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
+    release = (version.major, version.minor, version.patch)
+    return Comparator(
+        parsed.operator, SemVer(release, final=not identifiers, prerelease=identifiers)
+    )
 
 
 def _identifier(part: str) -> Identifier:
     return (False, int(part), "") if part.isdigit() else (True, 0, part)
 
 
-def _invites(comparator: Comparator, version: Version) -> bool:
+def _invites(comparator: Comparator, version: SemVer) -> bool:
     return not comparator.version.final and comparator.version.release == version.release
 
 
-def _turning_points(named: Iterable[Version]) -> set[Version]:
-    points = {Version((0, 0, 0))}
+def _turning_points(named: Iterable[SemVer]) -> set[SemVer]:
+    points = {SemVer((0, 0, 0))}
     for version in named:
-        final = Version(version.release)
+        final = SemVer(version.release)
         points |= {final, final.successor()}
         if not version.final:
             points |= {
-                Version(version.release, final=False, prerelease=(_LEAST,)),
+                SemVer(version.release, final=False, prerelease=(_LEAST,)),
                 version,
                 version.successor(),
             }

@@ -1,20 +1,18 @@
-"""Every stage with its project, for what looks at all of them."""
+"""Iteration over all stages with their projects."""
 
 from collections.abc import Iterator
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.ports import Reader
 
-_PAGE = 200
+_PROJECTS_PER_READ = 200
 
 
 def iter_stages(reader: Reader) -> Iterator[tuple[Project, Stage]]:
-    """In order of the projects' names, and of each its stages in their order.
-
-    By pages: neither a question for each project, nor thousands of projects in memory at once.
-    """
+    """Yield all stages with their projects, in order of project names, then of stages."""
     after = ""
-    while page := reader.projects(after, _PAGE):
+    # By pages: neither a query for each project, nor thousands of projects in memory.
+    while page := reader.projects(after, _PROJECTS_PER_READ):
         stages = reader.stages_by_project([project.id for project in page])
         for project in page:
             for stage in stages[project.id]:

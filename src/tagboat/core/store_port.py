@@ -9,12 +9,13 @@ records its events by itself.
 from collections.abc import Callable, Collection
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from tagboat.core.catalog import HeldPush, KnownTag, Project, Registry, Stage
 from tagboat.core.delivery import Delivery, DeliverySummary
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, TakenBack, Version
 from tagboat.core.events import Event
+from tagboat.core.generics import T
 from tagboat.core.health import Vitals
 from tagboat.core.hosts import HostClaim
 from tagboat.core.idempotency import RememberedAnswer
@@ -23,8 +24,6 @@ from tagboat.core.keeping import Deletion, PulledImage
 from tagboat.core.polling import PollState, RegistryBackoff
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.run import RunConfig
-
-T = TypeVar("T")
 
 
 class Topic(StrEnum):

@@ -1,7 +1,7 @@
-"""Tag patterns.
+"""Tag patterns of all kinds.
 
-A pattern is written `semver:RANGE` (npm's ranges), `regex:RE` (RE2's syntax), or plain (Go's `path.Match`). Each kind lives in
-a file of its own; here they are told apart, compared with each other, and held to one length.
+A pattern is written `semver:RANGE` (npm's ranges), `regex:RE` (RE2's syntax), or plain (Go's
+`path.Match`). Each kind has its own module; this one tells them apart and compares them.
 """
 
 import re
@@ -22,12 +22,15 @@ _ANY_TAG = parse_glob("*")
 
 Matcher = Glob | VersionRange | Regex
 _KINDS: dict[str, Callable[[str], Matcher]] = {"semver": parse_version_range, "regex": parse_regex}
-_KIND = re.compile(r"\s*([A-Za-z0-9_.+-]+)\s*:", re.ASCII)
+_KIND_PREFIX = re.compile(r"\s*([A-Za-z0-9_.+-]+)\s*:", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class TagPattern:
-    """A stage's tag pattern. Two are equal when their texts are; raises InvalidTagPatternError when `text` is none."""
+    """A stage's tag pattern; raises InvalidTagPatternError if `text` is not one.
+
+    Two patterns are equal if their texts are.
+    """
 
     text: str
     matcher: Matcher = field(init=False, repr=False, compare=False)
@@ -39,58 +42,54 @@ class TagPattern:
         return self.text
 
     def matches(self, tag: str) -> bool:
-        """Whether the pattern matches the whole of `tag`. Never raises; takes time linear in the tag's length."""
+        """Return whether the pattern matches the whole of `tag`; never raises, in linear time."""
         return self.matcher.matches(tag)
 
     @property
     def literal(self) -> str | None:
-        """The one tag that a plain pattern names outright, escapes resolved; None if there is no such tag."""
+        """The one tag that a plain pattern names, escapes resolved; None if there is none."""
         named = self.matcher.literal if isinstance(self.matcher, Glob) else None
         return named if named is not None and is_tag(named) else None
 
     @property
     def by_semver(self) -> bool:
-        """Whether it is a range of versions: every tag that it matches is one."""
+        """True for a range of versions: each tag that it matches is a version."""
         return isinstance(self.matcher, VersionRange)
 
     def near_miss(self, tag: str) -> str | None:
-        """What a tag that is nearly a version lacks to be within the range; None where it is neither."""
+        """Return why a tag that is nearly a version does not match; None if it is neither."""
         return self.matcher.near_miss(tag) if isinstance(self.matcher, VersionRange) else None
 
-    def covers(self, other: "TagPattern") -> bool:
-        """Whether every possible tag that `other` matches is matched by this one too.
+    def covers(self, other: "TagPattern") -> bool:  # noqa: PLR0911 - a case for each pair of kinds
+        """Return whether this pattern matches each tag that `other` matches.
 
-        True is always right. False may only mean that it is too hard to say: between plain patterns and between ranges the
-        answer is exact (short of absurd patterns), between kinds only the plain cases are seen.
+        True is always correct. False may also mean that it is too hard to decide: the result is
+        exact between plain patterns (except very large ones) and between ranges; between kinds only
+        simple cases are recognised.
         """
         if self.text == other.text:
             return True
         if other.literal is not None:
             return self.matches(other.literal)
-        return _covers(self.matcher, other.matcher)
+        match self.matcher, other.matcher:
+            case Glob() as mine, Glob() as theirs:
+                return mine.covers(theirs)
+            case VersionRange() as mine, VersionRange() as theirs:
+                return mine.covers(theirs)
+            case Glob() as mine, _:
+                return mine.covers(_ANY_TAG)
+            case Regex() as mine, _:
+                return mine.matches_every_tag
+        return False
 
 
 def parse_tag_pattern(text: str) -> TagPattern:
-    """Parse `semver:RANGE`, `regex:RE` or a plain pattern; raise InvalidTagPatternError naming what is wrong."""
+    """Parse a tag pattern of any kind; raise InvalidTagPatternError that names the fault."""
     return TagPattern(text)
 
 
-def _covers(one: Matcher, other: Matcher) -> bool:
-    match one, other:
-        case Glob(), Glob():
-            return one.covers(other)
-        case VersionRange(), VersionRange():
-            return one.covers(other)
-        case Glob(), _:
-            return one.covers(_ANY_TAG)
-        case Regex(), _:
-            return one.matches_every_tag
-    return False
-
-
-@lru_cache(
-    maxsize=256
-)  # stages are read afresh for every push, and their patterns hardly ever change
+# Stages are read again for each push, and their patterns rarely change.
+@lru_cache(maxsize=256)
 def _compile(text: str) -> Matcher:
     if len(text) > MAX_PATTERN_LENGTH:
         raise InvalidTagPatternError(
@@ -102,13 +101,14 @@ def _compile(text: str) -> Matcher:
         raise InvalidTagPatternError(
             f"the tag pattern {excerpt(text)} has a character that cannot be printed"
         )
-    kind = _KIND.match(text)
+    kind = _KIND_PREFIX.match(text)
     if not kind:
         return parse_glob(text)
     prefix, rest = kind[1], text[kind.end() :]
     parse = _KINDS.get(prefix)
     if parse is None or not text.startswith(f"{prefix}:"):
         raise InvalidTagPatternError(
-            f"{excerpt(kind[0])} is not a kind of tag pattern: write a plain one such as v*, semver:RANGE or regex:RE"
+            f"{excerpt(kind[0])} is not a kind of tag pattern: "
+            "write a plain one such as v*, semver:RANGE or regex:RE"
         )
     return parse(rest)

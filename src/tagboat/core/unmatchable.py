@@ -1,4 +1,4 @@
-"""Patterns that no tag can match, as they come from other tools' syntax, with what to write instead."""
+"""Patterns that no tag can match, often in another tool's syntax, with suggestions."""
 
 import re
 
@@ -12,13 +12,13 @@ from tagboat.core.tags import TagPattern
 _SIGNS_OF_A_REGEX = re.compile(r"^\^|\$$|\\[dws]|\.[*+]|[+()]")
 _AROUND = " \t\"'`"
 _LIST = re.compile(r"[,|\s]+")
-# A slash or the like that must be there: none may be optional, one of several or within a class.
+# A character that no tag has, such as a slash, and that the expression requires.
 _REGEX_NEEDS = re.compile(r"[/:@,\s](?![?*{])")
 _REGEX_MAY_DO_WITHOUT = re.compile(r"[|\[?(\\]")
 
 
 def unmatchable(pattern: TagPattern, kind: RegistryKind | None) -> str | None:
-    """A warning where no tag of a registry of that `kind` can match; None where one may."""
+    """Return a warning if no tag of a registry of that `kind` can match; None if one may."""
     match pattern.matcher:
         case Glob() as glob if glob.is_empty():
             why = _advice(pattern.text)
@@ -27,39 +27,44 @@ def unmatchable(pattern: TagPattern, kind: RegistryKind | None) -> str | None:
                 f"a registry of the kind gitea has tags in lower case; write {pattern.text.lower()}"
             )
         case VersionRange(is_empty=True):
-            why = "no version is within that range; several ranges are alternatives where || stands between them"
+            why = "no version is in that range; write || between alternative ranges"
         case Regex(source=source) if _REGEX_NEEDS.search(
             source
         ) and not _REGEX_MAY_DO_WITHOUT.search(source):
-            why = "a tag has letters, digits and _ . - only; write an expression for the tag alone"
+            why = "a tag has letters, digits and _ . - only; write an expression for the tag only"
         case _:
             return None
     return f"the pattern {pattern.text} can match no tag: {why}"
 
 
 def _advice(text: str) -> str:  # noqa: PLR0911 - a sentence for each kind
-    """What is wrong with a glob that is empty, and what to write instead."""
+    """Return the fault of an empty glob, and a suggestion."""
     bare = text.strip(_AROUND)
     if bare != text:
         return f"a tag has no blanks and no quotes; write {bare or '*'}"
     if _is_range(text):
         return f"it looks like a range of versions; write semver:{text}"
     if text.startswith("!") or "!(" in text:
-        return "a pattern cannot exclude; give what is to be left out a stage with a lower position and auto_deploy off"
+        return (
+            "a pattern cannot exclude tags; make a stage for them with a lower position and "
+            "auto_deploy off"
+        )
     if "{" in text and "}" in text:
         return f"there are no braces; write regex:{_as_regex(text)}"
     if _SIGNS_OF_A_REGEX.search(text):
-        return f"it looks like a regular expression; write regex:{text.removeprefix('^').removesuffix('$')}"
+        bare = text.removeprefix("^").removesuffix("$")
+        return f"it looks like a regular expression; write regex:{bare}"
     if ":" in text or "@" in text:
-        return f"it is compared with the tag alone, without the image; write {re.split('[:@]', text)[-1] or '*'}"
+        tag = re.split("[:@]", text)[-1] or "*"
+        return f"it is compared with the tag only, without the image; write {tag}"
     parts = [part for part in _LIST.split(text) if part]
     if len(parts) > 1:
         return f"a stage has one pattern; write regex:{'|'.join(map(_as_regex, parts))}"
     if "/" in text:
         return (
-            f"a tag has no slash, and CI systems put a dash there; write {text.replace('/', '-')}"
+            f"a tag has no slash, and CI systems write a dash there; write {text.replace('/', '-')}"
         )
-    return "a tag has at most 128 letters, digits and _ . - only, and begins with none of . and -"
+    return "a tag has at most 128 letters, digits and _ . - only, and does not begin with . or -"
 
 
 def _is_range(text: str) -> bool:
@@ -71,6 +76,6 @@ def _is_range(text: str) -> bool:
 
 
 def _as_regex(glob: str) -> str:
-    """A glob, perhaps with alternatives in braces, as a regular expression."""
+    """Return a glob, perhaps with alternatives in braces, as a regular expression."""
     words = {"*": ".*", "?": ".", "{": "(", "}": ")", ",": "|", ".": r"\."}
     return "".join(words.get(char, char) for char in glob)

@@ -4,15 +4,15 @@ from collections import OrderedDict
 
 from tagboat.core.rate import Bucket, Rate
 
+# Addresses that are remembered; the least recently seen one is dropped first.
 MAX_ADDRESSES = 10_000
-"""Addresses that are remembered; the one that was silent longest is forgotten first."""
 
+# The longest wait in a line, however many callers are in it.
 MAX_WAIT_S = 1.0
-"""The longest wait in a throttle, however many callers wait."""
 
 
 class Limiter:
-    """Counts calls against a rate for each address and one for all together."""
+    """Counts calls against a rate for each address and one rate for all."""
 
     def __init__(self, each: Rate, together: Rate) -> None:
         self._each = each

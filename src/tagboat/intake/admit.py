@@ -1,4 +1,4 @@
-"""Push → decide → (make a project) → queue: what happens inside the transaction. No I/O but through `Tx`."""
+"""Push → decision → (new project) → queue: the work inside the transaction, through `Tx` only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,8 +27,9 @@ from tagboat.intake.receipt import Named, PushResult
 class Admission:
     """Admits pushes in one transaction.
 
-    `refused` says of unknown images why they become no projects, `no_images` of what was pushed that it is no image;
-    `inspected` is what those say of themselves that become projects, as far as somebody could tell.
+    `refused` gives the reason for unknown images that do not become projects, `no_images` for
+    pushes that are not container images. `inspected` has the configuration of images that become
+    projects, as far as it could be read.
     """
 
     tx: Tx
@@ -39,12 +40,12 @@ class Admission:
     inspected: Mapping[ImageName, ImageInfo] = field(default_factory=dict)
 
     def admit(self, push: Push) -> PushResult:
-        """Carry one push through, its tag as the registry stores it: made known, and its deploy queued where one is due."""
+        """Record the tag of one push, as the registry stores it, and queue its deploy if one is due."""
         image = push.image.name
         if reason := self.refused.get(image):
-            return refusal(push, reason)
+            return refused_push(push, reason)
         if self.no_images and (reason := self.no_images.get(replace(push.image, digest=None))):
-            return refusal(push, reason)
+            return refused_push(push, reason)
         project = self.tx.project_by_image(image)
         created = project is None
         if project is None:
@@ -69,12 +70,19 @@ class Admission:
         )
 
     def carry_out(self, push: Push, project: Project, decision: Decision) -> PushVerdict:
-        """Do what was decided for the push, unless its digest was taken back, and make its tag known with that."""
+        """Do what was decided for the push, unless its digest was taken back; record its tag."""
         if push.image.digest is not None:
             decision = unless_fused(self.tx, decision, project, push)
         outcome, reason, deploy = decision.outcome, decision.reason, None
         if outcome is Outcome.QUEUED and decision.stage:
-            queued = self._queue(push, decision.stage)
+            queued = self.deployer.trigger_deploy(
+                decision.stage.project_id,
+                decision.stage.id,
+                push.image.tag,
+                tx=self.tx,
+                trigger=Trigger(push.source),
+                digest=push.image.digest,
+            )
             outcome, deploy = queued.outcome, queued.deploy_id
             reason = merged_reason(reason) if outcome is Outcome.MERGED else reason
         elif (
@@ -82,38 +90,24 @@ class Admission:
             and decision.stage
             and (decision.stage.held or decision.stage.auto_deploy)
         ):
-            self._offer(push, decision.stage)
+            self.tx.add_held_push(
+                HeldPush(
+                    stage_id=decision.stage.id,
+                    tag=push.image.tag,
+                    digest=push.image.digest,
+                    source=push.source,
+                    seen_at=self.now,
+                )
+            )
         verdict = PushVerdict(
             at=self.now, source=push.source, outcome=outcome, reason=reason, deploy=deploy
         )
         self.tx.record_tag(judged_tag(project.id, push.image.tag, push.image.digest, verdict))
         return verdict
 
-    def _offer(self, push: Push, stage: Stage) -> None:
-        image = push.image
-        self.tx.add_held_push(
-            HeldPush(
-                stage_id=stage.id,
-                tag=image.tag,
-                digest=image.digest,
-                source=push.source,
-                seen_at=self.now,
-            )
-        )
 
-    def _queue(self, push: Push, stage: Stage) -> Queued:
-        return self.deployer.trigger_deploy(
-            stage.project_id,
-            stage.id,
-            push.image.tag,
-            tx=self.tx,
-            trigger=Trigger(push.source),
-            digest=push.image.digest,
-        )
-
-
-def refusal(push: Push, reason: str) -> PushResult:
-    """What came of a push that is refused."""
+def refused_push(push: Push, reason: str) -> PushResult:
+    """Return the result of a push that is refused."""
     image = push.image
     return PushResult(
         image=str(image.name),
@@ -125,35 +119,34 @@ def refusal(push: Push, reason: str) -> PushResult:
 
 
 def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
-    """The same decision, but `waiting` where the push is of a digest that was taken back in its stage.
-
-    What a caller names is believed only where it is known to be the tag's: else one could name what was taken back with every
-    tag to come, and none would be deployed. The deploy looks the tag up, and finds out.
-    """
+    """Return `decision`, or `waiting` if the push is of a digest that was taken back in its stage."""
     digest, tag = push.image.digest, push.image.tag
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
         return decision
     waiting = unless_taken_back(decision, digest, reader.taken_back(decision.stage.id), tag)
     if waiting is decision or push.source is Source.POLL:
         return waiting
+    # A digest in a call counts only if it is known to be the tag's: otherwise a caller could name
+    # one that was taken back with each new tag, and nothing would be deployed. The deploy resolves
+    # the tag.
     known = reader.known_tag(project.id, tag)
     return waiting if known is not None and known.digest == digest else decision
 
 
 def as_stored(push: Push, kind: RegistryKind | None) -> Push:
-    """The push with its tag as the registry stores it."""
+    """Return the push with its tag as the registry stores it."""
     tag = normal_tag(push.image.tag, kind)
     return push if tag == push.image.tag else replace(push, image=replace(push.image, tag=tag))
 
 
 def registry_kind(reader: Reader, project: Project) -> RegistryKind | None:
-    """The kind of the registry where the project's image lives, None when nobody configured it."""
+    """Return the kind of the registry of the project's image, None if it is not configured."""
     registry = reader.registry_of(project)
     return registry.kind if registry else None
 
 
 def by_hand(stage: Stage, tag: str, queued: Queued, now: datetime) -> KnownTag:
-    """What is known of a tag that a person has had deployed to a stage."""
+    """Return the record of a tag that a person deployed to a stage."""
     reason = f"deployed by hand to the stage {stage.name}, whatever its pattern says"
     if queued.outcome is Outcome.MERGED:
         reason = merged_reason(reason)
@@ -164,7 +157,7 @@ def by_hand(stage: Stage, tag: str, queued: Queued, now: datetime) -> KnownTag:
 
 
 def kind_at(reader: Reader, image: ImageName) -> RegistryKind | None:
-    """The same of any image, whether a project has it or not."""
+    """Return the kind of the registry of an image, with or without a project; None if unknown."""
     project = reader.project_by_image(image)
     registry = reader.registry_of(project) if project else reader.registry_for_host(image.host)
     return registry.kind if registry else None

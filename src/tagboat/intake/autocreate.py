@@ -1,4 +1,4 @@
-"""Making a project of an image never seen before, from what the image says of itself."""
+"""Automatic projects: made for an image not seen before, from its configuration."""
 
 import itertools
 from datetime import datetime
@@ -14,14 +14,14 @@ from tagboat.core.protocol import AppProtocol, protocol_of
 from tagboat.core.tags import parse_tag_pattern
 
 FIRST_STAGE = "dev"
+# The first stage takes every tag, so a stage that a person adds must come before it.
 LAST_POSITION = 1000
-"""Of that stage: it takes every tag, and one that a person adds is to come before it."""
 
 
 def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime) -> Project:
-    """Add a project for `image` and its stage `dev`; without `info` the first deploy's pull will fill in the rest.
+    """Add a project for `image` and its stage `dev`.
 
-    An image that keeps data waits for a person: what has that data by now may be running elsewhere on the machine.
+    Without `info` the first deploy fills in the rest when it has pulled the image.
     """
     project = Project(
         id=new_id(),
@@ -39,7 +39,10 @@ def make_project(tx: Tx, image: ImageName, info: ImageInfo | None, now: datetime
 
 
 def _free_name(tx: Tx, image: ImageName) -> str:
-    """A name that no project has, and whose stage's address is free: `a` and `b-dev` make that of `a-b` and `dev`."""
+    """Return a name that no project has, and whose stage's host is free.
+
+    `a` with a stage `b-dev`, and `a-b` with a stage `dev`, would have the same host.
+    """
     choices = name_choices(image.last_part, str(image))
     while True:
         some = {
@@ -54,7 +57,7 @@ def _free_name(tx: Tx, image: ImageName) -> str:
 
 
 def first_stage(project_id: str, info: ImageInfo | None, now: datetime) -> Stage:
-    """The stage that a project has which is made of an image; None for `info` is what nobody could tell."""
+    """Return the stage of an automatic project; `info` is None if the image could not be read."""
     volumes = info.volumes if info else ()
     return Stage(
         id=new_id(),
@@ -62,6 +65,7 @@ def first_stage(project_id: str, info: ImageInfo | None, now: datetime) -> Stage
         name=FIRST_STAGE,
         pattern=parse_tag_pattern("*"),
         position=LAST_POSITION,
+        # A container elsewhere on the machine may use the image's data already: a person decides.
         auto_deploy=not volumes,
         image_volumes=volumes,
         created_at=now,

@@ -1,4 +1,4 @@
-"""What a push would do, and why, without doing it."""
+"""Explanation of a push: what it would do, and why, without doing it."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,12 +25,11 @@ from tagboat.intake.autocreate import FIRST_STAGE, first_stage
 from tagboat.intake.receipt import Named
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-"""When a stage is made that is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer of `GET /api/explain`: as a push's result, and every stage tried, up to the match."""
+    """The result that a push would have, and each stage tried, up to the match."""
 
     image: str
     tag: str
@@ -41,17 +40,17 @@ class Explanation:
     considered: tuple[Considered, ...]
 
 
-def explain(
+def explain_push(
     reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None
 ) -> Explanation:
-    """Say what a push of `ref` would come to at this moment.
+    """Return what a push of `ref` would do now.
 
-    `found` is what an image that no project has says of itself; None where nobody could tell.
+    `found` is the configuration of an image without a project; None if it could not be read.
     """
     project = reader.project_by_image(ref.name)
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
     if project is None:
-        outcome, reason = _unknown_image(reader, ref, tag, found)
+        outcome, reason = _without_project(reader, ref, tag, found)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())
     push = Push(replace(ref, tag=tag), Source.WEBHOOK)
     decision = decide(project, reader.stages(project.id), tag)
@@ -61,12 +60,8 @@ def explain(
     outcome, reason = decision.outcome, decision.reason
     stage = decision.stage
     if stage and outcome is Outcome.QUEUED:
-        waiting = [
-            deploy
-            for deploy in reader.open_deploys(stage.id)
-            if merges_into(deploy, tag, ref.digest, force=False)
-        ]
-        if waiting:
+        deploys = reader.open_deploys(stage.id)
+        if any(merges_into(deploy, tag, ref.digest, force=False) for deploy in deploys):
             outcome, reason = Outcome.MERGED, merged_reason(reason)
     return Explanation(
         image=str(ref.name),
@@ -79,7 +74,7 @@ def explain(
     )
 
 
-def _unknown_image(
+def _without_project(
     reader: Reader, ref: ImageRef, tag: str, found: ImageInfo | NotAnImageError | None
 ) -> tuple[Outcome, str]:
     policy = read_auto_create(reader)
@@ -89,6 +84,9 @@ def _unknown_image(
         return Outcome.REFUSED, refusal
     if isinstance(found, NotAnImageError):
         return Outcome.REFUSED, str(found)
-    made = f"no project has the image {ref.name} yet: one would be made, with a stage {FIRST_STAGE} that takes every tag"
+    made = (
+        f"no project has the image {ref.name} yet: one would be made, "
+        f"with a stage {FIRST_STAGE} that takes every tag"
+    )
     outcome, reason = in_stage(first_stage("", found, _NEVER), tag)
     return outcome, made if outcome is Outcome.QUEUED else f"{made}; {reason}"

@@ -1,4 +1,4 @@
-"""What an image says of itself: asked of the engine first, else of the registry."""
+"""Inspection of an image: on the engine first, otherwise at the registry."""
 
 from tagboat.core.errors import EngineError
 from tagboat.core.image import ImageInfo, ImageRef
@@ -6,7 +6,7 @@ from tagboat.core.ports import Engine, Store, TagSource
 
 
 class EngineThenRegistry:
-    """Implements `ImageInspector`. Nothing is pulled: the registry gives the configuration alone."""
+    """Implements `ImageInspector`. Pulls nothing: reads only the configuration at the registry."""
 
     def __init__(self, engine: Engine, tag_source: TagSource, store: Store) -> None:
         self._engine = engine
@@ -14,9 +14,11 @@ class EngineThenRegistry:
         self._store = store
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
-        """Inspect; raise NotAnImageError if it is none, another RegistryError when neither can tell."""
+        """Inspect; raise NotAnImageError if it is none, another RegistryError if neither has it."""
+        digest = image_ref.digest
+        suffix = f"@{digest}" if digest else f":{image_ref.tag}"
         try:
-            info = await self._engine.inspect_image(_engine_name(image_ref))
+            info = await self._engine.inspect_image(f"{image_ref.name}{suffix}")
         except EngineError:
             info = None
         if info is not None:
@@ -25,7 +27,3 @@ class EngineThenRegistry:
             lambda reader: reader.registry_for_host(image_ref.name.host)
         )
         return await self._tag_source.inspect(image_ref, registry)
-
-
-def _engine_name(ref: ImageRef) -> str:
-    return f"{ref.name}@{ref.digest}" if ref.digest else f"{ref.name}:{ref.tag}"

@@ -13,9 +13,9 @@ from yarl import URL
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
+from tagboat.core.generics import T
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.proxies import NO_PROXIES, Proxies
-from tagboat.core.store_port import T
 from tagboat.registry import gitea, manifests
 from tagboat.registry.auth import LoginCache
 from tagboat.registry.budget import POLL_SHARE, Budgets

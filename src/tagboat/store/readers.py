@@ -8,9 +8,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from tagboat.core.generics import T
+
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from tagboat.core.errors import ConflictError, SettingsError, StoreUnavailableError
+from tagboat.core.generics import T
 from tagboat.core.ids import go_on_from
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.store import tables
@@ -26,7 +27,6 @@ from tagboat.store.rows import SEALED_SETTINGS, SealedRows
 from tagboat.store.unit import UnitOfWork
 from tagboat.store.writer import GroupWriter, Outcome, Work
 
-T = TypeVar("T")
 ANSWER_S = 4.5
 """Seconds for which the database is waited for: whoever asks must be told in words before its own patience ends, after 5 s."""
 CLOSE_S = 2.0

@@ -1,4 +1,4 @@
-"""The webhook, and the names for those who embed it (CONTRACT section 9)."""
+"""The webhook, and the names for programs that embed it."""
 
 from tagboat.core.image import ImageInfo, parse_image_ref
 from tagboat.core.ports import DeployTriggerer, ImageInspector

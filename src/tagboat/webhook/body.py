@@ -1,4 +1,4 @@
-"""Reading the body of a call: capped, decoded, an object or an array."""
+"""The body of a call: size limit, decompression, JSON object or array."""
 
 import json
 import zlib
@@ -15,7 +15,7 @@ from tagboat.core.excerpt import excerpt
 MAX_BYTES = 1 << 20
 FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_FIELDS = 20
-_decode = msgspec.json.Decoder().decode
+_decode_fast = msgspec.json.Decoder().decode
 _GZIP = frozenset({"gzip", "x-gzip"})
 _AS_IT_IS = frozenset({"", "identity"})
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
@@ -24,23 +24,23 @@ _MOST_MEMBERS = 64
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class TooLargeError(Exception):
+class BodyTooLargeError(Exception):
     """The body is over `MAX_BYTES`."""
 
 
 class UnknownCodingError(Exception):
-    """The body is in a coding (`Content-Encoding`) that is not understood; the text names it."""
+    """The body has an unsupported `Content-Encoding`; the text names it."""
 
 
 class HungUpError(Exception):
-    """The caller went away before the body was whole."""
+    """The caller disconnected before the body was complete."""
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """Return the body of an ASGI request; raise TooLargeError as soon as it is known to be over 1 MiB."""
+    """Return the body of an ASGI request; raise BodyTooLargeError as soon as it is over 1 MiB."""
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > MAX_BYTES:
-        raise TooLargeError
+        raise BodyTooLargeError
     body = b""
     while True:
         message = await receive()
@@ -48,25 +48,28 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
             raise HungUpError
         body += bytes(message.get("body", b""))
         if len(body) > MAX_BYTES:
-            raise TooLargeError
+            raise BodyTooLargeError
         if not message.get("more_body", False):
             return body
 
 
 def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return what `body` is once its `Content-Encoding` is undone; no more than `MAX_BYTES` are ever unpacked.
+    """Undo the `Content-Encoding`; never decompresses more than `MAX_BYTES`.
 
-    Raises TooLargeError where it is more, UnknownCodingError for any coding but gzip, InvalidValueError where it is not gzip.
+    Raises BodyTooLargeError if it is more, UnknownCodingError for any coding except gzip, and
+    InvalidValueError if it is not gzip.
     """
     coding = headers.get("content-encoding", "").strip().lower()
     if coding in _AS_IT_IS:
         return body
     if coding not in _GZIP:
         raise UnknownCodingError(
-            f"the body is in the Content-Encoding {excerpt(coding)}; send it in gzip, or without one ('identity')"
+            f"the body has the Content-Encoding {excerpt(coding)}; "
+            "send it in gzip, or without one ('identity')"
         )
     whole = b""
-    for _ in range(_MOST_MEMBERS):  # a file of gzip may have several members
+    # RFC 1952: a gzip file may have several members.
+    for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP_FORMAT)
         try:
             whole += member.decompress(body, MAX_BYTES + 1 - len(whole))
@@ -75,7 +78,7 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
                 "the body is not gzip, though its Content-Encoding says so"
             ) from None
         if len(whole) > MAX_BYTES:
-            raise TooLargeError
+            raise BodyTooLargeError
         if not member.eof:
             raise InvalidValueError("the body's gzip is cut short")
         body = member.unused_data
@@ -85,48 +88,46 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def decode_body(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | list[Any]:
-    """Decode a JSON object or array, sent as it is or as the form field `payload`; raise InvalidValueError for anything else.
+    """Decode a JSON object or array; raise InvalidValueError for anything else.
 
-    An array is some senders' way to send events; which, the formats know.
+    A form is decoded from its field `payload`. Some senders send an array of events.
     """
     if _is_form(headers, body):
         body = _form_payload(body)
     if not body.strip():
         raise InvalidValueError("the body is not JSON: it is empty")
     try:
-        value = _decoded(
-            body.removeprefix(BOM_UTF8)
-        )  # Windows writes one; RFC 8259, section 8.1, lets a reader ignore it
+        # Windows writes a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
+        value = _decode_json(body.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise InvalidValueError("the body is nested too deeply") from None
     if not isinstance(value, dict | list):
-        raise InvalidValueError(f"the body is JSON, but not an object: {_kind(value)}")
+        names = {str: "a string", bool: "a boolean", type(None): "null"}
+        kind = names.get(type(value), "a number")
+        raise InvalidValueError(f"the body is JSON, but not an object: {kind}")
     return value
 
 
-def _decoded(text: bytes) -> object:
-    """Decode JSON. Half a surrogate pair and numbers beyond any range are JSON too (RFC 8259, sections 6 and 8.2).
+def _decode_json(text: bytes) -> object:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
 
-    The quick decoder refuses those; they stand in fields that nobody reads, where they must not cost the push.
-    """
     try:
-        return _decode(text)
+        return _decode_fast(text)
     except msgspec.DecodeError:
+        # Half a surrogate pair and numbers out of range are JSON too (RFC 8259, sections 6 and
+        # 8.2). The fast decoder refuses them, but a field that nobody reads must not fail a push.
         try:
-            return json.loads(text.decode(), parse_int=float, parse_constant=_refuse)
+            return json.loads(text.decode(), parse_int=float, parse_constant=refuse)
         except ValueError:
             pass
         raise
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
 def payload_of(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The JSON text in a form's field `payload`; the body itself where it is no such form."""
+    """Return the JSON in a form's field `payload`; the body itself if it is not such a form."""
     try:
         return _form_payload(body) if _is_form(headers, body) else body
     except InvalidValueError:
@@ -134,7 +135,7 @@ def payload_of(headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _is_form(headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether it is a form, and not JSON under the content type that curl gives whatever it sends."""
+    # curl gives this content type to any body, JSON too.
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     return media_type == FORM and not body.lstrip().startswith((b"{", b"["))
 
@@ -149,8 +150,3 @@ def _form_payload(body: bytes) -> bytes:
     if "payload" not in fields:
         raise InvalidValueError("the form has no field payload")
     return fields["payload"].encode()
-
-
-def _kind(value: object) -> str:
-    names = {str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")

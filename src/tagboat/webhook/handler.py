@@ -4,23 +4,24 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 from urllib.parse import parse_qsl
 
 from tagboat.core.counters import Counters
-from tagboat.core.delivery import Account, Delivery
+from tagboat.core.delivery import RecordedRequest
 from tagboat.core.errors import (
     ConflictError,
     InvalidValueError,
     NotFoundError,
     StoreUnavailableError,
 )
+from tagboat.core.generics import T
 from tagboat.core.image import ImageRef
-from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
+from tagboat.core.ports import DeployTriggerer, ImageInspector, Store
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
@@ -30,12 +31,11 @@ from tagboat.intake.explain import Explanation
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
-from tagboat.webhook.account import account, registry_of
 from tagboat.webhook.body import (
     MAX_BYTES,
+    BodyTooLargeError,
     HungUpError,
     Receive,
-    TooLargeError,
     UnknownCodingError,
     decode_body,
     payload_of,
@@ -43,58 +43,56 @@ from tagboat.webhook.body import (
     unpack,
 )
 from tagboat.webhook.formats import gitea, recognise
-from tagboat.webhook.formats.call import Call, News, Skipped
-from tagboat.webhook.placing import UnclearHostError, named_host, placed
+from tagboat.webhook.formats.call import Call
+from tagboat.webhook.placement import UnclearHostError, host_of_registry, place_images
+from tagboat.webhook.recorded_request import record_request, requested_registry
 from tagboat.webhook.signature import is_signed
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-_UNREADABLE = "unknown"
-_CALLS = "tagboat_webhook_calls_total"
+_UNKNOWN_SENDER = "unknown"
+_TOO_LARGE = f"the body is over {MAX_BYTES} bytes"
+_CALL_COUNTER = "tagboat_webhook_calls_total"
 _JSON = "application/json"
 
+# Bytes. Decoding a larger body on the event loop would make other calls wait.
 LARGE = 64 * 1024
-"""Bytes of a body beyond which other calls would wait for it to be read."""
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
+# For calls with a correct secret: far above what any forge or CI sends. `intake.ledger` limits what
+# they store and deploy.
 RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
-"""For calls with a right secret: far above what any forge and CI send. What they leave behind, `intake.ledger` limits."""
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
+# Skipped events that are listed: the answer must not grow larger than the call.
 MOST_SKIPPED = 100
-"""Events of a call that are listed as skipped: what is answered and kept must not outgrow what was sent."""
+# Answers to wrong secrets per second: a small part of the server's capacity. The second value is
+# for a shared database, for which calls with a correct secret wait too.
 TURNED_AWAY_PER_S, TURNED_AWAY_SHARED_PER_S = 4_000, 500
-"""Answers to wrong secrets, of any kind: a small part of what the server could give, so that right ones have the rest.
-
-The second where the database is shared: a right call waits for it again and again, each time for its turn as well.
-"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a call is answered with."""
-
+class _WebhookAnswer:
     status: int
     body: bytes
     media_type: str = _JSON
 
 
 @dataclass(frozen=True, slots=True)
-class _Incoming:
-    """An authentic call: its body unpacked, the registry that its URL names, and what is kept of it."""
+class _AuthenticCall:
+    """A call with a correct secret: its body decompressed, and the registry that its URL names."""
 
     headers: Mapping[str, str]
     body: bytes
     hook: ProjectWebhook | None
     registry: str | None
-    kept: Account
+    kept: RecordedRequest
 
 
 class WebhookHandler:
-    """Takes calls of `POST /{secret}`; everything else is answered as an address that does not exist."""
+    """Accepts `POST /{secret}`; answers everything else like an address that does not exist."""
 
     def __init__(
         self,
@@ -106,8 +104,8 @@ class WebhookHandler:
         counters: Counters | None = None,
     ) -> None:
         counters = counters or Counters()
-        self._count_accepted = counters.counter(_CALLS, status="2xx")
-        self._count_refused = counters.counter(_CALLS, status="4xx")
+        self._count_accepted = counters.counter(_CALL_COUNTER, status="2xx")
+        self._count_refused = counters.counter(_CALL_COUNTER, status="4xx")
         self._store = store
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
@@ -122,23 +120,30 @@ class WebhookHandler:
         return self._route
 
     async def explain(self, ref: ImageRef) -> Explanation:
-        """Say what a push of `ref` would come to, and why, without doing it."""
+        """Return what a push of `ref` would do, and why, without doing it."""
         return await self._intake.explain(ref)
 
     async def redeliver(self, delivery_id: str) -> bytes:
-        """Take in again what an earlier delivery brought; the JSON of the new receipt.
+        """Process an earlier delivery again; return the JSON of the new receipt.
 
-        Raises NotFoundError, ConflictError where not all of its body was kept, InvalidValueError where it cannot be read.
+        Raises NotFoundError, ConflictError if its body was not kept completely or its webhook is
+        revoked, and InvalidValueError if it cannot be read.
         """
-        old, hook = await self._store.read(lambda reader: _delivered(reader, delivery_id))
+        old = await self._store.read(lambda reader: reader.delivery(delivery_id))
+        hook_id = old.hook_id
+        try:
+            hook = await self._store.read(lambda reader: reader.hook(hook_id)) if hook_id else None
+        except NotFoundError:
+            raise ConflictError("the webhook that it was sent to is revoked") from None
         if old.truncated or not old.body:
             raise ConflictError(
-                "the body of that delivery was not kept whole; have its sender send it again"
+                "the body of that delivery was not kept completely; have its sender send it again"
             )
         body = old.body.encode()
-        registry = registry_of(old.headers)
-        kept = account(old.headers, body, old.hook_id, registry=registry)
-        answer = await self._take(_Incoming(old.headers, body, hook, registry, kept), again=True)
+        registry = requested_registry(old.headers)
+        kept = record_request(old.headers, body, hook_id, registry=registry)
+        call = _AuthenticCall(old.headers, body, hook, registry, kept)
+        answer = await self._accept(call, again=True)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise InvalidValueError(json.loads(answer.body)["detail"])
         return answer.body
@@ -149,12 +154,18 @@ class WebhookHandler:
         secret = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         try:
             access = await self._access.find(secret) if scope["method"] == "POST" else None
-        except StoreUnavailableError:  # whoever calls may be a stranger, to whom no more is told
-            await _refuse_unavailable(send, "the database is out of reach; call again")
+        except StoreUnavailableError:
+            # The caller may be a stranger, who gets no details.
+            await _refuse_unavailable(send, "the database is not available; call again")
             return
         address = scope["client"][0] if scope.get("client") else ""
         if access is None:
-            await self._turn_away(address, scope, receive, send)
+            if wait_s := self._throttle.wait(time.monotonic()):
+                await asyncio.sleep(wait_s)
+            if wait_s := self._wrong.take(address, time.monotonic()):
+                await _refuse_flood(send, wait_s)
+            else:
+                await not_found(scope, receive, send)
         elif wait_s := self._right.take(address, time.monotonic()) or self._intake.wait_s(
             access.hook_id
         ):
@@ -164,151 +175,125 @@ class WebhookHandler:
                 await self._answer(access, scope, receive, send)
             except HungUpError:
                 return
-            except (
-                NotFoundError
-            ):  # the project whose URL it is was deleted meanwhile, and the URL with it
+            except NotFoundError:
+                # The project was deleted in between, and the URL with it.
                 await not_found(scope, receive, send)
             except StoreUnavailableError as error:
                 await _refuse_unavailable(send, str(error))
 
-    async def _turn_away(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if wait_s := self._throttle.wait(time.monotonic()):
-            await asyncio.sleep(wait_s)
-        if wait_s := self._wrong.take(address, time.monotonic()):
-            await _refuse_flood(send, wait_s)
-        else:
-            await not_found(scope, receive, send)
-
     async def _answer(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._authenticate(access, scope, receive)
+        if answer is None:
+            await not_found(scope, receive, send)
+            return
+        more: tuple[tuple[bytes, bytes], ...] = ()
+        if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            more = ((b"accept-encoding", b"gzip"),)
+        await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
+
+    async def _authenticate(
+        self, access: Access, scope: Scope, receive: Receive
+    ) -> _WebhookAnswer | None:
+        """Read and accept a call with a correct secret; return None if its signature is wrong."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        registry = _registry_asked(scope)
-        hook_id = access.hook_id
-        signature = access.signature
-        header = signature.header if signature else ""
+        query = scope.get("query_string", b"").decode("latin-1")
+        registry = dict(parse_qsl(query, keep_blank_values=True)).get("registry") if query else None
+        hook_id, signature = access.hook_id, access.signature
         began = time.perf_counter()
         try:
             sent = await read_body(headers, receive)
             body = unpack(headers, sent)
-        except (TooLargeError, UnknownCodingError, InvalidValueError) as error:
-            if signature is None:
-                kept = account(headers, b"", hook_id, registry=registry)
-                answer = await self._refuse(_UNREADABLE, *_unreadable(error), kept, began)
+        except (BodyTooLargeError, UnknownCodingError, InvalidValueError) as error:
+            # A signature over a body that cannot be read cannot be verified.
+            if signature is not None:
+                return None
+            kept = record_request(headers, b"", hook_id, registry=registry)
+            if isinstance(error, BodyTooLargeError):
+                status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
+            elif isinstance(error, UnknownCodingError):
+                status, detail = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
             else:
-                answer = None
-        else:
-            # A sender signs what it packs or what it has packed; neither lets anybody else change what is read here.
-            if signature is None or is_signed(
-                signature, headers, *{sent, body, payload_of(headers, body)}
-            ):
-                kept = account(headers, body, hook_id, header, registry=registry)
-                answer = await self._take(_Incoming(headers, body, access.hook, registry, kept))
-            else:
-                answer = None
-        if answer is None:
-            await not_found(scope, receive, send)
-        else:
-            more = (
-                ((b"accept-encoding", b"gzip"),)
-                if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-                else ()
-            )
-            await send_json(send, answer.status, answer.body, *more, media_type=answer.media_type)
+                status, detail = HTTPStatus.BAD_REQUEST, str(error)
+            return await self._refuse(_UNKNOWN_SENDER, status, detail, kept, began)
+        # Senders sign the body before or after compression; either covers what is read here.
+        bodies = {sent, body, payload_of(headers, body)}
+        if signature is not None and not is_signed(signature, headers, *bodies):
+            return None
+        header = signature.header if signature else ""
+        kept = record_request(headers, body, hook_id, header, registry=registry)
+        return await self._accept(_AuthenticCall(headers, body, access.hook, registry, kept))
 
-    async def _take(self, incoming: _Incoming, *, again: bool = False) -> _Answer:
-        """Decode, and hand on what is news. `again`: its sender does not wait for an answer of its own any more."""
+    async def _accept(self, incoming: _AuthenticCall, *, again: bool = False) -> _WebhookAnswer:
+        """Decode the call and pass on its pushes.
+
+        `again` means a redelivery: its sender no longer waits for the answer of a handshake.
+        """
         began = time.perf_counter()
-        sender = _UNREADABLE
-        kept = incoming.kept
+        sender, kept = _UNKNOWN_SENDER, incoming.kept
         try:
-            call = Call(
-                incoming.headers,
-                await _aside(incoming.body, decode_body, incoming.headers, incoming.body),
+            body = await _in_thread_if_large(
+                incoming.body, decode_body, incoming.headers, incoming.body
             )
+            call = Call(incoming.headers, body)
             shape = recognise(call)
             sender = shape.NAME
             if (name := incoming.registry) is not None:
-                host = await self._store.read(lambda reader: named_host(reader, name))
+                host = await self._store.read(lambda reader: host_of_registry(reader, name))
                 call = replace(call, registry_host=host)
                 shape = recognise(call)
-            news = await self._placed(
-                await _aside(incoming.body, shape.read, call), incoming.hook, sender
-            )
+            found = await _in_thread_if_large(incoming.body, shape.read, call)
+            hook = incoming.hook
+            # Without this condition each call would cost another read.
+            if found.unqualified or hook or sender == gitea.NAME:
+                parsed = found
+                found = await self._store.read(
+                    lambda reader: place_images(reader, parsed, hook, sender)
+                )
         except InvalidValueError as error:
             needs_you = isinstance(error, UnclearHostError)
             return await self._refuse(
                 sender, HTTPStatus.BAD_REQUEST, str(error), kept, began, needs_you=needs_you
             )
         self._count_accepted()
-        if news.answer is not None and not news.images and not again:
-            reason = news.reason or "it wanted an answer of its own"
+        if found.answer is not None and not found.images and not again:
+            reason = found.reason or "it wanted an answer of its own"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
-            return _Answer(HTTPStatus.OK, json.dumps(news.answer).encode())
-        pushes = [Push(image, Source.WEBHOOK) for image in news.images]
-        skipped = _listed(news.skipped)
+            return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
+        skipped = [SkippedEvent(one.image, one.reason) for one in found.skipped[:MOST_SKIPPED]]
+        if more := len(found.skipped) - len(skipped):
+            skipped.append(SkippedEvent(None, f"{more} more events are skipped"))
         receipt = await self._intake.accept(
-            pushes,
+            [Push(image, Source.WEBHOOK) for image in found.images],
             sender,
-            news.reason,
+            found.reason,
             kept,
             began=began,
             skipped=skipped,
-            needs_you=news.needs_you,
+            needs_you=found.needs_you,
         )
-        return _Answer(ACCEPTED, receipt)
-
-    async def _placed(self, news: News, hook: ProjectWebhook | None, sender: str) -> News:
-        """Return the news with the hosts that a sender may leave out, and without what is not the hook's.
-
-        Only this is looked up, and only where there is something to look up.
-        """
-        if not (news.hostless or hook or sender == gitea.NAME):
-            return news
-        return await self._store.read(lambda reader: placed(reader, news, hook, sender))
+        return _WebhookAnswer(ACCEPTED, receipt)
 
     async def _refuse(
         self,
         sender: str,
         status: HTTPStatus,
         detail: str,
-        kept: Account,
+        kept: RecordedRequest,
         began: float,
         *,
         needs_you: bool = False,
-    ) -> _Answer:
+    ) -> _WebhookAnswer:
         await self._intake.keep(sender, status, detail, kept, began=began, needs_you=needs_you)
         self._count_refused()
-        return _Answer(status, problem(status, detail), MEDIA_TYPE)
+        return _WebhookAnswer(status, problem(status, detail), MEDIA_TYPE)
 
 
-def _listed(skipped: Sequence[Skipped]) -> list[SkippedEvent]:
-    """Return the first of what is skipped, and how many more there are."""
-    listed = [SkippedEvent(one.image, one.reason) for one in skipped[:MOST_SKIPPED]]
-    more = len(skipped) - len(listed)
-    return [*listed, SkippedEvent(None, f"{more} more events are skipped")] if more else listed
-
-
-def _registry_asked(scope: Scope) -> str | None:
-    """The registry that the URL names, None where it names none."""
-    query = scope.get("query_string", b"")
-    return (
-        dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("registry")
-        if query
-        else None
-    )
-
-
-def _unreadable(error: Exception) -> tuple[HTTPStatus, str]:
-    """The status and the sentence for a body that could not be read."""
-    if isinstance(error, TooLargeError):
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BYTES} bytes"
-    known = isinstance(error, InvalidValueError)
-    return HTTPStatus.BAD_REQUEST if known else HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
-
-
-async def _aside(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do `work` on a call's body: in another thread where it is large, for a megabyte of events takes a while to read."""
+async def _in_thread_if_large(
+    body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Do `work` on a call's body, in another thread if the body is large."""
     if len(body) <= LARGE:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)
@@ -325,12 +310,3 @@ async def _refuse_flood(send: Send, wait_s: float) -> None:
     await send_problem(
         send, status, problem(status, detail), (b"retry-after", b"%d" % math.ceil(wait_s))
     )
-
-
-def _delivered(reader: Reader, delivery_id: str) -> tuple[Delivery, ProjectWebhook | None]:
-    """The delivery, and the hook it came by where that is still there."""
-    delivery = reader.delivery(delivery_id)
-    try:
-        return delivery, reader.hook(delivery.hook_id) if delivery.hook_id else None
-    except NotFoundError:
-        raise ConflictError("the webhook by which it came is revoked") from None

@@ -1,4 +1,4 @@
-"""The webhook's secret: a random UUID4, made at first launch, kept in the settings."""
+"""The webhook's secret: a random UUID4, made at the first start, kept in the settings."""
 
 import uuid
 
@@ -7,17 +7,17 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 
 
 async def ensure_webhook_secret(store: Store) -> str:
-    """Return the secret, making it when there is none yet."""
-    return await store.write(lambda tx: read_secret(tx) or _make(tx))
+    """Return the secret; make it if there is none yet."""
+    return await store.write(lambda tx: stored_secret(tx) or _make(tx))
 
 
 async def regenerate_webhook_secret(store: Store) -> str:
-    """Make and return a new secret; the old one is worth nothing once this returns."""
+    """Make and return a new secret; the old one is invalid once this returns."""
     return await store.write(_make)
 
 
-def read_secret(reader: Reader) -> str | None:
-    """The secret of the global URL, None before it was made."""
+def stored_secret(reader: Reader) -> str | None:
+    """Return the secret of the global URL, None before it was made."""
     secret = reader.setting(WEBHOOK_SECRET)
     return secret if isinstance(secret, str) else None
 

@@ -1,12 +1,12 @@
-"""Whether a call bears the signature that its webhook URL asks for."""
+"""Verification of the signature that a webhook URL asks for."""
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from tagboat.core.project_webhook import Signature, SignatureKind
 
-# JFrog's header holds the secret itself, or a signature, whichever is chosen there.
+# JFrog's header holds the secret itself or a signature, as chosen in JFrog.
 _SHA256_HEADERS = (
     "x-gitea-signature",
     "x-forgejo-signature",
@@ -18,10 +18,10 @@ _SHA1_HEADERS = ("x-nexus-webhook-signature", "x-hub-signature")
 
 
 def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) -> bool:
-    """Whether one of `bodies` is signed as asked; names of `headers` are in lower case.
+    """Return whether one of `bodies` is signed as required, compared in constant time.
 
-    They are what was sent, what that is once unpacked, and the JSON of a form's field `payload`: GitHub signs the form, Gitea
-    that JSON. The time taken says nothing of how much of a signature is right.
+    Names of `headers` are in lower case. The bodies are the one sent, the same decompressed, and
+    the JSON of a form's field `payload`: GitHub signs the form, Gitea that JSON.
     """
     if signature.kind is SignatureKind.HEADER:
         offered = headers.get(signature.header, "").strip().removeprefix("Bearer ")
@@ -36,13 +36,12 @@ def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) 
     wanted = [
         hmac.new(signature.secret.encode(), body, algorithm).hexdigest().encode() for body in bodies
     ]
-    offered_all = list(_offered(headers, names))
+    # Senders write the algorithm in front ("sha256=…") or not, and hex digits in either case.
+    offered_all = [
+        value.rpartition("=")[2].strip().lower().encode("utf-8", "surrogateescape")
+        for name in names
+        if (value := headers.get(name))
+    ]
+    # All are compared, so that the time does not depend on which one matches.
     matches = [hmac.compare_digest(right, offer) for right in wanted for offer in offered_all]
     return any(matches)
-
-
-def _offered(headers: Mapping[str, str], names: tuple[str, ...]) -> Iterator[bytes]:
-    """What the call offers, in lower case and without the algorithm's name in front."""
-    for name in names:
-        if value := headers.get(name):
-            yield value.rpartition("=")[2].strip().lower().encode("utf-8", "surrogateescape")

@@ -61,7 +61,7 @@ def test_unless_a_person_says_otherwise_it_is_what_configured_registries_have(
 
 def test_beyond_so_many_projects_none_is_made_unasked() -> None:
     assert too_many_projects(ANY, IMAGE, 999) is None
-    assert "beyond 1000 (the setting max_projects): there are 1000" in str(
+    assert "above 1000 (the setting max_projects): there are 1000" in str(
         too_many_projects(ANY, IMAGE, 1000)
     )
 
@@ -93,18 +93,18 @@ def test_those_refused_take_no_places() -> None:
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        (ANY, "have any image run here, from anywhere"),
+        (ANY, "can run any image from anywhere"),
         (
             AutoCreate(enabled=True, images=None, hosts=frozenset({"b.example", "a.example"})),
-            "is at a.example, b.example:",
+            "can run each image at a.example, b.example:",
         ),
         (AutoCreate(enabled=True, images=(ImageGlob("a/*"),)), "auto_create_images allows (a/*)"),
-        (AutoCreate(enabled=True, images=()), "no other image run here"),
-        (AutoCreate(enabled=False, images=None), "no other image run here"),
+        (AutoCreate(enabled=True, images=()), "cannot run any other image"),
+        (AutoCreate(enabled=False, images=None), "cannot run any other image"),
     ],
 )
 def test_what_the_url_allows_follows_the_settings(policy: AutoCreate, words: str) -> None:
     assert words in what_the_url_allows(policy)
     assert what_the_url_allows(policy).startswith(
-        "Whoever has this URL can have any tag of your projects' images deployed"
+        "Anybody with this URL can deploy any tag of your projects' images"
     )

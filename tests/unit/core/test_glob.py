@@ -1,4 +1,6 @@
-"""Plain patterns against a table, against a naive matcher that shares nothing with the real one, and against each other."""
+"""Plain patterns against a table, against a naive matcher that shares nothing with the real one,
+and against each other.
+"""
 
 import re
 from functools import cache

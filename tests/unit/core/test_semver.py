@@ -1,4 +1,6 @@
-"""Versions and ranges of them: a table, node-semver as a second opinion, and generated ranges against each other."""
+"""Versions and ranges of them: a table, node-semver as a second opinion, and generated ranges
+against each other.
+"""
 
 import nodesemver
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidTagPatternError
-from tagboat.core.semver import parse_version, parse_version_range
+from tagboat.core.semver import parse_semver, parse_version_range
 
 MATCHES = [
     ("*", "1.2.3", True),
@@ -99,8 +101,8 @@ def test_an_empty_alternative_is_told_what_to_write() -> None:
 
 def test_what_is_longer_than_a_tag_matches_nothing() -> None:
     assert not parse_version_range("*").matches("1.2." + "3" * 100_000)
-    assert parse_version("1.2." + "3" * 124) is not None
-    assert parse_version("1.2." + "3" * 125) is None
+    assert parse_semver("1.2." + "3" * 124) is not None
+    assert parse_semver("1.2." + "3" * 125) is None
 
 
 def test_precedence_is_that_of_the_specification() -> None:
@@ -108,7 +110,7 @@ def test_precedence_is_that_of_the_specification() -> None:
         "0.0.0-0 0.0.0 1.0.0-1 1.0.0-2 1.0.0-11 1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 "
         "1.0.0-beta.11 1.0.0-rc.1 1.0.0 v1.0.1 1.10.0 9.0.0 v10.0.0"
     )
-    versions = [version for text in rising.split() if (version := parse_version(text))]
+    versions = [version for text in rising.split() if (version := parse_semver(text))]
     assert len(versions) == len(rising.split())
     assert versions == sorted(versions)
     assert len(set(versions)) == len(versions)
@@ -196,7 +198,7 @@ def test_ranges_agree_with_node_semver(range_: str, tags: list[str]) -> None:
 @given(_full, _full)
 @settings(deadline=None)
 def test_precedence_agrees_with_node_semver(one: str, other: str) -> None:
-    first, second = parse_version(one), parse_version(other)
+    first, second = parse_semver(one), parse_semver(other)
     assert first is not None
     assert second is not None
     assert (first > second) - (first < second) == nodesemver.compare(one, other, loose=False)
@@ -269,7 +271,7 @@ _ALL = [
 _EVERY = [
     version
     for text in [*_ALL, "10.0.0", "10.0.1", "10.1.0", "11.0.0"]
-    if (version := parse_version(text))
+    if (version := parse_semver(text))
 ]
 
 

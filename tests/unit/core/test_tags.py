@@ -232,7 +232,9 @@ print(len(patterns))
 
 
 def test_no_hostile_pattern_hangs_or_writes_to_stderr() -> None:
-    """In a process of its own, so that a pattern that does hang fails the test instead of hanging it."""
+    """In a process of its own, so that a pattern that does hang fails the test instead of hanging
+    it.
+    """
     done = subprocess.run(
         [sys.executable, "-c", HOSTILE], capture_output=True, text=True, timeout=120, check=False
     )

@@ -287,7 +287,7 @@ async def test_a_path_that_is_not_allowed_any_more_fails_the_deploy_and_nothing_
     await led.change_stage(run=RunOptions(binds=("/srv/a:/a:ro",)))
     led.publish("v2")
     await assert_fails(
-        led, "v2", StepName.START, "/srv/a is a path of the server's machine, and none is allowed"
+        led, "v2", StepName.START, "/srv/a is a path of the server's host, and none is allowed"
     )
 
 

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.image import Digest, ImageName, ImageRef
 from tagboat.core.push import Push, Source
-from tagboat.intake.intake import distinct
+from tagboat.intake.distinct import distinct
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
 

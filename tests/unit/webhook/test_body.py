@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tagboat.core.errors import InvalidValueError
 from tagboat.webhook.body import (
     MAX_BYTES,
+    BodyTooLargeError,
     HungUpError,
     Receive,
-    TooLargeError,
     UnknownCodingError,
     decode_body,
     read_body,
@@ -27,7 +27,9 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def stream(pieces: Iterable[bytes], *, hang_up: bool = False) -> Receive:
-    """A `receive` that gives these pieces; more calls than that are an error, unless the caller hangs up after them."""
+    """A `receive` that gives these pieces; more calls than that are an error, unless the caller
+    hangs up after them.
+    """
     parts = list(pieces)
     messages: list[MutableMapping[str, Any]] = [
         {"type": "http.request", "body": part, "more_body": hang_up or place < len(parts) - 1}
@@ -51,15 +53,15 @@ async def test_a_body_is_read_whole(pieces: list[bytes]) -> None:
 
 @pytest.mark.anyio
 async def test_a_length_announced_as_too_large_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(TooLargeError):
+    with pytest.raises(BodyTooLargeError):
         await read_body({"content-length": str(MAX_BYTES + 1)}, stream([]))
-    with pytest.raises(TooLargeError):
+    with pytest.raises(BodyTooLargeError):
         await read_body({"content-length": "9" * 5000}, stream([]))
 
 
 @pytest.mark.anyio
 async def test_a_stream_is_refused_at_the_first_byte_too_many() -> None:
-    with pytest.raises(TooLargeError):
+    with pytest.raises(BodyTooLargeError):
         await read_body({}, stream([b"x" * MAX_BYTES, b"x"], hang_up=True))
 
 
@@ -181,7 +183,7 @@ def test_no_more_than_the_limit_is_ever_unpacked() -> None:
     tracemalloc.start()
     try:
         for packed in (bomb, gzip.compress(b"x" * (MAX_BYTES + 1)), gzip.compress(b"x") * 2 + bomb):
-            with pytest.raises(TooLargeError):
+            with pytest.raises(BodyTooLargeError):
                 unpack({"content-encoding": "gzip"}, packed)
         assert tracemalloc.get_traced_memory()[1] < 16 * MAX_BYTES
     finally:

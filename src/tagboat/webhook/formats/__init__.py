@@ -1,4 +1,4 @@
-"""The senders understood at the webhook URL, one module each: a pure function from a call to its news."""
+"""The senders understood at the webhook URL: one module each, pure functions of a call."""
 
 from typing import Protocol
 
@@ -25,31 +25,36 @@ from tagboat.webhook.formats import (
     zot,
 )
 from tagboat.webhook.formats.batch import Batch
-from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.call import Call, ParsedNotification
 from tagboat.webhook.formats.cloud_event import is_batch
 
 
 class Format(Protocol):
-    """What each module of a sender has. `MARK` is the header or field by which it is known, for a person to read."""
+    """The names in each sender's module.
+
+    `MARK` is the header or field by which the format is recognised, shown to people.
+    """
 
     NAME: str
     MARK: str
 
     def recognises(self, call: Call) -> bool: ...  # noqa: D102 - see the modules
-    def read(self, call: Call) -> News: ...  # noqa: D102 - see the modules
+    def read(self, call: Call) -> ParsedNotification: ...  # noqa: D102 - see the modules
 
 
+# CloudEvents and Event Grid's, which may come as an array. The one that takes all of them is last.
 EVENTS: tuple[Format, ...] = (zot, harbor, acr_event_grid, ecr_cloudevents, cloudevents)
-"""CloudEvents and Event Grid's, which may come as an array. The one that takes every CloudEvent is last."""
 
+# In the order in which they are tried. Each looks at a few keys only, and few come before `native`.
 FORMATS: tuple[Format, ...] = (
-    # Known by a header of their own. Gitea sends GitHub's as well.
+    # Recognised by their own header. Gitea sends GitHub's as well.
     gitea,
     ghcr,
     nexus,
-    native,  # may have any field beside its own
+    # May have any other field.
+    native,
     *EVENTS,
-    # Known by their fields, the more telling first.
+    # Recognised by their fields, the more specific ones first.
     distribution,
     acr,
     quay,
@@ -59,28 +64,28 @@ FORMATS: tuple[Format, ...] = (
     aliyun,
     dockerhub,
     gcr,
-    keel,  # `name` and `tag` are in much that others send
+    # `name` and `tag` are in many bodies that others send.
+    keel,
 )
-"""In the order in which they are tried. Each looks at a few keys and no further, and hardly any stands before a plain call."""
 
 
 def recognise(call: Call) -> Format | Batch:
-    """The format of a call; raise InvalidValueError naming what was looked for when no sender's shape fits."""
+    """Return the format of a call; raise InvalidValueError if no sender has its shape."""
     if isinstance(call.body, list):
-        return _batch(call)
+        return _recognise_batch(call)
     for candidate in FORMATS:
         if candidate.recognises(call):
             return candidate
     marks = ", ".join(dict.fromkeys(form.MARK for form in FORMATS))
     raise InvalidValueError(
-        f'no known sender has this shape; looked for: {marks}. The simplest call is {{"image": "registry/org/app:tag"}}'
+        f"no known sender has this shape; looked for: {marks}. "
+        'The simplest call is {"image": "registry/org/app:tag"}'
     )
 
 
-def _batch(call: Call) -> Batch:
-    items = (
-        call.body if "ce-type" not in call.headers else [{}]
-    )  # there it is the data of one event, of no use to anybody
+def _recognise_batch(call: Call) -> Batch:
+    # In binary mode an array is the data of one event, which no format can use.
+    items = call.body if "ce-type" not in call.headers else [{}]
     parts = []
     for place, item in enumerate(items):
         part = Call(call.headers, item, call.registry_host)
@@ -89,7 +94,8 @@ def _batch(call: Call) -> Batch:
         )
         if form is None:
             raise InvalidValueError(
-                f"the body is an array, and item {place} is not an event: looked for eventType and specversion"
+                f"the body is an array, and item {place} is not an event: "
+                "looked for eventType and specversion"
             )
         parts.append((form.NAME, form.read, part))
     if not parts and not is_batch(call):

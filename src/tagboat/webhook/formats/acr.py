@@ -1,7 +1,7 @@
-"""Azure Container Registry's own webhook: one event of the Distribution registry's drawing, without an envelope."""
+"""Azure Container Registry's own webhook: one Distribution event without an envelope."""
 
-from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.formats.judge import read_one
+from tagboat.webhook.formats.call import Call, ParsedNotification
+from tagboat.webhook.formats.image_rules import read_one
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "acr"
@@ -10,10 +10,11 @@ _AGENT = "AzureContainerRegistry/"
 
 
 def recognises(call: Call) -> bool:
-    """Whether it has an event's three parts, is a ping, which lacks two of them, or comes from Azure's agent."""
+    """Return whether the body is such an event or a ping, or the call comes from Azure's agent."""
     body = call.body
     if "action" not in body:
         return False
+    # A ping has neither target nor request.
     if ("target" in body and "request" in body) or (
         body["action"] == "ping" and "timestamp" in body
     ):
@@ -21,6 +22,6 @@ def recognises(call: Call) -> bool:
     return call.headers.get("user-agent", "").startswith(_AGENT)
 
 
-def read(call: Call) -> News:
+def read(call: Call) -> ParsedNotification:
     """Read the call; raise InvalidValueError where a field of a push is missing."""
     return read_one(call, read_event(call.body))

@@ -1,27 +1,27 @@
-"""An array of events, each read as a call of its own."""
+"""An array of events, each read as a call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Call, News
-from tagboat.webhook.formats.judge import joined
+from tagboat.webhook.formats.call import Call, ParsedNotification
+from tagboat.webhook.formats.image_rules import merge_parsed
 
 
 @dataclass(slots=True)
 class Batch:
-    """Read in the place of a format. `NAME` is the sender of the first event; `parts` are each event's reader and call."""
+    """An array as a format: `NAME` is the first event's sender, `parts` are (reader, call)."""
 
     NAME: str
-    parts: tuple[tuple[Callable[[Call], News], Call], ...]
+    parts: tuple[tuple[Callable[[Call], ParsedNotification], Call], ...]
 
-    def read(self, _call: Call) -> News:
-        """All events' news as one; raise InvalidValueError where no event is of use and one could not be read."""
-        news: list[News] = []
+    def read(self, _call: Call) -> ParsedNotification:
+        """Merge what all events announce; raise InvalidValueError if none can be used."""
+        news: list[ParsedNotification] = []
         faults: list[str] = []
         for place, (read, part) in enumerate(self.parts):
             try:
                 news.append(read(part))
             except InvalidValueError as error:
                 faults.append(f"item {place}: {error}")
-        return joined(news, faults, "no event is the push of a tag")
+        return merge_parsed(news, faults, "no event is the push of a tag")

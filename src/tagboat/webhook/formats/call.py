@@ -1,4 +1,4 @@
-"""What every format reads, and what it answers."""
+"""The values that every format reads and returns, and helpers to read decoded JSON."""
 
 import base64
 import binascii
@@ -25,9 +25,10 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authentic call: header names in lower case, and the decoded JSON body, which formats see as an object.
+    """One authentic call: header names in lower case, and the decoded JSON body.
 
-    `registry_host` is the host of the registry that the URL names (`?registry=NAME`), empty where it names none.
+    Formats get an object as `body`. `registry_host` is the host of the registry that the URL names
+    (`?registry=NAME`), empty if it names none.
     """
 
     headers: Mapping[str, str]
@@ -36,11 +37,12 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """One pushed image as its sender writes it. `judge` decides whether it can be used.
+class AnnouncedImage:
+    """A pushed image as its sender writes it, not yet checked (`check_image`).
 
-    `host` is empty where the sender names none, `tag` where there is none. `media_types` are those that the call gives of the
-    manifest, its configuration and its artifact. `hint` says what to mend where the host cannot be a registry's.
+    `host` is empty if the sender names none, `tag` if there is none. `media_types` are those that
+    the call gives for the manifest, its configuration and its artifact. `hint` says what to correct
+    if the host cannot be the host of a registry.
     """
 
     host: str
@@ -53,7 +55,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class UnqualifiedImage:
-    """An image whose sender does not say on which host it lives. `path` is not judged yet: a name is judged whole."""
+    """An image whose sender names no host. `path` is not checked yet: only whole names are."""
 
     path: str
     tag: str
@@ -62,9 +64,10 @@ class UnqualifiedImage:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A sender's event that cannot be used. `needs_you` is set where a person has to change something for it.
+    """An event that cannot be used; `needs_you` means that a person has to change something.
 
-    `image` is the repository as the sender writes it, printable and cut short; None where it names none.
+    `image` is the repository as the sender writes it, printable and shortened; None if it
+    names none.
     """
 
     image: str | None
@@ -73,29 +76,30 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """The images a call announces, those in `hostless` on a host that has still to be found, and what was `skipped`.
+class ParsedNotification:
+    """The images that a call announces, and the events that were `skipped`.
 
-    `reason` says why there are none, where there are none; beside images, what a person should know of the sender. `needs_you`
-    is set where `reason` is something that a person has to do. `answer` is the JSON object that the sender wants to read
-    instead of a receipt, None as a rule.
+    The host of the images in `unqualified` has still to be found. `reason` says why there are no
+    images, or, next to images, what a person should know about the sender. `needs_you` means that
+    `reason` is something that a person has to do. `answer` is the JSON object that the sender
+    expects instead of a receipt; usually None.
     """
 
     images: tuple[ImageRef, ...]
     reason: str | None = None
-    hostless: tuple[UnqualifiedImage, ...] = ()
+    unqualified: tuple[UnqualifiedImage, ...] = ()
     answer: Mapping[str, str] | None = None
     skipped: tuple[Skipped, ...] = ()
     needs_you: bool = False
 
 
 def media_type(call: Call) -> str:
-    """The content type in lower case, without its parameters; empty where none is given."""
+    """Return the content type in lower case, without parameters; empty if there is none."""
     return call.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def at(body: Any, *path: str) -> Any:  # noqa: ANN401 - decoded JSON
-    """Whatever is at `path` in a JSON object, None where there is nothing."""
+    """Return the value at `path` in a JSON object, None if there is none."""
     value = body
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -103,43 +107,42 @@ def at(body: Any, *path: str) -> Any:  # noqa: ANN401 - decoded JSON
 
 
 def text_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
-    """The non-empty text at `path` in a JSON object; raise InvalidValueError naming the path when it is not there."""
+    """Return the non-empty string at `path`; raise InvalidValueError if there is none."""
     value = at(body, *path)
     if not isinstance(value, str) or not value:
         found = "missing" if value is None else "empty" if value == "" else "something else"
-        raise InvalidValueError(f"{'.'.join(path)} must be a string, and is {found}")
+        raise InvalidValueError(f"{'.'.join(path)} must be a string, but is {found}")
     return value
 
 
 def tag_at(body: Any, *path: str) -> str:  # noqa: ANN401 - decoded JSON
-    """Return the tag at `path` in a JSON object, empty where there is none; raise InvalidValueError where it is no text."""
+    """Return the tag at `path`, empty if there is none; raise InvalidValueError if not a string."""
     return "" if at(body, *path) in (None, "") else text_at(body, *path)
 
 
 def list_at(body: Any, place: str, key: str) -> list[Any]:  # noqa: ANN401 - decoded JSON
-    """The list under `key` of the JSON object at `place`; raise InvalidValueError naming it when there is none.
-
-    Null is an empty list: Go writes one that was never filled so, and most registries are written in it.
-    """
+    """Return the list under `key` of the JSON object at `place`; raise InvalidValueError."""
     value = body[key] if isinstance(body, dict) and key in body else ""
+    # Go writes a list that was never filled as null, and most registries are written in Go.
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidValueError(f"{place}{key} must be a list, and is missing or something else")
+        raise InvalidValueError(f"{place}{key} must be a list, but is missing or something else")
     return value
 
 
 def bytes_in_base64(text: str, place: str) -> bytes:
-    """Decode `text`, found at `place`, from base64 of either alphabet, padded or not, or raise InvalidValueError."""
+    """Decode base64 of either alphabet, padded or not; raise InvalidValueError naming `place`."""
     plain = text.translate(_URL_SAFE).rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):  # ValueError: letters beyond ASCII
+    # ValueError: characters outside ASCII.
+    except (binascii.Error, ValueError):
         raise InvalidValueError(f"{place} is not base64") from None
 
 
 def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
-    """Return the value of a JSON text, None where it is none."""
+    """Return the value of a JSON text, None if it is not JSON."""
     try:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
@@ -147,43 +150,44 @@ def json_of(text: bytes | str) -> Any:  # noqa: ANN401 - decoded JSON
 
 
 def shown(value: object) -> str:
-    """A value for a sentence: a text in quotes, cut short; of anything else only what it is, since it may be nested deeply."""
+    """Return a value for a message: a string in quotes, shortened; else "missing" or "no text"."""
     return excerpt(value) if isinstance(value, str) else "missing" if value is None else "no text"
 
 
 def without_scheme(url: str) -> str:
-    """`url` from its host on."""
+    """Return `url` without its scheme."""
     return url.partition("://")[2] if "://" in url else url
 
 
 def split_repository(url: str) -> tuple[str, str]:
-    """Host and path of `[SCHEME://]HOST/PATH[:TAG][@DIGEST]`, as they are written."""
+    """Return host and path of `[SCHEME://]HOST/PATH[:TAG][@DIGEST]`, as they are written."""
     host, _, rest = without_scheme(url).partition("/")
     return host, rest.partition("@")[0].partition(":")[0]
 
 
 def host_of(url: str) -> str:
-    """HOST[:PORT] of a URL, without any user name in front; empty where it has no host."""
+    """Return HOST[:PORT] of a URL, without a user name; empty if it has no host."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
 
 
 def repository_at(host: str, path: str) -> ImageName:
-    """The repository `path` on `host`; raise InvalidImageRefError where the two together would be read as something else.
+    """Return the repository `path` on `host`; raise InvalidImageRefError if it has no such name.
 
-    `git/app` is Docker Hub's to everybody, so that an image on a host called `git` has no name that could be pulled.
+    `git/app` means Docker Hub to every tool, so an image on a host `git` cannot be pulled by name.
     """
     name = parse_image_name(f"{host}/{path}")
     if name.host != (DOCKER_HUB if is_docker_hub(host.lower()) else host.lower()):
         raise InvalidImageRefError(
-            f"{shown(host)} cannot be a registry's host: it needs a dot or a port, or to be localhost"
+            f"{shown(host)} cannot be the host of a registry: it needs a dot or a port, "
+            "or must be localhost"
         )
     return name
 
 
 def name_on(text: str, registry_host: str) -> ImageName:
-    """Return the repository `text`: on `registry_host`, if that is not empty, where `text` names no host; else on Docker Hub.
+    """Return the repository `text`; raise InvalidImageRefError if it is not a name.
 
-    Raises InvalidImageRefError where it is no name.
+    Where `text` names no host, it is on `registry_host`, or on Docker Hub if that is empty.
     """
     name = parse_image_name(text)
     if (
@@ -196,7 +200,7 @@ def name_on(text: str, registry_host: str) -> ImageName:
 
 
 def usable_digest(value: object) -> Digest | None:
-    """`value` as a digest, None if it is not one: the tag is the news, and the digest can be looked up."""
+    """Return `value` as a digest, None if it is not one: the deploy resolves the tag anyway."""
     try:
         return parse_digest(value) if isinstance(value, str) else None
     except InvalidValueError:

@@ -1,4 +1,7 @@
-"""CloudEvents 1.0 over HTTP: attributes in the body (structured mode), or in headers beside the data (binary mode)."""
+"""CloudEvents 1.0 over HTTP.
+
+The attributes are in the body (structured mode) or in headers (binary mode).
+"""
 
 from typing import Any
 
@@ -6,17 +9,18 @@ from tagboat.webhook.formats.call import Call, bytes_in_base64, json_of, media_t
 
 
 def is_cloud_event(call: Call) -> bool:
-    """Whether it is one, in either mode."""
+    """Return whether the call is a CloudEvent, in either mode."""
     return "ce-type" in call.headers or "specversion" in call.body
 
 
 def is_batch(call: Call) -> bool:
-    """Whether it says that it is a batch of them, which may be an empty one (JSON event format, section 4)."""
+    """Return whether it is a batch, which may be empty (CloudEvents JSON format, section 4)."""
     return media_type(call) == "application/cloudevents-batch+json"
 
 
 def event_type(call: Call) -> str:
-    """The attribute `type`, empty for whatever is no CloudEvent. The headers win: then the body is data, whatever it has."""
+    """Return the attribute `type`, empty if the call is not a CloudEvent."""
+    # In binary mode the body is data, even where it has a field "type".
     kind = call.headers.get("ce-type")
     if kind is None:
         kind = call.body.get("type") if "specversion" in call.body else ""
@@ -24,17 +28,16 @@ def event_type(call: Call) -> str:
 
 
 def attribute(call: Call, name: str) -> str:
-    """Any other attribute, empty where it is missing or no text."""
+    """Return any other attribute, empty if it is missing or not a string."""
     value = call.headers.get(f"ce-{name}") if "ce-type" in call.headers else call.body.get(name)
     return value if isinstance(value, str) else ""
 
 
 def data_of(call: Call) -> Any:  # noqa: ANN401 - decoded JSON
-    """The event's data, None where it is no JSON; raise InvalidValueError where it should be in base64 and is not."""
+    """Return the event's data, None if it is not JSON; raise InvalidValueError for bad base64."""
     if "ce-type" in call.headers:
         return call.body
-    if (
-        "data_base64" in call.body
-    ):  # some libraries write whatever they are given as bytes so, JSON too
+    # Some libraries send JSON that they were given as bytes in base64.
+    if "data_base64" in call.body:
         return json_of(bytes_in_base64(text_at(call.body, "data_base64"), "data_base64"))
     return call.body.get("data")

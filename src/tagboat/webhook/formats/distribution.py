@@ -1,7 +1,10 @@
-"""The CNCF Distribution registry (and GitLab's self-managed one): an envelope of events, one for every blob and manifest."""
+"""The CNCF Distribution registry, and GitLab's self-managed one.
 
-from tagboat.webhook.formats.call import Call, News, list_at, media_type
-from tagboat.webhook.formats.judge import read_each
+A call is an envelope of events, one for each blob and each manifest.
+"""
+
+from tagboat.webhook.formats.call import Call, ParsedNotification, list_at, media_type
+from tagboat.webhook.formats.image_rules import read_each
 from tagboat.webhook.formats.manifest_event import read_event
 
 NAME = "distribution"
@@ -13,11 +16,11 @@ _MEDIA_TYPES = (
 
 
 def recognises(call: Call) -> bool:
-    """Whether it bears the media type of either major version, or is an envelope of events."""
+    """Return whether it has the media type of either version, or is an envelope of events."""
     return isinstance(call.body.get("events"), list) or media_type(call) in _MEDIA_TYPES
 
 
-def read(call: Call) -> News:
+def read(call: Call) -> ParsedNotification:
     """Read the call; raise InvalidValueError where fields of its only pushes are missing."""
     entries = (
         (f"events[{place}]", event) for place, event in enumerate(list_at(call.body, "", "events"))

@@ -1,15 +1,18 @@
-"""The event of a manifest as the Distribution registry draws it. Azure's registry took the drawing over."""
+"""The event of a manifest in the format of the Distribution registry, which Azure also uses."""
 
 from typing import Any
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.webhook.formats.call import Announced, at, host_of, shown, tag_at, text_at
+from tagboat.webhook.formats.call import AnnouncedImage, at, host_of, shown, tag_at, text_at
 
 _BLOB = "application/octet-stream"
 
 
-def read_event(event: Any) -> Announced | str:  # noqa: ANN401 - decoded JSON
-    """Return what was pushed, or why it is no manifest; raise InvalidValueError where a field of a push is missing."""
+def read_event(event: Any) -> AnnouncedImage | str:  # noqa: ANN401 - decoded JSON
+    """Return what was pushed, or why it is not a manifest.
+
+    Raises InvalidValueError where a field of a push is missing.
+    """
     if not isinstance(event, dict):
         raise InvalidValueError("an object is expected")
     action = event.get("action")
@@ -26,7 +29,7 @@ def read_event(event: Any) -> Announced | str:  # noqa: ANN401 - decoded JSON
     if not isinstance(host, str) or not host:
         url = at(target, "url")
         host = host_of(url) if isinstance(url, str) else ""
-    return Announced(
+    return AnnouncedImage(
         host=host,
         path=text_at(event, "target", "repository"),
         tag=tag,

@@ -1,4 +1,6 @@
-"""Every sender's calls as they come, and as nobody meant them: nothing but news or a refusal, and no image made up."""
+"""Every sender's calls as they come, and as nobody meant them: nothing but news or a refusal, and
+no image made up.
+"""
 
 import json
 from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.image import parse_image_ref
 from tagboat.webhook.formats import recognise
-from tagboat.webhook.formats.call import Call, News
+from tagboat.webhook.formats.call import Call, ParsedNotification
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GITEA = {
@@ -27,7 +27,7 @@ def fixture(name: str) -> Any:  # noqa: ANN401 - whatever the JSON is
     return json.loads((FIXTURES / name).read_text())
 
 
-def read(body: object, headers: dict[str, str] | None = None) -> News:
+def read(body: object, headers: dict[str, str] | None = None) -> ParsedNotification:
     call = Call(headers or {}, body)
     return recognise(call).read(call)
 
@@ -185,7 +185,7 @@ def test_giteas_test_delivery_says_that_it_proves_nothing_of_packages() -> None:
         GITEA | {"x-gitea-event": "push"},
     )
     assert "Test delivery" in str(news.reason)
-    assert "nothing of packages" in str(news.reason)
+    assert "only shows that this URL can be reached" in str(news.reason)
 
 
 # Distribution.

@@ -146,9 +146,9 @@ def test_every_module_of_a_sender_is_asked() -> None:
     }
 
 
-def test_the_readme_says_by_what_each_sender_is_known() -> None:
+def test_the_documents_name_the_mark_of_each_sender() -> None:
     table = (
-        (Path(__file__).parents[4] / "README.md")
+        (Path(__file__).parents[4] / "docs" / "webhooks.md")
         .read_text()
         .partition("| sender |")[2]
         .partition("\n\n")[0]

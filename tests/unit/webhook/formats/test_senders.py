@@ -1,4 +1,6 @@
-"""What each sender's fixtures do not show: fields that are missing or odd, and how the refusal names them."""
+"""What each sender's fixtures do not show: fields that are missing or odd, and how the refusal
+names them.
+"""
 
 import base64
 import json
@@ -73,13 +75,13 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
     [
         (
             changed("acr/push", "target", "repository", to=["a"]),
-            "target.repository must be a string, and is something else",
+            "target.repository must be a string, but is something else",
         ),
         (changed("acr/push", "target", "tag", to=7), "target.tag must be a string"),
         (changed("acr-event-grid/image_pushed", 0, "data", to=None), "data must be an object"),
         (
             changed("acr-event-grid/image_pushed", 0, "data", *IN_ACR),
-            "item 0: data: target.repository must be a string, and is missing",
+            "item 0: data: target.repository must be a string, but is missing",
         ),
         (
             changed("acr-event-grid/handshake", 0, "data", to={}),
@@ -100,7 +102,7 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
         ),
         (
             changed("dockerhub/push", *HUB, to=""),
-            "repository.repo_name must be a string, and is empty",
+            "repository.repo_name must be a string, but is empty",
         ),
         (
             changed("ecr/push", "detail", "repository-name"),
@@ -178,7 +180,7 @@ DIGEST_ONLY = "its tag is a digest"
         (
             changed("acr/push", "request", "host", to="git"),
             "git/shop/web",
-            "'git' cannot be a registry's host",
+            "'git' cannot be the host of a registry",
         ),
         (
             changed("distribution/tag_pushed", "events", 1, "request", "host", to="registry"),
@@ -193,12 +195,12 @@ DIGEST_ONLY = "its tag is a digest"
         (
             changed("quay/push", "docker_url", to="shop/web"),
             "shop/web",
-            "'shop' cannot be a registry's host",
+            "'shop' cannot be the host of a registry",
         ),
         (
             changed("gcr/insert_unwrapped", "tag", to="shop/web:v1"),
             "shop/web",
-            "'shop' cannot be a registry's host",
+            "'shop' cannot be the host of a registry",
         ),
         (
             changed("ghcr/package_published", *VERSION, "package_url", to="web:v1"),
@@ -245,7 +247,7 @@ DIGEST_ONLY = "its tag is a digest"
         (
             changed("gcr/insert_unwrapped", "tag", to="web:v1"),
             "web",
-            "tag must be HOST/PATH:TAG, and is 'web:v1'",
+            "tag must be HOST/PATH:TAG, but is 'web:v1'",
         ),
         (
             changed("gcr/insert_unwrapped", "tag", to="a.example.org/web"),
@@ -385,7 +387,7 @@ def test_a_message_of_somebody_else_in_a_senders_envelope_is_passed_over(payload
     ],
 )
 def test_a_sender_that_names_no_host_leaves_it_open(payload: Payload, path: str) -> None:
-    (image,) = hear(payload.headers, payload.body).news.hostless
+    (image,) = hear(payload.headers, payload.body).news.unqualified
     assert (image.path, image.tag) == (path, "v2.0.1")
 
 
@@ -482,7 +484,7 @@ def test_a_cloud_events_type_must_speak_of_a_container_images_push(kind: str) ->
     call = changed("cloudevents/structured", "type", to=kind)
     heard = hear(call.headers, call.body)
     assert heard.images == ()
-    assert "does not speak of a container image's push" in (heard.news.reason or "")
+    assert "does not name the push of a container image" in (heard.news.reason or "")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The load of `make bench` counts truly: a lost request is seen, whatever way it was lost, and so is a standstill."""
+"""The load of `make bench` counts truly: a lost request is seen, whatever way it was lost, and so
+is a standstill.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,6 @@
-"""The callers of the flood benchmark: late, refused and lost calls are seen as such, and dawdlers come back."""
+"""The callers of the flood benchmark: late, refused and lost calls are seen as such, and dawdlers
+come back.
+"""
 
 import asyncio
 import contextlib
