@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tagboat.core.image import Digest, ImageInfo, ImageName
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryEngine
 from tagboat.settings import load_settings
 
 PULLS_END = "BENCH_PULLS_GO_ON" not in os.environ

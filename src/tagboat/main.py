@@ -39,10 +39,6 @@ from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.host_ports import free_loopback_port
-from tagboat.engine.own_container import own_container
-from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
 from tagboat.http_server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -56,6 +52,10 @@ from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import examine
 from tagboat.registry.pin import pin_login_service
 from tagboat.registry.poller import Poller
+from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.docker.host_ports import free_loopback_port
+from tagboat.runtime.docker.own_container import own_container
+from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret

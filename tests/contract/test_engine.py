@@ -25,8 +25,8 @@ from tagboat.core.health import TestRun
 from tagboat.core.host_access import Published
 from tagboat.core.image import Digest, ImageInfo, ImageName, parse_image_name
 from tagboat.core.ports import Engine
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.memory import MemoryEngine, MemoryImage
+from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.memory import MemoryEngine, MemoryImage
 from tests.support import ports
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call, remove_images_of, remove_labelled

@@ -8,8 +8,8 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineError
 from tagboat.core.ports import Engine
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.memory import MemoryEngine
 from tests.support.docker_registry import docker_registry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]

@@ -28,11 +28,11 @@ from typing import Any
 import structlog
 
 from tagboat.cli.entry import run
-from tagboat.engine.docker import DockerEngine
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
+from tagboat.runtime.docker.engine import DockerEngine
 from tagboat.store import SqlStore
 
 Call = Callable[..., Awaitable[Any]]

@@ -11,7 +11,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Disk, DiskUsage, ImageSize, Volume
 from tagboat.core.storage import volume_name
 from tagboat.disks import look_at_disks
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryEngine
 from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,10 @@ from tagboat.core.errors import (
 )
 from tagboat.core.host_access import Bind, Device, Published, published_port_in
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.loglines import MAX_LINE_BYTES
-from tagboat.engine.probe import LoopbackProbe
-from tagboat.engine.wire import GENEROUS_PIDS
+from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.docker.loglines import MAX_LINE_BYTES
+from tagboat.runtime.docker.probe import LoopbackProbe
+from tagboat.runtime.docker.wire import GENEROUS_PIDS
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import call, remove_images_of, remove_labelled

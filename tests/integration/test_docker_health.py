@@ -10,7 +10,7 @@ import pytest
 from tagboat.core.deploy import ContainerSpec
 from tagboat.core.health import TestRun
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker.engine import DockerEngine
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.images import push_image

@@ -11,7 +11,7 @@ import pytest
 
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker.engine import DockerEngine
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import DEFAULT_CMD, listens_late, push_image

@@ -10,7 +10,7 @@ import pytest
 
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.route import Route, Way
-from tagboat.engine.protocol_probe import ProtocolProbe
+from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http2 import Http2App, call
 from tests.support.http_load import WEBSOCKET, Client

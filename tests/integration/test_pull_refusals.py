@@ -8,7 +8,7 @@ import pytest
 from demo.sample_image import SampleApp, build_image, build_index, push
 from tagboat.core.errors import EngineError, EngineNotFoundError
 from tagboat.core.image import parse_digest, parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker.engine import DockerEngine
 from tests.faults.registry_front import Fault, Front, registry_front
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of

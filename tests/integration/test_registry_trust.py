@@ -9,10 +9,10 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineError, RegistryDeniedError, RegistryUnreachableError
 from tagboat.core.image import ImageName, ImageRef
-from tagboat.engine.docker import DockerEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
 from tagboat.registry.failures import TlsFailureError
+from tagboat.runtime.docker.engine import DockerEngine
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import push_image

@@ -21,8 +21,8 @@ from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.way_back import WaysBack
-from tagboat.engine.memory import MemoryEngine
 from tagboat.ingress.none import NoIngress
+from tagboat.runtime.memory import MemoryEngine
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.asgi import Caller

@@ -36,8 +36,8 @@ from tagboat.deploy.containers import Parts
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.traffic import Traffic
-from tagboat.engine.memory import MemoryEngine, MemoryImage
 from tagboat.ingress.memory import MemoryIngress
+from tagboat.runtime.memory import MemoryEngine, MemoryImage
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import START, Clock, Rim
 

@@ -25,7 +25,7 @@ from tagboat.deploy.orders import Orders
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import Clock, Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, build_world

@@ -8,7 +8,7 @@ from tagboat.core.ports import Queued
 from tagboat.deploy.following import foreign, live_reason
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import World
 
 pytestmark = pytest.mark.anyio

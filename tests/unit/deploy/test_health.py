@@ -9,7 +9,7 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
 from tagboat.deploy.health import manner
 from tagboat.deploy.scene import read_scene
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_fails
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest
 from tagboat.deploy.images import Tidying, keep_tidying, lift_marks
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import World
 
 pytestmark = pytest.mark.anyio

@@ -35,8 +35,8 @@ from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.worker import Worker
-from tagboat.engine.memory import MemoryImage
 from tagboat.intake.explain import explain
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 

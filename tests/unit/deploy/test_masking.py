@@ -8,7 +8,7 @@ import pytest
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.errors import EngineError
 from tagboat.core.run import RunOptions
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import World
 
 pytestmark = pytest.mark.anyio

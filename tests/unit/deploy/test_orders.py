@@ -32,7 +32,7 @@ from tagboat.deploy.ownership import release_container
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.worker import Worker
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import START
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 

@@ -20,7 +20,7 @@ from tagboat.core.push import Outcome
 from tagboat.deploy.containers import LOG_LINES
 from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import (
     FIRST_PORT,
     IMAGE,

@@ -19,7 +19,7 @@ from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, statuses
 

@@ -14,7 +14,7 @@ from tagboat.core.deploy import (
 )
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import Clock, Died
 from tests.unit.deploy.scene import World, assert_only, build_world, statuses

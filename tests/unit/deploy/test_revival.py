@@ -18,7 +18,7 @@ from tagboat.core.errors import (
 )
 from tagboat.core.run import RunOptions
 from tagboat.deploy.reconcile import SWEEP_EVERY_S, keep_sweeping, sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import HOST, INSTALLATION, World, assert_only
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.protocol import AppProtocol
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import FIRST_PORT, HOST, World
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from tagboat.core.run import RunOptions
 from tagboat.core.storage import image_volume_name
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import INSTALLATION, World, assert_fails, assert_only
 

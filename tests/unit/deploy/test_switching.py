@@ -15,7 +15,7 @@ from tagboat.core.errors import (
 from tagboat.core.image import ImageInfo
 from tagboat.deploy.patience import delays
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import START
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, statuses
 

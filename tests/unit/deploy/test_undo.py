@@ -13,7 +13,7 @@ from tagboat.core.errors import (
 )
 from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import World, assert_fails, assert_only
 
 pytestmark = pytest.mark.anyio

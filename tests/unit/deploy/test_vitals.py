@@ -12,7 +12,7 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.wellbeing import CRASHES, PEACE, observed
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.rim import START
 from tests.unit.deploy.scene import World
 from tests.unit.deploy.test_gate import RUNNING

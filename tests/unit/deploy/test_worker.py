@@ -16,7 +16,7 @@ from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.places import MAX_WORKING
 from tagboat.deploy.worker import BREATH_S, CLAIM_S, RENEW_S, Worker
-from tagboat.engine.memory import MemoryImage
+from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.scene import REFUSED, World, assert_only
 
 pytestmark = pytest.mark.anyio

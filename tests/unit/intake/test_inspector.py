@@ -8,8 +8,8 @@ from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineUnavailableError, RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_image_ref
-from tagboat.engine.memory import MemoryEngine
 from tagboat.intake.inspector import EngineThenRegistry
+from tagboat.runtime.memory import MemoryEngine
 from tagboat.store import open_store
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineUnavailableError, RegistryDeniedError
 from tagboat.core.image import ImageName
-from tagboat.engine.memory import MemoryEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
+from tagboat.runtime.memory import MemoryEngine
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
 

@@ -12,10 +12,10 @@ from aiodocker import Docker, DockerError
 from aiodocker.networks import DockerNetwork
 
 from tagboat.core.errors import EngineError
-from tagboat.engine import wire
-from tagboat.engine.connection import DockerConnection
-from tagboat.engine.refusal import no_network
-from tagboat.engine.subnets import SHARE_BITS, kept_address, local_routes, shares
+from tagboat.runtime.docker import wire
+from tagboat.runtime.docker.connection import DockerConnection
+from tagboat.runtime.docker.refusal import no_network
+from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_routes, shares
 
 _ASK_S = 20.0
 _CHANGE_S = 60.0

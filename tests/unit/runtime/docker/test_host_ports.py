@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from tagboat.core.errors import EngineError
-from tagboat.engine import host_ports
-from tagboat.engine.host_ports import FIRST, LAST, free_loopback_port
+from tagboat.runtime.docker import host_ports
+from tagboat.runtime.docker.host_ports import FIRST, LAST, free_loopback_port
 
 
 def test_a_port_below_those_of_outgoing_connections() -> None:

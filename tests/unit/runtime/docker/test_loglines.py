@@ -3,7 +3,7 @@ import struct
 import pytest
 
 from tagboat.core.harmless import harmless
-from tagboat.engine.loglines import MAX_LINE_BYTES, MAX_TOTAL_BYTES, LogTail
+from tagboat.runtime.docker.loglines import MAX_LINE_BYTES, MAX_TOTAL_BYTES, LogTail
 
 
 def frame(stream: int, data: bytes) -> bytes:

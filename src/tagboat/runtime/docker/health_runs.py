@@ -8,9 +8,9 @@ from aiodocker import DockerError
 from aiodocker.execs import Exec
 
 from tagboat.core.health import TestRun
-from tagboat.engine.connection import DockerConnection
-from tagboat.engine.healthtest import HealthTest, health_test, outcome
-from tagboat.engine.refusal import clean
+from tagboat.runtime.docker.connection import DockerConnection
+from tagboat.runtime.docker.healthtest import HealthTest, health_test, outcome
+from tagboat.runtime.docker.refusal import clean
 
 _MARGIN_S = 20.0
 _MOST_WRITTEN = 16 * 1024

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tagboat.core.health import TestRun
-from tagboat.engine.healthtest import HealthTest, health_test, last_said, needs_s, outcome
+from tagboat.runtime.docker.healthtest import HealthTest, health_test, last_said, needs_s, outcome
 
 SECOND = 1_000_000_000
 

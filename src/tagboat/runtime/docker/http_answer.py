@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tagboat.engine.loglines import first_line
+from tagboat.runtime.docker.loglines import first_line
 
 LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 200
@@ -99,6 +99,6 @@ def _text(body: str) -> str:
     if not body.lstrip().startswith("<"):
         return first_line(body)
     # Loaded when there is a page to be read: the names of all its signs are large, and few apps ever fail with a page.
-    from tagboat.engine.page import words_of  # noqa: PLC0415
+    from tagboat.runtime.docker.page import words_of  # noqa: PLC0415
 
     return first_line(words_of(body))

@@ -19,15 +19,15 @@ from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
-from tagboat.engine import wire
-from tagboat.engine.address import Transport, parse_engine_address
-from tagboat.engine.archive import files_archive
-from tagboat.engine.connection import DockerConnection, StreamRequest, messages
-from tagboat.engine.health_runs import HealthTests
-from tagboat.engine.loglines import LogTail
-from tagboat.engine.networks import NO_LABELS, Networks
-from tagboat.engine.progress import PullProgress
-from tagboat.engine.refusal import login_refusal, pull_refusal
+from tagboat.runtime.docker import wire
+from tagboat.runtime.docker.address import Transport, parse_engine_address
+from tagboat.runtime.docker.archive import files_archive
+from tagboat.runtime.docker.connection import DockerConnection, StreamRequest, messages
+from tagboat.runtime.docker.health_runs import HealthTests
+from tagboat.runtime.docker.loglines import LogTail
+from tagboat.runtime.docker.networks import NO_LABELS, Networks
+from tagboat.runtime.docker.progress import PullProgress
+from tagboat.runtime.docker.refusal import login_refusal, pull_refusal
 
 T = TypeVar("T")
 

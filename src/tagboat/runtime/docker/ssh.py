@@ -9,7 +9,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from tagboat.engine.address import EngineAddress
+from tagboat.runtime.docker.address import EngineAddress
 
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""

@@ -9,7 +9,7 @@ from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.deploy import ContainerSpec
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, parse_image_name
-from tagboat.engine import wire
+from tagboat.runtime.docker import wire
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
 SPEC = ContainerSpec(

@@ -10,7 +10,7 @@ from tagboat.core.errors import (
     PortTakenError,
 )
 from tagboat.core.image import parse_image_name
-from tagboat.engine.refusal import clean, login_refusal, pull_refusal, refusal
+from tagboat.runtime.docker.refusal import clean, login_refusal, pull_refusal, refusal
 
 APP = parse_image_name("git.example.com/acme/app")
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, Manner
-from tagboat.engine.http_answer import LONGEST_LINE, Answer, read_head, read_said
+from tagboat.runtime.docker.http_answer import LONGEST_LINE, Answer, read_head, read_said
 
 _HOST = "127.0.0.1"
 _CONNECT_S = 2.0

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tagboat.core.elsewhere import elsewhere
-from tagboat.engine.own_container import container_in
-from tagboat.engine.unreachable import why_unreachable
+from tagboat.runtime.docker.own_container import container_in
+from tagboat.runtime.docker.unreachable import why_unreachable
 
 ID = "9a7c" * 16
 DOCKER = f"600 580 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/sda1 rw\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.protocol import AppProtocol
-from tagboat.engine.protocol_probe import ProtocolProbe
+from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tests.support.private_ca import PrivateCa
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagboat.core.health import TestRun
-from tagboat.engine.loglines import last_line
+from tagboat.runtime.docker.loglines import last_line
 
 DEFAULT_TIMEOUT_S = 30.0
 _DEFAULT_INTERVAL_S = 30.0

@@ -15,10 +15,10 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
-from tagboat.engine.address import EngineAddress, Transport
-from tagboat.engine.refusal import NO_CONNECTION, clean, other_version, refusal
-from tagboat.engine.ssh import SshTunnel
-from tagboat.engine.unreachable import why_unreachable
+from tagboat.runtime.docker.address import EngineAddress, Transport
+from tagboat.runtime.docker.refusal import NO_CONNECTION, clean, other_version, refusal
+from tagboat.runtime.docker.ssh import SshTunnel
+from tagboat.runtime.docker.unreachable import why_unreachable
 
 Explain = Callable[[DockerError], EngineError]
 

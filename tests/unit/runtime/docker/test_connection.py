@@ -26,11 +26,11 @@ from tagboat.core.errors import (
     EngineUnavailableError,
 )
 from tagboat.core.image import Digest, parse_image_name
-from tagboat.engine import connection as connection_module
-from tagboat.engine import docker as docker_module
-from tagboat.engine.address import parse_engine_address
-from tagboat.engine.connection import DockerConnection
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker import connection as connection_module
+from tagboat.runtime.docker import engine as docker_module
+from tagboat.runtime.docker.address import parse_engine_address
+from tagboat.runtime.docker.connection import DockerConnection
+from tagboat.runtime.docker.engine import DockerEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.engine.address import Transport, parse_engine_address
+from tagboat.runtime.docker.address import Transport, parse_engine_address
 
 
 def test_nothing_is_the_local_socket() -> None:

@@ -1,4 +1,4 @@
-from tagboat.engine.progress import PullProgress
+from tagboat.runtime.docker.progress import PullProgress
 
 
 def layer(name: str, status: str, current: int = 0, total: int = 0) -> dict[str, object]:

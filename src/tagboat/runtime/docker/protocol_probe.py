@@ -9,9 +9,9 @@ from typing import TypeVar
 from tagboat import __version__
 from tagboat.core.health import REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
-from tagboat.engine import h2c
-from tagboat.engine.http_answer import read_head
-from tagboat.engine.probe import LoopbackProbe, request, target
+from tagboat.runtime.docker import h2c
+from tagboat.runtime.docker.http_answer import read_head
+from tagboat.runtime.docker.probe import LoopbackProbe, request, target
 
 _HOST = "127.0.0.1"
 _WHOLE_S = 5.0

@@ -7,7 +7,7 @@ from h2.events import RequestReceived
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagboat.engine import h2c
+from tagboat.runtime.docker import h2c
 from tests.support.http2 import fields_of
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import EngineUnavailableError
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.ssh import explained
+from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.docker.ssh import explained
 
 CHANGED = f"""{"@" * 59}
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @

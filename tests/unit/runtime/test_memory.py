@@ -7,7 +7,7 @@ import pytest
 from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, parse_image_name
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,7 @@
 import io
 import tarfile
 
-from tagboat.engine.archive import files_archive
+from tagboat.runtime.docker.archive import files_archive
 
 
 def test_every_file_belongs_to_root_and_is_for_reading() -> None:

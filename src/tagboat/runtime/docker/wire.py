@@ -22,8 +22,8 @@ from tagboat.core.image import (
     volume_paths,
 )
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
-from tagboat.engine.healthtest import health_test, last_said, needs_s
-from tagboat.engine.subnets import lower_half
+from tagboat.runtime.docker.healthtest import health_test, last_said, needs_s
+from tagboat.runtime.docker.subnets import lower_half
 
 DEFAULT_STOP_TIMEOUT_S = 10
 

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 from itertools import islice
 from pathlib import Path
 
-from tagboat.engine.subnets import kept_address, local_routes, lower_half, shares
+from tagboat.runtime.docker.subnets import kept_address, local_routes, lower_half, shares
 
 POOL = IPv4Network("10.112.0.0/14")
 TABLE = """\

@@ -10,7 +10,7 @@ import pytest
 
 from tagboat import __version__
 from tagboat.core.health import Manner
-from tagboat.engine.probe import LoopbackProbe
+from tagboat.runtime.docker.probe import LoopbackProbe
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""The Docker engine as a runtime: its API through aiodocker, the choice of ports, and the probes of its containers."""
