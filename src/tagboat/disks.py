@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tagboat.core.errors import TagboatError
 from tagboat.core.keeping import Disk
-from tagboat.core.ports import Engine
+from tagboat.core.runtime import Runtime
 
 
-async def look_at_disks(data_dir: Path, engine: Engine, *, is_local: bool) -> list[Disk]:
+async def look_at_disks(data_dir: Path, engine: Runtime, *, is_local: bool) -> list[Disk]:
     """That of the data and, where the engine is on this machine and says where it is, that of its images and volumes."""
     places = {"data": data_dir}
     if is_local:

@@ -20,7 +20,8 @@ from tagboat.api.parts import ApiParts, Parts
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
-from tagboat.core.ports import Engine, Reader
+from tagboat.core.ports import Reader
+from tagboat.core.runtime import Runtime
 
 HEALTH_PATH = "/api/health"
 LIVE_PATH = f"{HEALTH_PATH}/live"
@@ -154,7 +155,7 @@ def _failing(reader: Reader) -> Sequence[RegistryBackoff]:
     return reader.failing_registries()
 
 
-async def _ask_engine(engine: Engine) -> None:
+async def _ask_engine(engine: Runtime) -> None:
     await engine.version()
     if words := elsewhere(await engine.own_network()):
         raise EngineError(words)

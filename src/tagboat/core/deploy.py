@@ -1,11 +1,10 @@
 """Deploys, their steps and the instances they make, with the legal transitions between their states."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from tagboat.core.host_access import Bind, Device, Published
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.protocol import AppProtocol
 
@@ -202,11 +201,12 @@ ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceS
 class Instance:
     """One container that serves one tag of a stage.
 
-    `image` is the repository of its image, None for the project's. `container` is the name of its container and
-    `container_id` the engine's id of it, empty until it is known. `host_port` is the loopback port it is published on, 0
-    for none; `fingerprint` is that of the configuration it was started with. `watched` is whether it has stayed healthy
-    for as long as its stage watches what is new: until then, what it has replaced is kept. `protocol` is how it is spoken
-    to at its port.
+    `image` is the repository of its image, None for the project's. `container` is the name of its
+    container, `container_id` the runtime's id of it, empty until it is known. `endpoint` is where it
+    is reached, None until that is known, and where it listens on nothing. `fingerprint` is that of
+    the configuration it was started with. `watched` is True once it has stayed healthy for as long
+    as its stage watches a new version; until then, the instance that it has replaced is kept.
+    `protocol` is the one that it speaks.
     """
 
     id: str
@@ -219,7 +219,7 @@ class Instance:
     state: InstanceState
     container: str
     container_id: str = ""
-    host_port: int
+    endpoint: Endpoint | None
     fingerprint: str
     watched: bool = True
     started_at: datetime
@@ -238,9 +238,9 @@ class Instance:
 
     @property
     def url(self) -> str | None:
-        """Its own loopback address, None when it listens on nothing."""
+        """URL of its endpoint, None when it listens on nothing."""
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
-        return f"{scheme}://127.0.0.1:{self.host_port}" if self.host_port else None
+        return f"{scheme}://{self.endpoint}" if self.endpoint else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,76 +256,3 @@ class TakenBack:
     tag: str
     reason: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerSpec:
-    """What the engine is asked to run.
-
-    `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
-    container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
-    absolute path. An `entrypoint` of None is the image's own, an empty one none. `aliases` are further names by which it is
-    found on those of its networks that they stand for. `network` is the one that it is on from its start, empty for the
-    engine's default, and `networks` are those that it is connected to besides; with `keeps_address` it can leave `network` and
-    join it again (under other aliases) with the same address, so that its connections last. Labels of the image other than
-    `org.opencontainers.*` are its own only with `image_labels`. The rest is as in `RunOptions`: 0, empty and None leave the
-    engine's or the image's own. Without `restarts` it is run once.
-    """
-
-    name: str
-    image: str
-    labels: Mapping[str, str]
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    port: int = 0
-    host_port: int = 0
-    entrypoint: tuple[str, ...] | None = None
-    command: tuple[str, ...] = ()
-    user: str = ""
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    volume_labels: Mapping[str, str] = field(default_factory=dict)
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
-    binds: tuple[Bind, ...] = ()
-    devices: tuple[Device, ...] = ()
-    publish: tuple[Published, ...] = ()
-    extra_hosts: Mapping[str, str] = field(default_factory=dict)
-    shm_size: int = 0
-    init: bool | None = None
-    read_only: bool = False
-    cap_add: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    memory: int = 0
-    cpus: float = 0.0
-    pids: int = 0
-    network: str = ""
-    networks: tuple[str, ...] = ()
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    keeps_address: bool = False
-    image_labels: bool = False
-    stop_signal: str = ""
-    stop_timeout_s: int | None = None
-    restarts: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerStatus:
-    """What the engine says of a container.
-
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said` is one line of what its
-    last run wrote. A paused container is `running`. `started_at` is when it was last started, None if it never was.
-    `unasked_volumes` are the names of the volumes, by path, that the engine made by itself for VOLUMEs of the image.
-    """
-
-    id: str
-    name: str
-    running: bool
-    restarting: bool
-    restarts: int
-    exit_code: int
-    oom_killed: bool
-    health: str | None
-    labels: Mapping[str, str]
-    host_port: int
-    started_at: datetime | None = None
-    paused: bool = False
-    health_said: str = ""
-    unasked_volumes: Mapping[str, str] = field(default_factory=dict)

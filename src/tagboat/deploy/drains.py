@@ -9,9 +9,9 @@ import structlog
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import Parts
-from tagboat.deploy.endings import ended
+from tagboat.deploy.instances import ended
 from tagboat.deploy.names import drop_names
+from tagboat.deploy.services import DeployServices
 
 log = structlog.get_logger("tagboat.reconcile")
 
@@ -19,8 +19,8 @@ log = structlog.get_logger("tagboat.reconcile")
 class Drains:
     """Drains instances that no deploy looks after, each in a task of its own, and retires them then."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices) -> None:
+        self._services = services
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, instance: Instance, limit_s: float) -> None:
@@ -48,8 +48,7 @@ class Drains:
 
     async def _drain(self, instance: Instance, limit_s: float) -> None:
         try:
-            if self._parts.traffic is not None:
-                await self._parts.traffic.drained([instance], limit_s)
+            await self._services.traffic.drained([instance], limit_s)
             await self._retire(instance)
         except TagboatError as error:
             # It drains on record, so the next sweep begins again.
@@ -62,13 +61,13 @@ class Drains:
 
     async def _retire(self, instance: Instance) -> None:
         """Stop and remove it, unless a deploy that came meanwhile has it serve again, or retires it itself."""
-        if not await self._parts.store.read(lambda reader: _is_left(reader, instance)):
+        if not await self._services.store.read(lambda reader: _is_left(reader, instance)):
             return
-        await drop_names(self._parts, instance)
-        await self._parts.engine.stop(instance.handle)
-        await self._parts.engine.remove(instance.handle)
-        await self._parts.store.write(
-            lambda tx: _note_stopped(tx, instance.id, self._parts.clock())
+        await drop_names(self._services, instance)
+        await self._services.runtime.stop(instance.handle)
+        await self._services.runtime.remove(instance.handle)
+        await self._services.store.write(
+            lambda tx: _note_stopped(tx, instance.id, self._services.clock())
         )
         log.info("retired", action="retire", container=instance.container)
 

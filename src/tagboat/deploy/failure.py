@@ -9,7 +9,7 @@ from tagboat.core.errors import DeployFailedError, NotAnImageError, RegistryNotF
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.deploy.containers import ReleaseFailedError
-from tagboat.deploy.journal import CalledOffError
+from tagboat.deploy.record import CancelRequestedError
 
 CANCELLED = "cancelled"
 
@@ -39,7 +39,7 @@ class Failure:
     """Why a deploy does not come to its end: `lines` are what the app said, `missing` is whether the registry has no such tag.
 
     `no_image` is whether what it has is not a container image.
-    The rest is as for `Journal.give_up`.
+    The rest is as for `Journal.record_failure`.
     """
 
     reason: str
@@ -53,7 +53,7 @@ class Failure:
 def failure_of(error: Exception, tag: str) -> Failure:
     """What an error that ended a step of the deploy of `tag` comes to."""
     match error:
-        case CalledOffError():
+        case CancelRequestedError():
             return Failure(CANCELLED)
         case MovedOnError():
             return Failure(

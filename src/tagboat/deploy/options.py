@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published, published_port_in
 from tagboat.core.run import KEEP_ENTRYPOINT, RunConfig, RunOptions
+from tagboat.core.workload import WorkloadSpec
 
 
-def with_surroundings(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
+def with_surroundings(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
     """`spec` with what surrounds the app, be it the instance or the release command: mounts, devices, hosts, rights."""
     return replace(
         spec,
@@ -25,19 +25,19 @@ def with_surroundings(spec: ContainerSpec, options: RunOptions) -> ContainerSpec
     )
 
 
-def as_instance(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
+def as_instance(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
     """`spec` as that of the app itself: its command line, and the ports that no other container may have."""
     publish = tuple(map(parse_published, options.publish))
     return replace(spec, entrypoint=_entrypoint(options), command=options.command, publish=publish)
 
 
-def as_release(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
+def as_release(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
     """`spec` as that of the release command, which is a whole command line unless the image's ENTRYPOINT is kept."""
     entrypoint = None if options.entrypoint == KEEP_ENTRYPOINT else ()
     return replace(spec, entrypoint=entrypoint, command=options.release_command, restarts=False)
 
 
-def with_host_paths(spec: ContainerSpec, allowed: Callable[[str], str]) -> ContainerSpec:
+def with_host_paths(spec: WorkloadSpec, allowed: Callable[[str], str]) -> WorkloadSpec:
     """`spec` with every path of the machine as `allowed` finds it now; raises InvalidValueError where it does not allow it."""
     return replace(
         spec,

@@ -3,15 +3,20 @@
 Labels alone prove nothing: whatever a person makes from an image that was committed from a container bears them, too.
 """
 
-from tagboat.core.deploy import ContainerStatus
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
+from tagboat.core.workload import WorkloadStatus
 
 ROLE = "tagboat.role"
 INSTANCE, RELEASE = "instance", "release"
 
 
-def role_of(container: ContainerStatus) -> str:
+def own_labels(installation: str) -> dict[str, str]:
+    """Return the labels by which this installation's workloads are told from others."""
+    return {"tagboat.managed": "true", "tagboat.installation": installation}
+
+
+def role_of(container: WorkloadStatus) -> str:
     """What a container of a deploy is for; older releases told it by the name alone."""
     return container.labels.get(ROLE) or (
         RELEASE if container.name.endswith("-release") else INSTANCE
@@ -23,7 +28,7 @@ def release_container(container: str) -> str:
     return f"{container}-release"
 
 
-def made_here(reader: Reader, container: ContainerStatus, deleted: str = "") -> bool:
+def made_here(reader: Reader, container: WorkloadStatus, deleted: str = "") -> bool:
     """Whether a deploy on record has made it: by the engine's id of it or, where that is not on record yet, by its name.
 
     `deleted` is how the container of a deploy was named that is on record no more.
@@ -39,5 +44,5 @@ def made_here(reader: Reader, container: ContainerStatus, deleted: str = "") -> 
     return _is(container, made.container_id if made is not None else "", name)
 
 
-def _is(container: ContainerStatus, on_record: str, name: str) -> bool:
+def _is(container: WorkloadStatus, on_record: str, name: str) -> bool:
     return container.id == on_record if on_record else bool(name) and container.name == name

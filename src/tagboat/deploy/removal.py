@@ -19,7 +19,8 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.keeping import Deletion, LeftVolumes
-from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
+from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.deploy.networks import remove_project_network
 
@@ -37,7 +38,7 @@ class Removal:
     """
 
     store: Store
-    engine: Engine
+    runtime: Runtime
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     clock: Callable[[], datetime]
 
@@ -117,7 +118,7 @@ class Removal:
         """Remove the network of a project that is gone; what an engine that is away leaves is tidied later."""
         installation = await self.store.read(lambda reader: reader.setting(INSTALLATION_ID))
         try:
-            await remove_project_network(self.engine, str(installation), project_id)
+            await remove_project_network(self.runtime, str(installation), project_id)
         except EngineError as error:
             log.warning(
                 "network left to be tidied", action="remove", project=project_id, reason=str(error)
@@ -129,7 +130,7 @@ class Removal:
             found = [
                 name
                 for stage_id in stage_ids
-                for name in await self.engine.list_volumes(volume_name(stage_id, ""))
+                for name in await self.runtime.list_volumes(volume_name(stage_id, ""))
             ]
             found += await self.store.read(partial(_adopted, stage_ids))
         except EngineError:
@@ -137,7 +138,7 @@ class Removal:
                 raise
             return LeftVolumes()
         removed = [
-            name for name in found if deletion.volumes and await self.engine.remove_volume(name)
+            name for name in found if deletion.volumes and await self.runtime.remove_volume(name)
         ]
         return LeftVolumes(tuple(name for name in found if name not in removed), tuple(removed))
 
@@ -164,8 +165,8 @@ class Removal:
         # On record first: else the sweep, woken by its end, would start it again.
         await self._put(replace(instance, state=InstanceState.DRAINING))
         try:
-            await self.engine.stop(instance.handle)
-            await self.engine.remove(instance.handle)
+            await self.runtime.stop(instance.handle)
+            await self.runtime.remove(instance.handle)
         except EngineError:
             await self._put(instance)
             raise

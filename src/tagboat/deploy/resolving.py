@@ -3,20 +3,20 @@
 from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, StepName
 from tagboat.core.image import Digest
 from tagboat.core.ports import TagSource
-from tagboat.deploy.scene import Scene
+from tagboat.deploy.context import DeployContext
 
 _ALSO = "; "
 
 
-async def wanted_digest(tags: TagSource, scene: Scene) -> Digest:
+async def wanted_digest(tags: TagSource, context: DeployContext) -> Digest:
     """The digest to deploy; raises RegistryError where the registry is to tell, and cannot.
 
     A push may name one as well, but whoever can make calls must not choose what runs: only the registry says what a tag is.
     """
-    deploy = scene.deploy
+    deploy = context.deploy
     if deploy.trigger in EXACT_TRIGGERS and deploy.digest is not None:
         return deploy.digest
-    return await tags.resolve(scene.repository, deploy.tag, scene.registry)
+    return await tags.resolve(context.repository, deploy.tag, context.registry)
 
 
 def found(tag: str, digest: Digest, named: Digest | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 
 from tagboat.core.errors import EngineError
 from tagboat.core.health import TestRun
-from tagboat.core.ports import Engine
+from tagboat.core.runtime import Runtime
 
 _PATIENCE_S = 1.0
 """Seconds for which one look waits for a run; a longer one is told of by a later look."""
@@ -19,9 +19,9 @@ class SelfTest:
     """
 
     def __init__(
-        self, engine: Engine, container: str, *, presumed: bool, failures_needed: int
+        self, runtime: Runtime, container: str, *, presumed: bool, failures_needed: int
     ) -> None:
-        self._engine = engine
+        self._runtime = runtime
         self._container = container
         self.presumed = presumed
         self._last = TestRun(passed=True) if presumed else None
@@ -35,7 +35,7 @@ class SelfTest:
         """What it comes to as things stand; None as long as no run has ended, or none could be made."""
         clock = asyncio.get_running_loop().time
         if self._running is None and clock() >= self._next_at:
-            self._running = asyncio.create_task(self._engine.run_healthcheck(self._container))
+            self._running = asyncio.create_task(self._runtime.run_healthcheck(self._container))
             self._next_at, self._pause = (
                 clock() + self._pause,
                 min(2 * self._pause, _LONGEST_PAUSE_S),

@@ -7,10 +7,10 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader
-from tagboat.deploy.containers import Parts
+from tagboat.deploy.context import DeployContext, read_context
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.resolving import wanted_digest
-from tagboat.deploy.scene import Scene, read_scene
+from tagboat.deploy.services import DeployServices
 
 RETRY_S = 5.0
 
@@ -24,8 +24,8 @@ class Successor:
     with a look-up, and finds the image there. Unless it `may_cut` the watch short, it never does.
     """
 
-    def __init__(self, parts: Parts, watched: Instance, *, may_cut: bool) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices, watched: Instance, *, may_cut: bool) -> None:
+        self._services = services
         self._may_cut = may_cut
         self._watched = watched
         self._preparing: asyncio.Task[bool] | None = None
@@ -35,7 +35,7 @@ class Successor:
 
     async def takes_over(self) -> bool:
         """Whether it is sure by now; prepares the deploy that waits beside this call, which never takes long."""
-        waiting = await self._parts.store.read(self._waiting) if self._may_cut else None
+        waiting = await self._services.store.read(self._waiting) if self._may_cut else None
         if waiting is None:
             await self.close()
             return False
@@ -90,13 +90,15 @@ class Successor:
         return next((one for one in queued if not (held and one.by_news)), None)
 
     async def _prepare(self, deploy_id: str) -> bool:
-        scene = await self._parts.store.read(lambda reader: read_scene(reader, deploy_id))
-        digest = await wanted_digest(self._parts.tag_source, scene)
-        if digest == self._watched.digest or await self._is_taken_back(scene, digest):
+        context = await self._services.store.read(lambda reader: read_context(reader, deploy_id))
+        digest = await wanted_digest(self._services.tag_source, context)
+        if digest == self._watched.digest or await self._is_taken_back(context, digest):
             return False
-        await ensure_image(self._parts, scene.repository, digest, scene.registry)
+        await ensure_image(self._services, context.repository, digest, context.registry)
         return True
 
-    async def _is_taken_back(self, scene: Scene, digest: str) -> bool:
-        taken_back = await self._parts.store.read(lambda reader: reader.taken_back(scene.stage.id))
-        return scene.deploy.by_news and any(version.digest == digest for version in taken_back)
+    async def _is_taken_back(self, context: DeployContext, digest: str) -> bool:
+        taken_back = await self._services.store.read(
+            lambda reader: reader.taken_back(context.stage.id)
+        )
+        return context.deploy.by_news and any(version.digest == digest for version in taken_back)

@@ -13,9 +13,10 @@ from tagboat.core.catalog import Project, Stage
 from tagboat.core.deploy import ACTIVE_STATES, DeployStatus, Instance, InstanceState
 from tagboat.core.errors import IngressUnavailableError, NotFoundError, TagboatError
 from tagboat.core.hosts import looked_up_as
+from tagboat.core.ingress import Ingress
 from tagboat.core.naming import earlier_instance_host, earlier_stage_host, instance_host, stage_host
-from tagboat.core.ports import Ingress, Reader, Store, Topic
-from tagboat.core.route import Route, Way
+from tagboat.core.ports import Reader, Store, Topic
+from tagboat.core.route import Route, RouteState
 from tagboat.core.stage_refs import iter_stages
 
 LEAD_EVERY_S = 60.0
@@ -48,28 +49,39 @@ class Traffic:
             None  # the stage whose each host is, None before it is known what is in force
         )
 
-    async def lead(self) -> None:
-        """Return once traffic goes where the records say now. Raises IngressUnavailableError, StoreUnavailableError."""
-        async with self._turn:
-            await self._lead_all()
+    @property
+    def active(self) -> bool:
+        """False without an ingress: then there is nothing to route, to count or to wait for."""
+        return self._ingress.routes_traffic
 
-    async def lead_stage(self, stage_id: str) -> None:
-        """Return once one stage's traffic goes where the records say now; no other is looked at. Raises as `lead`."""
+    async def apply_routes(self) -> None:
+        """Return once traffic goes where the records say now. Raises IngressUnavailableError, StoreUnavailableError."""
+        if not self.active:
+            return
+        async with self._turn:
+            await self._apply_all()
+
+    async def apply_stage_routes(self, stage_id: str) -> None:
+        """Return once one stage's traffic goes where the records say now; no other is looked at. Raises as `apply_routes`."""
+        if not self.active:
+            return
         async with self._turn:
             if self._owners is None:
-                await self._lead_all()
+                await self._apply_all()
             else:
-                await self._lead_one(stage_id, self._owners)
+                await self._apply_one(stage_id, self._owners)
 
-    async def _lead_all(self) -> None:
+    async def _apply_all(self) -> None:
         self._owners = None
         found = await self._store.read(lambda reader: _routes_by_stage(reader, self._base_domain))
-        await self._ingress.lead([route for of_stage in found.values() for route in of_stage])
+        await self._ingress.apply_routes(
+            [route for of_stage in found.values() for route in of_stage]
+        )
         self._owners = {
             route.host: stage_id for stage_id, of_stage in found.items() for route in of_stage
         }
 
-    async def _lead_one(self, stage_id: str, owners: dict[str, str]) -> None:
+    async def _apply_one(self, stage_id: str, owners: dict[str, str]) -> None:
         found = await self._store.read(
             lambda reader: _routes_of(reader, stage_id, self._base_domain)
         )
@@ -77,12 +89,14 @@ class Traffic:
             route.host for route in found
         }
         self._owners = None  # should it fail, nobody knows what is in force
-        await self._ingress.change(found, gone)
+        await self._ingress.change_routes(found, gone)
         left = {host: owner for host, owner in owners.items() if host not in gone}
         self._owners = left | {route.host: stage_id for route in found}
 
     async def drained(self, instances: Sequence[Instance], limit_s: float) -> str:
         """Wait until these answer no request any more, at most `limit_s` seconds; how that came out, in words."""
+        if not self.active:
+            return ""
         if not self._store.exclusive:
             await asyncio.sleep(2 * FOLLOW_S)  # until every other replica's ingress has followed
         clock = asyncio.get_running_loop().time
@@ -103,9 +117,9 @@ class Traffic:
 
     async def _in_flight(self, instances: Sequence[Instance]) -> int:
         counts = [
-            await self._ingress.in_flight(instance.host_port)
+            await self._ingress.in_flight(instance.endpoint)
             for instance in instances
-            if instance.host_port
+            if instance.endpoint
         ]
         return sum(counts)
 
@@ -117,7 +131,7 @@ class Traffic:
             pause = LEAD_EVERY_S if self._store.exclusive else FOLLOW_S
             began = time.perf_counter()
             try:
-                await self.lead()
+                await self.apply_routes()
             except TagboatError as error:
                 log.warning("routing update failed", action="lead", reason=str(error))
                 pause = RETRY_S
@@ -153,7 +167,7 @@ def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]
     for instance in reader.instances(states=ACTIVE_STATES):  # newest first
         if instance.state is not InstanceState.LIVE:
             changing.add(instance.stage_id)
-        elif instance.host_port:
+        elif instance.endpoint:
             live[instance.stage_id].append(instance)
         else:
             portless.add(instance.stage_id)
@@ -162,7 +176,7 @@ def _routes_by_stage(reader: Reader, base_domain: str) -> dict[str, list[Route]]
     found: dict[str, tuple[_Claim, Route]] = {}
     for project, stage in iter_stages(reader):
         running = live.get(stage.id, ())
-        otherwise = _way_without_port(
+        otherwise = _state_without_endpoint(
             restarts=stage.id in restarting, portless=stage.id in portless
         )
         _claim_all(found, project, stage, running, base_domain, otherwise)
@@ -201,12 +215,12 @@ def _claims_of(reader: Reader, stage_id: str, base_domain: str) -> dict[str, tup
         for one in reader.open_deploys(stage_id)
         if one.status is DeployStatus.RUNNING and one.made_way
     ]
-    portless = any(not one.host_port for one in live)
-    otherwise = _way_without_port(
+    portless = any(one.endpoint is None for one in live)
+    otherwise = _state_without_endpoint(
         restarts=len(live) < len(active) and bool(at_work), portless=portless
     )
     found: dict[str, tuple[_Claim, Route]] = {}
-    running = [one for one in live if one.host_port]
+    running = [one for one in live if one.endpoint]
     _claim_all(found, reader.project(stage.project_id), stage, running, base_domain, otherwise)
     return found
 
@@ -217,7 +231,7 @@ def _claim_all(
     stage: Stage,
     live: Sequence[Instance],
     base_domain: str,
-    otherwise: Way,
+    otherwise: RouteState,
 ) -> None:
     """Put in what a stage and its instances claim."""
     by_name, *by_domain = _stage_routes(project, stage, live, base_domain, otherwise)
@@ -243,15 +257,19 @@ def _claim(found: dict[str, tuple[_Claim, Route]], wanted: Iterable[tuple[_Claim
             found[route.host] = (claim, route)
 
 
-def _way_without_port(*, restarts: bool, portless: bool) -> Way:
+def _state_without_endpoint(*, restarts: bool, portless: bool) -> RouteState:
     """What becomes of requests as long as no live instance of the stage has a port."""
     if restarts:
-        return Way.HELD
-    return Way.PORTLESS if portless else Way.NONE
+        return RouteState.HELD
+    return RouteState.PORTLESS if portless else RouteState.NONE
 
 
 def _stage_routes(
-    project: Project, stage: Stage, live: Sequence[Instance], base_domain: str, otherwise: Way
+    project: Project,
+    stage: Stage,
+    live: Sequence[Instance],
+    base_domain: str,
+    otherwise: RouteState,
 ) -> list[Route]:
     host = stage_host(project.name, stage.name, base_domain)
     by_name = _to(live[0], host) if live else Route(host, otherwise)
@@ -259,7 +277,7 @@ def _stage_routes(
 
 
 def _to(instance: Instance, host: str) -> Route:
-    return Route(host, Way.OPEN, instance.host_port, instance.protocol)
+    return Route(host, RouteState.OPEN, instance.endpoint, instance.protocol)
 
 
 def _instance_routes(

@@ -13,11 +13,11 @@ from tagboat.core.deploy import DeployStatus, Instance, InstanceState, StepName,
 from tagboat.core.errors import DeployFailedError, EngineError, NotFoundError, TagboatError
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.deploy.containers import Parts, last_words
-from tagboat.deploy.endings import ended
+from tagboat.deploy.containers import last_words
+from tagboat.deploy.context import read_context
 from tagboat.deploy.health import Health
-from tagboat.deploy.journal import taken_back
-from tagboat.deploy.scene import read_scene
+from tagboat.deploy.instances import ended, taken_back
+from tagboat.deploy.services import DeployServices
 
 LOOK_EVERY_S = 60.0
 BREATH_S = 1.0
@@ -26,20 +26,20 @@ RETRY_S = 5.0
 log = structlog.get_logger("tagboat.vigil")
 
 
-async def keep_vigil(parts: Parts) -> None:
+async def keep_vigil(services: DeployServices) -> None:
     """Watch over every instance that needs it, from when its deploy has ended; until cancelled."""
     news = asyncio.Event()
-    parts.store.listen(Topic.DEPLOYS, news.set)
+    services.store.listen(Topic.DEPLOYS, news.set)
     watching: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
             news.clear()
             watching = {key: task for key, task in watching.items() if not task.done()}
             try:
-                for instance in await parts.store.read(_unwatched):
+                for instance in await services.store.read(_unwatched):
                     if instance.id not in watching:
                         watching[instance.id] = asyncio.create_task(
-                            _watch_patiently(parts, instance)
+                            _watch_patiently(services, instance)
                         )
             except TagboatError as error:
                 log.warning("cannot look for what to watch over", action="vigil", reason=str(error))
@@ -54,34 +54,40 @@ async def keep_vigil(parts: Parts) -> None:
             task.cancel()
 
 
-async def watch_over(parts: Parts, instance: Instance) -> bool:
+async def watch_over(services: DeployServices, instance: Instance) -> bool:
     """Return once a live instance has stayed healthy for as long as its stage asks, or is not live any more.
 
     Which of both, is the answer. Raises DeployFailedError where it sickened; what it had replaced serves again then. Raises
     other errors of the tree where it cannot be asked or the records cannot be written.
     """
-    scene = await parts.store.read(lambda reader: read_scene(reader, instance.deploy_id))
+    context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
 
     async def is_over() -> bool:
-        current = await parts.store.read(lambda reader: reader.instance(instance.id))
+        current = await services.store.read(lambda reader: reader.instance(instance.id))
         return current.state is not InstanceState.LIVE or current.watched
 
     try:
-        await Health(parts, scene, instance, scene.config).watch(scene.stage.watch_s, is_over)
+        await Health(services, context, instance, context.config).watch(
+            context.stage.watch_s, is_over
+        )
     except DeployFailedError as error:
-        said = "\n".join(await last_words(parts.engine, instance.handle))
-        reason, log_lines = (mask_values(text, scene.secret_values) for text in (str(error), said))
-        if await parts.store.write(lambda tx: _revert(tx, parts, instance, reason, log_lines)):
+        said = "\n".join(await last_words(services.runtime, instance.handle))
+        reason, log_lines = (
+            mask_values(text, context.secret_values) for text in (str(error), said)
+        )
+        if await services.store.write(
+            lambda tx: _revert(tx, services, instance, reason, log_lines)
+        ):
             log.warning("taken back", action="vigil", container=instance.container, reason=reason)
-            await _take_away(parts, instance, scene.stage)
+            await _take_away(services, instance, context.stage)
         raise
-    return await parts.store.write(lambda tx: _note_watched(tx, instance.id))
+    return await services.store.write(lambda tx: _note_watched(tx, instance.id))
 
 
-async def _watch_patiently(parts: Parts, instance: Instance) -> None:
+async def _watch_patiently(services: DeployServices, instance: Instance) -> None:
     while True:
         try:
-            await watch_over(parts, instance)
+            await watch_over(services, instance)
         except (DeployFailedError, NotFoundError):
             return
         except TagboatError as error:
@@ -95,13 +101,12 @@ async def _watch_patiently(parts: Parts, instance: Instance) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _take_away(parts: Parts, instance: Instance, stage: Stage) -> None:
+async def _take_away(services: DeployServices, instance: Instance, stage: Stage) -> None:
     """Lead traffic to what serves again, and remove the container once it answers no request any more."""
-    if parts.traffic is not None:
-        await parts.traffic.lead_stage(instance.stage_id)
-        await parts.traffic.drained([instance], stage.drain_timeout_s)
+    await services.traffic.apply_stage_routes(instance.stage_id)
+    await services.traffic.drained([instance], stage.drain_timeout_s)
     try:
-        await parts.engine.remove(instance.handle)
+        await services.runtime.remove(instance.handle)
     except EngineError as error:
         log.warning(
             "container left to the next sweep",
@@ -126,7 +131,9 @@ def _note_watched(tx: Tx, instance_id: str) -> bool:
     return True
 
 
-def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str, log_lines: str) -> bool:
+def _revert(
+    tx: Tx, services: DeployServices, instance: Instance, reason: str, log_lines: str
+) -> bool:
     """Let what the instance has replaced serve again, and its deploy have failed; whether it was still live.
 
     What it last said is kept with that: from now on a sweep may remove its container.
@@ -134,7 +141,7 @@ def _revert(tx: Tx, parts: Parts, instance: Instance, reason: str, log_lines: st
     current = tx.instance(instance.id)
     if current.state is not InstanceState.LIVE:
         return False
-    now = parts.clock()
+    now = services.clock()
     deploy = tx.deploy(instance.deploy_id)
     tx.put_instance(ended(tx, current, InstanceState.FAILED, now))
     for older in tx.instances(stage_id=instance.stage_id, states=[InstanceState.DRAINING]):

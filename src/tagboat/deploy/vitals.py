@@ -6,18 +6,19 @@ from datetime import datetime
 
 import structlog
 
-from tagboat.core.deploy import ContainerStatus, Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import Parts
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.services import DeployServices
 from tagboat.deploy.wellbeing import observed
 
 log = structlog.get_logger("tagboat.vitals")
 
 
 async def look_after(
-    parts: Parts, live: Sequence[Instance], containers: Collection[ContainerStatus]
+    services: DeployServices, live: Sequence[Instance], containers: Collection[WorkloadStatus]
 ) -> None:
     """Write down what has changed of these instances since the last look; `containers` is what the engine has just listed.
 
@@ -29,18 +30,20 @@ async def look_after(
         if one.running or one.restarting
         for key in (one.id, one.name)
     }
-    statuses = {one.id: listed.get(one.handle) or await _status_now(parts, one) for one in live}
-    changes = await parts.store.read(lambda reader: _changes(reader, live, statuses, parts.clock()))
+    statuses = {one.id: listed.get(one.handle) or await _status_now(services, one) for one in live}
+    changes = await services.store.read(
+        lambda reader: _changes(reader, live, statuses, services.clock())
+    )
     if changes:
-        await parts.store.write(lambda tx: _keep(tx, [change.after for change in changes]))
+        await services.store.write(lambda tx: _keep(tx, [change.after for change in changes]))
     for change in changes:
         _tell(change)
 
 
-async def _status_now(parts: Parts, instance: Instance) -> ContainerStatus | None:
+async def _status_now(services: DeployServices, instance: Instance) -> WorkloadStatus | None:
     """What the engine says of it by now: its container may have been made again, and have another id."""
-    current = await parts.store.read(lambda reader: reader.instance(instance.id))
-    return await parts.engine.status(current.handle)
+    current = await services.store.read(lambda reader: reader.instance(instance.id))
+    return await services.runtime.status(current.handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class _Change:
 def _changes(
     reader: Reader,
     live: Sequence[Instance],
-    statuses: Mapping[str, ContainerStatus | None],
+    statuses: Mapping[str, WorkloadStatus | None],
     now: datetime,
 ) -> list[_Change]:
     known = reader.vitals([one.id for one in live])

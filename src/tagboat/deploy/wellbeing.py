@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tagboat.core.deploy import ContainerStatus, Instance
+from tagboat.core.deploy import Instance
 from tagboat.core.health import Trouble, Vitals
+from tagboat.core.workload import WorkloadStatus
 
 CRASHES = 3
 """So many restarts that follow one another are a crash loop."""
@@ -13,7 +14,7 @@ PEACE = timedelta(minutes=10)
 
 
 def observed(
-    before: Vitals | None, instance: Instance, status: ContainerStatus | None, now: datetime
+    before: Vitals | None, instance: Instance, status: WorkloadStatus | None, now: datetime
 ) -> Vitals:
     """What is known after a look that found `status` (None: no container); equal to `before` where nothing has changed."""
     crashes, crashed_at = _crashes(before, status, now)
@@ -34,7 +35,7 @@ def observed(
 
 
 def _crashes(
-    before: Vitals | None, status: ContainerStatus | None, now: datetime
+    before: Vitals | None, status: WorkloadStatus | None, now: datetime
 ) -> tuple[int, datetime | None]:
     """How many restarts followed one another, and when the last of them was seen."""
     restarts = status.restarts if status else 0
@@ -50,7 +51,7 @@ def _crashes(
 
 
 def _trouble(
-    found: Vitals, instance: Instance, status: ContainerStatus | None
+    found: Vitals, instance: Instance, status: WorkloadStatus | None
 ) -> tuple[Trouble, str]:
     logs = "its log says why"
     if found.paused:
@@ -70,7 +71,7 @@ def _trouble(
     return Trouble.NONE, ""
 
 
-def _last_end(status: ContainerStatus | None) -> str:
+def _last_end(status: WorkloadStatus | None) -> str:
     if status is None or status.running:
         return ""
     return (

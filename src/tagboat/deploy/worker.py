@@ -11,9 +11,9 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus
 from tagboat.core.errors import NotFoundError, StoreUnavailableError, TagboatError
 from tagboat.core.ports import Reader, Topic, Tx
-from tagboat.deploy.containers import Parts
-from tagboat.deploy.journal import TakenOverError
 from tagboat.deploy.pipeline import Pipeline
+from tagboat.deploy.record import ClaimLostError
+from tagboat.deploy.services import DeployServices
 
 MAX_CLAIMED = 256
 """Deploys in progress at once, those that only wait among them: each takes memory."""
@@ -46,8 +46,8 @@ class Worker:
     Those that only wait take no place, but no more than `MAX_CLAIMED` are in progress.
     """
 
-    def __init__(self, parts: Parts, holder: str) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices, holder: str) -> None:
+        self._services = services
         self._holder = holder
         self._wake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -56,11 +56,11 @@ class Worker:
         self._called_off: set[str] = set()
         self._renewed_at = 0.0
         self._looked_at = 0.0
-        parts.places.on_free = self._take_notice
+        services.places.on_free = self._take_notice
 
     async def run(self) -> None:
         """Work until cancelled; deploys in progress go on until `close`."""
-        self._parts.store.listen(Topic.DEPLOYS, self._take_notice)
+        self._services.store.listen(Topic.DEPLOYS, self._take_notice)
         while True:
             self._wake.clear()
             pause = self._pause_s()
@@ -88,8 +88,8 @@ class Worker:
         try:
             async with asyncio.timeout(PARK_S):
                 await _cancel([task for task in (self._tasks.get(deploy_id),) if task])
-                await Pipeline(self._parts, deploy_id).park()
-        except (TagboatError, TakenOverError, TimeoutError) as error:
+                await Pipeline(self._services, deploy_id).park()
+        except (TagboatError, ClaimLostError, TimeoutError) as error:
             log.warning(
                 "the deploy is left as it is", action="park", deploy=deploy_id, reason=str(error)
             )
@@ -112,7 +112,7 @@ class Worker:
 
     def _pause_s(self) -> float:
         """Seconds until the next look, if nothing wakes the worker."""
-        if not self._parts.store.exclusive:
+        if not self._services.store.exclusive:
             return LOOK_EVERY_S
         return RENEW_S if self._tasks else LOOK_ALONE_EVERY_S
 
@@ -120,16 +120,16 @@ class Worker:
         """Claim what is due and begin it, renew the claims on what is in progress; write nothing where there is neither."""
         self._looked_at = loop_time = asyncio.get_running_loop().time()
         renew = loop_time - self._renewed_at >= RENEW_S
-        claims = await self._parts.store.read(self._find)
+        claims = await self._services.store.read(self._find)
         if claims.begun or (renew and self._tasks):
-            claims = await self._parts.store.write(lambda tx: self._claim(tx, renew=renew))
+            claims = await self._services.store.write(lambda tx: self._claim(tx, renew=renew))
         for deploy_id in claims.lost:
             self._let_go(deploy_id)
         for deploy_id in claims.called_off - self._called_off:
             self._call_off(deploy_id)
         for deploy in claims.begun:
             self._stages[deploy.id] = deploy.stage_id
-            self._parts.places.take()
+            self._services.places.take()
             task = asyncio.create_task(self._carry_out(deploy))
             self._tasks[deploy.id] = task
             task.add_done_callback(partial(self._forget, deploy.id))
@@ -141,7 +141,7 @@ class Worker:
         self._stages.pop(deploy_id, None)
         self._works.pop(deploy_id, None)
         self._called_off.discard(deploy_id)
-        self._parts.places.leave()
+        self._services.places.leave()
         self._wake.set()
 
     def _let_go(self, deploy_id: str) -> None:
@@ -159,8 +159,8 @@ class Worker:
 
     def _find(self, reader: Reader) -> _Claims:
         """What may be begun as things stand, and which deploys in progress are disturbed."""
-        mine, now = set(self._tasks), self._parts.clock()
-        room = min(self._parts.places.free, MAX_CLAIMED - len(mine))
+        mine, now = set(self._tasks), self._services.clock()
+        room = min(self._services.places.free, MAX_CLAIMED - len(mine))
         begun = reader.claimable_deploys(self._holder, now, mine, room) if room > 0 else []
         disturbed = reader.disturbed_deploys(self._holder, mine)
         # Whoever slept through the end of its claim, or could not reach the database, may find another at work.
@@ -172,7 +172,7 @@ class Worker:
         )
 
     def _claim(self, tx: Tx, *, renew: bool) -> _Claims:
-        now = self._parts.clock()
+        now = self._services.clock()
         until = now + timedelta(seconds=CLAIM_S)
         if renew:
             tx.renew_claims(self._holder, set(self._tasks), until)
@@ -191,7 +191,7 @@ class Worker:
                 await self._work(deploy.id)
             except NotFoundError:
                 log.info("the deploy was deleted", action="carry_out")
-            except TakenOverError:
+            except ClaimLostError:
                 log.info("the deploy was withdrawn, or another server is at it", action="carry_out")
             except StoreUnavailableError as error:
                 log.warning(
@@ -205,7 +205,7 @@ class Worker:
 
     async def _work(self, deploy_id: str) -> None:
         work = self._works[deploy_id] = asyncio.create_task(
-            Pipeline(self._parts, deploy_id).carry_out()
+            Pipeline(self._services, deploy_id).carry_out()
         )
         try:
             await work
@@ -213,7 +213,7 @@ class Worker:
             this = asyncio.current_task()
             if deploy_id not in self._called_off or (this and this.cancelling()):
                 raise
-            await Pipeline(self._parts, deploy_id).carry_out()
+            await Pipeline(self._services, deploy_id).carry_out()
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

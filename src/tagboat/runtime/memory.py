@@ -6,26 +6,63 @@ clock, and does nothing on its own: what an app does is said by its `MemoryImage
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from tagboat.core.catalog import Registry
-from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import (
+    EndpointTakenError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
     NameTakenError,
     NetworkNotFoundError,
-    PortTakenError,
 )
-from tagboat.core.health import TestRun
+from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+from tagboat.core.protocol import AppProtocol
+from tagboat.core.runtime import BeforePull, Probe
+from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
+from tagboat.runtime.launch import FreePort, ensure_pulled, launch_at_free_port
 
+_FIRST_PORT = 20000
 _NOT_READY = TestRun(passed=False, said="not ready")
+
+
+class AnsweringProbe:
+    """A probe to which every endpoint answers."""
+
+    async def http(
+        self,
+        endpoint: Endpoint,  # noqa: ARG002 - the port's signature, here and below
+        path: str,  # noqa: ARG002
+        manner: Manner | None = None,  # noqa: ARG002
+    ) -> str | None:
+        """Return None: it answers."""
+        return None
+
+    async def tcp(self, endpoint: Endpoint) -> str | None:  # noqa: ARG002
+        """Return None: it answers."""
+        return None
+
+    async def ask(
+        self,
+        protocol: AppProtocol,  # noqa: ARG002
+        endpoint: Endpoint,  # noqa: ARG002
+        path: str,  # noqa: ARG002
+        host: str = "localhost",  # noqa: ARG002
+        limit_s: float = 5.0,  # noqa: ARG002
+    ) -> str | None:
+        """Return None: it answers."""
+        return None
+
+    async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:  # noqa: ARG002
+        """Return None: it speaks HTTP/1.1 only."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +83,9 @@ class MemoryImage:
 
 @dataclass(slots=True)
 class _Container:
-    spec: ContainerSpec
+    spec: WorkloadSpec
     image: MemoryImage
-    status: ContainerStatus
+    status: WorkloadStatus
     test: TestRun
     last_code: int | None = None
     log: list[str] = field(default_factory=list)
@@ -62,18 +99,22 @@ class _Listener:
     names: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
 
 
-class MemoryEngine:
+class MemoryRuntime:
     """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order, by names.
 
     `clock` says when containers are started; `volumes` are the names of those that containers, or their images, have asked
     for, which stay when the containers go; `network` is that of the container in which we are to run, None for none.
     """
 
+    self_healing = False
+
     def __init__(self) -> None:
         self.journal: list[str] = []
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.volumes: set[str] = set()
         self.network: str | None = None
+        self.probe: Probe = AnsweringProbe()
+        self.free_port: FreePort = self._next_port
         self._registry: dict[str, MemoryImage] = {}
         self._images: dict[str, MemoryImage] = {}
         self._tagged: set[str] = set()
@@ -109,7 +150,7 @@ class MemoryEngine:
         """Remove a network as a person may, whatever bears it."""
         self._networks.pop(name, None)
 
-    def spec(self, container: str) -> ContainerSpec:
+    def spec(self, container: str) -> WorkloadSpec:
         """What a container was created with: its files, limits, volumes and networks. Raises EngineNotFoundError."""
         return self._held(container).spec
 
@@ -202,6 +243,18 @@ class MemoryEngine:
         if login is not None and login != (registry.username, registry.password):
             raise EngineError(f"the registry {registry.host} refused the engine's login")
 
+    async def ensure_image(
+        self,
+        image: ImageName,
+        digest: Digest,
+        registry: Registry | None,
+        *,
+        before_pull: BeforePull,
+        progress: Callable[[str], None],
+    ) -> ImageInfo | None:
+        """Pull the image unless it is there, and return what it says of itself."""
+        return await ensure_pulled(self, image, digest, registry, before_pull, progress)
+
     async def remove_image(self, image: str) -> bool:
         """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""
         self._record("remove_image", image)
@@ -214,7 +267,7 @@ class MemoryEngine:
         self._images.pop(image, None)
         return True
 
-    async def create(self, spec: ContainerSpec) -> str:
+    async def create(self, spec: WorkloadSpec) -> str:
         """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""
         self._record("create", spec.name)
         if spec.image not in self._images:
@@ -234,21 +287,21 @@ class MemoryEngine:
         self.volumes |= spec.volumes.keys() | set(status.unasked_volumes.values())
         return container_id
 
-    async def start(self, container: str) -> None:
-        """Start it; does nothing if it runs. Raises PortTakenError, EngineNotFoundError."""
-        self._record("start", container)
-        found = self._held(container)
+    async def start(self, workload: str) -> None:
+        """Start it; does nothing if it runs. Raises EndpointTakenError, EngineNotFoundError."""
+        self._record("start", workload)
+        found = self._held(workload)
         if found.status.running:
             return
         if found.spec.network:
-            self._need_network(found.spec.network, f"start the container {container}")
+            self._need_network(found.spec.network, f"start the container {workload}")
         if found.image.start_error:
             raise EngineError(
-                f"the engine could not start the container {container}: {found.image.start_error}"
+                f"the engine could not start the container {workload}: {found.image.start_error}"
             )
         if taken := _host_ports(found) & self._ports_in_use():
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
-            raise PortTakenError(f"the engine could not start the container {container}: {said}")
+            raise EndpointTakenError(f"the engine could not start the container {workload}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
         found.status = replace(
             found.status,
@@ -260,28 +313,32 @@ class MemoryEngine:
         )
         found.log.extend(found.image.log)
         if found.image.exit_code is not None:
-            self.exit(container, found.image.exit_code)
+            self.exit(workload, found.image.exit_code)
 
-    async def stop(self, container: str, within_s: int | None = None) -> None:  # noqa: ARG002 - all stop at once here
+    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched:
+        """Create and start it, at its own endpoint or at a port that `free_port` chooses."""
+        return await launch_at_free_port(self, spec, taken, self.free_port)
+
+    async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002 - all stop at once here
         """Stop it; does nothing if it is gone."""
-        self._record("stop", container)
-        if found := self._find(container):
+        self._record("stop", workload)
+        if found := self._find(workload):
             ends = found.status.running or found.status.restarting
             found.status = replace(found.status, running=False, restarting=False)
             if ends:
                 self._tell(found)
 
-    async def remove(self, container: str) -> None:
+    async def remove(self, workload: str) -> None:
         """Remove it, running or not; does nothing if it is gone."""
-        self._record("remove", container)
-        if found := self._find(container):
+        self._record("remove", workload)
+        if found := self._find(workload):
             del self._containers[found.status.id]
             self._tell(found)
 
-    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+    async def rejoin(self, workload: str, network: str, aliases: Sequence[str]) -> None:
         """Let it have those names there. Raises EngineNotFoundError."""
-        self._record("rejoin", f"{container} {network}")
-        found = self._held(container)
+        self._record("rejoin", f"{workload} {network}")
+        found = self._held(workload)
         found.spec = replace(found.spec, aliases={**found.spec.aliases, network: tuple(aliases)})
         self._need_networks(replace(found.spec, networks=(network,)))
 
@@ -317,39 +374,39 @@ class MemoryEngine:
             name for name, there in self._networks.items() if labels.items() <= there.items()
         )
 
-    async def status(self, container: str) -> ContainerStatus | None:
+    async def status(self, workload: str) -> WorkloadStatus | None:
         """What is known of the container of that name or id, None when it is gone."""
         self._fail_if_told("status")
-        found = self._find(container)
+        found = self._find(workload)
         return found.status if found else None
 
-    async def run_healthcheck(self, container: str) -> TestRun | None:
+    async def run_healthcheck(self, workload: str) -> TestRun | None:
         """What `set_test` or the image says. Raises EngineNotFoundError when it is gone, EngineError where it cannot run."""
         self._fail_if_told("run_healthcheck")
-        found = self._held(container)
+        found = self._held(workload)
         if not found.image.info.has_healthcheck:
             return None
         if found.status.paused or not found.status.running:
             raise EngineError(
-                f"the engine could not run the HEALTHCHECK of {container}: it does not run"
+                f"the engine could not run the HEALTHCHECK of {workload}: it does not run"
             )
         return found.test
 
-    async def last_exit_code(self, container: str) -> int | None:
+    async def last_exit_code(self, workload: str) -> int | None:
         """The code with which it last exited, None if it never did."""
         self._fail_if_told("last_exit_code")
-        found = self._find(container)
+        found = self._find(workload)
         return found.last_code if found else None
 
-    async def logs(self, container: str, tail: int) -> Sequence[str]:
+    async def logs(self, workload: str, tail: int) -> Sequence[str]:
         """The last `tail` lines. Raises EngineNotFoundError when it is gone."""
         self._fail_if_told("logs")
-        log = self._held(container).log
+        log = self._held(workload).log
         return log[max(0, len(log) - tail) :]
 
-    async def containers(self, labels: Mapping[str, str]) -> list[ContainerStatus]:
+    async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """All containers, running or not, that bear every one of `labels`."""
-        self._fail_if_told("containers")
+        self._fail_if_told("list_workloads")
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
@@ -377,9 +434,9 @@ class MemoryEngine:
         images = tuple(ImageSize(frozenset({name}), 1) for name in self._images)
         return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
-    async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
+    async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` that are news, until `go_away`. One ending is told once."""
-        self._fail_if_told("endings")
+        self._fail_if_told("watch_exits")
         listener = _Listener(labels)
         self._listeners.append(listener)
         try:
@@ -394,7 +451,7 @@ class MemoryEngine:
             if listener.labels.items() <= dict(ended.status.labels).items():
                 listener.names.put_nowait(ended.spec.name)
 
-    def _need_networks(self, spec: ContainerSpec) -> None:
+    def _need_networks(self, spec: WorkloadSpec) -> None:
         for network in spec.networks:
             self._need_network(
                 network, f"connect the container {spec.name} to the network {network}"
@@ -438,6 +495,10 @@ class MemoryEngine:
             raise EngineNotFoundError(f"No such container: {container}")
         return found
 
+    def _next_port(self, taken: Collection[int]) -> int:
+        unfit = {*taken, *self._ports_in_use()}
+        return next(port for port in range(_FIRST_PORT, 65536) if port not in unfit)
+
     def _ports_in_use(self) -> set[int]:
         return {
             port
@@ -448,12 +509,13 @@ class MemoryEngine:
 
 
 def _host_ports(held: _Container) -> set[int]:
-    return {held.status.host_port, *(one.host_port for one in held.spec.publish)} - {0}
+    own = {held.status.endpoint.port} if held.status.endpoint else set()
+    return own | {one.host_port for one in held.spec.publish}
 
 
-def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> ContainerStatus:
+def _created(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
     mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
-    return ContainerStatus(
+    return WorkloadStatus(
         id=container_id,
         name=spec.name,
         running=False,
@@ -464,7 +526,7 @@ def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> Cont
         health=None,
         # The real one adds a container's own labels to its image's, of which those are emptied that may steer others.
         labels={**_image_labels(spec, image), **spec.labels},
-        host_port=spec.host_port if spec.port else 0,
+        endpoint=spec.endpoint if spec.port else None,
         unasked_volumes={
             path: _unasked_name(container_id, path)
             for path in image.info.volumes
@@ -473,7 +535,7 @@ def _created(container_id: str, spec: ContainerSpec, image: MemoryImage) -> Cont
     )
 
 
-def _image_labels(spec: ContainerSpec, image: MemoryImage) -> Mapping[str, str]:
+def _image_labels(spec: WorkloadSpec, image: MemoryImage) -> Mapping[str, str]:
     kept = "" if spec.image_labels else "org.opencontainers."
     return {
         name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()

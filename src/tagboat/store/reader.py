@@ -33,7 +33,7 @@ from tagboat.core.push import Source
 from tagboat.core.run import RunConfig
 from tagboat.store import claims, tables
 from tagboat.store.kept import KeptReader
-from tagboat.store.rows import SIGNATURE_SETTING, SealedRows
+from tagboat.store.rows import SIGNATURE_SETTING, SealedRows, from_row
 
 V = TypeVar("V")
 _SUMMARY = [tables.deliveries.c[field.name] for field in fields(DeliverySummary)]
@@ -454,7 +454,7 @@ class SqlReader(KeptReader):
         return next(iter(self._all(kind, query.limit(1))), None)
 
     def _all(self, kind: type[V], query: Select[Any]) -> list[V]:
-        return [kind(**row) for row in self._rows_of(query)]
+        return [from_row(kind, row) for row in self._rows_of(query)]
 
     def _rows_of(self, query: Select[Any]) -> Iterator[dict[str, Any]]:
         # One at a time: there may be thousands, and the values made of them are enough to hold.

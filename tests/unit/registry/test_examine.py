@@ -7,7 +7,7 @@ from tagboat.core.errors import EngineUnavailableError, RegistryDeniedError
 from tagboat.core.image import ImageName
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.examine import Check, examine
-from tagboat.runtime.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryRuntime
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
 
@@ -208,7 +208,7 @@ async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> No
 
 @pytest.mark.anyio
 async def test_the_engine_logs_in_by_itself(client: RegistryClient) -> None:
-    engine = MemoryEngine()
+    engine = MemoryRuntime()
     async with fake_registry(GITEA) as fake:
         ours = gitea(fake, "secret")
         good = await examine(client, ours, None, log_in=engine.log_in)

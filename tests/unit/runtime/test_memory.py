@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, parse_image_name
-from tagboat.runtime.memory import MemoryEngine
+from tagboat.core.workload import WorkloadSpec
+from tagboat.runtime.memory import MemoryRuntime
 
 pytestmark = pytest.mark.anyio
 
 APP = parse_image_name("git.example.com/acme/app")
 DIGEST = Digest("sha256:" + "1" * 64)
-SPEC = ContainerSpec(
+SPEC = WorkloadSpec(
     name="web",
     image=f"{APP}@{DIGEST}",
     labels={},
@@ -23,8 +23,8 @@ SPEC = ContainerSpec(
 
 
 @pytest.fixture
-async def engine() -> MemoryEngine:
-    engine = MemoryEngine()
+async def engine() -> MemoryRuntime:
+    engine = MemoryRuntime()
     engine.publish(APP, DIGEST)
     await engine.pull(APP, DIGEST, None, lambda _: None)
     await engine.create(SPEC)
@@ -32,12 +32,12 @@ async def engine() -> MemoryEngine:
     return engine
 
 
-async def test_what_a_container_was_created_with_can_be_looked_at(engine: MemoryEngine) -> None:
+async def test_what_a_container_was_created_with_can_be_looked_at(engine: MemoryRuntime) -> None:
     assert engine.spec("web") == SPEC
 
 
-async def test_it_goes_away_for_all_who_listen(engine: MemoryEngine) -> None:
-    listeners = [asyncio.ensure_future(anext(engine.endings({}))) for _ in range(2)]
+async def test_it_goes_away_for_all_who_listen(engine: MemoryRuntime) -> None:
+    listeners = [asyncio.ensure_future(anext(engine.watch_exits({}))) for _ in range(2)]
     while len(engine._listeners) != 2:  # noqa: ASYNC110 - they are as good as there
         await asyncio.sleep(0)
     engine.go_away()
@@ -48,9 +48,9 @@ async def test_it_goes_away_for_all_who_listen(engine: MemoryEngine) -> None:
 
 
 async def test_one_exit_is_told_once_and_a_stop_of_what_is_stopped_not_at_all(
-    engine: MemoryEngine,
+    engine: MemoryRuntime,
 ) -> None:
-    names = engine.endings({})
+    names = engine.watch_exits({})
     first = asyncio.ensure_future(anext(names))
     await asyncio.sleep(0)
     engine.exit("web", 1)
@@ -63,7 +63,7 @@ async def test_one_exit_is_told_once_and_a_stop_of_what_is_stopped_not_at_all(
         await anext(names)
 
 
-async def test_listening_can_fail_as_told(engine: MemoryEngine) -> None:
+async def test_listening_can_fail_as_told(engine: MemoryRuntime) -> None:
     engine.fail("endings", EngineError("no events today"))
     with pytest.raises(EngineError, match="no events today"):
-        await anext(engine.endings({}))
+        await anext(engine.watch_exits({}))

@@ -1,8 +1,8 @@
-"""The Docker engine, through aiodocker. Implements `tagboat.core.ports.Engine`; every call is limited in time."""
+"""The Docker engine as a `Runtime`, through aiodocker. Every call is limited in time."""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -14,20 +14,25 @@ from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
 from tagboat.core.catalog import Registry
-from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
+from tagboat.core.runtime import BeforePull
+from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import wire
 from tagboat.runtime.docker.address import Transport, parse_engine_address
 from tagboat.runtime.docker.archive import files_archive
 from tagboat.runtime.docker.connection import DockerConnection, StreamRequest, messages
 from tagboat.runtime.docker.health_runs import HealthTests
+from tagboat.runtime.docker.host_ports import free_loopback_port
 from tagboat.runtime.docker.loglines import LogTail
 from tagboat.runtime.docker.networks import NO_LABELS, Networks
 from tagboat.runtime.docker.progress import PullProgress
+from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.docker.refusal import login_refusal, pull_refusal
+from tagboat.runtime.launch import FreePort, ensure_pulled, launch_at_free_port
 
 T = TypeVar("T")
 
@@ -40,14 +45,16 @@ _LOG_PIECES = 256
 """The engine stores a line of over 16 KiB in pieces and counts each as a line; so many more are asked for than are kept."""
 
 
-class DockerEngine:
+class DockerRuntime:
     """A Docker engine, connected to when it is first called.
 
     `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify` are what DOCKER_CERT_PATH
     and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address that is none. `pull_idle_s` is how many seconds a
     pull may go without news; `network_pool` is the range of addresses that networks are made from; `own_container` is the
-    id of the container that this process runs in, None for none.
+    id of the container that this process runs in, None for none. `free_port` chooses the loopback port of a new container.
     """
+
+    self_healing = False
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class DockerEngine:
         pull_idle_s: float = _PULL_IDLE_S,
         network_pool: IPv4Network = _POOL,
         own_container: str | None = None,
+        free_port: FreePort = free_loopback_port,
     ) -> None:
         address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
         self._connection = DockerConnection(address)
@@ -67,6 +75,8 @@ class DockerEngine:
         self._tests = HealthTests(self._connection)
         self._pull_idle_s = pull_idle_s
         self._own_container = own_container
+        self._free_port = free_port
+        self.probe = ProtocolProbe()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -132,6 +142,18 @@ class DockerEngine:
                 f"the engine broke off the pull of {reference}: the image did not arrive"
             )
 
+    async def ensure_image(
+        self,
+        image: ImageName,
+        digest: Digest,
+        registry: Registry | None,
+        *,
+        before_pull: BeforePull,
+        progress: Callable[[str], None],
+    ) -> ImageInfo | None:
+        """Pull `image`@`digest` unless the engine has it, and return what it says of itself."""
+        return await ensure_pulled(self, image, digest, registry, before_pull, progress)
+
     async def log_in(self, registry: Registry) -> None:
         """Log in to a registry from the engine, as its pulls do. Raises EngineError, which says why that cannot be."""
         explain = partial(login_refusal, host=registry.host, secret=registry.password)
@@ -149,7 +171,7 @@ class DockerEngine:
                 _unless_gone(error)
                 return True
 
-    async def create(self, spec: ContainerSpec) -> str:
+    async def create(self, spec: WorkloadSpec) -> str:
         """Create the container, whole but not yet running, and return its id.
 
         Raises NameTakenError, and EngineNotFoundError when there is no such image or network; then there is no container.
@@ -168,62 +190,69 @@ class DockerEngine:
             raise
         return container
 
-    async def start(self, container: str) -> None:
-        """Start it; does nothing if it runs. Raises PortTakenError, DiskFullError, EngineNotFoundError (also: no network)."""
-        async with self._connection.use(f"start the container {container}", _CHANGE_S) as docker:
-            await docker.containers.container(container).start()
+    async def launch(self, spec: WorkloadSpec, taken: Collection[Endpoint]) -> Launched:
+        """Create and start the container, at its own endpoint or at a free port of 127.0.0.1."""
+        return await launch_at_free_port(self, spec, taken, self._free_port)
 
-    async def stop(self, container: str, within_s: int | None = None) -> None:
+    async def start(self, workload: str) -> None:
+        """Start it; does nothing if it runs.
+
+        Raises EndpointTakenError, DiskFullError and EngineNotFoundError (also: no network).
+        """
+        async with self._connection.use(f"start the container {workload}", _CHANGE_S) as docker:
+            await docker.containers.container(workload).start()
+
+    async def stop(self, workload: str, within_s: int | None = None) -> None:
         """Send its stop signal (its own, else the image's, else SIGTERM), and SIGKILL after its stop time-out, else 10 s.
 
         `within_s` is another time-out, in seconds, which also holds where a stop with a longer one is under way.
         """
-        timeout_s = await self._inspect(container, wire.stop_timeout_s)
+        timeout_s = await self._inspect(workload, wire.stop_timeout_s)
         if timeout_s is None:
             return
         limit = (timeout_s if within_s is None else within_s) + _STOP_MARGIN_S
-        async with self._connection.use(f"stop the container {container}", limit) as docker:
+        async with self._connection.use(f"stop the container {workload}", limit) as docker:
             try:
-                await docker.containers.container(container).stop(t=within_s)
+                await docker.containers.container(workload).stop(t=within_s)
             except DockerError as error:
                 _unless_gone(error)
 
-    async def remove(self, container: str) -> None:
+    async def remove(self, workload: str) -> None:
         """Remove it, running or not, and none of its volumes, in which an app may have written; returns when it is gone."""
-        await self._remove(container)
-        self._tests.forget(container)
+        await self._remove(workload)
+        self._tests.forget(workload)
 
-    async def status(self, container: str) -> ContainerStatus | None:
+    async def status(self, workload: str) -> WorkloadStatus | None:
         """What the engine says of the container of that name or id, None when it is gone."""
-        return await self._inspect(container, wire.container_status)
+        return await self._inspect(workload, wire.container_status)
 
-    async def run_healthcheck(self, container: str) -> TestRun | None:
+    async def run_healthcheck(self, workload: str) -> TestRun | None:
         """Run its HEALTHCHECK once, as the engine itself would; None without one. One that hangs is not run a second time."""
-        return await self._tests.run(container)
+        return await self._tests.run(workload)
 
-    async def last_exit_code(self, container: str) -> int | None:
+    async def last_exit_code(self, workload: str) -> int | None:
         """The code with which its program last ended, also where it runs again; None if the engine has forgotten it."""
-        status = await self.status(container)
+        status = await self.status(workload)
         if status is None or not status.running:
             return status.exit_code if status else None
-        ended = await self._inspect(container, wire.last_death)
+        ended = await self._inspect(workload, wire.last_death)
         if ended is None:
             return None
         request = StreamRequest(
-            path="events", params=ended, doing=f"tell how {container} ended", idle_s=_ASK_S
+            path="events", params=ended, doing=f"tell how {workload} ended", idle_s=_ASK_S
         )
         async with self._connection.stream(request) as chunks:
             codes = [wire.exit_code(event) async for event in messages(chunks)]
         return codes[-1] if codes else None
 
-    async def logs(self, container: str, tail: int) -> Sequence[str]:
+    async def logs(self, workload: str, tail: int) -> Sequence[str]:
         """The last `tail` lines of its output and errors, fit to be shown. Raises EngineNotFoundError when it is gone."""
-        doing = f"read the log of {container}"
+        doing = f"read the log of {workload}"
         async with self._connection.use(doing, _ASK_S) as docker:
-            terminal = wire.has_terminal(await docker.containers.container(container).show())
+            terminal = wire.has_terminal(await docker.containers.container(workload).show())
         kept = LogTail(tail, multiplexed=not terminal)
         request = StreamRequest(
-            path=f"containers/{container}/logs",
+            path=f"containers/{workload}/logs",
             params={"stdout": "1", "stderr": "1", "tail": str(tail + _LOG_PIECES)},
             doing=doing,
             idle_s=_ASK_S,
@@ -234,7 +263,7 @@ class DockerEngine:
                 kept.feed(chunk)
         return kept.lines()
 
-    async def containers(self, labels: Mapping[str, str]) -> list[ContainerStatus]:
+    async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """All containers, running or not, that bear every one of `labels`."""
         wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
         async with self._connection.use("list containers", _ASK_S) as docker:
@@ -274,7 +303,7 @@ class DockerEngine:
         async with self._connection.use("tell what takes its disk", _CHANGE_S) as docker:
             return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
-    async def endings(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
+    async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """The names of containers with all of `labels` that are news; see the port. One ending may be told twice or thrice.
 
         What ends before the engine has answered is missed, so look once after it was asked for. Quiet is no fault: there may
@@ -300,7 +329,7 @@ class DockerEngine:
             except DockerError as error:
                 _unless_gone(error)
 
-    async def _create(self, spec: ContainerSpec) -> str:
+    async def _create(self, spec: WorkloadSpec) -> str:
         address = await self._networks.free_address(spec.network) if spec.keeps_address else ""
         async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
             labels = (
@@ -330,11 +359,11 @@ class DockerEngine:
         """The names of all networks that bear these labels, in order."""
         return await self._networks.list(labels)
 
-    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+    async def rejoin(self, workload: str, network: str, aliases: Sequence[str]) -> None:
         """Leave the network, unless it is not on it, and join it under `aliases`. Raises EngineNotFoundError."""
-        await self._networks.rejoin(container, network, aliases)
+        await self._networks.rejoin(workload, network, aliases)
 
-    async def _put_files(self, container: str, spec: ContainerSpec) -> None:
+    async def _put_files(self, container: str, spec: WorkloadSpec) -> None:
         """Write the files into the container's own layer: they are there again when it, or the engine, is restarted."""
         if not spec.files:
             return

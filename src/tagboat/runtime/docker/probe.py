@@ -1,4 +1,4 @@
-"""Asks an instance on its loopback port whether it answers. Implements `tagboat.core.ports.Probe`."""
+"""Health checks in plain HTTP and TCP: half of the `Probe` of a Docker engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,10 +7,10 @@ from http import HTTPStatus
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tagboat import __version__
+from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, Manner
 from tagboat.runtime.docker.http_answer import LONGEST_LINE, Answer, read_head, read_said
 
-_HOST = "127.0.0.1"
 _CONNECT_S = 2.0
 _STAYS_OPEN_S = 0.15
 _AT_ONCE_S = 1.0
@@ -20,11 +20,11 @@ _PLAINLY = Manner()
 class LoopbackProbe:
     """Probes 127.0.0.1. Never raises: None is a yes, a text says why not."""
 
-    async def http(self, port: int, path: str, manner: Manner = _PLAINLY) -> str | None:
+    async def http(self, endpoint: Endpoint, path: str, manner: Manner = _PLAINLY) -> str | None:
         """GET `path` (which may have a query): 2xx and 3xx are a yes, but for a redirect to the same path under https."""
         head, said = None, ""
         try:
-            async with asyncio.timeout(manner.limit_s), _connected(port) as (reader, writer):
+            async with asyncio.timeout(manner.limit_s), _connected(endpoint) as (reader, writer):
                 head = await _asked(reader, writer, path, manner)
                 if head.status < 400:  # noqa: PLR2004 - the classes of HTTP
                     return _problem(head, path, manner)
@@ -40,14 +40,14 @@ class LoopbackProbe:
             return "it answered something that is not HTTP"
         return f"answered HTTP {head.status}{_more(head.status, said)}"
 
-    async def tcp(self, port: int) -> str | None:
+    async def tcp(self, endpoint: Endpoint) -> str | None:
         """Connect; a yes is a connection that stays open for a moment or brings data, or any HTTP answer at once.
 
         Docker's own proxy accepts every connection to a published port and closes it at once while the app does not listen
         yet, so that having connected proves nothing. A paused or stuck app keeps connections open: that is for others to see.
         """
         try:
-            async with _connected(port) as (reader, _), asyncio.timeout(_STAYS_OPEN_S):
+            async with _connected(endpoint) as (reader, _), asyncio.timeout(_STAYS_OPEN_S):
                 if await reader.read(1):
                     return None
         except _NoConnectionError as error:
@@ -56,7 +56,7 @@ class LoopbackProbe:
             return None
         except OSError:
             pass
-        return None if await _answers_http(port) else NOBODY_LISTENS
+        return None if await _answers_http(endpoint) else NOBODY_LISTENS
 
 
 class _NoConnectionError(Exception):
@@ -64,10 +64,14 @@ class _NoConnectionError(Exception):
 
 
 @asynccontextmanager
-async def _connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connected(
+    endpoint: Endpoint,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await asyncio.open_connection(_HOST, port, limit=LONGEST_LINE)
+            reader, writer = await asyncio.open_connection(
+                endpoint.host, endpoint.port, limit=LONGEST_LINE
+            )
     except TimeoutError:
         raise _NoConnectionError(f"no connection within {_CONNECT_S:g} s") from None
     except ConnectionRefusedError:
@@ -81,10 +85,10 @@ async def _connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asy
         writer.transport.abort()
 
 
-async def _answers_http(port: int) -> bool:
+async def _answers_http(endpoint: Endpoint) -> bool:
     """Whether an app that hangs up on the silent answers a request."""
     try:
-        async with asyncio.timeout(_AT_ONCE_S), _connected(port) as (reader, writer):
+        async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
             await _asked(reader, writer, "/", _PLAINLY)
     except (TimeoutError, _NoConnectionError, OSError, ValueError):
         return False
@@ -150,7 +154,7 @@ def request(path: str, manner: Manner) -> bytes:
         f"Host: {manner.host}",
         f"User-Agent: tagboat/{__version__}",
         "Accept: */*",
-        f"X-Forwarded-For: {_HOST}",
+        f"X-Forwarded-For: {LOOPBACK}",
         f"X-Forwarded-Host: {manner.host}",
         f"X-Forwarded-Proto: {manner.proto}",
         "Connection: close",

@@ -1,4 +1,4 @@
-"""Asks apps that speak TLS or HTTP/2, and finds out which it is. Implements `tagboat.core.ports.Probe` with LoopbackProbe."""
+"""Health checks of apps that speak TLS or HTTP/2, and finding out which: the whole `Probe`."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from tagboat import __version__
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.health import REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.runtime.docker import h2c
 from tagboat.runtime.docker.http_answer import read_head
 from tagboat.runtime.docker.probe import LoopbackProbe, request, target
 
-_HOST = "127.0.0.1"
 _WHOLE_S = 5.0
 _SAYS_S = 0.5
 _LONGEST = 4096
@@ -28,40 +28,40 @@ class ProtocolProbe(LoopbackProbe):
     async def ask(
         self,
         protocol: AppProtocol,
-        port: int,
+        endpoint: Endpoint,
         path: str,
         host: str = "localhost",
         limit_s: float = _WHOLE_S,
     ) -> str | None:
         """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes; waits at most `limit_s` seconds."""
         if protocol is AppProtocol.HTTP:
-            return await self.http(port, path)
+            return await self.http(endpoint, path)
         try:
             async with asyncio.timeout(limit_s):
                 status = await (
                     _status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c
-                )(port, path, host)
+                )(endpoint, path, host)
         except (OSError, EOFError, ValueError) as error:
             return _why(error, protocol, limit_s)
         return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
 
-    async def spoken(self, port: int) -> AppProtocol | None:
+    async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:
         """What is spoken at a port where HTTP/1.1 is not, None where nothing says so within a second."""
-        heard = await _answer_to_http(port)
+        heard = await _answer_to_http(endpoint)
         found = spoken(heard)
         if found or (heard and not heard.startswith(_BAD_REQUESTS)):
             return found
         # Many only hang up on what they do not understand, or call it bad. Who answers in a protocol speaks it.
         tls, h2c_status = await asyncio.gather(
-            _within(_shakes_hands(port)), _within(_status_by_h2c(port, "/", "localhost"))
+            _within(_shakes_hands(endpoint)), _within(_status_by_h2c(endpoint, "/", "localhost"))
         )
         return AppProtocol.HTTPS if tls else (AppProtocol.H2C if h2c_status else None)
 
 
-async def _answer_to_http(port: int) -> bytes:
+async def _answer_to_http(endpoint: Endpoint) -> bytes:
     heard = b""
     with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_SAYS_S), _connected(port) as (reader, writer):
+        async with asyncio.timeout(_SAYS_S), _connected(endpoint) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while (
                 len(heard) < _LONGEST
@@ -80,8 +80,8 @@ async def _within(asked: Awaitable[T]) -> T | None:
     return None
 
 
-async def _shakes_hands(port: int) -> bool:
-    async with _connected(port, _unverified()):
+async def _shakes_hands(endpoint: Endpoint) -> bool:
+    async with _connected(endpoint, _unverified()):
         return True
 
 
@@ -98,14 +98,14 @@ def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s:
     return "it closed the connection without an answer"
 
 
-async def _status_by_tls(port: int, path: str, host: str) -> int:
-    async with _connected(port, _unverified()) as (reader, writer):
+async def _status_by_tls(endpoint: Endpoint, path: str, host: str) -> int:
+    async with _connected(endpoint, _unverified()) as (reader, writer):
         writer.write(request(path, Manner(host=host, proto="https")))
         return (await read_head(reader)).status
 
 
-async def _status_by_h2c(port: int, path: str, host: str) -> int:
-    async with _connected(port) as (reader, writer):
+async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
+    async with _connected(endpoint) as (reader, writer):
         writer.write(
             h2c.request(
                 target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]
@@ -120,8 +120,10 @@ async def _status_by_h2c(port: int, path: str, host: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _connected(port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[_Streams]:
-    reader, writer = await asyncio.open_connection(_HOST, port, ssl=context)
+async def _connected(
+    endpoint: Endpoint, context: ssl.SSLContext | None = None
+) -> AsyncIterator[_Streams]:
+    reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context)
     try:
         yield reader, writer
     finally:

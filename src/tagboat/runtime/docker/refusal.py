@@ -12,12 +12,12 @@ from aiodocker import DockerError
 
 from tagboat.core.errors import (
     DiskFullError,
+    EndpointTakenError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
     NameTakenError,
     NetworkNotFoundError,
-    PortTakenError,
 )
 from tagboat.core.image import ImageName, docker_trust_file
 
@@ -168,7 +168,7 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if _DISK_FULL.search(said):
         return DiskFullError(f"the engine's disk is full; it could not {doing}: {said}")
     if _PORT_TAKEN.search(said):
-        return PortTakenError(text)
+        return EndpointTakenError(text)
     if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
         return NameTakenError(text)
     if error.status == HTTPStatus.NOT_FOUND:

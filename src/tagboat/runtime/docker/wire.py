@@ -8,9 +8,9 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from tagboat.core.catalog import Registry
-from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import InvalidImageRefError
-from tagboat.core.host_access import LOOPBACK, Published
+from tagboat.core.host_access import Published
 from tagboat.core.image import (
     Digest,
     ImageInfo,
@@ -22,6 +22,7 @@ from tagboat.core.image import (
     volume_paths,
 )
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+from tagboat.core.workload import WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker.healthtest import health_test, last_said, needs_s
 from tagboat.runtime.docker.subnets import lower_half
 
@@ -48,7 +49,7 @@ Json = Mapping[str, Any]
 
 
 def create_body(
-    spec: ContainerSpec,
+    spec: WorkloadSpec,
     *,
     image_labels: Iterable[str] = (),
     address: str = "",
@@ -126,13 +127,13 @@ def subnets(answer: Json) -> list[IPv4Network]:
     return [IPv4Network(text, strict=False) for text in texts if text and ":" not in text]
 
 
-def container_status(answer: Json) -> ContainerStatus:
+def container_status(answer: Json) -> WorkloadStatus:
     """Read the answer of ContainerInspect. `running` is False while the engine waits to restart it."""
     container_id, name = answer["Id"], answer["Name"]
     state = answer.get("State") or {}
     health = (state.get("Health") or {}).get("Status")
     restarting = bool(state.get("Restarting"))
-    return ContainerStatus(
+    return WorkloadStatus(
         id=container_id,
         name=name.removeprefix("/"),
         running=bool(state.get("Running")) and not restarting,
@@ -142,7 +143,7 @@ def container_status(answer: Json) -> ContainerStatus:
         oom_killed=bool(state.get("OOMKilled")),
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
-        host_port=_host_port(answer),
+        endpoint=loopback_endpoint(_host_port(answer)),
         started_at=_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
@@ -282,7 +283,7 @@ def registry_login(host: str, registry: Registry) -> dict[str, str]:
     return login | {"username": registry.username, "password": registry.password or ""}
 
 
-def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:
+def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
         "SecurityOpt": ["no-new-privileges"],
@@ -306,7 +307,7 @@ def _host_config(spec: ContainerSpec, *, bounded_log: bool) -> dict[str, Any]:
     return host | _given_of_the_machine(spec)
 
 
-def _given_of_the_machine(spec: ContainerSpec) -> dict[str, Any]:
+def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
     """What of HostConfig is left out as a rule."""
     given: dict[str, Any] = {
         "Tmpfs": dict(spec.tmpfs),
@@ -328,7 +329,7 @@ def _given_of_the_machine(spec: ContainerSpec) -> dict[str, Any]:
     )
 
 
-def _volume_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
+def _volume_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
     for name, path in spec.volumes.items():
         labels = (
             {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
@@ -336,7 +337,7 @@ def _volume_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
         yield {"Type": "volume", "Source": name, "Target": path, **labels}
 
 
-def _bind_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
+def _bind_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
     # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
     for bind in spec.binds:
         yield {
@@ -347,8 +348,8 @@ def _bind_mounts(spec: ContainerSpec) -> Iterable[dict[str, Any]]:
         }
 
 
-def _port_bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
-    own = [Published(LOOPBACK, spec.host_port, spec.port)] if spec.port else []
+def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
+    own = [Published(spec.endpoint.host, spec.endpoint.port, spec.port)] if spec.endpoint else []
     bindings: dict[str, list[dict[str, str]]] = {}
     for one in (*own, *spec.publish):
         host_port = {"HostIp": one.host_ip, "HostPort": str(one.host_port)}

@@ -1,4 +1,4 @@
-"""DockerEngine against an engine that misbehaves: a small server on a Unix socket that does what each test tells it."""
+"""DockerRuntime against an engine that misbehaves: a small server on a Unix socket that does what each test tells it."""
 
 import asyncio
 import json
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import (
     DiskFullError,
     EngineError,
@@ -26,11 +25,12 @@ from tagboat.core.errors import (
     EngineUnavailableError,
 )
 from tagboat.core.image import Digest, parse_image_name
+from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.docker import connection as connection_module
 from tagboat.runtime.docker import engine as docker_module
 from tagboat.runtime.docker.address import parse_engine_address
 from tagboat.runtime.docker.connection import DockerConnection
-from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.docker.engine import DockerRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -108,8 +108,8 @@ async def fake(tmp_path: Path) -> AsyncIterator[FakeEngine]:
 
 
 @pytest.fixture
-async def engine(fake: FakeEngine) -> AsyncIterator[DockerEngine]:
-    engine = DockerEngine(f"unix://{fake.socket}", pull_idle_s=0.3)
+async def engine(fake: FakeEngine) -> AsyncIterator[DockerRuntime]:
+    engine = DockerRuntime(f"unix://{fake.socket}", pull_idle_s=0.3)
     yield engine
     await engine.close()
 
@@ -127,7 +127,7 @@ async def never(_request: web.Request) -> web.StreamResponse:
 
 
 async def test_the_version_of_the_api_is_the_engines(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     assert await engine.version() == "9.9"
     assert await engine.status("web") is None
@@ -135,7 +135,7 @@ async def test_the_version_of_the_api_is_the_engines(
 
 
 async def test_an_engine_that_came_back_as_another_release_is_spoken_to_again(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     await engine.version()
     await fake.stop()
@@ -151,7 +151,7 @@ async def test_an_engine_that_came_back_as_another_release_is_spoken_to_again(
 
 
 async def test_an_engine_replaced_unnoticed_costs_one_retry(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     await engine.version()
     fake.api_version = "1.30"
@@ -161,7 +161,7 @@ async def test_an_engine_replaced_unnoticed_costs_one_retry(
 
 
 async def test_no_socket(tmp_path: Path) -> None:
-    engine = DockerEngine(f"unix://{tmp_path}/none.sock")
+    engine = DockerRuntime(f"unix://{tmp_path}/none.sock")
     with pytest.raises(
         EngineUnavailableError,
         match=r"unix://.*/none.sock could not be reached: .*is Docker running",
@@ -171,7 +171,7 @@ async def test_no_socket(tmp_path: Path) -> None:
 
 
 async def test_a_silent_engine_is_waited_for_only_so_long(
-    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker_module, "_ASK_S", 0.2)
     fake.routes["GET /containers/web/json"] = never
@@ -180,7 +180,7 @@ async def test_a_silent_engine_is_waited_for_only_so_long(
 
 
 @pytest.mark.parametrize("body", ["<html>hello</html>", '{"odd": 1}', "[]"])
-async def test_what_is_no_docker_engine(fake: FakeEngine, engine: DockerEngine, body: str) -> None:
+async def test_what_is_no_docker_engine(fake: FakeEngine, engine: DockerRuntime, body: str) -> None:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(text=body, content_type="application/json")
 
@@ -190,7 +190,7 @@ async def test_what_is_no_docker_engine(fake: FakeEngine, engine: DockerEngine, 
 
 
 async def test_an_error_in_no_form_at_all_is_passed_on(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(text="out of order\n", status=500)
@@ -200,7 +200,9 @@ async def test_an_error_in_no_form_at_all_is_passed_on(
         await engine.status("web")
 
 
-async def test_a_pull_that_is_cut_off_is_no_success(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_a_pull_that_is_cut_off_is_no_success(
+    fake: FakeEngine, engine: DockerRuntime
+) -> None:
     async def cut_off(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -215,7 +217,7 @@ async def test_a_pull_that_is_cut_off_is_no_success(fake: FakeEngine, engine: Do
 
 
 async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     async def ends(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=PULL_MESSAGE)
@@ -228,7 +230,7 @@ async def test_a_pull_that_ends_early_in_good_manners_is_no_success_either(
 
 
 async def test_a_pull_may_take_its_time_but_not_fall_silent(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     async def slow_then_silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -247,7 +249,7 @@ async def test_a_pull_may_take_its_time_but_not_fall_silent(
 
 
 async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     async def pieces(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -266,7 +268,7 @@ async def test_a_message_of_a_pull_may_come_in_pieces_and_tell_of_failure(
 
 
 async def test_an_engine_without_json_file_log_gets_its_own_way(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     async def create(request: web.Request) -> web.StreamResponse:
         if "LogConfig" in (await request.json())["HostConfig"]:
@@ -276,12 +278,12 @@ async def test_an_engine_without_json_file_log_gets_its_own_way(
     fake.routes["POST /containers/create"] = create
     fake.routes[IMAGE] = answer({})
     assert (
-        await engine.create(ContainerSpec(name="web", image=f"{APP}@{DIGEST}", labels={})) == "abc"
+        await engine.create(WorkloadSpec(name="web", image=f"{APP}@{DIGEST}", labels={})) == "abc"
     )
 
 
 async def test_a_slow_stop_is_waited_for_as_long_as_the_container_may_take(
-    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stop(_request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.3)
@@ -307,13 +309,13 @@ CREATE, PUT, REMOVE = (
     "PUT /containers/abc/archive",
     "DELETE /containers/abc",
 )
-WITH_FILE = ContainerSpec(
+WITH_FILE = WorkloadSpec(
     name="web", image=f"{APP}@{DIGEST}", labels={}, files={"/run/secrets/key": "hush"}
 )
 
 
 async def test_a_container_that_cannot_get_its_files_is_removed(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     fake.routes[IMAGE] = answer({})
     fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
@@ -327,7 +329,7 @@ async def test_a_container_that_cannot_get_its_files_is_removed(
 
 
 async def test_why_a_container_could_not_be_made_is_told_even_if_it_cannot_be_removed(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     fake.routes[IMAGE] = answer({})
     fake.routes[CREATE] = answer({"Id": "abc"}, status=201)
@@ -356,12 +358,12 @@ def ending(name: str) -> bytes:
     ).encode()
 
 
-async def told_until(engine: DockerEngine, error: type[EngineError], words: str) -> list[str]:
+async def told_until(engine: DockerRuntime, error: type[EngineError], words: str) -> list[str]:
     """The names that `endings` tells until it raises `error`."""
     told: list[str] = []
 
     async def listen() -> None:
-        async for name in engine.endings({"tagboat.stage": "1"}):
+        async for name in engine.watch_exits({"tagboat.stage": "1"}):
             told.append(name)  # noqa: PERF401 - what came before the error counts
 
     with pytest.raises(error, match=words):
@@ -370,7 +372,7 @@ async def told_until(engine: DockerEngine, error: type[EngineError], words: str)
 
 
 async def test_endings_come_in_pieces_and_an_engine_that_stops_is_missed(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     one, two = ending("web-1"), ending("web-2")
     fake.routes["GET /events"] = events(one + b"\n" + two[:20], two[20:], b"\n\n")
@@ -382,7 +384,7 @@ async def test_endings_come_in_pieces_and_an_engine_that_stops_is_missed(
     assert "tagboat.stage" in fake.seen[-1]
 
 
-async def test_endings_from_what_is_no_engine(fake: FakeEngine, engine: DockerEngine) -> None:
+async def test_endings_from_what_is_no_engine(fake: FakeEngine, engine: DockerRuntime) -> None:
     fake.routes["GET /events"] = events(b"<html>\n")
     assert await told_until(engine, EngineError, "does not answer like a Docker engine") == []
     fake.routes["GET /events"] = events(b"{}\n")
@@ -390,7 +392,7 @@ async def test_endings_from_what_is_no_engine(fake: FakeEngine, engine: DockerEn
 
 
 async def test_an_engine_that_does_not_begin_to_tell_is_waited_for_only_so_long(
-    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "_CONNECT_S", 0.2)
     fake.routes["GET /events"] = never
@@ -398,11 +400,11 @@ async def test_an_engine_that_does_not_begin_to_tell_is_waited_for_only_so_long(
 
 
 async def test_an_engine_may_be_quiet_but_not_die_unnoticed(
-    fake: FakeEngine, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "_CONNECT_S", 0.2)
     fake.routes["GET /events"] = events(ending("web") + b"\n", end=False)
-    names = engine.endings({})
+    names = engine.watch_exits({})
     assert await anext(names) == "web"
     quiet = asyncio.ensure_future(anext(names))
     assert await asyncio.wait([quiet], timeout=0.5) == (set(), {quiet})
@@ -424,9 +426,9 @@ def keep_alive_timers(port: int) -> set[str]:
 async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) -> None:
     fake = FakeEngine(tmp_path / "unused")
     port = await fake.start_tcp()
-    engine = DockerEngine(f"tcp://127.0.0.1:{port}")
+    engine = DockerRuntime(f"tcp://127.0.0.1:{port}")
     fake.routes["GET /events"] = events(ending("web") + b"\n", end=False)
-    names = engine.endings({})
+    names = engine.watch_exits({})
     assert await anext(names) == "web"
     quiet = asyncio.ensure_future(anext(names))
     async with asyncio.timeout(10):
@@ -439,7 +441,7 @@ async def test_a_quiet_tcp_connection_is_asked_whether_it_lives(tmp_path: Path) 
 
 
 async def test_whoever_gives_up_is_not_told_of_an_error(
-    fake: FakeEngine, engine: DockerEngine
+    fake: FakeEngine, engine: DockerRuntime
 ) -> None:
     fake.routes["GET /containers/web/json"] = never
     call = asyncio.create_task(engine.status("web"))
@@ -450,7 +452,7 @@ async def test_whoever_gives_up_is_not_told_of_an_error(
         await call
 
 
-async def test_after_closing_the_engine_can_be_used_again(engine: DockerEngine) -> None:
+async def test_after_closing_the_engine_can_be_used_again(engine: DockerRuntime) -> None:
     assert await engine.version() == "9.9"
     await engine.close()
     await engine.close()
@@ -490,9 +492,9 @@ async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> Non
     tls.verify_mode = ssl.CERT_REQUIRED
     fake = FakeEngine(tmp_path / "unused")
     port = await fake.start_tcp(tls)
-    engine = DockerEngine(f"tcp://127.0.0.1:{port}", cert_path=mine)
+    engine = DockerRuntime(f"tcp://127.0.0.1:{port}", cert_path=mine)
     assert await engine.version() == "9.9"
-    stranger = DockerEngine(f"tcp://127.0.0.1:{port}", cert_path=other)
+    stranger = DockerRuntime(f"tcp://127.0.0.1:{port}", cert_path=other)
     with pytest.raises(EngineUnavailableError, match="certificate verify failed"):
         await stranger.version()
     await engine.close()
@@ -501,7 +503,7 @@ async def test_tcp_with_certificates_is_tls_on_both_sides(tmp_path: Path) -> Non
 
 
 async def test_missing_certificates_are_named(tmp_path: Path) -> None:
-    engine = DockerEngine("tcp://127.0.0.1:1", cert_path=tmp_path)
+    engine = DockerRuntime("tcp://127.0.0.1:1", cert_path=tmp_path)
     with pytest.raises(
         EngineUnavailableError, match=r"ca\.pem, cert\.pem and key\.pem are expected in"
     ):

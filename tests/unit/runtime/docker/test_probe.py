@@ -11,6 +11,7 @@ import pytest
 from tagboat import __version__
 from tagboat.core.health import Manner
 from tagboat.runtime.docker.probe import LoopbackProbe
+from tests.support.endpoints import at
 
 pytestmark = pytest.mark.anyio
 
@@ -82,26 +83,26 @@ def closed_port() -> int:
 @pytest.mark.parametrize("status", [200, 204, 301, 399])
 async def test_2xx_and_3xx_are_a_yes(status: int) -> None:
     async with served(answering(b"HTTP/1.1 %d Fine\r\n\r\n" % status)) as port:
-        assert await LoopbackProbe().http(port, "/health") is None
+        assert await LoopbackProbe().http(at(port), "/health") is None
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
 async def test_other_statuses_are_named(status: int) -> None:
     async with served(answering(b"HTTP/1.0 %d Oh\r\n\r\n" % status)) as port:
-        assert await LoopbackProbe().http(port, "/health") == f"answered HTTP {status}"
+        assert await LoopbackProbe().http(at(port), "/health") == f"answered HTTP {status}"
 
 
 async def test_interim_answers_are_passed_over() -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 503 No\r\n\r\n"
     async with served(answering(answer)) as port:
-        assert await LoopbackProbe().http(port, "/") == "answered HTTP 503"
+        assert await LoopbackProbe().http(at(port), "/") == "answered HTTP 503"
 
 
 async def test_the_request_is_one_as_it_comes_through_the_front() -> None:
     seen: list[bytes] = []
     async with served(answering(b"HTTP/1.1 200 OK\r\n\r\n", seen)) as port:
         await LoopbackProbe().http(
-            port, "/up?full=1&x=a%20b", Manner(host="app.example.com", proto="https")
+            at(port), "/up?full=1&x=a%20b", Manner(host="app.example.com", proto="https")
         )
     assert seen == [
         b"GET /up?full=1&x=a%20b HTTP/1.1\r\nHost: app.example.com\r\n"
@@ -132,7 +133,7 @@ async def test_a_redirect_to_the_same_path_under_https_is_no_answer(
 ) -> None:
     async with served(answering(redirect(location))) as port:
         said = await LoopbackProbe().http(
-            port, "/health?full=1", Manner(host="app.example.com", proto=proto)
+            at(port), "/health?full=1", Manner(host="app.example.com", proto=proto)
         )
     assert said is not None
     assert said.startswith(
@@ -157,12 +158,12 @@ async def test_a_redirect_to_the_same_path_under_https_is_no_answer(
 )
 async def test_any_other_redirect_is_an_answer(location: str) -> None:
     async with served(answering(redirect(location))) as port:
-        assert await LoopbackProbe().http(port, "/health") is None
+        assert await LoopbackProbe().http(at(port), "/health") is None
 
 
 async def test_a_redirect_that_leaves_out_the_scheme_has_that_of_the_request() -> None:
     async with served(answering(redirect("//app.example.com/health"))) as port:
-        assert await LoopbackProbe().http(port, "/health", Manner(proto="https")) is not None
+        assert await LoopbackProbe().http(at(port), "/health", Manner(proto="https")) is not None
 
 
 async def test_no_header_of_a_good_answer_is_waited_for() -> None:
@@ -172,7 +173,7 @@ async def test_no_header_of_a_good_answer_is_waited_for() -> None:
         await reader.read()
 
     async with served(starts_only) as port:
-        assert await LoopbackProbe().http(port, "/") is None
+        assert await LoopbackProbe().http(at(port), "/") is None
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ async def test_no_header_of_a_good_answer_is_waited_for() -> None:
 )
 async def test_the_first_line_of_the_body_says_why(answer: bytes, said: str) -> None:
     async with served(answering(b"HTTP/1.1 400 Bad Request\r\n" + answer)) as port:
-        words = await LoopbackProbe().http(port, "/")
+        words = await LoopbackProbe().http(at(port), "/")
     assert words == ("answered HTTP 400: " + said if said else "answered HTTP 400")
 
 
@@ -210,7 +211,7 @@ async def test_a_body_that_never_comes_keeps_the_status_from_nobody() -> None:
         await reader.read()
 
     async with served(stalls) as port:
-        assert await LoopbackProbe().http(port, "/", Manner(limit_s=0.3)) == "answered HTTP 503"
+        assert await LoopbackProbe().http(at(port), "/", Manner(limit_s=0.3)) == "answered HTTP 503"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ async def test_a_body_that_never_comes_keeps_the_status_from_nobody() -> None:
 async def test_no_path_can_break_out_of_its_line(path: str, target: bytes) -> None:
     seen: list[bytes] = []
     async with served(answering(b"HTTP/1.1 200 OK\r\n\r\n", seen)) as port:
-        assert await LoopbackProbe().http(port, path) is None
+        assert await LoopbackProbe().http(at(port), path) is None
     assert seen[0].startswith(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n")
 
 
@@ -241,18 +242,18 @@ async def test_no_path_can_break_out_of_its_line(path: str, target: bytes) -> No
 )
 async def test_what_is_no_answer_is_told_in_words(answer: bytes, words: str) -> None:
     async with served(answering(answer)) as port:
-        assert await LoopbackProbe().http(port, "/") == words
+        assert await LoopbackProbe().http(at(port), "/") == words
 
 
 async def test_http_needs_a_listener(closed_port: int) -> None:
-    assert await LoopbackProbe().http(closed_port, "/") == "connection refused"
+    assert await LoopbackProbe().http(at(closed_port), "/") == "connection refused"
 
 
 async def test_http_is_hung_up_on() -> None:
     for handler in (hangs_up, resets):
         async with served(handler) as port:
             assert (
-                await LoopbackProbe().http(port, "/")
+                await LoopbackProbe().http(at(port), "/")
                 == "it closed the connection without an answer"
             )
 
@@ -260,32 +261,34 @@ async def test_http_is_hung_up_on() -> None:
 async def test_http_waits_only_so_long() -> None:
     async with served(silent) as port:
         assert (
-            await LoopbackProbe().http(port, "/", Manner(limit_s=0.2)) == "no answer within 0.2 s"
+            await LoopbackProbe().http(at(port), "/", Manner(limit_s=0.2))
+            == "no answer within 0.2 s"
         )
 
 
 async def test_an_answer_that_comes_late_is_one_where_that_is_allowed() -> None:
     async with served(slowly(b"HTTP/1.1 200 OK\r\n\r\n", 0.3)) as port:
         assert (
-            await LoopbackProbe().http(port, "/", Manner(limit_s=0.1)) == "no answer within 0.1 s"
+            await LoopbackProbe().http(at(port), "/", Manner(limit_s=0.1))
+            == "no answer within 0.1 s"
         )
-        assert await LoopbackProbe().http(port, "/", Manner(limit_s=5)) is None
+        assert await LoopbackProbe().http(at(port), "/", Manner(limit_s=5)) is None
 
 
 async def test_a_port_that_stays_open_is_a_yes() -> None:
     async with served(silent) as port:
-        assert await LoopbackProbe().tcp(port) is None
+        assert await LoopbackProbe().tcp(at(port)) is None
 
 
 async def test_a_port_that_speaks_is_a_yes() -> None:
     async with served(greets) as port:
-        assert await LoopbackProbe().tcp(port) is None
+        assert await LoopbackProbe().tcp(at(port)) is None
 
 
 async def test_a_port_that_hangs_up_at_once_is_a_no() -> None:
     for handler in (hangs_up, resets):
         async with served(handler) as port:
-            assert await LoopbackProbe().tcp(port) == "nothing listens on the port yet"
+            assert await LoopbackProbe().tcp(at(port)) == "nothing listens on the port yet"
 
 
 async def test_a_port_that_hangs_up_on_the_silent_but_answers_http_is_a_yes() -> None:
@@ -299,14 +302,14 @@ async def test_a_port_that_hangs_up_on_the_silent_but_answers_http_is_a_yes() ->
             await curt(reader, writer)
 
     async with served(handler) as port:
-        assert await LoopbackProbe().tcp(port) is None
+        assert await LoopbackProbe().tcp(at(port)) is None
 
 
 async def test_tcp_needs_a_listener(closed_port: int) -> None:
-    assert await LoopbackProbe().tcp(closed_port) == "connection refused"
+    assert await LoopbackProbe().tcp(at(closed_port)) == "connection refused"
 
 
 @pytest.mark.parametrize("port", [0, 70_000])
 async def test_no_port_at_all(port: int) -> None:
-    assert await LoopbackProbe().tcp(port) is not None
-    assert await LoopbackProbe().http(port, "/") is not None
+    assert await LoopbackProbe().tcp(at(port)) is not None
+    assert await LoopbackProbe().http(at(port), "/") is not None

@@ -9,6 +9,7 @@ import pytest
 
 from tagboat.core.protocol import AppProtocol
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
+from tests.support.endpoints import at
 from tests.support.private_ca import PrivateCa
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,6 @@ async def test_no_authority_is_read_to_ask_an_app_whose_certificate_nobody_check
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *words: read.append(words))
     async with await asyncio.start_server(_answer, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await ProtocolProbe().ask(AppProtocol.HTTPS, port, "/") is None
-        assert await ProtocolProbe().spoken(port) is AppProtocol.HTTPS
+        assert await ProtocolProbe().ask(AppProtocol.HTTPS, at(port), "/") is None
+        assert await ProtocolProbe().spoken(at(port)) is AppProtocol.HTTPS
     assert read == []

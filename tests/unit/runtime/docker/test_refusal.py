@@ -3,11 +3,11 @@ from aiodocker import DockerError
 
 from tagboat.core.errors import (
     DiskFullError,
+    EndpointTakenError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
     NameTakenError,
-    PortTakenError,
 )
 from tagboat.core.image import parse_image_name
 from tagboat.runtime.docker.refusal import clean, login_refusal, pull_refusal, refusal
@@ -32,12 +32,12 @@ NOT_FOUND = 'exec: "nope": executable file not found in $PATH'
         (
             500,
             "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated",
-            PortTakenError,
+            EndpointTakenError,
         ),
         (
             500,
             "Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use",
-            PortTakenError,
+            EndpointTakenError,
         ),
         (500, "mkdir /var/lib/docker/x: no space left on device", DiskFullError),
         (409, "write /y: no space left on device", DiskFullError),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import EngineUnavailableError
-from tagboat.runtime.docker.engine import DockerEngine
+from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.ssh import explained
 
 CHANGED = f"""{"@" * 59}
@@ -61,7 +61,7 @@ async def test_ssh_gets_what_it_needs_of_our_environment_and_no_secret(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TAGBOAT_ADMIN_TOKEN", "a-secret-of-this-test")
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent.sock")
-    engine = DockerEngine("ssh://box.invalid")
+    engine = DockerRuntime("ssh://box.invalid")
     with pytest.raises(EngineUnavailableError):
         await engine.version()
     await engine.close()

@@ -6,20 +6,24 @@ from datetime import UTC, datetime
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.deploy import ContainerSpec
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, parse_image_name
+from tagboat.core.workload import WorkloadSpec
 from tagboat.runtime.docker import wire
+from tests.support.endpoints import port_of
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
-SPEC = ContainerSpec(
+SPEC = WorkloadSpec(
     name="web", image=f"git.example.com/acme/app@{ONE}", labels={"a": "b"}, env={"X": "1=2"}
 )
 
 
 def test_a_container_is_published_on_loopback_only() -> None:
     body = wire.create_body(
-        ContainerSpec(name="web", image="i", labels={}, port=8080, host_port=40000),
+        WorkloadSpec(
+            name="web", image="i", labels={}, port=8080, endpoint=loopback_endpoint(40000)
+        ),
     )
     assert body["ExposedPorts"] == {"8080/tcp": {}}
     assert body["HostConfig"]["PortBindings"] == {
@@ -137,7 +141,9 @@ def test_what_is_given_of_the_machine() -> None:
 
 def test_further_ports_are_published_beside_its_own() -> None:
     publish = (Published("0.0.0.0", 80, 8080), Published("127.0.0.1", 53, 53, "udp"))  # noqa: S104 - nothing listens
-    body = wire.create_body(replace(SPEC, port=8080, host_port=40000, publish=publish))
+    body = wire.create_body(
+        replace(SPEC, port=8080, endpoint=loopback_endpoint(40000), publish=publish)
+    )
     assert body["ExposedPorts"] == {"8080/tcp": {}, "53/udp": {}}
     assert body["HostConfig"]["PortBindings"] == {
         "8080/tcp": [
@@ -220,7 +226,7 @@ def test_a_restarting_container_is_not_running() -> None:
         137,
     )
     assert status.oom_killed
-    assert (status.name, status.health, dict(status.labels), status.host_port) == (
+    assert (status.name, status.health, dict(status.labels), port_of(status)) == (
         "web",
         None,
         {},
@@ -249,7 +255,7 @@ def test_a_port_the_engine_chose_is_found() -> None:
             },
         }
     )
-    assert status.host_port == 32768
+    assert port_of(status) == 32768
 
 
 def test_the_stop_timeout_is_the_containers_own() -> None:

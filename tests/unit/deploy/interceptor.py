@@ -1,4 +1,4 @@
-"""The rim of a scene: a clock that tests move, and a place where things can happen between two calls to the outside."""
+"""A clock that tests move, and a place where things can happen between two calls to the outside."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ class Clock:
         await _sleep(0)
 
 
-CHANGES = frozenset({"write", "pull", "create", "start", "stop", "remove", "lead"})
+CHANGES = frozenset({"write", "pull", "create", "start", "stop", "remove", "apply_routes"})
 """The calls that change something outside: between two of them one moment to die is as good as another."""
 
 
@@ -49,7 +49,7 @@ class Died(BaseException):
     """The process is no more: nobody catches this, nothing is tidied up."""
 
 
-class Rim:
+class CallInterceptor:
     """Sees every call to the outside, and lets something happen just before or just after one of them."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Rim:
         self._changes_left: int | None = None
         self._doom: tuple[str, Callable[[], Awaitable[bool]]] | None = None
 
-    def lead_through(self, thing: object, *calls: str, named: str = "") -> None:
+    def intercept(self, thing: object, *calls: str, named: str = "") -> None:
         """Let these async methods of `thing` be called by way of here, by their own names or as if they were `named` so."""
         for call in calls:
             setattr(thing, call, partial(self._cross, named or call, getattr(thing, call)))

@@ -9,7 +9,6 @@ from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     EXACT_TRIGGERS,
-    ContainerStatus,
     Deploy,
     DeployStatus,
     Instance,
@@ -20,38 +19,39 @@ from tagboat.core.deploy import (
     TakenBack,
     Trigger,
 )
-from tagboat.core.errors import NotFoundError
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.ids import short_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.masking import mask_values
 from tagboat.core.naming import container_name
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.core.run import RunConfig
-from tagboat.deploy.endings import ended
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.context import DeployContext, read_context
+from tagboat.deploy.instances import revert_instances, taken_back
 from tagboat.deploy.resolving import found
-from tagboat.deploy.scene import Scene, read_scene
 from tagboat.deploy.wellbeing import observed
 
 T = TypeVar("T")
 _UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
 
 
-class CalledOffError(Exception):
+class CancelRequestedError(Exception):
     """Somebody has asked to cancel the deploy."""
 
 
-class TakenOverError(Exception):
+class ClaimLostError(Exception):
     """Another server has claimed the deploy meanwhile, or it was withdrawn: nothing of it is this one's business any more."""
 
 
-class MergedMeanwhileError(Exception):
+class PushMergedError(Exception):
     """A push was merged into the deploy while its tag was looked up: it must be looked up again."""
 
 
-class Journal:
+class DeployRecord:
     """Writes down what happens to the deploy `deploy_id`.
 
-    Raises NotFoundError once it was deleted, and TakenOverError once it is claimed otherwise than when it was resumed.
+    Raises NotFoundError once it was deleted, and ClaimLostError once it is claimed otherwise than when it was resumed.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], deploy_id: str) -> None:
@@ -65,44 +65,44 @@ class Journal:
         """`text` without the secrets of the app and of its registry, as far as they have been read."""
         return mask_values(text, self._secrets)
 
-    async def scene(self) -> Scene:
+    async def context(self) -> DeployContext:
         """Read how things stand."""
 
-        def work(reader: Reader) -> Scene:
+        def work(reader: Reader) -> DeployContext:
             self._claimed(reader)
-            return self._scene(reader)
+            return self._context(reader)
 
         return await self._store.read(work)
 
-    async def scene_with(self, config: RunConfig) -> Scene:
+    async def context_with(self, config: RunConfig) -> DeployContext:
         """Read how things stand, with the configuration that the deploy has come by but not put on record yet."""
-        return replace(await self.scene(), config=config)
+        return replace(await self.context(), config=config)
 
-    async def resume(self) -> Scene:
+    async def resume(self) -> DeployContext:
         """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched.
 
         A deploy that is to be cancelled takes none of them again: its record says which one it was cut off in.
         """
 
-        def work(tx: Tx) -> Scene:
-            scene = self._scene(tx)
-            deploy = scene.deploy
+        def work(tx: Tx) -> DeployContext:
+            context = self._context(tx)
+            deploy = context.deploy
             unsure = [
                 name
                 for name in _UNDONE_BY_DEATH
                 if deploy.step(name).status is not StepStatus.PENDING
             ]
-            switched = scene.own is not None and scene.own.state is not InstanceState.STARTING
+            switched = context.own is not None and context.own.state is not InstanceState.STARTING
             if not unsure or switched or deploy.failed_step is not None or deploy.cancelling:
-                return scene
+                return context
             for name in unsure:
                 deploy = deploy.with_step(Step(name))
             tx.put_deploy(deploy)
-            return replace(scene, deploy=deploy)
+            return replace(context, deploy=deploy)
 
-        scene = await self._store.write(work)
-        self._claimed_by = scene.deploy.claimed_by
-        return scene
+        context = await self._store.write(work)
+        self._claimed_by = context.deploy.claimed_by
+        return context
 
     async def advance(
         self,
@@ -112,13 +112,13 @@ class Journal:
     ) -> Deploy:
         """Note that one step is finished and the next begun, together with whatever else `change` writes.
 
-        Raises CalledOffError in place of beginning a step of a deploy that is to be cancelled.
+        Raises CancelRequestedError in place of beginning a step of a deploy that is to be cancelled.
         """
 
         def work(tx: Tx) -> Deploy:
             deploy = self._claimed(tx)
             if begun is not None and deploy.cancelling:
-                raise CalledOffError
+                raise CancelRequestedError
             deploy = change(tx, deploy)
             if finished is not None:
                 started = deploy.step(finished.name).started_at
@@ -228,7 +228,7 @@ class Journal:
 
         await self._store.write(work)
 
-    async def give_up(
+    async def record_failure(
         self,
         at: StepName | None,
         reason: str,
@@ -238,26 +238,26 @@ class Journal:
         sick: bool = False,
         instead: Callable[[Tx, Deploy], None] | None = None,
         also: Callable[[Tx, Deploy], None] | None = None,
-    ) -> Scene:
+    ) -> DeployContext:
         """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
 
         Those that were to be replaced serve again, unless they are about to be removed: then it is too late to go back.
         `sick` is whether its instance was live and sickened, so that its digest is not to come back by itself; `instead`
         queues what is deployed in its place, which makes it superseded: the reason on record before the end says so. Without
         that, `also` writes what else is to be written. Raises
-        MergedMeanwhileError in place of failing at a look-up of the tag from before the last push was merged in.
+        PushMergedError in place of failing at a look-up of the tag from before the last push was merged in.
         """
         reason, log = self.masked(reason), self.masked(log)
 
-        def work(tx: Tx) -> Scene:
-            scene = self._scene(tx)
+        def work(tx: Tx) -> DeployContext:
+            context = self._context(tx)
             deploy = self._claimed(tx)
             if (
                 at is StepName.RESOLVE
                 and not deploy.cancelling
                 and merges not in {None, deploy.merges}
             ):
-                raise MergedMeanwhileError
+                raise PushMergedError
             too_late = deploy.step(StepName.RETIRE).status is not StepStatus.PENDING
             if at is not None:
                 started = deploy.step(at).started_at
@@ -271,19 +271,19 @@ class Journal:
             )
             tx.put_deploy(deploy)
             if not too_late:
-                _revert_instances(tx, scene, self._clock())
-            if sick and scene.own is not None:
-                tx.put_taken_back(taken_back(scene.own, reason, self._clock()))
+                revert_instances(tx, context, self._clock())
+            if sick and context.own is not None:
+                tx.put_taken_back(taken_back(context.own, reason, self._clock()))
             if (write := instead or also) is not None:
                 write(tx, deploy)
-            return self._scene(tx)
+            return self._context(tx)
 
         return await self._store.write(work)
 
-    async def ports_taken(self) -> frozenset[int]:
-        """The loopback ports of every instance that has, or may have, a container."""
+    async def endpoints_taken(self) -> frozenset[Endpoint]:
+        """Return the endpoints of all instances that have, or may have, a container."""
         active = await self._store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
-        return frozenset(instance.host_port for instance in active)
+        return frozenset(one.endpoint for one in active if one.endpoint is not None)
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
         """Have the project be as its newest image says."""
@@ -326,7 +326,7 @@ class Journal:
         self,
         status: DeployStatus,
         reason: str,
-        seen: ContainerStatus | None = None,
+        seen: WorkloadStatus | None = None,
         also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
     ) -> None:
         """Write down how it ended, what the engine last said of the container that is live by then, and what `also` writes."""
@@ -334,7 +334,7 @@ class Journal:
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
             also(tx, deploy)
-            if seen is not None and (own := self._scene(tx).own) is not None:
+            if seen is not None and (own := self._context(tx).own) is not None:
                 tx.put_vitals(observed(None, own, seen, self._clock()))
             if status is DeployStatus.SUCCEEDED:
                 deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
@@ -356,53 +356,13 @@ class Journal:
         """The deploy, if it is still claimed as it was; a server that slept past its claim must write nothing."""
         deploy = reader.deploy(self._id)
         if deploy.claimed_by != self._claimed_by:
-            raise TakenOverError
+            raise ClaimLostError
         return deploy
 
-    def _scene(self, reader: Reader) -> Scene:
-        scene = read_scene(reader, self._id)
-        self._secrets |= scene.secret_values
-        return scene
-
-
-def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
-    """The record that an instance was taken back."""
-    return TakenBack(
-        stage_id=instance.stage_id,
-        digest=instance.digest,
-        fingerprint=instance.fingerprint,
-        tag=instance.tag,
-        reason=reason,
-        at=now,
-    )
-
-
-def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: bool) -> Deploy:
-    """Make the deploy's instance live, and those it replaces draining: its tag's, and the oldest beyond `max_instances`.
-
-    `watched` is whether it need not be watched first to be relied on.
-    """
-    live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
-    starting = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
-    own = next((instance for instance in starting if instance.deploy_id == deploy.id), None)
-    if own is None:
-        raise NotFoundError("the new instance is no longer on record")
-    tx.put_instance(replace(own, state=InstanceState.LIVE, watched=watched))
-    others = [instance for instance in live if instance.tag != deploy.tag]
-    replaced = [instance for instance in live if instance.tag == deploy.tag]
-    replaced += others[max_instances - 1 :]  # newest first, so that the oldest go
-    for instance in replaced:
-        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
-    return replace(deploy, replaced=(*deploy.replaced, *(instance.id for instance in replaced)))
-
-
-def _revert_instances(tx: Tx, scene: Scene, now: datetime) -> None:
-    """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
-    if scene.own is not None:
-        tx.put_instance(ended(tx, scene.own, InstanceState.FAILED, now))
-    if not scene.deploy.made_way:
-        for instance in scene.replaced:
-            tx.put_instance(replace(instance, state=InstanceState.LIVE))
+    def _context(self, reader: Reader) -> DeployContext:
+        context = read_context(reader, self._id)
+        self._secrets |= context.secret_values
+        return context
 
 
 def _container(reader: Reader, deploy: Deploy) -> str:

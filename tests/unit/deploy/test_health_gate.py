@@ -6,12 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagboat.core.deploy import ContainerStatus
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
-from tagboat.deploy.gate import SETTLE_S, Judgement, Signs, Verdict, gate_limit_s, judge, why_late
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.health_gate import (
+    SETTLE_S,
+    HealthReport,
+    HealthState,
+    Signs,
+    evaluate_health,
+    gate_limit_s,
+    why_late,
+)
 
-RUNNING = ContainerStatus(
+RUNNING = WorkloadStatus(
     id="c",
     name="app-dev-1",
     running=True,
@@ -21,12 +30,12 @@ RUNNING = ContainerStatus(
     oom_killed=False,
     health=None,
     labels={},
-    host_port=40000,
+    endpoint=loopback_endpoint(40000),
 )
 FOREGROUND = "; a program that goes to the background ends its container: run it in the foreground"
 
 
-def saying(health: str) -> ContainerStatus:
+def saying(health: str) -> WorkloadStatus:
     return replace(RUNNING, health=health)
 
 
@@ -34,17 +43,17 @@ def saying(health: str) -> ContainerStatus:
     ("status", "healthcheck", "port", "probed", "running_s", "verdict", "reason"),
     [
         # A path or a port: what the probe says.
-        (RUNNING, "/ok", 80, None, 0.1, Verdict.HEALTHY, "it answers"),
-        (RUNNING, "/ok", 80, "it answers 503", 50, Verdict.WAIT, "it answers 503"),
-        (RUNNING, "", 80, None, 0.1, Verdict.HEALTHY, "it answers"),
-        (RUNNING, "", 80, REFUSED, 50, Verdict.WAIT, REFUSED),
+        (RUNNING, "/ok", 80, None, 0.1, HealthState.HEALTHY, "it answers"),
+        (RUNNING, "/ok", 80, "it answers 503", 50, HealthState.WAIT, "it answers 503"),
+        (RUNNING, "", 80, None, 0.1, HealthState.HEALTHY, "it answers"),
+        (RUNNING, "", 80, REFUSED, 50, HealthState.WAIT, REFUSED),
         (
             saying("unhealthy"),
             "/ok",
             80,
             None,
             1,
-            Verdict.HEALTHY,
+            HealthState.HEALTHY,
             "it answers",
         ),  # the project says what counts
         # The image's own HEALTHCHECK, and the port, of which it knows nothing.
@@ -54,7 +63,7 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             1,
-            Verdict.HEALTHY,
+            HealthState.HEALTHY,
             "the image's HEALTHCHECK says healthy",
         ),
         (
@@ -63,7 +72,7 @@ def saying(health: str) -> ContainerStatus:
             0,
             None,
             1,
-            Verdict.HEALTHY,
+            HealthState.HEALTHY,
             "the image's HEALTHCHECK says healthy",
         ),
         (
@@ -72,17 +81,17 @@ def saying(health: str) -> ContainerStatus:
             80,
             REFUSED,
             1,
-            Verdict.WAIT,
+            HealthState.WAIT,
             f"the image's HEALTHCHECK says healthy, but {REFUSED}",
         ),
-        (saying("starting"), "image", 80, REFUSED, 1, Verdict.WAIT, REFUSED),
+        (saying("starting"), "image", 80, REFUSED, 1, HealthState.WAIT, REFUSED),
         (
             saying("unhealthy"),
             "image",
             80,
             REFUSED,
             1,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "the image's HEALTHCHECK says unhealthy",
         ),
         (
@@ -92,7 +101,7 @@ def saying(health: str) -> ContainerStatus:
                 80,
                 None,
                 1,
-                Verdict.FAILED,
+                HealthState.FAILED,
                 "the image's HEALTHCHECK says unhealthy: curl: not found",
             ),
         ),
@@ -102,7 +111,7 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             1,
-            Verdict.WAIT,
+            HealthState.WAIT,
             "the image's HEALTHCHECK says starting",
         ),
         (
@@ -111,35 +120,59 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             1,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "the image's HEALTHCHECK says unhealthy",
         ),
-        (RUNNING, "image", 80, None, 1, Verdict.FAILED, "has no HEALTHCHECK"),
+        (RUNNING, "image", 80, None, 1, HealthState.FAILED, "has no HEALTHCHECK"),
         # Neither: that it runs for a while.
-        (RUNNING, "", 0, None, SETTLE_S - 0.01, Verdict.WAIT, "it has been running for"),
-        (RUNNING, "", 0, None, SETTLE_S, Verdict.HEALTHY, "it has been running for 3 s"),
+        (RUNNING, "", 0, None, SETTLE_S - 0.01, HealthState.WAIT, "it has been running for"),
+        (RUNNING, "", 0, None, SETTLE_S, HealthState.HEALTHY, "it has been running for 3 s"),
         # Paused: it keeps its connections, and answers nobody.
-        (replace(RUNNING, paused=True), "", 80, None, 50, Verdict.WAIT, "docker unpause app-dev-1"),
+        (
+            replace(RUNNING, paused=True),
+            "",
+            80,
+            None,
+            50,
+            HealthState.WAIT,
+            "docker unpause app-dev-1",
+        ),
         (
             replace(saying("healthy"), paused=True),
             "image",
             80,
             None,
             50,
-            Verdict.WAIT,
+            HealthState.WAIT,
             "the container is paused",
         ),
-        (replace(RUNNING, paused=True), "", 0, None, 50, Verdict.WAIT, "the container is paused"),
+        (
+            replace(RUNNING, paused=True),
+            "",
+            0,
+            None,
+            50,
+            HealthState.WAIT,
+            "the container is paused",
+        ),
         # Dead is dead, even if something answers on its port.
-        (None, "", 80, None, 9, Verdict.FAILED, "removed by somebody else"),
-        (replace(RUNNING, oom_killed=True), "/ok", 80, None, 9, Verdict.FAILED, "out of memory"),
+        (None, "", 80, None, 9, HealthState.FAILED, "removed by somebody else"),
+        (
+            replace(RUNNING, oom_killed=True),
+            "/ok",
+            80,
+            None,
+            9,
+            HealthState.FAILED,
+            "out of memory",
+        ),
         (
             replace(RUNNING, oom_killed=True, running=False, exit_code=137),
             "",
             0,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "out of memory",
         ),
         (
@@ -148,7 +181,7 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "exited with code 3",
         ),
         (
@@ -157,7 +190,7 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "exited with code 1",
         ),
         (
@@ -166,7 +199,7 @@ def saying(health: str) -> ContainerStatus:
             0,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "was restarted",
         ),
         (
@@ -175,7 +208,7 @@ def saying(health: str) -> ContainerStatus:
             0,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "exited with code 0",
         ),
         (
@@ -184,23 +217,25 @@ def saying(health: str) -> ContainerStatus:
             80,
             None,
             9,
-            Verdict.FAILED,
+            HealthState.FAILED,
             "run it in the foreground",
         ),
     ],
 )
 def test_a_verdict(
-    status: ContainerStatus | None,
+    status: WorkloadStatus | None,
     healthcheck: str,
     port: int,
     probed: str | None,
     running_s: float,
-    verdict: Verdict,
+    verdict: HealthState,
     reason: str,
 ) -> None:
-    judgement = judge(Signs(status=status, probed=probed, running_s=running_s), healthcheck, port)
-    assert judgement.verdict is verdict
-    assert reason in judgement.reason
+    report = evaluate_health(
+        Signs(status=status, probed=probed, running_s=running_s), healthcheck, listens=bool(port)
+    )
+    assert report.state is verdict
+    assert reason in report.reason
 
 
 @pytest.mark.parametrize(
@@ -210,21 +245,21 @@ def test_a_verdict(
             "starting",
             True,
             None,
-            Verdict.HEALTHY,
+            HealthState.HEALTHY,
             "the image's HEALTHCHECK passes, and the port answers",
         ),
-        ("starting", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
-        ("starting", True, REFUSED, Verdict.WAIT, REFUSED),
-        ("healthy", False, None, Verdict.WAIT, "the image's HEALTHCHECK fails: no such table"),
-        ("unhealthy", True, None, Verdict.FAILED, "the image's HEALTHCHECK says unhealthy"),
+        ("starting", False, None, HealthState.WAIT, "the image's HEALTHCHECK fails: no such table"),
+        ("starting", True, REFUSED, HealthState.WAIT, REFUSED),
+        ("healthy", False, None, HealthState.WAIT, "the image's HEALTHCHECK fails: no such table"),
+        ("unhealthy", True, None, HealthState.FAILED, "the image's HEALTHCHECK says unhealthy"),
     ],
 )
 def test_a_run_by_hand_tells_sooner_than_the_engine(
-    health: str, passed: bool, probed: str | None, verdict: Verdict, reason: str
+    health: str, passed: bool, probed: str | None, verdict: HealthState, reason: str
 ) -> None:
     run = TestRun(passed=passed, said="no such table")
     signs = Signs(status=saying(health), probed=probed, tested=run, running_s=1)
-    assert judge(signs, "image", 80) == Judgement(verdict, reason)
+    assert evaluate_health(signs, "image", listens=True) == HealthReport(verdict, reason)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +272,7 @@ def test_a_run_by_hand_tells_sooner_than_the_engine(
 )
 def test_the_exit_code_is_told_also_where_it_runs_again(code: int | None, reason: str) -> None:
     signs = Signs(status=replace(RUNNING, restarts=2), exit_code=code, running_s=1)
-    assert judge(signs, "", 80) == Judgement(Verdict.FAILED, reason)
+    assert evaluate_health(signs, "", listens=True) == HealthReport(HealthState.FAILED, reason)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +294,7 @@ def test_how_long_the_gate_waits(
 
 
 STATUSES = st.builds(
-    ContainerStatus,
+    WorkloadStatus,
     id=st.just("c"),
     name=st.just("app"),
     running=st.booleans(),
@@ -269,7 +304,7 @@ STATUSES = st.builds(
     oom_killed=st.booleans(),
     health=st.sampled_from([None, "starting", "healthy", "unhealthy"]),
     labels=st.just({}),
-    host_port=st.just(0),
+    endpoint=st.none(),
     paused=st.booleans(),
 ).filter(
     lambda status: not (status.running and status.restarting)
@@ -284,15 +319,17 @@ STATUSES = st.builds(
     running_s=st.floats(0, 100),
 )
 def test_nothing_dead_or_restarted_ever_takes_over_and_every_verdict_has_its_reason(
-    status: ContainerStatus | None,
+    status: WorkloadStatus | None,
     healthcheck: str,
     port: int,
     probed: str | None,
     running_s: float,
 ) -> None:
-    judgement = judge(Signs(status=status, probed=probed, running_s=running_s), healthcheck, port)
-    assert judgement.reason
-    if judgement.verdict is Verdict.HEALTHY:
+    report = evaluate_health(
+        Signs(status=status, probed=probed, running_s=running_s), healthcheck, listens=bool(port)
+    )
+    assert report.reason
+    if report.state is HealthState.HEALTHY:
         assert status is not None
         assert status.running
         assert (status.restarts, status.oom_killed, status.paused) == (0, False, False)

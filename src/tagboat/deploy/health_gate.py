@@ -5,16 +5,16 @@ from enum import Enum, auto
 from math import ceil
 
 from tagboat.core.catalog import HEALTH_TIMEOUT_S
-from tagboat.core.deploy import ContainerStatus
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, TestRun
 from tagboat.core.image import ImageInfo
+from tagboat.core.workload import WorkloadStatus
 
 _LONGEST_GATE_S = 3600
 SETTLE_S = 3.0
 """Seconds a container without a port must have been running."""
 
 
-class Verdict(Enum):
+class HealthState(Enum):
     """Whether the new container may take over."""
 
     HEALTHY = auto()
@@ -23,10 +23,10 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class HealthReport:
     """A verdict with its reason, in words."""
 
-    verdict: Verdict
+    state: HealthState
     reason: str
 
 
@@ -38,35 +38,36 @@ class Signs:
     by hand, None where it was not; `exit_code` that of a program which runs again by now, None where nobody knows it.
     """
 
-    status: ContainerStatus | None
+    status: WorkloadStatus | None
     running_s: float
     probed: str | None = None
     tested: TestRun | None = None
     exit_code: int | None = None
 
 
-def judge(signs: Signs, healthcheck: str, port: int) -> Judgement:
+def evaluate_health(signs: Signs, healthcheck: str, *, listens: bool) -> HealthReport:
     """Judge a container by its signs.
 
-    `healthcheck` is `/path`, `image` or empty; without any, `port` 0 asks that it runs for `SETTLE_S` seconds.
+    `healthcheck` is `/path`, `image` or empty. Without one, an app that listens on nothing is healthy
+    once it has been running for `SETTLE_S` seconds.
     """
     status = signs.status
     if status is None or (died := _died(status, signs.exit_code)):
-        return Judgement(
-            Verdict.FAILED, died if status else "the new container was removed by somebody else"
+        return HealthReport(
+            HealthState.FAILED, died if status else "the new container was removed by somebody else"
         )
     if status.paused:
         return _wait(f"the container is paused; let it go on with: docker unpause {status.name}")
     if healthcheck == "image":
         return _by_image(status, signs)
-    if healthcheck or port:
+    if healthcheck or listens:
         return (
-            Judgement(Verdict.HEALTHY, "it answers")
+            HealthReport(HealthState.HEALTHY, "it answers")
             if signs.probed is None
             else _wait(signs.probed)
         )
     if signs.running_s >= SETTLE_S:
-        return Judgement(Verdict.HEALTHY, f"it has been running for {SETTLE_S:.0f} s")
+        return HealthReport(HealthState.HEALTHY, f"it has been running for {SETTLE_S:.0f} s")
     return _wait(f"it has been running for {signs.running_s:.0f} s")
 
 
@@ -103,11 +104,11 @@ def why_late(
     )
 
 
-def _wait(reason: str) -> Judgement:
-    return Judgement(Verdict.WAIT, reason)
+def _wait(reason: str) -> HealthReport:
+    return HealthReport(HealthState.WAIT, reason)
 
 
-def _died(status: ContainerStatus, exit_code: int | None) -> str:
+def _died(status: WorkloadStatus, exit_code: int | None) -> str:
     if status.oom_killed:
         return "the new container ran out of memory"
     if status.running and status.restarts:
@@ -126,16 +127,16 @@ def _foreground(exit_code: int | None) -> str:
     return "; a program that goes to the background ends its container: run it in the foreground"
 
 
-def _by_image(status: ContainerStatus, signs: Signs) -> Judgement:
+def _by_image(status: WorkloadStatus, signs: Signs) -> HealthReport:
     says = f"the image's HEALTHCHECK says {status.health}"
     if status.health is None:
-        return Judgement(
-            Verdict.FAILED,
+        return HealthReport(
+            HealthState.FAILED,
             "the project's healthcheck is 'image', but the image has no HEALTHCHECK; give it one, or set a path",
         )
     if status.health == "unhealthy":
-        return Judgement(
-            Verdict.FAILED, f"{says}: {status.health_said}" if status.health_said else says
+        return HealthReport(
+            HealthState.FAILED, f"{says}: {status.health_said}" if status.health_said else says
         )
     if signs.probed is not None:
         # The test runs inside: that it passes says nothing of the way in.
@@ -143,5 +144,9 @@ def _by_image(status: ContainerStatus, signs: Signs) -> Judgement:
     if signs.tested is not None and not signs.tested.passed:
         return _wait(f"the image's HEALTHCHECK fails: {signs.tested.said}")
     if signs.tested is not None and status.health == "starting":
-        return Judgement(Verdict.HEALTHY, "the image's HEALTHCHECK passes, and the port answers")
-    return Judgement(Verdict.HEALTHY if status.health == "healthy" else Verdict.WAIT, says)
+        return HealthReport(
+            HealthState.HEALTHY, "the image's HEALTHCHECK passes, and the port answers"
+        )
+    return HealthReport(
+        HealthState.HEALTHY if status.health == "healthy" else HealthState.WAIT, says
+    )

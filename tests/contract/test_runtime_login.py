@@ -7,9 +7,9 @@ import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineError
-from tagboat.core.ports import Engine
-from tagboat.runtime.docker.engine import DockerEngine
-from tagboat.runtime.memory import MemoryEngine
+from tagboat.core.runtime import Runtime
+from tagboat.runtime.docker.engine import DockerRuntime
+from tagboat.runtime.memory import MemoryRuntime
 from tests.support.docker_registry import docker_registry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("engine")]
@@ -20,20 +20,20 @@ LOGIN = ("ci", "correct horse")
 class World:
     """An engine, and the host of a registry that lets in LOGIN alone."""
 
-    engine: Engine
+    runtime: Runtime
     host: str
 
 
 @pytest.fixture
 async def memory_world() -> World:
-    engine = MemoryEngine()
+    engine = MemoryRuntime()
     engine.guard("registry.test", *LOGIN)
     return World(engine, "registry.test")
 
 
 @pytest.fixture
 async def docker_world(engine_url: str) -> AsyncIterator[World]:
-    engine = DockerEngine(engine_url)
+    engine = DockerRuntime(engine_url)
     with docker_registry(login=LOGIN) as registry:
         yield World(engine, registry.host)
     await engine.close()
@@ -57,12 +57,12 @@ def registry(host: str, password: str) -> Registry:
 
 
 async def test_the_right_password_is_taken(world: World) -> None:
-    await world.engine.log_in(registry(world.host, LOGIN[1]))
+    await world.runtime.log_in(registry(world.host, LOGIN[1]))
 
 
 async def test_a_wrong_one_is_not_and_is_not_repeated(world: World) -> None:
     with pytest.raises(
         EngineError, match=f"the registry {world.host} refused the engine's login"
     ) as caught:
-        await world.engine.log_in(registry(world.host, "hunter2-and-more"))
+        await world.runtime.log_in(registry(world.host, "hunter2-and-more"))
     assert "hunter2" not in str(caught.value)

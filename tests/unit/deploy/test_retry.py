@@ -7,13 +7,13 @@ import pytest
 from tagboat.core.errors import (
     DeployFailedError,
     DiskFullError,
+    EndpointTakenError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
     InvalidImageRefError,
     NameTakenError,
     NotFoundError,
-    PortTakenError,
     RegistryDeniedError,
     RegistryNotFoundError,
     RegistryProtocolError,
@@ -22,7 +22,7 @@ from tagboat.core.errors import (
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.deploy.patience import LONGEST_RATE_LIMIT_S, delays
+from tagboat.deploy.retry import LONGEST_RATE_LIMIT_S, delays
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
         InvalidImageRefError,
         NameTakenError,
         NotFoundError,
-        PortTakenError,
+        EndpointTakenError,
         RegistryDeniedError,
         RegistryNotFoundError,
         RegistryProtocolError,

@@ -1,6 +1,6 @@
 """A stage of one project with everything that a deploy in it touches: a real store, and doubles of the rest.
 
-`World.parts` is the one place where `Parts` is put together.
+`World.services` is the one place where `DeployServices` is put together.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from tagboat.core.catalog import Project, Registry, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import (
     ACTIVE_STATES,
-    ContainerSpec,
     Deploy,
     DeployStatus,
     Instance,
@@ -25,6 +24,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import NotAnImageError, RegistryDeniedError, RegistryNotFoundError
 from tagboat.core.health import Manner
 from tagboat.core.ids import new_id, short_id
@@ -32,14 +32,17 @@ from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.ports import Topic
 from tagboat.core.protocol import AppProtocol
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.containers import Parts
+from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 from tagboat.ingress.memory import MemoryIngress
-from tagboat.runtime.memory import MemoryEngine, MemoryImage
+from tagboat.ingress.none import NoIngress
+from tagboat.runtime.memory import MemoryImage, MemoryRuntime
 from tagboat.store import SqlStore
-from tests.unit.deploy.rim import START, Clock, Rim
+from tests.support.endpoints import port_of
+from tests.unit.deploy.interceptor import START, CallInterceptor, Clock
 
 IMAGE = ImageName("git.example.com", "acme/app")
 INSTALLATION = "this-installation"
@@ -108,29 +111,29 @@ class Answers:
         async with asyncio.timeout(_LONGEST_WAIT_S):
             await self._calls.acquire()
 
-    async def http(self, port: int, path: str, manner: Manner | None = None) -> str | None:
+    async def http(self, endpoint: Endpoint, path: str, manner: Manner | None = None) -> str | None:
         self.manner = manner
-        self.asked.append((port, path))
+        self.asked.append((endpoint.port, path))
         self._calls.release()
         await self._open.wait()
-        return self.says if self.of_port is None else await self.of_port(port)
+        return self.says if self.of_port is None else await self.of_port(endpoint.port)
 
-    async def tcp(self, port: int) -> str | None:
-        return await self.http(port, "")
+    async def tcp(self, endpoint: Endpoint) -> str | None:
+        return await self.http(endpoint, "")
 
     async def ask(
         self,
         protocol: AppProtocol,
-        port: int,
+        endpoint: Endpoint,
         path: str,
         host: str = "localhost",
         limit_s: float = 5,
     ) -> str | None:
         self.asked_in.append((protocol, host, limit_s))
-        return await self.http(port, path)
+        return await self.http(endpoint, path)
 
-    async def spoken(self, port: int) -> AppProtocol | None:
-        return self.speaks if port else None
+    async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:  # noqa: ARG002 - the port's
+        return self.speaks
 
 
 class Ports:
@@ -160,31 +163,27 @@ class World:
     clock: Clock
     project: Project
     stage: Stage
-    engine: MemoryEngine = field(default_factory=MemoryEngine)
+    runtime: MemoryRuntime = field(default_factory=MemoryRuntime)
     tags: Tags = field(default_factory=Tags)
     probe: Answers = field(default_factory=Answers)
     ports: Ports = field(default_factory=Ports)
     counters: Counters = field(default_factory=Counters)
-    rim: Rim = field(default_factory=Rim)
+    calls: CallInterceptor = field(default_factory=CallInterceptor)
     ingress: MemoryIngress | None = None
     cut: list[str] = field(default_factory=list)
     _news: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def parts(self) -> Parts:
+    def services(self) -> DeployServices:
         """What deploys are carried out with here."""
-        return Parts(
+        return DeployServices(
             store=self.store,
-            engine=self.engine,
+            runtime=self.runtime,
             tag_source=self.tags,
-            probe=self.probe,
-            free_port=self.ports.free,
             clock=self.clock.now,
             installation=INSTALLATION,
             counters=self.counters,
-            traffic=Traffic(self.store, self.ingress, BASE_DOMAIN)
-            if self.ingress is not None
-            else None,
+            traffic=Traffic(self.store, self.ingress or NoIngress(), BASE_DOMAIN),
             base_domain=BASE_DOMAIN,
         )
 
@@ -198,7 +197,7 @@ class World:
         """Push an image: the registry has it under that tag, and the engine can pull it."""
         digest = Digest("sha256:" + hashlib.sha256(f"{tag} {content}".encode()).hexdigest())
         self.tags.digests[tag] = digest
-        self.engine.publish(self.project.image, digest, content)
+        self.runtime.publish(self.project.image, digest, content)
         return digest
 
     async def queue(
@@ -226,7 +225,7 @@ class World:
 
     async def carry_out(self, deploy: Deploy) -> Deploy:
         """Let a pipeline made anew carry it out, and return how it stands then."""
-        await Pipeline(self.parts, deploy.id).carry_out()
+        await Pipeline(self.services, deploy.id).carry_out()
         return await self.deploy(deploy.id)
 
     async def ship(self, tag: str, content: MemoryImage | None = None) -> Instance:
@@ -257,11 +256,11 @@ class World:
 
     async def containers(self) -> list[str]:
         """The names of all containers on the engine, running or not."""
-        return sorted(status.name for status in await self.engine.containers({}))
+        return sorted(status.name for status in await self.runtime.list_workloads({}))
 
     async def is_running(self, container: str) -> bool:
         """Whether that container is there and runs."""
-        status = await self.engine.status(container)
+        status = await self.runtime.status(container)
         return status is not None and status.running
 
     async def change_project(self, **changes: Any) -> None:  # noqa: ANN401 - whatever fields a project has
@@ -292,10 +291,10 @@ class World:
     async def foreign_container(self, name: str, **labels: str) -> None:
         """Run a container that these labels say is somebody's; none: it has nothing to do with Tagboat."""
         image, digest = ImageName("docker.io", "library/redis"), Digest("sha256:" + "f" * 64)
-        self.engine.publish(image, digest)
-        await self.engine.pull(image, digest, None, lambda _: None)
-        await self.engine.create(ContainerSpec(name=name, image=f"{image}@{digest}", labels=labels))
-        await self.engine.start(name)
+        self.runtime.publish(image, digest)
+        await self.runtime.pull(image, digest, None, lambda _: None)
+        await self.runtime.create(WorkloadSpec(name=name, image=f"{image}@{digest}", labels=labels))
+        await self.runtime.start(name)
 
     async def orphan(self, name: str) -> None:
         """Run a container that an ended deploy has made and left behind."""
@@ -352,13 +351,13 @@ class World:
     def see_what_is_cut(self) -> None:
         """Note every running container that is stopped or removed while traffic is led to it."""
         for call in ("stop", "remove"):
-            setattr(self.engine, call, partial(self._end_container, getattr(self.engine, call)))
+            setattr(self.runtime, call, partial(self._end_container, getattr(self.runtime, call)))
 
     async def _end_container(
         self, end: Callable[..., Awaitable[None]], container: str, *grace_s: float
     ) -> None:
-        held = self.engine._find(container)
-        if held and held.status.running and str(held.status.host_port) in self.routes.values():
+        held = self.runtime._find(container)
+        if held and held.status.running and str(port_of(held.status)) in self.routes.values():
             self.cut.append(container)
         await end(container, *grace_s)
 
@@ -380,18 +379,28 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
     await store.write(lambda tx: tx.add_project(world.project))
     await store.write(lambda tx: tx.add_stage(world.stage))
     world.hear_of_changes()
-    world.engine.clock = clock.now
-    world.rim.lead_through(store, "read", "write")
-    world.rim.lead_through(
-        world.engine, "inspect_image", "pull", "create", "start", "stop", "remove", "status", "logs"
+    world.runtime.clock = clock.now
+    world.runtime.probe = world.probe
+    world.runtime.free_port = lambda taken: world.ports.free(taken)  # noqa: PLW0108 - tests replace it
+    world.calls.intercept(store, "read", "write")
+    world.calls.intercept(
+        world.runtime,
+        "inspect_image",
+        "pull",
+        "create",
+        "start",
+        "stop",
+        "remove",
+        "status",
+        "logs",
     )
-    world.rim.lead_through(world.engine, "containers")
-    world.rim.lead_through(world.tags, "resolve")
+    world.calls.intercept(world.runtime, "list_workloads")
+    world.calls.intercept(world.tags, "resolve")
     if world.ingress is not None:
         world.see_what_is_cut()
-        world.rim.lead_through(world.ingress, "lead", "in_flight")
-        world.rim.lead_through(
-            world.ingress, "change", named="lead"
+        world.calls.intercept(world.ingress, "apply_routes", "in_flight")
+        world.calls.intercept(
+            world.ingress, "change_routes", named="apply_routes"
         )  # whether one stage is led or all is all the same here
     return world
 
@@ -419,14 +428,14 @@ async def assert_only(world: World, live: Instance) -> None:
     assert await world.containers() == [live.container]
     assert await world.is_running(live.container)
     if world.ingress is not None:
-        assert world.routes == {HOST: str(live.host_port)}
+        assert world.routes == {HOST: str(port_of(live))}
         assert world.cut == []
 
 
 async def assert_fails(world: World, tag: str, step: StepName | None, reason: str) -> Deploy:
     """Deploy `tag` beside what is live, and show that it fails in that step and that nothing else came of it."""
     before = await world.instances(InstanceState.LIVE)
-    began = len(world.engine.journal)
+    began = len(world.runtime.journal)
 
     ended = await world.carry_out(await world.queue(tag))
 
@@ -452,6 +461,6 @@ async def assert_fails(world: World, tag: str, step: StepName | None, reason: st
     for live in before:
         assert await world.is_running(live.container)
         assert not [
-            line for line in world.engine.journal[began:] if line.endswith(f" {live.container}")
+            line for line in world.runtime.journal[began:] if line.endswith(f" {live.container}")
         ]
     return ended

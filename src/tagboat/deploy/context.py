@@ -14,7 +14,7 @@ from tagboat.deploy.aliases import Aliases, aliases_on, own_aliases
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DeployContext:
     """Everything a deploy concerns, as it stands at one moment.
 
     `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
@@ -91,14 +91,14 @@ class Scene:
         return f"{self.repository}@{self.deploy.digest}"
 
 
-def read_scene(reader: Reader, deploy_id: str) -> Scene:
+def read_context(reader: Reader, deploy_id: str) -> DeployContext:
     """Everything the deploy concerns; raises NotFoundError when it is no longer there."""
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
     kept = reader.deploy_config(deploy_id)
     config = kept or run_config(project, stage)
-    return Scene(
+    return DeployContext(
         deploy=deploy,
         project=project,
         stage=stage,

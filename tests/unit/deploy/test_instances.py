@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tagboat.core.deploy import InstanceState
-from tagboat.deploy.endings import ended
-from tests.unit.deploy.scene import World
+from tagboat.deploy.instances import ended
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 
