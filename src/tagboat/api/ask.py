@@ -21,7 +21,7 @@ from tagboat.api.answers import Responses, problems
 from tagboat.api.parts import ApiParts, Parts
 from tagboat.core.hosts import full_host, looked_up_as
 from tagboat.core.problem import not_found
-from tagboat.deploy.traffic import routes
+from tagboat.deploy.routes import routes
 
 ASK_PATH = "/api/ingress/ask"
 REREAD_S = 5.0

@@ -1,4 +1,4 @@
-"""Deploys, their steps and the instances they make, with the legal transitions between their states."""
+"""Deploys, their steps and their instances, with the legal changes of their states."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from tagboat.core.protocol import AppProtocol
 
 
 class Trigger(StrEnum):
-    """What caused a deploy."""
+    """The cause of a deploy."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -35,7 +35,7 @@ class DeployStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing follows any more."""
+        """True once nothing follows any more."""
         return self not in OPEN_STATUSES
 
 
@@ -43,7 +43,10 @@ OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
 
 
 class StepName(StrEnum):
-    """The steps of a deploy, in their order. Before `switch` the old instance is not touched, unless it cannot run beside."""
+    """The steps of a deploy, in their order.
+
+    Before `switch` the old instance is not touched, unless it cannot run beside.
+    """
 
     RESOLVE = "resolve"
     PULL = "pull"
@@ -83,15 +86,17 @@ PENDING_STEPS = tuple(Step(name) for name in StepName)
 class Deploy:
     """One attempt to make a tag live in a stage.
 
-    `digest` is what `resolve` found, of the repository `image` (None until then: the project's). Before that it is what the
-    push named: a hint, which tells what merges into it, and which `resolve` does not go by but for `EXACT_TRIGGERS`.
-    `merges` counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is
-    the server at work on it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
+    `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
+    Before that it is what the push named: a hint, which tells what merges into it, and which
+    `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
+    that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
+    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
 
-    What it has done so far decides how it is undone: `container` is the name of its container, chosen before any is made;
-    `release_id` is the engine's id of the container of its release command, from before that is started, and `released`
-    whether that command has ended well; `replaced` are the ids of the instances that it put to draining, and `made_way` is
-    whether it stops them before its own is live.
+    What it has done so far decides how it is undone: `container` is the name of its container,
+    chosen before any is made; `release_id` is the engine's id of the container of its release
+    command, from before that is started, and `released` whether that command has ended well;
+    `replaced` are the ids of the instances that it put to draining, and `made_way` is whether it
+    stops them before its own is live.
     """
 
     id: str
@@ -120,23 +125,23 @@ class Deploy:
     finished_at: datetime | None = None
 
     def step(self, name: StepName) -> Step:
-        """The step of that name."""
+        """Return the step of that name."""
         return next(step for step in self.steps if step.name is name)
 
     def with_step(self, step: Step) -> "Deploy":
-        """The same deploy with `step` in the place of the one of its name."""
+        """Return the same deploy with `step` in the place of the one of its name."""
         return replace(
             self, steps=tuple(step if old.name is step.name else old for old in self.steps)
         )
 
     @property
     def begun(self) -> bool:
-        """Whether any of its steps was taken."""
+        """True once any of its steps was taken."""
         return self.steps[0].status is not StepStatus.PENDING
 
     @property
     def by_news(self) -> bool:
-        """Whether a push or a poll has caused it, and no person."""
+        """True where a push or a poll has caused it, not a person."""
         return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
 
     @property
@@ -146,15 +151,16 @@ class Deploy:
 
     @property
     def resolved(self) -> bool:
-        """Whether `resolve` has settled on a digest."""
+        """True once `resolve` has settled on a digest."""
         return self.step(StepName.RESOLVE).status is StepStatus.DONE
 
 
 def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool) -> bool:
-    """Whether a push of `tag` (and `digest`, where known) needs no deploy of its own because `waiting` will bring it.
+    """Return whether `waiting` will bring a push of `tag`, which then needs no other deploy.
 
-    It will when it still has to look the tag up, or was told to bring this very digest. One already told another digest,
-    or to be forced less than asked, will not; nor will one that has failed or is being cancelled.
+    It will when it still has to look the tag up, or was told to bring this very digest. One already
+    told another digest, or to be forced less than asked, will not; nor will one that has failed or
+    is being cancelled.
     """
     if waiting.status.final or waiting.cancelling or waiting.failed_step is not None:
         return False
@@ -170,7 +176,10 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
-    """`waiting` after a push that merges into it: unless both name one digest, it must look the tag up afresh."""
+    """`waiting` after a push that merges into it.
+
+    Unless both name one digest, it must look the tag up afresh.
+    """
     kept = waiting.digest if digest is not None else None
     return replace(waiting, digest=kept, merges=waiting.merges + 1)
 
@@ -186,12 +195,15 @@ class InstanceState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether its container is gone for good."""
+        """True once its container is gone for good."""
         return self in {InstanceState.STOPPED, InstanceState.FAILED}
 
 
 Version = tuple[Digest, str]
-"""What an instance serves: the digest of its image, and the fingerprint of the configuration it was started with."""
+"""What an instance serves.
+
+The digest of its image, and the fingerprint of the configuration it was started with.
+"""
 
 ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceState.DRAINING})
 """Those of instances that have, or are about to have, a container."""
@@ -202,10 +214,10 @@ class Instance:
     """One container that serves one tag of a stage.
 
     `image` is the repository of its image, None for the project's. `container` is the name of its
-    container, `container_id` the runtime's id of it, empty until it is known. `endpoint` is where it
-    is reached, None until that is known, and where it listens on nothing. `fingerprint` is that of
-    the configuration it was started with. `watched` is True once it has stayed healthy for as long
-    as its stage watches a new version; until then, the instance that it has replaced is kept.
+    container, `container_id` the runtime's id of it, empty until it is known. `endpoint` is where
+    it is reached, None until that is known, and where it listens on nothing. `fingerprint` is that
+    of the configuration it was started with. `watched` is True once it has stayed healthy for as
+    long as its stage watches a new version; until then, the instance that it has replaced is kept.
     `protocol` is the one that it speaks.
     """
 
@@ -228,12 +240,15 @@ class Instance:
 
     @property
     def handle(self) -> str:
-        """What the engine is asked for it by: its id once that is known, for a container can be renamed."""
+        """Name by which the runtime is asked about it.
+
+        Its id once that is known, for a container can be renamed.
+        """
         return self.container_id or self.container
 
     @property
     def version(self) -> "Version":
-        """What it serves."""
+        """Digest and fingerprint that it serves."""
         return self.digest, self.fingerprint
 
     @property
@@ -247,7 +262,8 @@ class Instance:
 class TakenBack:
     """A version that went live in a stage and was taken back, of which `reason` says why.
 
-    It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest there again.
+    It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest
+    there again.
     """
 
     stage_id: str

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from datetime import datetime
-from typing import TypeVar
 
 import structlog
 
@@ -16,6 +14,7 @@ from tagboat.core.errors import (
     NameTakenError,
 )
 from tagboat.core.ids import new_id
+from tagboat.core.ports import T
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.core.runtime import Runtime
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
@@ -28,15 +27,14 @@ from tagboat.deploy.services import DeployServices
 from tagboat.deploy.specs import instance_spec, release_spec, waits_for_names
 
 LOG_LINES = 100
-T = TypeVar("T")
-_FIRST_PAUSE_S = 0.01
-_LONGEST_PAUSE_S = 1.0
+_FIRST_LOOK_S = 0.01
+_LONGEST_LOOK_S = 1.0
 
 log = structlog.get_logger("tagboat.deploy")
 
 
 class Containers:
-    """Makes and removes what one deploy needs."""
+    """Makes and removes the workloads of one deploy."""
 
     def __init__(self, services: DeployServices, record: DeployRecord) -> None:
         self._services = services
@@ -47,20 +45,33 @@ class Containers:
     async def start(self, context: DeployContext) -> Instance:
         """Start the new instance, on record before it is made, and return it with its endpoint.
 
-        What an earlier try has left is removed first.
+        What an earlier try has left is removed first. Raises DeployFailedError and EngineError.
         """
+        deploy, config, now = context.deploy, context.config, self._services.clock()
+        if deploy.digest is None:
+            raise DeployFailedError("the deploy has no digest to start")
         if context.own is not None:
-            await self._remove_own(context.deploy.id, INSTANCE)
-        config = context.config
+            await self._remove_own(deploy.id, INSTANCE)
         taken = await self._record.endpoints_taken() if config.port else frozenset()
-        self._alone = await self._is_alone(context)
-        instance = replace(
-            context.own or _new_instance(context, self._services.clock()),
-            container_id="",
+        members = await ensure_project_network(
+            self._runtime, self._services.installation, context.project
+        )
+        # Where only the stage's own instances are on the network, nobody can be misled by a name.
+        self._alone = members <= {one.container_id for one in context.others}
+        instance = Instance(
+            id=context.own.id if context.own else new_id(),
+            deploy_id=deploy.id,
+            project_id=deploy.project_id,
+            stage_id=deploy.stage_id,
+            tag=deploy.tag,
+            digest=deploy.digest,
+            image=deploy.image,
+            state=InstanceState.STARTING,
+            container=context.container,
             endpoint=None,
             fingerprint=config.fingerprint,
             protocol=config.protocol,
-            started_at=self._services.clock(),
+            started_at=now,
         )
         await self._record.put_instance(instance, new=context.own is None, config=config)
         spec = with_host_paths(
@@ -75,12 +86,14 @@ class Containers:
         return replace(instance, container_id=launched.id, endpoint=launched.endpoint)
 
     async def release(self, context: DeployContext) -> Collection[str]:
-        """Run the release command in a container of its own, once; what it said. Raises ReleaseFailedError when it fails.
+        """Run the release command once, in its own container, and return what it wrote.
 
-        One that was begun before, by this server or another, is waited for, or was: it is never ended for that, and never
-        begun again.
+        One that was begun before, by this server or another, is waited for: it is never ended for
+        that, and never begun again. Raises ReleaseFailedError when it fails.
         """
-        container = await self._begun_release(context) or await self._begin_release(context)
+        container = await self._begun_release(context)
+        if container is None:
+            container = await self._begin_release(context)
         limit_s = release_timeout_s(context.config.options)
         try:
             async with self._services.places.rest():
@@ -88,24 +101,28 @@ class Containers:
         except TimeoutError:
             await self._runtime.stop(container)
             reason = (
-                f"the release command was still running after {limit_s:g} s and was ended in the middle of its work: look at "
-                "what it left, and give it more time with release_timeout_s if it needs it"
+                f"the release command was still running after {limit_s:g} s and was ended in the"
+                " middle of its work: look at what it left, and give it more time with"
+                " release_timeout_s if it needs it"
             )
         else:
             reason = (
-                f"the release command exited with code {status.exit_code}; what is live is unchanged"
+                f"the release command exited with code {status.exit_code}; what is live is"
+                " unchanged"
                 if status.exit_code
                 else ""
             )
         lines = await last_words(self._runtime, container)
-        if reason:  # its container stays until that is on record: whoever goes on after a death finds the same
+        if reason:
+            # Its container stays until the failure is on record: after a death, the next try must
+            # find the same end and not begin it again.
             raise ReleaseFailedError(reason, lines)
         await self._record.change(released=True, log=self._record.masked("\n".join(lines)))
         await self._runtime.remove(container)
         return lines
 
     async def take_names(self, context: DeployContext) -> bool:
-        """Let the new instance be found by the stage's names; whether that has cut its connections on those networks."""
+        """Let the new instance be found by the stage's names; True where connections were cut."""
         own = context.own
         if own is None or not waits_for_names(context, own):
             return False
@@ -122,58 +139,59 @@ class Containers:
         """Remove the container of a release command whose end is on record."""
         await self._remove_own(deploy_id, RELEASE)
 
-    async def discard(self, context: DeployContext, keep: Callable[[str], Awaitable[None]]) -> None:
-        """Remove what the deploy has made, if anything, once `keep` has what it last said, which may be more than once.
+    async def discard(
+        self, context: DeployContext, keep: Callable[[str], Awaitable[None]] | None
+    ) -> None:
+        """Remove all that the deploy has made, after `keep` has got its last output.
 
-        A release command that runs is told to end, and given its time. An engine that is away leaves it to the next sweep.
+        `keep` may be called more than once; None drops the output. A release command that runs is
+        stopped, and given its time. Containers on an engine that is away are left to reconcile.
         """
         try:
             for status in await self._own(context.deploy.id, context.container):
                 if role_of(status) == RELEASE and status.running:
                     await self._runtime.stop(status.id)
-                await keep("\n".join(await last_words(self._runtime, status.id)))
+                lines = await last_words(self._runtime, status.id)
+                if keep is not None:
+                    await keep("\n".join(lines))
                 await self._runtime.remove(status.id)
         except EngineError as error:
             log.warning(
-                "container left to the next sweep",
+                "container left to the next reconcile",
                 action="undo",
                 container=context.container,
                 reason=str(error),
             )
 
+    async def made_for(self, deploy_id: str, role: str) -> list[WorkloadStatus]:
+        """Return the workloads of the deploy that have this role."""
+        return [status for status in await self._own(deploy_id) if role_of(status) == role]
+
     async def _begun_release(self, context: DeployContext) -> str | None:
-        """The container in which the release command was begun, None if it never was. ReleaseFailedError if it is gone."""
-        found = next(
-            (one for one in await self._own(context.deploy.id) if role_of(one) == RELEASE), None
-        )
-        if found is not None and found.started_at is not None:
-            return found.id
-        if found is not None:  # died between making and starting it
-            await self._record.change(
-                release_id=""
-            )  # first: a death in between must not make it seem begun, and gone
+        """Return the container in which the release command was begun, None if it never was."""
+        for found in await self.made_for(context.deploy.id, RELEASE):
+            if found.started_at is not None:
+                return found.id
+            # Made, but a death came before its start. The record comes first: a death right here
+            # must not make the command seem begun, and its container lost.
+            await self._record.change(release_id="")
             await self._runtime.remove(found.id)
-        elif context.deploy.release_id:
+            return None
+        if context.deploy.release_id:
             raise ReleaseFailedError(
-                "the container of the release command was removed by somebody else: it is not known how that ended, and it is "
-                "not begun again; look at what it left, and deploy again",
+                "the container of the release command was removed by somebody else: it is not known"
+                " how that ended, and it is not begun again; look at what it left, and deploy"
+                " again",
                 (),
             )
         return None
 
-    async def _is_alone(self, context: DeployContext) -> bool:
-        """Whether nobody but the stage's own instances runs on the project's network, which is made where it is missing."""
-        members = await ensure_project_network(
-            self._runtime, self._services.installation, context.project
-        )
-        return members <= {one.container_id for one in context.others}
-
     async def _begin_release(self, context: DeployContext) -> str:
-        await ensure_project_network(self._runtime, self._services.installation, context.project)
-        spec = with_host_paths(
-            release_spec(context, self._services.installation), self._services.host_path
-        )
+        installation = self._services.installation
+        await ensure_project_network(self._runtime, installation, context.project)
+        spec = with_host_paths(release_spec(context, installation), self._services.host_path)
         container = await self._in_its_name(spec, lambda: self._runtime.create(spec))
+        # On record before it is started: from now on it is found again, and never run twice.
         await self._record.change(release_id=container)
         try:
             await self._runtime.start(spec.name)
@@ -186,18 +204,19 @@ class Containers:
         return container
 
     async def _in_its_name(self, spec: WorkloadSpec, make: Callable[[], Awaitable[T]]) -> T:
-        """Make the workload; what an earlier try left under its name is removed first, and nothing else."""
+        """Make the workload; an earlier try's of the same name is removed, and nothing else."""
         try:
             return await make()
         except NameTakenError:
             if not await self._remove_own(spec.labels["tagboat.deploy"], spec.labels[ROLE]):
                 raise DeployFailedError(
-                    f"another container is named {spec.name}; Tagboat does not touch it: rename or remove it, and deploy again"
+                    f"another container is named {spec.name}; Tagboat does not touch it: rename or"
+                    " remove it, and deploy again"
                 ) from None
             return await make()
 
     async def _own(self, deploy_id: str, deleted: str = "") -> list[WorkloadStatus]:
-        """The containers of the deploy that are there; see `made_here`."""
+        """Return the workloads of the deploy that exist; see `made_here`."""
         labels = {"tagboat.installation": self._services.installation, "tagboat.deploy": deploy_id}
         found = await self._runtime.list_workloads(labels)
         if not found:
@@ -206,20 +225,16 @@ class Containers:
             lambda reader: [one for one in found if made_here(reader, one, deleted)]
         )
 
-    async def those_of(self, deploy_id: str, role: str) -> list[WorkloadStatus]:
-        """The containers of the deploy that have that role."""
-        return [status for status in await self._own(deploy_id) if role_of(status) == role]
-
     async def _remove_own(self, deploy_id: str, role: str) -> bool:
-        """Remove the deploy's containers of that role; whether there was any."""
-        found = await self.those_of(deploy_id, role)
+        """Remove the deploy's workloads of that role; return whether there was any."""
+        found = await self.made_for(deploy_id, role)
         for status in found:
             await self._runtime.remove(status.id)
         return bool(found)
 
     async def _until_ended(self, container: str, limit_s: float) -> WorkloadStatus:
-        """Raises TimeoutError once the container has been running for `limit_s` seconds."""
-        pause = _FIRST_PAUSE_S
+        """Return its last status; raise TimeoutError once it has been running for `limit_s`."""
+        pause = _FIRST_LOOK_S
         while True:
             status = await self._runtime.status(container)
             if status is None:
@@ -228,17 +243,15 @@ class Containers:
                 )
             if not status.running:
                 return status
-            if (
-                status.started_at
-                and (self._services.clock() - status.started_at).total_seconds() > limit_s
-            ):
+            began = status.started_at
+            if began and (self._services.clock() - began).total_seconds() > limit_s:
                 raise TimeoutError
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+            pause = min(pause * 1.5, _LONGEST_LOOK_S)
 
 
 class ReleaseFailedError(DeployFailedError):
-    """The release command failed; `lines` is what it said."""
+    """The release command failed; `lines` is its last output."""
 
     def __init__(self, reason: str, lines: Collection[str]) -> None:
         super().__init__(reason)
@@ -246,7 +259,7 @@ class ReleaseFailedError(DeployFailedError):
 
 
 async def last_words(runtime: Runtime, container: str) -> Collection[str]:
-    """The last lines that a container wrote, none where the engine cannot tell."""
+    """Return the last lines of a container's output, none where the runtime cannot read them."""
     try:
         return await runtime.logs(container, LOG_LINES)
     except EngineError:
@@ -254,25 +267,5 @@ async def last_words(runtime: Runtime, container: str) -> Collection[str]:
 
 
 def release_timeout_s(options: RunOptions) -> int:
-    """Seconds that the release command may run."""
+    """Return how many seconds the release command may run."""
     return RELEASE_TIMEOUT_S if options.release_timeout_s is None else options.release_timeout_s
-
-
-def _new_instance(context: DeployContext, now: datetime) -> Instance:
-    deploy = context.deploy
-    if deploy.digest is None:
-        raise DeployFailedError("the deploy has no digest to start")
-    return Instance(
-        id=new_id(),
-        deploy_id=deploy.id,
-        project_id=deploy.project_id,
-        stage_id=deploy.stage_id,
-        tag=deploy.tag,
-        digest=deploy.digest,
-        image=deploy.image,
-        state=InstanceState.STARTING,
-        container=context.container,
-        endpoint=None,
-        fingerprint="",
-        started_at=now,
-    )

@@ -1,4 +1,4 @@
-"""Everything a deploy concerns, as it stands at one moment."""
+"""The context of a deploy: all that it concerns, at one moment."""
 
 from dataclasses import dataclass, field
 
@@ -15,11 +15,12 @@ from tagboat.deploy.aliases import Aliases, aliases_on, own_aliases
 
 @dataclass(frozen=True, slots=True)
 class DeployContext:
-    """Everything a deploy concerns, as it stands at one moment.
+    """All that a deploy concerns, at one moment.
 
-    `own` is its instance, once there is one; `others` are the stage's other instances that may have a container; `config` is
-    with what its containers are started, `kept` whether that is on record already, and so not to follow its image any more;
-    `registry` is that of its image; `aliases` are the stage's names on its networks.
+    `own` is its instance, None before it is started; `others` are the stage's other instances that
+    may have a container, newest first. `config` is the configuration of its containers; with `kept`
+    that is on record, and follows the image no more. `registry` is that of its image, None for an
+    anonymous pull. `aliases` are the stage's names on its networks.
     """
 
     deploy: Deploy
@@ -33,17 +34,17 @@ class DeployContext:
     aliases: Aliases = field(default_factory=dict)
 
     def others_that(self, state: InstanceState) -> list[Instance]:
-        """The other instances in that state, newest first."""
+        """Return the other instances in that state, newest first."""
         return [instance for instance in self.others if instance.state is state]
 
     @property
     def strategy(self) -> Strategy:
-        """How this deploy takes over from what is live."""
+        """Strategy by which this deploy takes over from the live instance."""
         return strategy_in_force(self.stage, self.config)
 
     @property
     def replaced(self) -> list[Instance]:
-        """Those that the deploy has put to draining, and that serve again if it fails."""
+        """Instances that the deploy made draining, and that serve again if it fails."""
         return [
             instance
             for instance in self.others_that(InstanceState.DRAINING)
@@ -52,9 +53,9 @@ class DeployContext:
 
     @property
     def retired(self) -> list[Instance]:
-        """Those to drain and remove once its own instance serves, newest first.
+        """Instances to drain and remove once its own one serves, newest first.
 
-        As long as that has not stayed healthy, the newest that has is kept, to serve again.
+        As long as that has not stayed healthy, the newest one that has is kept, to serve again.
         """
         draining = self.others_that(InstanceState.DRAINING)
         if self.own is None or self.own.watched:
@@ -64,35 +65,36 @@ class DeployContext:
 
     @property
     def container(self) -> str:
-        """The name of the deploy's container, on record before any is made (an older release went by the names of now)."""
+        """Name of the deploy's container, which is on record before it is made."""
+        # Older releases did not record it, and went by the names of now.
         if self.own is not None or self.deploy.container:
             return self.own.container if self.own is not None else self.deploy.container
         return container_name(self.project.name, self.stage.name, short_id(self.deploy.id))
 
     @property
     def network(self) -> str:
-        """The name of the project's network, which its containers are on from their start."""
+        """Name of the project's network, on which its containers are from their start."""
         return project_network(self.project.id)
 
     @property
     def secret_values(self) -> frozenset[str]:
-        """What must not be repeated to anybody: the app's secrets, and the password of its registry."""
+        """Secrets that no message may repeat: the app's, and the password of its registry."""
         password = self.registry.password if self.registry is not None else None
         return frozenset(filter(None, (*self.config.secret_values, password)))
 
     @property
     def repository(self) -> ImageName:
-        """The repository of the image: that of the project, or of the time to which is rolled back."""
+        """Repository of the image: the project's, or for a rollback that of the older deploy."""
         return self.deploy.image or self.project.image
 
     @property
     def image(self) -> str:
-        """`NAME@DIGEST`, as the engine knows the image."""
+        """Image as `NAME@DIGEST`."""
         return f"{self.repository}@{self.deploy.digest}"
 
 
 def read_context(reader: Reader, deploy_id: str) -> DeployContext:
-    """Everything the deploy concerns; raises NotFoundError when it is no longer there."""
+    """Read all that the deploy concerns; raise NotFoundError when it was deleted."""
     deploy = reader.deploy(deploy_id)
     project, stage = reader.project(deploy.project_id), reader.stage(deploy.stage_id)
     active = reader.instances(stage_id=deploy.stage_id, states=ACTIVE_STATES)
@@ -115,7 +117,7 @@ def read_context(reader: Reader, deploy_id: str) -> DeployContext:
 
 
 def registry_of(reader: Reader, project: Project, image: ImageName | None) -> Registry | None:
-    """The registry of `image`, which the project may have had before the one that it has now; None for the project's."""
+    """Return the registry of `image`, an earlier one of the project (None: the present one)."""
     if image is None or image.host == project.image.host:
         return reader.registry_of(project)
     return reader.registry_for_host(image.host)

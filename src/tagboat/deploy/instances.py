@@ -13,10 +13,8 @@ _NEXT = timedelta(microseconds=1)
 
 
 def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetime) -> Instance:
-    """`instance`, ended at `now` in that final state, and in any case after every other of its stage.
-
-    What was live last is found by when it ended; a clock that was set back must not make it an earlier one.
-    """
+    """Return `instance` as ended at `now` in that final state, and later than all of its stage."""
+    # The last live one is found by its end: a clock that was set back must not make another first.
     latest = reader.recent_instances(instance.stage_id, _ENDED, 1)
     earliest = max(
         (one.stopped_at + _NEXT for one in latest if one.stopped_at is not None), default=now
@@ -25,7 +23,7 @@ def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetim
 
 
 def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
-    """The record that an instance was taken back."""
+    """Return the record that an instance was taken back for `reason`."""
     return TakenBack(
         stage_id=instance.stage_id,
         digest=instance.digest,
@@ -37,9 +35,10 @@ def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
 
 
 def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: bool) -> Deploy:
-    """Make the deploy's instance live, and those it replaces draining: its tag's, and the oldest beyond `max_instances`.
+    """Make the deploy's instance live, and draining the ones it replaces.
 
-    `watched` is whether it need not be watched first to be relied on.
+    Those are the instances of its tag, and the oldest beyond `max_instances`. With `watched`, it
+    can be relied on without a watch. Raises NotFoundError where it is not on record.
     """
     live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
     starting = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
@@ -56,7 +55,7 @@ def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: boo
 
 
 def revert_instances(tx: Tx, context: DeployContext, now: datetime) -> None:
-    """The deploy's instance has failed; those it replaced are live again, once they run where they were stopped for it."""
+    """Make the deploy's instance failed, and those it replaced live, unless they were stopped."""
     if context.own is not None:
         tx.put_instance(ended(tx, context.own, InstanceState.FAILED, now))
     if not context.deploy.made_way:

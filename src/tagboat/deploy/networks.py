@@ -1,4 +1,4 @@
-"""The network of each project, which Tagboat makes and removes: apps of other projects are not on it."""
+"""The network of each project, which Tagboat makes and removes. Other projects are not on it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ log = structlog.get_logger("tagboat.networks")
 
 
 def network_labels(installation: str) -> Mapping[str, str]:
-    """The labels by which the networks of an installation are told from others."""
+    """Return the labels by which the networks of an installation are recognised."""
     return {"tagboat.managed": "true", "tagboat.installation": installation}
 
 
 async def ensure_project_network(
     runtime: Runtime, installation: str, project: Project
 ) -> frozenset[str]:
-    """Let there be the project's network, which somebody may have removed; the ids of the containers that run on it."""
+    """Make the project's network unless it exists; return the ids of the workloads on it."""
     return await runtime.ensure_network(
         project_network(project.id), network_labels(installation), {"tagboat.project": project.name}
     )
 
 
 async def remove_project_network(runtime: Runtime, installation: str, project_id: str) -> None:
-    """Remove the network of a deleted project; one that somebody's container still uses is left to `tidy_networks`."""
+    """Remove the network of a deleted project; one in use is left to `tidy_networks`."""
     await runtime.remove_network(project_network(project_id), network_labels(installation))
 
 
@@ -46,7 +46,10 @@ async def keep_networks_tidy(store: Store, runtime: Runtime, installation: str) 
 
 
 async def tidy_networks(store: Store, runtime: Runtime, installation: str) -> None:
-    """Remove this installation's networks whose projects are gone. Raises EngineError and StoreUnavailableError."""
+    """Remove this installation's networks whose projects are gone.
+
+    Raises EngineError and StoreUnavailableError.
+    """
     names = await runtime.list_networks(network_labels(installation))
     # Read after the listing: a project is on record before its network is made.
     projects = await store.read(

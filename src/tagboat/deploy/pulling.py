@@ -1,4 +1,4 @@
-"""The step in which the engine comes to hold the image, and what the deploy takes from what the image says of itself."""
+"""The step that makes the image available, and the settings that a deploy takes from it."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ _PROGRESS_EVERY_S = 1.0
 
 
 class Pulling:
-    """Pulls the image of one deploy. `info` is what it says of itself, None before it is known."""
+    """Pulls the image of one deploy. `info` is its description, None before it is known."""
 
     def __init__(self, services: DeployServices, record: DeployRecord) -> None:
         self._services = services
@@ -26,7 +26,7 @@ class Pulling:
         self.info: ImageInfo | None = None
 
     async def pull(self) -> Step:
-        """Have the engine hold the image, and the project be as it says."""
+        """Make the image available, and set the project to what it says."""
         context = await self._record.context()
         if context.deploy.digest is not None:
             await until_not_removed(self._services, context.repository, context.deploy.digest)
@@ -45,7 +45,10 @@ class Pulling:
         return Step(StepName.PULL, StepStatus.DONE, detail=detail)
 
     async def followed(self, context: DeployContext) -> DeployContext:
-        """The context with port, healthcheck and protocol as its own image says, unless a person did, or it was kept."""
+        """Return the context with port, healthcheck and protocol of its image.
+
+        A person's settings, and a configuration that is on record, come first.
+        """
         project = context.project
         if context.kept or (project.port_set and project.healthcheck_set and project.protocol_set):
             return context
@@ -57,7 +60,7 @@ class Pulling:
         )
 
     async def _ensure_image(self, context: DeployContext) -> tuple[ImageInfo | None, bool]:
-        """Have the image, noting the progress about once a second; also return whether it was pulled."""
+        """Make it available, noting progress each second; also return whether it was pulled."""
         digest = context.deploy.digest
         if digest is None:
             raise DeployFailedError("the deploy has no digest to pull")

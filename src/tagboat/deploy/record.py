@@ -1,9 +1,9 @@
-"""The durable record of one deploy's progress: every change is read, made and written in one transaction."""
+"""The durable record of one deploy: each change is read, made and written in one transaction."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from tagboat.core.catalog import KnownTag, Project
 from tagboat.core.deploy import (
@@ -32,7 +32,6 @@ from tagboat.deploy.instances import revert_instances, taken_back
 from tagboat.deploy.resolving import found
 from tagboat.deploy.wellbeing import observed
 
-T = TypeVar("T")
 _UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
 
 
@@ -41,17 +40,18 @@ class CancelRequestedError(Exception):
 
 
 class ClaimLostError(Exception):
-    """Another server has claimed the deploy meanwhile, or it was withdrawn: nothing of it is this one's business any more."""
+    """Another server has claimed the deploy, or it was withdrawn: this one leaves it alone."""
 
 
 class PushMergedError(Exception):
-    """A push was merged into the deploy while its tag was looked up: it must be looked up again."""
+    """A push was merged into the deploy during the look-up of its tag: look it up again."""
 
 
 class DeployRecord:
-    """Writes down what happens to the deploy `deploy_id`.
+    """Records what happens to the deploy `deploy_id`.
 
-    Raises NotFoundError once it was deleted, and ClaimLostError once it is claimed otherwise than when it was resumed.
+    All calls raise NotFoundError once it was deleted, and ClaimLostError once its claim is not the
+    one it had when it was resumed.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], deploy_id: str) -> None:
@@ -62,11 +62,11 @@ class DeployRecord:
         self._secrets: frozenset[str] = frozenset()
 
     def masked(self, text: str) -> str:
-        """`text` without the secrets of the app and of its registry, as far as they have been read."""
+        """Return `text` without the secrets of the app and its registry that were read so far."""
         return mask_values(text, self._secrets)
 
     async def context(self) -> DeployContext:
-        """Read how things stand."""
+        """Read the deploy and all that it concerns."""
 
         def work(reader: Reader) -> DeployContext:
             self._claimed(reader)
@@ -75,13 +75,13 @@ class DeployRecord:
         return await self._store.read(work)
 
     async def context_with(self, config: RunConfig) -> DeployContext:
-        """Read how things stand, with the configuration that the deploy has come by but not put on record yet."""
+        """Read the context, with a configuration that is not on record yet."""
         return replace(await self.context(), config=config)
 
     async def resume(self) -> DeployContext:
-        """Read how things stand, with the steps that a death leaves unsure set back unless traffic was switched.
+        """Read the context; set back the steps that a death leaves unsure, unless it was switched.
 
-        A deploy that is to be cancelled takes none of them again: its record says which one it was cut off in.
+        A deploy that is to be cancelled keeps them: its record says in which one it was cut off.
         """
 
         def work(tx: Tx) -> DeployContext:
@@ -110,9 +110,9 @@ class DeployRecord:
         begun: StepName | None,
         change: Callable[[Tx, Deploy], Deploy] = lambda _, deploy: deploy,
     ) -> Deploy:
-        """Note that one step is finished and the next begun, together with whatever else `change` writes.
+        """Record that one step is finished and the next begun, with all that `change` writes.
 
-        Raises CancelRequestedError in place of beginning a step of a deploy that is to be cancelled.
+        Raises CancelRequestedError before a step of a deploy that is to be cancelled.
         """
 
         def work(tx: Tx) -> Deploy:
@@ -122,21 +122,22 @@ class DeployRecord:
             deploy = change(tx, deploy)
             if finished is not None:
                 started = deploy.step(finished.name).started_at
-                told = replace(finished, detail=self.masked(finished.detail))
-                deploy = deploy.with_step(
-                    replace(told, started_at=started, finished_at=self._clock())
-                )
+                done = replace(finished, started_at=started, finished_at=self._clock())
+                deploy = deploy.with_step(replace(done, detail=self.masked(finished.detail)))
             if begun is not None:
                 deploy = deploy.with_step(Step(begun, StepStatus.RUNNING, started_at=self._clock()))
             if begun is StepName.START and not deploy.container:
-                deploy = replace(deploy, container=_container(tx, deploy))
+                # By the names of now: a project or stage that is renamed later keeps this one.
+                project, stage = tx.project(deploy.project_id), tx.stage(deploy.stage_id)
+                name = container_name(project.name, stage.name, short_id(deploy.id))
+                deploy = replace(deploy, container=name)
             tx.put_deploy(deploy)
             return deploy
 
         return await self._store.write(work)
 
     async def note(self, name: StepName, detail: str) -> None:
-        """Say how a running step is getting on; one that has failed keeps its reason while it is taken back."""
+        """Record the progress of a running step; a failed one keeps its reason."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
@@ -148,17 +149,24 @@ class DeployRecord:
         await self._store.write(work)
 
     async def settle_digest(self, seen: Deploy, digest: Digest, image: ImageName) -> bool:
-        """Write down what `seen.tag` resolved to, unless a push was merged in meanwhile and it must be resolved again.
+        """Record the digest of `seen.tag`; return False where a push was merged in since `seen`.
 
-        A person who wants a digest that was taken back lifts that; who rolls back has said it with the order.
+        A person who deploys a digest that was taken back lifts that. A rollback does not need to:
+        the order itself has done it.
         """
 
         def work(tx: Tx) -> bool:
             deploy = self._claimed(tx)
             if deploy.merges != seen.merges:
                 return False
-            settled = replace(deploy, digest=digest, image=image)
-            tx.put_deploy(settled.with_step(_resolved(deploy, digest, self._clock())))
+            step = Step(
+                StepName.RESOLVE,
+                StepStatus.DONE,
+                deploy.step(StepName.RESOLVE).started_at,
+                self._clock(),
+                found(deploy.tag, digest, deploy.digest),
+            )
+            tx.put_deploy(replace(deploy, digest=digest, image=image).with_step(step))
             if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
                 tx.delete_taken_back(deploy.stage_id, digest)
             if (
@@ -180,7 +188,7 @@ class DeployRecord:
     async def put_instance(
         self, instance: Instance, *, new: bool, config: RunConfig | None = None
     ) -> None:
-        """Write down the instance, and the configuration where one is given, before its container is made."""
+        """Record the instance, and its configuration if given, before its container is made."""
 
         def work(tx: Tx) -> None:
             self._claimed(tx)
@@ -190,8 +198,12 @@ class DeployRecord:
 
         await self._store.write(work)
 
-    async def change_instances(self, instances: Iterable[Instance], **changes: Any) -> None:  # noqa: ANN401 - whatever fields there are
-        """Change these fields of instances."""
+    async def change_instances(
+        self,
+        instances: Iterable[Instance],
+        **changes: Any,  # noqa: ANN401 - any field
+    ) -> None:
+        """Change these fields of the instances."""
 
         def work(tx: Tx) -> None:
             self._claimed(tx)
@@ -201,7 +213,10 @@ class DeployRecord:
         await self._store.write(work)
 
     async def make_way(self) -> None:
-        """Write down that what is live makes way for an instance that cannot run beside it, before it is stopped."""
+        """Record that the live instances make way for one that cannot run next to them.
+
+        Call it before they are stopped.
+        """
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
@@ -213,12 +228,12 @@ class DeployRecord:
 
         await self._store.write(work)
 
-    async def change(self, **changes: Any) -> None:  # noqa: ANN401 - whatever fields there are
+    async def change(self, **changes: Any) -> None:  # noqa: ANN401 - any field
         """Change these fields of the deploy."""
         await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), **changes)))
 
     async def keep_log(self, log: str) -> None:
-        """Write down what a container last said, before it is removed; after a death in between it says the same again."""
+        """Record the last output of a container before it is removed; the same output once."""
         log = self.masked(log)
 
         def work(tx: Tx) -> None:
@@ -239,13 +254,14 @@ class DeployRecord:
         instead: Callable[[Tx, Deploy], None] | None = None,
         also: Callable[[Tx, Deploy], None] | None = None,
     ) -> DeployContext:
-        """Write down that it failed, and why, before anything is taken back; the instances are by then what they will be.
+        """Record that it failed, and why, before anything is taken back.
 
-        Those that were to be replaced serve again, unless they are about to be removed: then it is too late to go back.
-        `sick` is whether its instance was live and sickened, so that its digest is not to come back by itself; `instead`
-        queues what is deployed in its place, which makes it superseded: the reason on record before the end says so. Without
-        that, `also` writes what else is to be written. Raises
-        PushMergedError in place of failing at a look-up of the tag from before the last push was merged in.
+        The instances get their final states: those that were to be replaced serve again, unless
+        they are about to be removed, when it is too late to go back. With `sick`, its instance was
+        live and became unhealthy, so that its digest must not come back by itself. `instead` queues
+        the deploy that takes its place, which makes this one superseded: a reason on record before
+        the end says so. Without that, `also` writes whatever else is needed. Raises PushMergedError
+        where it failed in a look-up of the tag from before the last push was merged in.
         """
         reason, log = self.masked(reason), self.masked(log)
 
@@ -286,7 +302,7 @@ class DeployRecord:
         return frozenset(one.endpoint for one in active if one.endpoint is not None)
 
     async def fill_project(self, fill: Callable[[Project], Project]) -> None:
-        """Have the project be as its newest image says."""
+        """Set the project to what its newest image says."""
 
         def work(tx: Tx) -> None:
             project = tx.project(self._claimed(tx).project_id)
@@ -296,7 +312,7 @@ class DeployRecord:
         await self._store.write(work)
 
     async def made_live(self) -> Instance | None:
-        """The deploy's own instance, failed by now, if traffic may have been led to it."""
+        """Return the deploy's own failed instance if it may have got requests, else None."""
 
         def work(reader: Reader) -> Instance | None:
             deploy = self._claimed(reader)
@@ -310,7 +326,7 @@ class DeployRecord:
         return await self._store.read(work)
 
     async def taken_back(self, digest: Digest) -> TakenBack | None:
-        """The record that this digest was taken back in the stage, None if it was not."""
+        """Return the record that this digest was taken back in the stage, None if it was not."""
 
         def work(reader: Reader) -> TakenBack | None:
             found = reader.taken_back(self._claimed(reader).stage_id)
@@ -319,7 +335,7 @@ class DeployRecord:
         return await self._store.read(work)
 
     async def config_of(self, instance: Instance) -> RunConfig | None:
-        """With what another instance was started, where that was kept."""
+        """Return the configuration of another instance, None where it was not kept."""
         return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
 
     async def end(
@@ -329,7 +345,7 @@ class DeployRecord:
         seen: WorkloadStatus | None = None,
         also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
     ) -> None:
-        """Write down how it ended, what the engine last said of the container that is live by then, and what `also` writes."""
+        """Record how it ended, the last status of its live instance, and what `also` writes."""
 
         def work(tx: Tx) -> None:
             deploy = self._claimed(tx)
@@ -337,7 +353,9 @@ class DeployRecord:
             if seen is not None and (own := self._context(tx).own) is not None:
                 tx.put_vitals(observed(None, own, seen, self._clock()))
             if status is DeployStatus.SUCCEEDED:
-                deploy = replace(deploy, steps=tuple(_skipped(step) for step in deploy.steps))
+                left = [one for one in deploy.steps if one.status is StepStatus.PENDING]
+                for step in left:
+                    deploy = deploy.with_step(replace(step, status=StepStatus.SKIPPED))
             tx.put_deploy(
                 replace(
                     deploy,
@@ -353,7 +371,8 @@ class DeployRecord:
         await self._store.write(work)
 
     def _claimed(self, reader: Reader) -> Deploy:
-        """The deploy, if it is still claimed as it was; a server that slept past its claim must write nothing."""
+        """Return the deploy; raise ClaimLostError where it is claimed otherwise than before."""
+        # A server that slept past the end of its claim must write nothing.
         deploy = reader.deploy(self._id)
         if deploy.claimed_by != self._claimed_by:
             raise ClaimLostError
@@ -363,23 +382,3 @@ class DeployRecord:
         context = read_context(reader, self._id)
         self._secrets |= context.secret_values
         return context
-
-
-def _container(reader: Reader, deploy: Deploy) -> str:
-    """The name of the deploy's container, by the names of its project and stage at this time."""
-    return container_name(
-        reader.project(deploy.project_id).name,
-        reader.stage(deploy.stage_id).name,
-        short_id(deploy.id),
-    )
-
-
-def _resolved(deploy: Deploy, digest: Digest, now: datetime) -> Step:
-    started = deploy.step(StepName.RESOLVE).started_at
-    return Step(
-        StepName.RESOLVE, StepStatus.DONE, started, now, found(deploy.tag, digest, deploy.digest)
-    )
-
-
-def _skipped(step: Step) -> Step:
-    return replace(step, status=StepStatus.SKIPPED) if step.status is StepStatus.PENDING else step

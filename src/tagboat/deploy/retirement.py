@@ -1,4 +1,4 @@
-"""The end of an instance that serves no more."""
+"""Retiring an instance that serves no more."""
 
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.deploy.instances import ended
@@ -7,7 +7,7 @@ from tagboat.deploy.services import DeployServices
 
 
 async def retire(services: DeployServices, instance: Instance) -> None:
-    """Stop and remove the container of a draining instance, and write that down."""
+    """Stop and remove the container of a draining instance, and record its end."""
     await drop_names(services, instance)
     await services.runtime.stop(instance.handle)
     await services.runtime.remove(instance.handle)

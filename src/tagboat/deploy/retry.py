@@ -1,4 +1,4 @@
-"""How long to go on trying when a cause may pass by itself."""
+"""Retries: for how long to try again when the cause of a failure may pass by itself."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,11 +16,11 @@ LONGEST_RATE_LIMIT_S = 300.0
 _REGISTRY = (1.0, 3.0, 9.0)
 _DISK = (5.0, 15.0, 30.0)
 _ENGINE = (0.5, 1.0, 2.0, *(5.0,) * 24)
-"""Two minutes: an engine that restarts, or a machine whose service manager has to notice first."""
+"""Two minutes, for an engine that restarts, or a service manager that has to notice first."""
 
 
 def delays(error: TagboatError, now: datetime) -> Iterator[float]:
-    """Seconds to wait before each further try; none where trying again is pointless."""
+    """Return the seconds to wait before each further try, none where another try is pointless."""
     if not error.retryable:
         return iter(())
     if isinstance(error, RegistryRateLimitedError) and error.retry_at is not None:

@@ -29,27 +29,28 @@ async def revive(services: DeployServices, instance: Instance) -> None:
     if current.state is not InstanceState.LIVE or (runs and current.container_id):
         return  # it was otherwise when the workloads were listed
     if not runs:
-        log.warning(
-            "a live container does not run; starting it",
-            action="revive",
-            container=instance.container,
-        )
+        words = {"action": "revive", "container": instance.container}
+        log.warning("a live container does not run; starting it", **words)
     if status is None or not current.container_id:
-        current = await _found_again(services, current)
+        # A death may have come between its launch and the record of that: then it exists already.
+        current = await _change(services, current, container_id="")
+        found = await made_by(services, current.deploy_id)
+        for own in (one for one in found if role_of(one) == INSTANCE):
+            current = await _change(services, current, container_id=own.id, endpoint=own.endpoint)
     try:
-        if not current.container_id:
-            await _make_again(services, current)
-        else:
+        if current.container_id:
             await _start(services, current)
+        else:
+            await _make_again(services, current)
     except EndpointTakenError as error:
-        # Made again at another endpoint, so first see to it that no data goes with its container.
         context = await services.store.read(lambda reader: read_context(reader, current.deploy_id))
         unless_published(str(error), context.config)
         if not current.container_id:
             raise
-        _, storage = await with_storage(
-            services.runtime, context, await services.runtime.status(current.handle)
-        )
+        # Its endpoint is part of the container, which makes way for another. The data that is only
+        # in volumes of this container is kept by taking them over first.
+        status = await services.runtime.status(current.handle)
+        _, storage = await with_storage(services.runtime, context, status)
         if storage.adopted:
             await services.store.write(partial(keep_storage, current.stage_id, storage))
         await services.runtime.remove(current.handle)
@@ -58,45 +59,34 @@ async def revive(services: DeployServices, instance: Instance) -> None:
 
 async def made_by(services: DeployServices, deploy_id: str) -> list[WorkloadStatus]:
     """Return the workloads that the deploy has made and that exist."""
-    found = await services.runtime.list_workloads(
-        own_labels(services.installation) | {"tagboat.deploy": deploy_id}
-    )
+    labels = own_labels(services.installation) | {"tagboat.deploy": deploy_id}
+    found = await services.runtime.list_workloads(labels)
     return await services.store.read(
         lambda reader: [one for one in found if made_here(reader, one)]
     )
 
 
-async def _found_again(services: DeployServices, instance: Instance) -> Instance:
-    """Put on record the workload that was launched before a death, or that there is none."""
-    instance = await _change(services, instance, container_id="")
-    for found in await made_by(services, instance.deploy_id):
-        if role_of(found) == INSTANCE:
-            return await _change(services, instance, container_id=found.id, endpoint=found.endpoint)
-    return instance
-
-
 async def _start(services: DeployServices, instance: Instance) -> None:
-    """Start its workload, on a new network where somebody has removed the project's while it did not run."""
+    """Start its workload; make the project's network again where somebody has removed that."""
     try:
         await services.runtime.start(instance.handle)
     except NetworkNotFoundError:
         context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
         await ensure_project_network(services.runtime, services.installation, context.project)
-        await services.runtime.rejoin(
-            instance.handle, context.network, context.aliases[context.network]
-        )
+        names = context.aliases[context.network]
+        await services.runtime.rejoin(instance.handle, context.network, names)
         await services.runtime.start(instance.handle)
 
 
 async def _make_again(services: DeployServices, instance: Instance) -> None:
-    """Launch it as it was, at its endpoint if that is free, with the image of then, which may have been pruned."""
+    """Launch it as it was, at its endpoint if that is free; its image may have been removed."""
     context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
     image = instance.image or context.project.image
     await ensure_image(services, image, instance.digest, context.registry)
-    as_it_was = replace(
-        context, own=instance, deploy=replace(context.deploy, image=image, digest=instance.digest)
+    deploy = replace(context.deploy, image=image, digest=instance.digest)
+    as_it_was, _ = await with_storage(
+        services.runtime, replace(context, own=instance, deploy=deploy)
     )
-    as_it_was, _ = await with_storage(services.runtime, as_it_was)
     spec = instance_spec(as_it_was, instance, services.installation)
     await ensure_project_network(services.runtime, services.installation, context.project)
     active = await services.store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
@@ -107,7 +97,11 @@ async def _make_again(services: DeployServices, instance: Instance) -> None:
     await _change(services, instance, container_id=launched.id, endpoint=launched.endpoint)
 
 
-async def _change(services: DeployServices, instance: Instance, **changes: Any) -> Instance:  # noqa: ANN401 - whatever fields there are
+async def _change(
+    services: DeployServices,
+    instance: Instance,
+    **changes: Any,  # noqa: ANN401 - any field
+) -> Instance:
     await services.store.write(
         lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes))
     )

@@ -17,9 +17,10 @@ class DeployServices:
     """The collaborators of every deploy.
 
     `installation` is the label of the workloads that this installation has made. Stages have their
-    addresses below `base_domain`; people reach them by `front_proto`, `http` or `https`. `host_path`
-    resolves a path of the runtime's machine, or raises InvalidValueError where containers may not
-    have it. `places` limits how many deploys work at once: those that only wait give theirs back.
+    addresses below `base_domain`; people reach them by `front_proto`, `http` or `https`.
+    `host_path` resolves a path of the runtime's machine, or raises InvalidValueError where
+    containers may not have it. `places` limits how many deploys work at once: those that only wait
+    give theirs back.
     """
 
     store: Store

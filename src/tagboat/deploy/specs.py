@@ -16,7 +16,7 @@ SECRETS_FOLDER = "/run/secrets"
 def instance_spec(
     context: DeployContext, instance: Instance, installation: str, *, alone: bool = False
 ) -> WorkloadSpec:
-    """What the engine is to run as the new instance; `alone` is whether nobody else is on the project's network."""
+    """Return the workload of an instance; `alone`: nothing else is on the project's network."""
     spec = as_instance(
         _common_spec(context, instance.container, installation, INSTANCE), context.config.options
     )
@@ -31,7 +31,7 @@ def instance_spec(
 
 
 def waits_for_names(context: DeployContext, instance: Instance) -> bool:
-    """Whether the stage's names lead to another instance, and not to this one before it is known to be healthy."""
+    """Return whether the stage's names are for another instance until this one is healthy."""
     return instance.state is InstanceState.STARTING and bool(
         context.others_that(InstanceState.LIVE)
     )
@@ -79,7 +79,7 @@ def _own_labels(context: DeployContext, installation: str, role: str) -> Mapping
 
 
 def _volume_labels(context: DeployContext, installation: str) -> Mapping[str, str]:
-    """By these a person can tell whose a volume was, after project and stage are gone too."""
+    """Return labels that show whose a volume was, even after project and stage are gone."""
     own = {
         name: value
         for name, value in _own_labels(context, installation, "").items()

@@ -1,4 +1,4 @@
-"""In which protocol an app is spoken to: what its image says, asking in it, and noticing that it is the wrong one."""
+"""Noticing that an app speaks another protocol than its project says."""
 
 from collections.abc import Awaitable
 
@@ -11,7 +11,7 @@ from tagboat.deploy.context import DeployContext
 async def asked_in_http(
     probe: Probe, context: DeployContext, gate: Awaitable[str]
 ) -> tuple[str, str]:
-    """What the gate says, and a warning, empty for none: an app that speaks another protocol than its project says.
+    """Return the reason of the gate, and a warning about the protocol, empty for none.
 
     Raises DeployFailedError as the gate does, and then with that warning.
     """
@@ -21,7 +21,7 @@ async def asked_in_http(
         if warning := await _warning(probe, context):
             raise DeployFailedError(f"{error}; {warning}") from error
         raise
-    # Who has answered a path in HTTP need not be asked what it speaks.
+    # An app that has answered a path in HTTP is not asked what it speaks.
     return reason, "" if context.config.healthcheck.startswith("/") else await _warning(
         probe, context
     )

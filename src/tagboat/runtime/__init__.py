@@ -1,1 +1,1 @@
-"""Where workloads run: a Docker engine, and a memory held to the same contract tests."""
+"""Runtimes: a Docker engine, and a memory held to the same contract tests."""

@@ -1,7 +1,8 @@
 """An engine that is only a memory: for tests, and for trying Tagboat without Docker.
 
-It behaves like the real one as far as the contract tests (tests/contract/test_engine.py) say, decides nothing by chance or
-clock, and does nothing on its own: what an app does is said by its `MemoryImage`, or by `exit` and `set_health`.
+It behaves like the real one as far as the contract tests (tests/contract/test_runtime.py) say,
+decides nothing by chance or clock, and does nothing on its own: what an app does is said by its
+`MemoryImage`, or by `exit` and `set_health`.
 """
 
 import asyncio
@@ -69,9 +70,9 @@ class AnsweringProbe:
 class MemoryImage:
     """An image and what its containers do.
 
-    `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs until it is stopped;
-    `start_error` is why the engine cannot start it, in the engine's words; `test` is what its HEALTHCHECK comes to when it is
-    run by hand.
+    `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs
+    until it is stopped; `start_error` is why the engine cannot start it, in the engine's words;
+    `test` is what its HEALTHCHECK comes to when it is run by hand.
     """
 
     info: ImageInfo = field(default_factory=ImageInfo)
@@ -93,17 +94,20 @@ class _Container:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Listener:
-    """Who asked for endings, and what else is news; None stands for the end of the engine."""
+    """A caller of `watch_exits`; None in its queue is the end of the engine."""
 
     labels: Mapping[str, str]
     names: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
 
 
 class MemoryRuntime:
-    """Holds images and containers. `journal` lists the changes asked for, such as `start web-1`, in order, by names.
+    """Holds images and containers.
 
-    `clock` says when containers are started; `volumes` are the names of those that containers, or their images, have asked
-    for, which stay when the containers go; `network` is that of the container in which we are to run, None for none.
+    `journal` lists the changes asked for, such as `start web-1`, in order, by names.
+
+    `clock` says when containers are started; `volumes` are the names of those that containers, or
+    their images, have asked for, which stay when the containers go; `network` is that of the
+    container in which we are to run, None for none.
     """
 
     self_healing = False
@@ -135,7 +139,10 @@ class MemoryRuntime:
         self._guards[host] = (username, password)
 
     def prune(self, image: str) -> None:
-        """Forget the pulled image `NAME@DIGEST`; `pull` finds it again. Containers of it live on."""
+        """Forget the pulled image `NAME@DIGEST`; `pull` finds it again.
+
+        Containers of it live on.
+        """
         self._images.pop(image, None)
 
     def tag(self, image: str) -> None:
@@ -151,16 +158,22 @@ class MemoryRuntime:
         self._networks.pop(name, None)
 
     def spec(self, container: str) -> WorkloadSpec:
-        """What a container was created with: its files, limits, volumes and networks. Raises EngineNotFoundError."""
+        """Return what a container was created with: its files, limits, volumes and networks.
+
+        Raises EngineNotFoundError.
+        """
         return self._held(container).spec
 
     def go_away(self) -> None:
-        """Break off every `endings`, as an engine does that is restarted. Calls after it are answered again."""
+        """Break off every `watch_exits`, as an engine does that is restarted.
+
+        Calls after it are answered again.
+        """
         for listener in self._listeners:
             listener.names.put_nowait(None)
 
     def fail(self, call: str, error: EngineError) -> None:
-        """Let the next call of the method named `call` that has no earlier failure before it raise `error`."""
+        """Let the next call of the method `call` without an earlier failure raise `error`."""
         self._failures.setdefault(call, []).append(error)
 
     def set_health(self, container: str, health: str, said: str = "") -> None:
@@ -181,7 +194,10 @@ class MemoryRuntime:
         self._tell(found)
 
     def exit(self, container: str, code: int) -> None:
-        """Let the app exit. The engine waits to restart it (`start` does), unless the container is run only once."""
+        """Let the app exit.
+
+        The engine waits to restart it (`start` does), unless the container is run only once.
+        """
         found = self._held(container)
         again = found.spec.restarts
         restarts = found.status.restarts + int(again)
@@ -201,17 +217,17 @@ class MemoryRuntime:
         return "memory"
 
     async def own_network(self) -> str | None:
-        """The network that it was told of."""
+        """Return the network that it was told of."""
         self._fail_if_told("own_network")
         return self.network
 
     async def platform(self) -> str:
-        """The platform it plays."""
+        """Return the platform it plays."""
         self._fail_if_told("platform")
         return "linux/amd64"
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
-        """What the image `NAME@DIGEST` says of itself, None when it has not been pulled."""
+        """Return what the image `NAME@DIGEST` says of itself, None when it has not been pulled."""
         self._fail_if_told("inspect_image")
         held = self._images.get(image)
         return held.info if held else None
@@ -256,7 +272,7 @@ class MemoryRuntime:
         return await ensure_pulled(self, image, digest, registry, before_pull, progress)
 
     async def remove_image(self, image: str) -> bool:
-        """Forget the pulled image `NAME@DIGEST`, unless a container was made of it or it was given a tag."""
+        """Forget the pulled image `NAME@DIGEST`, unless a container or a tag needs it."""
         self._record("remove_image", image)
         digest = image.partition("@")[2]
         used = any(
@@ -268,7 +284,10 @@ class MemoryRuntime:
         return True
 
     async def create(self, spec: WorkloadSpec) -> str:
-        """Create the container, not yet running, and return its id. See `DockerEngine.create` for what is raised."""
+        """Create the container, not yet running, and return its id.
+
+        See `DockerRuntime.create` for what is raised.
+        """
         self._record("create", spec.name)
         if spec.image not in self._images:
             raise EngineNotFoundError(
@@ -345,7 +364,10 @@ class MemoryRuntime:
     async def ensure_network(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str] = MappingProxyType({})
     ) -> frozenset[str]:
-        """Let there be such a network; the ids of the containers that run on it. Raises EngineError where it is another's."""
+        """Let there be such a network; the ids of the containers that run on it.
+
+        Raises EngineError where it is another's.
+        """
         self._fail_if_told("ensure_network")
         if name not in self._networks:
             self.journal.append(f"ensure_network {name}")
@@ -368,20 +390,23 @@ class MemoryRuntime:
         return True
 
     async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
-        """The networks that bear these labels, in order."""
+        """Return the networks that bear these labels, in order."""
         self._fail_if_told("list_networks")
         return sorted(
             name for name, there in self._networks.items() if labels.items() <= there.items()
         )
 
     async def status(self, workload: str) -> WorkloadStatus | None:
-        """What is known of the container of that name or id, None when it is gone."""
+        """Return what is known of the container of that name or id, None when it is gone."""
         self._fail_if_told("status")
         found = self._find(workload)
         return found.status if found else None
 
     async def run_healthcheck(self, workload: str) -> TestRun | None:
-        """What `set_test` or the image says. Raises EngineNotFoundError when it is gone, EngineError where it cannot run."""
+        """Return what `set_test` or the image says.
+
+        Raises EngineNotFoundError when it is gone, EngineError where it cannot run.
+        """
         self._fail_if_told("run_healthcheck")
         found = self._held(workload)
         if not found.image.info.has_healthcheck:
@@ -393,25 +418,25 @@ class MemoryRuntime:
         return found.test
 
     async def last_exit_code(self, workload: str) -> int | None:
-        """The code with which it last exited, None if it never did."""
+        """Return the code with which it last exited, None if it never did."""
         self._fail_if_told("last_exit_code")
         found = self._find(workload)
         return found.last_code if found else None
 
     async def logs(self, workload: str, tail: int) -> Sequence[str]:
-        """The last `tail` lines. Raises EngineNotFoundError when it is gone."""
+        """Return the last `tail` lines. Raises EngineNotFoundError when it is gone."""
         self._fail_if_told("logs")
         log = self._held(workload).log
         return log[max(0, len(log) - tail) :]
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
-        """All containers, running or not, that bear every one of `labels`."""
+        """Return all containers, running or not, that bear every one of `labels`."""
         self._fail_if_told("list_workloads")
         statuses = [held.status for held in self._containers.values()]
         return [status for status in statuses if labels.items() <= dict(status.labels).items()]
 
     async def list_volumes(self, prefix: str) -> list[str]:
-        """The volumes whose names begin with `prefix`, in order."""
+        """Return the volumes whose names begin with `prefix`, in order."""
         self._fail_if_told("list_volumes")
         return sorted(name for name in self.volumes if name.startswith(prefix))
 
@@ -429,13 +454,16 @@ class MemoryRuntime:
         return "/nowhere"
 
     async def disk_usage(self) -> DiskUsage:
-        """What is held; every image takes a byte, and no volume says what it takes."""
+        """Return what is held; every image takes a byte, and no volume says what it takes."""
         self._fail_if_told("disk_usage")
         images = tuple(ImageSize(frozenset({name}), 1) for name in self._images)
         return DiskUsage(images, tuple(Volume(name) for name in sorted(self.volumes)), len(images))
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
-        """The names of containers with all of `labels` that are news, until `go_away`. One ending is told once."""
+        """Return the names of containers with all of `labels` that are news, until `go_away`.
+
+        One ending is told once.
+        """
         self._fail_if_told("watch_exits")
         listener = _Listener(labels)
         self._listeners.append(listener)
@@ -524,7 +552,8 @@ def _created(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> Workl
         exit_code=0,
         oom_killed=False,
         health=None,
-        # The real one adds a container's own labels to its image's, of which those are emptied that may steer others.
+        # The real one adds a container's own labels to its image's, of which those are emptied that
+        # may steer others.
         labels={**_image_labels(spec, image), **spec.labels},
         endpoint=spec.endpoint if spec.port else None,
         unasked_volumes={

@@ -10,7 +10,13 @@ import pytest
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName
 from tagboat.core.errors import EngineError, EngineUnavailableError, StoreUnavailableError
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.reconcile import BREATH_S, RETRY_S, SWEEP_EVERY_S, reconcile, run_reconciler
+from tagboat.deploy.reconcile import (
+    RECONCILE_EVERY_S,
+    RECONCILE_MIN_INTERVAL_S,
+    RECONCILE_RETRY_S,
+    reconcile,
+    run_reconciler,
+)
 from tests.unit.deploy.deploy_harness import INSTALLATION, World, assert_only
 from tests.unit.deploy.interceptor import Died
 
@@ -271,7 +277,9 @@ async def seconds_between_sweeps(world: World, sweeps: int) -> list[float]:
 
 async def test_it_sweeps_at_once_and_every_minute(world: World) -> None:
     for pause in await seconds_between_sweeps(world, 3):
-        assert SWEEP_EVERY_S <= pause < 2 * SWEEP_EVERY_S  # what the sweep itself takes goes on top
+        assert (
+            RECONCILE_EVERY_S <= pause < 2 * RECONCILE_EVERY_S
+        )  # what the sweep itself takes goes on top
 
 
 async def test_it_looks_again_soon_when_a_container_has_ended(world: World) -> None:
@@ -279,8 +287,8 @@ async def test_it_looks_again_soon_when_a_container_has_ended(world: World) -> N
     to_second, to_third = await seconds_between_sweeps(
         world, 3
     )  # the first removes it, which is an ending
-    assert BREATH_S <= to_second < SWEEP_EVERY_S
-    assert to_third >= SWEEP_EVERY_S
+    assert RECONCILE_MIN_INTERVAL_S <= to_second < RECONCILE_EVERY_S
+    assert to_third >= RECONCILE_EVERY_S
     assert await world.containers() == []
 
 
@@ -300,5 +308,5 @@ async def test_it_comes_back_sooner_after_a_failure(world: World, away: str) -> 
     else:
         world.calls.after("list_workloads", let_the_next_read_fail)
     after_failure, after_success = await seconds_between_sweeps(world, 3)
-    assert RETRY_S <= after_failure < SWEEP_EVERY_S
-    assert after_success >= SWEEP_EVERY_S
+    assert RECONCILE_RETRY_S <= after_failure < RECONCILE_EVERY_S
+    assert after_success >= RECONCILE_EVERY_S

@@ -231,7 +231,7 @@ async def test_an_ingress_that_is_away_for_good_does_not_keep_the_old_one_from_s
 
     led.calls.after("apply_routes", go_away)
     ended = await led.carry_out(deploy)
-    assert "traffic could not be led: HAProxy does not answer" in (ended.reason or "")
+    assert "routing update failed: HAProxy does not answer" in (ended.reason or "")
     assert await led.containers() == [old.container]
     assert await led.is_running(old.container)
 

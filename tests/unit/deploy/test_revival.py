@@ -17,7 +17,7 @@ from tagboat.core.errors import (
     IngressUnavailableError,
 )
 from tagboat.core.run import RunOptions
-from tagboat.deploy.reconcile import SWEEP_EVERY_S, reconcile, run_reconciler
+from tagboat.deploy.reconcile import RECONCILE_EVERY_S, reconcile, run_reconciler
 from tagboat.runtime.memory import MemoryImage
 from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import HOST, INSTALLATION, World, assert_only
@@ -368,7 +368,7 @@ async def sweeping(world: World) -> AsyncIterator[None]:
 
 async def comes_back(world: World, instance: Instance) -> None:
     """Wait for it, but not until the next sweep would come by itself."""
-    async with asyncio.timeout(SWEEP_EVERY_S - 5):
+    async with asyncio.timeout(RECONCILE_EVERY_S - 5):
         while not await world.is_running(instance.container):
             await world.instances()  # a round of the loop, and of the database's thread
 
@@ -391,7 +391,7 @@ async def test_after_an_engine_that_went_away_its_news_are_heard_again(led: Worl
     live = await led.ship("v1")
     async with sweeping(led):
         await listening(led)
-        led.runtime.fail("endings", EngineUnavailableError("the engine is away"))
+        led.runtime.fail("watch_exits", EngineUnavailableError("the engine is away"))
         led.runtime.fail("list_workloads", EngineUnavailableError("the engine is away"))
         led.runtime.go_away()
         await harmed(led, stopped, live)  # as an engine that is killed does, and nobody hears of it

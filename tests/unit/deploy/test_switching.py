@@ -145,7 +145,7 @@ async def test_the_new_one_is_left_running_until_traffic_is_known_to_be_led_away
     ended = await led.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
-    assert ended.reason == f"{AWAY}; traffic could not be led: {AWAY}"
+    assert ended.reason == f"{AWAY}; routing update failed: {AWAY}"
     assert ended.step(StepName.SWITCH).detail == str(AWAY)
     new = await led.instance_of(ended)
     assert (new.state, (await led.instances(InstanceState.LIVE))) == (InstanceState.FAILED, [old])

@@ -14,7 +14,8 @@ from tagboat.core.errors import IngressUnavailableError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.route import Route, RouteState
-from tagboat.deploy.traffic import FOLLOW_S, LEAD_EVERY_S, RETRY_S, Traffic, routes
+from tagboat.deploy.routes import routes
+from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, FOLLOW_S, Traffic
 from tagboat.ingress.routing import routing_map
 from tagboat.store.reader import SqlReader
 from tests.support.endpoints import at, port_of
@@ -378,7 +379,7 @@ async def leading(world: World, leads: int) -> list[float]:
 
 async def test_traffic_is_led_at_once_and_every_minute(led: World) -> None:
     for pause in await leading(led, 3):
-        assert LEAD_EVERY_S <= pause < 2 * LEAD_EVERY_S
+        assert APPLY_EVERY_S <= pause < 2 * APPLY_EVERY_S
 
 
 async def test_where_others_write_too_it_follows_every_second(
@@ -386,15 +387,15 @@ async def test_where_others_write_too_it_follows_every_second(
 ) -> None:
     monkeypatch.setattr(type(led.store), "exclusive", False)
     for pause in await leading(led, 3):
-        assert FOLLOW_S <= pause < LEAD_EVERY_S
+        assert FOLLOW_S <= pause < APPLY_EVERY_S
 
 
 async def test_an_ingress_that_is_away_is_led_again_soon(led: World) -> None:
     assert led.ingress is not None
     led.ingress.fail("apply_routes", AWAY)
     after_failure, after_success = await leading(led, 3)
-    assert RETRY_S <= after_failure < LEAD_EVERY_S
-    assert after_success >= LEAD_EVERY_S
+    assert APPLY_RETRY_S <= after_failure < APPLY_EVERY_S
+    assert after_success >= APPLY_EVERY_S
     assert led.routes == {HOST: "none"}
 
 
@@ -421,7 +422,7 @@ async def test_a_new_domain_is_led_at_once(led: World) -> None:
     await led_once.wait()
     led_once.clear()
     await led.change_stage(domains=("new.example.com",))
-    async with asyncio.timeout(LEAD_EVERY_S / 2):
+    async with asyncio.timeout(APPLY_EVERY_S / 2):
         await led_once.wait()
     running.cancel()
     assert led.routes == {HOST: "none", "new.example.com": "none"}

@@ -289,7 +289,7 @@ async def test_a_fault_in_it_is_told_and_it_goes_on(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("tagboat.deploy.vigil.RETRY_S", 0.01)
+    monkeypatch.setattr("tagboat.deploy.vigil.VIGIL_RETRY_S", 0.01)
     _, new = await cut_short(led)
     faults = [ZeroDivisionError("a fault of ours")]
 

@@ -15,7 +15,7 @@ from tagboat.core.ports import Topic
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.places import MAX_WORKING
-from tagboat.deploy.worker import BREATH_S, CLAIM_S, RENEW_S, Worker
+from tagboat.deploy.worker import CLAIM_S, LOOK_MIN_INTERVAL_S, RENEW_S, Worker
 from tagboat.runtime.memory import MemoryImage
 from tests.unit.deploy.deploy_harness import REFUSED, World, assert_only
 
@@ -108,7 +108,7 @@ async def test_a_flood_of_news_is_no_flood_of_looks_and_the_last_is_not_missed(
         began = now()
         for _ in range(300):
             await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
-        allowed = (now() - began) / BREATH_S
+        allowed = (now() - began) / LOOK_MIN_INTERVAL_S
         flood = looks
         await world.queue("v1")
         (ended,) = await world.until_all_ended()

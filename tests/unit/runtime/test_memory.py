@@ -64,6 +64,6 @@ async def test_one_exit_is_told_once_and_a_stop_of_what_is_stopped_not_at_all(
 
 
 async def test_listening_can_fail_as_told(engine: MemoryRuntime) -> None:
-    engine.fail("endings", EngineError("no events today"))
+    engine.fail("watch_exits", EngineError("no events today"))
     with pytest.raises(EngineError, match="no events today"):
         await anext(engine.watch_exits({}))

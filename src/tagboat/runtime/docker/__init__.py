@@ -1,1 +1,4 @@
-"""The Docker engine as a runtime: its API through aiodocker, the choice of ports, and the probes of its containers."""
+"""The Docker engine as a runtime.
+
+Its API through aiodocker, the choice of ports, and the probes of its containers.
+"""

@@ -1,4 +1,4 @@
-"""Where an engine is: the address a person gives, parsed once."""
+"""The address of an engine, as a person gives it, parsed once."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,10 @@ _PLAIN_PORT, _TLS_PORT = 2375, 2376
 
 
 class Transport(StrEnum):
-    """How the engine is spoken to. `tls` is HTTPS with the certificates of a directory, or the system's."""
+    """How the engine is spoken to.
+
+    `tls` is HTTPS with the certificates of a directory, or the system's.
+    """
 
     UNIX = "unix"
     PLAIN = "plain"
@@ -25,8 +28,8 @@ class Transport(StrEnum):
 class EngineAddress:
     """A parsed address. `shown` is fit for people: no user, no password.
 
-    `base_url` is what API paths are joined to; `socket` is the Unix socket (of the far side for ssh, None for its default);
-    `certificates` is the directory with ca.pem, cert.pem and key.pem.
+    `base_url` is what API paths are joined to; `socket` is the Unix socket (of the far side for
+    ssh, None for its default); `certificates` is the directory with ca.pem, cert.pem and key.pem.
     """
 
     transport: Transport
@@ -40,10 +43,12 @@ class EngineAddress:
 def parse_engine_address(
     url: str | None, *, cert_path: Path | None = None, tls_verify: bool = False
 ) -> EngineAddress:
-    """Parse `unix://`, `tcp://`, `http://`, `https://` or `ssh://`; None is the local socket. Raises InvalidValueError.
+    """Parse `unix://`, `tcp://`, `http://`, `https://` or `ssh://`; None is the local socket.
 
-    `tcp://` becomes HTTPS when `cert_path` (DOCKER_CERT_PATH) is given or `tls_verify` (DOCKER_TLS_VERIFY) is set; the
-    certificate is then always verified.
+    Raises InvalidValueError.
+
+    `tcp://` becomes HTTPS when `cert_path` (DOCKER_CERT_PATH) is given or `tls_verify`
+    (DOCKER_TLS_VERIFY) is set; the certificate is then always verified.
     """
     text = url or LOCAL_SOCKET
     parts = urlsplit(text)

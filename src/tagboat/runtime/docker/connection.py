@@ -1,4 +1,7 @@
-"""The connection to a Docker engine: made when first needed, every use of it limited in time, every failure one of ours."""
+"""The connection to a Docker engine.
+
+Made when first needed, every use of it limited in time, every failure one of ours.
+"""
 
 import asyncio
 import json
@@ -26,15 +29,21 @@ _CONNECT_S = 20
 _LONGEST_MESSAGE = 1 << 20
 
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
-"""A connection on which nothing is said is known to be dead after a minute: Linux asks after 30 s, and thrice 10 s later."""
+"""A connection on which nothing is said is known to be dead after a minute.
+
+Linux asks after 30 s, and thrice 10 s later.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRequest:
-    """A call whose answer is read as it comes: in all at most `limit_s` seconds (None: any time), `idle_s` for each chunk.
+    """A call whose answer is read as it comes: in all at most `limit_s` seconds (None.
 
-    Without `idle_s` the engine may be silent for as long as the connection lives. That it has died is then for the transport
-    to say: a Unix socket closes with its engine, TCP keeps asking, and so does ssh.
+    Any time), `idle_s` for each chunk.
+
+    Without `idle_s` the engine may be silent for as long as the connection lives. That it has died
+    is then for the transport to say: a Unix socket closes with its engine, TCP keeps asking, and so
+    does ssh.
     """
 
     path: str
@@ -47,7 +56,10 @@ class StreamRequest:
 
 
 class DockerConnection:
-    """One engine's API. The version is agreed on with the engine, and again after the connection was lost."""
+    """One engine's API.
+
+    The version is agreed on with the engine, and again after the connection was lost.
+    """
 
     def __init__(self, address: EngineAddress) -> None:
         self._address = address
@@ -58,9 +70,12 @@ class DockerConnection:
     async def use(
         self, doing: str, limit_s: float | None, explain: Explain | None = None
     ) -> AsyncIterator[Docker]:
-        """Lend the client for at most `limit_s` seconds (None: any time); what fails meanwhile is raised as EngineError.
+        """Lend the client for at most `limit_s` seconds (None: any time).
 
-        `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the place of `refusal`.
+        What fails meanwhile is raised as EngineError.
+
+        `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the
+        place of `refusal`.
         """
         try:
             async with asyncio.timeout(limit_s):
@@ -76,7 +91,8 @@ class DockerConnection:
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost(await self._why(error), doing) from error
         except (ValueError, KeyError, TypeError) as error:
-            # What aiodocker raises on an answer that is not the Docker API's, such as a proxy's page.
+            # What aiodocker raises on an answer that is not the Docker API's, such as a proxy's
+            # page.
             raise EngineError(
                 f"{self._address.shown} does not answer like a Docker engine; check the address"
             ) from error
@@ -88,7 +104,8 @@ class DockerConnection:
         """Lend the chunks of an answer's body; see `use` for what is raised."""
         async with self.use(request.doing, request.limit_s, explain) as docker:
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
-                # aiodocker's public streams read a dropped connection as the end, never close the response when the reader
+                # aiodocker's public streams read a dropped connection as the end, never close the
+                # response when the reader
                 # stops, and keep all of a log in memory.
                 response = await docker._do_query(  # noqa: SLF001
                     request.path, request.method, params=request.params, headers=request.headers
@@ -110,7 +127,8 @@ class DockerConnection:
 
     def _client(self) -> Docker:
         if self._docker is None:
-            # With a connector of our own aiodocker neither looks into the environment nor into ~/.docker.
+            # With a connector of our own aiodocker neither looks into the environment nor into
+            # ~/.docker.
             self._docker = Docker(
                 url=self._address.base_url,
                 connector=self._connector(),
@@ -158,7 +176,10 @@ class DockerConnection:
 
 
 async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of a stream, one a line. Raises ValueError when it is none; one that was cut short is left out."""
+    """Return the JSON objects of a stream, one a line.
+
+    Raises ValueError when it is none; one that was cut short is left out.
+    """
     pending = b""
     async for chunk in chunks:
         *lines, pending = (pending + chunk).split(b"\n")
@@ -188,7 +209,7 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 def _words(error: BaseException, socket: Path | None) -> str:
-    """Why there is no connection, and what to do about the usual causes."""
+    """Return why there is no connection, and what to do about the usual causes."""
     cause = getattr(error, "os_error", error)
     return why_unreachable(cause, socket) or clean(str(cause)) or type(cause).__name__
 

@@ -42,16 +42,21 @@ _PULL_IDLE_S = 60.0
 _STOP_MARGIN_S = 20.0
 _POOL = IPv4Network("10.112.0.0/14")
 _LOG_PIECES = 256
-"""The engine stores a line of over 16 KiB in pieces and counts each as a line; so many more are asked for than are kept."""
+"""The engine stores a line of over 16 KiB in pieces and counts each as a line.
+
+So many more are asked for than are kept.
+"""
 
 
 class DockerRuntime:
     """A Docker engine, connected to when it is first called.
 
-    `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify` are what DOCKER_CERT_PATH
-    and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address that is none. `pull_idle_s` is how many seconds a
-    pull may go without news; `network_pool` is the range of addresses that networks are made from; `own_container` is the
-    id of the container that this process runs in, None for none. `free_port` chooses the loopback port of a new container.
+    `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify`
+    are what DOCKER_CERT_PATH and DOCKER_TLS_VERIFY say. Raises InvalidValueError for an address
+    that is none. `pull_idle_s` is how many seconds a pull may go without news; `network_pool` is
+    the range of addresses that networks are made from; `own_container` is the id of the container
+    that this process runs in, None for none. `free_port` chooses the loopback port of a new
+    container.
     """
 
     self_healing = False
@@ -83,17 +88,23 @@ class DockerRuntime:
         await self._connection.close()
 
     async def version(self) -> str:
-        """The engine's release, such as `20.10.24`."""
+        """Return the engine's release, such as `20.10.24`."""
         async with self._connection.use("be reached", _ASK_S) as docker:
             return str((await docker.version())["Version"])
 
     async def platform(self) -> str:
-        """System and processor of the engine's machine, such as `linux/amd64`; empty where it does not say."""
+        """System and processor of the engine's machine, such as `linux/amd64`.
+
+        Empty where it does not say.
+        """
         async with self._connection.use("tell its platform", _ASK_S) as docker:
             return wire.platform_of(await docker.version())
 
     async def own_network(self) -> str | None:
-        """The network mode of our own container; None where we run in none, or in one that this engine does not know."""
+        """Return the network mode of our own container.
+
+        None where we run in none, or in one that this engine does not know.
+        """
         if self._own_container is None:
             return None
         async with self._connection.use(
@@ -107,7 +118,7 @@ class DockerRuntime:
                 return None
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
-        """What `NAME:TAG` or `NAME@DIGEST` on the engine says of itself, None when it is not there."""
+        """Return the description of `NAME:TAG` or `NAME@DIGEST`, None when it is not there."""
         async with self._connection.use(f"inspect the image {image}", _ASK_S) as docker:
             try:
                 return wire.image_info(await docker.images.inspect(image), image)
@@ -155,13 +166,19 @@ class DockerRuntime:
         return await ensure_pulled(self, image, digest, registry, before_pull, progress)
 
     async def log_in(self, registry: Registry) -> None:
-        """Log in to a registry from the engine, as its pulls do. Raises EngineError, which says why that cannot be."""
+        """Log in to a registry from the engine, as its pulls do.
+
+        Raises EngineError, which says why that cannot be.
+        """
         explain = partial(login_refusal, host=registry.host, secret=registry.password)
         async with self._connection.use(f"log in to {registry.host}", _CHANGE_S, explain) as docker:
             await docker.auth(**wire.registry_login(registry.host, registry))
 
     async def remove_image(self, image: str) -> bool:
-        """Take the name `NAME@DIGEST` off an image, and remove it if it has no other; False where somebody needs it."""
+        """Take the name `NAME@DIGEST` off an image, and remove it if it has no other.
+
+        False where somebody needs it.
+        """
         async with self._connection.use(f"remove the image {image}", _CHANGE_S) as docker:
             try:
                 return await _remove_unused(docker, image)
@@ -174,7 +191,8 @@ class DockerRuntime:
     async def create(self, spec: WorkloadSpec) -> str:
         """Create the container, whole but not yet running, and return its id.
 
-        Raises NameTakenError, and EngineNotFoundError when there is no such image or network; then there is no container.
+        Raises NameTakenError, and EngineNotFoundError when there is no such image or network; then
+        there is no container.
         """
         container = await self._create(spec)
         try:
@@ -184,7 +202,8 @@ class DockerRuntime:
                     container, spec.name, network, spec.aliases.get(network, ())
                 )
         except EngineError:
-            # What brought the call down is to be told; what it left behind bears its labels, and is found by them.
+            # What brought the call down is to be told; what it left behind bears its labels, and is
+            # found by them.
             with suppress(EngineError):
                 await self._remove(container, volumes=True)
             raise
@@ -203,9 +222,11 @@ class DockerRuntime:
             await docker.containers.container(workload).start()
 
     async def stop(self, workload: str, within_s: int | None = None) -> None:
-        """Send its stop signal (its own, else the image's, else SIGTERM), and SIGKILL after its stop time-out, else 10 s.
+        """Send its stop signal, and SIGKILL after its stop time-out, else 10 s.
 
-        `within_s` is another time-out, in seconds, which also holds where a stop with a longer one is under way.
+        The signal is its own, else the image's, else SIGTERM.
+        `within_s` is another time-out, in seconds, which also holds where a stop with a longer one
+        is under way.
         """
         timeout_s = await self._inspect(workload, wire.stop_timeout_s)
         if timeout_s is None:
@@ -218,20 +239,29 @@ class DockerRuntime:
                 _unless_gone(error)
 
     async def remove(self, workload: str) -> None:
-        """Remove it, running or not, and none of its volumes, in which an app may have written; returns when it is gone."""
+        """Remove it, running or not, and none of its volumes, in which an app may have written.
+
+        Returns when it is gone.
+        """
         await self._remove(workload)
         self._tests.forget(workload)
 
     async def status(self, workload: str) -> WorkloadStatus | None:
-        """What the engine says of the container of that name or id, None when it is gone."""
+        """Return what the engine says of the container of that name or id, None when it is gone."""
         return await self._inspect(workload, wire.container_status)
 
     async def run_healthcheck(self, workload: str) -> TestRun | None:
-        """Run its HEALTHCHECK once, as the engine itself would; None without one. One that hangs is not run a second time."""
+        """Run its HEALTHCHECK once, as the engine itself would; None without one.
+
+        One that hangs is not run a second time.
+        """
         return await self._tests.run(workload)
 
     async def last_exit_code(self, workload: str) -> int | None:
-        """The code with which its program last ended, also where it runs again; None if the engine has forgotten it."""
+        """Return the code with which its program last ended, also where it runs again.
+
+        None if the engine has forgotten it.
+        """
         status = await self.status(workload)
         if status is None or not status.running:
             return status.exit_code if status else None
@@ -246,7 +276,10 @@ class DockerRuntime:
         return codes[-1] if codes else None
 
     async def logs(self, workload: str, tail: int) -> Sequence[str]:
-        """The last `tail` lines of its output and errors, fit to be shown. Raises EngineNotFoundError when it is gone."""
+        """Return the last `tail` lines of its output and errors, fit to be shown.
+
+        Raises EngineNotFoundError when it is gone.
+        """
         doing = f"read the log of {workload}"
         async with self._connection.use(doing, _ASK_S) as docker:
             terminal = wire.has_terminal(await docker.containers.container(workload).show())
@@ -264,7 +297,7 @@ class DockerRuntime:
         return kept.lines()
 
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
-        """All containers, running or not, that bear every one of `labels`."""
+        """Return all containers, running or not, that bear every one of `labels`."""
         wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
         async with self._connection.use("list containers", _ASK_S) as docker:
             found = await docker.containers.list(all=True, filters=wanted)
@@ -273,7 +306,7 @@ class DockerRuntime:
         return [status for status in statuses if status is not None]
 
     async def list_volumes(self, prefix: str) -> list[str]:
-        """The names of all volumes that begin with `prefix`, in order."""
+        """Return the names of all volumes that begin with `prefix`, in order."""
         async with self._connection.use("list volumes", _ASK_S) as docker:
             # aiodocker's own calls for volumes bear no types.
             params = {"filters": json.dumps({"name": [prefix]})}
@@ -282,7 +315,10 @@ class DockerRuntime:
         return sorted(volume["Name"] for volume in found if volume["Name"].startswith(prefix))
 
     async def remove_volume(self, name: str) -> bool:
-        """Remove the volume with all that is in it; False where a container, whoever made it, uses it."""
+        """Remove the volume with all that is in it.
+
+        False where a container, whoever made it, uses it.
+        """
         async with self._connection.use(f"remove the volume {name}", _CHANGE_S) as docker:
             try:
                 async with docker._query(f"volumes/{name}", method="DELETE"):  # noqa: SLF001
@@ -294,20 +330,23 @@ class DockerRuntime:
             return True
 
     async def root_dir(self) -> str:
-        """Where the engine keeps images, containers and volumes, as it sees it itself."""
+        """Return where the engine keeps images, containers and volumes, as it sees it itself."""
         async with self._connection.use("tell where it keeps its data", _ASK_S) as docker:
             return str((await docker.system.info())["DockerRootDir"])
 
     async def disk_usage(self) -> DiskUsage:
-        """What images and volumes take; it looks at all of them, and may need long."""
+        """Return what images and volumes take; it looks at all of them, and may need long."""
         async with self._connection.use("tell what takes its disk", _CHANGE_S) as docker:
             return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
-        """The names of containers with all of `labels` that are news; see the port. One ending may be told twice or thrice.
+        """Return the names of containers with all of `labels` that are news; see the port.
 
-        What ends before the engine has answered is missed, so look once after it was asked for. Quiet is no fault: there may
-        be none for days. See StreamRequest for how a dead connection shows.
+        One ending may be told twice or thrice.
+
+        What ends before the engine has answered is missed, so look once after it was asked for.
+        Quiet is no fault: there may be none for days. See StreamRequest for how a dead connection
+        shows.
         """
         request = StreamRequest(
             path="events",
@@ -322,7 +361,11 @@ class DockerRuntime:
             raise ConnectionError("it went away")
 
     async def _remove(self, container: str, *, volumes: bool = False) -> None:
-        """Remove it; with `volumes` those go too that the engine made by itself, and that nobody has written into."""
+        """Remove it.
+
+        With `volumes` those go too that the engine made by itself, and that nobody has written
+        into.
+        """
         async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
             try:
                 await _delete(docker.containers.container(container), volumes=volumes)
@@ -348,28 +391,38 @@ class DockerRuntime:
     async def ensure_network(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str] = NO_LABELS
     ) -> frozenset[str]:
-        """Let there be a network of that name and with these labels, and tell which containers run on it; see the port."""
+        """Make a network unless it exists; return the ids of the containers that run on it."""
         return await self._networks.ensure(name, labels, notes)
 
     async def remove_network(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Remove the network, if it bears these labels; False where it does not, or a container runs on it."""
+        """Remove the network, if it bears these labels.
+
+        False where it does not, or a container runs on it.
+        """
         return await self._networks.remove(name, labels)
 
     async def list_networks(self, labels: Mapping[str, str]) -> list[str]:
-        """The names of all networks that bear these labels, in order."""
+        """Return the names of all networks that bear these labels, in order."""
         return await self._networks.list(labels)
 
     async def rejoin(self, workload: str, network: str, aliases: Sequence[str]) -> None:
-        """Leave the network, unless it is not on it, and join it under `aliases`. Raises EngineNotFoundError."""
+        """Leave the network, unless it is not on it, and join it under `aliases`.
+
+        Raises EngineNotFoundError.
+        """
         await self._networks.rejoin(workload, network, aliases)
 
     async def _put_files(self, container: str, spec: WorkloadSpec) -> None:
-        """Write the files into the container's own layer: they are there again when it, or the engine, is restarted."""
+        """Write the files into the container's own layer.
+
+        They are there again when it, or the engine, is restarted.
+        """
         if not spec.files:
             return
         async with (
             self._connection.use(f"put files into the container {spec.name}", _CHANGE_S) as docker,
-            # aiodocker's own call cannot forbid that a file takes the place of a directory and all that is in it: a volume's.
+            # aiodocker's own call cannot forbid that a file takes the place of a directory and all
+            # that is in it: a volume's.
             docker._query(  # noqa: SLF001
                 f"containers/{container}/archive",
                 method="PUT",
@@ -401,7 +454,7 @@ class DockerRuntime:
             progress(words)
 
     async def _inspect(self, container: str, read: Callable[[wire.Json], T]) -> T | None:
-        """What `read` finds in the engine's account of the container, None when that is gone."""
+        """Return what `read` finds in the answer of ContainerInspect, None when it is gone."""
         async with self._connection.use(f"inspect the container {container}", _ASK_S) as docker:
             try:
                 return read(await docker.containers.container(container).show())
@@ -416,7 +469,8 @@ async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
 
 async def _remove_unused(docker: Docker, image: str) -> bool:
     found = await docker.images.inspect(image)
-    # Some engines take a repository's tags away with its digest, and nothing would be freed as long as there is one.
+    # Some engines take a repository's tags away with its digest, and nothing would be freed as long
+    # as there is one.
     if wire.tags(found):
         return False
     made_of_it = json.dumps({"ancestor": [found["Id"]]})
@@ -449,7 +503,7 @@ def _unless_failed(message: wire.Json) -> None:
 
 
 def _refuses_log(error: DockerError) -> bool:
-    """Whether the engine (Podman's, say) knows no bounded json-file log."""
+    """Return whether the engine (Podman's, say) knows no bounded json-file log."""
     words = error.message.lower()
     return any(
         part in words

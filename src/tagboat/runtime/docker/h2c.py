@@ -1,4 +1,7 @@
-"""One HTTP/2 request in the clear, with prior knowledge (RFC 9113, 7541): just enough to hear a status. Pure."""
+"""One HTTP/2 request in the clear, with prior knowledge (RFC 9113, 7541).
+
+Just enough to hear a status. Pure.
+"""
 
 from collections.abc import Iterable
 
@@ -17,18 +20,21 @@ _DIGITS = {
 
 
 class NoHttp2Error(ValueError):
-    """What came is no HTTP/2."""
+    """The answer is not HTTP/2."""
 
 
 def request(path: str, host: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The beginning of a connection with a GET of `path` (ASCII) in it."""
+    """Return the beginning of a connection with a GET of `path` (ASCII) in it."""
     block = bytes((_GET, _HTTP)) + _literal(_AUTHORITY, host) + _literal(_PATH, path)
     block += b"".join(b"\x00" + _text(name) + _text(value) for name, value in fields)
     return _PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_HEADERS, _END | _END_HEADERS, 1, block)
 
 
 def payload_length(head: bytes) -> int:
-    """How many bytes follow the `HEAD_LENGTH` bytes of a frame's head. Raises NoHttp2Error for more than anybody may send."""
+    """Return how many bytes follow the `HEAD_LENGTH` bytes of a frame's head.
+
+    Raises NoHttp2Error for more than anybody may send.
+    """
     length = int.from_bytes(head[:3])
     if length > LONGEST_FRAME:
         raise NoHttp2Error
@@ -36,7 +42,10 @@ def payload_length(head: bytes) -> int:
 
 
 def heard(head: bytes, payload: bytes) -> tuple[int | None, bytes]:
-    """What a frame says: the status, None where it is no answer yet; and what to send back. Raises NoHttp2Error."""
+    """Return what a frame says: the status, None where it is no answer yet; and what to send back.
+
+    Raises NoHttp2Error.
+    """
     kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9]) & 0x7FFFFFFF
     if kind == _SETTINGS and not flags & _ACK:
         return None, _frame(_SETTINGS, _ACK, 0)
@@ -51,7 +60,7 @@ def heard(head: bytes, payload: bytes) -> tuple[int | None, bytes]:
 
 
 def _status(block: bytes) -> int:
-    """The status, which comes first. Raises NoHttp2Error."""
+    """Return the status, which comes first. Raises NoHttp2Error."""
     at = 0
     while at < len(block) and block[at] & 0xE0 == 0x20:  # noqa: PLR2004 - the dynamic table's new size
         _, at = _integer(block, at, 5)
@@ -88,7 +97,10 @@ def _unpacked(raw: bytes) -> str:
 
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
-    """The number whose first byte has `bits` bits of it, and where it ends. Raises NoHttp2Error."""
+    """Return the number whose first byte has `bits` bits of it, and where it ends.
+
+    Raises NoHttp2Error.
+    """
     value, at = block[at] & ((1 << bits) - 1), at + 1
     if value < (1 << bits) - 1:
         return value, at

@@ -21,8 +21,8 @@ _ENDED_PAUSE_S = 0.05
 class HealthTests:
     """Runs the tests of containers' images.
 
-    The engine cannot end a command that was begun from outside, so one that hangs is waited for before the test of its
-    container is run again.
+    The engine cannot end a command that was begun from outside, so one that hangs is waited for
+    before the test of its container is run again.
     """
 
     def __init__(self, connection: DockerConnection) -> None:
@@ -30,7 +30,10 @@ class HealthTests:
         self._hanging: dict[str, Exec] = {}
 
     async def run(self, container: str) -> TestRun | None:
-        """Run the test once, None where the container has none. Raises EngineNotFoundError when the container is gone."""
+        """Run the test once, None where the container has none.
+
+        Raises EngineNotFoundError when the container is gone.
+        """
         doing = f"run the HEALTHCHECK of {container}"
         async with self._connection.use(doing, _MARGIN_S) as docker:
             test = health_test(
@@ -49,7 +52,7 @@ class HealthTests:
         self._hanging.pop(container, None)
 
     async def _hangs(self, container: str) -> bool:
-        """Whether the last run is still under way."""
+        """Return whether the last run is still under way."""
         last = self._hanging.get(container)
         if last is None:
             return False
@@ -85,7 +88,7 @@ def _hung(test: HealthTest) -> TestRun:
 
 
 async def _written(begun: Exec) -> str:
-    """What it writes up to its end, as much of it as is of use."""
+    """Return what it writes up to its end, as much of it as is of use."""
     kept = bytearray()
     async with begun.start(detach=False) as stream:
         while (message := await stream.read_out()) is not None:
@@ -94,7 +97,7 @@ async def _written(begun: Exec) -> str:
 
 
 async def _exit_code(begun: Exec) -> int | None:
-    """Its exit code, which the engine knows a moment after the end of what it wrote."""
+    """Return its exit code, which the engine knows a moment after the end of what it wrote."""
     for _ in range(_ENDED_LOOKS):
         said: dict[str, Any] = await begun.inspect()
         if not said["Running"]:

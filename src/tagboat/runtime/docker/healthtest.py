@@ -1,4 +1,7 @@
-"""Running an image's HEALTHCHECK by hand: the engine's own first run may be minutes away. What to run is pure."""
+"""Running an image's HEALTHCHECK by hand: the engine's own first run may be minutes away.
+
+What to run is pure.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,10 @@ class HealthTest:
 
 
 def health_test(config: Json) -> HealthTest | None:
-    """The test of a container's or an image's `Config`, None without one; its forms are those of the Engine API."""
+    """Return the test of a container's or an image's `Config`, None without one.
+
+    Its forms are those of the Engine API.
+    """
     check: Json = config.get("Healthcheck") or {}
     form, *words = check.get("Test") or ["NONE"]
     if form == "CMD" and words:
@@ -37,7 +43,10 @@ def health_test(config: Json) -> HealthTest | None:
 
 
 def needs_s(config: Json) -> float:
-    """How many seconds the engine may take to come to a verdict: start period, and interval times retries; 0 without one."""
+    """Return how many seconds the engine may take to come to a verdict.
+
+    Start period, and interval times retries; 0 without one.
+    """
     if health_test(config) is None:
         return 0.0
     check: Json = config.get("Healthcheck") or {}
@@ -54,7 +63,10 @@ def last_said(state: Json) -> str:
 
 
 def outcome(exit_code: int | None, written: str) -> TestRun:
-    """What a run came to that ended with that code; the engine too takes any other than 0 for a failure."""
+    """Return what a run came to that ended with that code.
+
+    The engine too takes any other than 0 for a failure.
+    """
     said = last_line(written)
     return TestRun(passed=exit_code == 0, said=said or f"its command ended with code {exit_code}")
 

@@ -7,11 +7,13 @@ from collections.abc import Collection
 from tagboat.core.errors import EngineError
 
 FIRST, LAST = 20000, 31999
-"""Below the range from which Linux takes the ports of outgoing connections, so that a port stays free over a restart."""
+"""Below the ports of outgoing connections on Linux, so that a port is free after a restart."""
 
 
 def free_loopback_port(taken: Collection[int]) -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`; raise EngineError if there is none.
+    """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`.
+
+    Raise EngineError if there is none.
 
     Somebody may still come first: the engine's own answer decides.
     """

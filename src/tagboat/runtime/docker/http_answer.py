@@ -1,4 +1,7 @@
-"""Reading an HTTP/1 answer as far as a probe needs it: status, headers, and the beginning of the body."""
+"""Reading an HTTP/1 answer as far as a probe needs it.
+
+Status, headers, and the beginning of the body.
+"""
 
 import asyncio
 import re
@@ -17,14 +20,20 @@ _CHUNK = re.compile(rb"[0-9a-fA-F]{1,8}")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The head of an answer; header names are in lower case, of several alike the first counts. A 2xx comes without them."""
+    """The head of an answer; header names are in lower case, of several alike the first counts.
+
+    A 2xx comes without them.
+    """
 
     status: int
     headers: Mapping[str, str]
 
 
 async def read_head(reader: asyncio.StreamReader) -> Answer:
-    """Read the answer's head, past interim ones (1xx). Raises ValueError for what is no HTTP answer, ConnectionResetError."""
+    """Read the answer's head, past interim ones (1xx).
+
+    Raises ValueError for what is no HTTP answer, ConnectionResetError.
+    """
     while True:
         status = await _status(reader)
         if 200 <= status < 300:  # noqa: PLR2004 - the classes of HTTP
@@ -35,7 +44,10 @@ async def read_head(reader: asyncio.StreamReader) -> Answer:
 
 
 async def read_said(reader: asyncio.StreamReader, head: Answer) -> str:
-    """The first line of text in the body, fit to be part of a sentence; empty where none comes soon."""
+    """Return the first line of text in the body, fit to be part of a sentence.
+
+    Empty where none comes soon.
+    """
     if head.headers.get("content-encoding", "identity") != "identity":
         return ""
     body = bytearray()
@@ -61,7 +73,10 @@ async def _status(reader: asyncio.StreamReader) -> int:
 
 
 async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
-    """Up to the empty line, or the end: an app that says no more than its status has said enough."""
+    """Up to the empty line, or the end.
+
+    An app that says no more than its status has said enough.
+    """
     headers: dict[str, str] = {}
     while line := (await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
@@ -98,7 +113,8 @@ def _length(headers: Mapping[str, str]) -> int:
 def _text(body: str) -> str:
     if not body.lstrip().startswith("<"):
         return first_line(body)
-    # Loaded when there is a page to be read: the names of all its signs are large, and few apps ever fail with a page.
+    # Loaded when there is a page to be read: the names of all its signs are large, and few apps
+    # ever fail with a page.
     from tagboat.runtime.docker.page import words_of  # noqa: PLC0415
 
     return first_line(words_of(body))

@@ -1,7 +1,8 @@
 """The last lines of a container's log, out of the engine's byte stream, in bounded memory.
 
-Without a terminal the stream is multiplexed: frames of an 8-byte header (stream number, three zero bytes, length as a
-big-endian 32-bit number) and data (Docker Engine API, "Attach to a container"). With a terminal it is the bare output.
+Without a terminal the stream is multiplexed: frames of an 8-byte header (stream number, three zero
+bytes, length as a big-endian 32-bit number) and data (Docker Engine API, "Attach to a container").
+With a terminal it is the bare output.
 """
 
 import struct
@@ -55,7 +56,7 @@ class LogTail:
                 self._line(stream).extend(rest)
 
     def lines(self) -> list[str]:
-        """The last lines; one whose end has not been written yet counts as a line."""
+        """Return the last lines; one whose end has not been written yet counts as a line."""
         for stream in list(self._open):
             self._finish(stream)
         return list(self._done)
@@ -86,12 +87,15 @@ class LogTail:
 
 
 def first_line(text: str) -> str:
-    """The first line of `text` with anything on it, fit to be part of a sentence; empty where there is none."""
+    """Return the first line of `text` with anything on it, fit to be part of a sentence.
+
+    Empty where there is none.
+    """
     return next(_sayable(text), "")
 
 
 def last_line(text: str) -> str:
-    """The same of the last line: programs end with what went wrong."""
+    """Return the same of the last line: programs end with what went wrong."""
     *_, last = ["", *_sayable(text)]
     return last
 

@@ -25,7 +25,10 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Networks:
-    """The networks of one engine, on this machine or not; new ones get their addresses from `pool`."""
+    """The networks of one engine, on this machine or not.
+
+    New ones get their addresses from `pool`.
+    """
 
     def __init__(self, connection: DockerConnection, pool: IPv4Network, *, is_local: bool) -> None:
         self._connection = connection
@@ -36,9 +39,12 @@ class Networks:
     async def ensure(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
     ) -> frozenset[str]:
-        """Let there be a network of that name and with these labels; the ids of the containers that run on it.
+        """Let there be a network of that name and with these labels.
 
-        A new one bears `notes`, too. Raises EngineError where there is one without the labels, or no addresses are left.
+        The ids of the containers that run on it.
+
+        A new one bears `notes`, too. Raises EngineError where there is one without the labels, or
+        no addresses are left.
         """
         found = await self._inspect(name)
         if found is None:
@@ -54,7 +60,10 @@ class Networks:
         return frozenset(found.get("Containers") or {})
 
     async def remove(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Remove the network, if it bears these labels; whether it is gone. False too where a container runs on it."""
+        """Remove the network, if it bears these labels; whether it is gone.
+
+        False too where a container runs on it.
+        """
         found = await self._inspect(name)
         if found is None:
             return True
@@ -74,7 +83,7 @@ class Networks:
             return True
 
     async def list(self, labels: Mapping[str, str]) -> list[str]:
-        """The names of all networks that bear these labels, in order."""
+        """Return the names of all networks that bear these labels, in order."""
         async with self._connection.use("list networks", _ASK_S) as docker:
             borne = [f"{name}={value}" for name, value in labels.items()]
             return sorted(
@@ -82,7 +91,10 @@ class Networks:
             )
 
     async def free_address(self, network: str) -> str:
-        """An address that a container on the network can keep; empty where there is none left."""
+        """Return an address that a container on the network can keep.
+
+        Empty where there is none left.
+        """
         found = await self._inspect(network)
         share = next(iter(wire.subnets(found)), None) if found else None
         if share is None or share.prefixlen != SHARE_BITS:
@@ -102,7 +114,7 @@ class Networks:
         )
 
     async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
-        """Leave the network, unless it is not on it, and join it under `aliases`, at the address it keeps there, if any."""
+        """Leave the network and join it under `aliases`, at the address it keeps there, if any."""
         doing = f"disconnect the container {container} from the network {network}"
         async with self._connection.use(doing, _CHANGE_S) as docker:
             address = wire.fixed_address(
@@ -176,7 +188,8 @@ class _TakenError(Exception):
 
 
 async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
-    # The engine would connect a waiting container even to a network that does not exist, and fail at its start; and it takes
+    # The engine would connect a waiting container even to a network that does not exist, and fail
+    # at its start; and it takes
     # `db` for the beginning of an id where nothing has that name.
     alike = await docker.networks.list(filters={"name": [network]})  # whose names have it in them
     ids = [found["Id"] for found in alike if found["Name"] == network]

@@ -1,10 +1,10 @@
-"""What a page for browsers says."""
+"""The text of a page that is meant for browsers."""
 
 from html.parser import HTMLParser
 
 
 def words_of(page: str) -> str:
-    """Its title, which says best what it is about; without one its text, line by line."""
+    """Return its title, which says best what it is about; without one its text, line by line."""
     read = _Page()
     read.feed(page)
     return " ".join(read.title) or "\n".join(read.text)

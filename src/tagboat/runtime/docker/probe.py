@@ -21,7 +21,10 @@ class LoopbackProbe:
     """Probes 127.0.0.1. Never raises: None is a yes, a text says why not."""
 
     async def http(self, endpoint: Endpoint, path: str, manner: Manner = _PLAINLY) -> str | None:
-        """GET `path` (which may have a query): 2xx and 3xx are a yes, but for a redirect to the same path under https."""
+        """GET `path` (which may have a query).
+
+        2xx and 3xx are a yes, but for a redirect to the same path under https.
+        """
         head, said = None, ""
         try:
             async with asyncio.timeout(manner.limit_s), _connected(endpoint) as (reader, writer):
@@ -41,10 +44,14 @@ class LoopbackProbe:
         return f"answered HTTP {head.status}{_more(head.status, said)}"
 
     async def tcp(self, endpoint: Endpoint) -> str | None:
-        """Connect; a yes is a connection that stays open for a moment or brings data, or any HTTP answer at once.
+        """Connect.
 
-        Docker's own proxy accepts every connection to a published port and closes it at once while the app does not listen
-        yet, so that having connected proves nothing. A paused or stuck app keeps connections open: that is for others to see.
+        A yes is a connection that stays open for a moment or brings data, or any HTTP answer at
+        once.
+
+        Docker's own proxy accepts every connection to a published port and closes it at once while
+        the app does not listen yet, so that having connected proves nothing. A paused or stuck app
+        keeps connections open: that is for others to see.
         """
         try:
             async with _connected(endpoint) as (reader, _), asyncio.timeout(_STAYS_OPEN_S):
@@ -86,7 +93,7 @@ async def _connected(
 
 
 async def _answers_http(endpoint: Endpoint) -> bool:
-    """Whether an app that hangs up on the silent answers a request."""
+    """Return whether an app that hangs up on the silent answers a request."""
     try:
         async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
             await _asked(reader, writer, "/", _PLAINLY)
@@ -104,7 +111,7 @@ async def _asked(
 
 
 def _more(status: int, said: str) -> str:
-    """What the body adds to the status: nothing where it only repeats that in words."""
+    """Return what the body adds to the status: nothing where it only repeats that in words."""
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     return (
         ""
@@ -114,7 +121,10 @@ def _more(status: int, said: str) -> str:
 
 
 def _problem(head: Answer, path: str, manner: Manner) -> str | None:
-    """Why an answer below 400 is none: whoever forces https has not looked at the request. None: it is one."""
+    """Return why an answer below 400 is none: whoever forces https has not looked at the request.
+
+    None: it is one.
+    """
     if not _same_under_https(head.headers.get("location", ""), path, manner):
         return None
     asked = f"HTTP {head.status} to the same path under https, which says nothing about its health"
@@ -129,7 +139,7 @@ def _problem(head: Answer, path: str, manner: Manner) -> str | None:
 
 
 def _same_under_https(location: str, path: str, manner: Manner) -> bool:
-    """Whether a redirect leads to `path` again by a URL that names https, or leaves the scheme to a request by https."""
+    """Return whether a redirect is to `path` again, under https."""
     try:
         named, target = (
             urlsplit(location),
@@ -143,12 +153,15 @@ def _same_under_https(location: str, path: str, manner: Manner) -> bool:
 
 
 def _plain(path: str) -> str:
-    """A path to compare: percent-encoding and slashes at the ends are matters of spelling."""
+    """Return a path to compare.
+
+    Percent-encoding and slashes at the ends are matters of spelling.
+    """
     return unquote(path).strip("/")
 
 
 def request(path: str, manner: Manner) -> bytes:
-    """A GET of `path` as `manner` says, after which the connection is of no use any more."""
+    """Return a GET of `path` as `manner` says, after which the connection is of no use any more."""
     lines = (
         f"GET {target(path)} HTTP/1.1",
         f"Host: {manner.host}",
@@ -163,5 +176,8 @@ def request(path: str, manner: Manner) -> bytes:
 
 
 def target(path: str) -> str:
-    """The path as a request names it: what would end its line early is percent-encoded, what is encoded stays as it is."""
+    """Return the path as a request names it.
+
+    What would end its line early is percent-encoded, what is encoded stays as it is.
+    """
     return quote("/" + path.removeprefix("/"), safe="/?&=:;,@!$'()*+~%[]|-._")

@@ -40,16 +40,17 @@ class PullProgress:
             layer.ready = status in _READY
 
     def news(self, now: float) -> str | None:
-        """The words to tell at `now` (seconds), None when there are none or the last ones are less than half a second old."""
+        """Return words for `now` (seconds), None without news or half a second after the last."""
         if self._told_at is not None and now - self._told_at < INTERVAL_S:
             return None
         if all(layer.ready for layer in self._layers.values()):
-            # The engine names layers one by one: those seen so far may be all it had already, and the work still to come.
+            # The engine names layers one by one: those seen so far may be all it had already, and
+            # the work still to come.
             return None
         return self.last_news(now)
 
     def last_news(self, now: float) -> str | None:
-        """The words to tell at the end, None when they have been told."""
+        """Return the words to tell at the end, None when they have been told."""
         words = self.words()
         if words in {"", self._told}:
             return None

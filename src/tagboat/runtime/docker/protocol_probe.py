@@ -33,7 +33,10 @@ class ProtocolProbe(LoopbackProbe):
         host: str = "localhost",
         limit_s: float = _WHOLE_S,
     ) -> str | None:
-        """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes; waits at most `limit_s` seconds."""
+        """GET `path` in `protocol`, with `host` as its Host: 2xx and 3xx are a yes.
+
+        Waits at most `limit_s` seconds.
+        """
         if protocol is AppProtocol.HTTP:
             return await self.http(endpoint, path)
         try:
@@ -46,12 +49,13 @@ class ProtocolProbe(LoopbackProbe):
         return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
 
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:
-        """What is spoken at a port where HTTP/1.1 is not, None where nothing says so within a second."""
+        """Return the protocol spoken where HTTP/1.1 is not, None where nothing shows it in a second."""
         heard = await _answer_to_http(endpoint)
         found = spoken(heard)
         if found or (heard and not heard.startswith(_BAD_REQUESTS)):
             return found
-        # Many only hang up on what they do not understand, or call it bad. Who answers in a protocol speaks it.
+        # Many only hang up on what they do not understand, or call it bad. Who answers in a
+        # protocol speaks it.
         tls, h2c_status = await asyncio.gather(
             _within(_shakes_hands(endpoint)), _within(_status_by_h2c(endpoint, "/", "localhost"))
         )
@@ -73,7 +77,7 @@ async def _answer_to_http(endpoint: Endpoint) -> bytes:
 
 
 async def _within(asked: Awaitable[T]) -> T | None:
-    """The answer if one comes soon."""
+    """Return the answer if one comes soon."""
     with contextlib.suppress(OSError, EOFError, ValueError):
         async with asyncio.timeout(_SAYS_S):
             return await asked
@@ -133,7 +137,8 @@ async def _connected(
 
 def _unverified() -> ssl.SSLContext:
     """For an app on our own loopback port, whose certificate nobody else sees."""
-    # Not the default one: that reads all the system's authorities, some 20 ms and 2 MB, to ask none of them.
+    # Not the default one: that reads all the system's authorities, some 20 ms and 2 MB, to ask none
+    # of them.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -1,7 +1,8 @@
-"""What it means when the engine says no: its status and words, turned into one of our errors.
+"""Refusals of the engine: its status and words, turned into errors of the tree.
 
-The engine tells most of its failures apart only by their text, so the texts known to matter are listed here, once.
-Statuses are those of the Docker Engine API; 900 is aiodocker's own for "no connection", 0 an error inside a pull's stream.
+The engine tells most of its failures apart only by their text, so the texts known to matter are
+listed here, once. Statuses are those of the Docker Engine API; 900 is aiodocker's own for "no
+connection", 0 an error inside a pull's stream.
 """
 
 import re
@@ -36,7 +37,10 @@ _BAD_GATEWAY = frozenset(
 )
 
 _UNREAD = re.compile(r"error parsing HTTP (\d{3}) response body: .*?: \"(.*)\"", re.DOTALL)
-"""Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it; not what its status means."""
+"""Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it.
+
+Not what its status means.
+"""
 _PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
 
 _RUNTIME_PREAMBLE = re.compile(
@@ -48,7 +52,7 @@ _QUERY = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
 
 
 def _retryable(message: str) -> EngineError:
-    """An error of the registry's making, not of the engine's, that may pass by itself."""
+    """Return an error of the registry's making, not of the engine's, that may pass by itself."""
     error = EngineError(message)
     error.retryable = True
     return error
@@ -158,7 +162,10 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "the registry {host} has no such image: {said}",
     ),
 )
-"""The first that fits tells what a failed pull means: pattern, error, sentence. A refused login says "not found" as well."""
+"""The first that fits tells what a failed pull means: pattern, error, sentence.
+
+A refused login says "not found" as well.
+"""
 
 
 def refusal(error: DockerError, doing: str) -> EngineError:
@@ -180,7 +187,7 @@ def refusal(error: DockerError, doing: str) -> EngineError:
 
 
 def _hint(said: str, doing: str) -> str:
-    """What to do about some of what the engine says, where its words alone do not tell."""
+    """Return what to do about some of what the engine says, where its words alone do not tell."""
     if _OTHER_PROCESSOR.search(said):
         return "; the image is built for another processor than the engine's: build it for that one (docker build --platform)"
     if _BAD_REFERENCE.search(said) and "[" in doing:
@@ -196,7 +203,10 @@ def no_network(network: str, doing: str) -> NetworkNotFoundError:
 
 
 def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None) -> EngineError:
-    """Return the error for a pull of `image` that failed. `secret` is a text that must not be repeated."""
+    """Return the error for a pull of `image` that failed.
+
+    `secret` is a text that must not be repeated.
+    """
     said = clean(
         _UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message)
     )
@@ -213,7 +223,10 @@ def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None
 
 
 def login_refusal(error: DockerError, host: str, secret: str | None) -> EngineError:
-    """Return the error for the engine's login at the registry `host` that failed. `secret` must not be repeated."""
+    """Return the error for the engine's login at the registry `host` that failed.
+
+    `secret` must not be repeated.
+    """
     said = clean(error.message.replace(secret, "***") if secret else error.message)
     for pattern, make, sentence in _PULL_REFUSALS:
         # Those that speak of an image have nothing to say here.
@@ -223,14 +236,17 @@ def login_refusal(error: DockerError, host: str, secret: str | None) -> EngineEr
 
 
 def other_version(error: DockerError) -> bool:
-    """Whether the engine no longer speaks the API version that was agreed on: it was replaced by another release."""
+    """Return whether the engine no longer speaks the API version that was agreed on.
+
+    It was replaced by another release.
+    """
     return (
         error.status == HTTPStatus.BAD_REQUEST and _OTHER_VERSION.search(error.message) is not None
     )
 
 
 def clean(message: str) -> str:
-    """The engine's own words on one line, without its runtime's preamble, credentials or the values of variables."""
+    """Return the engine's words on one line, without preamble, credentials or variables' values."""
     text = " ".join("".join(char if char.isprintable() else " " for char in message).split())
     text = _RUNTIME_PREAMBLE.sub("", text).removesuffix(": unknown")
     text = _ENVIRONMENT.sub(r"\1", text)
@@ -239,7 +255,7 @@ def clean(message: str) -> str:
 
 
 def _by_status(unread: re.Match[str]) -> str:
-    """The words of `_UNREAD` by the answer's status, with its body unless that is empty, or a page for browsers."""
+    """Return words for an `_UNREAD` answer by its status, with its body unless it is a page."""
     status, body = int(unread[1]), unread[2]
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     said = f"HTTP {status} {phrase}, not in a registry's words; did a proxy answer in its place?"
@@ -247,7 +263,10 @@ def _by_status(unread: re.Match[str]) -> str:
 
 
 def _without(said: str, image: ImageName) -> str:
-    """`said` without the words that name the image: a repository may well be called `acme/timeout`."""
+    """`said` without the words that name the image.
+
+    A repository may well be called `acme/timeout`.
+    """
     named = f"/{image.path}"
     bare = tuple(image.path + mark for mark in ",@:")
     return " ".join(

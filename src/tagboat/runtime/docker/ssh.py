@@ -1,4 +1,7 @@
-"""A way to an engine behind ssh, by the means every Docker client uses: `ssh HOST docker system dial-stdio`."""
+"""A way to an engine behind ssh, by the means every Docker client uses.
+
+`ssh HOST docker system dial-stdio`.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +15,7 @@ from pathlib import Path
 from tagboat.runtime.docker.address import EngineAddress
 
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
-"""ssh ends 45 s after the far side has fallen silent, and so the connection it carries, even one on which nothing is said."""
+"""Options by which ssh ends 45 s after the far side has fallen silent, idle connections too."""
 
 _OPTIONS = (
     "-T",
@@ -25,13 +28,19 @@ _OPTIONS = (
     "LogLevel=VERBOSE",
 )
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "KRB5CCNAME")
-"""What ssh needs of our environment; our own settings, with secrets among them, are none of its business."""
+"""What ssh needs of our environment.
+
+Our own settings, with secrets among them, are none of its business.
+"""
 _SAID_LIMIT = 2000
 _LAST_WORDS_S = 1.0
 
 _MOST_STARTING = 6
-"""sshd hangs up on strangers once ten knock at a time (MaxStartups, counted by host), so no more are sent before the first
-are let in. That they are, ssh says when it is verbose; where one does not, it has had its time after `_STARTING_S`."""
+"""Connections that may be starting at once.
+
+sshd drops connections once ten are not logged in yet (MaxStartups, counted by host). A verbose ssh
+reports its login; one that does not has had its time after `_STARTING_S`.
+"""
 _STARTING_S = 5.0
 _LET_IN = b"Authenticated to "
 _CHATTER = ("Authenticated to ", "Transferred: ", "Bytes per second: ", "debug1: ")
@@ -71,7 +80,7 @@ _HINTS = (
 
 
 def explained(said: str) -> str:
-    """What ssh said, on one line, without its chatter, and what is to be done about the usual causes."""
+    """Return the words of ssh on one line, with what to do about the usual causes."""
     words = " ".join(
         " ".join(line for line in said.splitlines() if not line.startswith(_CHATTER)).split()
     )
@@ -82,7 +91,10 @@ def explained(said: str) -> str:
 
 
 class _Start:
-    """One of the connections that are being made: `over`, or time, gives its place to the next, once."""
+    """One of the connections that are being made.
+
+    `over`, or time, gives its place to the next, once.
+    """
 
     def __init__(self, places: asyncio.Semaphore) -> None:
         self._places = places
@@ -98,7 +110,10 @@ class _Start:
 
 
 class SshTunnel:
-    """A local Unix socket; every connection to it is handed to an `ssh` process of its own, which speaks to the far engine."""
+    """A local Unix socket.
+
+    Every connection to it is handed to an `ssh` process of its own, which speaks to the far engine.
+    """
 
     def __init__(self, address: EngineAddress) -> None:
         far_socket = ["--host", f"unix://{address.socket}"] if address.socket else []
@@ -124,11 +139,17 @@ class SshTunnel:
 
     @property
     def passable(self) -> bool:
-        """Whether connections are taken, and can be made: the system may have tidied the socket away, as a temporary file."""
+        """Readiness for connections: the socket is served and still exists.
+
+        The system may have tidied the socket away, as a temporary file.
+        """
         return not self._accepting.done() and self.path.is_socket()
 
     async def last_words(self) -> str:
-        """What ssh said when it failed last, empty if nothing; waits a moment for one that is just ending."""
+        """Return what ssh said when it failed last, empty if nothing.
+
+        Waits a moment for one that is just ending.
+        """
         if self._watches:
             await asyncio.wait(self._watches, timeout=_LAST_WORDS_S)
         return self._last_words

@@ -1,7 +1,9 @@
-"""Which addresses a new network gets: small shares of one range, for the engine's own defaults last for some thirty networks.
+"""Which addresses a new network gets.
 
-Each share is halved: the engine gives out addresses of its lower half as it likes, and those of the upper half are given to
-containers that have to keep theirs.
+Small shares of one range, for the engine's own defaults last for some thirty networks.
+
+Each share is halved: the engine gives out addresses of its lower half as it likes, and those of the
+upper half are given to containers that have to keep theirs.
 """
 
 import hashlib
@@ -11,14 +13,18 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 SHARE_BITS = 25
-"""The prefix of a share: 61 containers with any address, and 62 that keep theirs. 10.112.0.0/14 has 2,048 of them."""
+"""The prefix of a share: 61 containers with any address, and 62 that keep theirs.
+
+10.112.0.0/14 has 2,048 of them.
+"""
 _ROUTES = Path("/proc/net/route")
 
 
 def shares(pool: IPv4Network, name: str, taken: Collection[IPv4Network]) -> Iterator[IPv4Network]:
-    """The shares of `pool` that overlap none of `taken`, beginning somewhere that `name` decides.
+    """Return the shares of `pool` that overlap none of `taken`, from a start by `name`.
 
-    Two who make the same network at once are so refused by the engine: it does not give one share twice.
+    Two who make the same network at once are so refused by the engine: it does not give one share
+    twice.
     """
     count = 2 ** (SHARE_BITS - pool.prefixlen)
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count
@@ -33,19 +39,24 @@ def shares(pool: IPv4Network, name: str, taken: Collection[IPv4Network]) -> Iter
 
 
 def lower_half(share: IPv4Network) -> IPv4Network:
-    """The addresses that the engine gives out by itself."""
+    """Return the addresses that the engine gives out by itself."""
     return next(share.subnets(1))
 
 
 def kept_address(share: IPv4Network, taken: Collection[str]) -> str | None:
-    """An address of the upper half that is not `taken`, None where all are. By chance: others may be choosing just now."""
+    """Return an address of the upper half that is not `taken`, None where all are.
+
+    By chance: others may be choosing just now.
+    """
     *_, upper = share.subnets(1)
     free = [str(address) for address in upper.hosts() if str(address) not in taken]
     return random.choice(free) if free else None  # noqa: S311 - it need not be a secret
 
 
 def local_routes(pool: IPv4Network, table: Path = _ROUTES) -> list[IPv4Network]:
-    """Where this machine's routes lead within `pool`, none where it does not tell: those addresses are somebody's already.
+    """Return where this machine's routes lead within `pool`, none where it does not tell.
+
+    Those addresses are somebody's already.
 
     Wider ones, such as a VPN's to all of 10.0.0.0/8, are left out: they say too little.
     """

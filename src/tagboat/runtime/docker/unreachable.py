@@ -1,4 +1,7 @@
-"""Why there is no connection to an engine, in words that say what to do; for the server and for a command without one."""
+"""Why there is no connection to an engine, in words that say what to do.
+
+For the server and for a command without one.
+"""
 
 import grp
 import os
@@ -7,7 +10,10 @@ from pathlib import Path
 
 
 def why_unreachable(error: BaseException, socket: Path | None) -> str:
-    """Return the words for an error of the system, empty for one that says nothing more. `socket` is the engine's, if any."""
+    """Return the words for an error of the system, empty for one that says nothing more.
+
+    `socket` is the engine's, if any.
+    """
     match error:
         case FileNotFoundError():
             return (
@@ -32,7 +38,10 @@ def _user() -> str:
 
 
 def _group(socket: Path | None) -> str:
-    """The group that may use the socket: Docker's own, unless the socket belongs to another."""
+    """Return the group that may use the socket.
+
+    Docker's own, unless the socket belongs to another.
+    """
     try:
         name = grp.getgrgid(socket.stat().st_gid).gr_name if socket else "docker"
     except (OSError, KeyError):

@@ -1,4 +1,7 @@
-"""What Docker's JSON means, and the JSON it is asked with (Docker Engine API). Pure: values in, values out."""
+"""The JSON of the Docker Engine API: reading its answers, and writing its requests.
+
+Pure: values in, values out.
+"""
 
 import base64
 import json
@@ -29,8 +32,11 @@ from tagboat.runtime.docker.subnets import lower_half
 DEFAULT_STOP_TIMEOUT_S = 10
 
 GENEROUS_PIDS = 4096
-"""The most processes and threads of a container that names no limit: more than apps need, but an app that forks without end
-stops there, and not where the machine has no more (Linux has 32,768 by default)."""
+"""The most processes and threads of a container that names no limit.
+
+More than apps need, but an app that forks without end stops there, and not where the machine has no
+more (Linux has 32,768 by default).
+"""
 
 DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
 """Of those that the engine gives by itself: few apps need them, and an attacker does."""
@@ -42,8 +48,11 @@ _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "
 """A flooding app must not fill the disk: at most 30 MB a container."""
 
 _ENDINGS = ("die", "stop", "destroy", "pause", "unpause", "health_status")
-"""Of a container that is stopped while it waits to be restarted comes a `stop` only; of any other, a `die` as well. The engine
-takes `health_status` for the beginning of `health_status: healthy` and the like, which come when the verdict changes."""
+"""Of a container that is stopped while it waits to be restarted comes a `stop` only.
+
+Of any other, a `die` as well. The engine takes `health_status` for the beginning of `health_status:
+healthy` and the like, which come when the verdict changes.
+"""
 
 Json = Mapping[str, Any]
 
@@ -55,14 +64,15 @@ def create_body(
     address: str = "",
     bounded_log: bool = True,
 ) -> dict[str, Any]:
-    """The body of ContainerCreate for `spec`, without its files and further networks, which have calls of their own.
+    """Return the body of ContainerCreate for `spec`, without its files and further networks.
 
-    `image_labels` are those of the image that are not to be the container's, `address` the one that it keeps. Without
-    `bounded_log` the engine's own default for logs is left alone.
+    `image_labels` are those of the image that are not to be the container's, `address` the one that
+    it keeps. Without `bounded_log` the engine's own default for logs is left alone.
     """
     body: dict[str, Any] = {
         "Image": spec.image,
-        # The engine adds the image's labels, and cannot be told not to; but what is empty steers nobody.
+        # The engine adds the image's labels, and cannot be told not to; but what is empty steers
+        # nobody.
         "Labels": {**dict.fromkeys(image_labels, ""), **spec.labels},
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "HostConfig": _host_config(spec, bounded_log=bounded_log),
@@ -88,13 +98,16 @@ def create_body(
 
 
 def endpoint(aliases: Sequence[str], address: str = "") -> dict[str, Any]:
-    """What a container is on a network: found by `aliases`, at `address` if that is not empty."""
+    """Return what a container is on a network.
+
+    Found by `aliases`, at `address` if that is not empty.
+    """
     named: dict[str, Any] = {"Aliases": list(aliases)} if aliases else {}
     return named | ({"IPAMConfig": {"IPv4Address": address}} if address else {})
 
 
 def kept_addresses(answer: Json, network: str) -> list[str]:
-    """The addresses that the container of a ContainerList or ContainerInspect answer has there, or is to have when it runs."""
+    """Return the addresses that a container has there, or is to have when it runs."""
     there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
     return [
         address for address in (fixed_address(answer, network), there.get("IPAddress")) if address
@@ -102,13 +115,13 @@ def kept_addresses(answer: Json, network: str) -> list[str]:
 
 
 def fixed_address(answer: Json, network: str) -> str:
-    """The address that the container of a ContainerInspect answer keeps there, empty for none."""
+    """Return the address that a container keeps there, empty for none."""
     there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
     return str((there.get("IPAMConfig") or {}).get("IPv4Address") or "")
 
 
 def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> dict[str, Any]:
-    """The body of NetworkCreate for a bridge with the addresses of `share`."""
+    """Return the body of NetworkCreate for a bridge with the addresses of `share`."""
     config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
     return {
         "Name": name,
@@ -120,7 +133,7 @@ def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> di
 
 
 def subnets(answer: Json) -> list[IPv4Network]:
-    """The ranges of IPv4 addresses that the network of a NetworkInspect or NetworkList answer takes."""
+    """Return the ranges of IPv4 addresses of a network."""
     texts = [
         config.get("Subnet") or "" for config in (answer.get("IPAM") or {}).get("Config") or []
     ]
@@ -128,7 +141,10 @@ def subnets(answer: Json) -> list[IPv4Network]:
 
 
 def container_status(answer: Json) -> WorkloadStatus:
-    """Read the answer of ContainerInspect. `running` is False while the engine waits to restart it."""
+    """Read the answer of ContainerInspect.
+
+    `running` is False while the engine waits to restart it.
+    """
     container_id, name = answer["Id"], answer["Name"]
     state = answer.get("State") or {}
     health = (state.get("Health") or {}).get("Status")
@@ -152,15 +168,16 @@ def container_status(answer: Json) -> WorkloadStatus:
 
 
 def endings_filter(labels: Mapping[str, str]) -> str:
-    """The filter of SystemEvents for the endings of containers that bear every one of `labels`, and what else is news."""
+    """Return the filter of SystemEvents for exits and other news of containers with `labels`."""
     wanted = [f"{name}={value}" for name, value in labels.items()]
     return json.dumps({"type": ["container"], "event": _ENDINGS, "label": wanted})
 
 
 def last_death(answer: Json) -> dict[str, str] | None:
-    """The parameters of SystemEvents that find how a restarted container's program last ended; None if it never did.
+    """Return parameters of SystemEvents for the last exit of a restarted container, or None.
 
-    By the engine's own clock: events up to then are in the past, so that the answer comes to an end.
+    By the engine's own clock: events up to then are in the past, so that the answer comes to an
+    end.
     """
     state = answer.get("State") or {}
     ended, began = _time(state.get("FinishedAt") or ""), _time(state.get("StartedAt") or "")
@@ -175,23 +192,23 @@ def last_death(answer: Json) -> dict[str, str] | None:
 
 
 def exit_code(event: Json) -> int | None:
-    """The code with which the program of a `die` event ended."""
+    """Return the code with which the program of a `die` event ended."""
     code = str(event["Actor"]["Attributes"].get("exitCode", ""))
     return int(code) if code.isdecimal() else None
 
 
 def ended_container(event: Json) -> str:
-    """The name of the container that a message of SystemEvents is about."""
+    """Return the name of the container that a message of SystemEvents is about."""
     return str(event["Actor"]["Attributes"]["name"])
 
 
 def has_terminal(answer: Json) -> bool:
-    """Whether the container of a ContainerInspect answer has a terminal, so that its log is one bare stream."""
+    """Return whether a container has a terminal, so that its log is one bare stream."""
     return bool((answer.get("Config") or {}).get("Tty"))
 
 
 def stop_timeout_s(answer: Json) -> int:
-    """How many seconds the engine lets this container take to stop before it kills it."""
+    """Return how many seconds the engine lets this container take to stop before it kills it."""
     seconds = (answer.get("Config") or {}).get("StopTimeout")
     return DEFAULT_STOP_TIMEOUT_S if seconds is None else int(seconds)
 
@@ -212,7 +229,10 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
 
 
 def steering_labels(answer: Json) -> list[str]:
-    """The labels of the image of an ImageInspect answer that are not for people: proxies and jobs of others may go by them."""
+    """Return the labels of the image of an ImageInspect answer that are not for people.
+
+    Proxies and jobs of others may go by them.
+    """
     labels = (answer.get("Config") or {}).get("Labels") or {}
     return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
 
@@ -236,20 +256,21 @@ def _volume(answer: Json) -> Volume:
 
 
 def tags(answer: Json) -> list[str]:
-    """The names with a tag that the image of an ImageInspect answer bears."""
+    """Return the names with a tag that the image of an ImageInspect answer bears."""
     return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
 
 
 def platform_of(answer: Json) -> str:
-    """System and processor in an answer of ImageInspect (`Architecture`) or SystemVersion (`Arch`), empty where not said."""
+    """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
     named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
     return "/".join(str(part).lower() for part in named) if all(named) else ""
 
 
 def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
-    """The digest under which the repository of `ref` knows the image, None when it is there from elsewhere only.
+    """Return the digest by which the repository of `ref` knows the image, else None.
 
-    An image can bear several digests of one repository (an index and the image in it): one that `ref` names goes first.
+    An image can bear several digests of one repository (an index and the image in it): one that
+    `ref` names goes first.
     """
     name = _name(ref.partition("@")[0])
     entries = (entry.partition("@") for entry in repo_digests)
@@ -263,10 +284,10 @@ def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
 
 
 def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
-    """The value of X-Registry-Auth, None for an anonymous pull.
+    """Return the value of X-Registry-Auth, None for an anonymous pull.
 
-    Engines with containerd's image store drop a login whose `serveraddress` is not the image's host; for Docker Hub they
-    only take the historic URL.
+    Engines with containerd's image store drop a login whose `serveraddress` is not the image's
+    host; for Docker Hub they only take the historic URL.
     """
     if registry is None or registry.password is None:
         return None
@@ -276,7 +297,7 @@ def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
 
 
 def registry_login(host: str, registry: Registry) -> dict[str, str]:
-    """The login of a registry for images that begin with `host`, as the engine takes it."""
+    """Return the login of a registry for images that begin with `host`, as the engine takes it."""
     login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(host) else host}
     if registry.username == IDENTITY_TOKEN:
         return login | {"identitytoken": registry.password or ""}
@@ -300,7 +321,8 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
     if mounts := [*_volume_mounts(spec), *_bind_mounts(spec)]:
         host["Mounts"] = mounts
     if spec.memory:
-        # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its limit would swap, not end.
+        # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its
+        # limit would swap, not end.
         host["Memory"] = host["MemorySwap"] = spec.memory
     if spec.cpus:
         host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
@@ -308,7 +330,7 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
 
 
 def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
-    """What of HostConfig is left out as a rule."""
+    """Return what of HostConfig is left out as a rule."""
     given: dict[str, Any] = {
         "Tmpfs": dict(spec.tmpfs),
         "Devices": [
@@ -372,7 +394,10 @@ def _unasked_volumes(answer: Json) -> dict[str, str]:
 
 
 def _host_port(answer: Json) -> int:
-    """The host port it was asked to be published on, or the one the engine chose; 0 for none."""
+    """Return the host port it was asked to be published on, or the one the engine chose.
+
+    0 for none.
+    """
     asked = (answer.get("HostConfig") or {}).get("PortBindings") or {}
     given = (answer.get("NetworkSettings") or {}).get("Ports") or {}
     bindings = [
@@ -396,7 +421,10 @@ def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
 
 
 def _name(text: str) -> ImageName | None:
-    """The repository of `NAME` or `NAME:TAG`; None for what is none, such as an image id or `<none>`."""
+    """Return the repository of `NAME` or `NAME:TAG`.
+
+    None for what is none, such as an image id or `<none>`.
+    """
     try:
         return (
             parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
