@@ -18,10 +18,11 @@ from bench.load import Asker, Kind, Load, LostError, Stream, Talk
 from bench.loaded_apps import PAGE, push_events, push_loaded, push_websocket
 from bench.phase import Phase, Span, p99_ms
 from bench.rig import BenchError, Server, await_value, free_port, remove_images, show, tagboat
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy
 from tests.support.docker_registry import docker_registry
+from tests.support.endpoints import at
 
 ROUNDS = 4
 _IN_A_ROUND = 5
@@ -168,7 +169,7 @@ async def _measure_peer(directory: Path, image: str) -> None:
 
     try:
         await ingress.start()
-        await ingress.lead([Route(host, Way.OPEN, app_port)])
+        await ingress.apply_routes([Route(host, RouteState.OPEN, at(app_port))])
         await rest.rest(_REST_S)
         async with replaced.loaded() as load:
             for number in range(1, CHANGES + 1):

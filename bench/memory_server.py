@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tagboat.core.image import Digest, ImageInfo, ImageName
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryRuntime
 from tagboat.settings import load_settings
 
 PULLS_END = "BENCH_PULLS_GO_ON" not in os.environ
 
 
-class Engine(MemoryEngine):
+class Engine(MemoryRuntime):
     """Holds every image that it is asked for."""
 
     def __init__(self, *_: object, **__: object) -> None:

@@ -28,22 +28,18 @@ from tagboat.core.errors import TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.ports import Tx
 from tagboat.data_dir import DataDir, open_data_dir
-from tagboat.deploy.containers import Parts
 from tagboat.deploy.history import keep_forgetting
 from tagboat.deploy.images import keep_tidying
 from tagboat.deploy.networks import keep_networks_tidy
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.reconcile import run_reconciler
 from tagboat.deploy.removal import Removal
+from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
 from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.host_ports import free_loopback_port
-from tagboat.engine.own_container import own_container
-from tagboat.engine.protocol_probe import ProtocolProbe
 from tagboat.host_paths import host_paths
 from tagboat.http.server import BACKLOG, HttpServer, most_connections
 from tagboat.ingress.haproxy import HaproxyIngress
@@ -58,6 +54,8 @@ from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import diagnose
 from tagboat.registry.login_pin import pin_login_service
+from tagboat.runtime.docker.engine import DockerRuntime
+from tagboat.runtime.docker.own_container import own_container
 from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
@@ -103,7 +101,7 @@ class _Built:
     server: HttpServer
     worker: Worker
     poller: Poller
-    parts: Parts
+    parts: DeployServices
     ingress: HaproxyIngress | NoIngress
     token: str
 
@@ -118,7 +116,7 @@ async def _building(
     installation = await store.write(partial(_first_launch, settings))
     await ensure_webhook_secret(store)
     docker = settings.docker
-    engine = DockerEngine(
+    engine = DockerRuntime(
         docker.url,
         cert_path=docker.cert_path,
         tls_verify=docker.tls_verify,
@@ -129,22 +127,15 @@ async def _building(
     counters = Counters()
     queue = DeployQueue(clock)
     ingress = _ingress(settings)
-    traffic = (
-        Traffic(store, ingress, settings.base_domain)
-        if isinstance(ingress, HaproxyIngress)
-        else None
-    )
     allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
-    parts = Parts(
+    parts = DeployServices(
         store=store,
-        engine=engine,
+        runtime=engine,
         tag_source=registry,
-        probe=ProtocolProbe(),
-        free_port=free_loopback_port,
         clock=clock,
         installation=installation,
         counters=counters,
-        traffic=traffic,
+        traffic=Traffic(store, ingress, settings.base_domain),
         base_domain=settings.base_domain,
         front_proto=settings.public_url.partition(":")[0],
         host_path=allowed,
@@ -237,20 +228,20 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """What goes on beside the API, by name."""
     yield "work", built.worker.run
     yield "poll", built.poller.run
-    yield "sweep", partial(keep_sweeping, built.parts)
+    yield "sweep", partial(run_reconciler, built.parts)
     yield "vigil", partial(keep_vigil, built.parts)
     yield "tidy", partial(keep_tidying, built.parts)
     yield (
         "networks",
         partial(
-            keep_networks_tidy, built.parts.store, built.parts.engine, built.parts.installation
+            keep_networks_tidy, built.parts.store, built.parts.runtime, built.parts.installation
         ),
     )
     yield "remove", partial(_go_on_removing, built)
     yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
     yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
-    if built.parts.traffic is not None:
-        yield "lead", built.parts.traffic.run
+    if built.ingress.routes_traffic:
+        yield "routes", built.parts.traffic.run
     if isinstance(built.ingress, HaproxyIngress):
         yield "ingress", built.ingress.run
 
@@ -258,7 +249,7 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
 async def _go_on_removing(built: _Built) -> None:
     """Finish, once, what was being deleted as the server died."""
     parts = built.parts
-    await Removal(parts.store, parts.engine, built.worker.abandon, parts.clock).go_on()
+    await Removal(parts.store, parts.runtime, built.worker.abandon, parts.clock).go_on()
     await asyncio.Event().wait()
 
 

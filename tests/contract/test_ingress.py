@@ -11,11 +11,12 @@ import pytest
 
 from tagboat.core.catalog import Project, Stage
 from tagboat.core.image import parse_image_name
-from tagboat.core.ports import Ingress
-from tagboat.core.route import Route, Way
+from tagboat.core.ingress import Ingress
+from tagboat.core.route import Route, RouteState
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.memory import MemoryIngress
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http_load import App, Client
 
@@ -120,8 +121,11 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_a_route_leads_to_its_port(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.lead(
-        [Route(HOST, Way.OPEN, blue), Route("shop.example.com", Way.OPEN, green)]
+    await world.ingress.apply_routes(
+        [
+            Route(HOST, RouteState.OPEN, at(blue)),
+            Route("shop.example.com", RouteState.OPEN, at(green)),
+        ]
     )
     assert await world.ask(HOST) == "blue"
     assert await world.ask("shop.example.com") == "green"
@@ -129,107 +133,118 @@ async def test_a_route_leads_to_its_port(world: World) -> None:
 
 async def test_who_asks_for_what_no_route_names_is_told_so(world: World) -> None:
     assert await world.ask(HOST) == "unknown"
-    await world.ingress.lead([Route(HOST, Way.OPEN, await world.serve("blue"))])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(await world.serve("blue")))])
     assert await world.ask("other.localhost") == "unknown"
 
 
 async def test_a_stage_without_a_live_instance_says_so(world: World) -> None:
-    await world.ingress.lead([Route(HOST, Way.NONE)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.NONE)])
     assert await world.ask(HOST) == "not live"
 
 
 async def test_some_hosts_are_led_elsewhere_and_no_other(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
     hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"]
-    await world.ingress.lead([Route(host, Way.OPEN, blue) for host in hosts[:3]])
-    await world.ingress.change(
-        [Route(hosts[0], Way.OPEN, green), Route(hosts[3], Way.OPEN, green)], [hosts[1]]
+    await world.ingress.apply_routes([Route(host, RouteState.OPEN, at(blue)) for host in hosts[:3]])
+    await world.ingress.change_routes(
+        [Route(hosts[0], RouteState.OPEN, at(green)), Route(hosts[3], RouteState.OPEN, at(green))],
+        [hosts[1]],
     )
     assert [await world.ask(host) for host in hosts] == ["green", "unknown", "blue", "green"]
-    await world.ingress.change([Route(hosts[2], Way.NONE)], [hosts[0], "never.localhost"])
+    await world.ingress.change_routes(
+        [Route(hosts[2], RouteState.NONE)], [hosts[0], "never.localhost"]
+    )
     assert [await world.ask(host) for host in hosts] == ["unknown", "unknown", "not live", "green"]
-    await world.ingress.change([], [])
+    await world.ingress.change_routes([], [])
     assert [await world.ask(host) for host in hosts] == ["unknown", "unknown", "not live", "green"]
 
 
 async def test_a_host_both_led_and_gone_is_led(world: World) -> None:
     blue = await world.serve("blue")
-    await world.ingress.lead([])
-    await world.ingress.change([Route(HOST, Way.OPEN, blue)], [HOST])
+    await world.ingress.apply_routes([])
+    await world.ingress.change_routes([Route(HOST, RouteState.OPEN, at(blue))], [HOST])
     assert await world.ask(HOST) == "blue"
 
 
 async def test_traffic_follows_exactly_the_routes_led_last(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.lead([Route(HOST, Way.OPEN, blue), Route("gone.localhost", Way.OPEN, blue)])
+    await world.ingress.apply_routes(
+        [Route(HOST, RouteState.OPEN, at(blue)), Route("gone.localhost", RouteState.OPEN, at(blue))]
+    )
     for _ in range(2):
-        await world.ingress.lead(
-            [Route(HOST, Way.OPEN, green), Route("new.localhost", Way.OPEN, blue)]
+        await world.ingress.apply_routes(
+            [
+                Route(HOST, RouteState.OPEN, at(green)),
+                Route("new.localhost", RouteState.OPEN, at(blue)),
+            ]
         )
         assert await world.ask(HOST) == "green"
         assert await world.ask("new.localhost") == "blue"
         assert await world.ask("gone.localhost") == "unknown"
-    await world.ingress.lead([])
+    await world.ingress.apply_routes([])
     assert await world.ask(HOST) == "unknown"
 
 
 async def test_many_routes_at_once(world: World) -> None:
     blue = await world.serve("blue")
     routes = [
-        Route(f"app-{number}.a-rather-long-base-domain.example.com", Way.OPEN, blue)
+        Route(f"app-{number}.a-rather-long-base-domain.example.com", RouteState.OPEN, at(blue))
         for number in range(500)
     ]
-    await world.ingress.lead(routes)
+    await world.ingress.apply_routes(routes)
     assert {await world.ask(route.host) for route in routes[::50]} == {"blue"}
-    await world.ingress.lead(routes[:1])
+    await world.ingress.apply_routes(routes[:1])
     assert await world.ask(routes[1].host) == "unknown"
 
 
 async def test_a_request_ends_where_it_began_and_is_counted_there(world: World) -> None:
     blue, green = await world.serve("blue"), await world.serve("green")
-    await world.ingress.lead([Route(HOST, Way.OPEN, blue)])
-    assert await world.ingress.in_flight(blue) == 0
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
+    assert await world.ingress.in_flight(at(blue)) == 0
     request = await world.begin(HOST)
-    assert (await world.ingress.in_flight(blue), await world.ingress.in_flight(green)) == (1, 0)
-    await world.ingress.lead([Route(HOST, Way.OPEN, green)])
+    assert (await world.ingress.in_flight(at(blue)), await world.ingress.in_flight(at(green))) == (
+        1,
+        0,
+    )
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(green))])
     assert await world.ask(HOST) == "green"
-    assert await world.ingress.in_flight(blue) == 1
+    assert await world.ingress.in_flight(at(blue)) == 1
     assert await request.end() == "blue"
     await becomes_idle(world.ingress, blue)
 
 
 async def test_a_held_request_waits_for_the_way_to_open(world: World) -> None:
     blue = await world.serve("blue")
-    await world.ingress.lead([Route(HOST, Way.HELD)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
     held = asyncio.create_task(world.ask(HOST))
     await anyio.sleep(0.2)  # long enough for an answer, if one came
     assert not held.done()
-    await world.ingress.lead([Route(HOST, Way.OPEN, blue)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue))])
     assert await held == "blue"
 
 
 async def test_a_held_request_is_told_when_there_will_be_nothing(world: World) -> None:
-    await world.ingress.lead([Route(HOST, Way.HELD)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
     held = asyncio.create_task(world.ask(HOST))
     await anyio.sleep(0.2)
-    await world.ingress.lead([Route(HOST, Way.NONE)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.NONE)])
     assert await held == "not live"
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        Route(HOST, Way.NONE),
-        Route("a b", Way.NONE),
-        Route("a\nb", Way.NONE),
-        Route("Upper", Way.NONE),
-        Route("a" * 254, Way.NONE),
-        Route("other.localhost", Way.OPEN),
+        Route(HOST, RouteState.NONE),
+        Route("a b", RouteState.NONE),
+        Route("a\nb", RouteState.NONE),
+        Route("Upper", RouteState.NONE),
+        Route("a" * 254, RouteState.NONE),
+        Route("other.localhost", RouteState.OPEN),
     ],
 )
 async def test_a_route_that_cannot_be_stops_no_other(world: World, wrong: Route) -> None:
     blue = await world.serve("blue")
-    await world.ingress.lead([Route(HOST, Way.OPEN, blue), wrong])
+    await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(blue)), wrong])
     assert await world.ask(HOST) == "blue"
 
 
@@ -275,5 +290,5 @@ def test_the_address_of_a_stage(
 
 async def becomes_idle(ingress: Ingress, port: int) -> None:
     async with asyncio.timeout(5):
-        while await ingress.in_flight(port):  # noqa: ASYNC110 - the port has no events to wait for
+        while await ingress.in_flight(at(port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)

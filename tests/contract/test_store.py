@@ -34,6 +34,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hosts import HostClaim
@@ -149,7 +150,7 @@ def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> In
         digest=ONE,
         state=state,
         container=f"app-dev-{deploy.id[-8:]}",
-        host_port=40000,
+        endpoint=loopback_endpoint(40000),
         fingerprint="0123456789abcdef",
         started_at=NOW,
     )

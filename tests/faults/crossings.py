@@ -16,9 +16,9 @@ SICK_AT_A_WORD = (
 """Healthy until somebody makes the file `/www/sick`."""
 _LATE_WATCH_S = 6
 _LONG_WATCH_S = 60
-_LOOKED_UP = "store.write Journal.settle_digest#1 before"
-_FAILING = "store.write Journal.give_up#1 after"
-_ASKED = "engine.status#2 before"
+_LOOKED_UP = "store.write DeployRecord.settle_digest#1 before"
+_FAILING = "store.write DeployRecord.record_failure#1 after"
+_ASKED = "runtime.status#2 before"
 
 
 def push_until_the_watch(world: World, lane: Lane, cmd: Sequence[str] = DEFAULT_CMD) -> None:

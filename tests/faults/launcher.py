@@ -1,6 +1,6 @@
 """`tagboat serve` with named points at which it can be made to die: a program of the tests, run in its place.
 
-A point is a call of the store, the engine or HAProxy, before it is made or after it came back: `engine.start#1 before`. They
+A point is a call of the store, the engine or HAProxy, before it is made or after it came back: `runtime.start#1 before`. They
 are numbered by name from the last order on, and those of a deploy apart from those of everything else (`beside: …`).
 
 FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names points at which to die, by SIGKILL,
@@ -28,15 +28,15 @@ from typing import Any
 import structlog
 
 from tagboat.cli.entry import run
-from tagboat.engine.docker import DockerEngine
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.master import Master
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.connections import Timeouts
+from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.store import SqlStore
 
 Call = Callable[..., Awaitable[Any]]
-ENGINE_CALLS = (
+RUNTIME_CALLS = (
     *("inspect_image", "platform", "pull", "remove_image", "list_volumes", "remove_volume"),
     *(
         "create",
@@ -48,7 +48,7 @@ ENGINE_CALLS = (
         "run_healthcheck",
         "last_exit_code",
         "logs",
-        "containers",
+        "list_workloads",
     ),
     *("ensure_network", "remove_network", "list_networks"),
 )
@@ -116,7 +116,7 @@ def with_points(call: Call, name: Callable[..., str], orders: Orders) -> Call:
 
 
 def name_of_write(_: SqlStore, work: Callable[..., object]) -> str:
-    """By the function that wrote it, and the step that it begins: `store.write Journal.advance to pull`."""
+    """By the function that wrote it, and the step that it begins: `store.write DeployRecord.advance to pull`."""
     function = work.func if isinstance(work, partial) else work
     begun = inspect.getclosurevars(function).nonlocals.get("begun")
     return f"store.write {function.__qualname__.partition('.<locals>')[0]}" + (
@@ -131,9 +131,9 @@ def name_of_question(_: Master, line: str, *__: object) -> str:
 
 
 def install_points(orders: Orders) -> None:
-    for call in ENGINE_CALLS:
-        put_around(DockerEngine, call, f"engine.{call}", orders)
-    for call in ("lead", "change", "in_flight"):
+    for call in RUNTIME_CALLS:
+        put_around(DockerRuntime, call, f"runtime.{call}", orders)
+    for call in ("apply_routes", "change_routes", "in_flight"):
         put_around(HaproxyIngress, call, f"ingress.{call}", orders)
     setattr(SqlStore, SqlStore.write.__name__, with_points(SqlStore.write, name_of_write, orders))
     setattr(Master, Master._ask.__name__, with_points(Master._ask, name_of_question, orders))

@@ -154,7 +154,7 @@ def comes_through(frail: World, lane: Lane, tag: str, deploy: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["engine.start#1 before", "engine.start#1 after", "engine.stop#1 before"]
+    "point", ["runtime.start#1 before", "runtime.start#1 after", "runtime.stop#1 before"]
 )
 def test_one_that_is_killed_and_started_again(point: str, frail: World, mortal: OwnEngine) -> None:
     lane = frail.lane(health_timeout_s=60)

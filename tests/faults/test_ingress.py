@@ -13,7 +13,7 @@ from tests.faults.traffic import Traffic
 from tests.faults.world import World, world
 from tests.support.docker_registry import DockerRegistry
 
-_SWITCH = "ingress.change#1 before"
+_SWITCH = "ingress.change_routes#1 before"
 _BACK_WITHIN = timedelta(seconds=5)
 
 

@@ -12,11 +12,11 @@ from tests.support.docker_registry import DockerRegistry
 
 _TIDYING = (
     "beside: store.write Tidying._remove#1",  # it is marked
-    "beside: engine.remove_image#1",
+    "beside: runtime.remove_image#1",
     "beside: store.write Tidying._remove#2",  # it is gone
 )
 _FORGETTING = ("beside: store.write _forget#1",)
-_QUICK = "beside: engine.remove_image#1 after"
+_QUICK = "beside: runtime.remove_image#1 after"
 _NEWEST = 20
 _PATIENCE_S = 180.0
 """A round of removals is followed by a rest that is longer the slower the machine is."""
@@ -127,7 +127,7 @@ def test_killed_while_an_image_is_put_on_record_to_be_pulled(
     tag = host.publish(lane)
     host.try_to_push(lane, tag)
     assert host.server.await_death(60)
-    host.server.order(die_at=["engine.pull#1 before"])
+    host.server.order(die_at=["runtime.pull#1 before"])
     host.server.launch()
     assert host.server.await_death(60)
     host.server.order()

@@ -34,7 +34,7 @@ CASES = [
     for point in points
 ]
 
-RESUMED = "store.write Journal.resume#1 before"
+RESUMED = "store.write DeployRecord.resume#1 before"
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +143,8 @@ def test_killed_and_killed_again(
     "point",
     [
         "beside: store.write roll_back#1 after",
-        "store.write Journal.give_up#1 after",
-        "store.write Journal.end#1 after",
+        "store.write DeployRecord.record_failure#1 after",
+        "store.write DeployRecord.end#1 after",
     ],
 )
 def test_ordered_again_after_the_death_it_is_gone_back_once(

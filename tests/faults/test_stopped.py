@@ -15,25 +15,27 @@ from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE
 
 _BEFORE_THE_SWITCH = (
-    "store.write Journal.make_way#1 after",
-    *around(("ingress.change#1", "haproxy.set map#1", "ingress.in_flight#1", "engine.stop#1")),
-    *around(("store.write Journal.put_instance#1", "engine.create#1", "engine.start#1")),
-    *around(("store.write Journal.advance to check#1", "engine.status#2")),
-    "store.write Journal.advance to switch#1 before",
+    "store.write DeployRecord.make_way#1 after",
+    *around(
+        ("ingress.change_routes#1", "haproxy.set map#1", "ingress.in_flight#1", "runtime.stop#1")
+    ),
+    *around(("store.write DeployRecord.put_instance#1", "runtime.create#1", "runtime.start#1")),
+    *around(("store.write DeployRecord.advance to check#1", "runtime.status#2")),
+    "store.write DeployRecord.advance to switch#1 before",
 )
 _AFTER_IT = (
-    "store.write Journal.advance to switch#1 after",
-    "ingress.change#2 after",
-    "engine.status#3 after",
+    "store.write DeployRecord.advance to switch#1 after",
+    "ingress.change_routes#2 after",
+    "runtime.status#3 after",
 )
 _FAILING = (
-    "store.write Journal.give_up#1 after",
-    "ingress.change#2 after",
-    "engine.containers#2 after",
-    "engine.remove#1 after",
-    "engine.start#2 before",
+    "store.write DeployRecord.record_failure#1 after",
+    "ingress.change_routes#2 after",
+    "runtime.list_workloads#2 after",
+    "runtime.remove#1 after",
+    "runtime.start#2 before",
 )
-_QUICK = frozenset({"engine.stop#1 after", "engine.start#1 after"})
+_QUICK = frozenset({"runtime.stop#1 after", "runtime.start#1 after"})
 DEAF = ("/bin/sh", "-c", "trap '' TERM; httpd -f -p $PORT -h /www & while :; do wait; done")
 SLOW = (
     "/bin/sh",
@@ -114,7 +116,7 @@ def test_while_the_old_one_takes_its_time_to_stop(
     host: World, lane: Lane, command: tuple[str, ...]
 ) -> None:
     host.live_from(lane, cmd=command)
-    _, tag = stopped_at(host, lane, "engine.stop#1 before", "old")
+    _, tag = stopped_at(host, lane, "runtime.stop#1 before", "old")
     host.assert_serves(lane, tag)
 
 
@@ -138,7 +140,8 @@ def stopped_while_it_stops(host: World, lane: Lane, command: tuple[str, ...]) ->
         host.server.order()
         deploy = host.push(lane, tag)
         host.server.until(
-            lambda: "engine.stop#1 before" in host.server.passed(), "the old one to be told to stop"
+            lambda: "runtime.stop#1 before" in host.server.passed(),
+            "the old one to be told to stop",
         )
         assert host.server.terminate() == 0
         served = {f"I am {old}": "old", f"I am {tag}": "new"}[users.goes_on(5)]

@@ -11,7 +11,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import Disk, DiskUsage, ImageSize, Volume
 from tagboat.core.storage import volume_name
 from tagboat.disks import look_at_disks
-from tagboat.engine.memory import MemoryEngine
+from tagboat.runtime.memory import MemoryRuntime
 from tests.support.api import Api, running_api
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +93,7 @@ async def test_what_is_ours_of_all_that_is_taken(api: Api, monkeypatch: pytest.M
 async def test_disks_are_looked_at_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = MemoryEngine()
+    engine = MemoryRuntime()
     (data,) = await look_at_disks(tmp_path, engine, is_local=True)  # its directory is nowhere
     assert (data.name, data.path) == ("data", str(tmp_path))
     assert 0 < data.free <= data.total

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tagboat.api import ask as ask_module
 from tagboat.core.deploy import InstanceState
-from tagboat.deploy.traffic import routes
+from tagboat.deploy.routes import routes
 from tagboat.ingress.memory import MemoryIngress
 from tests.support.api import BASE_DOMAIN, Api, running_api
 from tests.support.asgi import Answer, Caller

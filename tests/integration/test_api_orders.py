@@ -17,6 +17,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest
@@ -52,7 +53,7 @@ class Scene:
             digest=digest,
             state=state,
             container=f"app-{deploy.id}",
-            host_port=40000,
+            endpoint=loopback_endpoint(40000),
             fingerprint=digit,
             started_at=NOON,
             stopped_at=NOON + timedelta(minutes=minute) if state.final else None,

@@ -38,14 +38,14 @@ async def test_https_reaches_the_app_and_the_app_knows(
     world: IngressWorld, ask: AskServer, caddy: Caddy
 ) -> None:
     blue, green = await world.app("blue"), await world.app("green")
-    await world.ingress.lead([to(blue, DOMAIN)])
+    await world.ingress.apply_routes([to(blue, DOMAIN)])
     client = Client(caddy.port, tls=caddy.context(), server_name=DOMAIN)
     answer = (await client.call(DOMAIN)).json
     assert (answer["app"], answer["headers"]["host"]) == ("blue", DOMAIN)
     assert answer["headers"]["x-forwarded-proto"] == "https"
     assert answer["headers"]["x-forwarded-for"] == "127.0.0.1, 127.0.0.1"
     assert ask.asked == [DOMAIN]
-    await world.ingress.lead([to(green, DOMAIN)])
+    await world.ingress.apply_routes([to(green, DOMAIN)])
     assert (await client.call(DOMAIN)).json["app"] == "green", (
         "the switch shows on a connection that Caddy keeps"
     )

@@ -16,22 +16,24 @@ import aiodocker
 import pytest
 
 from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.deploy import ContainerSpec, ContainerStatus
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import (
+    EndpointTakenError,
     EngineError,
     EngineNotFoundError,
     EngineUnavailableError,
-    PortTakenError,
 )
 from tagboat.core.host_access import Bind, Device, Published, published_port_in
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
-from tagboat.engine.loglines import MAX_LINE_BYTES
-from tagboat.engine.probe import LoopbackProbe
-from tagboat.engine.wire import GENEROUS_PIDS
+from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.runtime.docker.engine import DockerRuntime
+from tagboat.runtime.docker.loglines import MAX_LINE_BYTES
+from tagboat.runtime.docker.probe import LoopbackProbe
+from tagboat.runtime.docker.wire import GENEROUS_PIDS
 from tests.support.docker_registry import DockerRegistry
 from tests.support.docker_registry import docker_registry as running_registry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
+from tests.support.endpoints import at, port_of
 from tests.support.images import (
     DEFAULT_CMD,
     FAILS_HEALTH,
@@ -56,8 +58,8 @@ def run() -> str:
 @pytest.fixture
 async def engine(
     engine_url: str, docker_registry: DockerRegistry, run: str
-) -> AsyncIterator[DockerEngine]:
-    engine = DockerEngine(engine_url)
+) -> AsyncIterator[DockerRuntime]:
+    engine = DockerRuntime(engine_url)
     yield engine
     await engine.close()
     remove_labelled(engine_url, f"tagboat.test={run}")
@@ -74,52 +76,52 @@ def private_registry(engine_url: str) -> Iterator[DockerRegistry]:
         remove_images_of(engine_url, registry.host)
 
 
-Started = Callable[..., Awaitable[ContainerSpec]]
+Started = Callable[..., Awaitable[WorkloadSpec]]
 IDLE = "trap 'exit 0' TERM; sleep 86400 & wait"
 
 
 @pytest.fixture
-def meant(engine: DockerEngine, docker_registry: DockerRegistry, run: str) -> Started:
+def meant(engine: DockerRuntime, docker_registry: DockerRegistry, run: str) -> Started:
     """Pushes and pulls an image; returns the spec of a container of it."""
 
-    async def mean(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> ContainerSpec:
+    async def mean(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> WorkloadSpec:
         digest = push_image(docker_registry.host, "acme/app", "v1", body=run, cmd=cmd)
         image = parse_image_name(f"{docker_registry.host}/acme/app")
         await engine.pull(image, digest, None, lambda _: None)
-        return ContainerSpec(
+        return WorkloadSpec(
             name=f"{run}-web",
             image=f"{image}@{digest}",
             labels={"tagboat.test": run},
             env={"GREETING": "hello you"},
             port=8080 if publish else 0,
-            host_port=free_port() if publish else 0,
+            endpoint=loopback_endpoint(free_port() if publish else 0),
         )
 
     return mean
 
 
 @pytest.fixture
-def started(engine: DockerEngine, meant: Started) -> Started:
+def started(engine: DockerRuntime, meant: Started) -> Started:
     """Runs a container as `meant` would have it; returns its spec."""
 
-    async def start(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> ContainerSpec:
+    async def start(cmd: tuple[str, ...] = DEFAULT_CMD, *, publish: bool = True) -> WorkloadSpec:
         return await run_of(engine, await meant(cmd, publish=publish))
 
     return start
 
 
 @pytest.fixture
-def script(engine: DockerEngine, meant: Started) -> Started:
+def script(engine: DockerRuntime, meant: Started) -> Started:
     """Runs a container whose app is a shell script, with whatever else its spec is to say; returns the spec."""
 
-    async def start(text: str, **said: Any) -> ContainerSpec:  # noqa: ANN401 - any field of the spec
+    async def start(text: str, **said: Any) -> WorkloadSpec:  # noqa: ANN401 - any field of the spec
         spec = await meant(publish=False)
         return await run_of(engine, replace(spec, command=("/bin/sh", "-c", text), **said))
 
     return start
 
 
-async def run_of(engine: DockerEngine, spec: ContainerSpec) -> ContainerSpec:
+async def run_of(engine: DockerRuntime, spec: WorkloadSpec) -> WorkloadSpec:
     await engine.create(spec)
     await engine.start(spec.name)
     return spec
@@ -140,7 +142,7 @@ async def eventually(ask: Callable[[], Awaitable[str | None]]) -> list[str | Non
     return answers
 
 
-async def logged(engine: DockerEngine, container: str, line: str) -> list[str]:
+async def logged(engine: DockerRuntime, container: str, line: str) -> list[str]:
     """The log, once it has `line`."""
     async with asyncio.timeout(PATIENCE_S):
         while line not in (lines := list(await engine.logs(container, 100))):  # noqa: ASYNC110 - the port has no events
@@ -155,7 +157,7 @@ async def test_the_network_of_our_own_container_is_known(engine_url: str, starte
         ("0" * 64, None),
         (None, None),
     ):
-        engine = DockerEngine(engine_url, own_container=own)
+        engine = DockerRuntime(engine_url, own_container=own)
         assert await engine.own_network() == network
         await engine.close()
 
@@ -165,7 +167,7 @@ async def test_a_container_is_confined_and_bounded(engine_url: str, started: Sta
     answer = inspected(engine_url, spec.name)
     host = answer["HostConfig"]
     assert answer["NetworkSettings"]["Ports"] == {
-        "8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.host_port)}]
+        "8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port_of(spec))}]
     }
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert not host["Privileged"]
@@ -178,21 +180,21 @@ async def test_a_container_is_confined_and_bounded(engine_url: str, started: Sta
 
 
 async def status_once(
-    engine: DockerEngine, container: str, seen: Callable[[ContainerStatus], bool]
-) -> ContainerStatus:
+    engine: DockerRuntime, container: str, seen: Callable[[WorkloadStatus], bool]
+) -> WorkloadStatus:
     async with asyncio.timeout(PATIENCE_S):
         while (status := await engine.status(container)) is None or not seen(status):  # noqa: ASYNC110 - nothing to wait on
             await asyncio.sleep(0.05)
     return status
 
 
-async def ended(engine: DockerEngine, container: str) -> ContainerStatus:
+async def ended(engine: DockerRuntime, container: str) -> WorkloadStatus:
     """Its status, once it has ended."""
     return await status_once(engine, container, lambda status: not status.running)
 
 
 async def test_every_limit_is_the_engines(
-    engine_url: str, engine: DockerEngine, meant: Started
+    engine_url: str, engine: DockerRuntime, meant: Started
 ) -> None:
     spec = replace(
         await meant(publish=False),
@@ -211,7 +213,7 @@ async def test_every_limit_is_the_engines(
 
 
 async def test_an_app_that_takes_more_memory_than_it_may_is_ended(
-    engine: DockerEngine, script: Started
+    engine: DockerRuntime, script: Started
 ) -> None:
     greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo had it all"
     spec = await script(greedy, memory=16 << 20, restarts=False)
@@ -222,7 +224,7 @@ async def test_an_app_that_takes_more_memory_than_it_may_is_ended(
     assert "had it all" not in await engine.logs(spec.name, 10)
 
 
-async def test_an_app_cannot_fork_without_end(engine: DockerEngine, script: Started) -> None:
+async def test_an_app_cannot_fork_without_end(engine: DockerRuntime, script: Started) -> None:
     spec = await script(
         "for _ in $(seq 100); do sleep 86400 & done; echo all of them", pids=20, restarts=False
     )
@@ -238,7 +240,7 @@ async def test_an_app_without_a_limit_has_one_nevertheless(
     assert inspected(engine_url, spec.name)["HostConfig"]["PidsLimit"] == GENEROUS_PIDS
 
 
-async def test_command_and_user_are_those_asked_for(engine: DockerEngine, script: Started) -> None:
+async def test_command_and_user_are_those_asked_for(engine: DockerRuntime, script: Started) -> None:
     spec = await script(
         "echo I am $(/bin/busybox id -u):$(/bin/busybox id -g)", user="1000:100", restarts=False
     )
@@ -250,7 +252,7 @@ LIST = "/bin/busybox stat -c '%a %u:%g %n'"
 
 
 async def test_files_are_there_at_the_start_and_at_every_later_one(
-    engine: DockerEngine, script: Started
+    engine: DockerRuntime, script: Started
 ) -> None:
     look = f"{LIST} /run/secrets /run/secrets/key; cat /run/secrets/key; {IDLE}"
     spec = await script(
@@ -267,7 +269,7 @@ async def test_files_are_there_at_the_start_and_at_every_later_one(
 
 
 async def test_files_leave_the_directories_of_the_image_as_they_were(
-    engine: DockerEngine, script: Started
+    engine: DockerRuntime, script: Started
 ) -> None:
     files = {"/tmp/a": "", "/etc/b": ""}  # noqa: S108 - in the container
     spec = await script(f"{LIST} /tmp /etc /www; cat /etc/passwd", files=files, restarts=False)
@@ -281,7 +283,7 @@ async def test_files_leave_the_directories_of_the_image_as_they_were(
 
 
 async def test_a_file_that_cannot_be_put_leaves_no_container(
-    engine: DockerEngine, meant: Started
+    engine: DockerRuntime, meant: Started
 ) -> None:
     spec = replace(await meant(publish=False), files={"/etc/passwd/key": "hush"})
     with pytest.raises(
@@ -293,7 +295,7 @@ async def test_a_file_that_cannot_be_put_leaves_no_container(
 
 
 async def test_a_file_takes_no_place_of_a_volume(
-    engine: DockerEngine, script: Started, meant: Started, run: str
+    engine: DockerRuntime, script: Started, meant: Started, run: str
 ) -> None:
     volumes = {f"{run}-data": "/data"}
     spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
@@ -309,7 +311,7 @@ async def test_a_file_takes_no_place_of_a_volume(
 
 
 async def test_what_is_in_a_named_volume_outlives_the_container(
-    engine: DockerEngine, script: Started, run: str
+    engine: DockerRuntime, script: Started, run: str
 ) -> None:
     volumes = {f"{run}-data": "/data"}
     spec = await script("echo precious >/data/file", volumes=volumes, restarts=False)
@@ -321,7 +323,7 @@ async def test_what_is_in_a_named_volume_outlives_the_container(
 
 
 async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
-    engine_url: str, engine: DockerEngine, meant: Started
+    engine_url: str, engine: DockerRuntime, meant: Started
 ) -> None:
     spec = await meant(publish=False)
     async with aiodocker.Docker(engine_url) as docker:
@@ -341,7 +343,11 @@ async def test_a_volume_that_nobody_asked_for_is_told_of_and_stays(
 
 
 async def test_a_container_that_could_not_be_made_whole_leaves_no_volume(
-    engine_url: str, engine: DockerEngine, meant: Started, docker_registry: DockerRegistry, run: str
+    engine_url: str,
+    engine: DockerRuntime,
+    meant: Started,
+    docker_registry: DockerRegistry,
+    run: str,
 ) -> None:
     digest = push_image(
         docker_registry.host,
@@ -382,7 +388,7 @@ async def test_volumes_bear_the_labels_asked_for(
     ],
 )
 async def test_what_the_engine_cannot_give_is_said_in_its_words(
-    engine: DockerEngine, meant: Started, said: dict[str, Any], match: str
+    engine: DockerRuntime, meant: Started, said: dict[str, Any], match: str
 ) -> None:
     spec = replace(await meant(publish=False), **said)
     with pytest.raises(EngineError, match=match) as caught:
@@ -394,7 +400,7 @@ async def test_what_the_engine_cannot_give_is_said_in_its_words(
     ("kind", "protocol"), [(socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")]
 )
 async def test_a_published_port_that_is_taken_is_named_by_the_engine(
-    engine: DockerEngine, meant: Started, kind: socket.SocketKind, protocol: str
+    engine: DockerRuntime, meant: Started, kind: socket.SocketKind, protocol: str
 ) -> None:
     with socket.socket(socket.AF_INET, kind) as other:
         other.bind(("127.0.0.1", 0))
@@ -403,25 +409,27 @@ async def test_a_published_port_that_is_taken_is_named_by_the_engine(
         port = other.getsockname()[1]
         spec = replace(await meant(), publish=(Published("127.0.0.1", port, 5353, protocol),))
         await engine.create(spec)
-        with pytest.raises(PortTakenError) as caught:
+        with pytest.raises(EndpointTakenError) as caught:
             await engine.start(spec.name)
     assert published_port_in(str(caught.value), [f"127.0.0.1:{port}:5353/{protocol}"]) == port
-    assert published_port_in(str(caught.value), [f"127.0.0.1:{spec.host_port}:80/tcp"]) is None
+    assert published_port_in(str(caught.value), [f"127.0.0.1:{port_of(spec)}:80/tcp"]) is None
 
 
-async def test_two_containers_cannot_publish_one_port(engine: DockerEngine, meant: Started) -> None:
+async def test_two_containers_cannot_publish_one_port(
+    engine: DockerRuntime, meant: Started
+) -> None:
     publish = (Published("127.0.0.1", free_port(), 5353, "udp"),)
     one = replace(await meant(publish=False), publish=publish)
     two = replace(one, name=f"{one.name}-2")
     await run_of(engine, one)
     await engine.create(two)
-    with pytest.raises(PortTakenError) as caught:
+    with pytest.raises(EndpointTakenError) as caught:
         await engine.start(two.name)
     assert published_port_in(str(caught.value), [str(publish[0])]) == publish[0].host_port
 
 
 async def test_a_container_in_another_network_keeps_its_port(
-    engine_url: str, engine: DockerEngine, meant: Started, run: str
+    engine_url: str, engine: DockerRuntime, meant: Started, run: str
 ) -> None:
     spec = replace(await meant(), networks=(f"{run}-net",))
     async with aiodocker.Docker(engine_url) as docker:
@@ -431,12 +439,14 @@ async def test_a_container_in_another_network_keeps_its_port(
         "bridge",
         f"{run}-net",
     }
-    assert (await eventually(lambda: LoopbackProbe().http(spec.host_port, "/health")))[-1] is None
+    assert (await eventually(lambda: LoopbackProbe().http(at(port_of(spec)), "/health")))[
+        -1
+    ] is None
     await engine.remove(spec.name)
 
 
 async def test_apps_reach_others_on_their_own_network_only(
-    engine_url: str, engine: DockerEngine, script: Started, run: str
+    engine_url: str, engine: DockerRuntime, script: Started, run: str
 ) -> None:
     own, other = f"{run}-net", f"{run}-other"
     for network in (own, other):
@@ -462,7 +472,7 @@ async def test_apps_reach_others_on_their_own_network_only(
 
 
 async def test_a_container_that_joins_its_network_again_keeps_address_port_and_connections(
-    engine_url: str, engine: DockerEngine, script: Started, meant: Started, run: str
+    engine_url: str, engine: DockerRuntime, script: Started, meant: Started, run: str
 ) -> None:
     network = f"{run}-net"
     await engine.ensure_network(network, {"tagboat.test": run})
@@ -484,7 +494,7 @@ async def test_a_container_that_joins_its_network_again_keeps_address_port_and_c
     joined = inspected(engine_url, web.name)["NetworkSettings"]["Networks"][network]
     assert joined["IPAddress"] == before
     assert "app-dev" in joined["Aliases"]
-    assert (await eventually(lambda: LoopbackProbe().http(web.host_port, "/health")))[-1] is None
+    assert (await eventually(lambda: LoopbackProbe().http(at(port_of(web)), "/health")))[-1] is None
     await logged(engine, listener.name, "word 20")
     for spec in (web, listener):
         await engine.remove(spec.name)
@@ -492,7 +502,7 @@ async def test_a_container_that_joins_its_network_again_keeps_address_port_and_c
 
 async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str, run: str) -> None:
     pool = ipaddress.IPv4Network("10.116.77.0/24")
-    small = DockerEngine(engine_url, network_pool=pool)
+    small = DockerRuntime(engine_url, network_pool=pool)
     labels = {"tagboat.test": run}
     names = [f"{run}-net", f"{run}-other", f"{run}-third"]
     for name in names[:2]:
@@ -508,7 +518,7 @@ async def test_where_no_addresses_are_left_it_is_said_what_to_do(engine_url: str
 
 
 async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
-    engine_url: str, engine: DockerEngine, script: Started, run: str
+    engine_url: str, engine: DockerRuntime, script: Started, run: str
 ) -> None:
     async with aiodocker.Docker(engine_url) as docker:
         await docker.networks.create({"Name": f"{run}-net"})
@@ -550,7 +560,7 @@ async def test_a_name_on_a_network_leads_to_those_that_joined_under_it(
 
 
 async def test_a_network_is_not_found_by_the_beginning_of_its_id(
-    engine_url: str, engine: DockerEngine, meant: Started, run: str
+    engine_url: str, engine: DockerRuntime, meant: Started, run: str
 ) -> None:
     async with aiodocker.Docker(engine_url) as docker:
         network = await docker.networks.create({"Name": f"{run}-net"})
@@ -560,7 +570,7 @@ async def test_a_network_is_not_found_by_the_beginning_of_its_id(
 
 
 async def test_a_network_that_went_away_is_missed_at_the_start(
-    engine_url: str, engine: DockerEngine, meant: Started, run: str
+    engine_url: str, engine: DockerRuntime, meant: Started, run: str
 ) -> None:
     spec = replace(await meant(publish=False), networks=(f"{run}-net",))
     async with aiodocker.Docker(engine_url) as docker:
@@ -574,7 +584,7 @@ async def test_a_network_that_went_away_is_missed_at_the_start(
 
 
 async def test_stopping_is_done_with_the_signal_asked_for(
-    engine: DockerEngine, script: Started
+    engine: DockerRuntime, script: Started
 ) -> None:
     spec = await script(
         "trap 'exit 7' USR1; trap '' TERM; echo ready; sleep 86400 & wait", stop_signal="SIGUSR1"
@@ -585,7 +595,7 @@ async def test_stopping_is_done_with_the_signal_asked_for(
 
 
 async def test_stopping_takes_no_longer_than_asked_for(
-    engine: DockerEngine, script: Started
+    engine: DockerRuntime, script: Started
 ) -> None:
     spec = await script("trap '' TERM; echo ready; while :; do sleep 1; done", stop_timeout_s=1)
     await logged(engine, spec.name, "ready")
@@ -600,12 +610,12 @@ async def test_stopping_takes_no_longer_than_asked_for(
     ["POST /containers/{}/kill", "POST /containers/{}/stop?t=0", "DELETE /containers/{}?force=1"],
 )
 async def test_what_somebody_ends_by_hand_is_told_of(
-    engine_url: str, engine: DockerEngine, meant: Started, by_hand: str
+    engine_url: str, engine: DockerRuntime, meant: Started, by_hand: str
 ) -> None:
     spec = await meant(publish=False)
     method, path = by_hand.format(spec.name).split()
     async with (
-        contextlib.aclosing(engine.endings(spec.labels)) as names,
+        contextlib.aclosing(engine.watch_exits(spec.labels)) as names,
         asyncio.timeout(PATIENCE_S),
     ):
         told = asyncio.ensure_future(anext(names))
@@ -619,9 +629,11 @@ async def test_what_somebody_ends_by_hand_is_told_of(
 
 async def test_the_probe_sees_an_app_answer(started: Started) -> None:
     spec = await started()
-    assert (await eventually(lambda: LoopbackProbe().http(spec.host_port, "/health")))[-1] is None
-    assert await LoopbackProbe().http(spec.host_port, "/none") == "answered HTTP 404"
-    assert await LoopbackProbe().tcp(spec.host_port) is None
+    assert (await eventually(lambda: LoopbackProbe().http(at(port_of(spec)), "/health")))[
+        -1
+    ] is None
+    assert await LoopbackProbe().http(at(port_of(spec)), "/none") == "answered HTTP 404"
+    assert await LoopbackProbe().tcp(at(port_of(spec))) is None
 
 
 async def test_the_probe_sees_through_the_proxy_of_an_app_that_listens_late(
@@ -629,38 +641,38 @@ async def test_the_probe_sees_through_the_proxy_of_an_app_that_listens_late(
 ) -> None:
     spec = await started(listens_late(1))
     # A bare connection is accepted all the while: by Docker's proxy.
-    with socket.create_connection(("127.0.0.1", spec.host_port), timeout=5):
-        assert await LoopbackProbe().tcp(spec.host_port) == "nothing listens on the port yet"
+    with socket.create_connection(("127.0.0.1", port_of(spec)), timeout=5):
+        assert await LoopbackProbe().tcp(at(port_of(spec))) == "nothing listens on the port yet"
     assert (
-        await LoopbackProbe().http(spec.host_port, "/")
+        await LoopbackProbe().http(at(port_of(spec)), "/")
         == "it closed the connection without an answer"
     )
-    answers = await eventually(lambda: LoopbackProbe().tcp(spec.host_port))
+    answers = await eventually(lambda: LoopbackProbe().tcp(at(port_of(spec))))
     assert set(answers[:-1]) == {"nothing listens on the port yet"}
-    assert await LoopbackProbe().http(spec.host_port, "/") is None
+    assert await LoopbackProbe().http(at(port_of(spec)), "/") is None
 
 
 async def test_the_probe_is_not_fooled_by_an_app_that_never_listens(started: Started) -> None:
     spec = await started(NEVER_LISTENS)
     for _ in range(5):
-        assert await LoopbackProbe().tcp(spec.host_port) == "nothing listens on the port yet"
+        assert await LoopbackProbe().tcp(at(port_of(spec))) == "nothing listens on the port yet"
 
 
 async def test_the_probe_tells_the_status_of_a_broken_app(
-    engine: DockerEngine, started: Started
+    engine: DockerRuntime, started: Started
 ) -> None:
     spec = await started(FAILS_HEALTH)
     await logged(engine, spec.name, "failing on port 8080")
     async with asyncio.timeout(PATIENCE_S):
         while not (
-            answer := await LoopbackProbe().http(spec.host_port, "/health") or ""
+            answer := await LoopbackProbe().http(at(port_of(spec)), "/health") or ""
         ).startswith("answered HTTP 500"):
             assert answer
             await asyncio.sleep(0.05)
 
 
 async def test_an_app_without_newlines_does_not_fill_the_memory(
-    engine: DockerEngine, started: Started
+    engine: DockerRuntime, started: Started
 ) -> None:
     flood = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after; trap 'exit 0' TERM; sleep 86400 & wait"
     spec = await started(("/bin/sh", "-c", f"echo before; {flood}"), publish=False)
@@ -670,7 +682,7 @@ async def test_an_app_without_newlines_does_not_fill_the_memory(
 
 
 async def test_the_log_keeps_its_order_and_harms_nobody(
-    engine: DockerEngine, started: Started
+    engine: DockerRuntime, started: Started
 ) -> None:
     script = "printf '\\033[2Jred\\000alert\\n'; printf '\\377\\n' >&2; echo done; trap 'exit 0' TERM; sleep 86400 & wait"
     spec = await started(("/bin/sh", "-c", script), publish=False)
@@ -679,7 +691,7 @@ async def test_the_log_keeps_its_order_and_harms_nobody(
 
 
 async def test_the_log_of_a_container_with_a_terminal(
-    engine_url: str, engine: DockerEngine, started: Started, run: str
+    engine_url: str, engine: DockerRuntime, started: Started, run: str
 ) -> None:
     spec = await started(publish=False)
     async with aiodocker.Docker(engine_url) as docker:
@@ -698,7 +710,7 @@ async def test_the_log_of_a_container_with_a_terminal(
 
 
 async def test_stopping_is_quick_for_an_app_that_listens_to_sigterm(
-    engine_url: str, engine: DockerEngine, started: Started
+    engine_url: str, engine: DockerRuntime, started: Started
 ) -> None:
     spec = await started(publish=False)
     await logged(engine, spec.name, "listening on port 8080")
@@ -707,7 +719,7 @@ async def test_stopping_is_quick_for_an_app_that_listens_to_sigterm(
 
 
 async def test_an_index_is_pulled_by_its_own_digest(
-    engine: DockerEngine, docker_registry: DockerRegistry, run: str
+    engine: DockerRuntime, docker_registry: DockerRegistry, run: str
 ) -> None:
     index, own = push_index(docker_registry.host, "acme/multi", "v1", body=run)
     image = parse_image_name(f"{docker_registry.host}/acme/multi")
@@ -719,7 +731,7 @@ async def test_an_index_is_pulled_by_its_own_digest(
 
 
 async def test_a_pulled_image_needs_no_registry(
-    engine: DockerEngine, engine_url: str, run: str
+    engine: DockerRuntime, engine_url: str, run: str
 ) -> None:
     with running_registry() as registry:
         image = parse_image_name(f"{registry.host}/acme/app")
@@ -748,7 +760,7 @@ def configured(registry: DockerRegistry, password: str) -> Registry:
 
 
 async def test_a_private_registry_wants_the_login(
-    engine: DockerEngine, private_registry: DockerRegistry, run: str
+    engine: DockerRuntime, private_registry: DockerRegistry, run: str
 ) -> None:
     digest = push_image(private_registry.host, "acme/app", "v1", body=run, auth=LOGIN)
     image = parse_image_name(f"{private_registry.host}/acme/app")
@@ -779,7 +791,7 @@ async def test_ssh_leads_to_the_far_engine(
     engine_url: str, ssh: Callable[[str], Path], docker_registry: DockerRegistry, run: str
 ) -> None:
     noted = ssh(f"exec docker --host {engine_url} system dial-stdio")
-    engine = DockerEngine("ssh://me@far.example.com:2222")
+    engine = DockerRuntime("ssh://me@far.example.com:2222")
     assert await engine.version()
     digest = push_image(docker_registry.host, "acme/app", "v1", body=run)
     image = parse_image_name(f"{docker_registry.host}/acme/app")
@@ -796,7 +808,7 @@ async def test_ssh_leads_to_the_far_engine(
 
 async def test_what_ssh_says_is_told(ssh: Callable[[str], Path]) -> None:
     ssh("echo 'me@far.example.com: Permission denied (publickey).' >&2; exit 255")
-    engine = DockerEngine("ssh://me@far.example.com")
+    engine = DockerRuntime("ssh://me@far.example.com")
     with pytest.raises(
         EngineUnavailableError,
         match=r"ssh://far\.example\.com could not .*ssh said: .*Permission denied",
@@ -807,7 +819,7 @@ async def test_what_ssh_says_is_told(ssh: Callable[[str], Path]) -> None:
 
 async def test_a_machine_without_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    engine = DockerEngine("ssh://far.example.com")
+    engine = DockerRuntime("ssh://far.example.com")
     with pytest.raises(EngineUnavailableError, match="ssh cannot be run: No such file"):
         await engine.version()
     await engine.close()

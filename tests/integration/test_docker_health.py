@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.health import TestRun
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.core.workload import WorkloadSpec
+from tagboat.runtime.docker.engine import DockerRuntime
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import call, remove_images_of, remove_labelled
 from tests.support.images import push_image
@@ -20,15 +20,15 @@ Started = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-async def engine(engine_url: str) -> AsyncIterator[DockerEngine]:
-    made = DockerEngine(engine_url)
+async def engine(engine_url: str) -> AsyncIterator[DockerRuntime]:
+    made = DockerRuntime(engine_url)
     yield made
     await made.close()
 
 
 @pytest.fixture
 async def started(
-    engine: DockerEngine, engine_url: str, docker_registry: DockerRegistry
+    engine: DockerRuntime, engine_url: str, docker_registry: DockerRegistry
 ) -> AsyncIterator[Started]:
     """Runs an app whose HEALTHCHECK is that line, and which the engine itself runs in five minutes; returns its name."""
     run = f"run-{secrets.token_hex(4)}"
@@ -40,7 +40,7 @@ async def started(
         )
         image = parse_image_name(f"{host}/acme/app")
         await engine.pull(image, digest, None, lambda _: None)
-        spec = ContainerSpec(
+        spec = WorkloadSpec(
             name=f"{run}-web", image=f"{image}@{digest}", labels={"tagboat.test": run}, user=user
         )
         await engine.create(spec)
@@ -58,7 +58,7 @@ def sleepers(engine_url: str, container: str) -> int:
 
 
 async def test_one_that_hangs_is_told_after_its_time_and_is_not_heaped_up(
-    engine: DockerEngine, engine_url: str, started: Started
+    engine: DockerRuntime, engine_url: str, started: Started
 ) -> None:
     container = await started("sleep 997")
     began = time.monotonic()
@@ -70,7 +70,7 @@ async def test_one_that_hangs_is_told_after_its_time_and_is_not_heaped_up(
     assert sleepers(engine_url, container) == 1
 
 
-async def test_once_it_has_ended_it_is_run_again(engine: DockerEngine, started: Started) -> None:
+async def test_once_it_has_ended_it_is_run_again(engine: DockerRuntime, started: Started) -> None:
     container = await started("[ -e /tmp/been ] || { : > /tmp/been; sleep 3; }")
     assert not (await engine.run_healthcheck(container) or TestRun(passed=True)).passed
     end = time.monotonic() + 20
@@ -79,7 +79,7 @@ async def test_once_it_has_ended_it_is_run_again(engine: DockerEngine, started: 
 
 
 async def test_it_runs_as_the_apps_user_with_its_variables(
-    engine: DockerEngine, started: Started
+    engine: DockerRuntime, started: Started
 ) -> None:
     line = (
         'if { echo > /www/mine; } 2>/dev/null; then echo root; else echo "port $PORT, not root"; fi'
@@ -89,7 +89,7 @@ async def test_it_runs_as_the_apps_user_with_its_variables(
     )
 
 
-async def test_a_flood_of_words_is_cut(engine: DockerEngine, started: Started) -> None:
+async def test_a_flood_of_words_is_cut(engine: DockerRuntime, started: Started) -> None:
     container = await started(
         "yes no no no | head -c 300000; yes x | head -c 5000 | tr -d '\\n'; exit 1"
     )

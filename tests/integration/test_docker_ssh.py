@@ -11,7 +11,7 @@ import pytest
 
 from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.image import parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker.engine import DockerRuntime
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import DEFAULT_CMD, listens_late, push_image
@@ -30,8 +30,8 @@ def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-async def engine(sshd: Sshd) -> AsyncIterator[DockerEngine]:
-    engine = DockerEngine(sshd.url)
+async def engine(sshd: Sshd) -> AsyncIterator[DockerRuntime]:
+    engine = DockerRuntime(sshd.url)
     yield engine
     await engine.close()
 
@@ -49,7 +49,7 @@ def publish(image: str, tag: str, cmd: tuple[str, ...]) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_pull(engine: DockerEngine, image: str) -> None:
+async def test_a_pull(engine: DockerRuntime, image: str) -> None:
     name = parse_image_name(image)
     digest = push_image(name.host, name.path, "v1", body=image)
     await engine.pull(name, digest, None, lambda _: None)
@@ -58,7 +58,7 @@ async def test_a_pull(engine: DockerEngine, image: str) -> None:
 
 @pytest.mark.anyio
 async def test_many_questions_at_once_do_not_frighten_sshd(
-    sshd: Sshd, engine: DockerEngine
+    sshd: Sshd, engine: DockerRuntime
 ) -> None:
     names = [f"no-{secrets.token_hex(4)}" for _ in range(40)]
     assert await asyncio.gather(*(engine.status(name) for name in names)) == [None] * 40
@@ -93,7 +93,7 @@ async def test_many_questions_at_once_do_not_frighten_sshd(
     ],
 )
 async def test_what_is_wrong_is_told_and_once_it_is_mended_all_is_well(
-    sshd: Sshd, engine: DockerEngine, trouble: object, words: str
+    sshd: Sshd, engine: DockerRuntime, trouble: object, words: str
 ) -> None:
     assert callable(trouble)
     assert await engine.version()
@@ -146,7 +146,7 @@ def engine_health(server: Server) -> str:
 
 @pytest.mark.anyio
 async def test_a_connection_that_cannot_be_taken_ends_no_other(
-    sshd: Sshd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    sshd: Sshd, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Because too many files are open, say."""
     loop, refusals = (
@@ -169,7 +169,7 @@ async def test_a_connection_that_cannot_be_taken_ends_no_other(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("harm", ["the socket is tidied away", "nothing is accepted any more"])
-async def test_a_lost_way_is_made_again(sshd: Sshd, engine: DockerEngine, harm: str) -> None:
+async def test_a_lost_way_is_made_again(sshd: Sshd, engine: DockerRuntime, harm: str) -> None:
     assert await engine.version()
     tunnel = engine._connection._tunnel
     assert tunnel is not None

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.route import Route, Way
-from tagboat.engine.protocol_probe import ProtocolProbe
+from tagboat.core.route import Route, RouteState
+from tagboat.runtime.docker.protocol_probe import ProtocolProbe
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world
 from tests.support.http2 import Http2App, call
 from tests.support.http_load import WEBSOCKET, Client
@@ -39,7 +40,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 
 def h2c(app: Http2App, host: str = HOST) -> Route:
-    return Route(host, Way.OPEN, app.port, AppProtocol.H2C)
+    return Route(host, RouteState.OPEN, at(app.port), AppProtocol.H2C)
 
 
 @contextlib.asynccontextmanager
@@ -69,7 +70,7 @@ async def tls_app(tls: ssl.SSLContext) -> AsyncIterator[int]:
 
 async def test_a_grpc_call_goes_through_with_its_trailers(world: IngressWorld) -> None:
     async with Http2App("blue").running() as app:
-        await world.ingress.lead([h2c(app)])
+        await world.ingress.apply_routes([h2c(app)])
         answer = await call(world.port, HOST, "/shop.Cart/Add", b"x" * 16_000)
     assert (answer.fields[":status"], answer.fields["content-type"]) == ("200", "application/grpc")
     assert answer.body == b"blue:" + b"x" * 16_000
@@ -84,7 +85,7 @@ async def test_a_grpc_call_goes_through_with_its_trailers(world: IngressWorld) -
 
 async def test_http_1_reaches_an_h2c_app_too(world: IngressWorld) -> None:
     async with Http2App("blue").running() as app:
-        await world.ingress.lead([h2c(app)])
+        await world.ingress.apply_routes([h2c(app)])
         client = Client(world.port)
         await client.send(HOST, "/plain")
         assert b"blue:" in await client.rest()
@@ -95,7 +96,7 @@ async def test_calls_of_many_clients_share_connections_to_their_own_app(
     world: IngressWorld,
 ) -> None:
     async with Http2App("blue").running() as blue, Http2App("green").running() as green:
-        await world.ingress.lead([h2c(blue), h2c(green, OTHER)])
+        await world.ingress.apply_routes([h2c(blue), h2c(green, OTHER)])
         for number in range(60):
             host, name = ((HOST, b"blue:"), (OTHER, b"green:"))[number % 2]
             assert (await call(world.port, host, "/", b"")).body == name
@@ -109,22 +110,22 @@ async def test_a_switch_between_protocols_is_one_entry_and_what_is_in_flight_cou
 ) -> None:
     plain = await world.app("plain")
     async with Http2App("blue").running() as blue, Http2App("green").running() as green:
-        await world.ingress.lead([h2c(blue)])
+        await world.ingress.apply_routes([h2c(blue)])
         workers = world.workers
         long = asyncio.create_task(call(world.port, HOST, "/wait", b"!"))
         async with asyncio.timeout(5):
             await blue.waiting.acquire()
-        await world.ingress.lead([h2c(green)])
+        await world.ingress.apply_routes([h2c(green)])
         assert (await call(world.port, HOST, "/", b"")).body == b"green:"
         assert (
-            await world.ingress.in_flight(blue.port),
-            await world.ingress.in_flight(green.port),
+            await world.ingress.in_flight(at(blue.port)),
+            await world.ingress.in_flight(at(green.port)),
         ) == (1, 0)
-        await world.ingress.lead([Route(HOST, Way.OPEN, plain.port)])
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(plain.port))])
         assert (await world.ask(HOST)).json["app"] == "plain"
         blue.release()
         assert (await long).body == b"blue:!"
-        assert await world.ingress.in_flight(blue.port) == 0
+        assert await world.ingress.in_flight(at(blue.port)) == 0
         assert world.workers == workers, "a switch is no reload"
 
 
@@ -132,7 +133,9 @@ async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(
     world: IngressWorld, tls: ssl.SSLContext
 ) -> None:
     async with tls_app(tls) as port:
-        await world.ingress.lead([Route(HOST, Way.OPEN, port, AppProtocol.HTTPS)])
+        await world.ingress.apply_routes(
+            [Route(HOST, RouteState.OPEN, at(port), AppProtocol.HTTPS)]
+        )
         client = Client(world.port)
         assert (await client.call(HOST, "/a")).body == b"get /a http/1.1"
         assert (
@@ -147,18 +150,20 @@ async def test_an_app_that_speaks_tls_is_reached_at_its_own_certificate(
 async def test_grpc_within_tls(world: IngressWorld, tls: ssl.SSLContext) -> None:
     tls.set_alpn_protocols(["h2"])
     async with Http2App("blue").running(tls) as app:
-        await world.ingress.lead([Route(HOST, Way.OPEN, app.port, AppProtocol.HTTPS)])
+        await world.ingress.apply_routes(
+            [Route(HOST, RouteState.OPEN, at(app.port), AppProtocol.HTTPS)]
+        )
         answer = await call(world.port, HOST, "/shop.Cart/Add", b"!")
         assert (answer.body, answer.trailers) == (b"blue:!", {"grpc-status": "0"})
 
 
 async def test_both_ways_a_restart_finds_its_routes_again(world: IngressWorld) -> None:
     async with Http2App("blue").running() as app:
-        await world.ingress.lead([h2c(app)])
+        await world.ingress.apply_routes([h2c(app)])
         again = world.another(hold_s=77)
         await again.start()
         assert (await call(world.port, HOST, "/", b"")).body == b"blue:"
-        await again.lead([h2c(app)])
+        await again.apply_routes([h2c(app)])
         assert (await call(world.port, HOST, "/", b"")).body == b"blue:"
 
 
@@ -168,16 +173,19 @@ async def test_both_ways_a_restart_finds_its_routes_again(world: IngressWorld) -
 async def test_a_path_is_asked_in_the_project_s_protocol(tls: ssl.SSLContext) -> None:
     probe = ProtocolProbe()
     async with Http2App("blue").running() as app, tls_app(tls) as tls_port:
-        assert await probe.ask(AppProtocol.H2C, app.port, "/up?x=1", host="app.example.com") is None
+        assert (
+            await probe.ask(AppProtocol.H2C, at(app.port), "/up?x=1", host="app.example.com")
+            is None
+        )
         assert (app.seen[0][":path"], app.seen[0][":authority"]) == ("/up?x=1", "app.example.com")
-        assert await probe.ask(AppProtocol.HTTPS, tls_port, "/up") is None
+        assert await probe.ask(AppProtocol.HTTPS, at(tls_port), "/up") is None
         wrong = [
-            await probe.ask(AppProtocol.HTTPS, app.port, "/"),
-            await probe.ask(AppProtocol.H2C, tls_port, "/", limit_s=1),
+            await probe.ask(AppProtocol.HTTPS, at(app.port), "/"),
+            await probe.ask(AppProtocol.H2C, at(tls_port), "/", limit_s=1),
         ]
         assert wrong[0] == "it does not speak https, which the project's protocol says"
         assert wrong[1] is not None
-        assert await probe.http(app.port, "/") is not None
+        assert await probe.http(at(app.port), "/") is not None
 
 
 async def test_a_server_that_only_calls_plain_requests_bad_is_found_out_too(
@@ -205,13 +213,13 @@ async def test_a_server_that_only_calls_plain_requests_bad_is_found_out_too(
         await reader.read()
 
     async with serving(serve) as port:
-        assert await ProtocolProbe().spoken(port) is AppProtocol.HTTPS
+        assert await ProtocolProbe().spoken(at(port)) is AppProtocol.HTTPS
 
 
 async def test_what_an_app_speaks_is_found_out(world: IngressWorld, tls: ssl.SSLContext) -> None:
     probe, plain = ProtocolProbe(), await world.app("plain")
     async with Http2App("blue").running() as app, tls_app(tls) as tls_port:
-        assert await probe.spoken(app.port) is AppProtocol.H2C
-        assert await probe.spoken(tls_port) is AppProtocol.HTTPS
-        assert await probe.spoken(plain.port) is None
-    assert await probe.spoken(1) is None
+        assert await probe.spoken(at(app.port)) is AppProtocol.H2C
+        assert await probe.spoken(at(tls_port)) is AppProtocol.HTTPS
+        assert await probe.spoken(at(plain.port)) is None
+    assert await probe.spoken(at(1)) is None

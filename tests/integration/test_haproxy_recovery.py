@@ -15,8 +15,9 @@ import pytest
 import uvloop
 
 from tagboat.core.errors import IngressUnavailableError, SettingsError
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.process import end_haproxy, our_processes
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world, to, until
 from tests.support.http_load import App, Client, ask, under_load
 from tests.support.ports import free_port
@@ -63,8 +64,12 @@ async def test_haproxy_goes_before_us_where_we_may_say_so(world: IngressWorld) -
 async def test_killed_it_is_back_with_all_routes(
     world: IngressWorld, blue: App, victim: str
 ) -> None:
-    await world.ingress.lead(
-        [to(blue), Route("held.localhost", Way.HELD), Route("none.localhost", Way.NONE)]
+    await world.ingress.apply_routes(
+        [
+            to(blue),
+            Route("held.localhost", RouteState.HELD),
+            Route("none.localhost", RouteState.NONE),
+        ]
     )
     master = world.master
     assert master is not None
@@ -79,24 +84,24 @@ async def test_killed_it_is_back_with_all_routes(
 async def test_killed_while_nobody_watches_the_next_call_starts_it(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     end_haproxy(world.directory)
     with pytest.raises(IngressUnavailableError, match="cannot be reached at .*master.sock"):
-        await world.ingress.in_flight(blue.port)
-    await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+        await world.ingress.in_flight(at(blue.port))
+    await world.ingress.apply_routes([to(blue), to(blue, "new.localhost")])
     assert (await world.ask("new.localhost")).status == 200
 
 
 async def test_a_call_that_cannot_be_obeyed_may_be_tried_again(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([])
+    await world.ingress.apply_routes([])
     end_haproxy(world.directory)
     with socket.create_server(("127.0.0.1", world.port)):
         with pytest.raises(IngressUnavailableError, match="Address already in use") as caught:
-            await world.ingress.lead([to(blue)])
+            await world.ingress.apply_routes([to(blue)])
         assert caught.value.retryable
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     assert (await world.ask(HOST)).status == 200
 
 
@@ -105,26 +110,26 @@ async def test_a_program_that_vanished_is_no_reason_to_give_up(
 ) -> None:
     end_haproxy(world.directory)
     with pytest.raises(IngressUnavailableError, match="no-such-haproxy is not found"):
-        await world.another(program="no-such-haproxy").lead([to(blue)])
+        await world.another(program="no-such-haproxy").apply_routes([to(blue)])
 
 
 async def test_whoever_starts_it_again_starts_the_routes_led_last(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     end_haproxy(world.directory)
     await world.another().start()
     assert (await world.ask(HOST)).status == 200
 
 
 async def test_a_restarted_tagboat_adopts_it(world: IngressWorld, blue: App) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     before = world.master, world.workers
     async with under_load(world.port, HOST, kept=2, fresh=2) as load:
         for _ in range(5):
             world.ingress = world.another()
             await world.ingress.start()
-            await world.ingress.lead([to(blue)])
+            await world.ingress.apply_routes([to(blue)])
             await load.goes_on()
     assert load.failures == []
     assert (world.master, world.workers) == before
@@ -134,7 +139,7 @@ async def test_a_restarted_tagboat_adopts_it(world: IngressWorld, blue: App) -> 
 async def test_a_socket_that_was_deleted_is_made_anew_and_nobody_notices(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     master = world.master
     path = world.directory / "master.sock"
     async with under_load(world.port, HOST, kept=4, fresh=4) as load:
@@ -147,20 +152,20 @@ async def test_a_socket_that_was_deleted_is_made_anew_and_nobody_notices(
 
 async def test_a_switch_whose_socket_is_gone_still_succeeds(world: IngressWorld, blue: App) -> None:
     green = await world.app("green")
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     (world.directory / "master.sock").unlink()
-    await world.ingress.lead([to(green)])
+    await world.ingress.apply_routes([to(green)])
     assert (await world.ask(HOST)).json["app"] == "green"
 
 
 async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     master = world.master
     async with under_load(world.port, HOST, kept=4, fresh=4) as load:
         shutil.rmtree(world.directory)
-        await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+        await world.ingress.apply_routes([to(blue), to(blue, "new.localhost")])
         await load.goes_on()
     assert load.failures == []
     assert (await world.ask("new.localhost")).status == 200
@@ -170,7 +175,7 @@ async def test_all_its_files_deleted_are_made_anew_and_nobody_notices(
 async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     master = world.master
     assert master is not None
     long = Client(world.port)
@@ -178,7 +183,7 @@ async def test_a_master_that_hangs_is_replaced_and_what_it_carries_ends_well(
     await blue.waiting.acquire()
     world.kill(master, signal.SIGSTOP)
     try:
-        await world.ingress.lead([to(blue), to(blue, "new.localhost")])
+        await world.ingress.apply_routes([to(blue), to(blue, "new.localhost")])
         assert world.master != master
         for _ in range(20):
             assert (await world.ask("new.localhost")).status == 200
@@ -193,11 +198,11 @@ def test_it_works_on_the_servers_own_event_loop(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with haproxy_world(tmp_path / "ingress") as world:
             blue = await world.app("blue")
-            await world.ingress.lead([to(blue)])
+            await world.ingress.apply_routes([to(blue)])
             assert (await world.ask(HOST)).status == 200
-            assert await world.ingress.in_flight(blue.port) == 0
+            assert await world.ingress.in_flight(at(blue.port)) == 0
             (world.directory / "master.sock").unlink()
-            await world.ingress.lead([])
+            await world.ingress.apply_routes([])
             assert (await world.ask(HOST)).status == 404
 
     uvloop.run(scenario())
@@ -206,10 +211,10 @@ def test_it_works_on_the_servers_own_event_loop(tmp_path: Path) -> None:
 async def test_its_directory_may_be_deep(tmp_path: Path) -> None:
     async with haproxy_world(tmp_path / ("deep" * 30) / ("deeper" * 20) / "ingress") as world:
         blue = await world.app("blue")
-        await world.ingress.lead([to(blue)])
+        await world.ingress.apply_routes([to(blue)])
         assert (await world.ask(HOST)).status == 200
         (world.directory / "master.sock").unlink()
-        await world.ingress.lead([])
+        await world.ingress.apply_routes([])
         assert (await world.ask(HOST)).status == 404
 
 
@@ -260,7 +265,7 @@ async def test_a_listen_address_that_does_not_exist_is_refused(world: IngressWor
 async def test_another_listen_address_is_taken_over_by_a_reload(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     master, before = world.master, world.port
     world.port = free_port()
     world.ingress = world.another()
@@ -303,7 +308,7 @@ async def test_a_process_id_that_became_somebody_elses_is_left_alone(
     stranger = await asyncio.create_subprocess_exec("sleep", "60")
     try:
         (world.directory / "haproxy.pid").write_text(f"{stranger.pid}\n")
-        await world.ingress.lead([to(blue)])
+        await world.ingress.apply_routes([to(blue)])
         end_haproxy(world.directory)
         os.kill(stranger.pid, 0)
         assert stranger.returncode is None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tests.support import loopback
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import App, Client, ask, open_websocket
 
@@ -35,7 +36,7 @@ async def serving(world: IngressWorld, serve: loopback.Serve) -> AsyncIterator[i
     """An app that treats each connection so, and the way to it; its port."""
 
     async with loopback.serving(serve) as port:
-        await world.ingress.lead([Route(HOST, Way.OPEN, port)])
+        await world.ingress.apply_routes([Route(HOST, RouteState.OPEN, at(port))])
         yield port
 
 
@@ -89,25 +90,25 @@ async def test_an_app_is_told_of_a_client_that_left_and_no_drain_waits_for_it(
     async with serving(world, be_silent) as port, asyncio.timeout(_PATIENCE_S):
         async with asking(world):
             await asked.wait()
-            assert await world.ingress.in_flight(port) == 1
+            assert await world.ingress.in_flight(at(port)) == 1
         await left.wait()
-        while await world.ingress.in_flight(port):  # noqa: ASYNC110 - the port has no events to wait for
+        while await world.ingress.in_flight(at(port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 
 async def test_who_leaves_while_held_is_not_asked_for(world: IngressWorld) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([Route(HOST, Way.HELD)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
     async with asking(world):
         await asyncio.sleep(0.2)  # until it is held
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     assert (await world.ask(HOST, "/next")).status == 200
     assert [request["path"] for request in app.seen] == ["/next"]
 
 
 async def test_a_head_of_sixty_kib_reaches_the_app(world: IngressWorld) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     cookies = {f"X-Cookie-{number}": "c" * 6 * KIB for number in range(10)}
     for method in ("GET", "POST"):
         answer = await ask(world.port, HOST, method=method, headers=cookies)
@@ -141,7 +142,7 @@ async def test_a_long_head_of_an_answer_reaches_the_client(
 
 async def test_two_hundred_header_lines_reach_the_app(world: IngressWorld) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     answer = await ask(world.port, HOST, headers={f"X-Line-{number}": "x" for number in range(200)})
     assert answer.status == 200
     assert sum(name.startswith("x-line-") for name in app.seen[-1]["headers"]) == 200
@@ -151,7 +152,7 @@ async def test_the_app_closes_after_what_may_be_a_client_s_only_request(
     world: IngressWorld,
 ) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     client = Client(world.port)
     for _ in range(3):
         await client.call(HOST)
@@ -163,7 +164,7 @@ async def test_the_app_closes_after_each_request_while_many_clients_come_and_go(
     world: IngressWorld,
 ) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     client = Client(world.port)
     await client.call(HOST)
     for _ in range(2):
@@ -179,7 +180,7 @@ async def test_the_app_closes_after_each_request_while_many_clients_come_and_go(
 
 async def test_an_upgrade_is_asked_for_whole(world: IngressWorld) -> None:
     app: App = await world.app("blue")
-    await world.ingress.lead([to(app)])
+    await world.ingress.apply_routes([to(app)])
     socket = await open_websocket(world.port, HOST)
     assert app.seen[-1]["headers"]["connection"].lower() == "upgrade"
     assert await socket.echo(b"ping") == b"ping"

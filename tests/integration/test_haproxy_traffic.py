@@ -8,7 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world, to, until
 from tests.support.http_load import App, Client, ask, open_websocket, under_load
 
@@ -37,11 +38,11 @@ async def green(world: IngressWorld) -> App:
 async def test_two_hundred_switches_under_load_lose_nothing(
     world: IngressWorld, blue: App, green: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     worker = world.workers
     async with under_load(world.port, HOST, kept=6, fresh=6) as load:
         for number in range(200):
-            await world.ingress.lead([to((green, blue)[number % 2])])
+            await world.ingress.apply_routes([to((green, blue)[number % 2])])
         await load.goes_on(1000)
     assert load.failures == []
     assert set(load.answers) == {"blue", "green"}
@@ -51,12 +52,12 @@ async def test_two_hundred_switches_under_load_lose_nothing(
 async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     old = blue
     async with under_load(world.port, HOST, kept=6, fresh=6) as load:
         for number in range(30):
             new = await world.app(f"app {number}")
-            await world.ingress.lead([to(new)])
+            await world.ingress.apply_routes([to(new)])
             await drained(world, old)
             await old.stop()
             world.apps.remove(old)
@@ -69,11 +70,11 @@ async def test_deploys_under_load_that_stop_each_drained_app_lose_nothing(
 async def test_after_a_confirmed_switch_nobody_reaches_the_old_one(
     world: IngressWorld, blue: App, green: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     kept = Client(world.port)
     for number in range(50):
         app = (green, blue)[number % 2]
-        await world.ingress.lead([to(app)])
+        await world.ingress.apply_routes([to(app)])
         assert (await kept.call(HOST)).json["app"] == app.name
         assert (await world.ask(HOST)).json["app"] == app.name
     await kept.close()
@@ -82,7 +83,9 @@ async def test_after_a_confirmed_switch_nobody_reaches_the_old_one(
 async def test_a_new_host_needs_no_reload(world: IngressWorld, blue: App) -> None:
     worker = world.workers
     for number in range(40):
-        await world.ingress.lead([to(blue, f"app-{n}.localhost") for n in range(number + 1)])
+        await world.ingress.apply_routes(
+            [to(blue, f"app-{n}.localhost") for n in range(number + 1)]
+        )
         assert (await world.ask(f"app-{number}.localhost")).status == 200
     assert world.workers == worker
 
@@ -90,11 +93,11 @@ async def test_a_new_host_needs_no_reload(world: IngressWorld, blue: App) -> Non
 async def test_a_websocket_of_its_own_is_counted_and_lives_until_its_app_goes(
     world: IngressWorld, blue: App, green: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     socket = await open_websocket(world.port, HOST)
-    await world.ingress.lead([to(green)])
+    await world.ingress.apply_routes([to(green)])
     assert await socket.echo(b"still there") == b"still there"
-    assert await world.ingress.in_flight(blue.port) == 1
+    assert await world.ingress.in_flight(at(blue.port)) == 1
     await blue.stop()
     world.apps.remove(blue)
     assert await socket.echo(b"and now?") == b""
@@ -106,21 +109,21 @@ async def test_the_websocket_of_another_app_notices_nothing(
     world: IngressWorld, blue: App, green: App
 ) -> None:
     other = await world.app("other")
-    await world.ingress.lead([to(blue), to(other, OTHER)])
+    await world.ingress.apply_routes([to(blue), to(other, OTHER)])
     socket = await open_websocket(world.port, OTHER)
     for number in range(20):
-        await world.ingress.lead([to((green, blue)[number % 2]), to(other, OTHER)])
+        await world.ingress.apply_routes([to((green, blue)[number % 2]), to(other, OTHER)])
         assert await socket.echo(b"ping") == b"ping"
     await reload(world)
     assert await socket.echo(b"ping") == b"ping"
-    assert await world.ingress.in_flight(other.port) == 1
+    assert await world.ingress.in_flight(at(other.port)) == 1
     await socket.close()
 
 
 async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own(
     world: IngressWorld, blue: App, green: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     long = Client(world.port)
     await long.send(HOST, "/wait")
     await blue.waiting.acquire()
@@ -128,10 +131,10 @@ async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own
         for _ in range(5):
             await reload(world)
             await load.goes_on()
-        await world.ingress.lead([to(green)])
+        await world.ingress.apply_routes([to(green)])
         await until(lambda: load.answers["green"] > 100, "answers of the new one")
     assert load.failures == []
-    assert await world.ingress.in_flight(blue.port) == 1, "the old worker's request counts"
+    assert await world.ingress.in_flight(at(blue.port)) == 1, "the old worker's request counts"
     blue.release()
     assert (await long.receive()).json["app"] == "blue"
     await drained(world, blue)
@@ -141,22 +144,22 @@ async def test_a_reload_under_load_loses_nothing_and_the_old_worker_ends_its_own
 async def test_a_connection_kept_over_a_reload_follows_the_next_switch(
     world: IngressWorld, blue: App, green: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     kept = Client(world.port)
     assert (await kept.call(HOST)).json["app"] == "blue"
     await reload(world)
-    await world.ingress.lead([to(green), to(blue, OTHER)])
+    await world.ingress.apply_routes([to(green), to(blue, OTHER)])
     assert (await kept.call(HOST)).json["app"] == "green"
     await kept.close()
 
 
 async def test_an_upload_ends_where_it_began(world: IngressWorld, blue: App, green: App) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     uploader = Client(world.port)
     await uploader.send(HOST, method="POST", headers={"Content-Length": "1000000"})
     await uploader.send_more(b"x" * 400_000)
     await until_in_flight(world, blue)
-    await world.ingress.lead([to(green)])
+    await world.ingress.apply_routes([to(green)])
     await reload(world)
     await uploader.send_more(b"x" * 600_000)
     answer = await uploader.receive()
@@ -165,7 +168,7 @@ async def test_an_upload_ends_where_it_began(world: IngressWorld, blue: App, gre
 
 
 async def test_one_connection_to_two_hosts(world: IngressWorld, blue: App, green: App) -> None:
-    await world.ingress.lead([to(blue), to(green, OTHER)])
+    await world.ingress.apply_routes([to(blue), to(green, OTHER)])
     kept = Client(world.port)
     for _ in range(10):
         for host, name in ((HOST, "blue"), (OTHER, "green")):
@@ -178,7 +181,7 @@ async def test_one_connection_to_two_hosts(world: IngressWorld, blue: App, green
 
 @pytest.mark.parametrize("host", ["{}:7080", "APP-Prod.LocalHost", "{}.", "{}.:7080"])
 async def test_the_ways_to_write_a_host(world: IngressWorld, blue: App, host: str) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     written = host.format(HOST)
     answer = await world.ask(written)
     assert answer.json["headers"]["host"] == written
@@ -186,7 +189,7 @@ async def test_the_ways_to_write_a_host(world: IngressWorld, blue: App, host: st
 
 @pytest.mark.parametrize("host", ["", " ", "nobody.localhost", f"x.{HOST}", "[::1]", "a" * 500])
 async def test_any_other_host_is_a_plain_404(world: IngressWorld, blue: App, host: str) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     answer = await world.ask(host)
     assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert b"No stage answers at this address" in answer.body
@@ -196,14 +199,14 @@ async def test_any_other_host_is_a_plain_404(world: IngressWorld, blue: App, hos
 async def test_a_stage_without_a_live_instance_is_a_503_to_come_back_to(
     world: IngressWorld,
 ) -> None:
-    await world.ingress.lead([Route(HOST, Way.NONE)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.NONE)])
     answer = await world.ask(HOST)
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
     assert b"no live instance" in answer.body
 
 
 async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> None:
-    await world.ingress.lead([Route(HOST, Way.HELD), to(blue, OTHER)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.HELD), to(blue, OTHER)])
     body = b"x" * 300_000
     clients = [Client(world.port) for _ in range(8)]
     tasks = [
@@ -215,7 +218,7 @@ async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> Non
     assert (await world.ask(OTHER)).status == 200
     await anyio.sleep(0.3)  # long enough for answers, if any came
     assert [task for task in tasks if task.done()] == []
-    await world.ingress.lead([to(blue), to(blue, OTHER)])
+    await world.ingress.apply_routes([to(blue), to(blue, OTHER)])
     answers = await asyncio.gather(*tasks)
     assert [answer.json["length"] for answer in answers] == [0, len(body)] * 4
     for client in clients:
@@ -223,17 +226,17 @@ async def test_held_requests_arrive_whole(world: IngressWorld, blue: App) -> Non
 
 
 async def test_held_requests_survive_a_reload(world: IngressWorld, blue: App) -> None:
-    await world.ingress.lead([Route(HOST, Way.HELD)])
+    await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
     held = asyncio.create_task(world.ask(HOST))
     await anyio.sleep(0.1)
     await reload(world)
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     assert (await held).json["app"] == "blue"
 
 
 async def test_no_request_is_held_for_ever(world: IngressWorld) -> None:
     ingress = world.another(hold_s=1)
-    await ingress.lead([Route(HOST, Way.HELD)])
+    await ingress.apply_routes([Route(HOST, RouteState.HELD)])
     began = time.monotonic()
     answer = await world.ask(HOST)
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
@@ -244,7 +247,7 @@ async def test_no_request_is_held_for_ever(world: IngressWorld) -> None:
 async def test_a_request_to_an_app_that_hangs_up_is_repeated_if_it_may_be(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     assert (await world.ask(HOST, "/hang-up")).status == 200
     assert [request["path"] for request in blue.seen] == ["/hang-up", "/hang-up"]
 
@@ -252,7 +255,7 @@ async def test_a_request_to_an_app_that_hangs_up_is_repeated_if_it_may_be(
 async def test_a_request_that_must_not_happen_twice_is_never_repeated(
     world: IngressWorld, blue: App
 ) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     answer = await ask(world.port, HOST, "/hang-up", method="POST")
     assert answer.status == 502
     assert len(blue.seen) == 1
@@ -262,7 +265,7 @@ async def test_an_app_that_is_quick_to_close_idle_connections_costs_nobody_a_req
     world: IngressWorld,
 ) -> None:
     hasty = await world.app("hasty", idle_s=0.002)
-    await world.ingress.lead([to(hasty)])
+    await world.ingress.apply_routes([to(hasty)])
     async with under_load(world.port, HOST, kept=12, fresh=2, pause_s=0.002) as load:
         await load.goes_on(3000)
     assert load.failures == []
@@ -279,7 +282,7 @@ FORGED = {
 
 
 async def test_a_trusted_front_is_believed(world: IngressWorld, blue: App) -> None:
-    await world.ingress.lead([to(blue)])
+    await world.ingress.apply_routes([to(blue)])
     headers = (await world.ask(HOST, **FORGED)).json["headers"]
     assert headers["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
@@ -291,7 +294,7 @@ async def test_a_trusted_front_is_believed(world: IngressWorld, blue: App) -> No
 
 async def test_nobody_else_is(world: IngressWorld, blue: App) -> None:
     strict = world.another(trusted=("203.0.113.0/24",))
-    await strict.lead([to(blue)])
+    await strict.apply_routes([to(blue)])
     headers = (await world.ask(HOST, **FORGED)).json["headers"]
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
@@ -305,7 +308,7 @@ async def test_what_apps_may_take_for_another_header_does_not_reach_them(
     world: IngressWorld, blue: App, trusted: tuple[str, ...]
 ) -> None:
     ingress = world.another(trusted=trusted)
-    await ingress.lead([to(blue)])
+    await ingress.apply_routes([to(blue)])
     names = ("X_Forwarded_For", "X-Forwarded_For", "x_real_ip", "X.Real.IP", "X_Forwarded-Proto")
     forged = "".join(f"{name}: 6.6.6.6\r\n" for name in names)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -325,20 +328,20 @@ async def test_without_lua_a_held_request_is_told_to_come_back(tmp_path: Path) -
     )
     program.chmod(0o755)
     async with haproxy_world(tmp_path / "ingress", program=str(program)) as world:
-        await world.ingress.lead([Route(HOST, Way.HELD)])
+        await world.ingress.apply_routes([Route(HOST, RouteState.HELD)])
         answer = await world.ask(HOST)
         assert (answer.status, answer.headers["retry-after"]) == (503, "2")
 
 
 async def drained(world: IngressWorld, app: App) -> None:
     async with asyncio.timeout(5):
-        while await world.ingress.in_flight(app.port):  # noqa: ASYNC110 - the port has no events to wait for
+        while await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 
 async def until_in_flight(world: IngressWorld, app: App) -> None:
     async with asyncio.timeout(5):
-        while not await world.ingress.in_flight(app.port):  # noqa: ASYNC110 - the port has no events to wait for
+        while not await world.ingress.in_flight(at(app.port)):  # noqa: ASYNC110 - the port has no events to wait for
             await asyncio.sleep(0.01)
 
 

@@ -56,12 +56,12 @@ def make_data(tmp_path: Path) -> Path:
 async def test_servers_come_and_go_and_lead_the_one_haproxy(tmp_path: Path, app: App) -> None:
     with ingress_run(make_data(tmp_path), free_port()) as run:
         before = our_processes(run.directory)
-        await server_side(run).lead([to(app)])
+        await server_side(run).apply_routes([to(app)])
         async with under_load(run.port, HOST, kept=2, fresh=2) as load:
             for _ in range(3):
                 server = server_side(run)
                 await server.start()
-                await server.lead([to(app)])
+                await server.apply_routes([to(app)])
                 await load.goes_on()
         assert load.failures == []
         assert our_processes(run.directory) == before
@@ -72,12 +72,12 @@ async def test_it_takes_over_from_a_server_that_had_started_haproxy_itself(
 ) -> None:
     data, port = make_data(tmp_path), free_port()
     first = haproxy(data / "ingress", port)
-    await first.lead([to(app)])
+    await first.apply_routes([to(app)])
     old = running_master(data / "ingress")
     async with under_load(port, HOST, kept=2, fresh=2) as load:
         with ingress_run(data, port) as run:
             await load.goes_on()
-            await first.lead([to(app)])
+            await first.apply_routes([to(app)])
             await until(lambda: old not in our_processes(run.directory), "the old HAProxy to leave")
             await load.goes_on()
             assert load.failures == []
@@ -88,7 +88,7 @@ async def test_it_takes_over_from_a_server_that_had_started_haproxy_itself(
 
 async def test_a_hangup_loads_haproxy_anew_without_a_lost_request(tmp_path: Path, app: App) -> None:
     with ingress_run(make_data(tmp_path), free_port()) as run:
-        await server_side(run).lead([to(app)])
+        await server_side(run).apply_routes([to(app)])
         master, worker = running_master(run.directory), our_processes(run.directory)
         async with under_load(run.port, HOST, kept=2, fresh=2) as load:
             os.kill(run.process.pid, signal.SIGHUP)  # type: ignore[union-attr]  # it runs
@@ -141,7 +141,7 @@ async def test_an_address_that_is_taken_is_refused_on_a_reload_too_and_the_old_o
     other = IngressRun(make_data(tmp_path), free_port())
     (tmp_path / "own").mkdir()
     with ingress_run(tmp_path / "own" / "data", free_port()) as run:
-        await server_side(run).lead([to(app)])
+        await server_side(run).apply_routes([to(app)])
         other.start()
         try:
             with pytest.raises(

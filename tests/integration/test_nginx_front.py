@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
+from tests.support.endpoints import at
 from tests.support.haproxy import IngressWorld, haproxy_world, to
 from tests.support.http_load import WEBSOCKET, Client
 from tests.support.loopback import Counted, serving
@@ -40,13 +41,13 @@ async def client(nginx: Nginx) -> AsyncIterator[Client]:
 
 async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, client: Client) -> None:
     blue, green = await world.app("blue"), await world.app("green")
-    await world.ingress.lead([to(blue, DOMAIN)])
+    await world.ingress.apply_routes([to(blue, DOMAIN)])
     forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "gopher"}
     answer = (await client.call(DOMAIN, headers=forged)).json
     assert (answer["app"], answer["headers"]["host"]) == ("blue", DOMAIN)
     assert answer["headers"]["x-forwarded-proto"] == "https"
     assert answer["headers"]["x-forwarded-for"] == "127.0.0.1, 127.0.0.1"
-    await world.ingress.lead([to(green, DOMAIN)])
+    await world.ingress.apply_routes([to(green, DOMAIN)])
     assert (await client.call(DOMAIN)).json["app"] == "green", (
         "the switch shows on a connection that nginx keeps"
     )
@@ -55,7 +56,7 @@ async def test_https_reaches_the_app_and_the_app_knows(world: IngressWorld, clie
 async def test_a_host_that_no_stage_has_is_the_ingress_s_to_answer(
     world: IngressWorld, client: Client
 ) -> None:
-    await world.ingress.lead([])
+    await world.ingress.apply_routes([])
     assert (await client.call("stranger.apps.example.com")).status == (
         await world.ask("stranger.apps.example.com")
     ).status
@@ -76,7 +77,7 @@ async def test_connections_to_the_ingress_are_kept_whoever_comes_and_goes(tmp_pa
 
 async def test_long_heads_pass_both_ways(world: IngressWorld, client: Client) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app, DOMAIN)])
+    await world.ingress.apply_routes([to(app, DOMAIN)])
     answer = await client.call(
         DOMAIN, headers={f"X-Cookie-{number}": "c" * 10_000 for number in range(5)}
     )
@@ -85,18 +86,18 @@ async def test_long_heads_pass_both_ways(world: IngressWorld, client: Client) ->
 
 async def test_a_websocket_lives_through_a_switch(world: IngressWorld, client: Client) -> None:
     blue, green = await world.app("blue"), await world.app("green")
-    await world.ingress.lead([to(blue, DOMAIN)])
+    await world.ingress.apply_routes([to(blue, DOMAIN)])
     await client.send(DOMAIN, "/ws", headers=WEBSOCKET)
     assert (await client.receive()).status == 101
     assert await client.echo(b"ping") == b"ping"
-    await world.ingress.lead([to(green, DOMAIN)])
+    await world.ingress.apply_routes([to(green, DOMAIN)])
     assert await client.echo(b"still there") == b"still there"
-    assert await world.ingress.in_flight(blue.port) == 1
+    assert await world.ingress.in_flight(at(blue.port)) == 1
 
 
 async def test_a_long_upload_arrives_whole(world: IngressWorld, client: Client) -> None:
     app = await world.app("blue")
-    await world.ingress.lead([to(app, DOMAIN)])
+    await world.ingress.apply_routes([to(app, DOMAIN)])
     pieces = 16
     await client.send(
         DOMAIN, "/upload", method="PUT", headers={"Content-Length": str(pieces * MIB)}
@@ -124,7 +125,9 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        await world.ingress.lead([Route(DOMAIN, Way.OPEN, server.sockets[0].getsockname()[1])])
+        await world.ingress.apply_routes(
+            [Route(DOMAIN, RouteState.OPEN, server.sockets[0].getsockname()[1])]
+        )
         yield heard
     finally:
         over.set()

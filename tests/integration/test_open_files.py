@@ -82,7 +82,7 @@ async def test_a_file_too_many_is_an_ingress_out_of_reach_and_its_watch_goes_on(
         with monkeypatch.context() as full:
             full.setattr(refused, _too_many)
             with pytest.raises(IngressUnavailableError, match="Too many open files"):
-                await ingress.lead([])
+                await ingress.apply_routes([])
             watching = asyncio.create_task(ingress.run())
             await asyncio.sleep(0.5)
             assert not watching.done()

@@ -23,6 +23,7 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import ConflictError, NotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageRef, parse_image_name, parse_image_ref
@@ -156,7 +157,7 @@ class Desk:
                 digest=digest_of(digit),
                 state=state,
                 container=f"app-{deploy.id}",
-                host_port=40000,
+                endpoint=loopback_endpoint(40000),
                 fingerprint=config.fingerprint,
                 started_at=NOON,
                 stopped_at=NOON + timedelta(minutes=minute) if state.final else None,

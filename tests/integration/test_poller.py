@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from tagboat.core.catalog import KnownTag, Project, Registry, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import (
     BudgetSpentError,
     NotAnImageError,
@@ -668,7 +669,7 @@ async def make_live(store: SqlStore, tag: str, digest: str = "a") -> None:
                 digest=Digest("sha256:" + digest * 64),
                 state=InstanceState.LIVE,
                 container=tag,
-                host_port=1,
+                endpoint=loopback_endpoint(1),
                 fingerprint="f",
                 started_at=NOW,
             )

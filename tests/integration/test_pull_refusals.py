@@ -8,7 +8,7 @@ import pytest
 from demo.sample_image import SampleApp, build_image, build_index, push
 from tagboat.core.errors import EngineError, EngineNotFoundError
 from tagboat.core.image import parse_digest, parse_image_name
-from tagboat.engine.docker import DockerEngine
+from tagboat.runtime.docker.engine import DockerRuntime
 from tests.faults.registry_front import Fault, Front, registry_front
 from tests.support.docker_registry import DockerRegistry
 from tests.support.dockerd import remove_images_of
@@ -21,8 +21,8 @@ NO_REGISTRY = "not in a registry's words; did a proxy answer in its place?"
 
 
 @pytest.fixture
-async def engine(engine_url: str) -> AsyncIterator[DockerEngine]:
-    engine = DockerEngine(engine_url)
+async def engine(engine_url: str) -> AsyncIterator[DockerRuntime]:
+    engine = DockerRuntime(engine_url)
     yield engine
     await engine.close()
 
@@ -77,7 +77,7 @@ def front(docker_registry: DockerRegistry, engine_url: str) -> Iterator[Front]:
     ids=["429 page", "429 empty", "503 page", "404 page", "403 empty", "200 page"],
 )
 async def test_an_answer_that_is_not_a_registrys(
-    engine: DockerEngine,
+    engine: DockerRuntime,
     docker_registry: DockerRegistry,
     front: Front,
     fault: Fault,
@@ -96,7 +96,7 @@ async def test_an_answer_that_is_not_a_registrys(
     await engine.pull(parse_image_name(f"{front.host}/{path}"), digest, None, lambda _: None)
 
 
-async def test_an_address_of_ipv6_in_a_name(engine: DockerEngine) -> None:
+async def test_an_address_of_ipv6_in_a_name(engine: DockerRuntime) -> None:
     if int((await engine.version()).partition(".")[0]) >= 23:
         assert await engine.inspect_image("[::1]:5000/acme/app:v1") is None
         return
@@ -108,7 +108,7 @@ async def test_an_address_of_ipv6_in_a_name(engine: DockerEngine) -> None:
 
 
 async def test_an_image_that_is_built_for_other_machines(
-    engine: DockerEngine, docker_registry: DockerRegistry
+    engine: DockerRuntime, docker_registry: DockerRegistry
 ) -> None:
     path = f"acme/run-{secrets.token_hex(4)}"
     image = build_image(SampleApp(body=path))

@@ -11,10 +11,10 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineError, RegistryDeniedError, RegistryUnreachableError
 from tagboat.core.image import ImageName, ImageRef
-from tagboat.engine.docker import DockerEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
 from tagboat.registry.failures import TlsFailureError
+from tagboat.runtime.docker.engine import DockerRuntime
 from tests.support.docker_registry import DockerRegistry, docker_registry
 from tests.support.dockerd import remove_images_of
 from tests.support.images import push_image
@@ -211,7 +211,7 @@ async def test_the_engine_has_trust_of_its_own(
         ours = replace(entry(registry, ca.pem), url=registry.url.replace("127.0.0.1", name))
         image = ImageName(ours.host, "acme/app")
         digest = await client.resolve(image, "v1", ours)
-        engine = DockerEngine(engine_url)
+        engine = DockerRuntime(engine_url)
         try:
             with pytest.raises(
                 EngineError, match=f"to /etc/docker/certs.d/{ours.host}/ca.crt on the engine"

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.deploy import ContainerSpec, DeployStatus, InstanceState
+from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import ConflictError, EngineUnavailableError, NotFoundError
 from tagboat.core.image import ImageName
 from tagboat.core.keeping import Deletion
 from tagboat.core.storage import volume_name
+from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.removal import Removal
 from tests.support.api import Api, running_api
 from tests.support.records import DIGEST, deploy_record, put_deploy, put_instance
-from tests.unit.deploy.rim import Died
+from tests.unit.deploy.interceptor import Died
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +90,7 @@ async def test_a_container_that_was_just_being_started_is_removed_too(api: Api) 
 
     await removal(api, Worker(api, project_id, late=1)).remove_stage(stage_id)
 
-    assert await api.engine.containers({}) == []
+    assert await api.engine.list_workloads({}) == []
     with pytest.raises(NotFoundError):
         await api.store.read(lambda reader: reader.stage(stage_id))
 
@@ -110,7 +111,7 @@ async def test_one_that_appears_after_the_removal_of_the_others_is_not_forgotten
 
     await removal(api, Worker(api, project_id)).remove_project(project_id)
 
-    assert await api.engine.containers({}) == []
+    assert await api.engine.list_workloads({}) == []
     assert await api.store.read(lambda reader: reader.instances()) == []
 
 
@@ -142,7 +143,7 @@ async def test_what_was_removed_before_a_failure_is_on_record_as_stopped(api: Ap
         await removal(api, Worker(api, project_id)).remove_project(project_id)
 
     instances = await api.store.read(lambda reader: reader.instances())
-    left = {status.name for status in await api.engine.containers({})}
+    left = {status.name for status in await api.engine.list_workloads({})}
     assert len(left) == 1
     assert {instance.container for instance in instances if not instance.state.final} == left
     assert left < set(containers)
@@ -187,7 +188,7 @@ async def test_a_volume_that_somebody_uses_stays(api: Api) -> None:
     api.engine.publish(image, DIGEST)
     await api.engine.pull(image, DIGEST, None, lambda _: None)
     await api.engine.create(
-        ContainerSpec(
+        WorkloadSpec(
             name="backup", image=f"{image}@{DIGEST}", labels={}, volumes={names[1]: "/data"}
         )
     )
@@ -237,7 +238,7 @@ async def test_what_was_being_deleted_as_the_server_died_is_deleted_by_the_next(
 
     await removing.go_on()
 
-    assert await api.engine.containers({}) == []
+    assert await api.engine.list_workloads({}) == []
     assert api.engine.volumes == {volume_name("another", "data")}
     assert await api.store.read(lambda reader: reader.deletions()) == []
     with pytest.raises(NotFoundError):

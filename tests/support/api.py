@@ -17,13 +17,13 @@ from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_digest
+from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
-from tagboat.core.ports import Ingress
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.way_back import WaysBack
-from tagboat.engine.memory import MemoryEngine
 from tagboat.ingress.none import NoIngress
+from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.asgi import Caller
@@ -170,7 +170,7 @@ class Api:
     """The application and what it stands on. `abandoned` are the stages that the worker was told to let go."""
 
     store: SqlStore
-    engine: MemoryEngine
+    engine: MemoryRuntime
     polls: Polled
     counters: Counters
     app: ASGIApp
@@ -195,7 +195,7 @@ def running_api(
     """Build everything in `data_dir`; without an `ingress` there is none, and its health is nobody's concern."""
     store, engine, polls, counters = (
         open_store(None, data_dir),
-        MemoryEngine(),
+        MemoryRuntime(),
         Polled(),
         Counters(),
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import anyio
 
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.process import end_haproxy, our_processes, running_master
+from tests.support.endpoints import at
 from tests.support.http_load import Answer, App, ask
 from tests.support.ports import free_port
 
@@ -62,7 +63,7 @@ class IngressWorld:
 
 
 def to(app: App, host: str = "app-prod.localhost") -> Route:
-    return Route(host, Way.OPEN, app.port)
+    return Route(host, RouteState.OPEN, at(app.port))
 
 
 @contextlib.asynccontextmanager

@@ -2,16 +2,11 @@
 
 from datetime import UTC, datetime
 
-from tagboat.core.deploy import (
-    ContainerSpec,
-    Deploy,
-    DeployStatus,
-    Instance,
-    InstanceState,
-    Trigger,
-)
+from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
+from tagboat.core.workload import WorkloadSpec
 from tests.support.api import Api
 
 DIGEST = Digest("sha256:" + "a" * 64)
@@ -51,7 +46,7 @@ async def put_instance(api: Api, project_id: str, stage_id: str, state: Instance
         digest=DIGEST,
         state=state,
         container=f"app-{deploy.id}",
-        host_port=40001,
+        endpoint=loopback_endpoint(40001),
         fingerprint="0",
         started_at=datetime.now(UTC),
     )
@@ -60,7 +55,7 @@ async def put_instance(api: Api, project_id: str, stage_id: str, state: Instance
     api.engine.publish(image, DIGEST)
     await api.engine.pull(image, DIGEST, None, lambda _: None)
     await api.engine.create(
-        ContainerSpec(name=instance.container, image=f"{image}@{DIGEST}", labels={})
+        WorkloadSpec(name=instance.container, image=f"{image}@{DIGEST}", labels={})
     )
     await api.engine.start(instance.container)
     return instance.container

@@ -20,7 +20,7 @@ from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
 from tagboat.api.services import ApiServices, Services
 from tagboat.core.hosts import full_host, looked_up_as
-from tagboat.deploy.traffic import routes
+from tagboat.deploy.routes import routes
 from tagboat.http.problem import not_found
 
 ASK_PATH = "/api/ingress/ask"

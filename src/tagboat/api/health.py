@@ -19,7 +19,8 @@ from tagboat.api.services import ApiServices, Services
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
-from tagboat.core.ports import Engine, Reader
+from tagboat.core.ports import Reader
+from tagboat.core.runtime import Runtime
 from tagboat.http.authentication import TokenCheck
 
 HEALTH_PATH = "/api/health"
@@ -160,7 +161,7 @@ def _failing(reader: Reader) -> Sequence[RegistryBackoff]:
     return reader.failing_registries()
 
 
-async def _ask_engine(engine: Engine) -> None:
+async def _ask_engine(engine: Runtime) -> None:
     await engine.version()
     if words := elsewhere(await engine.own_network()):
         raise EngineError(words)

@@ -15,7 +15,7 @@ from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineNotFoundError
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader
-from tagboat.deploy.scene import read_scene
+from tagboat.deploy.context import read_context
 
 DEFAULT_TAIL = 100
 MAX_TAIL = 10_000
@@ -63,7 +63,7 @@ async def read_logs(
     """The last lines that an instance's container wrote."""
     instance = await services.store.read(lambda reader: reader.instance(instance_id))
     secrets = await services.store.read(
-        lambda reader: read_scene(reader, instance.deploy_id).secret_values
+        lambda reader: read_context(reader, instance.deploy_id).secret_values
     )
     try:
         lines = await services.engine.logs(instance.handle, tail)

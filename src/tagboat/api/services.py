@@ -13,8 +13,10 @@ from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.host_access import no_host_path
 from tagboat.core.image import ImageName, ImageRef
+from tagboat.core.ingress import Ingress
 from tagboat.core.keeping import Disk
-from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
+from tagboat.core.ports import DeployTriggerer, Polls, Store
+from tagboat.core.runtime import Runtime
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.removal import Removal
 from tagboat.deploy.way_back import WaysBack
@@ -66,7 +68,7 @@ class ApiServices:
 
     store: Store
     deployer: DeployTriggerer
-    engine: Engine
+    engine: Runtime
     polls: Polls
     ingress: Ingress
     examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]

@@ -164,7 +164,7 @@ class Views:
         if (
             stage.max_instances == 1
             or instance.state is not InstanceState.LIVE
-            or not instance.host_port
+            or instance.endpoint is None
         ):
             return None
         project = self._project_of(instance.project_id)

@@ -40,7 +40,7 @@ class _SocketConnection(http.client.HTTPConnection):
 
 def _get(path: Path, target: str) -> bytes:
     connection = _SocketConnection(path)
-    from tagboat.engine.unreachable import why_unreachable
+    from tagboat.runtime.docker.unreachable import why_unreachable
 
     try:
         connection.request("GET", target)

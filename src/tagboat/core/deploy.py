@@ -1,17 +1,16 @@
-"""Deploys, their steps and the instances they make, with the legal transitions between their states."""
+"""Deploys, their steps and their instances, with the legal changes of their states."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from tagboat.core.host_access import Bind, Device, Published
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.protocol import AppProtocol
 
 
 class Trigger(StrEnum):
-    """What caused a deploy."""
+    """The cause of a deploy."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -36,7 +35,7 @@ class DeployStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing follows any more."""
+        """True once nothing follows any more."""
         return self not in OPEN_STATUSES
 
 
@@ -44,7 +43,10 @@ OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
 
 
 class StepName(StrEnum):
-    """The steps of a deploy, in their order. Before `switch` the old instance is not touched, unless it cannot run beside."""
+    """The steps of a deploy, in their order.
+
+    Before `switch` the old instance is not touched, unless it cannot run beside.
+    """
 
     RESOLVE = "resolve"
     PULL = "pull"
@@ -84,15 +86,17 @@ PENDING_STEPS = tuple(Step(name) for name in StepName)
 class Deploy:
     """One attempt to make a tag live in a stage.
 
-    `digest` is what `resolve` found, of the repository `image` (None until then: the project's). Before that it is what the
-    push named: a hint, which tells what merges into it, and which `resolve` does not go by but for `EXACT_TRIGGERS`.
-    `merges` counts the pushes merged into it, so that a resolution that raced with one is seen to be stale. `claimed_by` is
-    the server at work on it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
+    `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
+    Before that it is what the push named: a hint, which tells what merges into it, and which
+    `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
+    that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
+    it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
 
-    What it has done so far decides how it is undone: `container` is the name of its container, chosen before any is made;
-    `release_id` is the engine's id of the container of its release command, from before that is started, and `released`
-    whether that command has ended well; `replaced` are the ids of the instances that it put to draining, and `made_way` is
-    whether it stops them before its own is live.
+    What it has done so far decides how it is undone: `container` is the name of its container,
+    chosen before any is made; `release_id` is the engine's id of the container of its release
+    command, from before that is started, and `released` whether that command has ended well;
+    `replaced` are the ids of the instances that it put to draining, and `made_way` is whether it
+    stops them before its own is live.
     """
 
     id: str
@@ -121,23 +125,23 @@ class Deploy:
     finished_at: datetime | None = None
 
     def step(self, name: StepName) -> Step:
-        """The step of that name."""
+        """Return the step of that name."""
         return next(step for step in self.steps if step.name is name)
 
     def with_step(self, step: Step) -> "Deploy":
-        """The same deploy with `step` in the place of the one of its name."""
+        """Return the same deploy with `step` in the place of the one of its name."""
         return replace(
             self, steps=tuple(step if old.name is step.name else old for old in self.steps)
         )
 
     @property
     def begun(self) -> bool:
-        """Whether any of its steps was taken."""
+        """True once any of its steps was taken."""
         return self.steps[0].status is not StepStatus.PENDING
 
     @property
     def by_news(self) -> bool:
-        """Whether a push or a poll has caused it, and no person."""
+        """True where a push or a poll has caused it, not a person."""
         return self.trigger in {Trigger.WEBHOOK, Trigger.POLL}
 
     @property
@@ -147,15 +151,16 @@ class Deploy:
 
     @property
     def resolved(self) -> bool:
-        """Whether `resolve` has settled on a digest."""
+        """True once `resolve` has settled on a digest."""
         return self.step(StepName.RESOLVE).status is StepStatus.DONE
 
 
 def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool) -> bool:
-    """Whether a push of `tag` (and `digest`, where known) needs no deploy of its own because `waiting` will bring it.
+    """Return whether `waiting` will bring a push of `tag`, which then needs no other deploy.
 
-    It will when it still has to look the tag up, or was told to bring this very digest. One already told another digest,
-    or to be forced less than asked, will not; nor will one that has failed or is being cancelled.
+    It will when it still has to look the tag up, or was told to bring this very digest. One already
+    told another digest, or to be forced less than asked, will not; nor will one that has failed or
+    is being cancelled.
     """
     if waiting.status.final or waiting.cancelling or waiting.failed_step is not None:
         return False
@@ -171,7 +176,10 @@ def merges_into(waiting: Deploy, tag: str, digest: Digest | None, *, force: bool
 
 
 def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
-    """`waiting` after a push that merges into it: unless both name one digest, it must look the tag up afresh."""
+    """`waiting` after a push that merges into it.
+
+    Unless both name one digest, it must look the tag up afresh.
+    """
     kept = waiting.digest if digest is not None else None
     return replace(waiting, digest=kept, merges=waiting.merges + 1)
 
@@ -187,12 +195,15 @@ class InstanceState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether its container is gone for good."""
+        """True once its container is gone for good."""
         return self in {InstanceState.STOPPED, InstanceState.FAILED}
 
 
 Version = tuple[Digest, str]
-"""What an instance serves: the digest of its image, and the fingerprint of the configuration it was started with."""
+"""What an instance serves.
+
+The digest of its image, and the fingerprint of the configuration it was started with.
+"""
 
 ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceState.DRAINING})
 """Those of instances that have, or are about to have, a container."""
@@ -202,11 +213,12 @@ ACTIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.LIVE, InstanceS
 class Instance:
     """One container that serves one tag of a stage.
 
-    `image` is the repository of its image, None for the project's. `container` is the name of its container and
-    `container_id` the engine's id of it, empty until it is known. `host_port` is the loopback port it is published on, 0
-    for none; `fingerprint` is that of the configuration it was started with. `watched` is whether it has stayed healthy
-    for as long as its stage watches what is new: until then, what it has replaced is kept. `protocol` is how it is spoken
-    to at its port.
+    `image` is the repository of its image, None for the project's. `container` is the name of its
+    container, `container_id` the runtime's id of it, empty until it is known. `endpoint` is where
+    it is reached, None until that is known, and where it listens on nothing. `fingerprint` is that
+    of the configuration it was started with. `watched` is True once it has stayed healthy for as
+    long as its stage watches a new version; until then, the instance that it has replaced is kept.
+    `protocol` is the one that it speaks.
     """
 
     id: str
@@ -219,7 +231,7 @@ class Instance:
     state: InstanceState
     container: str
     container_id: str = ""
-    host_port: int
+    endpoint: Endpoint | None
     fingerprint: str
     watched: bool = True
     started_at: datetime
@@ -228,26 +240,30 @@ class Instance:
 
     @property
     def handle(self) -> str:
-        """What the engine is asked for it by: its id once that is known, for a container can be renamed."""
+        """Name by which the runtime is asked about it.
+
+        Its id once that is known, for a container can be renamed.
+        """
         return self.container_id or self.container
 
     @property
     def version(self) -> "Version":
-        """What it serves."""
+        """Digest and fingerprint that it serves."""
         return self.digest, self.fingerprint
 
     @property
     def url(self) -> str | None:
-        """Its own loopback address, None when it listens on nothing."""
+        """URL of its endpoint, None when it listens on nothing."""
         scheme = "https" if self.protocol is AppProtocol.HTTPS else "http"
-        return f"{scheme}://127.0.0.1:{self.host_port}" if self.host_port else None
+        return f"{scheme}://{self.endpoint}" if self.endpoint else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenBack:
     """A version that went live in a stage and was taken back, of which `reason` says why.
 
-    It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest there again.
+    It failed its watch, or a person rolled back from it. Pushes and polls do not deploy its digest
+    there again.
     """
 
     stage_id: str
@@ -256,76 +272,3 @@ class TakenBack:
     tag: str
     reason: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerSpec:
-    """What the engine is asked to run.
-
-    `image` is `NAME@DIGEST`; `port` is published on 127.0.0.1:`host_port` unless 0. `volumes` are absolute paths in the
-    container by the names of the engine's volumes, made, with `volume_labels`, where they are missing. `files` are contents by
-    absolute path. An `entrypoint` of None is the image's own, an empty one none. `aliases` are further names by which it is
-    found on those of its networks that they stand for. `network` is the one that it is on from its start, empty for the
-    engine's default, and `networks` are those that it is connected to besides; with `keeps_address` it can leave `network` and
-    join it again (under other aliases) with the same address, so that its connections last. Labels of the image other than
-    `org.opencontainers.*` are its own only with `image_labels`. The rest is as in `RunOptions`: 0, empty and None leave the
-    engine's or the image's own. Without `restarts` it is run once.
-    """
-
-    name: str
-    image: str
-    labels: Mapping[str, str]
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    port: int = 0
-    host_port: int = 0
-    entrypoint: tuple[str, ...] | None = None
-    command: tuple[str, ...] = ()
-    user: str = ""
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    volume_labels: Mapping[str, str] = field(default_factory=dict)
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
-    binds: tuple[Bind, ...] = ()
-    devices: tuple[Device, ...] = ()
-    publish: tuple[Published, ...] = ()
-    extra_hosts: Mapping[str, str] = field(default_factory=dict)
-    shm_size: int = 0
-    init: bool | None = None
-    read_only: bool = False
-    cap_add: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    memory: int = 0
-    cpus: float = 0.0
-    pids: int = 0
-    network: str = ""
-    networks: tuple[str, ...] = ()
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    keeps_address: bool = False
-    image_labels: bool = False
-    stop_signal: str = ""
-    stop_timeout_s: int | None = None
-    restarts: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerStatus:
-    """What the engine says of a container.
-
-    `health` is None without a HEALTHCHECK, else `starting`, `healthy` or `unhealthy`; `health_said` is one line of what its
-    last run wrote. A paused container is `running`. `started_at` is when it was last started, None if it never was.
-    `unasked_volumes` are the names of the volumes, by path, that the engine made by itself for VOLUMEs of the image.
-    """
-
-    id: str
-    name: str
-    running: bool
-    restarting: bool
-    restarts: int
-    exit_code: int
-    oom_killed: bool
-    health: str | None
-    labels: Mapping[str, str]
-    host_port: int
-    started_at: datetime | None = None
-    paused: bool = False
-    health_said: str = ""
-    unasked_volumes: Mapping[str, str] = field(default_factory=dict)

@@ -22,7 +22,7 @@
     │   ├── EngineUnavailableError      no connection, or it was lost during a call  (retryable)
     │   ├── EngineNotFoundError         no such container or image on the engine
     │   ├── NameTakenError              a container of that name exists
-    │   ├── PortTakenError              the published host port is in use
+    │   ├── EndpointTakenError            the published host port is in use
     │   └── DiskFullError               the engine has no space left  (retryable)
     ├── IngressError
     │   └── IngressUnavailableError     the ingress cannot be reached or fails  (retryable)
@@ -139,7 +139,7 @@ class NameTakenError(EngineError):
     """A container of that name exists."""
 
 
-class PortTakenError(EngineError):
+class EndpointTakenError(EngineError):
     """The host port that was to be published is in use."""
 
 

@@ -7,15 +7,18 @@ from enum import StrEnum
 REQUEST_TIMEOUT_S = 5
 NOBODY_LISTENS = "nothing listens on the port yet"
 REFUSED = "connection refused"
-"""What a probe says of a port on which no app has accepted a connection: the engine's proxy did, or not even that."""
+"""What a probe says of a port on which no app has accepted a connection.
+
+The engine's proxy did, or not even that.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How one HTTP request of a health check is made, so that an app takes it for one that came through the front.
+    """The manner of a health check in HTTP: as a request that comes through the front.
 
-    `host` is the Host header, `proto` (`http` or `https`) the X-Forwarded-Proto; connecting and answering may take
-    `limit_s` seconds together.
+    `host` is the Host header, `proto` (`http` or `https`) the X-Forwarded-Proto; connecting and
+    answering may take `limit_s` seconds together.
     """
 
     host: str = "localhost"
@@ -25,7 +28,10 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class TestRun:
-    """What one run of an image's HEALTHCHECK came to; `said` is one line of what it wrote, or why it could not run."""
+    """The outcome of one run of an image's HEALTHCHECK.
+
+    `said` is one line of what it wrote, or why it could not run.
+    """
 
     __test__ = False  # pytest: not a class of tests
 
@@ -34,7 +40,7 @@ class TestRun:
 
 
 class Trouble(StrEnum):
-    """What is wrong with a live instance, so that a person is needed."""
+    """The trouble of a live instance that needs a person."""
 
     NONE = ""
     DOWN = "down"
@@ -45,11 +51,12 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """What the engine last said of a live instance.
+    """The last status of a live instance, and what follows from it.
 
-    `restarts` is how often the engine has restarted its container; `crashes` are those restarts that followed one another
-    without a longer peace between, the last of them seen at `crashed_at`. `health` is as in `ContainerStatus`. `detail` says
-    what is wrong, and what to do; `changed_at` is since when `trouble` is what it is.
+    `restarts` is how often the engine has restarted its container; `crashes` are those restarts
+    that followed one another without a longer peace between, the last of them seen at `crashed_at`.
+    `health` is as in `ContainerStatus`. `detail` says what is wrong, and what to do; `changed_at`
+    is since when `trouble` is what it is.
     """
 
     instance_id: str

@@ -1,4 +1,4 @@
-"""What is kept of what was, and what counts as having been live."""
+"""The images, volumes and records that are kept, and the states that once were live."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,18 @@ LEAST_FREE_BYTES = 1 << 30
 """With less room than that, the next image or the database may not fit."""
 
 LEAST_TARGETS = 2
-"""Of so many digests of a stage at least, the records stay, however old: of what is live, and of what was before."""
+"""Of so many digests of a stage at least, the records stay, however old.
+
+Of what is live, and of what was before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PulledImage:
-    """An image that the engine has because Tagboat had it pulled. While it is being removed, at most `removing_until`."""
+    """An image that the engine has because Tagboat had it pulled.
+
+    While it is being removed, at most `removing_until`.
+    """
 
     image: ImageName
     digest: Digest
@@ -32,7 +38,10 @@ class PulledImage:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A project, or a stage of it (empty: all of it), that is being deleted, with its `volumes` or without."""
+    """A project, or a stage of it (empty.
+
+    All of it), that is being deleted, with its `volumes` or without.
+    """
 
     project_id: str
     stage_id: str = ""
@@ -41,7 +50,10 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class LeftVolumes:
-    """The volumes of what was deleted, by the engine's names: those that stay, and those that were removed as well."""
+    """The volumes of what was deleted, by the engine's names.
+
+    Those that stay, and those that were removed as well.
+    """
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -58,13 +70,16 @@ class Disk:
 
     @property
     def low(self) -> bool:
-        """Whether it will soon be full."""
+        """True where it will soon be full."""
         return self.free < LEAST_FREE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
-    """An image on the engine: its names `NAME@DIGEST`, and its bytes with what it shares with others."""
+    """An image on the engine.
+
+    Its names `NAME@DIGEST`, and its bytes with what it shares with others.
+    """
 
     names: frozenset[str]
     size: int
@@ -81,7 +96,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """What the engine holds, whoever made it; `layers` are the bytes of all images, each layer counted once."""
+    """The disk usage of the engine, with all that others have made.
+
+    `layers` are the bytes of all images, each layer counted once.
+    """
 
     images: tuple[ImageSize, ...] = ()
     volumes: tuple[Volume, ...] = ()

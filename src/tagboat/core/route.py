@@ -1,15 +1,16 @@
-"""Where the ingress leads requests."""
+"""Routes: where the ingress sends the requests for a host."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.protocol import AppProtocol
 
 
-class Way(StrEnum):
-    """What becomes of a request: led to an instance, held until there is one, or told that there is none.
+class RouteState(StrEnum):
+    """The handling of requests: sent to an instance, held until there is one, or refused.
 
-    `portless`: there is one, which listens on nothing.
+    `portless`: there is an instance, which listens on nothing.
     """
 
     OPEN = "open"
@@ -20,12 +21,12 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Requests for `host` (lower case, without a port) go to 127.0.0.1:`port` while the way is open; else `port` is 0.
+    """The route of `host` (lower case, without a port): to `endpoint`, which is None unless open.
 
-    `protocol` is how the app there is spoken to.
+    `protocol` is the one that the app there speaks.
     """
 
     host: str
-    way: Way
-    port: int = 0
+    state: RouteState
+    endpoint: Endpoint | None = None
     protocol: AppProtocol = AppProtocol.HTTP

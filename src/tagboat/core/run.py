@@ -27,23 +27,25 @@ _FIRST_OPTIONS = (
     ),
     *("stop_signal", "stop_timeout_s", "release_command"),
 )
-"""Those that every fingerprint with options in it has held from the beginning, whether or not they say something."""
+"""Options that every fingerprint with options has in it, also where they are not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a project or a stage says of its containers; what is empty, 0 or None is not said.
+    """Run options of a project or a stage; an empty value, 0 or None is not set.
 
-    `secrets` become environment variables and `secret_files` files under /run/secrets, by name; neither ever leaves the
-    server. `volumes` are paths in the container by the volume's name. `memory` is in bytes, `cpus` a number of processors,
-    `pids` the most processes. `networks` are names of networks that exist on the engine, besides the project's own.
-    `stop_timeout_s` is how many seconds it may take to stop. `release_command` runs in a container of its own before the
+    `secrets` become environment variables and `secret_files` files under /run/secrets, by name;
+    neither ever leaves the server. `volumes` are paths in the container by the volume's name.
+    `memory` is in bytes, `cpus` a number of processors, `pids` the most processes. `networks` are
+    names of networks that exist on the engine, besides the project's own. `stop_timeout_s` is how
+    many seconds it may take to stop. `release_command` runs in a container of its own before the
     new instance is started, for at most `release_timeout_s` seconds (None: `RELEASE_TIMEOUT_S`).
 
-    `command` is the whole command line; with an `entrypoint` of words it is the arguments of that, and with `KEEP_ENTRYPOINT`
-    those of the image's own. `extra_hosts` are addresses by host name, `shm_size` is in bytes, `tmpfs` are mount options by
-    path. `devices`, `binds` and `publish` are texts as `tagboat.core.host_access` reads them. `image_labels` is whether the
-    labels of the image are the container's too.
+    `command` is the whole command line; with an `entrypoint` of words it is the arguments of that,
+    and with `KEEP_ENTRYPOINT` those of the image's own. `extra_hosts` are addresses by host name,
+    `shm_size` is in bytes, `tmpfs` are mount options by path. `devices`, `binds` and `publish` are
+    texts as `tagboat.core.host_access` reads them. `image_labels` is whether the labels of the
+    image are the container's too.
     """
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -73,7 +75,10 @@ class RunOptions:
     image_labels: bool | None = None
 
     def over(self, base: "RunOptions") -> "RunOptions":
-        """These options where they say something, else those of `base`; what has names is merged name by name."""
+        """These options where they say something, else those of `base`.
+
+        What has names is merged name by name.
+        """
         return RunOptions(
             secrets={**base.secrets, **self.secrets},
             secret_files={**base.secret_files, **self.secret_files},
@@ -108,7 +113,10 @@ class RunOptions:
 
     @property
     def said(self) -> dict[str, Any]:
-        """The options that say something, by name: one that a later release adds is no news where nobody uses it."""
+        """The options that say something, by name.
+
+        One that a later release adds is no news where nobody uses it.
+        """
         return {
             name: value
             for name, value in asdict(self).items()
@@ -125,9 +133,12 @@ def _joined(base: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """With what a deploy starts its containers: project and stage merged. Kept with the deploy, to be had again.
+    """With what a deploy starts its containers: project and stage merged.
 
-    `image_volumes` are the absolute paths that the image declares as VOLUMEs, as far as they are known.
+    Kept with the deploy, to be had again.
+
+    `image_volumes` are the absolute paths that the image declares as VOLUMEs, as far as they are
+    known.
     """
 
     port: int
@@ -139,12 +150,12 @@ class RunConfig:
 
     @property
     def secret_values(self) -> tuple[str, ...]:
-        """What must not be repeated to anybody."""
+        """Secrets that no message may repeat."""
         return (*self.options.secrets.values(), *self.options.secret_files.values())
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when the configuration of the containers does, and not when Tagboat learns new options."""
+        """Hash of the configuration, 16 hex digits; new options of Tagboat do not change it."""
         parts: dict[str, Any] = {"port": self.port, "env": dict(self.env)}
         if self.protocol is not AppProtocol.HTTP:
             parts["protocol"] = self.protocol

@@ -1,4 +1,4 @@
-"""What a stage has, or is about to have: with that a new tag is compared."""
+"""The tags that a stage has or is about to have, with which a new tag is compared."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from tagboat.core.ports import Reader
 class Serving:
     """A tag that is live in a stage, or under way there.
 
-    `digest` is None where it was not looked up yet, `image` the repository where it is not the project's.
+    `digest` is None where it was not looked up yet, `image` the repository where it is not the
+    project's.
     """
 
     tag: str
@@ -26,7 +27,7 @@ class Serving:
 
 
 def serving_in(reader: Reader, stage_id: str) -> tuple[Serving, ...]:
-    """Those of a stage, each tag once, what is live first; not what is being taken back."""
+    """Return those of a stage, each tag once, what is live first; not what is being taken back."""
     live = reader.instances(stage_id=stage_id, states=[InstanceState.LIVE])
     found = {
         one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live

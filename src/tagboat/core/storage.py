@@ -1,4 +1,4 @@
-"""What an app keeps from one version to the next, and what follows from it for how a new version takes over."""
+"""The data that an app keeps between versions, and the strategy that follows from it."""
 
 import hashlib
 import re
@@ -13,25 +13,34 @@ _LONGEST_SLUG = 40
 
 
 def volume_name(stage_id: str, name: str) -> str:
-    """The engine's name of a stage's volume: by the id, so that a change of names does not lose what is in it."""
+    """Return the engine's name of a stage's volume.
+
+    By the id, so that a change of names does not lose what is in it.
+    """
     return f"tagboat-{stage_id}-{name}"
 
 
 def image_volume_name(stage: Stage, path: str) -> str:
-    """The engine's name of the stage's volume for a VOLUME of its image. No name of a person's begins with a dot."""
+    """Return the engine's name of the stage's volume for a VOLUME of its image.
+
+    No name of a person's begins with a dot.
+    """
     slug = _NO_SLUG.sub("-", path.lower()).strip("-")[:_LONGEST_SLUG]
     mark = hashlib.sha256(path.encode()).hexdigest()[:8]
     return stage.adopted_volumes.get(path) or volume_name(stage.id, f".{slug}-{mark}")
 
 
 def lasting_paths(config: RunConfig) -> list[str]:
-    """The VOLUMEs of the image that nothing else is mounted on: what is there lasts in volumes of the stage by themselves."""
+    """Return the VOLUMEs of the image that nothing else is mounted on.
+
+    What is there lasts in volumes of the stage by themselves.
+    """
     taken = mounted_paths(config.options)
     return [path for path in config.image_volumes if path not in taken]
 
 
 def mounted_paths(options: RunOptions) -> set[str]:
-    """The paths in the container on which the options have something mounted."""
+    """Return the paths in the container on which the options have something mounted."""
     return {
         *options.volumes.values(),
         *options.tmpfs,
@@ -40,13 +49,13 @@ def mounted_paths(options: RunOptions) -> set[str]:
 
 
 def stage_volumes(stage: Stage, config: RunConfig) -> dict[str, str]:
-    """The paths of all volumes of the stage, by the engine's names of them."""
+    """Return the paths of all volumes of the stage, by the engine's names of them."""
     named = {volume_name(stage.id, name): path for name, path in config.options.volumes.items()}
     return named | {image_volume_name(stage, path): path for path in lasting_paths(config)}
 
 
 def kept(config: RunConfig) -> list[str]:
-    """The paths in the container that instances of a stage share and may write to, in words fit for a person."""
+    """Return the paths in the container that instances of a stage share and may write to."""
     binds = [bind.target for bind in map(parse_bind, config.options.binds) if not bind.read_only]
     return [*config.options.volumes.values(), *lasting_paths(config), *binds]
 
@@ -54,8 +63,8 @@ def kept(config: RunConfig) -> list[str]:
 def strategy_in_force(stage: Stage, config: RunConfig) -> Strategy:
     """How a new version takes over: as somebody has said, else by what the app keeps.
 
-    Two versions must not write to one volume at once, nor can they have one port. Where several tags are live side by side
-    none of them makes way.
+    Two versions must not write to one volume at once, nor can they have one port. Where several
+    tags are live side by side none of them makes way.
     """
     if stage.strategy is not None:
         return stage.strategy
@@ -64,7 +73,7 @@ def strategy_in_force(stage: Stage, config: RunConfig) -> Strategy:
 
 
 def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
-    """What will not go as one might think with what the app keeps, each with its mend."""
+    """Return what will not go as one might think with what the app keeps, each with its mend."""
     paths = ", ".join(kept(config))
     if not paths or strategy_in_force(stage, config) is Strategy.RECREATE:
         return []
@@ -77,12 +86,12 @@ def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
 
 
 def stage_warnings(project: Project, stage: Stage) -> list[str]:
-    """The same as far as it is known before a deploy."""
+    """Return the same as far as it is known before a deploy."""
     return storage_warnings(stage, run_config(project, stage))
 
 
 def taken_over(config: RunConfig, stage: Stage, found: Mapping[str, str]) -> dict[str, str]:
-    """Of the volumes that the old container had by itself, those that the stage uses on from now, by path."""
+    """Return the volumes of the old container, by path, that the stage takes over."""
     used = mounted_paths(config.options)
     return {
         path: name

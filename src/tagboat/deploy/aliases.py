@@ -1,4 +1,4 @@
-"""The names by which other containers find a stage's live instance on the networks that both are on. Reads, and decides."""
+"""The names by which other containers find a stage's live instance on shared networks. Pure."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,7 +12,7 @@ Aliases = Mapping[str, tuple[str, ...]]
 
 
 def own_aliases(reader: Reader, project: Project, stage: Stage) -> Mapping[str, tuple[str, ...]]:
-    """`PROJECT-STAGE` on the project's network, and `PROJECT` where it has no other stage."""
+    """Return `PROJECT-STAGE` on the project's network, and `PROJECT` if it is the only stage."""
     short = (slug(project.name),) if len(reader.stages(project.id)) == 1 else ()
     return {project_network(project.id): (network_name(project.name, stage.name), *short)}
 
@@ -20,22 +20,14 @@ def own_aliases(reader: Reader, project: Project, stage: Stage) -> Mapping[str, 
 def aliases_on(
     reader: Reader, project: Project, stage: Stage, networks: Collection[str]
 ) -> Aliases:
-    """`PROJECT-STAGE` on each of the stage's `networks`, and `PROJECT` where no other stage has a claim to that name there."""
+    """Return `PROJECT-STAGE` on each network, and `PROJECT` where no other stage can claim that."""
     if not networks:
         return {}
     own, short = network_name(project.name, stage.name), slug(project.name)
-    shared = _claimed(reader, stage, project, short)
-    return {network: (own,) if network in shared else (own, short) for network in networks}
-
-
-def _claimed(reader: Reader, stage: Stage, project: Project, short: str) -> set[str]:
-    """The networks on which another stage is of the same project, or has `short` for the name of its own."""
-    found: set[str] = set()
+    # Another stage of the project claims the short name, and one whose own name is the same.
+    shared: set[str] = set()
     for its_project, other in iter_stages(reader):
-        alike = its_project.id == project.id or short in {
-            slug(its_project.name),
-            network_name(its_project.name, other.name),
-        }
-        if other.id != stage.id and alike:
-            found.update(other.run.over(its_project.run).networks)
-    return found
+        names = {slug(its_project.name), network_name(its_project.name, other.name)}
+        if other.id != stage.id and (its_project.id == project.id or short in names):
+            shared.update(other.run.over(its_project.run).networks)
+    return {network: (own,) if network in shared else (own, short) for network in networks}

@@ -1,7 +1,6 @@
-"""Retiring what drains, beside everything else: a request may take an hour to end, and other containers need looking after."""
+"""Retiring draining instances in the background: a request may take an hour to end."""
 
 import asyncio
-from datetime import datetime
 from functools import partial
 
 import structlog
@@ -9,77 +8,71 @@ import structlog
 from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import Parts
-from tagboat.deploy.endings import ended
+from tagboat.deploy.instances import ended
 from tagboat.deploy.names import drop_names
+from tagboat.deploy.services import DeployServices
 
 log = structlog.get_logger("tagboat.reconcile")
 
 
 class Drains:
-    """Drains instances that no deploy looks after, each in a task of its own, and retires them then."""
+    """Drains instances that no deploy looks after, each in its own task, and then retires them."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices) -> None:
+        self._services = services
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, instance: Instance, limit_s: float) -> None:
-        """Drain it for at most `limit_s` seconds, then retire it; does nothing where that is under way."""
+        """Drain it for at most `limit_s` seconds, then retire it; do nothing if that goes on."""
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._tasks.pop(instance.id, None)
+            if not task.cancelled():
+                task.exception()  # logged by the task itself; nobody may have waited for it
+
         if instance.id not in self._tasks:
             task = asyncio.create_task(self._drain(instance, limit_s))
             self._tasks[instance.id] = task
-            task.add_done_callback(partial(self._forget, instance.id))
+            task.add_done_callback(forget)
 
     async def finished(self) -> None:
-        """Wait for all that are under way. What went wrong with one is raised: an error of the tree."""
+        """Wait for all that are under way. Raises the TagboatError of one that failed."""
         await asyncio.gather(*self._tasks.values())
 
     async def close(self) -> None:
-        """Leave off; what is not retired by then is taken up by the next start."""
+        """Break off; the next start goes on with all that are not retired by then."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _forget(self, instance_id: str, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(instance_id, None)
-        if not task.cancelled():
-            task.exception()  # told by the task itself; nobody need have waited for it
-
     async def _drain(self, instance: Instance, limit_s: float) -> None:
+        services, container = self._services, instance.container
         try:
-            if self._parts.traffic is not None:
-                await self._parts.traffic.drained([instance], limit_s)
-            await self._retire(instance)
+            await services.traffic.drained([instance], limit_s)
+            # A deploy that came by then may have it serve again, or retires it itself.
+            if await services.store.read(partial(_is_left, instance)):
+                await drop_names(services, instance)
+                await services.runtime.stop(instance.handle)
+                await services.runtime.remove(instance.handle)
+                await services.store.write(partial(note_stopped, services, instance.id))
+                log.info("retired", action="retire", container=container)
         except TagboatError as error:
-            # It drains on record, so the next sweep begins again.
-            log.warning(
-                "not retired", action="retire", container=instance.container, reason=str(error)
-            )
+            # It drains on record, so the next reconcile begins again.
+            log.warning("not retired", action="retire", container=container, reason=str(error))
             raise
         except Exception:
-            log.exception("a fault inside Tagboat", action="retire", container=instance.container)
-
-    async def _retire(self, instance: Instance) -> None:
-        """Stop and remove it, unless a deploy that came meanwhile has it serve again, or retires it itself."""
-        if not await self._parts.store.read(lambda reader: _is_left(reader, instance)):
-            return
-        await drop_names(self._parts, instance)
-        await self._parts.engine.stop(instance.handle)
-        await self._parts.engine.remove(instance.handle)
-        await self._parts.store.write(
-            lambda tx: _note_stopped(tx, instance.id, self._parts.clock())
-        )
-        log.info("retired", action="retire", container=instance.container)
+            log.exception("a fault inside Tagboat", action="retire", container=container)
 
 
-def _is_left(reader: Reader, instance: Instance) -> bool:
+def _is_left(instance: Instance, reader: Reader) -> bool:
     drains = reader.instance(instance.id).state is InstanceState.DRAINING
     return drains and not any(deploy.begun for deploy in reader.open_deploys(instance.stage_id))
 
 
-def _note_stopped(tx: Tx, instance_id: str, now: datetime) -> None:
+def note_stopped(services: DeployServices, instance_id: str, tx: Tx) -> None:
+    """Record the end of a retired instance."""
     instance = tx.instance(instance_id)
-    # One that serves again since a moment ago is not made to seem stopped: it is live, and will be made again as such.
+    # One that serves again since a moment ago stays live on record, and is made again as such.
     if instance.state is InstanceState.DRAINING:
-        tx.put_instance(ended(tx, instance, InstanceState.STOPPED, now))
+        tx.put_instance(ended(tx, instance, InstanceState.STOPPED, services.clock()))

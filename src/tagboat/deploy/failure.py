@@ -1,4 +1,4 @@
-"""Why a deploy does not come to its end, or not to that of all its steps, and what is written down of it."""
+"""The ways in which a deploy fails or ends early, and what is recorded about them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from tagboat.core.errors import DeployFailedError, NotAnImageError, RegistryNotF
 from tagboat.core.ports import Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.deploy.containers import ReleaseFailedError
-from tagboat.deploy.journal import CalledOffError
+from tagboat.deploy.record import CancelRequestedError
 
 CANCELLED = "cancelled"
 
 
 class AlreadyLiveError(Exception):
-    """The very digest is live with the same configuration."""
+    """This digest is live already, with the same configuration."""
 
 
 class MovedOnError(Exception):
-    """The tag was pushed again, and what it pointed to before is not to be had any more."""
+    """The tag was pushed again, and the image it pointed to before is gone."""
 
 
 class WasTakenBackError(Exception):
@@ -36,10 +36,12 @@ class SickenedError(DeployFailedError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a deploy does not come to its end: `lines` are what the app said, `missing` is whether the registry has no such tag.
+    """Why a deploy does not come to its end.
 
-    `no_image` is whether what it has is not a container image.
-    The rest is as for `Journal.give_up`.
+    `lines` are what the app said, `missing` is whether the registry has no such tag.
+
+    `no_image` is whether what it has is not a container image. The rest is as for
+    `Journal.record_failure`.
     """
 
     reason: str
@@ -51,9 +53,9 @@ class Failure:
 
 
 def failure_of(error: Exception, tag: str) -> Failure:
-    """What an error that ended a step of the deploy of `tag` comes to."""
+    """Return the failure of a deploy of `tag` for an error that ended a step."""
     match error:
-        case CalledOffError():
+        case CancelRequestedError():
             return Failure(CANCELLED)
         case MovedOnError():
             return Failure(
@@ -71,7 +73,7 @@ def failure_of(error: Exception, tag: str) -> Failure:
 
 
 def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
-    """Say on the tag that a push of it was refused, now that it is known to be not an image."""
+    """Record on the tag that a push of it was refused, because it is not an image."""
     if deploy.by_news:
         source, now = Source(deploy.trigger.value), deploy.created_at
         verdict = PushVerdict(
@@ -81,7 +83,7 @@ def say_no_image(reason: str, tx: Tx, deploy: Deploy) -> None:
 
 
 def keep_waiting(reason: str, tx: Tx, deploy: Deploy) -> None:
-    """Keep what is not deployed for the release of the stage, and say on its tag why."""
+    """Keep the push for the release of the stage, and record the reason on its tag."""
     source, now = Source(deploy.trigger.value), deploy.created_at
     tx.add_held_push(
         HeldPush(

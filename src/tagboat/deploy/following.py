@@ -1,4 +1,4 @@
-"""What a deploy takes from its image: port, healthcheck and protocol, as long as no person has set them. Pure."""
+"""Port, healthcheck and protocol of an image, used where no person has set them. Pure."""
 
 from dataclasses import replace
 
@@ -12,11 +12,11 @@ _NATIVE = {
     "amd64": frozenset({"amd64", "386"}),
     "arm64": frozenset({"arm64", "arm"}),
 }
-"""What processors run without help, beside their own kind; variants of one kind are taken for the same."""
+"""Processors by the one that runs them without emulation; variants count as the same."""
 
 
 def follow(project: Project, info: ImageInfo) -> Project:
-    """The project with what its image says, where no person has said otherwise."""
+    """Return the project with what its image says, where no person has said otherwise."""
     return replace(
         project,
         port=project.port if project.port_set else port_of(info),
@@ -27,7 +27,7 @@ def follow(project: Project, info: ImageInfo) -> Project:
 
 
 def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
-    """With what containers of the image that says `info` are started, by the configuration of now."""
+    """Return the configuration for containers of an image whose description is `info`."""
     wanted = follow(project, info)
     return replace(
         config, port=wanted.port, healthcheck=wanted.healthcheck, protocol=wanted.protocol
@@ -35,7 +35,7 @@ def followed(config: RunConfig, project: Project, info: ImageInfo) -> RunConfig:
 
 
 def live_reason(tag: str, port: int, project: str, *, port_set: bool) -> str:
-    """What a deploy says that made `tag` live; without a port no request can be led to it."""
+    """Return the reason of a deploy that made `tag` live; without a port it gets no requests."""
     if port:
         return f"{tag} is live"
     command = f"'tagboat projects edit {project} --port N'"
@@ -48,13 +48,17 @@ def live_reason(tag: str, port: int, project: str, *, port_set: bool) -> str:
 
 
 def foreign(image_platform: str, engine_platform: str) -> str:
-    """What to say of an image for another platform than the engine's, empty where it fits, or where one is not known."""
+    """Return words for an image of another platform than the engine's.
+
+    Empty where they fit, and where one of them is not known.
+    """
     system, _, processor = image_platform.partition("/")
     own_system, _, own_processor = engine_platform.partition("/")
     fits = system == own_system and processor in _NATIVE.get(own_processor, {own_processor})
     if fits or not image_platform or not engine_platform:
         return ""
     return (
-        f"the image is built for {image_platform}, this engine is {engine_platform}: build it for that platform"
-        f" (docker build --platform {engine_platform}), unless the machine emulates the other (binfmt)"
+        f"the image is built for {image_platform}, this engine is {engine_platform}: build it for"
+        f" that platform (docker build --platform {engine_platform}), unless the machine emulates"
+        " the other (binfmt)"
     )

@@ -1,4 +1,4 @@
-"""Forgetting deploys that ended long ago, with their logs, their configurations and the secrets in those."""
+"""Forgetting deploys that ended long ago, with their logs, configurations and secrets."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,18 @@ from tagboat.core.config import Config, read_config
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader, Store, Topic, Tx
 
-EVERY_S = 3600.0
+FORGET_EVERY_S = 3600.0
 NEWEST = 20
-"""Of each stage so many deploys are kept, however old."""
+"""Deploys of each stage that are kept, however old."""
 _AT_ONCE = 200
-_PAUSE_S = 0.05
-"""Whoever waits to be written meanwhile goes first."""
+_BETWEEN_S = 0.05
+"""Seconds between two transactions, for others that wait to write."""
 
 log = structlog.get_logger("tagboat.history")
 
 
 async def keep_forgetting(store: Store, clock: Callable[[], datetime]) -> None:
-    """Forget the deploys that the settings say are too old: at once, each hour, and when a setting was changed."""
+    """Forget old deploys at once, each hour, and when a setting was changed; until cancelled."""
     changed = asyncio.Event()
     store.listen(Topic.SETTINGS, changed.set)
     while True:
@@ -34,35 +34,33 @@ async def keep_forgetting(store: Store, clock: Callable[[], datetime]) -> None:
         except TagboatError as error:
             log.warning("old deploys stay for now", action="forget", reason=str(error))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), EVERY_S)
+            await asyncio.wait_for(changed.wait(), FORGET_EVERY_S)
 
 
 async def forget(store: Store, now: datetime) -> int:
-    """Forget what is too old at `now`, in small transactions; how many deploys that were. Raises StoreUnavailableError.
+    """Forget the deploys that the settings make too old at `now`; return how many.
 
-    What is to be found out by looking at many is found in a read: whoever writes need not wait for it.
+    Raises StoreUnavailableError.
     """
+
+    def find_old(reader: Reader) -> tuple[datetime, int, list[str]]:
+        config: Config = read_config(reader)
+        before, keep = now - timedelta(days=config.history_keep_days), config.images_keep
+        return before, keep, reader.old_deploys(before, NEWEST, keep, _AT_ONCE)
+
     gone = 0
     while True:
-        before, keep, ids = await store.read(lambda reader: _too_old(reader, now))
+        # The search looks at many rows, so it is a read: writers need not wait for it.
+        before, keep, ids = await store.read(find_old)
         if not ids:
             return gone
-        some = await store.write(partial(_forget, ids, before, keep))
-        if not some:  # what was found is needed again: it has all the time until the next round
+        some = await store.write(partial(forget_unneeded, ids, before, keep))
+        if not some:  # they are needed again by now; the next round is soon enough for others
             return gone
         gone += some
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_BETWEEN_S)
 
 
-def _forget(ids: Sequence[str], before: datetime, keep: int, tx: Tx) -> int:
+def forget_unneeded(ids: Sequence[str], before: datetime, keep: int, tx: Tx) -> int:
+    """Forget those of the deploys that are still too old; return how many."""
     return tx.forget_deploys(ids, before, NEWEST, keep)
-
-
-def _too_old(reader: Reader, now: datetime) -> tuple[datetime, int, list[str]]:
-    config: Config = read_config(reader)
-    before = now - timedelta(days=config.history_keep_days)
-    return (
-        before,
-        config.images_keep,
-        reader.old_deploys(before, NEWEST, config.images_keep, _AT_ONCE),
-    )

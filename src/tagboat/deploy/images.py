@@ -1,13 +1,14 @@
-"""The images that Tagboat had the engine pull: noted before, kept as long as a stage wants them, removed then.
+"""The images that Tagboat pulled: noted before, kept as long as a stage wants them, then removed.
 
-An image is marked, in one transaction with the question whether anybody wants it, before the engine is told to remove it. A
-deploy has its digest on record before it looks for the image: so either it is seen by that question, or it sees the mark.
+An image is marked before it is removed, in the transaction that asks whether anything wants it. A
+deploy has its digest on record before it looks for the image. So either that transaction sees the
+deploy, or the deploy sees the mark.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -17,15 +18,15 @@ from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatErro
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import PulledImage
 from tagboat.core.ports import Topic, Tx
-from tagboat.deploy.containers import Parts
+from tagboat.deploy.services import DeployServices
 
-EVERY_S = 3600.0
-BREATH_S = 5.0
+TIDY_IMAGES_EVERY_S = 3600.0
+TIDY_MIN_INTERVAL_S = 5.0
 SHARE = 20
-"""A round is followed by a rest of so many times as long: looking through many images must not be all that is done."""
+"""A round is followed by a rest that is so many times longer, whatever the number of images."""
 PAGE = 50
 MOST = 200
-"""Images that one round tries to remove at most; the next one goes on behind them."""
+"""Images that one round tries to remove at most; the next one goes on after them."""
 _REMOVING = timedelta(seconds=120)
 _WAIT_S = 0.2
 _PAUSE_S = 0.05
@@ -33,88 +34,95 @@ _PAUSE_S = 0.05
 log = structlog.get_logger("tagboat.images")
 
 
-async def note_pull(parts: Parts, image: ImageName, digest: Digest) -> None:
-    """Put on record that an image that the engine has not is about to be pulled: from now on it is Tagboat's to remove."""
-    await parts.store.write(lambda tx: tx.note_pull(image, digest, parts.clock()))
+async def note_pull(services: DeployServices, image: ImageName, digest: Digest) -> None:
+    """Record that an image is about to be pulled: from now on, Tagboat may remove it."""
+    await services.store.write(lambda tx: tx.note_pull(image, digest, services.clock()))
 
 
-async def until_not_removed(parts: Parts, image: ImageName, digest: Digest) -> None:
-    """Return once nobody is about to remove that image; call it with a deploy on record that names the digest."""
+async def until_not_removed(services: DeployServices, image: ImageName, digest: Digest) -> None:
+    """Return once nobody is removing that image; the digest is on record in a deploy by then."""
     while True:
-        found = await parts.store.read(lambda reader: reader.pulled_image(image, digest))
-        if found is None or found.removing_until is None or found.removing_until <= parts.clock():
+        found = await services.store.read(lambda reader: reader.pulled_image(image, digest))
+        if (
+            found is None
+            or found.removing_until is None
+            or found.removing_until <= services.clock()
+        ):
             return
         await asyncio.sleep(_WAIT_S)
 
 
 async def ensure_image(
-    parts: Parts,
-    image: ImageName,
-    digest: Digest,
-    registry: Registry | None,
-    progress: Callable[[str], None] = lambda _: None,
+    services: DeployServices, image: ImageName, digest: Digest, registry: Registry | None
 ) -> None:
-    """Have the engine hold an image, pulled unless it is there already. Raises EngineError."""
-    if await parts.engine.inspect_image(f"{image}@{digest}") is None:
-        await note_pull(parts, image, digest)
-        await parts.engine.pull(image, digest, registry, progress)
+    """Make an image available to the runtime. Raises EngineError."""
+    await services.runtime.ensure_image(
+        image,
+        digest,
+        registry,
+        before_pull=partial(note_pull, services, image, digest),
+        progress=lambda _: None,
+    )
 
 
-async def lift_marks(parts: Parts) -> None:
-    """Take off the marks of a server that has died: nobody is at it any more, and who wants such an image need not wait.
+async def lift_marks(services: DeployServices) -> None:
+    """Remove the marks of a server that has died, so that no deploy waits for them.
 
-    Where other servers share the records, a mark may be theirs: it runs out by itself.
+    Where other servers share the database, a mark may be theirs: it expires by itself.
     """
-    if parts.store.exclusive:
-        await parts.store.write(_lift_marks)
+
+    def lift_all(tx: Tx) -> None:
+        for pulled in tx.pulled_images():
+            if pulled.removing_until is not None:
+                tx.end_removal(pulled.image, pulled.digest, gone=False)
+
+    if services.store.exclusive:
+        await services.store.write(lift_all)
 
 
-def _lift_marks(tx: Tx) -> None:
-    for pulled in tx.pulled_images():
-        if pulled.removing_until is not None:
-            tx.end_removal(pulled.image, pulled.digest, gone=False)
-
-
-async def keep_tidying(parts: Parts) -> None:
-    """Remove what nobody wants any more: at once, after deploys and deletions, and each hour; until cancelled."""
+async def keep_tidying(services: DeployServices) -> None:
+    """Remove unwanted images at once, after deploys and deletions, and hourly; until cancelled."""
     news = asyncio.Event()
     for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
-        parts.store.listen(topic, news.set)
-    tidying, clock = Tidying(parts), asyncio.get_running_loop().time
+        services.store.listen(topic, news.set)
+    tidying, clock = Tidying(services), asyncio.get_running_loop().time
     lifted = False
     while True:
         news.clear()
         began = clock()
         try:
             if not lifted:
-                await lift_marks(parts)
+                await lift_marks(services)
                 lifted = True
             await tidying.round()
         except TagboatError as error:
             log.warning("images stay for now", action="tidy", reason=str(error))
-        await asyncio.sleep(max(BREATH_S, SHARE * (clock() - began)))
+        await asyncio.sleep(max(TIDY_MIN_INTERVAL_S, SHARE * (clock() - began)))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), EVERY_S)
+            await asyncio.wait_for(news.wait(), TIDY_IMAGES_EVERY_S)
 
 
 class Tidying:
-    """Goes through the images that nobody wants, round by round."""
+    """Removes the images that nothing wants, round by round."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices) -> None:
+        self._services = services
         self._after = ("", "")
 
     async def round(self) -> int:
-        """Remove what is unwanted, at most `MOST`; how many went. Raises EngineUnavailableError, StoreUnavailableError."""
+        """Remove unwanted images, at most `MOST`; return how many went.
+
+        Raises EngineUnavailableError and StoreUnavailableError.
+        """
         gone = 0
         for _ in range(MOST // PAGE):
-            page = await self._parts.store.read(
+            page = await self._services.store.read(
                 lambda reader: reader.unwanted_images(
                     read_config(reader).images_keep, self._after, PAGE
                 )
             )
             for pulled in page:
-                gone += await self._remove(pulled)
+                gone += await self.remove(pulled)
                 self._after = (str(pulled.image), pulled.digest)
                 await asyncio.sleep(_PAUSE_S)
             if len(page) < PAGE:
@@ -122,11 +130,11 @@ class Tidying:
                 break
         return gone
 
-    async def _remove(self, pulled: PulledImage) -> bool:
-        """Remove one, unless it is wanted again by now or somebody else needs it; whether it went."""
-        parts, now = self._parts, self._parts.clock()
+    async def remove(self, pulled: PulledImage) -> bool:
+        """Remove one; return False where something wants it by now, or somebody else needs it."""
+        services, now = self._services, self._services.clock()
         image, digest = pulled.image, pulled.digest
-        if not await parts.store.write(
+        if not await services.store.write(
             lambda tx: tx.begin_removal(
                 image, digest, read_config(tx).images_keep, now, now + _REMOVING
             )
@@ -134,13 +142,13 @@ class Tidying:
             return False
         gone = False
         try:
-            gone = await parts.engine.remove_image(str(pulled))
+            gone = await services.runtime.remove_image(str(pulled))
         except EngineUnavailableError:
             raise
         except EngineError as error:
             log.warning("image stays for now", action="tidy", image=str(pulled), reason=str(error))
         finally:
-            await parts.store.write(lambda tx: tx.end_removal(image, digest, gone=gone))
+            await services.store.write(lambda tx: tx.end_removal(image, digest, gone=gone))
         if gone:
             log.info("image removed", action="tidy", image=str(pulled))
         return gone

@@ -1,4 +1,4 @@
-"""The network of each project, which Tagboat makes and removes: apps of other projects are not on it."""
+"""The network of each project, which Tagboat makes and removes. Other projects are not on it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ import structlog
 from tagboat.core.catalog import Project
 from tagboat.core.errors import TagboatError
 from tagboat.core.naming import project_network, project_of_network
-from tagboat.core.ports import Engine, Store
+from tagboat.core.ports import Store
+from tagboat.core.runtime import Runtime
 
 TIDY_EVERY_S = 600.0
 
@@ -16,43 +17,46 @@ log = structlog.get_logger("tagboat.networks")
 
 
 def network_labels(installation: str) -> Mapping[str, str]:
-    """The labels by which the networks of an installation are told from others."""
+    """Return the labels by which the networks of an installation are recognised."""
     return {"tagboat.managed": "true", "tagboat.installation": installation}
 
 
 async def ensure_project_network(
-    engine: Engine, installation: str, project: Project
+    runtime: Runtime, installation: str, project: Project
 ) -> frozenset[str]:
-    """Let there be the project's network, which somebody may have removed; the ids of the containers that run on it."""
-    return await engine.ensure_network(
+    """Make the project's network unless it exists; return the ids of the workloads on it."""
+    return await runtime.ensure_network(
         project_network(project.id), network_labels(installation), {"tagboat.project": project.name}
     )
 
 
-async def remove_project_network(engine: Engine, installation: str, project_id: str) -> None:
-    """Remove the network of a deleted project; one that somebody's container still uses is left to `tidy_networks`."""
-    await engine.remove_network(project_network(project_id), network_labels(installation))
+async def remove_project_network(runtime: Runtime, installation: str, project_id: str) -> None:
+    """Remove the network of a deleted project; one in use is left to `tidy_networks`."""
+    await runtime.remove_network(project_network(project_id), network_labels(installation))
 
 
-async def keep_networks_tidy(store: Store, engine: Engine, installation: str) -> None:
+async def keep_networks_tidy(store: Store, runtime: Runtime, installation: str) -> None:
     """Tidy at once, and every ten minutes; until cancelled."""
     while True:
         try:
-            await tidy_networks(store, engine, installation)
+            await tidy_networks(store, runtime, installation)
         except TagboatError as error:
             log.warning("networks not tidied", action="tidy", reason=str(error))
         await asyncio.sleep(TIDY_EVERY_S)
 
 
-async def tidy_networks(store: Store, engine: Engine, installation: str) -> None:
-    """Remove this installation's networks whose projects are gone. Raises EngineError and StoreUnavailableError."""
-    names = await engine.list_networks(network_labels(installation))
+async def tidy_networks(store: Store, runtime: Runtime, installation: str) -> None:
+    """Remove this installation's networks whose projects are gone.
+
+    Raises EngineError and StoreUnavailableError.
+    """
+    names = await runtime.list_networks(network_labels(installation))
     # Read after the listing: a project is on record before its network is made.
     projects = await store.read(
         lambda reader: reader.projects_by_id([project_of_network(name) for name in names])
     )
     for name in names:
-        if project_of_network(name) not in projects and await engine.remove_network(
+        if project_of_network(name) not in projects and await runtime.remove_network(
             name, network_labels(installation)
         ):
             log.info("network removed", action="tidy", network=name)

@@ -1,16 +1,16 @@
-"""How an app is run, as the engine is asked for it."""
+"""The run options of an app, as parts of a workload."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published, published_port_in
 from tagboat.core.run import KEEP_ENTRYPOINT, RunConfig, RunOptions
+from tagboat.core.workload import WorkloadSpec
 
 
-def with_surroundings(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
-    """`spec` with what surrounds the app, be it the instance or the release command: mounts, devices, hosts, rights."""
+def with_surroundings(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
+    """Return `spec` with mounts, devices, hosts and rights: for instance and release command."""
     return replace(
         spec,
         tmpfs=options.tmpfs,
@@ -25,20 +25,29 @@ def with_surroundings(spec: ContainerSpec, options: RunOptions) -> ContainerSpec
     )
 
 
-def as_instance(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
-    """`spec` as that of the app itself: its command line, and the ports that no other container may have."""
+def as_instance(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
+    """Return `spec` with the app's command line, and the ports that only one container can have."""
     publish = tuple(map(parse_published, options.publish))
-    return replace(spec, entrypoint=_entrypoint(options), command=options.command, publish=publish)
+    entrypoint: tuple[str, ...] | None = None
+    if isinstance(options.entrypoint, tuple) and options.entrypoint:
+        entrypoint = options.entrypoint
+    elif options.command and options.entrypoint != KEEP_ENTRYPOINT:
+        # The command is the whole command line: the image's own entrypoint is removed.
+        entrypoint = ()
+    return replace(spec, entrypoint=entrypoint, command=options.command, publish=publish)
 
 
-def as_release(spec: ContainerSpec, options: RunOptions) -> ContainerSpec:
-    """`spec` as that of the release command, which is a whole command line unless the image's ENTRYPOINT is kept."""
+def as_release(spec: WorkloadSpec, options: RunOptions) -> WorkloadSpec:
+    """Return `spec` with the release command: a whole command line, unless ENTRYPOINT is kept."""
     entrypoint = None if options.entrypoint == KEEP_ENTRYPOINT else ()
     return replace(spec, entrypoint=entrypoint, command=options.release_command, restarts=False)
 
 
-def with_host_paths(spec: ContainerSpec, allowed: Callable[[str], str]) -> ContainerSpec:
-    """`spec` with every path of the machine as `allowed` finds it now; raises InvalidValueError where it does not allow it."""
+def with_host_paths(spec: WorkloadSpec, allowed: Callable[[str], str]) -> WorkloadSpec:
+    """Return `spec` with each path of the machine as `allowed` resolves it now.
+
+    Raises InvalidValueError where a path is not allowed.
+    """
     return replace(
         spec,
         binds=tuple(replace(bind, source=allowed(bind.source)) for bind in spec.binds),
@@ -47,17 +56,10 @@ def with_host_paths(spec: ContainerSpec, allowed: Callable[[str], str]) -> Conta
 
 
 def unless_published(complaint: str, config: RunConfig) -> None:
-    """Raise DeployFailedError where a port is taken that has been asked for: another one would not do."""
+    """Raise DeployFailedError where `complaint` is about a port that `publish` asks for."""
     port = published_port_in(complaint, config.options.publish)
     if port is not None:
         raise DeployFailedError(
-            f"the port {port} of the machine, which publish asks for, is taken; end what has it, or publish another."
-            f" The engine said: {complaint}"
+            f"the port {port} of the machine, which publish asks for, is taken; end what has it, or"
+            f" publish another. The engine said: {complaint}"
         )
-
-
-def _entrypoint(options: RunOptions) -> tuple[str, ...] | None:
-    if isinstance(options.entrypoint, tuple) and options.entrypoint:
-        return options.entrypoint
-    whole = options.command and options.entrypoint != KEEP_ENTRYPOINT
-    return () if whole else None

@@ -1,32 +1,39 @@
-"""Which containers are Tagboat's own: labels say which deploy to look at, and its record whether it has made them.
+"""Ownership of containers: labels name a deploy, and its record proves that it has made them.
 
-Labels alone prove nothing: whatever a person makes from an image that was committed from a container bears them, too.
+Labels alone prove nothing: a container made from an image that was committed from one of Tagboat's
+has them, too.
 """
 
-from tagboat.core.deploy import ContainerStatus
 from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
+from tagboat.core.workload import WorkloadStatus
 
 ROLE = "tagboat.role"
 INSTANCE, RELEASE = "instance", "release"
 
 
-def role_of(container: ContainerStatus) -> str:
-    """What a container of a deploy is for; older releases told it by the name alone."""
+def own_labels(installation: str) -> dict[str, str]:
+    """Return the labels by which this installation's workloads are told from others."""
+    return {"tagboat.managed": "true", "tagboat.installation": installation}
+
+
+def role_of(container: WorkloadStatus) -> str:
+    """Return the role of a container; older releases had it in the name alone."""
     return container.labels.get(ROLE) or (
         RELEASE if container.name.endswith("-release") else INSTANCE
     )
 
 
 def release_container(container: str) -> str:
-    """The name of the container that runs the release command of the deploy whose instance is `container`."""
+    """Return the name for the release command of the deploy whose instance is `container`."""
     return f"{container}-release"
 
 
-def made_here(reader: Reader, container: ContainerStatus, deleted: str = "") -> bool:
-    """Whether a deploy on record has made it: by the engine's id of it or, where that is not on record yet, by its name.
+def made_here(reader: Reader, container: WorkloadStatus, deleted: str = "") -> bool:
+    """Return whether a deploy on record has made it.
 
-    `deleted` is how the container of a deploy was named that is on record no more.
+    It is known by its id, or by its name where the id is not on record yet. `deleted` is the name
+    of the container of a deploy that was deleted.
     """
     try:
         deploy = reader.deploy(container.labels.get("tagboat.deploy", ""))
@@ -39,5 +46,5 @@ def made_here(reader: Reader, container: ContainerStatus, deleted: str = "") -> 
     return _is(container, made.container_id if made is not None else "", name)
 
 
-def _is(container: ContainerStatus, on_record: str, name: str) -> bool:
+def _is(container: WorkloadStatus, on_record: str, name: str) -> bool:
     return container.id == on_record if on_record else bool(name) and container.name == name

@@ -1,4 +1,4 @@
-"""The places of those who work: what only waits gives its place to another meanwhile."""
+"""Places for deploys at work: one that only waits gives its place to another."""
 
 import asyncio
 from collections import deque

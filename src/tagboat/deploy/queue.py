@@ -20,7 +20,7 @@ from tagboat.core.ports import Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome
 
 _LOOKED_BACK = 50
-"""Deploys of a stage, among which is looked for one that was superseded."""
+"""Deploys of a stage that are searched for one that was superseded."""
 
 
 class DeployQueue:
@@ -41,7 +41,10 @@ class DeployQueue:
         force: bool = False,
         image: ImageName | None = None,
     ) -> Queued:
-        """Queue a deploy of `image_tag`, or merge into one that will bring it; raise NotFoundError for an unknown stage."""
+        """Queue a deploy of `image_tag`, or merge into one that will bring it.
+
+        Raises NotFoundError for an unknown stage.
+        """
         waiting = [
             deploy
             for deploy in tx.open_deploys(stage_id)
@@ -67,8 +70,8 @@ class DeployQueue:
         return Queued(Outcome.QUEUED, deploy.id)
 
     def bring_back(self, tx: Tx, missing: Deploy) -> None:
-        """Queue again what made way for `missing`, whose tag names no image: else it would have been deployed."""
-        if older := _made_way_for(tx, missing):
+        """Queue the deploy again that made way for `missing`, whose tag names no image."""
+        if older := find_superseded_by(tx, missing):
             self.trigger_deploy(
                 older.project_id,
                 older.stage_id,
@@ -83,7 +86,7 @@ class DeployQueue:
     def _supersede(self, tx: Tx, newer: Deploy) -> None:
         """In a stage of one instance, end the queued deploys that `newer` makes pointless.
 
-        A rollback holds its stage: what pushes have queued waits for its release, and is not made pointless by it.
+        A rollback holds its stage: deploys that pushes have queued wait for its release.
         """
         stage = next(
             (stage for stage in tx.stages(newer.project_id) if stage.id == newer.stage_id), None
@@ -106,10 +109,11 @@ class DeployQueue:
                 )
 
 
-def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
-    """The newest deploy that was superseded before it began, for a tag that names no image: that of `missing`, or one before.
+def find_superseded_by(reader: Reader, missing: Deploy) -> Deploy | None:
+    """Return the newest deploy that made way for a tag without an image, None without one.
 
-    None where there is no such one, or where something newer is to be deployed anyway.
+    That is the tag of `missing`, or of such a deploy before it. None also where something newer is
+    to be deployed anyway.
     """
     if any(one.id != missing.id for one in reader.open_deploys(missing.stage_id)):
         return None
@@ -117,9 +121,8 @@ def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
     for older in reader.deploys(stage_id=missing.stage_id, before=missing.id, limit=_LOOKED_BACK):
         if older.status is DeployStatus.SUPERSEDED and not older.begun:
             if older.tag not in tags:
-                return (
-                    None if older.trigger is Trigger.ROLLBACK else older
-                )  # whose configuration of then is its own
+                # A rollback would need its configuration of then, too.
+                return None if older.trigger is Trigger.ROLLBACK else older
         elif older.failed_step is not None and (
             older.failed_step.name is StepName.RESOLVE or _was_no_image(reader, older)
         ):
@@ -130,7 +133,7 @@ def _made_way_for(reader: Reader, missing: Deploy) -> Deploy | None:
 
 
 def _was_no_image(reader: Reader, deploy: Deploy) -> bool:
-    """Whether that was found out of the deploy's tag."""
+    """Return whether the deploy's tag was found not to be an image."""
     known = reader.known_tag(deploy.project_id, deploy.tag)
     return (
         known is not None and known.verdict is not None and known.verdict.outcome is Outcome.REFUSED

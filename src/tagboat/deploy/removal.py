@@ -1,11 +1,10 @@
-"""Deleting projects and stages: first what runs, then what is on record."""
+"""Deleting projects and stages: first their containers, then their records."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 import structlog
 
@@ -19,7 +18,8 @@ from tagboat.core.errors import (
     TagboatError,
 )
 from tagboat.core.keeping import Deletion, LeftVolumes
-from tagboat.core.ports import Engine, Reader, Store, Topic, Tx
+from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.runtime import Runtime
 from tagboat.core.storage import volume_name
 from tagboat.deploy.networks import remove_project_network
 
@@ -31,54 +31,60 @@ log = structlog.get_logger("tagboat.removal")
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Removes containers before their records, so that none is ever left running without one.
+    """Removes containers before their records, so that none is left running without a record.
 
-    `abandon` makes the worker let go of the deploys of the stages given.
+    `abandon` makes the worker leave the deploys of the given stages.
     """
 
     store: Store
-    engine: Engine
+    runtime: Runtime
     abandon: Callable[[Iterable[str]], Awaitable[None]]
     clock: Callable[[], datetime]
 
     async def remove_project(self, project_id: str, *, volumes: bool = False) -> LeftVolumes:
-        """Delete a project with its stages, deploys and containers; with `volumes` also these, and all that is in them.
+        """Delete a project with its stages, deploys and containers, with `volumes` their data too.
 
-        Raises NotFoundError, and EngineError when a container cannot be removed: then nothing is deleted.
+        Raises NotFoundError, and EngineError when a container cannot be removed: then nothing is
+        deleted.
         """
         return await self._remove(Deletion(project_id, volumes=volumes))
 
     async def remove_stage(self, stage_id: str, *, volumes: bool = False) -> LeftVolumes:
-        """Delete a stage with its deploys and containers, and perhaps volumes.
+        """Delete a stage with its deploys and containers, and with its `volumes` if asked.
 
-        Raises as `remove_project` does, and ConflictError while a deploy is at work in it: nothing is changed then.
+        Raises as `remove_project` does, and ConflictError while a deploy is at work in it: then
+        nothing is changed.
         """
-        project_id = await self.store.read(lambda reader: _refuse_at_work(reader, stage_id))
+
+        def refuse_at_work(reader: Reader) -> str:
+            stage = reader.stage(stage_id)
+            for deploy in reader.open_deploys(stage_id):
+                if deploy.status is DeployStatus.RUNNING:
+                    raise ConflictError(
+                        f"the deploy of {deploy.tag} is at work in the stage {stage.name};"
+                        " cancel it or wait for its end first"
+                    )
+            return stage.project_id
+
+        project_id = await self.store.read(refuse_at_work)
         return await self._remove(Deletion(project_id, stage_id, volumes=volumes))
 
     async def go_on(self) -> None:
-        """Finish what a process that died was deleting; returns once nothing of it is left to do."""
+        """Finish the deletions that a process has left when it died; return once all are done."""
         for deletion in await self.store.read(lambda reader: reader.deletions()):
-            await self._go_on(deletion)
+            while deletion in await self.store.read(lambda reader: reader.deletions()):
+                try:
+                    await self._remove(deletion)
+                except NotFoundError:
+                    break
+                except TagboatError as error:
+                    words = {"project": deletion.project_id, "reason": str(error)}
+                    log.warning("not deleted yet", action="remove", **words)
+                    # The person who ordered it was not told of a failure: it stays ordered.
+                    await self._order_again(deletion)
+                    await asyncio.sleep(AGAIN_S)
 
-    async def _go_on(self, deletion: Deletion) -> None:
-        while deletion in await self.store.read(lambda reader: reader.deletions()):
-            try:
-                await self._remove(deletion)
-            except NotFoundError:
-                return
-            except TagboatError as error:
-                log.warning(
-                    "not deleted yet",
-                    action="remove",
-                    project=deletion.project_id,
-                    reason=str(error),
-                )
-                # Whoever ordered it has been told nothing: it stays ordered.
-                await self._order(deletion)
-                await asyncio.sleep(AGAIN_S)
-
-    async def _order(self, deletion: Deletion) -> None:
+    async def _order_again(self, deletion: Deletion) -> None:
         with contextlib.suppress(StoreUnavailableError):
             await self.store.write(lambda tx: tx.begin_deletion(deletion))
 
@@ -86,16 +92,16 @@ class Removal:
         try:
             return await self._try(deletion)
         except Exception:
-            # It was told to whoever ordered it, and is not to happen behind their back after the next start.
+            # The person who ordered it is told: it must not happen after the next start, unseen.
             with contextlib.suppress(StoreUnavailableError):
                 await self.store.write(lambda tx: tx.end_deletion(deletion))
             raise
 
     async def _try(self, deletion: Deletion) -> LeftVolumes:
         for _ in range(_ROUNDS):
-            stage_ids = await self.store.write(lambda tx: self._withdraw(tx, deletion))
+            stage_ids = await self.store.write(lambda tx: self.withdraw(tx, deletion))
             await self.abandon(stage_ids)
-            # Read only now: what a deploy cut off a moment ago has made is on record.
+            # Read only now: by then, all that an abandoned deploy has made is on record.
             running = await self.store.read(
                 lambda reader: _active(reader, _stages(reader, deletion))
             )
@@ -105,44 +111,55 @@ class Removal:
             if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
                 raise failures[0]
             left = await self._leave_volumes(deletion, stage_ids)
-            if await self.store.write(lambda tx: _delete_if_clear(tx, deletion)):
+            if await self.store.write(lambda tx: delete_if_clear(tx, deletion)):
                 if not deletion.stage_id:
                     await self._remove_network(deletion.project_id)
                 return left
         raise ConflictError(
-            "new deploys keep coming in while this is being deleted; try again once they have stopped"
+            "new deploys keep coming in while this is being deleted; try again once they have"
+            " stopped"
         )
 
     async def _remove_network(self, project_id: str) -> None:
-        """Remove the network of a project that is gone; what an engine that is away leaves is tidied later."""
+        """Remove the network of a deleted project.
+
+        One on an engine that is away is tidied later.
+        """
         installation = await self.store.read(lambda reader: reader.setting(INSTALLATION_ID))
         try:
-            await remove_project_network(self.engine, str(installation), project_id)
+            await remove_project_network(self.runtime, str(installation), project_id)
         except EngineError as error:
-            log.warning(
-                "network left to be tidied", action="remove", project=project_id, reason=str(error)
-            )
+            words = {"project": project_id, "reason": str(error)}
+            log.warning("network left to be tidied", action="remove", **words)
 
     async def _leave_volumes(self, deletion: Deletion, stage_ids: Iterable[str]) -> LeftVolumes:
-        """Find the volumes, and remove them where that is wanted; one that something else uses stays."""
+        """Find the volumes, and remove them where asked; one that is in use stays."""
+
+        def read_adopted(reader: Reader) -> list[str]:
+            stages = [reader.stage(stage_id) for stage_id in stage_ids]
+            return [name for stage in stages for name in stage.adopted_volumes.values()]
+
         try:
             found = [
                 name
                 for stage_id in stage_ids
-                for name in await self.engine.list_volumes(volume_name(stage_id, ""))
+                for name in await self.runtime.list_volumes(volume_name(stage_id, ""))
             ]
-            found += await self.store.read(partial(_adopted, stage_ids))
+            found += await self.store.read(read_adopted)
         except EngineError:
             if deletion.volumes:
                 raise
             return LeftVolumes()
         removed = [
-            name for name in found if deletion.volumes and await self.engine.remove_volume(name)
+            name for name in found if deletion.volumes and await self.runtime.remove_volume(name)
         ]
         return LeftVolumes(tuple(name for name in found if name not in removed), tuple(removed))
 
-    def _withdraw(self, tx: Tx, deletion: Deletion) -> list[str]:
-        """Cancel what is queued or running, so that no worker takes it up again; the ids of the stages that are to go."""
+    def withdraw(self, tx: Tx, deletion: Deletion) -> list[str]:
+        """Cancel the open deploys, so that no worker takes them up again.
+
+        Return the stages' ids.
+        """
         stage_ids = _stages(tx, deletion)
         tx.begin_deletion(deletion)
         for stage_id in stage_ids:
@@ -161,11 +178,11 @@ class Removal:
         return stage_ids
 
     async def _remove_container(self, instance: Instance) -> None:
-        # On record first: else the sweep, woken by its end, would start it again.
+        # On record first: else reconcile, woken by its exit, would start it again.
         await self._put(replace(instance, state=InstanceState.DRAINING))
         try:
-            await self.engine.stop(instance.handle)
-            await self.engine.remove(instance.handle)
+            await self.runtime.stop(instance.handle)
+            await self.runtime.remove(instance.handle)
         except EngineError:
             await self._put(instance)
             raise
@@ -176,19 +193,8 @@ class Removal:
         await self.store.write(lambda tx: tx.put_instance(instance))
 
 
-def _refuse_at_work(reader: Reader, stage_id: str) -> str:
-    """Raise ConflictError while a deploy is at work in the stage; the id of its project."""
-    stage = reader.stage(stage_id)
-    for deploy in reader.open_deploys(stage_id):
-        if deploy.status is DeployStatus.RUNNING:
-            raise ConflictError(
-                f"the deploy of {deploy.tag} is at work in the stage {stage.name}; cancel it or wait for its end first"
-            )
-    return stage.project_id
-
-
 def _stages(reader: Reader, deletion: Deletion) -> list[str]:
-    """The ids of the stages that are to go; raises NotFoundError once they, or the project, are gone."""
+    """Return the ids of the stages to delete; raise NotFoundError once they are gone."""
     if deletion.stage_id:
         return [reader.stage(deletion.stage_id).id]
     return [stage.id for stage in reader.stages(reader.project(deletion.project_id).id)]
@@ -202,15 +208,8 @@ def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
     ]
 
 
-def _adopted(stage_ids: Iterable[str], reader: Reader) -> list[str]:
-    """The engine's names of volumes that containers of an earlier version left to the stages."""
-    return [
-        name for stage_id in stage_ids for name in reader.stage(stage_id).adopted_volumes.values()
-    ]
-
-
-def _delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
-    """Delete, unless another instance came up meanwhile; whether it was done."""
+def delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
+    """Delete the records; return False where another instance has come up."""
     if _active(tx, _stages(tx, deletion)):
         return False
     if deletion.stage_id:

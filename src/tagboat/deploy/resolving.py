@@ -1,31 +1,39 @@
-"""Which digest a deploy brings: the one that it was ordered to bring, else the one that its tag points to now."""
+"""The digest that a deploy brings: the one ordered, else the one that its tag points to now."""
 
 from tagboat.core.deploy import EXACT_TRIGGERS, Deploy, StepName
 from tagboat.core.image import Digest
 from tagboat.core.ports import TagSource
-from tagboat.deploy.scene import Scene
+from tagboat.deploy.context import DeployContext
 
 _ALSO = "; "
 
 
-async def wanted_digest(tags: TagSource, scene: Scene) -> Digest:
-    """The digest to deploy; raises RegistryError where the registry is to tell, and cannot.
+async def wanted_digest(tags: TagSource, context: DeployContext) -> Digest:
+    """Return the digest to deploy.
 
-    A push may name one as well, but whoever can make calls must not choose what runs: only the registry says what a tag is.
+    Raises RegistryError where the registry cannot resolve the tag.
     """
-    deploy = scene.deploy
+    # A push may name a digest as well, but a sender must not choose what runs: only the registry
+    # says what a tag is.
+    deploy = context.deploy
     if deploy.trigger in EXACT_TRIGGERS and deploy.digest is not None:
         return deploy.digest
-    return await tags.resolve(scene.repository, deploy.tag, scene.registry)
+    return await tags.resolve(context.repository, deploy.tag, context.registry)
 
 
 def found(tag: str, digest: Digest, named: Digest | None) -> str:
-    """What the step `resolve` says of a tag that is `digest`, where the push has `named` one."""
+    """Return words for a tag that is `digest`, where the push has `named` one (None.
+
+    It has not).
+    """
     if named in {None, digest}:
         return f"{tag} is {digest}"
-    return f"{tag} is {digest}{_ALSO}the push named {named}, which is not what the tag points to now, and is not deployed"
+    return (
+        f"{tag} is {digest}{_ALSO}the push named {named}, which is not what the tag points to now,"
+        " and is not deployed"
+    )
 
 
 def unheeded(deploy: Deploy) -> str:
-    """What is to be said at the end of a push that named another digest than the one deployed; empty where it named none."""
+    """Return words for a push that named another digest than the one deployed, else nothing."""
     return deploy.step(StepName.RESOLVE).detail.partition(_ALSO)[2]

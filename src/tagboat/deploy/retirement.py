@@ -1,16 +1,16 @@
-"""The end of an instance that serves no more."""
+"""Retiring an instance that serves no more."""
 
 from tagboat.core.deploy import Instance, InstanceState
-from tagboat.deploy.containers import Parts
-from tagboat.deploy.endings import ended
+from tagboat.deploy.instances import ended
 from tagboat.deploy.names import drop_names
+from tagboat.deploy.services import DeployServices
 
 
-async def retire(parts: Parts, instance: Instance) -> None:
-    """Stop and remove the container of a draining instance, and write that down."""
-    await drop_names(parts, instance)
-    await parts.engine.stop(instance.handle)
-    await parts.engine.remove(instance.handle)
-    await parts.store.write(
-        lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, parts.clock()))
+async def retire(services: DeployServices, instance: Instance) -> None:
+    """Stop and remove the container of a draining instance, and record its end."""
+    await drop_names(services, instance)
+    await services.runtime.stop(instance.handle)
+    await services.runtime.remove(instance.handle)
+    await services.store.write(
+        lambda tx: tx.put_instance(ended(tx, instance, InstanceState.STOPPED, services.clock()))
     )

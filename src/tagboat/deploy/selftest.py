@@ -1,13 +1,13 @@
-"""Runs of an image's own HEALTHCHECK, at once and about each second: the engine's first may be minutes away."""
+"""Runs of an image's HEALTHCHECK about each second: the engine's first may be minutes away."""
 
 import asyncio
 
 from tagboat.core.errors import EngineError
 from tagboat.core.health import TestRun
-from tagboat.core.ports import Engine
+from tagboat.core.runtime import Runtime
 
-_PATIENCE_S = 1.0
-"""Seconds for which one look waits for a run; a longer one is told of by a later look."""
+_WAIT_FOR_RUN_S = 1.0
+"""Seconds for which one look waits for a run; a later look reports one that takes longer."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 
@@ -15,13 +15,13 @@ _LONGEST_PAUSE_S = 1.0
 class SelfTest:
     """Runs the test of one container, one at a time.
 
-    `presumed` is whether it is taken to pass until runs have failed; `failures_needed` so many must fail in a row.
+    With `presumed` it counts as passed until `failures_needed` runs in a row have failed.
     """
 
     def __init__(
-        self, engine: Engine, container: str, *, presumed: bool, failures_needed: int
+        self, runtime: Runtime, container: str, *, presumed: bool, failures_needed: int
     ) -> None:
-        self._engine = engine
+        self._runtime = runtime
         self._container = container
         self.presumed = presumed
         self._last = TestRun(passed=True) if presumed else None
@@ -32,24 +32,24 @@ class SelfTest:
         self._pause = _FIRST_PAUSE_S
 
     async def look(self) -> TestRun | None:
-        """What it comes to as things stand; None as long as no run has ended, or none could be made."""
+        """Return the last outcome, None as long as no run has ended."""
         clock = asyncio.get_running_loop().time
         if self._running is None and clock() >= self._next_at:
-            self._running = asyncio.create_task(self._engine.run_healthcheck(self._container))
+            self._running = asyncio.create_task(self._runtime.run_healthcheck(self._container))
             self._next_at, self._pause = (
                 clock() + self._pause,
                 min(2 * self._pause, _LONGEST_PAUSE_S),
             )
         if (
             self._running is not None
-            and (await asyncio.wait([self._running], timeout=_PATIENCE_S))[0]
+            and (await asyncio.wait([self._running], timeout=_WAIT_FOR_RUN_S))[0]
         ):
             self._take(self._running)
             self._running = None
         return self._last
 
     async def aclose(self) -> None:
-        """Wait for no more."""
+        """Break off the run that is under way."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -58,7 +58,7 @@ class SelfTest:
         try:
             run = ended.result()
         except EngineError:
-            return  # what is wrong with the engine, or the container, is told by its status
+            return  # the status of the container shows what is wrong
         if run is None:
             return
         self._failures = 0 if run.passed else self._failures + 1

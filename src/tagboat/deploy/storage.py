@@ -1,15 +1,16 @@
-"""What the app keeps, made sure of before a deploy changes anything: which paths its image wants to last, and where."""
+"""The data of an app: where it is kept is settled before a deploy changes anything."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from tagboat.core.catalog import Stage
-from tagboat.core.deploy import ContainerStatus, Deploy
+from tagboat.core.deploy import Deploy
 from tagboat.core.errors import DeployFailedError
 from tagboat.core.image import ImageInfo
-from tagboat.core.ports import Engine, Tx
+from tagboat.core.ports import Tx
 from tagboat.core.run import RunConfig
+from tagboat.core.runtime import Runtime
 from tagboat.core.storage import (
     image_volume_name,
     lasting_paths,
@@ -17,109 +18,117 @@ from tagboat.core.storage import (
     storage_warnings,
     taken_over,
 )
-from tagboat.deploy.containers import SECRETS_FOLDER
-from tagboat.deploy.journal import Journal
-from tagboat.deploy.scene import Scene
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.context import DeployContext
+from tagboat.deploy.record import DeployRecord
+from tagboat.deploy.specs import SECRETS_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where the app keeps its data: what the image declares, what the stage takes over by path, and both in words."""
+    """The places where an app keeps its data.
+
+    `image_volumes` are the paths that its image declares, `adopted` the volumes by path that the
+    stage takes over, and `words` say both for a person.
+    """
 
     image_volumes: tuple[str, ...]
     adopted: Mapping[str, str]
     words: tuple[str, ...] = ()
 
     def of_stage(self, stage: Stage) -> Stage:
-        """The stage with this on record."""
+        """Return the stage with this storage."""
         adopted = {**stage.adopted_volumes, **self.adopted}
         return replace(stage, image_volumes=self.image_volumes, adopted_volumes=adopted)
 
     def of_config(self, config: RunConfig) -> RunConfig:
-        """The configuration with this in it."""
+        """Return the configuration with this storage."""
         return replace(config, image_volumes=self.image_volumes)
 
 
 async def settle_storage(
-    engine: Engine, journal: Journal, scene: Scene, info: ImageInfo | None
-) -> tuple[Scene, str]:
-    """Find where the app's data is to be, and write it down before a container needs it; the scene after it, and the words.
+    runtime: Runtime, record: DeployRecord, context: DeployContext, info: ImageInfo | None
+) -> tuple[DeployContext, str]:
+    """Settle and record where the app's data is kept; return the new context, and words for it.
 
-    `info` is what the image says of itself, None where the engine has yet to be asked.
-
-    A container that an earlier version of Tagboat made may have written into volumes that the engine made by itself: what
-    is in them is gone on with.
+    `info` is the image's description, None where the runtime has yet to be asked. A container of an
+    earlier version of Tagboat may have written into volumes that the engine made by itself: the
+    stage takes these over.
     """
-    declared = await _declared(engine, scene) if info is None else info.volumes
-    if scene.config.options.secret_files and (path := _over_secrets(scene.config, declared)):
-        raise DeployFailedError(
-            f"the image declares a VOLUME at {path}, where secret_files would be written into data that lasts; build the "
-            "image without it, or give the secrets as environment variables (secrets)"
-        )
-    storage = _storage(scene, declared, [await engine.status(one.handle) for one in scene.others])
-    stage, config = storage.of_stage(scene.stage), storage.of_config(scene.config)
+    declared = await _declared(runtime, context) if info is None else info.volumes
+    if context.config.options.secret_files:
+        lasting = lasting_paths(replace(context.config, image_volumes=tuple(declared)))
+        for path in lasting:
+            if f"{SECRETS_FOLDER}/".startswith(f"{path}/"):
+                raise DeployFailedError(
+                    f"the image declares a VOLUME at {path}, where secret_files would be written"
+                    " into data that lasts; build the image without it, or give the secrets as"
+                    " environment variables (secrets)"
+                )
+    storage = _storage(
+        context, declared, [await runtime.status(one.handle) for one in context.others]
+    )
+    stage, config = storage.of_stage(context.stage), storage.of_config(context.config)
     storage = replace(
         storage,
-        words=(*storage.words, *await _left_behind(journal, scene, stage_volumes(stage, config))),
+        words=(*storage.words, *await _left_behind(record, context, stage_volumes(stage, config))),
     )
-    if (stage, config) != (scene.stage, scene.config):
-        await journal.advance(None, None, partial(_write_down, storage, config))
-        scene = await journal.scene()
-    return scene, "".join(f"; {words}" for words in storage.words)
+    if (stage, config) != (context.stage, context.config):
+        await record.advance(None, None, partial(_write_down, storage, config))
+        context = await record.context()
+    return context, "".join(f"; {words}" for words in storage.words)
 
 
-async def _left_behind(journal: Journal, scene: Scene, mounted: Mapping[str, str]) -> list[str]:
-    """What to say of the volumes that the newest of the other instances has, and the new one has not."""
-    before = scene.others[0] if scene.others else None
-    config = await journal.config_of(before) if before is not None else None
-    had = stage_volumes(scene.stage, config) if config is not None else {}
+async def _left_behind(
+    record: DeployRecord, context: DeployContext, mounted: Mapping[str, str]
+) -> list[str]:
+    """Return words for the volumes of the newest other instance that the new one has not."""
+    before = context.others[0] if context.others else None
+    config = await record.config_of(before) if before is not None else None
+    had = stage_volumes(context.stage, config) if config is not None else {}
     return [
-        f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays there"
+        f"the volume {name}, until now at {path}, is not mounted any more, and what is in it stays"
+        " there"
         for name, path in had.items()
         if name not in mounted
     ]
 
 
-def _over_secrets(config: RunConfig, declared: Iterable[str]) -> str | None:
-    """A VOLUME of the image in which the folder of the secret files would be, None for none."""
-    lasting = lasting_paths(replace(config, image_volumes=tuple(declared)))
-    return next((path for path in lasting if f"{SECRETS_FOLDER}/".startswith(f"{path}/")), None)
-
-
 async def with_storage(
-    engine: Engine, scene: Scene, old: ContainerStatus | None = None
-) -> tuple[Scene, Storage]:
-    """The scene in which the container of a live instance is made again in the place of `old`, and what is new of it."""
-    storage = _storage(scene, await _declared(engine, scene), [old])
+    runtime: Runtime, context: DeployContext, old: WorkloadStatus | None = None
+) -> tuple[DeployContext, Storage]:
+    """Return the context for making a container again in the place of `old`, and its storage."""
+    storage = _storage(context, await _declared(runtime, context), [old])
     return replace(
-        scene, stage=storage.of_stage(scene.stage), config=storage.of_config(scene.config)
+        context, stage=storage.of_stage(context.stage), config=storage.of_config(context.config)
     ), storage
 
 
 def keep_storage(stage_id: str, storage: Storage, tx: Tx) -> None:
-    """Write down what the stage takes over."""
+    """Record the volumes that the stage takes over."""
     tx.put_stage(storage.of_stage(tx.stage(stage_id)))
 
 
-async def _declared(engine: Engine, scene: Scene) -> tuple[str, ...]:
-    info = await engine.inspect_image(scene.image)
-    return scene.config.image_volumes if info is None else info.volumes
+async def _declared(runtime: Runtime, context: DeployContext) -> tuple[str, ...]:
+    info = await runtime.inspect_image(context.image)
+    return context.config.image_volumes if info is None else info.volumes
 
 
 def _storage(
-    scene: Scene, declared: tuple[str, ...], old: Iterable[ContainerStatus | None]
+    context: DeployContext, declared: tuple[str, ...], old: Iterable[WorkloadStatus | None]
 ) -> Storage:
-    config = replace(scene.config, image_volumes=declared)
+    config = replace(context.config, image_volumes=declared)
     storage, left = Storage(declared, {}), []
     for status in filter(None, old):  # the newest first: its data is what goes on
-        adopted = taken_over(config, storage.of_stage(scene.stage), status.unasked_volumes)
+        adopted = taken_over(config, storage.of_stage(context.stage), status.unasked_volumes)
         storage = replace(storage, adopted={**storage.adopted, **adopted})
         left += [
-            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used any more"
+            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used any"
+            " more"
             for path, name in status.unasked_volumes.items()
             if path not in adopted
         ]
-    stage = storage.of_stage(scene.stage)
+    stage = storage.of_stage(context.stage)
     lasting = [
         f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}"
         for path in lasting_paths(config)

@@ -1,4 +1,4 @@
-"""The deploy that waits while the one before it is watched: looked up and pulled meanwhile."""
+"""The deploy that waits during a watch: its image is looked up and pulled by then."""
 
 import asyncio
 
@@ -7,25 +7,26 @@ import structlog
 from tagboat.core.deploy import Deploy, DeployStatus, Instance
 from tagboat.core.errors import TagboatError
 from tagboat.core.ports import Reader
-from tagboat.deploy.containers import Parts
+from tagboat.deploy.context import read_context
 from tagboat.deploy.images import ensure_image
 from tagboat.deploy.resolving import wanted_digest
-from tagboat.deploy.scene import Scene, read_scene
+from tagboat.deploy.services import DeployServices
 
-RETRY_S = 5.0
+PREPARE_EVERY_S = 5.0
 
 log = structlog.get_logger("tagboat.deploy")
 
 
 class Successor:
-    """Says whether a deploy waits that is sure to bring another image than the `watched` instance serves.
+    """Finds a deploy that waits and is sure to bring another image than the `watched` instance.
 
-    Sure is one whose tag was looked up and whose image is on the engine. Nothing of that is on record: its own turn begins
-    with a look-up, and finds the image there. Unless it `may_cut` the watch short, it never does.
+    It is sure once its tag was looked up and its image is there. Nothing of this is on record: its
+    own turn begins with a look-up, and finds the image. Without `may_cut` the watch is never cut
+    short. `took_over` is the last answer of `takes_over`.
     """
 
-    def __init__(self, parts: Parts, watched: Instance, *, may_cut: bool) -> None:
-        self._parts = parts
+    def __init__(self, services: DeployServices, watched: Instance, *, may_cut: bool) -> None:
+        self._services = services
         self._may_cut = may_cut
         self._watched = watched
         self._preparing: asyncio.Task[bool] | None = None
@@ -34,8 +35,16 @@ class Successor:
         self.took_over = False
 
     async def takes_over(self) -> bool:
-        """Whether it is sure by now; prepares the deploy that waits beside this call, which never takes long."""
-        waiting = await self._parts.store.read(self._waiting) if self._may_cut else None
+        """Return whether it is sure by now; the preparation goes on in the background."""
+
+        def find_waiting(reader: Reader) -> Deploy | None:
+            held = reader.stage(self._watched.stage_id).held
+            for one in reader.open_deploys(self._watched.stage_id):
+                if one.status is DeployStatus.QUEUED and not (held and one.by_news):
+                    return one
+            return None
+
+        waiting = await self._services.store.read(find_waiting) if self._may_cut else None
         if waiting is None:
             await self.close()
             return False
@@ -44,59 +53,43 @@ class Successor:
             self._of = (waiting.id, waiting.merges)
         now = asyncio.get_running_loop().time()
         if self._preparing is None and now >= self._again_at:
-            self._again_at = now + RETRY_S
+            self._again_at = now + PREPARE_EVERY_S
             self._preparing = asyncio.create_task(self._prepare(waiting.id))
         await asyncio.sleep(0)
-        self.took_over = self._outcome()
+        self.took_over = self._take_outcome()
         return self.took_over
 
     async def close(self) -> None:
-        """Break off what is being prepared."""
+        """Break off the preparation."""
         self._of, self._again_at = None, 0.0
         if self._preparing is not None:
             self._preparing.cancel()
             await asyncio.gather(self._preparing, return_exceptions=True)
             self._preparing = None
 
-    def _outcome(self) -> bool:
+    def _take_outcome(self) -> bool:
+        """Return the outcome of the preparation, False as long as there is none."""
         if self._preparing is None or not self._preparing.done():
             return False
         try:
             return self._preparing.result()
         except TagboatError as error:
-            log.info(
-                "the deploy that waits cannot be prepared",
-                action="watch",
-                deploy=self._of,
-                reason=str(error),
-            )
-        except (
-            Exception
-        ):  # of a fault in preparing the next, what is watched and healthy must not be taken back
+            words = "the deploy that waits cannot be prepared"
+            log.info(words, action="watch", deploy=self._of, reason=str(error))
+        except Exception:
+            # A fault in preparing the next deploy must not take back a healthy one.
             log.exception("a fault inside Tagboat", action="watch", deploy=self._of)
-        self._preparing = (
-            None  # again in a while: until then, what is watched goes on to be watched
-        )
+        self._preparing = None  # tried again after a while; until then, the watch goes on
         return False
 
-    def _waiting(self, reader: Reader) -> Deploy | None:
-        """The deploy that is carried out next."""
-        held = reader.stage(self._watched.stage_id).held
-        queued = [
-            one
-            for one in reader.open_deploys(self._watched.stage_id)
-            if one.status is DeployStatus.QUEUED
-        ]
-        return next((one for one in queued if not (held and one.by_news)), None)
-
     async def _prepare(self, deploy_id: str) -> bool:
-        scene = await self._parts.store.read(lambda reader: read_scene(reader, deploy_id))
-        digest = await wanted_digest(self._parts.tag_source, scene)
-        if digest == self._watched.digest or await self._is_taken_back(scene, digest):
+        context = await self._services.store.read(lambda reader: read_context(reader, deploy_id))
+        digest = await wanted_digest(self._services.tag_source, context)
+        stage_id, by_news = context.stage.id, context.deploy.by_news
+        taken_back = await self._services.store.read(lambda reader: reader.taken_back(stage_id))
+        if digest == self._watched.digest or (
+            by_news and any(version.digest == digest for version in taken_back)
+        ):
             return False
-        await ensure_image(self._parts, scene.repository, digest, scene.registry)
+        await ensure_image(self._services, context.repository, digest, context.registry)
         return True
-
-    async def _is_taken_back(self, scene: Scene, digest: str) -> bool:
-        taken_back = await self._parts.store.read(lambda reader: reader.taken_back(scene.stage.id))
-        return scene.deploy.by_news and any(version.digest == digest for version in taken_back)

@@ -1,100 +1,92 @@
-"""Looking after live instances for as long as they live: what the engine says of them is kept, and trouble told of once."""
+"""The vitals of live instances: the last status of each is kept, and trouble is logged once."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import structlog
 
-from tagboat.core.deploy import ContainerStatus, Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.masking import mask_values
 from tagboat.core.ports import Reader, Tx
-from tagboat.deploy.containers import Parts
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.services import DeployServices
 from tagboat.deploy.wellbeing import observed
 
 log = structlog.get_logger("tagboat.vitals")
 
 
-async def look_after(
-    parts: Parts, live: Sequence[Instance], containers: Collection[ContainerStatus]
-) -> None:
-    """Write down what has changed of these instances since the last look; `containers` is what the engine has just listed.
-
-    What did not run then has been started since, and is looked at once more. Raises EngineError, StoreUnavailableError.
-    """
-    listed = {
-        key: one
-        for one in containers
-        if one.running or one.restarting
-        for key in (one.id, one.name)
-    }
-    statuses = {one.id: listed.get(one.handle) or await _status_now(parts, one) for one in live}
-    changes = await parts.store.read(lambda reader: _changes(reader, live, statuses, parts.clock()))
-    if changes:
-        await parts.store.write(lambda tx: _keep(tx, [change.after for change in changes]))
-    for change in changes:
-        _tell(change)
-
-
-async def _status_now(parts: Parts, instance: Instance) -> ContainerStatus | None:
-    """What the engine says of it by now: its container may have been made again, and have another id."""
-    current = await parts.store.read(lambda reader: reader.instance(instance.id))
-    return await parts.engine.status(current.handle)
-
-
 @dataclass(frozen=True, slots=True)
-class _Change:
+class VitalsChange:
+    """A change of an instance's vitals; `before` is None at the first look."""
+
     instance: Instance
     before: Vitals | None
     after: Vitals
 
 
-def _changes(
+async def look_after(
+    services: DeployServices, live: Sequence[Instance], workloads: Collection[WorkloadStatus]
+) -> None:
+    """Record the changes of live instances since the last look.
+
+    `workloads` were just listed. An instance that did not run then has been started since, and is
+    looked at once more. Raises EngineError and StoreUnavailableError.
+    """
+    running = [one for one in workloads if one.running or one.restarting]
+    listed = {key: one for one in running for key in (one.id, one.name)}
+
+    async def look_again(instance: Instance) -> WorkloadStatus | None:
+        # Its container may have been made again, and have another id by now.
+        current = await services.store.read(lambda reader: reader.instance(instance.id))
+        return await services.runtime.status(current.handle)
+
+    statuses = {one.id: listed.get(one.handle) or await look_again(one) for one in live}
+
+    def keep(tx: Tx) -> None:
+        there = {one.id for one in tx.instances(states=[InstanceState.LIVE])}
+        for change in changes:
+            if change.instance.id in there:
+                tx.put_vitals(change.after)
+
+    changes = await services.store.read(
+        lambda reader: _find_changes(reader, services, live, statuses)
+    )
+    if changes:
+        await services.store.write(keep)
+    for change in changes:
+        instance, vitals = change.instance, change.after
+        was = change.before.trouble if change.before is not None else Trouble.NONE
+        words = {
+            "container": instance.container,
+            "tag": instance.tag,
+            "stage_id": instance.stage_id,
+        }
+        if vitals.trouble is was:
+            continue
+        if vitals.trouble is Trouble.NONE:
+            log.info("a live instance is well again", action="look_after", was=was.value, **words)
+        else:
+            reason = {"reason": vitals.detail}
+            log.warning("a live instance needs a person", action="look_after", **reason, **words)
+
+
+def _find_changes(
     reader: Reader,
+    services: DeployServices,
     live: Sequence[Instance],
-    statuses: Mapping[str, ContainerStatus | None],
-    now: datetime,
-) -> list[_Change]:
-    known = reader.vitals([one.id for one in live])
+    statuses: Mapping[str, WorkloadStatus | None],
+) -> list[VitalsChange]:
+    known, now = reader.vitals([one.id for one in live]), services.clock()
     changes = []
     for instance in live:
         before = known.get(instance.id)
-        after = _masked(reader, instance, observed(before, instance, statuses[instance.id], now))
+        after = observed(before, instance, statuses[instance.id], now)
+        if after.trouble is Trouble.UNHEALTHY:
+            # The output of a HEALTHCHECK may repeat a secret of the app.
+            config = reader.deploy_config(instance.deploy_id)
+            if config:
+                after = replace(after, detail=mask_values(after.detail, config.secret_values))
         if after != before:
-            changes.append(_Change(instance, before, after))
+            changes.append(VitalsChange(instance, before, after))
     return changes
-
-
-def _keep(tx: Tx, found: Sequence[Vitals]) -> None:
-    """Write it down, but for instances that are no longer on record."""
-    there = {one.id for one in tx.instances(states=[InstanceState.LIVE])}
-    for vitals in found:
-        if vitals.instance_id in there:
-            tx.put_vitals(vitals)
-
-
-def _masked(reader: Reader, instance: Instance, vitals: Vitals) -> Vitals:
-    """What a HEALTHCHECK writes may repeat a secret of the app's."""
-    config = (
-        reader.deploy_config(instance.deploy_id) if vitals.trouble is Trouble.UNHEALTHY else None
-    )
-    return (
-        replace(vitals, detail=mask_values(vitals.detail, config.secret_values))
-        if config
-        else vitals
-    )
-
-
-def _tell(change: _Change) -> None:
-    instance, vitals = change.instance, change.after
-    was = change.before.trouble if change.before is not None else Trouble.NONE
-    words = {"container": instance.container, "tag": instance.tag, "stage_id": instance.stage_id}
-    if vitals.trouble is was:
-        return
-    if vitals.trouble is Trouble.NONE:
-        log.info("a live instance is well again", action="look_after", was=was.value, **words)
-    else:
-        log.warning(
-            "a live instance needs a person", action="look_after", reason=vitals.detail, **words
-        )

@@ -16,9 +16,10 @@ from tagboat.core.deploy import (
 )
 from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.ports import Engine, Reader, Store
+from tagboat.core.ports import Reader, Store
 from tagboat.core.run import RunConfig
-from tagboat.deploy.scene import registry_of
+from tagboat.core.runtime import Runtime
+from tagboat.deploy.context import registry_of
 
 _OTHERS = 5
 """So many ways out are named, at most, where the one asked for is no more."""
@@ -179,7 +180,7 @@ class WaysBack:
     """
 
     store: Store
-    engine: Engine
+    engine: Runtime
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
 
     async def prospect(self, stage_id: str) -> Prospect:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressUnavailableError, SettingsError, TagboatError
 from tagboat.core.route import Route
 from tagboat.ingress.address import StageAddresses
@@ -43,6 +44,8 @@ class HaproxyIngress:
     believed; `program` is HAProxy's name or path; `hold_s` is the most seconds that a held request
     waits. Call `start` first, and keep `run` running; neither ends HAProxy.
     """
+
+    routes_traffic = True
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class HaproxyIngress:
     async def trouble(self) -> str | None:
         """Return why it cannot route traffic, None if it can."""
         try:
-            await self.in_flight(0)
+            await self._requests_at(0)
         except IngressUnavailableError as error:
             # A failed start is the reason why it cannot be reached.
             return self._trouble or str(error)
@@ -109,7 +112,7 @@ class HaproxyIngress:
                 self._trouble = str(error)
             await self._next_look()
 
-    async def lead(self, routes: Collection[Route]) -> None:
+    async def apply_routes(self, routes: Collection[Route]) -> None:
         """Make traffic follow exactly `routes`; those that cannot be are left out, and the log says so."""
         wanted = routing_map(routes)
         self._say_refused(refusals(routes))
@@ -121,7 +124,7 @@ class HaproxyIngress:
             await self._supervisor.ensure_running(self._wanted)
             await self._follow(wanted)
 
-    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+    async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Lead some hosts elsewhere, and forget those `gone`."""
         for why in refusals(routes):
             log.warning("route left out", action="ingress", reason=why)
@@ -148,8 +151,11 @@ class HaproxyIngress:
                 log.warning("route left out", action="ingress", reason=why)
         self._refused = refused
 
-    async def in_flight(self, port: int) -> int:
-        """Return the open requests of a port, WebSockets included, in the old workers too."""
+    async def in_flight(self, endpoint: Endpoint) -> int:
+        """Count requests between their routing and their last byte, old workers included."""
+        return await self._requests_at(endpoint.port)
+
+    async def _requests_at(self, port: int) -> int:
         async with self._turn, self._waking():
             return sum(
                 await self._of_each_worker(lambda worker: self._master.in_flight(worker, port))

@@ -8,14 +8,17 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import IngressError
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.address import StageAddresses
 from tagboat.ingress.routing import RoutingMap, changed_map, routing_map
 
 
 class MemoryIngress:
     """Holds routes and requests. `journal` lists what was led, one mapping of host to port or way for each call, in order."""
+
+    routes_traffic = True
 
     def __init__(
         self, *, base_domain: str = "localhost", port: int = 80, public_url: str = ""
@@ -35,16 +38,16 @@ class MemoryIngress:
     def fail(self, call: str, error: IngressError) -> None:
         """Let the next call of the method named `call` that has no earlier failure before it raise `error`.
 
-        A `change` leads as well: it fails in the place of the next `lead`, whichever of them comes first.
+        A `change_routes` also fails in the place of the next `apply_routes`, whichever comes first.
         """
         self._failures.setdefault(call, []).append(error)
 
     async def begin(self, host: str) -> int | None:
         """Begin a request, waiting while the host is held; the port it is led to, None where there is nothing."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._routes.get(host) != Way.HELD)
-        way = self._routes.get(host, Way.NONE)
-        if way in {Way.NONE, Way.PORTLESS}:
+            await self._changed.wait_for(lambda: self._routes.get(host) != RouteState.HELD)
+        way = self._routes.get(host, RouteState.NONE)
+        if way in {RouteState.NONE, RouteState.PORTLESS}:
             return None
         port = int(way.partition("/")[0])
         self._in_flight[port] = self._in_flight.get(port, 0) + 1
@@ -58,15 +61,15 @@ class MemoryIngress:
         """The URL at which the stage would answer."""
         return self._addresses.of(project.name, stage.name)
 
-    async def lead(self, routes: Collection[Route]) -> None:
+    async def apply_routes(self, routes: Collection[Route]) -> None:
         """Take over the routes."""
-        self._fail_if_told("lead")
+        self._fail_if_told("apply_routes")
         await self._take_over(routing_map(routes))
 
-    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+    async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Take over some routes and leave the others."""
-        self._fail_if_told("change")
-        self._fail_if_told("lead")
+        self._fail_if_told("change_routes")
+        self._fail_if_told("apply_routes")
         await self._take_over(changed_map(self._routes, routing_map(routes), gone))
 
     async def _take_over(self, wanted: RoutingMap) -> None:
@@ -75,10 +78,10 @@ class MemoryIngress:
             self._routes = wanted
             self._changed.notify_all()
 
-    async def in_flight(self, port: int) -> int:
+    async def in_flight(self, endpoint: Endpoint) -> int:
         """How many requests were begun and not ended there."""
         self._fail_if_told("in_flight")
-        return self._in_flight.get(port, 0)
+        return self._in_flight.get(endpoint.port, 0)
 
     def _fail_if_told(self, call: str) -> None:
         if failures := self._failures.get(call):

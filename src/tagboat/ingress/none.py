@@ -1,31 +1,34 @@
-"""No ingress: every instance is reached at its own loopback address."""
+"""No ingress: every instance is reached at its own endpoint."""
 
 from collections.abc import Collection
 
 from tagboat.core.catalog import Project, Stage
+from tagboat.core.endpoint import Endpoint
 from tagboat.core.route import Route
 
 
 class NoIngress:
-    """Implements `Ingress` by leading no traffic anywhere. `why` says why nobody has chosen that, empty where somebody has."""
+    """An ingress that routes nothing. `why` is the reason, empty where this was chosen."""
+
+    routes_traffic = False
 
     def __init__(self, why: str = "") -> None:
         self.why = why
 
     async def trouble(self) -> str | None:
-        """Why there is none, None where that was chosen."""
+        """Return why there is no ingress, None where that was chosen."""
         return self.why or None
 
     def address(self, project: Project, stage: Stage) -> str | None:  # noqa: ARG002 - the port's signature
-        """None: no stage has an address of its own."""
+        """Return None: no stage has its own address."""
         return None
 
-    async def lead(self, routes: Collection[Route]) -> None:
+    async def apply_routes(self, routes: Collection[Route]) -> None:
         """Do nothing."""
 
-    async def change(self, routes: Collection[Route], gone: Collection[str]) -> None:
+    async def change_routes(self, routes: Collection[Route], gone: Collection[str]) -> None:
         """Do nothing."""
 
-    async def in_flight(self, port: int) -> int:  # noqa: ARG002 - the port's signature
-        """0: nothing came through here."""
+    async def in_flight(self, endpoint: Endpoint) -> int:  # noqa: ARG002 - the port's signature
+        """Return 0: no request comes this way."""
         return 0

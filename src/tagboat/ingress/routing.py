@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.config import MAP_FILE
 
 # What a host may be made of, so that no name can end its line or its command.
@@ -39,13 +40,10 @@ def refusals(routes: Collection[Route]) -> list[str]:
 
 
 def _value(route: Route) -> str:
-    if route.way is not Way.OPEN:
-        return route.way.value
-    return (
-        str(route.port)
-        if route.protocol is AppProtocol.HTTP
-        else f"{route.port}/{route.protocol.value}"
-    )
+    if route.state is not RouteState.OPEN:
+        return route.state.value
+    port = route.endpoint.port if route.endpoint else 0
+    return str(port) if route.protocol is AppProtocol.HTTP else f"{port}/{route.protocol.value}"
 
 
 def _refusal(route: Route) -> str | None:
@@ -54,8 +52,15 @@ def _refusal(route: Route) -> str | None:
             f"{route.host[:80]!r} cannot be a route's host: lower-case letters, digits, '.', '-', '_', at most 253; "
             "shorten the name of its project or stage"
         )
-    if route.way is Way.OPEN and not 0 < route.port <= _MAX_PORT:
-        return f"the route of {route.host} leads to port {route.port}; a port from 1 to {_MAX_PORT} is needed"
+    if route.state is not RouteState.OPEN:
+        return None
+    endpoint = route.endpoint or Endpoint(LOOPBACK, 0)
+    if not 0 < endpoint.port <= _MAX_PORT:
+        return f"the route of {route.host} leads to port {endpoint.port}; a port from 1 to {_MAX_PORT} is needed"
+    if endpoint.host != LOOPBACK:
+        return (
+            f"the route of {route.host} leads to {endpoint}; HAProxy is set up for {LOOPBACK} only"
+        )
     return None
 
 

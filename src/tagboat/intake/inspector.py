@@ -2,13 +2,14 @@
 
 from tagboat.core.errors import EngineError
 from tagboat.core.image import ImageInfo, ImageRef
-from tagboat.core.ports import Engine, Store, TagSource
+from tagboat.core.ports import Store, TagSource
+from tagboat.core.runtime import Runtime
 
 
 class EngineThenRegistry:
     """Implements `ImageInspector`. Pulls nothing: reads only the configuration at the registry."""
 
-    def __init__(self, engine: Engine, tag_source: TagSource, store: Store) -> None:
+    def __init__(self, engine: Runtime, tag_source: TagSource, store: Store) -> None:
         self._engine = engine
         self._tag_source = tag_source
         self._store = store

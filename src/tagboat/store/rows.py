@@ -8,7 +8,10 @@ import msgspec
 
 from tagboat.core.catalog import Project, Registry, Stage, Strategy
 from tagboat.core.config import WEBHOOK_SECRET
+from tagboat.core.deploy import Instance
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import SettingsError
+from tagboat.core.generics import T
 from tagboat.core.project_webhook import ProjectWebhook, Signature
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.store.cipher import Cipher
@@ -26,7 +29,18 @@ _decode_signature = msgspec.json.Decoder(Signature).decode
 
 def to_row(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the core's dataclasses
     """A value without secrets as a row: its fields are named after the columns."""
-    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+    row = {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+    if isinstance(value, Instance):
+        endpoint = row.pop("endpoint")
+        row["host_port"] = endpoint.port if endpoint else 0
+    return row
+
+
+def from_row(kind: type[T], row: dict[str, Any]) -> T:
+    """Return the value of a row without secrets. Instances are on record by their loopback port."""
+    if kind is Instance:
+        row["endpoint"] = loopback_endpoint(row.pop("host_port"))
+    return kind(**row)
 
 
 class SealedRows:

@@ -8,7 +8,7 @@ who adds a query has to remember that.
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Executable, Select, Table, delete, insert, select
 from sqlalchemy.sql import visitors
@@ -16,12 +16,12 @@ from sqlalchemy.sql import visitors
 from tagboat.core.deploy import Deploy
 from tagboat.core.errors import NotFoundError
 from tagboat.core.events import StateChange
+from tagboat.core.generics import T
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
 from tagboat.store.memory import Memory
-
-V = TypeVar("V")
+from tagboat.store.rows import from_row
 
 
 class ReadSession:
@@ -47,15 +47,15 @@ class ReadSession:
         # One at a time: there may be thousands, and the values made of them are enough to hold.
         return (dict(row._mapping) for row in self.execute(query))  # noqa: SLF001 - documented, despite its name
 
-    def all(self, kind: type[V], query: Executable) -> list[V]:
+    def all(self, kind: type[T], query: Executable) -> list[T]:
         """Return the rows as values of `kind`, whose fields are named after the columns."""
-        return [kind(**row) for row in self.rows(query)]
+        return [from_row(kind, row) for row in self.rows(query)]
 
-    def first(self, kind: type[V], query: Select[Any]) -> V | None:
+    def first(self, kind: type[T], query: Select[Any]) -> T | None:
         """Return the first row as a value of `kind`, None where there is no row."""
         return next(iter(self.all(kind, query.limit(1))), None)
 
-    def one(self, kind: type[V], table: Table, key: str, noun: str) -> V:
+    def one(self, kind: type[T], table: Table, key: str, noun: str) -> T:
         """Return the row with the id `key`. Raises NotFoundError, in which `noun` names the kind."""
         return self.first(kind, select(table).where(table.c.id == key)) or missing(noun, key)
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.unit.deploy.scene")
+pytest.register_assert_rewrite("tests.unit.deploy.deploy_harness")

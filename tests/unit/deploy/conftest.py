@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tagboat.store import SqlStore, open_store
-from tests.unit.deploy.rim import Clock
-from tests.unit.deploy.scene import World, build_world
+from tests.unit.deploy.deploy_harness import World, build_world
+from tests.unit.deploy.interceptor import Clock
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.run import RunOptions
-from tagboat.deploy.reconcile import sweep
-from tests.unit.deploy.scene import REFUSED, World
+from tagboat.deploy.reconcile import reconcile
+from tests.unit.deploy.deploy_harness import REFUSED, World
 
 pytestmark = pytest.mark.anyio
 ON = RunOptions(networks=("back", "front"))
@@ -17,7 +17,7 @@ ON = RunOptions(networks=("back", "front"))
 async def joined(led: World) -> World:
     """A stage on two networks."""
     for network in ON.networks:
-        led.engine.add_network(network)
+        led.runtime.add_network(network)
     await led.change_project(name="my_app", run=ON)
     return led
 
@@ -25,9 +25,9 @@ async def joined(led: World) -> World:
 async def test_the_first_instance_is_found_from_its_start(joined: World) -> None:
     first = await joined.ship("v1")
     names = ("my-app-dev", "my-app")
-    spec = joined.engine.spec(first.container)
+    spec = joined.runtime.spec(first.container)
     assert spec.aliases == {"back": names, "front": names, spec.network: names}
-    assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
+    assert not [entry for entry in joined.runtime.journal if entry.startswith("rejoin")]
 
 
 async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(
@@ -40,7 +40,7 @@ async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(
     found_while_asked = []
 
     async def note(_port: int) -> None:
-        found_while_asked.append("back" in joined.engine.spec(container).aliases)
+        found_while_asked.append("back" in joined.runtime.spec(container).aliases)
 
     joined.probe.of_port = note
     ended = await joined.carry_out(deploy)
@@ -48,7 +48,7 @@ async def test_the_next_one_is_found_once_it_is_healthy_and_before_it_is_live(
     assert found_while_asked[:2] == [False, True], (
         "asked at the gate, and once more, for its connections have been cut"
     )
-    assert joined.engine.spec(container).aliases["back"] == ("my-app-dev", "my-app")
+    assert joined.runtime.spec(container).aliases["back"] == ("my-app-dev", "my-app")
 
 
 async def test_the_old_one_is_found_no_more_when_it_is_told_to_end(joined: World) -> None:
@@ -56,7 +56,7 @@ async def test_the_old_one_is_found_no_more_when_it_is_told_to_end(joined: World
     await joined.ship("v2")
     told = [
         entry
-        for entry in joined.engine.journal
+        for entry in joined.runtime.journal
         if entry.split()[1] in {first.container, first.handle}
     ]
     assert [entry.split()[0] for entry in told] == [
@@ -75,7 +75,7 @@ async def test_one_that_never_becomes_healthy_is_never_found(joined: World) -> N
     joined.probe.says = REFUSED
     joined.publish("v2")
     assert (await joined.carry_out(await joined.queue("v2"))).status is DeployStatus.FAILED
-    assert not [entry for entry in joined.engine.journal if entry.startswith("rejoin")]
+    assert not [entry for entry in joined.runtime.journal if entry.startswith("rejoin")]
     assert await joined.instances(InstanceState.LIVE) == [first]
 
 
@@ -89,18 +89,18 @@ async def test_the_project_s_name_is_nobody_s_where_two_stages_are_on_a_network(
         lambda tx: tx.put_stage(replace(other, run=RunOptions(networks=("back",))))
     )
     first = await joined.ship("v1")
-    aliases = joined.engine.spec(first.container).aliases
+    aliases = joined.runtime.spec(first.container).aliases
     assert (aliases["back"], aliases["front"]) == (("my-app-dev",), ("my-app-dev", "my-app"))
 
 
 async def test_what_is_made_again_is_found_again(joined: World) -> None:
     first = await joined.ship("v1")
-    await joined.engine.remove(first.container)
-    await sweep(joined.parts)
-    assert joined.engine.spec(first.container).aliases["back"] == ("my-app-dev", "my-app")
+    await joined.runtime.remove(first.container)
+    await reconcile(joined.services)
+    assert joined.runtime.spec(first.container).aliases["back"] == ("my-app-dev", "my-app")
 
 
 async def test_without_networks_nothing_is_joined_again(led: World) -> None:
     await led.ship("v1")
     await led.ship("v2")
-    assert not [entry for entry in led.engine.journal if entry.startswith("rejoin")]
+    assert not [entry for entry in led.runtime.journal if entry.startswith("rejoin")]

@@ -24,11 +24,12 @@ from tagboat.core.errors import EngineError
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.deploy.reconcile import reconcile
+from tagboat.runtime.memory import MemoryImage
 from tagboat.store import SqlStore
-from tests.unit.deploy.rim import Clock, Died
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, build_world
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only, build_world
+from tests.unit.deploy.interceptor import Clock, Died
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ async def failing_in_watch(world: World) -> Deploy:
     old = await live_instance(world)
 
     async def answers_until_it_is_led_to(port: int) -> str | None:
-        return REFUSED if port != old.host_port and str(port) in world.routes.values() else None
+        return REFUSED if port != port_of(old) and str(port) in world.routes.values() else None
 
     world.probe.of_port = answers_until_it_is_led_to
     return deploy
@@ -147,13 +148,13 @@ async def live_instance(world: World) -> Instance:
 
 async def dies(world: World, deploy: Deploy, changes: int) -> bool:
     """Carry the deploy out in a process that dies after so many changes; whether it comes to that."""
-    world.rim.die_after_changes(changes)
+    world.calls.die_after_changes(changes)
     try:
-        await Pipeline(world.parts, deploy.id).carry_out()
+        await Pipeline(world.services, deploy.id).carry_out()
     except Died:
         return True
     finally:
-        world.rim.live_on()
+        world.calls.live_on()
     return False
 
 
@@ -178,11 +179,11 @@ async def assert_ended_well(
         assert replace(live, started_at=before.started_at) == before
     elif journey.anew:
         assert live.deploy_id == deploy.id
-        assert dict(world.engine.spec(live.container).env) == {"COLOUR": "blue"}
+        assert dict(world.runtime.spec(live.container).env) == {"COLOUR": "blue"}
     await assert_only(world, live)
-    done, known = list(world.engine.journal), await world.instances()
-    await sweep(world.parts)
-    assert (world.engine.journal, await world.instances()) == (done, known)
+    done, known = list(world.runtime.journal), await world.instances()
+    await reconcile(world.services)
+    assert (world.runtime.journal, await world.instances()) == (done, known)
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
@@ -196,13 +197,13 @@ async def test_a_death_after_any_change(
         before = await live_instance(world)
         deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
         died = await dies(world, deploy, changes)
-        await sweep(world.parts)
+        await reconcile(world.services)
         if not (await world.deploy(deploy.id)).status.final:
             await world.carry_out(deploy)
         try:
             await assert_ended_well(world, journey, deploy, before)
         except AssertionError as error:
-            error.add_note(f"it died after {changes} changes: {world.rim.calls}")
+            error.add_note(f"it died after {changes} changes: {world.calls.calls}")
             raise
         if not died:
             break
@@ -221,7 +222,7 @@ async def test_dying_again_and_again(
     before = await live_instance(world)
     deploy = await world.change_deploy(deploy, status=DeployStatus.RUNNING)
     while await dies(world, deploy, changes):
-        await sweep(world.parts)
+        await reconcile(world.services)
         changes += 1
     await assert_ended_well(world, journey, deploy, before)
 
@@ -264,24 +265,24 @@ async def test_a_death_after_the_tag_was_looked_up(
 async def much_to_sweep(world: World) -> Instance:
     """A live instance that was removed and whose port is taken, one left draining, one given up, and an orphan."""
     await world.ship("v1")
-    world.engine.fail("stop", EngineError("it cannot be killed"))
+    world.runtime.fail("stop", EngineError("it cannot be killed"))
     world.publish("v2")
     await world.carry_out(await world.queue("v2"))
     live = await live_instance(world)
     world.publish("v3")
     begun = await world.queue("v3")
-    world.rim.die_when("start", at_once)
+    world.calls.die_when("start", at_once)
     with pytest.raises(Died):
-        await Pipeline(world.parts, begun.id).carry_out()
-    world.rim.live_on()
+        await Pipeline(world.services, begun.id).carry_out()
+    world.calls.live_on()
     await world.change_deploy(begun, status=DeployStatus.CANCELLED)
-    await world.engine.remove(live.container)
+    await world.runtime.remove(live.container)
     world.cut.clear()
     await world.orphan("orphan")
     await world.foreign_container("squatter")
-    squatter = world.engine._find("squatter")
+    squatter = world.runtime._find("squatter")
     assert squatter is not None
-    squatter.status = replace(squatter.status, host_port=live.host_port)
+    squatter.status = replace(squatter.status, endpoint=live.endpoint)
     return live
 
 
@@ -296,24 +297,24 @@ async def test_a_death_after_any_change_of_a_sweep(
     while died:
         world = await a_world(new_store(), clock)
         live = await much_to_sweep(world)
-        world.rim.die_after_changes(changes)
+        world.calls.die_after_changes(changes)
         try:
-            await sweep(world.parts)
+            await reconcile(world.services)
             died = False
         except Died:
             pass
-        world.rim.live_on()
-        await sweep(world.parts)
+        world.calls.live_on()
+        await reconcile(world.services)
         (left,) = await world.instances(*ACTIVE_STATES)
-        assert left == replace(live, host_port=left.host_port, container_id=left.container_id), (
+        assert left == replace(live, endpoint=left.endpoint, container_id=left.container_id), (
             changes
         )
         assert await world.containers() == sorted([live.container, "squatter"])
         assert await world.is_running(live.container)
-        assert world.routes == {HOST: str(left.host_port)}
+        assert world.routes == {HOST: str(port_of(left))}
         assert world.cut == []
-        done = list(world.engine.journal)
-        await sweep(world.parts)
-        assert world.engine.journal == done
+        done = list(world.runtime.journal)
+        await reconcile(world.services)
+        assert world.runtime.journal == done
         changes += 1
     assert changes > 12

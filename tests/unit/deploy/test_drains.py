@@ -9,9 +9,9 @@ import pytest
 from tagboat.core.deploy import Instance, InstanceState, Step, StepName, StepStatus
 from tagboat.core.errors import EngineError
 from tagboat.deploy.drains import Drains
-from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.reconcile import run_reconciler
 from tagboat.deploy.traffic import Traffic
-from tests.unit.deploy.scene import World
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_what_stopped_comes_back_while_something_else_drains(
     other = await led.another_stage("other")
     led.publish("w1")
     live = await led.instance_of(await led.carry_out(await led.queue("w1", stage=other)))
-    sweeping = asyncio.create_task(keep_sweeping(led.parts))
+    sweeping = asyncio.create_task(run_reconciler(led.services))
 
     async def waited_for() -> bool:
         return (await state_of(led, old)) is InstanceState.DRAINING and requests.drained == [
@@ -77,7 +77,7 @@ async def test_what_stopped_comes_back_while_something_else_drains(
         ]
 
     await eventually(led, waited_for)
-    await led.engine.stop(live.container)
+    await led.runtime.stop(live.container)
     await eventually(led, lambda: led.is_running(live.container))
 
     assert await waited_for(), "and it is drained once, however many sweeps see it"
@@ -88,7 +88,7 @@ async def test_what_stopped_comes_back_while_something_else_drains(
 
 
 async def test_what_has_drained_is_retired(led: World, requests: Requests) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
     drains.begin(old, 3600)
     drains.begin(old, 3600)
     requests.end.set()
@@ -99,7 +99,7 @@ async def test_what_has_drained_is_retired(led: World, requests: Requests) -> No
 
 
 async def test_one_that_serves_again_by_then_is_left_alone(led: World, requests: Requests) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
     drains.begin(old, 3600)
     await put(led, old, InstanceState.LIVE)
     requests.end.set()
@@ -111,7 +111,7 @@ async def test_one_that_serves_again_by_then_is_left_alone(led: World, requests:
 async def test_one_that_a_deploy_may_want_back_is_left_to_it(
     led: World, requests: Requests
 ) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
     drains.begin(old, 3600)
     led.publish("v2")
     deploy = await led.queue("v2")
@@ -124,7 +124,7 @@ async def test_one_that_a_deploy_may_want_back_is_left_to_it(
 
 
 async def test_one_that_waits_wants_nothing_of_it(led: World, requests: Requests) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
     await led.queue("v2")
     drains.begin(old, 3600)
     requests.end.set()
@@ -135,12 +135,12 @@ async def test_one_that_waits_wants_nothing_of_it(led: World, requests: Requests
 async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stopped(
     led: World, requests: Requests
 ) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
 
     async def serve_again() -> None:
         await put(led, old, InstanceState.LIVE)
 
-    led.rim.before("stop", serve_again)
+    led.calls.before("stop", serve_again)
     requests.end.set()
     drains.begin(old, 3600)
     await drains.finished()
@@ -150,9 +150,9 @@ async def test_one_that_serves_again_at_the_last_moment_is_not_made_to_seem_stop
 async def test_one_that_cannot_be_stopped_is_tried_again_by_the_next_sweep(
     led: World, requests: Requests
 ) -> None:
-    old, drains = await draining(led, "v1"), Drains(led.parts)
+    old, drains = await draining(led, "v1"), Drains(led.services)
     requests.end.set()
-    led.engine.fail("stop", EngineError("it cannot be killed"))
+    led.runtime.fail("stop", EngineError("it cannot be killed"))
     drains.begin(old, 1)
     with pytest.raises(EngineError):
         await drains.finished()

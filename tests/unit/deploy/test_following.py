@@ -8,8 +8,8 @@ from tagboat.core.ports import Queued
 from tagboat.deploy.following import foreign, live_reason
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import World
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ async def described(world: World) -> tuple[int, str]:
 
 
 async def port_of(world: World, deploy: Deploy) -> int:
-    return world.engine.spec(world.container_of(deploy)).port
+    return world.runtime.spec(world.container_of(deploy)).port
 
 
 async def deployed(world: World, tag: str, content: MemoryImage | None = None) -> Deploy:
@@ -93,7 +93,7 @@ async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_ima
     forced = await world.carry_out(await world.queue("v1", stage=other, force=True))
 
     assert again.reason == "already live"
-    ports = {deploy.id: world.engine.spec(world.container_of(deploy, stage)).port for deploy, stage in
+    ports = {deploy.id: world.runtime.spec(world.container_of(deploy, stage)).port for deploy, stage in
              ((newest, world.stage), (forced, other))}  # fmt: skip
     assert ports == {newest.id: 3000, forced.id: 8080}
     assert in_prod.status is DeployStatus.SUCCEEDED

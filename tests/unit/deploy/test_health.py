@@ -7,10 +7,11 @@ from tagboat.core.errors import EngineError
 from tagboat.core.health import Manner, TestRun
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
+from tagboat.deploy.context import read_context
 from tagboat.deploy.health import manner
-from tagboat.deploy.scene import read_scene
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_fails
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_fails
 
 pytestmark = pytest.mark.anyio
 PASSES = TestRun(passed=True)
@@ -49,8 +50,8 @@ async def test_a_path_is_asked_as_people_ask_at_the_gate_and_in_the_watch(
 
 async def test_the_front_says_by_what_protocol_it_was_asked(world: World) -> None:
     deploy = await world.queue("v1")
-    scene = await world.store.read(lambda reader: read_scene(reader, deploy.id))
-    parts = world.parts
+    scene = await world.store.read(lambda reader: read_context(reader, deploy.id))
+    parts = world.services
     object.__setattr__(parts, "front_proto", "https")
     assert manner(parts, scene) == Manner(host=HOST, proto="https", limit_s=5)
 
@@ -74,14 +75,14 @@ async def test_one_that_becomes_well_late_has_the_time_that_its_image_asks_for(l
     began = led.clock.now()
 
     async def warm_up() -> None:
-        if (led.clock.now() - began).total_seconds() > 75 and led.engine._find(
+        if (led.clock.now() - began).total_seconds() > 75 and led.runtime._find(
             led.container_of(deploy)
         ):
-            led.engine.set_test(led.container_of(deploy), PASSES)
+            led.runtime.set_test(led.container_of(deploy), PASSES)
         else:
-            led.rim.after("status", warm_up)
+            led.calls.after("status", warm_up)
 
-    led.rim.after("status", warm_up)
+    led.calls.after("status", warm_up)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
 
@@ -102,13 +103,13 @@ async def test_one_whose_test_passes_inside_while_its_port_answers_nobody_is_ref
     await led.change_project(healthcheck="image")
     old = await led.ship("v1", checked(PASSES))
     led.publish("v2", checked(PASSES))
-    led.probe.of_port = lambda port: _says(None if port == old.host_port else REFUSED)
+    led.probe.of_port = lambda port: _says(None if port == port_of(old) else REFUSED)
     deploy = await led.queue("v2")
-    led.rim.after("start", lambda: _healthy(led, led.container_of(deploy)))
+    led.calls.after("start", lambda: _healthy(led, led.container_of(deploy)))
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.step(StepName.CHECK).detail) == (DeployStatus.FAILED, ended.reason)
     assert f"the image's HEALTHCHECK says healthy, but {REFUSED}" in (ended.reason or "")
-    assert led.routes == {HOST: str(old.host_port)}
+    assert led.routes == {HOST: str(port_of(old))}
 
 
 async def _says(words: str | None) -> str | None:
@@ -116,7 +117,7 @@ async def _says(words: str | None) -> str | None:
 
 
 async def _healthy(world: World, container: str) -> None:
-    world.engine.set_health(container, "healthy")
+    world.runtime.set_health(container, "healthy")
 
 
 @pytest.mark.parametrize(
@@ -138,20 +139,20 @@ async def test_in_the_watch_too_each_sign_counts(led: World, fall_ill: str, reas
     async def sicken() -> None:
         match fall_ill:
             case "pause":
-                led.engine.pause(container)
+                led.runtime.pause(container)
             case "test":
-                led.engine.set_test(container, TestRun(passed=False, said="disk I/O error"))
+                led.runtime.set_test(container, TestRun(passed=False, said="disk I/O error"))
             case "port":
                 led.probe.says = REFUSED
             case _:
-                led.engine.set_health(container, "unhealthy", "gone")
+                led.runtime.set_health(container, "unhealthy", "gone")
 
-    led.rim.after("lead", sicken)
+    led.calls.after("apply_routes", sicken)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert (ended.reason or "").startswith("it was healthy and live, and then: ")
     assert reason in (ended.reason or "")
-    assert led.routes == {HOST: str(old.host_port)}
+    assert led.routes == {HOST: str(port_of(old))}
 
 
 async def test_one_that_is_paused_at_the_gate_does_not_become_live(led: World) -> None:
@@ -160,9 +161,9 @@ async def test_one_that_is_paused_at_the_gate_does_not_become_live(led: World) -
     deploy = await led.queue("v2")
 
     async def pause() -> None:
-        led.engine.pause(led.container_of(deploy))
+        led.runtime.pause(led.container_of(deploy))
 
-    led.rim.after("start", pause)
+    led.calls.after("start", pause)
     ended = await led.carry_out(deploy)
     assert "the container is paused" in (ended.reason or "")
 
@@ -174,10 +175,10 @@ async def test_one_that_exits_in_the_watch_is_told_with_its_code(led: World) -> 
     container = led.container_of(deploy)
 
     async def crash() -> None:
-        led.engine.exit(container, 7)
-        await led.engine.start(container)
+        led.runtime.exit(container, 7)
+        await led.runtime.start(container)
 
-    led.rim.after("lead", crash)
+    led.calls.after("apply_routes", crash)
     ended = await led.carry_out(deploy)
     assert (
         ended.reason
@@ -188,7 +189,7 @@ async def test_one_that_exits_in_the_watch_is_told_with_its_code(led: World) -> 
 async def test_an_engine_that_cannot_run_the_test_is_waited_for(led: World) -> None:
     await led.change_project(healthcheck="image")
     led.publish("v1", checked(PASSES))
-    led.engine.fail("run_healthcheck", EngineError("no exec here"))
+    led.runtime.fail("run_healthcheck", EngineError("no exec here"))
     ended = await led.carry_out(await led.queue("v1"))
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
 

@@ -14,7 +14,7 @@ from tagboat.deploy import history
 from tagboat.deploy.history import forget, keep_forgetting
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tests.unit.deploy.scene import World
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 DAY_S = 86_400
@@ -110,9 +110,9 @@ async def test_an_open_deploy_stays(world: World) -> None:
 async def test_many_go_in_small_transactions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_AT_ONCE", 2)
     await failed(world, *"abcdef")
-    began = world.rim.calls.count("write")
+    began = world.calls.calls.count("write")
     assert await forget(world.store, world.clock.now() + timedelta(days=366)) == 5
-    assert world.rim.calls.count("write") - began == 3
+    assert world.calls.calls.count("write") - began == 3
 
 
 async def test_a_setting_that_was_changed_counts_at_once_and_a_store_out_of_reach_ends_nothing(
@@ -128,7 +128,7 @@ async def test_a_setting_that_was_changed_counts_at_once_and_a_store_out_of_reac
         tx.put_setting(HISTORY_KEEP_DAYS, 1)
         tx.announce(Topic.SETTINGS)
 
-    world.rim.before("read", out_of_reach)
+    world.calls.before("read", out_of_reach)
     forgetting = asyncio.create_task(keep_forgetting(world.store, world.clock.now))
     await asyncio.sleep(0)
     await world.store.write(shorten)

@@ -11,9 +11,9 @@ from tagboat.core.deploy import DeployStatus, InstanceState
 from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest
 from tagboat.deploy.images import Tidying, keep_tidying, lift_marks
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import World
+from tagboat.deploy.reconcile import reconcile
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def keep(world: World, count: int) -> None:
 
 
 async def tidy(world: World) -> None:
-    await Tidying(world.parts).round()
+    await Tidying(world.services).round()
 
 
 async def has(world: World, *tags: str) -> list[str]:
@@ -31,7 +31,7 @@ async def has(world: World, *tags: str) -> list[str]:
     return [
         tag
         for tag in tags
-        if await world.engine.inspect_image(name_of(world, world.tags.digests[tag]))
+        if await world.runtime.inspect_image(name_of(world, world.tags.digests[tag]))
     ]
 
 
@@ -40,7 +40,7 @@ def name_of(world: World, digest: Digest) -> str:
 
 
 async def pulled_by_a_person(world: World, tag: str) -> None:
-    await world.engine.pull(world.project.image, world.publish(tag), None, lambda _: None)
+    await world.runtime.pull(world.project.image, world.publish(tag), None, lambda _: None)
 
 
 async def test_of_a_stage_the_last_three_that_were_live_are_kept(world: World) -> None:
@@ -132,7 +132,7 @@ async def test_what_was_pulled_before_a_death_is_known(world: World) -> None:
     async def die() -> None:
         raise asyncio.CancelledError
 
-    world.rim.after("pull", die)
+    world.calls.after("pull", die)
     with pytest.raises(asyncio.CancelledError):
         await world.carry_out(deploy)
     assert await has(world, "v1") == ["v1"]
@@ -147,7 +147,7 @@ async def test_what_was_pulled_before_a_death_is_known(world: World) -> None:
 
 async def test_the_images_of_a_deleted_project_go(world: World) -> None:
     live = await world.ship("v1")
-    await world.engine.remove(live.container)
+    await world.runtime.remove(live.container)
     await world.delete_project()
     await tidy(world)
     assert await has(world, "v1") == []
@@ -158,10 +158,10 @@ async def test_one_that_somebody_uses_stays_and_is_looked_at_again(world: World)
         await world.ship(tag)
     await keep(world, 1)
     old = name_of(world, world.tags.digests["v1"])
-    world.engine.tag(old)
+    world.runtime.tag(old)
     await tidy(world)
     assert await has(world, "v1") == ["v1"]
-    world.engine._tagged.clear()
+    world.runtime._tagged.clear()
     await tidy(world)
     assert await has(world, "v1") == []
 
@@ -170,7 +170,7 @@ async def test_one_that_cannot_be_removed_keeps_no_other(world: World) -> None:
     for tag in ("v1", "v2", "v3"):
         await world.ship(tag)
     await keep(world, 1)
-    world.engine.fail("remove_image", EngineError("device or resource busy"))
+    world.runtime.fail("remove_image", EngineError("device or resource busy"))
     await tidy(world)
     assert len(await has(world, "v1", "v2")) == 1
     await tidy(world)
@@ -181,7 +181,7 @@ async def test_an_engine_that_is_away_is_asked_again_later(world: World) -> None
     for tag in ("v1", "v2"):
         await world.ship(tag)
     await keep(world, 1)
-    world.engine.fail("remove_image", EngineUnavailableError("away"))
+    world.runtime.fail("remove_image", EngineUnavailableError("away"))
     with pytest.raises(EngineUnavailableError):
         await tidy(world)
     await tidy(world)
@@ -196,7 +196,7 @@ async def test_one_that_is_wanted_again_before_it_is_removed_stays(world: World)
     async def want_it() -> None:
         await world.queue("v1", digest=world.tags.digests["v1"])
 
-    world.rim.after("read", want_it)  # the one that finds it unwanted
+    world.calls.after("read", want_it)  # the one that finds it unwanted
     await tidy(world)
     assert await has(world, "v1", "v2") == ["v1", "v2"]
 
@@ -206,7 +206,7 @@ async def test_a_deploy_waits_for_the_removal_of_its_image_and_pulls_it_again(wo
         await world.ship(tag)
     await keep(world, 1)
     carried: list[asyncio.Task[object]] = []
-    remove = world.engine.remove_image
+    remove = world.runtime.remove_image
 
     async def slowly(image: str) -> bool:
         carried.append(asyncio.create_task(world.carry_out(await world.queue("v1"))))
@@ -214,20 +214,20 @@ async def test_a_deploy_waits_for_the_removal_of_its_image_and_pulls_it_again(wo
             await world.instances()
         return await remove(image)
 
-    world.engine.remove_image = slowly  # type: ignore[method-assign]
+    world.runtime.remove_image = slowly  # type: ignore[method-assign]
     await tidy(world)
     await asyncio.gather(*carried)
     (live,) = await world.instances(InstanceState.LIVE)
     assert live.tag == "v1"
-    assert world.engine.journal.count(f"pull {name_of(world, live.digest)}") == 2
+    assert world.runtime.journal.count(f"pull {name_of(world, live.digest)}") == 2
 
 
 async def test_an_image_that_was_pulled_to_revive_an_instance_is_ours(world: World) -> None:
     live = await world.ship("v1")
-    await world.engine.remove(live.container)
-    world.engine.prune(name_of(world, live.digest))
+    await world.runtime.remove(live.container)
+    world.runtime.prune(name_of(world, live.digest))
     await world.store.write(lambda tx: tx.end_removal(world.project.image, live.digest, gone=True))
-    await sweep(world.parts)
+    await reconcile(world.services)
     assert await world.is_running(live.container)
     assert (
         await world.store.read(lambda reader: reader.pulled_image(world.project.image, live.digest))
@@ -237,7 +237,7 @@ async def test_an_image_that_was_pulled_to_revive_an_instance_is_ours(world: Wor
 
 async def test_it_tidies_after_a_deploy(world: World) -> None:
     await keep(world, 1)
-    tidying = asyncio.create_task(keep_tidying(world.parts))
+    tidying = asyncio.create_task(keep_tidying(world.services))
     for tag in ("v1", "v2"):
         await world.ship(tag)
     for _ in range(500):
@@ -258,11 +258,11 @@ async def test_a_round_goes_on_where_the_last_one_stopped(
     monkeypatch.setattr("tagboat.deploy.images.PAGE", 1)
     monkeypatch.setattr("tagboat.deploy.images.MOST", 2)
     for tag in ("v1", "v2", "v3"):
-        world.engine.tag(name_of(world, world.tags.digests[tag]))
-    tidying = Tidying(world.parts)
+        world.runtime.tag(name_of(world, world.tags.digests[tag]))
+    tidying = Tidying(world.services)
     await tidying.round()
     await tidying.round()
-    asked = [line for line in world.engine.journal if line.startswith("remove_image")]
+    asked = [line for line in world.runtime.journal if line.startswith("remove_image")]
     assert len(set(asked)) == 3, "those that must stay keep no other from its turn"
 
 
@@ -276,7 +276,7 @@ async def test_the_mark_of_a_server_that_died_is_lifted_where_no_other_is_at_it(
     until = now + timedelta(seconds=120)
     assert await world.store.write(lambda tx: tx.begin_removal(image, digest, 1, now, until))
     monkeypatch.setattr(type(world.store), "exclusive", alone)
-    await lift_marks(world.parts)
+    await lift_marks(world.services)
     found = await world.store.read(lambda reader: reader.pulled_image(image, digest))
     assert found is not None
     assert found.removing_until == (None if alone else until)

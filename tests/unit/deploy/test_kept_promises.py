@@ -33,12 +33,13 @@ from tagboat.deploy.orders import Orders
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.worker import Worker
-from tagboat.engine.memory import MemoryImage
 from tagboat.intake.explain import explain_push
-from tests.unit.deploy.rim import Died
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only
+from tests.unit.deploy.interceptor import Died
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -79,7 +80,7 @@ async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -
         told.append(await push(led, "v2"))
         assert expected.outcome is told[0].outcome
 
-    led.rim.after("lead", told_again)
+    led.calls.after("apply_routes", told_again)
     assert (await led.carry_out(deploy)).status is DeployStatus.FAILED
     assert told[0].outcome is Outcome.QUEUED
     assert (await led.carry_out(await led.deploy(told[0].deploy_id))).reason == "v2 is live"
@@ -106,7 +107,7 @@ async def test_a_push_that_merges_while_the_tag_is_not_found_has_it_looked_up_ag
         )  # the answer was on its way by then
         led.publish("v2")
 
-    led.rim.before("resolve", told_again)
+    led.calls.before("resolve", told_again)
     ended = await led.carry_out(deploy)
     assert told == [Queued(Outcome.MERGED, deploy.id)]
     assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
@@ -131,14 +132,14 @@ async def test_a_tag_that_moves_on_is_superseded_by_what_it_points_to_then(
 
     async def pushed_again() -> None:
         led.publish("moving", MemoryImage(log=("newer",)))
-        led.engine.fail(
+        led.runtime.fail(
             call,
             EngineNotFoundError("unknown blob")
             if call == "create"
             else EngineError("unknown blob"),
         )
 
-    led.rim.before(call, pushed_again)
+    led.calls.before(call, pushed_again)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUPERSEDED
     assert (
@@ -158,7 +159,7 @@ async def test_a_tag_that_moves_on_is_superseded_by_what_it_points_to_then(
 async def test_one_that_has_not_moved_fails_with_the_reason(led: World) -> None:
     await led.ship("v1")
     led.publish("v2")
-    led.engine.fail("pull", EngineError("unknown blob"))
+    led.runtime.fail("pull", EngineError("unknown blob"))
     ended = await led.carry_out(await at_work(led, "v2"))
     assert (ended.status, ended.reason) == (DeployStatus.FAILED, "unknown blob")
     assert all(one.status.final for one in await led.deploys())
@@ -169,9 +170,9 @@ async def test_what_a_person_rolls_back_to_is_looked_up_nowhere_else(led: World)
     led.clock.move(1)
     led.publish("moving", MemoryImage(log=("newer",)))
     await led.carry_out(await led.queue("moving"))
-    led.engine.prune(f"{led.project.image}@{first.digest}")
+    led.runtime.prune(f"{led.project.image}@{first.digest}")
     back = await order(led, lambda orders, tx: orders.rollback(tx, led.stage.id))
-    led.engine.fail("pull", EngineError("manifest unknown"))
+    led.runtime.fail("pull", EngineError("manifest unknown"))
     ended = await led.carry_out(await led.deploy(back.deploy_id))
     assert (ended.status, ended.reason) == (DeployStatus.FAILED, "manifest unknown")
 
@@ -253,7 +254,7 @@ async def cut_off(task: "asyncio.Task[Deploy]") -> None:
 
 
 def changes_of(world: World, container: str) -> list[str]:
-    return [line for line in world.engine.journal if line.endswith(f" {container}")]
+    return [line for line in world.runtime.journal if line.endswith(f" {container}")]
 
 
 async def test_a_restart_waits_for_it_and_begins_it_no_second_time(led: World) -> None:
@@ -265,7 +266,7 @@ async def test_a_restart_waits_for_it_and_begins_it_no_second_time(led: World) -
         await asyncio.sleep(0)
         await asyncio.to_thread(time.sleep, 0.001)
     assert changes_of(led, release) == [f"create {release}", f"start {release}"]
-    led.engine.exit(release, 0)
+    led.runtime.exit(release, 0)
     ended = await task
     assert (ended.status, ended.released) == (DeployStatus.SUCCEEDED, True)
     assert changes_of(led, release) == [
@@ -283,7 +284,7 @@ async def test_one_that_ended_while_nobody_looked_is_believed(
 ) -> None:
     deploy, release, task = await begun(led)
     await cut_off(task)
-    led.engine.exit(release, code)
+    led.runtime.exit(release, code)
     assert (await led.carry_out(deploy)).status is status
     assert changes_of(led, release).count(f"start {release}") == 1
 
@@ -291,7 +292,7 @@ async def test_one_that_ended_while_nobody_looked_is_believed(
 async def test_one_that_vanished_while_nobody_looked_is_not_begun_again(led: World) -> None:
     deploy, release, task = await begun(led)
     await cut_off(task)
-    await led.engine.remove(release)
+    await led.runtime.remove(release)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert "it is not known how that ended, and it is not begun again" in (ended.reason or "")
@@ -306,16 +307,16 @@ async def test_one_that_was_made_and_not_started_is_made_again(led: World) -> No
     await led.change_stage(run=MIGRATE)
     led.publish("v1")
     deploy = await at_work(led, "v1")
-    led.rim.die_when("create", at_once)
+    led.calls.die_when("create", at_once)
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
-    led.rim.live_on()
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
     release = release_container(led.container_of(deploy))
 
     async def end() -> None:
-        led.engine.exit(release, 0)
+        led.runtime.exit(release, 0)
 
-    led.rim.after("start", end)
+    led.calls.after("start", end)
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
     assert changes_of(led, release).count(f"start {release}") == 1
 
@@ -330,16 +331,16 @@ async def test_one_that_was_never_started_is_begun_however_often_the_server_dies
     await led.change_stage(run=MIGRATE)
     led.publish("v1")
     deploy = await at_work(led, "v1")
-    for when in (led.rim.before, led.rim.after):
-        when("start" if when == led.rim.before else "remove", die)
+    for when in (led.calls.before, led.calls.after):
+        when("start" if when == led.calls.before else "remove", die)
         with pytest.raises(Died):
-            await Pipeline(led.parts, deploy.id).carry_out()
+            await Pipeline(led.services, deploy.id).carry_out()
     release = release_container(led.container_of(deploy))
 
     async def end() -> None:
-        led.engine.exit(release, 0)
+        led.runtime.exit(release, 0)
 
-    led.rim.after("start", end)
+    led.calls.after("start", end)
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v1 is live")
     assert changes_of(led, release).count(f"start {release}") == 1
@@ -347,8 +348,8 @@ async def test_one_that_was_never_started_is_begun_however_often_the_server_dies
 
 async def test_why_it_failed_is_known_after_a_death_too(led: World) -> None:
     _, release, task = await begun(led)
-    led.rim.after("remove", die)
-    led.engine.exit(release, 3)
+    led.calls.after("remove", die)
+    led.runtime.exit(release, 3)
     with pytest.raises(Died):
         await task
     (deploy,) = await led.deploys()
@@ -377,9 +378,9 @@ async def test_it_has_the_time_that_is_set(led: World) -> None:
 async def test_the_sweep_leaves_it_alone_although_the_project_was_renamed(led: World) -> None:
     deploy, release, task = await begun(led)
     await led.change_project(name="shop")
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running(release)
-    led.engine.exit(release, 0)
+    led.runtime.exit(release, 0)
     ended = await task
     assert ended.status is DeployStatus.SUCCEEDED
     assert (await led.instance_of(ended)).container == f"app-dev-{deploy.id[-8:]}", (
@@ -396,13 +397,13 @@ async def sickens_after_start(world: World, old: Instance, change: Callable[[], 
     deploy = await at_work(world, "v2")
 
     async def of_port(port: int) -> str | None:
-        return None if port == old.host_port else REFUSED
+        return None if port == port_of(old) else REFUSED
 
     async def happen() -> None:
         await change()  # type: ignore[misc]
         world.probe.of_port = of_port
 
-    world.rim.after("start", happen)
+    world.calls.after("start", happen)
     return await world.carry_out(deploy)
 
 
@@ -427,14 +428,14 @@ async def test_what_was_done_decides_the_undo(
 ) -> None:
     await led.change_stage(strategy=before)
     old = await led.ship("v1")
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     ended = await sickens_after_start(led, old, lambda: led.change_stage(strategy=after))
     assert ended.status is DeployStatus.FAILED
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert [one.id for one in await led.instances(InstanceState.LIVE)] == [old.id]
     assert await led.is_running(old.container)
-    assert led.routes == {HOST: str(old.host_port)}
-    starts = led.engine.journal[began:].count(f"start {old.container}")
+    assert led.routes == {HOST: str(port_of(old))}
+    starts = led.runtime.journal[began:].count(f"start {old.container}")
     assert starts == (1 if before is Strategy.RECREATE else 0)
 
 
@@ -448,18 +449,18 @@ async def test_the_number_of_instances_of_then_counts_too(led: World) -> None:
         (live,) = await led.instances(InstanceState.LIVE)
 
         async def of_port(port: int) -> str | None:
-            return REFUSED if port == live.host_port else None
+            return REFUSED if port == port_of(live) else None
 
         led.probe.of_port = of_port
 
-    led.rim.after("lead", widen_and_sicken)
+    led.calls.after("apply_routes", widen_and_sicken)
     assert (await led.carry_out(deploy)).status is DeployStatus.FAILED
     assert [one.id for one in await led.instances(InstanceState.LIVE)] == [old.id]
 
 
 async def test_a_container_that_was_renamed_is_found_by_its_id(led: World) -> None:
     live = await led.ship("v1")
-    held = led.engine._find(live.container)
+    held = led.runtime._find(live.container)
     assert held is not None
     held.status = held.status.__class__(
         **{**{name: getattr(held.status, name) for name in held.status.__slots__}, "name": "mine"}
@@ -467,7 +468,7 @@ async def test_a_container_that_was_renamed_is_found_by_its_id(led: World) -> No
     held.spec = held.spec.__class__(
         **{**{name: getattr(held.spec, name) for name in held.spec.__slots__}, "name": "mine"}
     )
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.containers() == ["mine"], "neither started anew beside it nor removed"
     assert await led.is_running("mine")
     await led.ship("v2")
@@ -476,11 +477,11 @@ async def test_a_container_that_was_renamed_is_found_by_its_id(led: World) -> No
 
 async def test_a_copy_that_a_person_made_of_our_container_is_left_alone(led: World) -> None:
     live = await led.ship("v1")
-    held = led.engine._find(live.container)
+    held = led.runtime._find(live.container)
     assert held is not None
     await led.foreign_container("my-copy", **held.spec.labels)
     await led.ship("v2")
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running("my-copy")
 
 
@@ -493,7 +494,7 @@ async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
     led.publish("v2")
-    worker = Worker(led.parts, "here")
+    worker = Worker(led.services, "here")
     deploy = await led.queue("v2")
     led.probe.keep_waiting()
     led.probe._calls = asyncio.Semaphore(0)
@@ -503,7 +504,7 @@ async def test_parking_while_an_app_is_replaced_that_cannot_run_twice_leaves_the
 
     await worker.close(0.01)
 
-    assert led.routes[HOST] == str(old.host_port)
+    assert led.routes[HOST] == str(port_of(old))
     assert await led.containers() == [old.container]
     assert await led.is_running(old.container)
     parked = await led.deploy(deploy.id)
@@ -523,13 +524,13 @@ async def test_parking_what_has_failed_leaves_the_old_one_serving(led: World) ->
     async def has_failed() -> bool:
         return (await led.deploy(deploy.id)).failed_step is not None
 
-    led.rim.die_when("write", has_failed)
+    led.calls.die_when("write", has_failed)
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
-    led.rim.live_on()
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
     assert not await led.is_running(old.container)
-    await Pipeline(led.parts, deploy.id).park()
-    assert led.routes == {HOST: str(old.host_port)}
+    await Pipeline(led.services, deploy.id).park()
+    assert led.routes == {HOST: str(port_of(old))}
     assert await led.is_running(old.container)
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.log) == (DeployStatus.FAILED, "out of luck")
@@ -544,23 +545,23 @@ async def test_an_old_one_that_is_being_stopped_is_stopped_before_it_is_started_
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
     led.publish("v2")
-    worker = Worker(led.parts, "here")
+    worker = Worker(led.services, "here")
     await led.queue("v2")
-    stop, asked = led.engine.stop, asyncio.Event()
+    stop, asked = led.runtime.stop, asyncio.Event()
 
-    async def stop_slowly(container: str, within_s: int | None = None) -> None:
+    async def stop_slowly(workload: str, within_s: int | None = None) -> None:
         asked.set()
         if within_s is None:
             await asyncio.Event().wait()
-        await stop(container)
+        await stop(workload)
 
-    led.engine.stop = stop_slowly  # type: ignore[method-assign]
+    led.runtime.stop = stop_slowly  # type: ignore[method-assign]
     await worker._look()
     await asked.wait()
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     await worker.close(0.01)
-    assert led.engine.journal[began:] == [f"stop {old.container}", f"start {old.container}"]
-    assert led.routes == {HOST: str(old.host_port)}
+    assert led.runtime.journal[began:] == [f"stop {old.container}", f"start {old.container}"]
+    assert led.routes == {HOST: str(port_of(old))}
     await assert_only(led, (await led.instances(InstanceState.LIVE))[0])
 
 
@@ -570,17 +571,17 @@ async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_goin
     await led.change_stage(strategy=Strategy.RECREATE)
     await led.ship("v1")
     led.publish("v2")
-    worker = Worker(led.parts, "here")
+    worker = Worker(led.services, "here")
     deploy = await led.queue("v2")
     asked = asyncio.Event()
 
-    async def stop_never(container: str, within_s: int | None = None) -> None:
+    async def stop_never(workload: str, within_s: int | None = None) -> None:
         asked.set()
         if within_s is not None:
-            raise EngineUnavailableError(f"the engine does not answer about {container}")
+            raise EngineUnavailableError(f"the engine does not answer about {workload}")
         await asyncio.Event().wait()
 
-    led.engine.stop = stop_never  # type: ignore[method-assign]
+    led.runtime.stop = stop_never  # type: ignore[method-assign]
     await worker._look()
     await asked.wait()
     await worker.close(0.01)
@@ -588,19 +589,19 @@ async def test_an_engine_that_fails_meanwhile_does_not_keep_the_server_from_goin
     assert (await led.deploy(deploy.id)).claimed_by is None
 
 
-@pytest.mark.parametrize("last", ["write", "lead"])
+@pytest.mark.parametrize("last", ["write", "apply_routes"])
 async def test_parking_after_the_switch_leaves_the_new_one_serving(led: World, last: str) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     await led.ship("v1")
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.die_when(last, lambda: is_live(led, deploy))
+    led.calls.die_when(last, lambda: is_live(led, deploy))
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
-    led.rim.live_on()
-    await Pipeline(led.parts, deploy.id).park()
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
+    await Pipeline(led.services, deploy.id).park()
     made = await led.instance_of(await led.deploy(deploy.id))
-    assert led.routes == {HOST: str(made.host_port)}
+    assert led.routes == {HOST: str(port_of(made))}
     assert (await led.deploy(deploy.id)).step(StepName.CHECK).status is StepStatus.DONE
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
 
@@ -619,7 +620,7 @@ async def test_the_only_one_that_serves_is_not_cancelled(led: World) -> None:
             await order(led, lambda orders, tx: orders.cancel(tx, deploy.id))
         refused.append(str(error.value))
 
-    led.rim.after("lead", cancel)
+    led.calls.after("apply_routes", cancel)
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
     assert "v1 is live and nothing else could go on serving" in refused[0]
 
@@ -632,12 +633,12 @@ async def test_an_image_that_somebody_removes_between_pull_and_start_is_pulled_a
     image = f"{led.project.image}@{digest}"
 
     async def prune() -> None:
-        led.engine.prune(image)
+        led.runtime.prune(image)
 
-    led.rim.before("create", prune)
+    led.calls.before("create", prune)
     ended = await led.carry_out(await at_work(led, "v2"))
     assert (ended.status, ended.reason) == (DeployStatus.SUCCEEDED, "v2 is live")
-    assert led.engine.journal.count(f"pull {image}") == 2
+    assert led.runtime.journal.count(f"pull {image}") == 2
 
 
 async def test_a_release_command_that_cannot_be_run_is_named_as_such(led: World) -> None:

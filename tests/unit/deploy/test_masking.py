@@ -8,8 +8,8 @@ import pytest
 from tagboat.core.deploy import DeployStatus
 from tagboat.core.errors import EngineError
 from tagboat.core.run import RunOptions
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import World
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import World
 
 pytestmark = pytest.mark.anyio
 SECRET = "S3CR3T-needle"
@@ -31,7 +31,7 @@ async def test_an_app_that_fails_and_writes_its_environment(led: World) -> None:
 async def test_what_the_engine_says_of_a_secret(led: World) -> None:
     await led.change_stage(run=OPTIONS)
     led.publish("v1")
-    led.engine.fail("start", EngineError(f"cannot run {SECRET}"))
+    led.runtime.fail("start", EngineError(f"cannot run {SECRET}"))
     ended = await led.carry_out(await led.queue("v1"))
     assert ended.reason == "cannot run ***"
     assert SECRET not in json.dumps(asdict(ended), default=str)

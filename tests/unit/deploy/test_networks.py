@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tagboat.core.config import INSTALLATION_ID
-from tagboat.core.deploy import ContainerSpec
 from tagboat.core.errors import EngineUnavailableError
+from tagboat.core.workload import WorkloadSpec
 from tagboat.deploy.networks import network_labels, tidy_networks
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.removal import Removal
-from tests.unit.deploy.scene import INSTALLATION, World
+from tests.unit.deploy.deploy_harness import INSTALLATION, World
 
 pytestmark = pytest.mark.anyio
 
@@ -20,23 +20,23 @@ def network_of(world: World) -> str:
 
 
 def rejoins(world: World) -> list[str]:
-    return [entry for entry in world.engine.journal if entry.startswith("rejoin")]
+    return [entry for entry in world.runtime.journal if entry.startswith("rejoin")]
 
 
 async def somebody_on(world: World, network: str) -> str:
     """A container that a person has put on the project's network, say a database."""
-    image = next(iter(world.engine._images))
-    container = await world.engine.create(
-        ContainerSpec(name="database", image=image, labels={}, network=network)
+    image = next(iter(world.runtime._images))
+    container = await world.runtime.create(
+        WorkloadSpec(name="database", image=image, labels={}, network=network)
     )
-    await world.engine.start(container)
+    await world.runtime.start(container)
     return container
 
 
 async def test_a_project_has_a_network_that_bears_its_labels(led: World) -> None:
     live = await led.ship("v1")
-    assert led.engine.spec(live.container).network == network_of(led)
-    assert await led.engine.list_networks(
+    assert led.runtime.spec(live.container).network == network_of(led)
+    assert await led.runtime.list_networks(
         {**network_labels(INSTALLATION), "tagboat.project": "app"}
     ) == [network_of(led)]
 
@@ -46,7 +46,7 @@ async def test_alone_on_it_the_next_one_has_its_names_from_the_start_and_is_not_
 ) -> None:
     await led.ship("v1")
     new = await led.ship("v2")
-    spec = led.engine.spec(new.container)
+    spec = led.runtime.spec(new.container)
     assert spec.aliases == {network_of(led): ("app-dev", "app")}
     assert not spec.keeps_address
     assert not rejoins(led)
@@ -58,7 +58,7 @@ async def test_where_others_can_ask_the_next_one_is_found_once_it_is_healthy_at_
     await led.ship("v1")
     await somebody_on(led, network_of(led))
     new = await led.ship("v2")
-    spec = led.engine.spec(new.container)
+    spec = led.runtime.spec(new.container)
     assert spec.keeps_address
     assert spec.aliases == {network_of(led): ("app-dev", "app")}
     assert rejoins(led) == [f"rejoin {new.container_id} {network_of(led)}"]
@@ -67,24 +67,24 @@ async def test_where_others_can_ask_the_next_one_is_found_once_it_is_healthy_at_
 async def test_the_project_s_name_alone_leads_nowhere_where_it_has_two_stages(led: World) -> None:
     await led.another_stage("prod")
     live = await led.ship("v1")
-    assert led.engine.spec(live.container).aliases == {network_of(led): ("app-dev",)}
+    assert led.runtime.spec(live.container).aliases == {network_of(led): ("app-dev",)}
 
 
 async def test_one_that_somebody_removed_is_made_again_by_the_next_deploy(led: World) -> None:
     await led.ship("v1")
-    led.engine.drop_network(network_of(led))
+    led.runtime.drop_network(network_of(led))
     await led.ship("v2")
-    assert await led.engine.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
+    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
 
 
 async def test_an_instance_that_does_not_run_comes_back_though_its_network_is_gone(
     led: World,
 ) -> None:
     live = await led.ship("v1")
-    await led.engine.stop(live.container)
-    led.engine.drop_network(network_of(led))
-    await sweep(led.parts)
-    status = await led.engine.status(live.container)
+    await led.runtime.stop(live.container)
+    led.runtime.drop_network(network_of(led))
+    await reconcile(led.services)
+    status = await led.runtime.status(live.container)
     assert status is not None
     assert (status.id, status.running) == (live.container_id, True)
 
@@ -95,36 +95,36 @@ async def removal(led: World) -> Removal:
         pass
 
     await led.store.write(lambda tx: tx.put_setting(INSTALLATION_ID, INSTALLATION))
-    return Removal(led.store, led.engine, abandon, led.clock.now)
+    return Removal(led.store, led.runtime, abandon, led.clock.now)
 
 
 async def test_it_goes_with_its_project(led: World, removal: Removal) -> None:
     await led.ship("v1")
     await removal.remove_project(led.project.id)
-    assert await led.engine.list_networks(network_labels(INSTALLATION)) == []
+    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == []
 
 
 async def test_what_a_death_or_an_engine_that_is_away_has_left_is_tidied(
     led: World, removal: Removal
 ) -> None:
     await led.ship("v1")
-    led.engine.fail("remove_network", EngineUnavailableError("away"))
+    led.runtime.fail("remove_network", EngineUnavailableError("away"))
     await removal.remove_project(led.project.id)
-    assert await led.engine.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
-    await tidy_networks(led.store, led.engine, INSTALLATION)
-    assert await led.engine.list_networks(network_labels(INSTALLATION)) == []
+    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == [network_of(led)]
+    await tidy_networks(led.store, led.runtime, INSTALLATION)
+    assert await led.runtime.list_networks(network_labels(INSTALLATION)) == []
 
 
 async def test_tidying_leaves_those_of_projects_of_others_and_those_in_use(led: World) -> None:
     await led.ship("v1")
-    await led.engine.ensure_network("tagboat-gone", network_labels(INSTALLATION))
-    await led.engine.ensure_network("tagboat-another", network_labels("another"))
+    await led.runtime.ensure_network("tagboat-gone", network_labels(INSTALLATION))
+    await led.runtime.ensure_network("tagboat-another", network_labels("another"))
     await somebody_on(led, "tagboat-gone")
-    await tidy_networks(led.store, led.engine, INSTALLATION)
-    assert set(led.engine._networks) == {network_of(led), "tagboat-gone", "tagboat-another"}
-    await led.engine.remove("database")
-    await tidy_networks(led.store, led.engine, INSTALLATION)
-    assert set(led.engine._networks) == {network_of(led), "tagboat-another"}
+    await tidy_networks(led.store, led.runtime, INSTALLATION)
+    assert set(led.runtime._networks) == {network_of(led), "tagboat-gone", "tagboat-another"}
+    await led.runtime.remove("database")
+    await tidy_networks(led.store, led.runtime, INSTALLATION)
+    assert set(led.runtime._networks) == {network_of(led), "tagboat-another"}
 
 
 async def test_the_release_command_runs_on_it_too(led: World) -> None:
@@ -135,10 +135,10 @@ async def test_the_release_command_runs_on_it_too(led: World) -> None:
     seen: list[str] = []
 
     async def look() -> None:
-        seen.extend(held.spec.network for held in led.engine._containers.values())
-        for held in list(led.engine._containers.values()):
-            led.engine.exit(held.spec.name, 0)
+        seen.extend(held.spec.network for held in led.runtime._containers.values())
+        for held in list(led.runtime._containers.values()):
+            led.runtime.exit(held.spec.name, 0)
 
-    led.rim.after("start", look)
+    led.calls.after("start", look)
     await led.carry_out(deploy)
     assert seen == [network_of(led)]

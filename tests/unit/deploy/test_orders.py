@@ -30,11 +30,12 @@ from tagboat.deploy import worker as worker_module
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.worker import Worker
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.rim import START
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only
+from tests.unit.deploy.interceptor import START
 
 pytestmark = pytest.mark.anyio
 T = TypeVar("T")
@@ -63,7 +64,7 @@ async def the_stage(world: World) -> Stage:
 
 
 async def env_of(world: World, instance: Instance) -> dict[str, str]:
-    return dict(world.engine.spec(instance.container).env)
+    return dict(world.runtime.spec(instance.container).env)
 
 
 # Back to what was live.
@@ -100,7 +101,7 @@ async def test_it_brings_back_the_digest_and_the_configuration_of_that_day(led: 
     back = await led.instance_of(ended)
     assert back.digest == first.digest
     assert back.fingerprint == first.fingerprint
-    spec = led.engine.spec(back.container)
+    spec = led.runtime.spec(back.container)
     assert dict(spec.env) == {"COLOUR": "blue", "PASSWORD": "hunter2"}
     assert (spec.port, spec.memory) == (8080, 0)
     assert (await the_stage(led)).held
@@ -110,21 +111,21 @@ async def test_it_brings_back_the_digest_and_the_configuration_of_that_day(led: 
 async def test_what_was_pruned_is_pulled_again(led: World) -> None:
     first, _ = await two_one_after_the_other(led)
     image = f"{led.project.image}@{first.digest}"
-    led.engine.prune(image)
+    led.runtime.prune(image)
     ended = await led.carry_out(await roll_back(led))
     assert ended.step(StepName.PULL).detail == "pulled"
-    assert led.engine.journal.count(f"pull {image}") == 2
+    assert led.runtime.journal.count(f"pull {image}") == 2
     await assert_only(led, await led.instance_of(ended))
 
 
 async def test_what_came_back_comes_back_as_it_was_when_it_is_killed(led: World) -> None:
     await two_one_after_the_other(led)
     back = await led.instance_of(await led.carry_out(await roll_back(led)))
-    was = led.engine.spec(back.container)
-    await led.engine.remove(back.container)
+    was = led.runtime.spec(back.container)
+    await led.runtime.remove(back.container)
     led.cut.clear()
-    await sweep(led.parts)
-    assert led.engine.spec(back.container) == was
+    await reconcile(led.services)
+    assert led.runtime.spec(back.container) == was
     await assert_only(led, back)
 
 
@@ -297,7 +298,7 @@ def only_news_wake_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def at_work(world: World) -> AsyncIterator[None]:
-    worker = Worker(world.parts, "here")
+    worker = Worker(world.services, "here")
     task = asyncio.create_task(worker.run())
     try:
         yield
@@ -330,7 +331,7 @@ AT: dict[StepName, str] = {
     StepName.RESOLVE: "resolve",
     StepName.PULL: "pull",
     StepName.START: "start",
-    StepName.SWITCH: "lead",
+    StepName.SWITCH: "apply_routes",
     StepName.DRAIN: "in_flight",
 }
 """During which call a step is halted."""
@@ -346,14 +347,14 @@ def halt_in(world: World, step: StepName, old: Instance, call: str = "") -> Halt
             if deploy.step(step).status is StepStatus.RUNNING:
                 await halt.here()
             else:
-                world.rim.before(call, once_it_is_there)
+                world.calls.before(call, once_it_is_there)
 
-        world.rim.before(call, once_it_is_there)
+        world.calls.before(call, once_it_is_there)
     else:
 
         async def answers(port: int) -> str | None:
             led_to = str(port) in world.routes.values()
-            if port != old.host_port and led_to == (step is StepName.WATCH):
+            if port != port_of(old) and led_to == (step is StepName.WATCH):
                 await halt.here()
             return None
 
@@ -389,13 +390,13 @@ async def test_cancelled_at_any_step_it_leaves_the_old_one_serving(
     assert led.counters.read()["tagboat_deploys_total", (("status", "cancelled"),)] == 1
     assert await led.instances(InstanceState.LIVE) == [old]
     await assert_only(led, old)
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == []
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
 
 
 @pytest.mark.usefixtures("only_news_wake_it")
-@pytest.mark.parametrize("call", ["lead", "in_flight", "stop", "create"])
+@pytest.mark.parametrize("call", ["apply_routes", "in_flight", "stop", "create"])
 async def test_cancelled_while_it_makes_way_the_old_one_serves_again(led: World, call: str) -> None:
     await led.change_stage(strategy=Strategy.RECREATE)
     old = await led.ship("v1")
@@ -420,13 +421,13 @@ async def test_cancelled_during_the_release_command(led: World) -> None:
     halt = Halt()
 
     async def once_it_runs() -> None:
-        held = led.engine._find(release_container(led.container_of(deploy)))
+        held = led.runtime._find(release_container(led.container_of(deploy)))
         if held is not None and held.status.running:
             await halt.here()
         else:
-            led.rim.before("status", once_it_runs)
+            led.calls.before("status", once_it_runs)
 
-    led.rim.before("status", once_it_runs)
+    led.calls.before("status", once_it_runs)
     async with at_work(led):
         await halt.reached()
         await cancel(led, deploy)
@@ -452,7 +453,7 @@ async def test_too_late_is_said_so_and_changes_nothing(led: World) -> None:
             "v2 is live and the old instance is being stopped",
         )
 
-    led.rim.before("stop", try_to)
+    led.calls.before("stop", try_to)
     async with at_work(led):
         *_, ended = await led.until_all_ended()
     assert ended.status is DeployStatus.SUCCEEDED
@@ -466,11 +467,11 @@ async def test_what_is_being_taken_back_already_can_be_cancelled_too(led: World)
     deploy = await led.queue("v2")
 
     async def falls_silent(port: int) -> str | None:
-        return REFUSED if port != old.host_port and str(port) in led.routes.values() else None
+        return REFUSED if port != port_of(old) and str(port) in led.routes.values() else None
 
     led.probe.of_port = falls_silent
     halt = Halt()
-    led.rim.before("in_flight", halt.here)  # while the new one is drained
+    led.calls.before("in_flight", halt.here)  # while the new one is drained
     async with at_work(led):
         await halt.reached()
         await cancel(led, deploy)
@@ -484,7 +485,7 @@ async def test_a_queued_one_is_cancelled_at_once(led: World) -> None:
     old = await led.ship("v1")
     led.publish("v2")
     deploy = await led.queue("v2")
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     ended = await cancel(led, deploy)
     assert (ended.status, ended.reason, ended.finished_at) == (
         DeployStatus.CANCELLED,
@@ -493,7 +494,7 @@ async def test_a_queued_one_is_cancelled_at_once(led: World) -> None:
     )
     async with at_work(led):
         await led.until_all_ended()
-    assert led.engine.journal[began:] == []
+    assert led.runtime.journal[began:] == []
     await assert_only(led, old)
     await refused(
         led, lambda orders, tx: orders.cancel(tx, deploy.id), "has ended already: cancelled"
@@ -521,7 +522,7 @@ async def test_a_first_one_leaves_nothing(led: World) -> None:
     deploy = await led.queue("v1")
     led.publish("v1")
     halt = Halt()
-    led.rim.after("start", halt.here)
+    led.calls.after("start", halt.here)
     async with at_work(led):
         await halt.reached()
         await cancel(led, deploy)

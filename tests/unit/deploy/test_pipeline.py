@@ -8,9 +8,9 @@ import pytest
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, StepStatus, Trigger
 from tagboat.core.errors import (
     DiskFullError,
+    EndpointTakenError,
     EngineError,
     EngineUnavailableError,
-    PortTakenError,
     RegistryDeniedError,
     RegistryRateLimitedError,
     RegistryUnreachableError,
@@ -18,10 +18,11 @@ from tagboat.core.errors import (
 from tagboat.core.image import Digest, ImageInfo
 from tagboat.core.push import Outcome
 from tagboat.deploy.containers import LOG_LINES
-from tagboat.deploy.patience import delays
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import (
+from tagboat.deploy.retry import delays
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import (
     FIRST_PORT,
     IMAGE,
     INSTALLATION,
@@ -60,7 +61,7 @@ async def test_a_first_deploy_goes_through_every_step(world: World) -> None:
     )
     assert world.counters.read() == {("tagboat_deploys_total", (("status", "succeeded"),)): 1}
     instance = await world.instance_of(ended)
-    assert (instance.tag, instance.digest, instance.host_port) == ("v1", digest, FIRST_PORT)
+    assert (instance.tag, instance.digest, port_of(instance)) == ("v1", digest, FIRST_PORT)
     await assert_only(world, instance)
 
 
@@ -72,7 +73,7 @@ async def test_the_container_is_named_labelled_and_configured(world: World) -> N
 
     await world.carry_out(deploy)
 
-    (held,) = world.engine._containers.values()
+    (held,) = world.runtime._containers.values()
     assert held.spec.name == world.container_of(deploy)
     assert held.spec.image == f"{IMAGE}@{digest}"
     assert held.spec.labels == {
@@ -84,16 +85,16 @@ async def test_the_container_is_named_labelled_and_configured(world: World) -> N
         "tagboat.role": "instance",
     }
     assert held.spec.env == {"A": "project", "B": "stage"}
-    assert (held.spec.port, held.spec.host_port) == (8080, FIRST_PORT)
+    assert (held.spec.port, port_of(held.spec)) == (8080, FIRST_PORT)
 
 
 async def test_the_next_one_replaces_it_and_only_once_it_is_live(world: World) -> None:
     old = await world.ship("v1")
-    began = len(world.engine.journal)
+    began = len(world.runtime.journal)
 
     new = await world.ship("v2")
 
-    assert [line.split()[0] for line in world.engine.journal[began:]] == [
+    assert [line.split()[0] for line in world.runtime.journal[began:]] == [
         "pull",
         "create",
         "start",
@@ -112,8 +113,8 @@ async def test_the_old_one_serves_until_the_switch_and_drains_from_then_on(world
     async def look(moment: str) -> None:
         seen[moment] = [instance.state for instance in await world.instances()]
 
-    world.rim.before("create", lambda: look("start"))
-    world.rim.before("stop", lambda: look("retire"))
+    world.calls.before("create", lambda: look("start"))
+    world.calls.before("stop", lambda: look("retire"))
     await world.ship("v2")
 
     assert old.state is InstanceState.LIVE
@@ -123,11 +124,11 @@ async def test_the_old_one_serves_until_the_switch_and_drains_from_then_on(world
 
 async def test_the_engine_is_asked_of_an_image_only_until_it_holds_it(world: World) -> None:
     await world.ship("v1")
-    began = len(world.rim.calls)
+    began = len(world.calls.calls)
 
     await world.ship("v2")
 
-    calls = world.rim.calls[began:]
+    calls = world.calls.calls[began:]
     assert calls.count("inspect_image") == 2  # is it there, and what it says once it is
     assert "inspect_image" not in calls[calls.index("create") - 1 :]
 
@@ -136,12 +137,12 @@ async def test_between_the_record_of_the_switch_and_traffic_only_the_routes_are_
     led: World,
 ) -> None:
     await led.ship("v1")
-    began = len(led.rim.calls)
+    began = len(led.calls.calls)
 
     await led.ship("v2")
 
-    calls = led.rim.calls[began:]
-    assert calls[: calls.index("lead")][-3:] == ["status", "write", "read"]
+    calls = led.calls.calls[began:]
+    assert calls[: calls.index("apply_routes")][-3:] == ["status", "write", "read"]
 
 
 async def test_several_tags_live_side_by_side_and_the_oldest_goes(world: World) -> None:
@@ -254,7 +255,7 @@ async def test_a_push_merged_in_while_the_tag_is_looked_up_has_it_looked_up_agai
         )
         assert queued.deploy_id == deploy.id
 
-    world.rim.after("resolve", push_anew)
+    world.calls.after("resolve", push_anew)
     ended = await world.carry_out(deploy)
 
     assert world.tags.asked == ["v1", "v1"]
@@ -301,7 +302,7 @@ async def test_what_made_way_for_what_is_not_an_image_is_queued_again(world: Wor
         newest = await world.queue(tag)
 
     async def not_pulled(deploy: Deploy) -> Deploy:
-        world.engine.fail("pull", EngineError("the engine cannot pull that"))
+        world.runtime.fail("pull", EngineError("the engine cannot pull that"))
         return await world.carry_out(await world.change_deploy(deploy, status=DeployStatus.RUNNING))
 
     async def waiting() -> list[Deploy]:
@@ -326,7 +327,7 @@ async def test_what_made_way_for_what_is_not_an_image_is_queued_again(world: Wor
 async def test_what_made_way_for_an_image_that_cannot_be_pulled_stays_so(world: World) -> None:
     await world.queue("v1")
     world.publish("v2")
-    world.engine.fail("pull", EngineError("the engine cannot pull that"))
+    world.runtime.fail("pull", EngineError("the engine cannot pull that"))
     await assert_fails(world, "v2", StepName.PULL, "the engine cannot pull that")
     assert await world.store.read(lambda reader: reader.open_deploys(world.stage.id)) == []
 
@@ -363,8 +364,8 @@ async def test_a_registry_that_comes_back_is_no_failure_and_the_wait_is_told_mea
     async def look() -> None:
         details.append((await world.deploy(deploy.id)).step(StepName.RESOLVE).detail)
 
-    world.rim.before("resolve", look)
-    world.rim.before("resolve", look)
+    world.calls.before("resolve", look)
+    world.calls.before("resolve", look)
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.SUCCEEDED
@@ -385,7 +386,7 @@ async def test_a_rate_limit_is_waited_out(world: World) -> None:
 
 async def test_what_is_live_already_is_not_deployed_again(world: World) -> None:
     live = await world.ship("v1")
-    began = len(world.engine.journal)
+    began = len(world.runtime.journal)
 
     ended = await world.carry_out(await world.queue("v1"))
 
@@ -393,7 +394,7 @@ async def test_what_is_live_already_is_not_deployed_again(world: World) -> None:
     assert statuses(ended) == dict.fromkeys(StepName, StepStatus.SKIPPED) | {
         StepName.RESOLVE: StepStatus.DONE
     }
-    assert world.engine.journal[began:] == []
+    assert world.runtime.journal[began:] == []
     await assert_only(world, live)
 
 
@@ -462,9 +463,9 @@ async def test_another_configuration_is_not_already_live(world: World) -> None:
 async def test_a_live_one_that_does_not_run_any_more_is_replaced(world: World, harm: str) -> None:
     old = await world.ship("v1")
     if harm == "exit":
-        world.engine.exit(old.container, 1)
+        world.runtime.exit(old.container, 1)
     else:
-        await world.engine.remove(old.container)
+        await world.runtime.remove(old.container)
 
     ended = await world.carry_out(await world.queue("v1"))
 
@@ -478,7 +479,7 @@ async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_t
     await world.ship("v1")
     away = EngineUnavailableError("the engine is away")
     for _ in (None, *delays(away, world.clock.now())):
-        world.engine.fail("status", away)
+        world.runtime.fail("status", away)
     await assert_fails(world, "v1", StepName.RESOLVE, "the engine is away")
 
 
@@ -488,7 +489,7 @@ async def test_an_engine_out_of_reach_while_it_is_asked_for_the_live_one_fails_t
 async def test_the_progress_of_a_pull_is_told(world: World) -> None:
     digest = world.publish("v1")
     deploy = await world.queue("v1")
-    pull, details = world.engine.pull, list[str]()
+    pull, details = world.runtime.pull, list[str]()
 
     async def slow_pull(
         image: object, digest: object, registry: object, progress: Callable[[str], None]
@@ -501,7 +502,7 @@ async def test_the_progress_of_a_pull_is_told(world: World) -> None:
             )
         await pull(image, digest, registry, progress)  # type: ignore[arg-type]
 
-    world.engine.pull = slow_pull  # type: ignore[method-assign]
+    world.runtime.pull = slow_pull  # type: ignore[method-assign]
     ended = await world.carry_out(deploy)
 
     assert details == ["1 of 2 layers"]
@@ -531,7 +532,7 @@ async def test_what_somebody_has_said_of_a_project_stays(world: World) -> None:
 async def test_a_pull_that_is_refused_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
-    world.engine.fail("pull", EngineError("pull access denied"))
+    world.runtime.fail("pull", EngineError("pull access denied"))
     await assert_fails(world, "v2", StepName.PULL, "pull access denied")
 
 
@@ -545,7 +546,7 @@ async def test_a_full_disk_is_waited_for_and_given_up_in_the_end(world: World) -
     await world.ship("v1")
     world.publish("v2")
     for _ in range(4):
-        world.engine.fail("pull", DiskFullError("no space left on device"))
+        world.runtime.fail("pull", DiskFullError("no space left on device"))
     await assert_fails(world, "v2", StepName.PULL, "no space left on device")
     assert world.clock.slept == [5.0, 15.0, 30.0]
 
@@ -563,7 +564,7 @@ async def test_a_container_that_cannot_be_started_fails_the_deploy(world: World)
 async def test_a_container_that_cannot_be_made_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
-    world.engine.fail("create", EngineError("invalid reference"))
+    world.runtime.fail("create", EngineError("invalid reference"))
     await assert_fails(world, "v2", StepName.START, "invalid reference")
 
 
@@ -572,7 +573,7 @@ async def test_an_engine_that_restarts_in_the_middle_gets_one_container_all_the_
     world: World, call: str
 ) -> None:
     world.publish("v1")
-    world.engine.fail(call, EngineUnavailableError("the engine went away"))
+    world.runtime.fail(call, EngineUnavailableError("the engine went away"))
     ended = await world.carry_out(await world.queue("v1"))
     assert ended.status is DeployStatus.SUCCEEDED
     assert world.clock.slept == [0.5]
@@ -584,7 +585,7 @@ async def test_a_container_of_its_own_that_is_left_over_makes_way(world: World) 
     world.publish("v1")
     deploy = await world.queue("v1")
     labels = {"tagboat.installation": INSTALLATION, "tagboat.deploy": deploy.id}
-    world.rim.before(
+    world.calls.before(
         "create", lambda: world.foreign_container(world.container_of(deploy), **labels)
     )
 
@@ -599,7 +600,7 @@ async def test_somebody_elses_container_of_that_name_is_left_alone(world: World)
     deploy = await world.queue("v1")
     name = world.container_of(deploy)
     await world.foreign_container(name)
-    world.engine.say(name, "a secret of somebody else")
+    world.runtime.say(name, "a secret of somebody else")
 
     ended = await world.carry_out(deploy)
 
@@ -607,7 +608,7 @@ async def test_somebody_elses_container_of_that_name_is_left_alone(world: World)
     assert f"another container is named {name}" in (ended.reason or "")
     assert await world.is_running(name)
     assert ended.log == ""
-    assert not {f"stop {name}", f"remove {name}"} & set(world.engine.journal)
+    assert not {f"stop {name}", f"remove {name}"} & set(world.runtime.journal)
 
 
 async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tried_again(
@@ -621,7 +622,7 @@ async def test_somebody_elses_container_of_that_name_is_left_alone_when_it_is_tr
         await world.foreign_container(name)
         raise EngineUnavailableError("the engine went away")
 
-    world.rim.before("create", come_first)
+    world.calls.before("create", come_first)
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
@@ -633,13 +634,13 @@ async def test_a_port_that_somebody_else_took_meanwhile_is_replaced_by_another(
 ) -> None:
     world.publish("v1")
     for _ in range(2):
-        world.engine.fail("start", PortTakenError("port is already allocated"))
+        world.runtime.fail("start", EndpointTakenError("port is already allocated"))
 
     ended = await world.carry_out(await world.queue("v1"))
 
     instance = await world.instance_of(ended)
     assert world.ports.given == [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2]
-    assert instance.host_port == FIRST_PORT + 2
+    assert port_of(instance) == FIRST_PORT + 2
     assert world.clock.slept == []
     await assert_only(world, instance)
 
@@ -655,21 +656,21 @@ async def test_ports_of_other_instances_are_not_asked_for(world: World) -> None:
 
     world.ports.free = noted  # type: ignore[method-assign, assignment]
     await world.ship("v2")
-    assert asked == [{old.host_port}]
+    assert asked == [{port_of(old)}]
 
 
 async def test_ports_that_are_always_taken_fail_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
     for _ in range(20):
-        world.engine.fail("start", PortTakenError("port is already allocated"))
+        world.runtime.fail("start", EndpointTakenError("port is already allocated"))
     await assert_fails(world, "v2", StepName.START, "no free loopback port")
 
 
 async def test_a_project_without_a_port_gets_none(world: World) -> None:
     await world.change_project(port=0)
     instance = await world.ship("v1")
-    assert instance.host_port == 0
+    assert port_of(instance) == 0
     assert world.ports.given == []
     assert world.probe.asked == []
     assert sum(world.clock.slept) >= 3.0  # there is nothing to ask: it has to run for a while
@@ -687,8 +688,8 @@ async def test_an_app_that_needs_a_while_is_waited_for(world: World) -> None:
         world.probe.says = None
 
     for _ in range(7):
-        world.rim.before("status", noop)
-    world.rim.before("status", answer)
+        world.calls.before("status", noop)
+    world.calls.before("status", answer)
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.SUCCEEDED
@@ -737,10 +738,10 @@ async def test_a_container_that_ended_with_the_engine_is_started_again(world: Wo
     deploy = await world.queue("v2")
 
     async def restart_the_engine() -> None:
-        await world.engine.stop(world.container_of(deploy))
-        world.engine.fail("status", EngineUnavailableError("it is restarted"))
+        await world.runtime.stop(world.container_of(deploy))
+        world.runtime.fail("status", EngineUnavailableError("it is restarted"))
 
-    world.rim.before("status", restart_the_engine)
+    world.calls.before("status", restart_the_engine)
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
@@ -751,7 +752,7 @@ async def test_a_container_that_vanishes_fails_the_deploy(world: World) -> None:
     await world.ship("v1")
     world.publish("v2")
     deploy = await world.queue("v2")
-    world.rim.after("start", lambda: world.engine.remove(world.container_of(deploy)))
+    world.calls.after("start", lambda: world.runtime.remove(world.container_of(deploy)))
 
     ended = await world.carry_out(deploy)
 
@@ -767,9 +768,9 @@ async def test_the_images_own_healthcheck_decides_where_the_project_says_so(worl
     deploy = await world.queue("v2")
 
     async def fall_ill() -> None:
-        world.engine.set_health(world.container_of(deploy), "unhealthy")
+        world.runtime.set_health(world.container_of(deploy), "unhealthy")
 
-    world.rim.after("start", fall_ill)
+    world.calls.after("start", fall_ill)
     ended = await world.carry_out(deploy)
 
     assert (ended.status, ended.reason) == (

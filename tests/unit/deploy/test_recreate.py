@@ -14,14 +14,16 @@ from tagboat.core.deploy import (
     StepStatus,
     Trigger,
 )
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.errors import EngineError, EngineUnavailableError, IngressUnavailableError
 from tagboat.core.run import RELEASE_TIMEOUT_S, RunOptions
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.rim import Died
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, statuses
+from tagboat.deploy.reconcile import reconcile
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only, statuses
+from tests.unit.deploy.interceptor import Died
 
 pytestmark = pytest.mark.anyio
 
@@ -60,18 +62,18 @@ async def test_the_old_one_is_held_drained_and_stopped_before_the_new_one_starts
     async def end_the_request() -> None:
         assert led.ingress is not None
         await look("drain")
-        led.ingress.end(old.host_port)
+        led.ingress.end(port_of(old))
 
-    led.rim.before("in_flight", end_the_request)
-    led.rim.before("stop", lambda: look("stop"))
-    led.rim.before("create", lambda: look("create"))
-    led.rim.before("lead", lambda: look("hold"))
-    led.rim.before("lead", lambda: look("switch"))
+    led.calls.before("in_flight", end_the_request)
+    led.calls.before("stop", lambda: look("stop"))
+    led.calls.before("create", lambda: look("create"))
+    led.calls.before("apply_routes", lambda: look("hold"))
+    led.calls.before("apply_routes", lambda: look("switch"))
     ended = await led.carry_out(await at_work(led, "v2"))
 
     assert ended.status is DeployStatus.SUCCEEDED
     assert seen == [
-        ("hold", str(old.host_port), True),
+        ("hold", str(port_of(old)), True),
         ("drain", "held", True),
         ("stop", "held", True),
         ("create", "held", False),
@@ -82,9 +84,9 @@ async def test_the_old_one_is_held_drained_and_stopped_before_the_new_one_starts
 
 async def test_without_an_ingress_it_is_stopped_first_all_the_same(world: World) -> None:
     old = await a_live_one_to_recreate(world)
-    began = len(world.engine.journal)
+    began = len(world.runtime.journal)
     new = await world.ship("v2")
-    assert world.engine.journal[began + 1 :] == [
+    assert world.runtime.journal[began + 1 :] == [
         f"stop {old.container}",
         f"create {new.container}",
         f"start {new.container}",
@@ -99,11 +101,11 @@ async def test_what_fails_before_the_start_does_not_touch_it(led: World, step: S
     old = await a_live_one_to_recreate(led)
     if step is StepName.PULL:
         led.publish("v2")
-        led.engine.fail("pull", EngineError("pull access denied"))
-    began = len(led.engine.journal)
+        led.runtime.fail("pull", EngineError("pull access denied"))
+    began = len(led.runtime.journal)
     ended = await led.carry_out(await at_work(led, "v2"))
     assert ended.step(step).status is StepStatus.FAILED
-    assert not [line for line in led.engine.journal[began:] if line.startswith(("stop", "start"))]
+    assert not [line for line in led.runtime.journal[began:] if line.startswith(("stop", "start"))]
     await old_is_back(led, old)
 
 
@@ -132,14 +134,14 @@ async def test_the_two_never_run_at_once(led: World) -> None:
     old = await a_live_one_to_recreate(led)
     led.publish("v2", MemoryImage(exit_code=3))
     deploy = await at_work(led, "v2")
-    start = led.engine.start
+    start = led.runtime.start
 
-    async def alone(container: str) -> None:
+    async def alone(workload: str) -> None:
         running = [name for name in await led.containers() if await led.is_running(name)]
         assert running == []
-        await start(container)
+        await start(workload)
 
-    led.engine.start = alone  # type: ignore[method-assign]
+    led.runtime.start = alone  # type: ignore[method-assign]
     ended = await led.carry_out(deploy)
     assert "exited with code 3" in (ended.reason or "")
     await old_is_back(led, old)
@@ -153,18 +155,18 @@ async def test_requests_wait_while_the_old_one_comes_back(led: World) -> None:
     deploy = await at_work(led, "v2")
 
     async def answers_until_it_is_led_to(port: int) -> str | None:
-        return REFUSED if port != old.host_port and str(port) in led.routes.values() else None
+        return REFUSED if port != port_of(old) and str(port) in led.routes.values() else None
 
     led.probe.of_port = answers_until_it_is_led_to
     ended = await led.carry_out(deploy)
 
     assert ended.step(StepName.WATCH).status is StepStatus.FAILED
-    new = (await led.instance_of(ended)).host_port
+    new = port_of(await led.instance_of(ended))
     assert [led_to[HOST] for led_to in led.ingress.journal[-4:]] == [
         "held",
         str(new),
         "held",
-        str(old.host_port),
+        str(port_of(old)),
     ]
     await old_is_back(led, old)
 
@@ -172,18 +174,18 @@ async def test_requests_wait_while_the_old_one_comes_back(led: World) -> None:
 async def test_an_old_one_that_does_not_come_back_is_told_and_tried_again_later(led: World) -> None:
     old = await a_live_one_to_recreate(led)
     led.publish("v2", MemoryImage(exit_code=3))
-    led.rim.before("logs", lambda: fail_next_start(led))
+    led.calls.before("logs", lambda: fail_next_start(led))
     ended = await led.carry_out(await at_work(led, "v2"))
     assert ended.status is DeployStatus.FAILED
     assert (ended.reason or "").endswith(
         f"exited with code 3; {old.container} did not come back: no space left"
     )
-    await sweep(led.parts)
+    await reconcile(led.services)
     await old_is_back(led, old)
 
 
 async def fail_next_start(world: World) -> None:
-    world.engine.fail("start", EngineError("no space left"))
+    world.runtime.fail("start", EngineError("no space left"))
 
 
 async def test_an_old_one_that_comes_back_ill_is_told(led: World) -> None:
@@ -205,9 +207,9 @@ async def test_an_engine_that_is_away_for_a_moment_still_starts_the_old_one(led:
     led.publish("v2", MemoryImage(exit_code=3))
 
     async def go_away() -> None:
-        led.engine.fail("start", EngineUnavailableError("the engine went away"))
+        led.runtime.fail("start", EngineUnavailableError("the engine went away"))
 
-    led.rim.before("logs", go_away)
+    led.calls.before("logs", go_away)
     ended = await led.carry_out(await at_work(led, "v2"))
     assert "exited with code 3" in (ended.reason or "")
     assert "did not come back" not in (ended.reason or "")
@@ -225,11 +227,11 @@ async def test_an_ingress_that_is_away_for_good_does_not_keep_the_old_one_from_s
 
     async def go_away() -> None:
         for _ in range(100):
-            led.ingress.fail("lead", IngressUnavailableError("HAProxy does not answer"))  # type: ignore[union-attr] # seen
+            led.ingress.fail("apply_routes", IngressUnavailableError("HAProxy does not answer"))  # type: ignore[union-attr] # seen
 
-    led.rim.after("lead", go_away)
+    led.calls.after("apply_routes", go_away)
     ended = await led.carry_out(deploy)
-    assert "traffic could not be led: HAProxy does not answer" in (ended.reason or "")
+    assert "routing update failed: HAProxy does not answer" in (ended.reason or "")
     assert await led.containers() == [old.container]
     assert await led.is_running(old.container)
 
@@ -241,7 +243,7 @@ async def test_a_domain_that_no_ingress_can_lead_keeps_no_other_from_being_led(l
     await led.change_stage(domains=("no host at all",))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
-    assert led.routes == {HOST: str((await led.instance_of(ended)).host_port)}
+    assert led.routes == {HOST: str(port_of(await led.instance_of(ended)))}
 
 
 # A command before the start.
@@ -265,7 +267,7 @@ async def a_stage_with_a_release_command(world: World) -> Instance:
 
 def releases(world: World) -> int:
     return sum(
-        line.startswith("start ") and line.endswith("-release") for line in world.engine.journal
+        line.startswith("start ") and line.endswith("-release") for line in world.runtime.journal
     )
 
 
@@ -274,14 +276,14 @@ def released_by(world: World, deploy: Deploy, code: int = 0, *, says: str = "mig
     container = release_container(world.container_of(deploy))
 
     async def end() -> None:
-        held = world.engine._find(container)
+        held = world.runtime._find(container)
         if held is not None and held.status.running:
-            world.engine.say(container, says)
-            world.engine.exit(container, code)
+            world.runtime.say(container, says)
+            world.runtime.exit(container, code)
         else:
-            world.rim.before("status", end)
+            world.calls.before("status", end)
 
-    world.rim.before("status", end)
+    world.calls.before("status", end)
 
 
 async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: World) -> None:
@@ -292,11 +294,11 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
     specs = []
 
     async def look() -> None:
-        specs.append(led.engine.spec(container))
+        specs.append(led.runtime.spec(container))
 
-    led.rim.after("create", look)
+    led.calls.after("create", look)
     released_by(led, deploy)
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     ended = await led.carry_out(deploy)
 
     assert ended.status is DeployStatus.SUCCEEDED
@@ -304,7 +306,7 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
     new = await led.instance_of(ended)
     assert [
         line
-        for line in led.engine.journal[began:]
+        for line in led.runtime.journal[began:]
         if line.startswith(("create", "start", "remove"))
     ][:5] == [
         f"create {container}",
@@ -313,7 +315,7 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
         f"create {new.container}",
         f"start {new.container}",
     ]
-    app = led.engine.spec(new.container)
+    app = led.runtime.spec(new.container)
     labels = {**app.labels, "tagboat.role": "release"}
     once = replace(
         app,
@@ -321,7 +323,7 @@ async def test_it_is_run_once_before_the_start_with_the_same_surroundings(led: W
         labels=labels,
         command=RELEASE.release_command,
         port=0,
-        host_port=0,
+        endpoint=loopback_endpoint(0),
         restarts=False,
     )
     once = replace(once, aliases={})
@@ -339,14 +341,14 @@ async def test_when_it_fails_nothing_has_changed(led: World, strategy: Strategy)
     led.publish("v2")
     deploy = await at_work(led, "v2")
     released_by(led, deploy, 4, says="no such table")
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     ended = await led.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
     assert ended.reason == "the release command exited with code 4; what is live is unchanged"
     assert ended.log == "no such table"
     assert not ended.released
-    assert not [line for line in led.engine.journal[began:] if live.container in line]
+    assert not [line for line in led.runtime.journal[began:] if live.container in line]
     assert ended.step(StepName.START).status is StepStatus.FAILED
     await assert_only(led, live)
 
@@ -360,7 +362,7 @@ async def test_one_that_does_not_end_is_ended(led: World) -> None:
         ended.reason or ""
     )
     container = release_container(led.container_of(ended))
-    ends = [line for line in led.engine.journal if line.endswith(f" {container}")][-2:]
+    ends = [line for line in led.runtime.journal if line.endswith(f" {container}")][-2:]
     assert ends == [f"stop {container}", f"remove {container}"], (
         "it is told to end before it is removed"
     )
@@ -372,7 +374,9 @@ async def test_one_that_somebody_removes_fails_the_deploy(led: World) -> None:
     live = await a_stage_with_a_release_command(led)
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.after("start", lambda: led.engine.remove(release_container(led.container_of(deploy))))
+    led.calls.after(
+        "start", lambda: led.runtime.remove(release_container(led.container_of(deploy)))
+    )
     ended = await led.carry_out(deploy)
     assert ended.reason == "the container of the release command was removed by somebody else"
     await assert_only(led, live)
@@ -384,11 +388,11 @@ async def test_once_on_record_it_is_not_run_again_after_a_death(led: World, chan
     led.publish("v2")
     deploy = await at_work(led, "v2")
     released_by(led, deploy)
-    led.rim.die_after_changes(changes)
+    led.calls.die_after_changes(changes)
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
-    led.rim.live_on()
-    await sweep(led.parts)
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
+    await reconcile(led.services)
 
     released_by(led, deploy)
     ended = await led.carry_out(deploy)
@@ -406,9 +410,9 @@ async def test_it_is_not_run_again_when_the_start_is_tried_again(led: World) -> 
     released_by(led, deploy)
 
     async def fail_once_it_is_released() -> None:
-        led.engine.fail("create", EngineUnavailableError("the engine went away"))
+        led.runtime.fail("create", EngineUnavailableError("the engine went away"))
 
-    led.rim.after("remove", fail_once_it_is_released)
+    led.calls.after("remove", fail_once_it_is_released)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     assert releases(led) == 1
@@ -429,11 +433,11 @@ async def test_its_container_is_not_swept_away_while_it_runs(led: World) -> None
     deploy = await at_work(led, "v2")
 
     async def sweep_and_end() -> None:
-        await sweep(led.parts)
+        await reconcile(led.services)
         assert await led.is_running(release_container(led.container_of(deploy)))
         released_by(led, deploy)
 
-    led.rim.after("start", sweep_and_end)
+    led.calls.after("start", sweep_and_end)
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.log) == (DeployStatus.SUCCEEDED, "migrated")
 
@@ -444,11 +448,11 @@ async def test_its_container_is_removed_by_the_sweep_when_the_deploy_was_withdra
     live = await a_stage_with_a_release_command(led)
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.after("start", lambda: die(led))
+    led.calls.after("start", lambda: die(led))
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
+        await Pipeline(led.services, deploy.id).carry_out()
     await led.change_deploy(deploy, status=DeployStatus.CANCELLED)
-    await sweep(led.parts)
+    await reconcile(led.services)
     await assert_only(led, live)
 
 
@@ -460,9 +464,9 @@ async def test_when_its_deploy_is_cancelled_meanwhile_its_container_is_removed(l
     live = await a_stage_with_a_release_command(led)
     led.publish("v2")
     deploy = await at_work(led, "v2")
-    led.rim.after("start", lambda: die(led))
+    led.calls.after("start", lambda: die(led))
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
+        await Pipeline(led.services, deploy.id).carry_out()
     await led.change_deploy(deploy, cancelling=True)
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.reason) == (DeployStatus.CANCELLED, "cancelled")

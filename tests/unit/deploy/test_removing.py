@@ -6,9 +6,9 @@ import pytest
 
 from tagboat.core.deploy import InstanceState
 from tagboat.core.errors import EngineError
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.removal import Removal
-from tests.unit.deploy.scene import World, assert_only
+from tests.unit.deploy.deploy_harness import World, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -17,26 +17,26 @@ def removal(world: World) -> Removal:
     async def abandon(_stage_ids: Iterable[str]) -> None:
         """No worker is at work here."""
 
-    return Removal(world.store, world.engine, abandon, world.clock.now)
+    return Removal(world.store, world.runtime, abandon, world.clock.now)
 
 
 @pytest.mark.parametrize("call", ["stop", "remove"])
 async def test_what_is_being_removed_is_not_started_again(world: World, call: str) -> None:
     """Its ending wakes the sweep, which finds that it does not run."""
     live = await world.ship("v1")
-    began = len(world.engine.journal)
-    world.rim.after(call, lambda: sweep(world.parts))
+    began = len(world.runtime.journal)
+    world.calls.after(call, lambda: reconcile(world.services))
     await removal(world).remove_stage(world.stage.id)
-    assert {line.split()[0] for line in world.engine.journal[began:]} == {"stop", "remove"}
+    assert {line.split()[0] for line in world.runtime.journal[began:]} == {"stop", "remove"}
     assert live.container not in await world.containers()
     assert await world.instances() == []
 
 
 async def test_what_could_not_be_removed_is_live_as_before(world: World) -> None:
     live = await world.ship("v1")
-    world.engine.fail("remove", EngineError("device or resource busy"))
+    world.runtime.fail("remove", EngineError("device or resource busy"))
     with pytest.raises(EngineError, match="busy"):
         await removal(world).remove_project(world.project.id)
     assert await world.instances(InstanceState.LIVE) == [live]
-    await sweep(world.parts)
+    await reconcile(world.services)
     await assert_only(world, live)

@@ -13,11 +13,11 @@ from tagboat.core.deploy import (
     StepStatus,
 )
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
+from tagboat.deploy.reconcile import reconcile
+from tagboat.runtime.memory import MemoryImage
 from tagboat.store import SqlStore
-from tests.unit.deploy.rim import Clock, Died
-from tests.unit.deploy.scene import World, assert_only, build_world, statuses
+from tests.unit.deploy.deploy_harness import World, assert_only, build_world, statuses
+from tests.unit.deploy.interceptor import Clock, Died
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +26,18 @@ BEFORE_SWITCH = list(StepName)[: list(StepName).index(StepName.SWITCH)]
 
 async def cut_off(world: World, deploy: Deploy, calls: int, when: str) -> bool:
     """Let the process die `before` or `after` the call that follows so many others; whether it came to that."""
-    world.rim.die(calls, when)
+    world.calls.die(calls, when)
     return await dies(world, deploy)
 
 
 async def dies(world: World, deploy: Deploy) -> bool:
     """Carry it out in a process that may die of what was planned; whether it does."""
     try:
-        await Pipeline(world.parts, deploy.id).carry_out()
+        await Pipeline(world.services, deploy.id).carry_out()
     except Died:
         return True
     finally:
-        world.rim.live_on()
+        world.calls.live_on()
     return False
 
 
@@ -47,7 +47,7 @@ async def stop_in(world: World, deploy: Deploy, name: StepName) -> Deploy:
     async def is_running() -> bool:
         return (await world.deploy(deploy.id)).step(name).status is StepStatus.RUNNING
 
-    world.rim.die_when("write", is_running)
+    world.calls.die_when("write", is_running)
     assert await dies(world, deploy)
     return await world.deploy(deploy.id)
 
@@ -82,7 +82,7 @@ async def test_what_is_sure_is_not_done_again(world: World, name: StepName) -> N
         if step.status is StepStatus.DONE and step.name in {"resolve", "pull"}
     ]
     asked, switched = len(world.tags.asked), stopped.step(StepName.SWITCH).status is StepStatus.DONE
-    began = len(world.engine.journal)
+    began = len(world.runtime.journal)
 
     ended = await world.carry_out(deploy)
 
@@ -91,7 +91,7 @@ async def test_what_is_sure_is_not_done_again(world: World, name: StepName) -> N
         assert len(world.tags.asked) == asked
     if switched:
         assert not [
-            line for line in world.engine.journal[began:] if line.startswith(("create", "start"))
+            line for line in world.runtime.journal[began:] if line.startswith(("create", "start"))
         ]
 
 
@@ -127,7 +127,7 @@ async def test_started_again_it_can_still_fail_and_be_taken_back(
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)
     stopped = await stop_in(world, deploy, name)
-    world.engine._images[f"{world.project.image}@{stopped.digest}"] = MemoryImage(
+    world.runtime._images[f"{world.project.image}@{stopped.digest}"] = MemoryImage(
         log=("no more",), exit_code=4
     )
 
@@ -160,7 +160,7 @@ async def test_a_death_at_any_moment_ends_in_one_live_instance(
         deploy = await a_deploy_beside_a_live_one(world)
         died = await cut_off(world, deploy, calls, when)
         if not (await world.deploy(deploy.id)).status.final:
-            await sweep(world.parts)
+            await reconcile(world.services)
             ended = await world.carry_out(deploy)
             assert ended.status is DeployStatus.SUCCEEDED, (calls, ended)
         await assert_only(world, await world.instance_of(deploy))

@@ -17,9 +17,10 @@ from tagboat.core.errors import (
     IngressUnavailableError,
 )
 from tagboat.core.run import RunOptions
-from tagboat.deploy.reconcile import SWEEP_EVERY_S, keep_sweeping, sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import HOST, INSTALLATION, World, assert_only
+from tagboat.deploy.reconcile import RECONCILE_EVERY_S, reconcile, run_reconciler
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, INSTALLATION, World, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -32,16 +33,16 @@ def image_of(world: World, instance: Instance) -> str:
 
 
 async def stopped(world: World, instance: Instance) -> None:
-    await world.engine.stop(instance.container)
+    await world.runtime.stop(instance.container)
 
 
 async def removed(world: World, instance: Instance) -> None:
-    await world.engine.remove(instance.container)
+    await world.runtime.remove(instance.container)
 
 
 async def pruned(world: World, instance: Instance) -> None:
-    await world.engine.remove(instance.container)
-    world.engine.prune(image_of(world, instance))
+    await world.runtime.remove(instance.container)
+    world.runtime.prune(image_of(world, instance))
 
 
 HARMS = [stopped, removed, pruned]
@@ -65,17 +66,17 @@ async def test_a_live_instance_comes_back_as_it_was(
         run=RunOptions(secrets={"PASSWORD": "hunter2"}, volumes={"data": "/data"}),
     )
     live = await led.ship("v1")
-    was = led.engine.spec(live.container)
+    was = led.runtime.spec(live.container)
     # A changed configuration is deployed only when somebody asks for it.
     await led.change_stage(env={"COLOUR": "green"}, run=RunOptions())
     await led.change_project(port=9090)
     await harmed(led, harm, live)
 
-    await sweep(led.parts)
+    await reconcile(led.services)
 
-    assert led.engine.spec(live.container) == was
+    assert led.runtime.spec(live.container) == was
     assert was.env == {"COLOUR": "blue", "PASSWORD": "hunter2"}
-    assert (was.port, was.host_port) == (8080, live.host_port)
+    assert (was.port, port_of(was)) == (8080, port_of(live))
     (back,) = await led.instances(InstanceState.LIVE)
     assert back == replace(live, container_id=back.container_id)
     await assert_only(led, live)
@@ -84,9 +85,9 @@ async def test_a_live_instance_comes_back_as_it_was(
 async def test_an_image_that_is_still_there_is_not_pulled(led: World) -> None:
     live = await led.ship("v1")
     await harmed(led, removed, live)
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == [f"create {live.container}", f"start {live.container}"]
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == [f"create {live.container}", f"start {live.container}"]
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -96,27 +97,27 @@ async def test_where_its_port_was_taken_it_gets_another(
     live = await led.ship("v1")
     await harmed(led, harm, live)
     await led.foreign_container("squatter")
-    squatter = led.engine._find("squatter")
+    squatter = led.runtime._find("squatter")
     assert squatter is not None
-    squatter.status = replace(squatter.status, host_port=live.host_port)
+    squatter.status = replace(squatter.status, endpoint=live.endpoint)
 
-    await sweep(led.parts)
+    await reconcile(led.services)
 
     (back,) = await led.instances(InstanceState.LIVE)
-    assert back == replace(live, host_port=back.host_port, container_id=back.container_id)
-    assert back.host_port not in {0, live.host_port}
-    assert led.engine.spec(back.container).host_port == back.host_port
+    assert back == replace(live, endpoint=back.endpoint, container_id=back.container_id)
+    assert port_of(back) not in {0, port_of(live)}
+    assert port_of(led.runtime.spec(back.container)) == port_of(back)
     assert await led.is_running(back.container)
-    assert led.routes == {HOST: str(back.host_port)}
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == []
+    assert led.routes == {HOST: str(port_of(back))}
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
 
 
 async def test_without_an_ingress_it_comes_back_too(world: World) -> None:
     live = await world.ship("v1")
-    await world.engine.stop(live.container)
-    await sweep(world.parts)
+    await world.runtime.stop(live.container)
+    await reconcile(world.services)
     await assert_only(world, live)
 
 
@@ -125,7 +126,7 @@ async def test_all_of_several_come_back(led: World) -> None:
     lives = [await led.ship("v1"), await led.ship("v2")]
     for live in lives:
         await harmed(led, pruned, live)
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert [await led.is_running(live.container) for live in lives] == [True, True]
     assert [live.id for live in await led.instances(InstanceState.LIVE)] == [
         live.id for live in lives[::-1]
@@ -134,10 +135,10 @@ async def test_all_of_several_come_back(led: World) -> None:
 
 async def test_one_that_the_engine_restarts_by_itself_is_left_to_it(led: World) -> None:
     live = await led.ship("v1")
-    led.engine.exit(live.container, 1)
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == []
+    led.runtime.exit(live.container, 1)
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
 
 
 async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alone(
@@ -145,10 +146,10 @@ async def test_one_that_the_engine_has_restarted_since_it_was_listed_is_left_alo
 ) -> None:
     live = await led.ship("v1")
     await harmed(led, stopped, live)
-    led.rim.after("containers", lambda: led.engine.start(live.container))
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == [f"start {live.container}"]  # by the engine
+    led.calls.after("list_workloads", lambda: led.runtime.start(live.container))
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == [f"start {live.container}"]  # by the engine
 
 
 async def test_one_that_the_engine_is_about_to_restart_since_it_was_listed_is_left_alone(
@@ -158,13 +159,13 @@ async def test_one_that_the_engine_is_about_to_restart_since_it_was_listed_is_le
     await harmed(led, stopped, live)
 
     async def restarts() -> None:
-        await led.engine.start(live.container)
-        led.engine.exit(live.container, 1)
+        await led.runtime.start(live.container)
+        led.runtime.exit(live.container, 1)
 
-    led.rim.after("containers", restarts)
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == [f"start {live.container}"]  # by the engine
+    led.calls.after("list_workloads", restarts)
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == [f"start {live.container}"]  # by the engine
 
 
 @pytest.mark.parametrize("state", [InstanceState.DRAINING, InstanceState.STOPPED])
@@ -177,10 +178,10 @@ async def test_one_that_was_replaced_since_it_was_listed_is_left_alone(
     async def replaced() -> None:
         await led.store.write(lambda tx: tx.put_instance(replace(live, state=state)))
 
-    led.rim.after("status", replaced)
-    began = len(led.engine.journal)
-    await sweep(led.parts)
-    assert led.engine.journal[began:] == []
+    led.calls.after("status", replaced)
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
 
 
 async def test_a_deploy_looks_after_its_own_instance_until_it_has_ended(led: World) -> None:
@@ -191,12 +192,12 @@ async def test_a_deploy_looks_after_its_own_instance_until_it_has_ended(led: Wor
 
     async def dies_and_is_swept() -> None:
         container = led.container_of(deploy)
-        await led.engine.stop(container)
+        await led.runtime.stop(container)
         led.cut.clear()
-        await sweep(led.parts)
+        await reconcile(led.services)
         assert not await led.is_running(container)
 
-    led.rim.after("lead", dies_and_is_swept)
+    led.calls.after("apply_routes", dies_and_is_swept)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert ended.step(StepName.WATCH).detail == ended.reason
@@ -209,10 +210,10 @@ async def test_the_live_one_is_looked_after_while_the_next_is_deployed(led: Worl
 
     async def dies_and_is_swept() -> None:
         await harmed(led, stopped, live)
-        await sweep(led.parts)
+        await reconcile(led.services)
         assert await led.is_running(live.container)
 
-    led.rim.after("pull", dies_and_is_swept)
+    led.calls.after("pull", dies_and_is_swept)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
 
@@ -226,11 +227,11 @@ async def test_one_that_was_stopped_to_be_recreated_is_not_started_beside_the_ne
     deploy = await led.change_deploy(await led.queue("v2"), status=DeployStatus.RUNNING)
 
     async def swept() -> None:
-        await sweep(led.parts)
+        await reconcile(led.services)
         assert not await led.is_running(old.container)
 
-    led.rim.before("create", swept)
-    led.rim.after("start", swept)
+    led.calls.before("create", swept)
+    led.calls.after("start", swept)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
 
@@ -246,14 +247,14 @@ async def test_one_that_cannot_come_back_does_not_keep_the_others(
     await led.orphan("orphan")
     for live in (first, second):
         await harmed(led, stopped, live)
-    led.engine.fail("start", error)
+    led.runtime.fail("start", error)
     with pytest.raises(type(error)):
-        await sweep(led.parts)
+        await reconcile(led.services)
     assert sorted(
         [await led.is_running(first.container), await led.is_running(second.container)]
     ) == [False, True]
     assert "orphan" not in await led.containers()
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running(first.container)
     assert await led.is_running(second.container)
 
@@ -265,11 +266,11 @@ async def test_what_traffic_may_still_be_led_to_is_not_removed(led: World) -> No
     assert led.ingress is not None
     live = await led.ship("v1")
     await led.orphan("orphan")
-    led.ingress.fail("lead", AWAY)
+    led.ingress.fail("apply_routes", AWAY)
     with pytest.raises(IngressUnavailableError):
-        await sweep(led.parts)
+        await reconcile(led.services)
     assert await led.is_running("orphan")
-    await sweep(led.parts)
+    await reconcile(led.services)
     await assert_only(led, live)
 
 
@@ -279,9 +280,9 @@ async def test_a_live_instance_comes_back_while_the_ingress_is_away(led: World) 
     lives = [await led.ship("v1"), await led.ship("v2")]
     for live in lives:
         await harmed(led, stopped, live)
-    led.ingress.fail("lead", AWAY)
+    led.ingress.fail("apply_routes", AWAY)
     with pytest.raises(IngressUnavailableError):
-        await sweep(led.parts)
+        await reconcile(led.services)
     assert [await led.is_running(live.container) for live in lives] == [True, True]
 
 
@@ -295,18 +296,18 @@ async def test_an_instance_goes_once_its_hours_are_over(led: World) -> None:
     led.clock.move(3600)
     second = await led.ship("v2")
     led.clock.move((first.started_at + timedelta(hours=2) - led.clock.now()).total_seconds() - 60)
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert len(await led.instances(InstanceState.LIVE)) == 2
 
     led.clock.move(61)
-    await sweep(led.parts)
+    await reconcile(led.services)
 
     (left,) = await led.instances(InstanceState.LIVE)
     assert left == second
     gone = await led.store.read(lambda reader: reader.instance(first.id))
     assert gone.state is InstanceState.STOPPED
     assert await led.containers() == [second.container]
-    assert set(led.routes.values()) == {str(second.host_port)}
+    assert set(led.routes.values()) == {str(port_of(second))}
     assert led.cut == []
 
 
@@ -316,11 +317,11 @@ async def test_a_deploy_that_fails_does_not_bring_it_back(led: World) -> None:
     led.clock.move(3601)
     led.publish("v2", MemoryImage(exit_code=1))
     deploy = await led.change_deploy(await led.queue("v2"), status=DeployStatus.RUNNING)
-    led.rim.after("pull", lambda: sweep(led.parts))
+    led.calls.after("pull", lambda: reconcile(led.services))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert [one.id for one in await led.instances(InstanceState.DRAINING)] == [live.id]
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.containers() == []
 
 
@@ -328,7 +329,7 @@ async def test_what_it_still_answers_it_may_answer(led: World) -> None:
     assert led.ingress is not None
     await led.change_stage(ttl_h=1)
     live = await led.ship("v1")
-    assert await led.ingress.begin(HOST) == live.host_port
+    assert await led.ingress.begin(HOST) == port_of(live)
     led.clock.move(3601)
     began = led.clock.now()
 
@@ -336,10 +337,10 @@ async def test_what_it_still_answers_it_may_answer(led: World) -> None:
         assert led.ingress is not None
         assert led.routes[HOST] == "none"
         assert await led.is_running(live.container)
-        led.ingress.end(live.host_port)
+        led.ingress.end(port_of(live))
 
-    led.rim.before("in_flight", end)
-    await sweep(led.parts)
+    led.calls.before("in_flight", end)
+    await reconcile(led.services)
     assert await led.containers() == []
     assert (led.clock.now() - began).total_seconds() < led.stage.drain_timeout_s
 
@@ -347,7 +348,7 @@ async def test_what_it_still_answers_it_may_answer(led: World) -> None:
 async def test_without_a_limit_it_stays_for_ever(led: World) -> None:
     live = await led.ship("v1")
     led.clock.move(10 * 365 * 24 * 3600)
-    await sweep(led.parts)
+    await reconcile(led.services)
     await assert_only(led, live)
 
 
@@ -357,7 +358,7 @@ async def test_without_a_limit_it_stays_for_ever(led: World) -> None:
 @asynccontextmanager
 async def sweeping(world: World) -> AsyncIterator[None]:
     """Keep sweeping, with the clock standing still but for what others sleep."""
-    task = asyncio.create_task(keep_sweeping(world.parts))
+    task = asyncio.create_task(run_reconciler(world.services))
     try:
         yield
     finally:
@@ -367,13 +368,13 @@ async def sweeping(world: World) -> AsyncIterator[None]:
 
 async def comes_back(world: World, instance: Instance) -> None:
     """Wait for it, but not until the next sweep would come by itself."""
-    async with asyncio.timeout(SWEEP_EVERY_S - 5):
+    async with asyncio.timeout(RECONCILE_EVERY_S - 5):
         while not await world.is_running(instance.container):
             await world.instances()  # a round of the loop, and of the database's thread
 
 
 async def listening(world: World) -> None:
-    while not world.engine._listeners:
+    while not world.runtime._listeners:
         await world.instances()
 
 
@@ -390,9 +391,9 @@ async def test_after_an_engine_that_went_away_its_news_are_heard_again(led: Worl
     live = await led.ship("v1")
     async with sweeping(led):
         await listening(led)
-        led.engine.fail("endings", EngineUnavailableError("the engine is away"))
-        led.engine.fail("containers", EngineUnavailableError("the engine is away"))
-        led.engine.go_away()
+        led.runtime.fail("watch_exits", EngineUnavailableError("the engine is away"))
+        led.runtime.fail("list_workloads", EngineUnavailableError("the engine is away"))
+        led.runtime.go_away()
         await harmed(led, stopped, live)  # as an engine that is killed does, and nobody hears of it
         await comes_back(led, live)
         await listening(led)

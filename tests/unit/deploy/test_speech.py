@@ -7,8 +7,9 @@ from tagboat.core.image import ImageInfo
 from tagboat.core.protocol import AppProtocol
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import FIRST_PORT, HOST, World
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import FIRST_PORT, HOST, World
 
 pytestmark = pytest.mark.anyio
 
@@ -24,17 +25,17 @@ async def test_what_is_live_is_led_to_as_it_was_started(led: World) -> None:
     """Until the next deploy, and again after a rollback: the old image speaks what it spoke."""
     await led.ship("v1")
     await led.change_project(protocol_set=True, protocol=AppProtocol.HTTPS)
-    assert led.parts.traffic is not None
-    await led.parts.traffic.lead()
+    assert led.services.traffic is not None
+    await led.services.traffic.apply_routes()
     assert led.routes[HOST] == str(FIRST_PORT)
     second = await led.ship("v2")
-    assert led.routes[HOST] == f"{second.host_port}/https"
-    assert second.url == f"https://127.0.0.1:{second.host_port}"
+    assert led.routes[HOST] == f"{port_of(second)}/https"
+    assert second.url == f"https://127.0.0.1:{port_of(second)}"
 
     orders = Orders(DeployQueue(led.clock.now), led.clock.now)
     queued = await led.store.write(lambda tx: orders.rollback(tx, led.stage.id))
     ended = await led.carry_out(await led.deploy(queued.deploy_id))
-    assert led.routes[HOST] == str((await led.instance_of(ended)).host_port)
+    assert led.routes[HOST] == str(port_of(await led.instance_of(ended)))
 
 
 async def test_the_same_digest_in_another_protocol_is_a_deploy(world: World) -> None:

@@ -6,15 +6,15 @@ import pytest
 
 from tagboat.core.catalog import Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, StepName, Trigger
-from tagboat.core.errors import DeployFailedError, PortTakenError
+from tagboat.core.errors import DeployFailedError, EndpointTakenError
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
 from tagboat.core.storage import image_volume_name
 from tagboat.deploy.pipeline import Pipeline
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.rim import Died
-from tests.unit.deploy.scene import INSTALLATION, World, assert_fails, assert_only
+from tagboat.deploy.reconcile import reconcile
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import INSTALLATION, World, assert_fails, assert_only
+from tests.unit.deploy.interceptor import Died
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ def keeping(*paths: str, log: str = "") -> MemoryImage:
 
 
 def volumes_of(world: World, instance: Instance) -> dict[str, str]:
-    return dict(world.engine.spec(instance.container).volumes)
+    return dict(world.runtime.spec(instance.container).volumes)
 
 
 async def shipped(world: World, tag: str, content: MemoryImage) -> tuple[Instance, Deploy]:
@@ -34,10 +34,10 @@ async def shipped(world: World, tag: str, content: MemoryImage) -> tuple[Instanc
 
 async def as_of_an_earlier_version(world: World, live: Instance) -> str:
     """Let it be as if the engine had made a volume for /data by itself; the volume's name."""
-    spec = world.engine.spec(live.container)
-    await world.engine.remove(live.container)
-    await world.engine.create(replace(spec, volumes={}))
-    await world.engine.start(spec.name)
+    spec = world.runtime.spec(live.container)
+    await world.runtime.remove(live.container)
+    await world.runtime.create(replace(spec, volumes={}))
+    await world.runtime.start(spec.name)
     await world.store.write(lambda tx: tx.put_instance(replace(live, container_id="")))
     await world.change_stage(image_volumes=(), adopted_volumes={})
     config = await world.store.read(lambda reader: reader.deploy_config(live.deploy_id))
@@ -45,7 +45,7 @@ async def as_of_an_earlier_version(world: World, live: Instance) -> str:
     await world.store.write(
         lambda tx: tx.put_deploy_config(live.deploy_id, replace(config, image_volumes=()))
     )
-    status = await world.engine.status(spec.name)
+    status = await world.runtime.status(spec.name)
     assert status is not None
     return status.unasked_volumes["/data"]
 
@@ -63,13 +63,13 @@ async def test_what_an_image_declares_lasts_from_version_to_version(led: World) 
         name: "/data",
         image_volume_name(led.stage, "/more"): "/more",
     }
-    assert led.engine.volumes == {name, image_volume_name(led.stage, "/more")}
+    assert led.runtime.volumes == {name, image_volume_name(led.stage, "/more")}
 
 
 async def test_the_volumes_tell_whose_they_are(led: World) -> None:
     await led.change_stage(run=RunOptions(volumes={"own": "/own"}))
     made, _ = await shipped(led, "v1", keeping("/data"))
-    assert led.engine.spec(made.container).volume_labels == {
+    assert led.runtime.spec(made.container).volume_labels == {
         "tagboat.managed": "true",
         "tagboat.installation": INSTALLATION,
         "tagboat.project": "app",
@@ -80,9 +80,9 @@ async def test_the_volumes_tell_whose_they_are(led: World) -> None:
 
 async def test_the_old_one_stops_first_where_its_image_keeps_data(led: World) -> None:
     old, _ = await shipped(led, "v1", keeping("/data"))
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     new, _ = await shipped(led, "v2", keeping("/data", log="2"))
-    calls = [line for line in led.engine.journal[began:] if not line.startswith("pull")]
+    calls = [line for line in led.runtime.journal[began:] if not line.startswith("pull")]
     assert calls[:3] == [
         f"stop {old.container}",
         f"create {new.container}",
@@ -104,7 +104,7 @@ async def test_a_failed_one_gives_the_data_back(led: World) -> None:
     ended = await led.carry_out(await led.queue("v2"))
     assert ended.status is DeployStatus.FAILED
     await assert_only_runs(led, old)
-    assert led.engine.volumes == {image_volume_name(led.stage, "/data")}
+    assert led.runtime.volumes == {image_volume_name(led.stage, "/data")}
 
 
 async def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(led: World) -> None:
@@ -121,7 +121,7 @@ async def test_what_a_container_of_an_earlier_version_wrote_is_gone_on_with(led:
     third, deploy = await shipped(led, "v3", keeping("/data", log="3"))
     assert volumes_of(led, third) == {written: "/data"}
     assert f"lasts in the stage's volume {written}" in str(deploy.step(StepName.START).detail)
-    assert written in led.engine.volumes
+    assert written in led.runtime.volumes
 
 
 async def test_what_is_not_used_any_more_is_left_and_told_of(led: World) -> None:
@@ -134,7 +134,7 @@ async def test_what_is_not_used_any_more_is_left_and_told_of(led: World) -> None
     assert volumes_of(led, new) == {f"tagboat-{led.stage.id}-own": "/data"}
     left = f"the volume {written}, at /data of {old.container}, stays on the engine and is not used any more"
     assert left in str(deploy.step(StepName.START).detail)
-    assert written in led.engine.volumes
+    assert written in led.runtime.volumes
 
 
 async def test_a_death_after_it_was_taken_over_loses_nothing(led: World) -> None:
@@ -146,10 +146,10 @@ async def test_a_death_after_it_was_taken_over_loses_nothing(led: World) -> None
     async def stopped() -> bool:
         return not await led.is_running(old.container)
 
-    led.rim.die_when("stop", stopped)
+    led.calls.die_when("stop", stopped)
     with pytest.raises(Died):
-        await Pipeline(led.parts, deploy.id).carry_out()
-    led.rim.live_on()
+        await Pipeline(led.services, deploy.id).carry_out()
+    led.calls.live_on()
     ended = await led.carry_out(deploy)
 
     assert ended.status is DeployStatus.SUCCEEDED
@@ -159,24 +159,24 @@ async def test_a_death_after_it_was_taken_over_loses_nothing(led: World) -> None
 @pytest.mark.parametrize("gone", [False, True])
 async def test_the_sweep_makes_a_container_again_with_its_data(led: World, gone: bool) -> None:
     live, _ = await shipped(led, "v1", keeping("/data"))
-    await led.engine.stop(live.container)
+    await led.runtime.stop(live.container)
     if gone:
-        await led.engine.remove(live.container)
+        await led.runtime.remove(live.container)
     else:
-        led.engine.fail("start", PortTakenError("port is already allocated"))
-    await sweep(led.parts)
+        led.runtime.fail("start", EndpointTakenError("port is already allocated"))
+    await reconcile(led.services)
     assert volumes_of(led, live) == {image_volume_name(led.stage, "/data"): "/data"}
 
 
 async def test_the_sweep_too_goes_on_with_what_an_earlier_version_wrote(led: World) -> None:
     live, _ = await shipped(led, "v1", keeping("/data"))
     written = await as_of_an_earlier_version(led, live)
-    await led.engine.stop(live.container)
-    led.engine.fail("start", PortTakenError("port is already allocated"))
-    await sweep(led.parts)
+    await led.runtime.stop(live.container)
+    led.runtime.fail("start", EndpointTakenError("port is already allocated"))
+    await reconcile(led.services)
     assert volumes_of(led, live) == {written: "/data"}
-    await led.engine.remove(live.container)
-    await sweep(led.parts)
+    await led.runtime.remove(live.container)
+    await reconcile(led.services)
     assert volumes_of(led, live) == {written: "/data"}
 
 
@@ -199,9 +199,9 @@ async def test_a_configuration_of_old_learns_what_its_image_keeps(led: World) ->
 async def test_rolling_by_hand_is_done_and_warned_of(led: World) -> None:
     await led.change_stage(strategy=Strategy.ROLLING)
     old, _ = await shipped(led, "v1", keeping("/data"))
-    began = len(led.engine.journal)
+    began = len(led.runtime.journal)
     new, deploy = await shipped(led, "v2", keeping("/data", log="2"))
-    calls = [line for line in led.engine.journal[began:] if not line.startswith("pull")]
+    calls = [line for line in led.runtime.journal[began:] if not line.startswith("pull")]
     assert calls[:3] == [
         f"create {new.container}",
         f"start {new.container}",
@@ -218,7 +218,7 @@ async def test_several_side_by_side_share_the_data_and_are_warned(led: World) ->
         deploy.step(StepName.START).detail
     )
     assert len(await led.instances(InstanceState.LIVE)) == 2
-    assert led.engine.volumes == {image_volume_name(led.stage, "/data")}
+    assert led.runtime.volumes == {image_volume_name(led.stage, "/data")}
 
 
 async def test_an_app_that_keeps_nothing_is_as_ever(led: World) -> None:
@@ -252,13 +252,13 @@ async def test_commands_are_whole_command_lines_unless_the_entrypoint_is_kept(
     world.publish("v1", MemoryImage(exit_code=0))
     deploy = await world.queue("v1")
     seen: list[object] = []
-    create = world.engine.create
+    create = world.runtime.create
 
     async def note(spec: object) -> str:
         seen.append((spec.entrypoint, spec.command))  # type: ignore[attr-defined]
         return await create(spec)  # type: ignore[arg-type]
 
-    world.engine.create = note  # type: ignore[method-assign]
+    world.runtime.create = note  # type: ignore[method-assign]
     await world.carry_out(deploy)
     assert seen[:2] == [release, app]
 
@@ -272,7 +272,7 @@ async def test_the_step_says_that_the_release_command_runs(world: World) -> None
     async def look() -> None:
         said.append((await world.deploy(deploy.id)).step(StepName.START).detail)
 
-    world.rim.before("start", look)
+    world.calls.before("start", look)
     await world.carry_out(deploy)
     assert said == ["the release command runs"]
 
@@ -295,8 +295,10 @@ async def test_paths_are_given_as_they_are_found(led: World) -> None:
     await led.change_stage(run=RunOptions(binds=("/srv/a:/a:ro",), devices=("/dev/a:/dev/b:r",)))
     led.publish("v1")
     deploy = await led.queue("v1")
-    await Pipeline(replace(led.parts, host_path=lambda path: f"/real{path}"), deploy.id).carry_out()
-    spec = led.engine.spec(led.container_of(deploy))
+    await Pipeline(
+        replace(led.services, host_path=lambda path: f"/real{path}"), deploy.id
+    ).carry_out()
+    spec = led.runtime.spec(led.container_of(deploy))
     assert [str(bind) for bind in spec.binds] == ["/real/srv/a:/a:ro"]
     assert [str(device) for device in spec.devices] == ["/real/dev/a:/dev/b:r"]
 
@@ -308,7 +310,7 @@ async def test_a_published_port_that_is_taken_is_named_and_asked_for_once(led: W
         lambda tx: tx.put_stage(replace(other, run=RunOptions(publish=("127.0.0.1:5353:53/udp",))))
     )
     live = await led.ship("v1")
-    assert [str(one) for one in led.engine.spec(live.container).publish] == [
+    assert [str(one) for one in led.runtime.spec(live.container).publish] == [
         "127.0.0.1:5353:53/udp"
     ]
 
@@ -318,7 +320,7 @@ async def test_a_published_port_that_is_taken_is_named_and_asked_for_once(led: W
     assert str(ended.reason).startswith(
         "the port 5353 of the machine, which publish asks for, is taken; end what has it"
     )
-    assert len([line for line in led.engine.journal if line.startswith("create app-other")]) == 1
+    assert len([line for line in led.runtime.journal if line.startswith("create app-other")]) == 1
     await assert_only_runs(led, live)
     assert (await led.ship("v2")).container in await led.containers()
 
@@ -326,13 +328,13 @@ async def test_a_published_port_that_is_taken_is_named_and_asked_for_once(led: W
 async def test_the_sweep_leaves_a_container_whose_published_port_is_taken(led: World) -> None:
     await led.change_stage(run=RunOptions(publish=("127.0.0.1:5353:53/udp",)))
     live = await led.ship("v1")
-    await led.engine.stop(live.container)
-    led.engine.fail(
-        "start", PortTakenError("Bind for 127.0.0.1:5353 failed: port is already allocated")
+    await led.runtime.stop(live.container)
+    led.runtime.fail(
+        "start", EndpointTakenError("Bind for 127.0.0.1:5353 failed: port is already allocated")
     )
     with pytest.raises(DeployFailedError, match="the port 5353 of the machine"):
-        await sweep(led.parts)
-    await sweep(led.parts)
+        await reconcile(led.services)
+    await reconcile(led.services)
     await assert_only_runs(led, live)
 
 
@@ -359,7 +361,7 @@ async def test_secret_files_are_not_written_into_what_lasts(led: World, path: st
     ended = await led.carry_out(await led.queue("v1"))
     assert ended.status is DeployStatus.FAILED
     assert f"the image declares a VOLUME at {path}" in (ended.reason or "")
-    assert led.engine.volumes == set()
+    assert led.runtime.volumes == set()
 
 
 async def test_beside_it_they_may_be(led: World) -> None:

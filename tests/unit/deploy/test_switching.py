@@ -13,11 +13,12 @@ from tagboat.core.errors import (
     IngressUnavailableError,
 )
 from tagboat.core.image import ImageInfo
-from tagboat.deploy.patience import delays
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.rim import START
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, statuses
+from tagboat.deploy.reconcile import reconcile
+from tagboat.deploy.retry import delays
+from tagboat.runtime.memory import MemoryImage
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only, statuses
+from tests.unit.deploy.interceptor import START
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ def keep_away(world: World, calls: int) -> Callable[[], Awaitable[None]]:
     async def go_away() -> None:
         assert world.ingress is not None
         for _ in range(calls):
-            world.ingress.fail("lead", AWAY)
+            world.ingress.fail("apply_routes", AWAY)
 
     return go_away
 
@@ -79,9 +80,9 @@ async def test_it_is_on_record_before_traffic_is_led(led: World) -> None:
     async def look() -> None:
         seen.append(([instance.state for instance in await led.instances()], led.routes[HOST]))
 
-    led.rim.before("lead", look)
+    led.calls.before("apply_routes", look)
     await led.carry_out(deploy)
-    assert seen == [([InstanceState.LIVE, InstanceState.DRAINING], str(old.host_port))]
+    assert seen == [([InstanceState.LIVE, InstanceState.DRAINING], str(port_of(old)))]
 
 
 async def test_an_ingress_that_is_away_for_a_while_is_waited_for_and_the_old_one_serves(
@@ -91,13 +92,13 @@ async def test_an_ingress_that_is_away_for_a_while_is_waited_for_and_the_old_one
     details: list[str] = []
 
     async def look() -> None:
-        assert led.routes[HOST] == str(old.host_port)
+        assert led.routes[HOST] == str(port_of(old))
         assert await led.is_running(old.container)
         details.append((await led.deploy(deploy.id)).step(StepName.SWITCH).detail)
 
     await keep_away(led, 3)()
     for _ in range(4):
-        led.rim.before("lead", look)
+        led.calls.before("apply_routes", look)
     slept = len(led.clock.slept)
     ended = await led.carry_out(deploy)
 
@@ -120,8 +121,8 @@ async def test_an_ingress_that_does_not_obey_at_all_fails_the_deploy_and_the_old
     assert ended.step(StepName.SWITCH).detail == str(AWAY)
     assert [led_to[HOST] for led_to in led.ingress.journal] == [
         "none",
-        str(old.host_port),
-        str(old.host_port),
+        str(port_of(old)),
+        str(port_of(old)),
     ][-2:]
     await old_is_back(led, old)
 
@@ -129,7 +130,7 @@ async def test_an_ingress_that_does_not_obey_at_all_fails_the_deploy_and_the_old
 async def test_what_cannot_be_tried_again_fails_at_once(led: World) -> None:
     assert led.ingress is not None
     old, deploy = await a_newer_one_beside_a_live_one(led)
-    led.ingress.fail("lead", IngressError("HAProxy is too old"))
+    led.ingress.fail("apply_routes", IngressError("HAProxy is too old"))
     ended = await led.carry_out(deploy)
     assert (ended.status, ended.reason) == (DeployStatus.FAILED, "HAProxy is too old")
     await old_is_back(led, old)
@@ -140,23 +141,23 @@ async def test_the_new_one_is_left_running_until_traffic_is_known_to_be_led_away
 ) -> None:
     """An ingress that did not confirm may have obeyed all the same."""
     old, deploy = await a_newer_one_beside_a_live_one(led)
-    led.rim.after("lead", lambda: obeyed_but_silent(led, 2 * TRIES - 1))
+    led.calls.after("apply_routes", lambda: obeyed_but_silent(led, 2 * TRIES - 1))
     ended = await led.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
-    assert ended.reason == f"{AWAY}; traffic could not be led: {AWAY}"
+    assert ended.reason == f"{AWAY}; routing update failed: {AWAY}"
     assert ended.step(StepName.SWITCH).detail == str(AWAY)
     new = await led.instance_of(ended)
     assert (new.state, (await led.instances(InstanceState.LIVE))) == (InstanceState.FAILED, [old])
     assert await led.is_running(new.container)
-    assert led.routes[HOST] == str(new.host_port)
+    assert led.routes[HOST] == str(port_of(new))
 
     await keep_away(led, 1)()
     with pytest.raises(IngressUnavailableError):
-        await sweep(led.parts)
+        await reconcile(led.services)
     assert await led.is_running(new.container)
 
-    await sweep(led.parts)
+    await reconcile(led.services)
     await old_is_back(led, old)
 
 
@@ -173,10 +174,10 @@ def sickens(world: World, old: Instance, how: Callable[[str], Awaitable[None]]) 
     """Do something to the new container as soon as traffic is led to it."""
 
     async def answers(port: int) -> str | None:
-        if port != old.host_port and str(port) in world.routes.values():
+        if port != port_of(old) and str(port) in world.routes.values():
             world.probe.of_port = None
             (new,) = [
-                one for one in await world.instances(InstanceState.LIVE) if one.host_port == port
+                one for one in await world.instances(InstanceState.LIVE) if port_of(one) == port
             ]
             await how(new.container)
         return None
@@ -185,22 +186,22 @@ def sickens(world: World, old: Instance, how: Callable[[str], Awaitable[None]]) 
 
 
 async def exits(world: World, container: str) -> None:
-    world.engine.say(container, "out of luck")
-    world.engine.exit(container, 7)
+    world.runtime.say(container, "out of luck")
+    world.runtime.exit(container, 7)
 
 
 async def exits_and_is_restarted(world: World, container: str) -> None:
     await exits(world, container)
-    await world.engine.start(container)
+    await world.runtime.start(container)
 
 
 async def is_removed(world: World, container: str) -> None:
-    await world.engine.remove(container)
+    await world.runtime.remove(container)
     world.cut.clear()  # that was not Tagboat
 
 
 async def falls_silent(world: World, container: str) -> None:
-    world.engine.say(container, "out of luck")
+    world.runtime.say(container, "out of luck")
     world.probe.says = REFUSED
 
 
@@ -229,8 +230,8 @@ async def test_one_that_sickens_is_taken_back(
     new = await led.instance_of(ended)
     assert new.state is InstanceState.FAILED
     assert [led_to[HOST] for led_to in led.ingress.journal[-2:]] == [
-        str(new.host_port),
-        str(old.host_port),
+        str(port_of(new)),
+        str(port_of(old)),
     ]
     await old_is_back(led, old)
 
@@ -240,12 +241,12 @@ async def test_one_whose_own_healthcheck_says_unhealthy_is_taken_back(led: World
     content = MemoryImage(info=ImageInfo(has_healthcheck=True))
 
     async def become(health: str) -> None:
-        led.engine.set_health((await led.instances())[0].container, health)
+        led.runtime.set_health((await led.instances())[0].container, health)
 
-    led.rim.after("start", lambda: become("healthy"))
+    led.calls.after("start", lambda: become("healthy"))
     old, deploy = await a_newer_one_beside_a_live_one(led, content)
-    led.rim.after("start", lambda: become("healthy"))
-    led.rim.after("lead", lambda: become("unhealthy"))
+    led.calls.after("start", lambda: become("healthy"))
+    led.calls.after("apply_routes", lambda: become("unhealthy"))
     ended = await led.carry_out(deploy)
     assert (
         ended.reason == "it was healthy and live, and then: the image's HEALTHCHECK says unhealthy"
@@ -259,7 +260,7 @@ async def silent_for(world: World, old: Instance, probes: int, *, then_well: int
 
     async def answers(port: int) -> str | None:
         nonlocal count
-        if port == old.host_port or str(port) not in world.routes.values():
+        if port == port_of(old) or str(port) not in world.routes.values():
             return None
         count += 1
         return REFUSED if (count - 1) % (probes + then_well) < probes else None
@@ -291,7 +292,7 @@ async def test_the_watch_does_not_end_in_a_silence(led: World) -> None:
     now = asyncio.get_running_loop().time
 
     async def answers(port: int) -> str | None:
-        if port == old.host_port or str(port) not in led.routes.values():
+        if port == port_of(old) or str(port) not in led.routes.values():
             return None
         began.append(now())
         return REFUSED if now() - began[0] >= led.stage.watch_s - 0.25 else None
@@ -341,9 +342,9 @@ async def test_an_engine_that_is_away_meanwhile_is_no_sickness(led: World) -> No
     _, deploy = await a_newer_one_beside_a_live_one(led)
 
     async def go_away() -> None:
-        led.engine.fail("status", EngineUnavailableError("the engine is away"))
+        led.runtime.fail("status", EngineUnavailableError("the engine is away"))
 
-    led.rim.after("lead", go_away)
+    led.calls.after("apply_routes", go_away)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
     await assert_only(led, await led.instance_of(ended))
@@ -354,12 +355,12 @@ async def test_an_engine_that_is_away_while_it_is_taken_back_leaves_the_containe
 ) -> None:
     old, deploy = await a_newer_one_beside_a_live_one(led)
     await silent_for(led, old, 3)
-    led.rim.after("lead", nothing)
-    led.rim.after("lead", lambda: engine_away(led))
+    led.calls.after("apply_routes", nothing)
+    led.calls.after("apply_routes", lambda: engine_away(led))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert REFUSED in (ended.reason or "")
-    await sweep(led.parts)
+    await reconcile(led.services)
     await old_is_back(led, old)
 
 
@@ -368,7 +369,7 @@ async def nothing() -> None:
 
 
 async def engine_away(world: World) -> None:
-    world.engine.fail("containers", EngineUnavailableError("the engine is away"))
+    world.runtime.fail("list_workloads", EngineUnavailableError("the engine is away"))
 
 
 async def test_what_the_new_one_was_sent_it_may_answer(led: World) -> None:
@@ -381,7 +382,7 @@ async def test_what_the_new_one_was_sent_it_may_answer(led: World) -> None:
     async def send_a_request() -> None:
         assert led.ingress is not None
         port = await led.ingress.begin(HOST)
-        assert port not in {None, old.host_port}
+        assert port not in {None, port_of(old)}
 
         async def end() -> None:
             assert led.ingress is not None
@@ -390,14 +391,14 @@ async def test_what_the_new_one_was_sent_it_may_answer(led: World) -> None:
             led.ingress.end(port)
 
         for _ in range(5):
-            led.rim.before("in_flight", nothing)
-        led.rim.before("in_flight", end)
+            led.calls.before("in_flight", nothing)
+        led.calls.before("in_flight", end)
 
-    led.rim.after("lead", send_a_request)
-    led.rim.before("remove", lambda: note_removal(waits))
+    led.calls.after("apply_routes", send_a_request)
+    led.calls.before("remove", lambda: note_removal(waits))
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
-    assert waits == [str(old.host_port), "removed"]
+    assert waits == [str(port_of(old)), "removed"]
     await old_is_back(led, old)
 
 
@@ -408,10 +409,10 @@ async def test_it_is_not_swept_away_meanwhile(led: World) -> None:
     swept: list[bool] = []
 
     async def sweep_now() -> None:
-        await sweep(led.parts)
+        await reconcile(led.services)
         swept.append(await led.is_running(led.container_of(deploy)))
 
-    led.rim.before("in_flight", sweep_now)  # while it is drained
+    led.calls.before("in_flight", sweep_now)  # while it is drained
     ended = await led.carry_out(deploy)
     assert swept == [True]
     assert ended.status is DeployStatus.FAILED
@@ -429,21 +430,21 @@ async def test_side_by_side_what_was_replaced_is_live_again(led: World) -> None:
     deploy = await led.queue("v3")
 
     async def answers(port: int) -> str | None:
-        mine = port not in {first.host_port, second.host_port}
+        mine = port not in {port_of(first), port_of(second)}
         return REFUSED if mine and str(port) in led.routes.values() else None
 
     led.probe.of_port = answers
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.FAILED
     assert await led.instances(InstanceState.LIVE) == [second, first]
-    assert led.routes[HOST] == str(second.host_port)
-    assert set(led.routes.values()) == {str(first.host_port), str(second.host_port)}
+    assert led.routes[HOST] == str(port_of(second))
+    assert set(led.routes.values()) == {str(port_of(first)), str(port_of(second))}
     assert led.cut == []
 
 
 async def test_what_an_earlier_deploy_left_draining_does_not_come_back(led: World) -> None:
     first = await led.ship("v1")
-    led.engine.fail("stop", EngineError("it cannot be killed"))
+    led.runtime.fail("stop", EngineError("it cannot be killed"))
     led.publish("v2")
     ended = await led.carry_out(await led.queue("v2"))
     second = await led.instance_of(ended)
@@ -456,7 +457,7 @@ async def test_what_an_earlier_deploy_left_draining_does_not_come_back(led: Worl
         assert ended.status is DeployStatus.FAILED
         assert await led.instances(InstanceState.LIVE) == [second]
         assert [one.id for one in await led.instances(InstanceState.DRAINING)] == [first.id]
-    await sweep(led.parts)
+    await reconcile(led.services)
     await old_is_back(led, second)
 
 
@@ -466,21 +467,21 @@ async def test_what_an_earlier_deploy_left_draining_does_not_come_back(led: Worl
 async def test_the_old_one_is_stopped_only_once_it_has_answered_everything(led: World) -> None:
     assert led.ingress is not None
     old, deploy = await a_newer_one_beside_a_live_one(led)
-    assert await led.ingress.begin(HOST) == old.host_port
+    assert await led.ingress.begin(HOST) == port_of(old)
     order: list[str] = []
 
     async def end() -> None:
         assert led.ingress is not None
         order.append("answered")
-        led.ingress.end(old.host_port)
+        led.ingress.end(port_of(old))
 
     for _ in range(5):
-        led.rim.before("in_flight", nothing)
-    led.rim.before("in_flight", end)
-    led.rim.before("stop", lambda: note_stop(order))
+        led.calls.before("in_flight", nothing)
+    led.calls.before("in_flight", end)
+    led.calls.before("stop", lambda: note_stop(order))
     ended = await led.carry_out(deploy)
     assert order == ["answered", "stopped"]
-    assert led.rim.calls.count("in_flight") == 5 + 1 + 1
+    assert led.calls.calls.count("in_flight") == 5 + 1 + 1
     await assert_only(led, await led.instance_of(ended))
 
 
@@ -492,7 +493,7 @@ async def test_one_that_goes_on_answering_is_stopped_in_the_end(led: World) -> N
     assert led.ingress is not None
     await led.change_stage(drain_timeout_s=7)
     old, deploy = await a_newer_one_beside_a_live_one(led)
-    assert await led.ingress.begin(HOST) == old.host_port
+    assert await led.ingress.begin(HOST) == port_of(old)
     ended = await led.carry_out(deploy)
     assert ended.status is DeployStatus.SUCCEEDED
     assert ended.step(StepName.DRAIN).detail == "1 request was still in flight after 7 s"
@@ -538,12 +539,12 @@ async def test_retiring_is_on_record(led: World) -> None:
 
 async def test_one_that_cannot_be_retired_keeps_the_new_one_live(led: World) -> None:
     _, deploy = await a_newer_one_beside_a_live_one(led)
-    led.engine.fail("stop", EngineError("it cannot be killed"))
+    led.runtime.fail("stop", EngineError("it cannot be killed"))
     ended = await led.carry_out(deploy)
     assert (
         ended.reason == "v2 is live, but the old instance could not be retired: it cannot be killed"
     )
     new = await led.instance_of(ended)
-    assert led.routes[HOST] == str(new.host_port)
-    await sweep(led.parts)
+    assert led.routes[HOST] == str(port_of(new))
+    await reconcile(led.services)
     await assert_only(led, await led.instance_of(ended))

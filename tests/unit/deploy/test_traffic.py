@@ -9,16 +9,19 @@ import pytest
 
 from tagboat.core.catalog import Project, Stage, Strategy
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
+from tagboat.core.endpoint import Endpoint, loopback_endpoint
 from tagboat.core.errors import IngressUnavailableError, StoreUnavailableError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
-from tagboat.core.route import Route, Way
-from tagboat.deploy.traffic import FOLLOW_S, LEAD_EVERY_S, RETRY_S, Traffic, routes
+from tagboat.core.route import Route, RouteState
+from tagboat.deploy.routes import routes
+from tagboat.deploy.traffic import APPLY_EVERY_S, APPLY_RETRY_S, FOLLOW_S, Traffic
 from tagboat.ingress.routing import routing_map
 from tagboat.store.reader import SqlReader
+from tests.support.endpoints import at, port_of
 from tests.support.hosts import allow_shared_hosts
-from tests.unit.deploy.rim import START
-from tests.unit.deploy.scene import BASE_DOMAIN, HOST, World, a_stage
+from tests.unit.deploy.deploy_harness import BASE_DOMAIN, HOST, World, a_stage
+from tests.unit.deploy.interceptor import START
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +58,7 @@ async def an_instance(
         digest=Digest("sha256:" + "a" * 64),
         state=state,
         container=f"app-{deploy.id}",
-        host_port=port,
+        endpoint=loopback_endpoint(port),
         fingerprint="0",
         started_at=START,
     )
@@ -81,9 +84,9 @@ async def another_project(
     return made
 
 
-async def found(world: World) -> dict[str, tuple[Way, int]]:
+async def found(world: World) -> dict[str, tuple[RouteState, Endpoint | None]]:
     listed = await world.store.read(lambda reader: routes(reader, BASE_DOMAIN))
-    by_host = {route.host: (route.way, route.port) for route in listed}
+    by_host = {route.host: (route.state, route.endpoint) for route in listed}
     assert len(by_host) == len(listed)  # no host twice
     return by_host
 
@@ -93,11 +96,11 @@ async def found(world: World) -> dict[str, tuple[Way, int]]:
 
 async def test_a_stage_leads_to_what_is_live(world: World) -> None:
     await an_instance(world, "v1", 40001)
-    assert await found(world) == {HOST: (Way.OPEN, 40001)}
+    assert await found(world) == {HOST: (RouteState.OPEN, at(40001))}
 
 
 async def test_a_stage_with_nothing_says_so(world: World) -> None:
-    assert await found(world) == {HOST: (Way.NONE, 0)}
+    assert await found(world) == {HOST: (RouteState.NONE, None)}
 
 
 @pytest.mark.parametrize(
@@ -105,50 +108,50 @@ async def test_a_stage_with_nothing_says_so(world: World) -> None:
 )
 async def test_only_what_is_live_is_led_to(world: World, state: InstanceState) -> None:
     await an_instance(world, "v1", 40001, state=state)
-    assert await found(world) == {HOST: (Way.NONE, 0)}
+    assert await found(world) == {HOST: (RouteState.NONE, None)}
 
 
 async def test_what_has_no_port_cannot_be_led_to(world: World) -> None:
     await an_instance(world, "v1", 0)
-    assert await found(world) == {HOST: (Way.PORTLESS, 0)}
+    assert await found(world) == {HOST: (RouteState.PORTLESS, None)}
 
 
 async def test_of_several_the_newest_serves_the_stage(world: World) -> None:
     await an_instance(world, "v1", 40001)
     await an_instance(world, "v2", 40002)
-    assert await found(world) == {HOST: (Way.OPEN, 40002)}
+    assert await found(world) == {HOST: (RouteState.OPEN, at(40002))}
 
 
 async def test_the_newest_without_a_port_leaves_the_stage_to_the_one_before(world: World) -> None:
     await an_instance(world, "v1", 40001)
     await an_instance(world, "v2", 0)
-    assert await found(world) == {HOST: (Way.OPEN, 40001)}
+    assert await found(world) == {HOST: (RouteState.OPEN, at(40001))}
 
 
 @pytest.mark.parametrize(
     ("made_way", "status", "way"),
     [
-        (True, DeployStatus.RUNNING, Way.HELD),
-        (True, DeployStatus.QUEUED, Way.NONE),
-        (True, DeployStatus.FAILED, Way.NONE),
-        (False, DeployStatus.RUNNING, Way.NONE),
+        (True, DeployStatus.RUNNING, RouteState.HELD),
+        (True, DeployStatus.QUEUED, RouteState.NONE),
+        (True, DeployStatus.FAILED, RouteState.NONE),
+        (False, DeployStatus.RUNNING, RouteState.NONE),
     ],
 )
 async def test_requests_are_held_while_an_app_that_cannot_run_twice_restarts(
-    world: World, *, made_way: bool, status: DeployStatus, way: Way
+    world: World, *, made_way: bool, status: DeployStatus, way: RouteState
 ) -> None:
     await world.change_stage(domains=("app.example.com",))
     await an_instance(world, "v1", 40001, state=InstanceState.DRAINING)
     new = await an_instance(world, "v2", 40002, state=InstanceState.STARTING, status=status)
     await world.change_deploy(await world.deploy(new.deploy_id), made_way=made_way)
-    assert await found(world) == {HOST: (way, 0), "app.example.com": (way, 0)}
+    assert await found(world) == {HOST: (way, None), "app.example.com": (way, None)}
 
 
 async def test_a_first_instance_that_failed_is_not_waited_for(world: World) -> None:
     """Nor one that a deploy has yet to pull: requests are held for as long as a restart takes, no longer."""
     await world.change_stage(strategy=Strategy.RECREATE)
     await an_instance(world, "v1", 40001, state=InstanceState.FAILED, status=DeployStatus.RUNNING)
-    assert await found(world) == {HOST: (Way.NONE, 0)}
+    assert await found(world) == {HOST: (RouteState.NONE, None)}
 
 
 async def test_the_deploy_of_another_stage_holds_nothing_here(world: World) -> None:
@@ -157,14 +160,14 @@ async def test_the_deploy_of_another_stage_holds_nothing_here(world: World) -> N
     await an_instance(
         world, "v1", 40001, stage=other, state=InstanceState.STARTING, status=DeployStatus.RUNNING
     )
-    assert (await found(world))[HOST] == (Way.NONE, 0)
+    assert (await found(world))[HOST] == (RouteState.NONE, None)
 
 
 async def test_domains_lead_where_the_stage_does(world: World) -> None:
     await world.change_stage(domains=("app.example.com", "www.example.com"))
     await an_instance(world, "v1", 40001)
     assert await found(world) == dict.fromkeys(
-        (HOST, "app.example.com", "www.example.com"), (Way.OPEN, 40001)
+        (HOST, "app.example.com", "www.example.com"), (RouteState.OPEN, at(40001))
     )
 
 
@@ -177,9 +180,9 @@ async def test_previews_have_an_address_each(world: World) -> None:
     await an_instance(world, "pr_2", 40002)
     await an_instance(world, "pr-3", 40003, state=InstanceState.DRAINING)
     assert await found(world) == {
-        HOST: (Way.OPEN, 40002),
-        f"app-dev-pr-1.{BASE_DOMAIN}": (Way.OPEN, 40001),
-        f"app-dev-pr-2.{BASE_DOMAIN}": (Way.OPEN, 40002),
+        HOST: (RouteState.OPEN, at(40002)),
+        f"app-dev-pr-1.{BASE_DOMAIN}": (RouteState.OPEN, at(40001)),
+        f"app-dev-pr-2.{BASE_DOMAIN}": (RouteState.OPEN, at(40002)),
     }
 
 
@@ -187,7 +190,7 @@ async def test_of_two_previews_that_would_share_an_address_the_newer_has_it(worl
     await world.change_stage(max_instances=2)
     await an_instance(world, "pr.1", 40001)
     await an_instance(world, "pr-1", 40002)
-    assert (await found(world))[f"app-dev-pr-1.{BASE_DOMAIN}"] == (Way.OPEN, 40002)
+    assert (await found(world))[f"app-dev-pr-1.{BASE_DOMAIN}"] == (RouteState.OPEN, at(40002))
 
 
 async def test_a_preview_does_not_take_the_address_of_a_stage(world: World) -> None:
@@ -196,8 +199,8 @@ async def test_a_preview_does_not_take_the_address_of_a_stage(world: World) -> N
     stage = await another_project(world, "app-dev", "eu", age_h=-1)
     await an_instance(world, "v1", 40002, stage=stage)
     assert await found(world) == {
-        HOST: (Way.OPEN, 40001),
-        f"app-dev-eu.{BASE_DOMAIN}": (Way.OPEN, 40002),
+        HOST: (RouteState.OPEN, at(40001)),
+        f"app-dev-eu.{BASE_DOMAIN}": (RouteState.OPEN, at(40002)),
     }
 
 
@@ -213,7 +216,7 @@ async def test_a_domain_that_two_stages_claim_is_the_older_ones(
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "shop", "prod", age_h=age_h, domains=("shop.example.com",))
     await an_instance(world, "v1", 40002, stage=other)
-    assert (await found(world))["shop.example.com"] == (Way.OPEN, port)
+    assert (await found(world))["shop.example.com"] == (RouteState.OPEN, at(port))
 
 
 @pytest.mark.parametrize(("age_h", "port"), [(1, 40002), (-1, 40001)])
@@ -223,13 +226,13 @@ async def test_two_stages_whose_names_make_one_host(world: World, age_h: int, po
     await an_instance(world, "v1", 40001)
     other = await another_project(world, "app", "eu-dev", age_h=age_h)
     await an_instance(world, "v1", 40002, stage=other)
-    assert await found(world) == {f"app-eu-dev.{BASE_DOMAIN}": (Way.OPEN, port)}
+    assert await found(world) == {f"app-eu-dev.{BASE_DOMAIN}": (RouteState.OPEN, at(port))}
 
 
 async def test_an_older_stage_keeps_its_host_even_with_nothing_live(world: World) -> None:
     other = await another_project(world, "shop", "prod", age_h=-1, domains=(HOST,))
     await an_instance(world, "v1", 40002, stage=other)
-    assert (await found(world))[HOST] == (Way.NONE, 0)
+    assert (await found(world))[HOST] == (RouteState.NONE, None)
 
 
 # Hosts are made of slugs; what was an address before is one still.
@@ -242,7 +245,9 @@ async def test_a_name_with_underscores_and_dots_answers_at_its_slug_and_where_it
     await world.change_stage(max_instances=2)
     await an_instance(world, "v1", 40001)
     hosts = ("my-app-x-dev", "my_app.x-dev", "my-app-x-dev-v1", "my_app.x-dev-v1")
-    assert await found(world) == {f"{host}.{BASE_DOMAIN}": (Way.OPEN, 40001) for host in hosts}
+    assert await found(world) == {
+        f"{host}.{BASE_DOMAIN}": (RouteState.OPEN, at(40001)) for host in hosts
+    }
 
 
 @pytest.mark.parametrize("age_h", [1, -1])
@@ -255,8 +260,8 @@ async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(
     other = await another_project(world, "my-app", "dev", age_h=age_h)
     await an_instance(world, "v1", 40002, stage=other)
     assert await found(world) == {
-        f"my_app-dev.{BASE_DOMAIN}": (Way.OPEN, 40001),
-        f"my-app-dev.{BASE_DOMAIN}": (Way.OPEN, 40002),
+        f"my_app-dev.{BASE_DOMAIN}": (RouteState.OPEN, at(40001)),
+        f"my-app-dev.{BASE_DOMAIN}": (RouteState.OPEN, at(40002)),
     }
 
 
@@ -265,17 +270,17 @@ async def test_a_slug_takes_no_address_from_a_name_that_is_written_so(
 
 async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
     allow_shared_hosts(led.store)
-    traffic, ingress = led.parts.traffic, led.ingress
+    traffic, ingress = led.services.traffic, led.ingress
     assert traffic is not None
     assert ingress is not None
     shop = "shop.example.com"
     older = await another_project(led, "older", "prod", age_h=2, domains=(shop,))
     previews = await another_project(led, "pre", "pr", age_h=1, max_instances=3)
-    await traffic.lead()
+    await traffic.apply_routes()
     leads = len(ingress.journal)
 
     async def assert_led(stage: Stage) -> None:
-        await traffic.lead_stage(stage.id)
+        await traffic.apply_stage_routes(stage.id)
         wanted = await led.store.read(lambda reader: routes(reader, BASE_DOMAIN))
         assert led.routes == routing_map(wanted)
 
@@ -304,39 +309,39 @@ async def test_one_stage_is_led_as_all_would_be(led: World) -> None:
 async def test_one_stage_is_led_without_reading_the_others(
     led: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traffic = led.parts.traffic
+    traffic = led.services.traffic
     assert traffic is not None
-    await traffic.lead_stage(led.stage.id)  # the first is all of them
+    await traffic.apply_stage_routes(led.stage.id)  # the first is all of them
 
     def refuse(*_arguments: object) -> None:
         raise AssertionError("all stages were read")
 
     monkeypatch.setattr(SqlReader, "projects", refuse)
     await an_instance(led, "v1", 40001)
-    await traffic.lead_stage(led.stage.id)
+    await traffic.apply_stage_routes(led.stage.id)
     assert led.routes == {HOST: "40001"}
 
 
 async def test_after_a_stage_could_not_be_led_all_are(led: World) -> None:
-    traffic, ingress = led.parts.traffic, led.ingress
+    traffic, ingress = led.services.traffic, led.ingress
     assert traffic is not None
     assert ingress is not None
-    await traffic.lead()
+    await traffic.apply_routes()
     await an_instance(led, "v1", 40001)
-    ingress.fail("change", AWAY)
+    ingress.fail("change_routes", AWAY)
     with pytest.raises(IngressUnavailableError):
-        await traffic.lead_stage(led.stage.id)
-    ingress.fail("change", AWAY)
-    await traffic.lead_stage(led.stage.id)
+        await traffic.apply_stage_routes(led.stage.id)
+    ingress.fail("change_routes", AWAY)
+    await traffic.apply_stage_routes(led.stage.id)
     assert led.routes == {HOST: "40001"}
 
 
 async def test_two_leads_never_overtake_each_other(led: World) -> None:
     """The second reads only once the first has been obeyed, so that what is older on record never comes last."""
-    traffic = led.parts.traffic
+    traffic = led.services.traffic
     assert traffic is not None
     assert led.ingress is not None
-    led_to = led.ingress.lead
+    led_to = led.ingress.apply_routes
     entered, let_go = asyncio.Event(), asyncio.Event()
 
     async def slowly(wanted: list[Route]) -> None:
@@ -345,10 +350,10 @@ async def test_two_leads_never_overtake_each_other(led: World) -> None:
             await let_go.wait()
         await led_to(wanted)
 
-    led.ingress.lead = slowly  # type: ignore[method-assign, assignment]
-    first = asyncio.create_task(traffic.lead())
+    led.ingress.apply_routes = slowly  # type: ignore[method-assign, assignment]
+    first = asyncio.create_task(traffic.apply_routes())
     await entered.wait()
-    second = asyncio.create_task(traffic.lead())
+    second = asyncio.create_task(traffic.apply_routes())
     await an_instance(led, "v1", 40001)
     let_go.set()
     await asyncio.gather(first, second)
@@ -357,15 +362,15 @@ async def test_two_leads_never_overtake_each_other(led: World) -> None:
 
 async def leading(world: World, leads: int) -> list[float]:
     """Keep leading for so many times, with the clock going on; how long after the last one each began."""
-    traffic = world.parts.traffic
+    traffic = world.services.traffic
     assert traffic is not None
     began: list[float] = []
 
     async def note() -> None:
         began.append(asyncio.get_running_loop().time())
-        world.rim.before("lead", note)
+        world.calls.before("apply_routes", note)
 
-    world.rim.before("lead", note)
+    world.calls.before("apply_routes", note)
     running = asyncio.create_task(traffic.run())
     await asyncio.sleep(0)  # it reads before anybody else does
     while len(began) < leads and not running.done():
@@ -379,7 +384,7 @@ async def leading(world: World, leads: int) -> list[float]:
 
 async def test_traffic_is_led_at_once_and_every_minute(led: World) -> None:
     for pause in await leading(led, 3):
-        assert LEAD_EVERY_S <= pause < 2 * LEAD_EVERY_S
+        assert APPLY_EVERY_S <= pause < 2 * APPLY_EVERY_S
 
 
 async def test_where_others_write_too_it_follows_every_second(
@@ -387,15 +392,15 @@ async def test_where_others_write_too_it_follows_every_second(
 ) -> None:
     monkeypatch.setattr(type(led.store), "exclusive", False)
     for pause in await leading(led, 3):
-        assert FOLLOW_S <= pause < LEAD_EVERY_S
+        assert FOLLOW_S <= pause < APPLY_EVERY_S
 
 
 async def test_an_ingress_that_is_away_is_led_again_soon(led: World) -> None:
     assert led.ingress is not None
-    led.ingress.fail("lead", AWAY)
+    led.ingress.fail("apply_routes", AWAY)
     after_failure, after_success = await leading(led, 3)
-    assert RETRY_S <= after_failure < LEAD_EVERY_S
-    assert after_success >= LEAD_EVERY_S
+    assert APPLY_RETRY_S <= after_failure < APPLY_EVERY_S
+    assert after_success >= APPLY_EVERY_S
     assert led.routes == {HOST: "none"}
 
 
@@ -403,26 +408,26 @@ async def test_a_database_that_is_away_is_no_end_of_it(led: World) -> None:
     async def fails() -> None:
         raise StoreUnavailableError("the database is locked")
 
-    led.rim.before("read", fails)
+    led.calls.before("read", fails)
     await leading(led, 1)
     assert led.routes == {HOST: "none"}
 
 
 async def test_a_new_domain_is_led_at_once(led: World) -> None:
-    traffic = led.parts.traffic
+    traffic = led.services.traffic
     assert traffic is not None
     led_once = asyncio.Event()
 
     async def note() -> None:
         led_once.set()
-        led.rim.after("lead", note)
+        led.calls.after("apply_routes", note)
 
-    led.rim.after("lead", note)
+    led.calls.after("apply_routes", note)
     running = asyncio.create_task(traffic.run())
     await led_once.wait()
     led_once.clear()
     await led.change_stage(domains=("new.example.com",))
-    async with asyncio.timeout(LEAD_EVERY_S / 2):
+    async with asyncio.timeout(APPLY_EVERY_S / 2):
         await led_once.wait()
     running.cancel()
     assert led.routes == {HOST: "none", "new.example.com": "none"}
@@ -432,7 +437,7 @@ async def test_a_new_domain_is_led_at_once(led: World) -> None:
 
 
 def traffic_of(world: World) -> Traffic:
-    traffic = world.parts.traffic
+    traffic = world.services.traffic
     assert traffic is not None
     return traffic
 
@@ -440,23 +445,23 @@ def traffic_of(world: World) -> Traffic:
 async def requests_in_flight(world: World, instance: Instance, *ends_after: float) -> None:
     """Begin requests to it, each of which ends once the clock has gone on so many seconds from now."""
     assert world.ingress is not None
-    await traffic_of(world).lead()
+    await traffic_of(world).apply_routes()
     due = []
     for seconds in ends_after:
-        assert await world.ingress.begin(HOST) == instance.host_port
+        assert await world.ingress.begin(HOST) == port_of(instance)
         due.append(world.clock.now() + timedelta(seconds=seconds))
 
     async def end_what_is_due() -> None:
         for moment in [moment for moment in due if moment <= world.clock.now()]:
             due.remove(moment)
-            world.ingress.end(instance.host_port)  # type: ignore[union-attr] # seen above
-        world.rim.before("in_flight", end_what_is_due)
+            world.ingress.end(port_of(instance))  # type: ignore[union-attr] # seen above
+        world.calls.before("in_flight", end_what_is_due)
 
-    world.rim.before("in_flight", end_what_is_due)
+    world.calls.before("in_flight", end_what_is_due)
 
 
 def asked(world: World) -> int:
-    return world.rim.calls.count("in_flight")
+    return world.calls.calls.count("in_flight")
 
 
 async def test_what_answers_nothing_has_drained_once_two_looks_agree(led: World) -> None:
@@ -468,19 +473,19 @@ async def test_what_answers_nothing_has_drained_once_two_looks_agree(led: World)
 
 async def test_a_request_between_two_looks_is_not_overlooked(led: World) -> None:
     instance = await an_instance(led, "v1", 40001)
-    await traffic_of(led).lead()
+    await traffic_of(led).apply_routes()
 
     async def begin() -> None:
         assert led.ingress is not None
         await led.ingress.begin(HOST)
-        led.rim.before("in_flight", nothing)
-        led.rim.before("in_flight", end)
+        led.calls.before("in_flight", nothing)
+        led.calls.before("in_flight", end)
 
     async def end() -> None:
         assert led.ingress is not None
-        led.ingress.end(instance.host_port)
+        led.ingress.end(port_of(instance))
 
-    led.rim.after("in_flight", begin)  # the first look has found nothing
+    led.calls.after("in_flight", begin)  # the first look has found nothing
     await traffic_of(led).drained([instance], 30)
     assert asked(led) == 4  # none, one, none, none
 
@@ -534,7 +539,7 @@ async def test_what_it_said_before_it_fell_silent_does_not_count(led: World) -> 
         assert led.ingress is not None
         led.ingress.fail("in_flight", AWAY)
 
-    led.rim.after("in_flight", fall_silent)
+    led.calls.after("in_flight", fall_silent)
     await traffic_of(led).drained([instance], 30)
     assert asked(led) == 4  # none, silence, none, none
 

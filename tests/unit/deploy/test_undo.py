@@ -11,10 +11,10 @@ from tagboat.core.errors import (
     NotFoundError,
     StoreUnavailableError,
 )
-from tagboat.deploy.journal import TakenOverError
-from tagboat.deploy.reconcile import sweep
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import World, assert_fails, assert_only
+from tagboat.deploy.reconcile import reconcile
+from tagboat.deploy.record import ClaimLostError
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import World, assert_fails, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -25,15 +25,15 @@ async def test_an_engine_that_is_away_leaves_the_failed_container_to_the_sweep(
     live = await world.ship("v1")
     world.publish("v2", MemoryImage(exit_code=1))
     deploy = await world.queue("v2")
-    world.engine.fail("logs", EngineUnavailableError("the engine went away"))
-    world.engine.fail("remove", EngineUnavailableError("the engine went away"))
+    world.runtime.fail("logs", EngineUnavailableError("the engine went away"))
+    world.runtime.fail("remove", EngineUnavailableError("the engine went away"))
 
     ended = await world.carry_out(deploy)
 
     assert ended.status is DeployStatus.FAILED
     assert "exited with code 1" in (ended.reason or "")
     assert world.container_of(deploy) in await world.containers()
-    await sweep(world.parts)
+    await reconcile(world.services)
     await assert_only(world, live)
 
 
@@ -41,7 +41,7 @@ async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> Non
     old = await world.ship("v1")
     world.publish("v2")
     deploy = await world.queue("v2")
-    world.engine.fail("stop", EngineError("the container cannot be killed"))
+    world.runtime.fail("stop", EngineError("the container cannot be killed"))
 
     ended = await world.carry_out(deploy)
 
@@ -55,14 +55,14 @@ async def test_once_it_is_live_a_failure_takes_nothing_back(world: World) -> Non
     new = await world.instance_of(ended)
     assert new.state is InstanceState.LIVE
     assert await world.containers() == sorted([old.container, new.container])
-    await sweep(world.parts)
+    await reconcile(world.services)
     await assert_only(world, new)
 
 
 async def test_an_engine_that_is_away_for_a_moment_still_retires_the_old_one(world: World) -> None:
     await world.ship("v1")
-    world.engine.fail("stop", EngineUnavailableError("away"))
-    world.engine.fail("remove", EngineUnavailableError("away"))
+    world.runtime.fail("stop", EngineUnavailableError("away"))
+    world.runtime.fail("remove", EngineUnavailableError("away"))
     await assert_only(world, await world.ship("v2"))
 
 
@@ -121,7 +121,7 @@ async def test_cancelled_in_the_middle_of_a_pull_it_stops_the_pull(world: World)
         finally:
             stopped.set()
 
-    world.rim.before("pull", pull_for_ever)
+    world.calls.before("pull", pull_for_ever)
     carrying = asyncio.create_task(world.carry_out(deploy))
     await begun.wait()
     carrying.cancel()
@@ -137,7 +137,7 @@ async def test_cancelled_in_the_middle_of_a_pull_it_stops_the_pull(world: World)
 async def test_a_deploy_deleted_meanwhile_leaves_no_container(world: World, call: str) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
-    world.rim.after(call, world.delete_project)
+    world.calls.after(call, world.delete_project)
 
     with pytest.raises(NotFoundError):
         await world.carry_out(deploy)
@@ -152,7 +152,7 @@ async def test_a_deploy_deleted_while_it_fails_leaves_no_container(world: World,
         MemoryImage(exit_code=1) if call == "status" else MemoryImage(start_error="no such file"),
     )
     deploy = await world.queue("v1")
-    world.rim.before(call, world.delete_project)
+    world.calls.before(call, world.delete_project)
 
     with pytest.raises(NotFoundError):
         await world.carry_out(deploy)
@@ -168,9 +168,9 @@ async def test_a_database_out_of_reach_stops_it_and_it_goes_on_later(world: Worl
         raise StoreUnavailableError("the database is locked")
 
     async def lock_the_database() -> None:
-        world.rim.before("write", unavailable)
+        world.calls.before("write", unavailable)
 
-    world.rim.after("start", lock_the_database)
+    world.calls.after("start", lock_the_database)
     with pytest.raises(StoreUnavailableError):
         await world.carry_out(deploy)
 
@@ -193,8 +193,8 @@ async def test_a_deploy_that_another_server_took_over_is_left_to_it(
     async def take_over() -> None:
         there.append(await world.change_deploy(deploy, claimed_by="there"))
 
-    world.rim.after(call, take_over)
-    with pytest.raises(TakenOverError):
+    world.calls.after(call, take_over)
+    with pytest.raises(ClaimLostError):
         await world.carry_out(deploy)
 
     assert [await world.deploy(deploy.id)] == there
@@ -212,8 +212,8 @@ async def test_a_failure_is_not_written_over_what_another_server_does(world: Wor
     async def take_over() -> None:
         await world.change_deploy(deploy, claimed_by="there")
 
-    world.rim.before("status", take_over)
-    with pytest.raises(TakenOverError):
+    world.calls.before("status", take_over)
+    with pytest.raises(ClaimLostError):
         await world.carry_out(deploy)
 
     assert (await world.deploy(deploy.id)).status is DeployStatus.RUNNING
@@ -230,10 +230,10 @@ async def test_a_deploy_that_was_withdrawn_stays_withdrawn(world: World) -> None
     async def withdraw() -> None:
         await world.change_deploy(deploy, status=DeployStatus.CANCELLED, claimed_by=None)
 
-    world.rim.after("start", withdraw)
-    with pytest.raises(TakenOverError):
+    world.calls.after("start", withdraw)
+    with pytest.raises(ClaimLostError):
         await world.carry_out(deploy)
 
     assert (await world.deploy(deploy.id)).status is DeployStatus.CANCELLED
-    await sweep(world.parts)
+    await reconcile(world.services)
     await assert_only(world, live)

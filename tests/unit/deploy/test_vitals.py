@@ -6,26 +6,28 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from tagboat.core.deploy import ContainerStatus, Instance, InstanceState
+from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.image import ImageInfo
 from tagboat.core.run import RunOptions
-from tagboat.deploy.reconcile import sweep
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.wellbeing import CRASHES, PEACE, observed
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.rim import START
-from tests.unit.deploy.scene import World
-from tests.unit.deploy.test_gate import RUNNING
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import World
+from tests.unit.deploy.interceptor import START
+from tests.unit.deploy.test_health_gate import RUNNING
 
 pytestmark = pytest.mark.anyio
 WITH_CHECK = MemoryImage(info=ImageInfo(has_healthcheck=True))
 INSTANCE = Instance(
     id="i", deploy_id="d", project_id="p", stage_id="s", tag="v1", digest=None, state=InstanceState.LIVE,  # type: ignore[arg-type]
-    container="app-dev-1", host_port=40000, fingerprint="", started_at=START,
+    container="app-dev-1", endpoint=loopback_endpoint(40000), fingerprint="", started_at=START,
 )  # fmt: skip
 
 
-def course(*seen: tuple[float, ContainerStatus | None]) -> Vitals:
+def course(*seen: tuple[float, WorkloadStatus | None]) -> Vitals:
     """What is known after these looks, each so many seconds after the start."""
     known: Vitals | None = None
     for seconds, status in seen:
@@ -34,7 +36,7 @@ def course(*seen: tuple[float, ContainerStatus | None]) -> Vitals:
     return known
 
 
-def restarted(times: int) -> ContainerStatus:
+def restarted(times: int) -> WorkloadStatus:
     return replace(RUNNING, restarts=times)
 
 
@@ -76,7 +78,7 @@ def restarted(times: int) -> ContainerStatus:
     ],
 )
 def test_what_needs_a_person(
-    seen: list[tuple[float, ContainerStatus | None]], trouble: Trouble
+    seen: list[tuple[float, WorkloadStatus | None]], trouble: Trouble
 ) -> None:
     known = course(*seen)
     assert known.trouble is trouble
@@ -119,10 +121,10 @@ async def test_a_crash_loop_after_the_watch_is_found_by_the_sweep_and_told_once(
     live = await led.ship("v1")
     with capture_logs() as logs:
         for _ in range(CRASHES + 2):
-            led.engine.exit(live.container, 7)
-            await sweep(led.parts)
-            await led.engine.start(live.container)
-        await sweep(led.parts)
+            led.runtime.exit(live.container, 7)
+            await reconcile(led.services)
+            await led.runtime.start(live.container)
+        await reconcile(led.services)
 
     known = await known_of(led, live)
     assert (known.trouble, known.restarts) == (Trouble.CRASH_LOOP, CRASHES + 2)
@@ -136,17 +138,17 @@ async def test_a_crash_loop_after_the_watch_is_found_by_the_sweep_and_told_once(
 async def test_unhealthy_and_paused_are_found_told_and_taken_back(led: World) -> None:
     live = await led.ship("v1", WITH_CHECK)
     with capture_logs() as logs:
-        led.engine.set_health(live.container, "unhealthy", "curl: not found")
-        await sweep(led.parts)
+        led.runtime.set_health(live.container, "unhealthy", "curl: not found")
+        await reconcile(led.services)
         assert (
             await known_of(led, live)
         ).detail == "the image's HEALTHCHECK says unhealthy: curl: not found"
-        led.engine.set_health(live.container, "healthy")
-        led.engine.pause(live.container)
-        await sweep(led.parts)
+        led.runtime.set_health(live.container, "healthy")
+        led.runtime.pause(live.container)
+        await reconcile(led.services)
         assert "docker unpause" in (await known_of(led, live)).detail
-        led.engine.pause(live.container, paused=False)
-        await sweep(led.parts)
+        led.runtime.pause(live.container, paused=False)
+        await reconcile(led.services)
     assert (await known_of(led, live)).trouble is Trouble.NONE
     assert [entry["log_level"] for entry in logs if entry.get("action") == "look_after"] == [
         "warning",
@@ -157,26 +159,26 @@ async def test_unhealthy_and_paused_are_found_told_and_taken_back(led: World) ->
 
 async def test_nothing_is_written_where_nothing_has_changed(led: World) -> None:
     live = await led.ship("v1")
-    await sweep(led.parts)
+    await reconcile(led.services)
     quiet = await writes_of_a_sweep(led)
-    led.engine.pause(live.container)
+    led.runtime.pause(live.container)
     assert await writes_of_a_sweep(led) == quiet + 1
     assert await writes_of_a_sweep(led) == quiet
 
 
 async def writes_of_a_sweep(world: World) -> int:
-    before = world.rim.calls.count("write")
-    await sweep(world.parts)
-    return world.rim.calls.count("write") - before
+    before = world.calls.calls.count("write")
+    await reconcile(world.services)
+    return world.calls.calls.count("write") - before
 
 
 async def test_what_a_healthcheck_says_of_a_secret_is_masked_and_still_the_same(led: World) -> None:
     await led.change_project(run=RunOptions(secrets={"TOKEN": "s3cret-token"}))
     live = await led.ship("v1", WITH_CHECK)
-    led.engine.set_health(live.container, "unhealthy", "refused: s3cret-token")
-    await sweep(led.parts)
+    led.runtime.set_health(live.container, "unhealthy", "refused: s3cret-token")
+    await reconcile(led.services)
     with capture_logs() as logs:
-        await sweep(led.parts)
+        await reconcile(led.services)
     assert (
         await known_of(led, live)
     ).detail == "the image's HEALTHCHECK says unhealthy: refused: ***"
@@ -185,8 +187,8 @@ async def test_what_a_healthcheck_says_of_a_secret_is_masked_and_still_the_same(
 
 async def test_what_the_sweep_starts_again_is_known_to_run(led: World) -> None:
     live = await led.ship("v1")
-    await led.engine.stop(live.container)
-    await sweep(led.parts)
+    await led.runtime.stop(live.container)
+    await reconcile(led.services)
     assert ((await known_of(led, live)).running, (await known_of(led, live)).trouble) == (
         True,
         Trouble.NONE,
@@ -195,7 +197,7 @@ async def test_what_the_sweep_starts_again_is_known_to_run(led: World) -> None:
 
 async def test_one_that_was_made_again_is_well_at_once(led: World) -> None:
     live = await led.ship("v1")
-    await led.engine.remove(live.container)
-    await sweep(led.parts)
+    await led.runtime.remove(live.container)
+    await reconcile(led.services)
     found = await led.store.read(lambda reader: reader.vitals([live.id]))
     assert (found[live.id].running, found[live.id].trouble) == (True, Trouble.NONE)

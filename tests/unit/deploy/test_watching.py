@@ -13,10 +13,11 @@ from tagboat.core.push import Outcome
 from tagboat.core.run import RunOptions
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.vigil import keep_vigil, watch_over
-from tests.unit.deploy.rim import Died
-from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only
+from tests.unit.deploy.interceptor import Died
 
 pytestmark = pytest.mark.anyio
 CUT = "a newer deploy waits"
@@ -36,7 +37,7 @@ async def while_watched(world: World, tag: str, do: Callable[[], Awaitable[objec
     async def happen() -> None:
         await do()
 
-    world.rim.after("lead", happen)
+    world.calls.after("apply_routes", happen)
     return await world.carry_out(deploy)
 
 
@@ -44,7 +45,7 @@ async def sickens(world: World, instance: Instance) -> None:
     """Let an instance answer nothing any more, and every other go on."""
 
     async def answers(port: int) -> str | None:
-        return REFUSED if port == instance.host_port else None
+        return REFUSED if port == port_of(instance) else None
 
     world.probe.of_port = answers
 
@@ -70,8 +71,8 @@ async def test_one_that_is_sure_to_bring_another_image_does(led: World) -> None:
     await led.change_stage(watch_s=1000)
     old, new = await cut_short(led)
     assert (new.state, new.watched) == (InstanceState.LIVE, False)
-    assert led.routes == {HOST: str(new.host_port)}
-    assert f"{led.project.image}@{led.tags.digests['v3']}" in led.engine._images
+    assert led.routes == {HOST: str(port_of(new))}
+    assert f"{led.project.image}@{led.tags.digests['v3']}" in led.runtime._images
     (kept,) = await led.instances(InstanceState.DRAINING)
     assert kept.id == old.id
     assert await led.is_running(old.container)
@@ -85,10 +86,10 @@ async def test_what_is_kept_is_named_and_what_was_not_watched_is_not_kept(led: W
     (waiting,) = [deploy for deploy in await led.deploys() if not deploy.status.final]
     led.publish("v4")
     await led.change_deploy(waiting, status=DeployStatus.RUNNING)
-    led.rim.after("lead", lambda: push(led, "v4"))
+    led.calls.after("apply_routes", lambda: push(led, "v4"))
     third = await led.carry_out(waiting)
     assert third.step(StepName.RETIRE).detail == f"retired {new.container}"
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running(old.container), "the last one that was watched"
     assert not await led.is_running(new.container)
 
@@ -228,17 +229,17 @@ async def test_nor_of_what_sickens_under_it(led: World) -> None:
         DeployStatus.FAILED,
         f"it was healthy and live, and then: {REFUSED}",
     )
-    await sweep(led.parts)
-    assert led.routes == {HOST: str(old.host_port)}
+    await reconcile(led.services)
+    assert led.routes == {HOST: str(port_of(old))}
 
 
 async def test_what_it_last_said_is_kept_without_the_secrets_of_the_app(led: World) -> None:
     await led.change_stage(run=RunOptions(secrets={"PASSWORD": "S3CR3T-needle"}))
     _, new = await cut_short(led)
-    led.engine.say(new.container, "PASSWORD=S3CR3T-needle")
+    led.runtime.say(new.container, "PASSWORD=S3CR3T-needle")
     await sickens(led, new)
     with pytest.raises(DeployFailedError):
-        await watch_over(led.parts, new)
+        await watch_over(led.services, new)
     failed = await led.store.read(lambda reader: reader.deploy(new.deploy_id))
     assert (failed.status, failed.log) == (DeployStatus.FAILED, "PASSWORD=***")
 
@@ -250,11 +251,11 @@ async def test_it_is_watched_over_until_it_has_stayed_healthy_and_then_what_was_
     led: World,
 ) -> None:
     old, new = await cut_short(led)
-    vigil = asyncio.create_task(keep_vigil(led.parts))
+    vigil = asyncio.create_task(keep_vigil(led.services))
     await led.until_state(new, lambda one: one.watched)
     vigil.cancel()
     await asyncio.gather(vigil, return_exceptions=True)
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert (
         await led.store.read(lambda reader: reader.instance(old.id))
     ).state is InstanceState.STOPPED
@@ -264,14 +265,14 @@ async def test_it_is_watched_over_until_it_has_stayed_healthy_and_then_what_was_
 async def test_where_it_sickens_what_was_kept_serves_again(led: World) -> None:
     """And its deploy, which had ended well, has failed."""
     old, new = await cut_short(led)
-    led.engine.say(new.container, "out of luck")
+    led.runtime.say(new.container, "out of luck")
     await sickens(led, new)
-    vigil = asyncio.create_task(keep_vigil(led.parts))
+    vigil = asyncio.create_task(keep_vigil(led.services))
     await led.until_state(new, lambda one: one.state is InstanceState.FAILED)
     await led.until_gone(new.container)
     vigil.cancel()
     await asyncio.gather(vigil, return_exceptions=True)
-    assert led.routes == {HOST: str(old.host_port)}
+    assert led.routes == {HOST: str(port_of(old))}
     failed = await led.deploy(new.deploy_id)
     assert (failed.status, failed.reason) == (
         DeployStatus.FAILED,
@@ -288,7 +289,7 @@ async def test_a_fault_in_it_is_told_and_it_goes_on(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("tagboat.deploy.vigil.RETRY_S", 0.01)
+    monkeypatch.setattr("tagboat.deploy.vigil.VIGIL_RETRY_S", 0.01)
     _, new = await cut_short(led)
     faults = [ZeroDivisionError("a fault of ours")]
 
@@ -298,7 +299,7 @@ async def test_a_fault_in_it_is_told_and_it_goes_on(
         return None
 
     led.probe.of_port = answers
-    vigil = asyncio.create_task(keep_vigil(led.parts))
+    vigil = asyncio.create_task(keep_vigil(led.services))
     await led.until_state(new, lambda one: one.watched)
     vigil.cancel()
     await asyncio.gather(vigil, return_exceptions=True)
@@ -313,41 +314,41 @@ async def test_where_the_newer_one_fails_too_both_go(led: World) -> None:
     third = await led.carry_out(waiting)
     assert third.status is DeployStatus.FAILED
     led.probe.says = None
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running(old.container), "v2 has yet to be watched to the end"
     await sickens(led, new)
     with pytest.raises(Exception, match=REFUSED):
-        await watch_over(led.parts, new)
-    await sweep(led.parts)
+        await watch_over(led.services, new)
+    await reconcile(led.services)
     await assert_only(led, await led.store.read(lambda reader: reader.instance(old.id)))
 
 
 async def test_a_death_in_the_vigil_loses_nothing(led: World) -> None:
     old, new = await cut_short(led)
-    vigil = asyncio.create_task(watch_over(led.parts, new))
+    vigil = asyncio.create_task(watch_over(led.services, new))
     await asyncio.sleep(0)
     vigil.cancel()
     await asyncio.gather(vigil, return_exceptions=True)
-    await sweep(led.parts)
+    await reconcile(led.services)
     assert await led.is_running(old.container)
-    assert await watch_over(led.parts, new)
-    await sweep(led.parts)
+    assert await watch_over(led.services, new)
+    await reconcile(led.services)
     assert not await led.is_running(old.container)
 
 
 async def test_what_it_last_said_is_kept_before_a_sweep_can_remove_it(led: World) -> None:
     _, new = await cut_short(led)
-    led.engine.say(new.container, "out of luck")
+    led.runtime.say(new.container, "out of luck")
     await sickens(led, new)
 
     async def has_failed() -> bool:
         return (await led.deploy(new.deploy_id)).status is DeployStatus.FAILED
 
-    led.rim.die_when("write", has_failed)
+    led.calls.die_when("write", has_failed)
     with pytest.raises(Died):
-        await watch_over(led.parts, new)
-    led.rim.live_on()
-    await sweep(led.parts)
+        await watch_over(led.services, new)
+    led.calls.live_on()
+    await reconcile(led.services)
     assert (await led.deploy(new.deploy_id)).log == "out of luck"
 
 

@@ -11,9 +11,10 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.reconcile import sweep
+from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.way_back import WaysBack
-from tests.unit.deploy.scene import HOST, World, assert_only
+from tests.support.endpoints import port_of
+from tests.unit.deploy.deploy_harness import HOST, World, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -49,14 +50,14 @@ async def rolled_back_while(world: World, call: str, tag: str) -> tuple[Deploy, 
         ordered.append(await roll_back(world))
         ordered.append(await roll_back(world))
 
-    world.rim.after(call, order_it)
+    world.calls.after(call, order_it)
     ended = await world.carry_out(deploy)
     first, second = ordered
     assert second == Queued(Outcome.MERGED, first.deploy_id), "ordered twice, it goes back once"
     return ended, await world.carry_out(await world.deploy(first.deploy_id))
 
 
-@pytest.mark.parametrize("call", ["pull", "create", "start", "lead"])
+@pytest.mark.parametrize("call", ["pull", "create", "start", "apply_routes"])
 async def test_before_or_in_the_watch_what_served_before_serves_again(
     led: World, call: str
 ) -> None:
@@ -72,11 +73,11 @@ async def test_in_the_drain_too(led: World) -> None:
     assert led.ingress is not None
     _, second = await shipped(led, "v1", "v2")
     port = await led.ingress.begin(HOST)  # a request that v2 still answers
-    assert port == second.host_port
+    assert port == port_of(second)
     cancelled, back = await rolled_back_while(led, "in_flight", "v3")
     led.ingress.end(port)
     assert (cancelled.status, back.reason) == (DeployStatus.CANCELLED, "already live")
-    assert led.routes == {HOST: str(second.host_port)}
+    assert led.routes == {HOST: str(port_of(second))}
     assert await led.is_running(second.container)
 
 
@@ -88,7 +89,7 @@ async def test_what_is_being_retired_counts_as_what_served_before(led: World) ->
     async def order_it() -> None:
         ordered.append(await roll_back(led))
 
-    led.rim.before("stop", order_it)
+    led.calls.before("stop", order_it)
     assert (await led.carry_out(deploy)).status is DeployStatus.SUCCEEDED
     back = await led.carry_out(await led.deploy(ordered[0].deploy_id))
     assert (back.tag, back.digest, back.reason) == ("v2", second.digest, "v2 is live")
@@ -107,7 +108,7 @@ async def test_a_failed_one_that_is_being_taken_back_is_not_gone_back_from_twice
         led.probe.says = None
         ordered.append(await roll_back(led))
 
-    led.rim.before("remove", order_it)
+    led.calls.before("remove", order_it)
     assert (await led.carry_out(deploy)).status is DeployStatus.FAILED
     back = await led.carry_out(await led.deploy(ordered[0].deploy_id))
     assert (back.tag, back.reason) == ("v2", "already live")
@@ -130,8 +131,8 @@ async def test_ordered_while_it_is_at_work_it_is_the_same_at_each_step(led: Worl
     async def again() -> None:
         seen.append(await roll_back(led))
 
-    for call in ("pull", "create", "lead", "stop", "remove"):
-        led.rim.before(call, again)
+    for call in ("pull", "create", "apply_routes", "stop", "remove"):
+        led.calls.before(call, again)
     ended = await led.carry_out(
         await led.change_deploy(await led.deploy(first.deploy_id), status=DeployStatus.RUNNING)
     )
@@ -162,7 +163,7 @@ async def test_another_configuration_of_the_same_image_is_not_gone_forward_to(le
         back = await led.instance_of(
             await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
         )
-        seen.append(dict(led.engine.spec(back.container).env))
+        seen.append(dict(led.runtime.spec(back.container).env))
         led.clock.move(1)
     assert seen == [{"COLOUR": "blue"}, {}]
     with pytest.raises(ConflictError, match="but what was taken back"):
@@ -198,11 +199,11 @@ async def test_it_brings_back_the_image_of_that_day_although_the_project_has_ano
     was = led.project.image
     await led.change_project(image=ImageName("other.example.com", "acme/moved"))
     await shipped(led, "v2")
-    led.engine.prune(f"{was}@{first.digest}")
+    led.runtime.prune(f"{was}@{first.digest}")
     ended = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
     assert ended.status is DeployStatus.SUCCEEDED, ended.reason
     back = await led.instance_of(ended)
-    assert (back.image, led.engine.spec(back.container).image) == (was, f"{was}@{first.digest}")
+    assert (back.image, led.runtime.spec(back.container).image) == (was, f"{was}@{first.digest}")
 
 
 async def test_what_pushes_have_queued_waits_for_the_release(led: World) -> None:
@@ -234,11 +235,11 @@ class Registry:
 
 
 def ways(world: World, registry: Registry) -> WaysBack:
-    return WaysBack(world.store, world.engine, registry.resolve)
+    return WaysBack(world.store, world.runtime, registry.resolve)
 
 
 async def gone(world: World, instance: Instance) -> None:
-    world.engine.prune(f"{world.project.image}@{instance.digest}")
+    world.runtime.prune(f"{world.project.image}@{instance.digest}")
 
 
 async def test_an_image_that_is_nowhere_any_more_is_refused_and_nothing_changes(led: World) -> None:
@@ -314,11 +315,11 @@ async def test_it_is_back_before_the_one_fled_from_is_gone(led: World) -> None:
     async def look() -> None:
         seen.append(led.routes[HOST])
 
-    led.rim.after("lead", order_it)
-    led.rim.before("remove", look)
+    led.calls.after("apply_routes", order_it)
+    led.calls.before("remove", look)
     ended = await led.carry_out(deploy)
     assert ended.step(StepName.WATCH).detail == "cancelled"
-    assert seen == [str(second.host_port)]
+    assert seen == [str(port_of(second))]
 
 
 # Several instances side by side.
@@ -341,22 +342,22 @@ async def test_of_several_the_one_fled_from_goes_and_the_address_leads_to_the_on
     ended = await led.carry_out(await led.deploy((await roll_back(led)).deploy_id))
     assert (ended.tag, ended.reason) == ("v2", "already live")
     assert await live_tags(led) == ["v2"]
-    assert led.parts.traffic is not None
-    await led.parts.traffic.lead()
-    assert led.routes[HOST] == str(second.host_port)
-    await sweep(led.parts)
+    assert led.services.traffic is not None
+    await led.services.traffic.apply_routes()
+    assert led.routes[HOST] == str(port_of(second))
+    await reconcile(led.services)
     assert await led.containers() == [second.container]
 
 
 async def test_and_ordered_in_its_watch_what_made_room_for_it_is_back_as_well(led: World) -> None:
     await led.change_stage(max_instances=2)
     first, second = await shipped(led, "v1", "v2")
-    cancelled, back = await rolled_back_while(led, "lead", "v3")
+    cancelled, back = await rolled_back_while(led, "apply_routes", "v3")
     assert (cancelled.status, back.tag, back.reason) == (
         DeployStatus.CANCELLED,
         "v2",
         "already live",
     )
     assert sorted(await live_tags(led)) == ["v1", "v2"]
-    assert led.routes[HOST] == str(second.host_port)
+    assert led.routes[HOST] == str(port_of(second))
     assert await led.is_running(first.container)

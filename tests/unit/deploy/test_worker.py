@@ -15,9 +15,9 @@ from tagboat.core.ports import Topic
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
 from tagboat.deploy.places import MAX_WORKING
-from tagboat.deploy.worker import BREATH_S, CLAIM_S, RENEW_S, Worker
-from tagboat.engine.memory import MemoryImage
-from tests.unit.deploy.scene import REFUSED, World, assert_only
+from tagboat.deploy.worker import CLAIM_S, LOOK_MIN_INTERVAL_S, RENEW_S, Worker
+from tagboat.runtime.memory import MemoryImage
+from tests.unit.deploy.deploy_harness import REFUSED, World, assert_only
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def in_progress(world: World, worker: Worker) -> Deploy:
 
 
 def times(world: World, call: str) -> int:
-    return sum(line.startswith(f"{call} ") for line in world.engine.journal)
+    return sum(line.startswith(f"{call} ") for line in world.runtime.journal)
 
 
 # Claiming.
@@ -71,7 +71,7 @@ def times(world: World, call: str) -> int:
 async def test_what_was_queued_before_it_started_is_carried_out(world: World) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
-    async with at_work(Worker(world.parts, HERE)):
+    async with at_work(Worker(world.services, HERE)):
         (ended,) = await world.until_all_ended()
     assert (ended.id, ended.status, ended.started_at) == (
         deploy.id,
@@ -83,7 +83,7 @@ async def test_what_was_queued_before_it_started_is_carried_out(world: World) ->
 
 async def test_news_of_a_deploy_wakes_it(world: World) -> None:
     world.publish("v1")
-    async with at_work(Worker(world.parts, HERE)):
+    async with at_work(Worker(world.services, HERE)):
         await world.until_all_ended()
         await world.queue("v1")
         (ended,) = await world.until_all_ended()
@@ -93,7 +93,7 @@ async def test_news_of_a_deploy_wakes_it(world: World) -> None:
 async def test_a_flood_of_news_is_no_flood_of_looks_and_the_last_is_not_missed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     look, looks = worker._look, 0
     now = asyncio.get_running_loop().time
 
@@ -108,7 +108,7 @@ async def test_a_flood_of_news_is_no_flood_of_looks_and_the_last_is_not_missed(
         began = now()
         for _ in range(300):
             await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
-        allowed = (now() - began) / BREATH_S
+        allowed = (now() - began) / LOOK_MIN_INTERVAL_S
         flood = looks
         await world.queue("v1")
         (ended,) = await world.until_all_ended()
@@ -118,7 +118,7 @@ async def test_a_flood_of_news_is_no_flood_of_looks_and_the_last_is_not_missed(
 
 
 async def test_a_claim_says_who_and_until_when(world: World) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     deploy = await in_progress(world, worker)
     assert (deploy.status, deploy.claimed_by) == (DeployStatus.RUNNING, HERE)
     assert deploy.claimed_until == world.clock.now() + timedelta(seconds=CLAIM_S)
@@ -127,7 +127,7 @@ async def test_a_claim_says_who_and_until_when(world: World) -> None:
 
 async def test_a_stage_is_worked_on_by_one_deploy_at_a_time(world: World) -> None:
     await world.change_stage(max_instances=3)
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     first = await in_progress(world, worker)
     for tag in ("v2", "v3"):
         world.publish(tag)
@@ -146,7 +146,7 @@ async def test_a_stage_is_worked_on_by_one_deploy_at_a_time(world: World) -> Non
     async with at_work(worker):
         ended = await world.until_all_ended()
     assert [deploy.status for deploy in ended] == [DeployStatus.SUCCEEDED] * 3
-    creates = [line for line in world.engine.journal if line.startswith("create")]
+    creates = [line for line in world.runtime.journal if line.startswith("create")]
     assert creates == [f"create {world.container_of(deploy)}" for deploy in ended]
 
 
@@ -156,7 +156,7 @@ async def test_stages_are_worked_on_side_by_side_but_not_too_many(
     count = MAX_WORKING + 3
     await stages_with_a_deploy(world, count)
     at_pull, go_on, pulls = asyncio.Semaphore(0), asyncio.Event(), 0
-    pull = world.engine.pull
+    pull = world.runtime.pull
 
     async def slow(*arguments: Any) -> None:  # noqa: ANN401 - the port's
         nonlocal pulls
@@ -165,8 +165,8 @@ async def test_stages_are_worked_on_side_by_side_but_not_too_many(
         await go_on.wait()
         await pull(*arguments)
 
-    monkeypatch.setattr(world.engine, "pull", slow)
-    async with at_work(Worker(world.parts, HERE)):
+    monkeypatch.setattr(world.runtime, "pull", slow)
+    async with at_work(Worker(world.services, HERE)):
         for _ in range(MAX_WORKING):
             await at_pull.acquire()
         await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
@@ -181,7 +181,7 @@ async def test_those_whose_apps_do_not_answer_keep_nobody_from_beginning(world: 
     count = MAX_WORKING + 3
     await stages_with_a_deploy(world, count)
     world.probe.keep_waiting()
-    async with at_work(Worker(world.parts, HERE)):
+    async with at_work(Worker(world.services, HERE)):
         for _ in range(count):
             await world.probe.asked_once_more()
         assert times(world, "create") == count
@@ -196,7 +196,7 @@ async def test_even_of_those_that_wait_no_more_than_the_memory_allows_are_begun(
     monkeypatch.setattr(worker_module, "MAX_CLAIMED", 3)
     await stages_with_a_deploy(world, 5)
     world.probe.keep_waiting()
-    async with at_work(Worker(world.parts, HERE)):
+    async with at_work(Worker(world.services, HERE)):
         for _ in range(3):
             await world.probe.asked_once_more()
         await world.store.write(lambda tx: tx.announce(Topic.DEPLOYS))
@@ -207,7 +207,7 @@ async def test_even_of_those_that_wait_no_more_than_the_memory_allows_are_begun(
 
 
 async def test_at_rest_nothing_is_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker, writes = Worker(world.parts, HERE), 0
+    worker, writes = Worker(world.services, HERE), 0
     write = world.store.write
 
     async def counted(work: Any) -> Any:  # noqa: ANN401 - the port's
@@ -225,7 +225,7 @@ async def test_at_rest_nothing_is_written(world: World, monkeypatch: pytest.Monk
 async def test_of_two_servers_only_one_gets_each_deploy(world: World) -> None:
     count = 12
     await stages_with_a_deploy(world, count)
-    async with at_work(Worker(world.parts, HERE), Worker(world.parts, THERE)):
+    async with at_work(Worker(world.services, HERE), Worker(world.services, THERE)):
         ended = await world.until_all_ended()
     assert [deploy.status for deploy in ended] == [DeployStatus.SUCCEEDED] * count
     assert times(world, "create") == count
@@ -235,7 +235,7 @@ async def test_of_two_servers_only_one_gets_each_deploy(world: World) -> None:
 async def test_claims_made_at_the_very_same_time_do_not_overlap(world: World) -> None:
     await stages_with_a_deploy(world, 12)
     world.probe.keep_waiting()
-    workers = [Worker(world.parts, HERE), Worker(world.parts, THERE)]
+    workers = [Worker(world.services, HERE), Worker(world.services, THERE)]
     await asyncio.gather(*(worker._look() for worker in workers))
 
     here, there = (set(worker._tasks) for worker in workers)
@@ -249,7 +249,7 @@ async def test_claims_made_at_the_very_same_time_do_not_overlap(world: World) ->
 
 
 async def test_a_claim_is_renewed_in_time(world: World) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     deploy = await in_progress(world, worker)
     claimed_until = [deploy.claimed_until]
     for seconds in (RENEW_S / 2, RENEW_S / 2 + 1):
@@ -267,7 +267,7 @@ async def test_a_claim_is_renewed_from_the_look_that_made_it_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "RENEW_S", 0.02)
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     async with at_work(worker):
         world.publish("v1")
         world.probe.keep_waiting()
@@ -281,7 +281,7 @@ async def test_a_claim_is_renewed_from_the_look_that_made_it_on(
 
 
 async def test_a_renewed_claim_holds_others_off_for_as_long_as_it_takes(world: World) -> None:
-    here, there = Worker(world.parts, HERE), Worker(world.parts, THERE)
+    here, there = Worker(world.services, HERE), Worker(world.services, THERE)
     deploy = await in_progress(world, here)
     for _ in range(10):
         world.clock.move(RENEW_S)
@@ -301,7 +301,7 @@ async def test_the_claim_of_another_server_counts_until_it_has_run_out(
     deploy = await world.change_deploy(
         await world.queue("v1"), status=DeployStatus.RUNNING, claimed_by=THERE, claimed_until=until
     )
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     await worker._look()
 
     assert list(worker._tasks) == ([deploy.id] if taken_over else [])
@@ -313,7 +313,7 @@ async def test_the_claim_of_another_server_counts_until_it_has_run_out(
 
 
 async def test_what_a_server_that_died_had_begun_is_gone_on_with_by_another(world: World) -> None:
-    here, there = Worker(world.parts, HERE), Worker(world.parts, THERE)
+    here, there = Worker(world.services, HERE), Worker(world.services, THERE)
     await in_progress(world, there)
     await there.close(0)  # as good as dead: it renews nothing any more
     world.probe.let_answer()
@@ -327,7 +327,7 @@ async def test_what_a_server_that_died_had_begun_is_gone_on_with_by_another(worl
 
 
 async def test_a_server_that_slept_too_long_lets_go_of_what_another_took_over(world: World) -> None:
-    here, there = Worker(world.parts, HERE), Worker(world.parts, THERE)
+    here, there = Worker(world.services, HERE), Worker(world.services, THERE)
     deploy = await in_progress(world, here)
     (task,) = here._tasks.values()
     world.clock.move(CLAIM_S)
@@ -358,8 +358,8 @@ async def test_a_queue_that_cannot_be_read_is_looked_at_again(
     world.publish("v1")
     await world.queue("v1")
     for _ in range(3):
-        world.rim.before("write", unavailable)
-    async with at_work(Worker(world.parts, HERE)):
+        world.calls.before("write", unavailable)
+    async with at_work(Worker(world.services, HERE)):
         (ended,) = await world.until_all_ended()
     assert ended.status is DeployStatus.SUCCEEDED
 
@@ -369,10 +369,10 @@ async def test_a_deploy_that_the_database_stopped_is_taken_up_again(world: World
     await world.queue("v1")
 
     async def lock_the_database() -> None:
-        world.rim.before("write", unavailable)
+        world.calls.before("write", unavailable)
 
-    world.rim.after("start", lock_the_database)
-    async with at_work(Worker(world.parts, HERE)):
+    world.calls.after("start", lock_the_database)
+    async with at_work(Worker(world.services, HERE)):
         (ended,) = await world.until_all_ended()
 
     assert ended.status is DeployStatus.SUCCEEDED
@@ -388,8 +388,8 @@ async def test_a_fault_of_our_own_while_it_is_taken_back_is_no_frenzy(world: Wor
     world.publish("v1", MemoryImage(exit_code=1))
     await world.queue("v1")
     for _ in range(3):
-        world.rim.before("logs", broken)
-    async with at_work(Worker(world.parts, HERE)):
+        world.calls.before("logs", broken)
+    async with at_work(Worker(world.services, HERE)):
         (ended,) = await world.until_all_ended()
 
     assert ended.status is DeployStatus.FAILED
@@ -401,8 +401,8 @@ async def test_a_fault_of_our_own_while_it_is_taken_back_is_no_frenzy(world: Wor
 async def test_a_deploy_that_is_deleted_meanwhile_stops_nothing(world: World) -> None:
     world.publish("v1")
     deploy = await world.queue("v1")
-    worker = Worker(world.parts, HERE)
-    world.rim.after("start", world.delete_project)
+    worker = Worker(world.services, HERE)
+    world.calls.after("start", world.delete_project)
     await worker._look()
     (task,) = worker._tasks.values()
     await asyncio.wait([task], timeout=5)
@@ -412,7 +412,7 @@ async def test_a_deploy_that_is_deleted_meanwhile_stops_nothing(world: World) ->
 
 
 async def test_a_deploy_that_is_withdrawn_meanwhile_stops_nothing(world: World) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     deploy = await in_progress(world, worker)
     (task,) = worker._tasks.values()
     withdrawn = await world.change_deploy(
@@ -429,7 +429,7 @@ async def test_one_that_fails_makes_way_for_the_next_of_its_stage(world: World) 
     await world.queue("no-such-tag")
     world.publish("v2")
     await world.queue("v2")
-    async with at_work(Worker(world.parts, HERE)):
+    async with at_work(Worker(world.services, HERE)):
         ended = await world.until_all_ended()
     assert [deploy.status for deploy in ended] == [DeployStatus.FAILED, DeployStatus.SUCCEEDED]
 
@@ -438,7 +438,7 @@ async def test_one_that_fails_makes_way_for_the_next_of_its_stage(world: World) 
 
 
 async def test_closing_lets_what_is_in_progress_finish(world: World) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     deploy = await in_progress(world, worker)
     closing = asyncio.create_task(worker.close(1e6))
     world.probe.let_answer()
@@ -449,7 +449,7 @@ async def test_closing_lets_what_is_in_progress_finish(world: World) -> None:
 async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_next_start(
     world: World,
 ) -> None:
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     deploy = await in_progress(world, worker)
 
     await worker.close(0)
@@ -464,7 +464,7 @@ async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_ne
     assert await world.is_running(world.container_of(deploy))
     world.probe.let_answer()
     async with at_work(
-        Worker(world.parts, HERE)
+        Worker(world.services, HERE)
     ):  # the same server in its next life waits for no claim to run out
         (ended,) = await world.until_all_ended()
     assert ended.status is DeployStatus.SUCCEEDED
@@ -472,12 +472,12 @@ async def test_what_does_not_finish_in_time_is_parked_and_gone_on_with_at_the_ne
 
 
 async def test_closing_with_nothing_to_do_is_done_at_once(world: World) -> None:
-    await Worker(world.parts, HERE).close(1e6)
+    await Worker(world.services, HERE).close(1e6)
 
 
 async def test_a_stage_that_is_to_be_deleted_is_let_go_and_no_other(world: World) -> None:
     (gone, first), (_, second) = await stages_with_a_deploy(world, 2)
-    worker = Worker(world.parts, HERE)
+    worker = Worker(world.services, HERE)
     world.probe.keep_waiting()
     await worker._look()
     for _ in range(2):
@@ -497,7 +497,7 @@ async def test_a_stage_that_is_to_be_deleted_is_let_go_and_no_other(world: World
 async def test_nobody_keeps_a_place_while_it_only_waits(
     led: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = led.parts
+    parts = led.services
     slept, free = asyncio.sleep, set()
 
     async def watched(seconds: float) -> None:
@@ -517,7 +517,7 @@ async def test_nobody_keeps_a_place_while_it_only_waits(
         await led.queue("v0")
         await led.until_all_ended()  # after a minute in the health gate
         led.probe.says = None
-        led.engine.fail("pull", EngineUnavailableError("gone"))
+        led.runtime.fail("pull", EngineUnavailableError("gone"))
         for _ in range(2):
             await led.queue("v1", force=True)
             (*_, ended) = await led.until_all_ended()

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagboat.core.protocol import AppProtocol
-from tagboat.core.route import Route, Way
+from tagboat.core.route import Route, RouteState
 from tagboat.ingress.routing import (
     changed_map,
     changes,
@@ -13,6 +13,7 @@ from tagboat.ingress.routing import (
     refusals,
     routing_map,
 )
+from tests.support.endpoints import at
 
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,20}[a-z0-9])?", fullmatch=True)
 MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]), max_size=8)
@@ -20,9 +21,9 @@ MAPS = st.dictionaries(HOSTS, st.sampled_from(["20000", "20001", "held", "none"]
 
 def test_a_map_says_where_each_host_leads() -> None:
     routes = [
-        Route("b.localhost", Way.OPEN, 20001),
-        Route("a.localhost", Way.HELD),
-        Route("c_1.localhost", Way.NONE),
+        Route("b.localhost", RouteState.OPEN, at(20001)),
+        Route("a.localhost", RouteState.HELD),
+        Route("c_1.localhost", RouteState.NONE),
     ]
     assert (
         map_file(routing_map(routes)) == "a.localhost held\nb.localhost 20001\nc_1.localhost none\n"
@@ -37,27 +38,33 @@ def test_no_routes_are_an_empty_file() -> None:
     "host", ["", "A", "a b", "a\n", "a;b", "a#b", "-a", "a.", "é", "a" * 254, "*.localhost", "a:80"]
 )
 def test_what_cannot_be_a_host(host: str) -> None:
-    routes = [Route("a", Way.NONE), Route(host, Way.NONE), Route("b", Way.NONE)]
+    routes = [
+        Route("a", RouteState.NONE),
+        Route(host, RouteState.NONE),
+        Route("b", RouteState.NONE),
+    ]
     made, refused = routing_map(routes), refusals(routes)
     assert made == {"a": "none", "b": "none"}
     assert ["cannot be a route's host" in why for why in refused] == [True]
 
 
 def test_what_is_no_http_has_its_protocol_beside_its_port() -> None:
-    routes = [Route(protocol.value, Way.OPEN, 20001, protocol) for protocol in AppProtocol]
+    routes = [
+        Route(protocol.value, RouteState.OPEN, at(20001), protocol) for protocol in AppProtocol
+    ]
     assert map_file(routing_map(routes)) == "h2c 20001/h2c\nhttp 20001\nhttps 20001/https\n"
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
 def test_what_cannot_be_a_port(port: int) -> None:
-    routes = [Route("a", Way.OPEN, port), Route("b", Way.OPEN, 1)]
+    routes = [Route("a", RouteState.OPEN, at(port)), Route("b", RouteState.OPEN, at(1))]
     made, refused = routing_map(routes), refusals(routes)
     assert made == {"b": "1"}
     assert [f"leads to port {port}" in why for why in refused] == [True]
 
 
 def test_a_host_is_claimed_once() -> None:
-    routes = [Route("a", Way.NONE), Route("a", Way.HELD)]
+    routes = [Route("a", RouteState.NONE), Route("a", RouteState.HELD)]
     made, refused = routing_map(routes), refusals(routes)
     assert (made, refused) == ({"a": "none"}, ["two routes claim the host a"])
 

@@ -8,8 +8,8 @@ from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineUnavailableError, RegistryNotFoundError
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef, parse_image_ref
-from tagboat.engine.memory import MemoryEngine
 from tagboat.intake.inspector import EngineThenRegistry
+from tagboat.runtime.memory import MemoryRuntime
 from tagboat.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ ON_ENGINE, IN_REGISTRY = ImageInfo(tcp_ports=(1,)), ImageInfo(tcp_ports=(2,))
 FORGE = Registry(id=new_id(), name="forge", url="https://git.example.com", kind=RegistryKind.GITEA)
 
 
-class Engine(MemoryEngine):
+class Engine(MemoryRuntime):
     """An engine that knows one image by the names in `names`, or is away."""
 
     names: tuple[str, ...] = ()

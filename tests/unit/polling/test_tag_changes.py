@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.newest import Candidate, Order
 from tagboat.core.polling import Change
@@ -75,7 +76,7 @@ def live(tag: str, digest: Digest = ONE) -> Instance:
         digest=digest,
         state=InstanceState.LIVE,
         container="c",
-        host_port=1,
+        endpoint=loopback_endpoint(1),
         fingerprint="f",
         started_at=NOW,
     )

@@ -5,6 +5,7 @@ from typing import cast
 
 from tagboat.core.catalog import Project, Registry, RegistryKind, Stage
 from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState
 from tagboat.core.ports import TagSource
@@ -37,7 +38,7 @@ def target(
                 tag=live,
                 digest=DIGEST,
                 container="c",
-                host_port=1,
+                endpoint=loopback_endpoint(1),
                 fingerprint="f",
                 state=InstanceState.LIVE,
                 started_at=NOW,

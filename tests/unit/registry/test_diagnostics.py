@@ -5,9 +5,9 @@ import pytest
 from tagboat.core.catalog import Registry, RegistryKind
 from tagboat.core.errors import EngineUnavailableError, RegistryDeniedError
 from tagboat.core.image import ImageName
-from tagboat.engine.memory import MemoryEngine
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import DiagnosticCheck, diagnose
+from tagboat.runtime.memory import MemoryRuntime
 from tests.support.fake_registry import GITEA, FakeRegistry, fake_registry, json_body, status
 
 
@@ -209,7 +209,7 @@ async def test_a_gitea_that_calls_itself_otherwise(client: RegistryClient) -> No
 
 @pytest.mark.anyio
 async def test_the_engine_logs_in_by_itself(client: RegistryClient) -> None:
-    engine = MemoryEngine()
+    engine = MemoryRuntime()
     async with fake_registry(GITEA) as fake:
         ours = gitea(fake, "secret")
         good = await diagnose(client, ours, None, log_in=engine.log_in)

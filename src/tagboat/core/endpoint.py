@@ -1,0 +1,21 @@
+"""Where an instance is reached by the ingress and by health checks."""
+
+from dataclasses import dataclass
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A TCP endpoint: a host name or an IPv4 address, and a port from 1 to 65535."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def loopback_endpoint(port: int) -> Endpoint | None:
+    """Return the endpoint of a port of this machine's loopback address, None for port 0."""
+    return Endpoint(LOOPBACK, port) if port else None

@@ -1,0 +1,69 @@
+"""The desired state of the runtime, by what is on record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tagboat.core.catalog import Stage
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.ports import Reader
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.ownership import INSTANCE, role_of
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The ids of deploys at work or with an instance, and the instances by what is to be done.
+
+    Those in `live` are to be kept running, those in `drained` to be drained and retired, and those
+    in `given_up` to be removed. `stages` are the stages of `drained`, by id.
+    """
+
+    working: frozenset[str]
+    serving: frozenset[str]
+    live: list[Instance]
+    drained: list[Instance]
+    given_up: list[Instance]
+    stages: Mapping[str, Stage]
+
+    def knows(self, workload: WorkloadStatus) -> bool:
+        """Return whether the workload is wanted; a release command only while its deploy works."""
+        deploy = workload.labels.get("tagboat.deploy", "")
+        return deploy in self.working or (deploy in self.serving and role_of(workload) == INSTANCE)
+
+
+def read_desired_state(reader: Reader) -> DesiredState:
+    """Read the desired state of the whole installation."""
+    active = reader.instances(states=ACTIVE_STATES)  # newest first
+    live = [one for one in active if one.state is InstanceState.LIVE]
+    draining = [one for one in active if one.state is InstanceState.DRAINING]
+    starting = [one for one in active if one.state is InstanceState.STARTING]
+    # Thousands of deploys may wait; only those of the few stages that change matter here.
+    waiting = {
+        stage_id: reader.open_deploys(stage_id)
+        for stage_id in {one.stage_id for one in (*draining, *starting)}
+    }
+    deploys = {
+        deploy.id for some in (reader.running_deploys(), *waiting.values()) for deploy in some
+    }
+    changing = {
+        stage_id for stage_id, some in waiting.items() if any(deploy.begun for deploy in some)
+    }
+    # While the live instance is not proven, the newest one that was serves again if it fails.
+    unproven = {one.stage_id for one in live if not one.watched}
+    kept: dict[str, str] = {}
+    for instance in draining:
+        if instance.watched and instance.stage_id in unproven:
+            kept.setdefault(instance.stage_id, instance.id)
+    return DesiredState(
+        working=frozenset(deploys),
+        serving=frozenset(one.deploy_id for one in active),
+        # The deploy that made an instance looks after it until the deploy has ended.
+        live=[one for one in live if one.deploy_id not in deploys],
+        drained=[
+            one
+            for one in draining
+            if kept.get(one.stage_id) != one.id and one.stage_id not in changing
+        ],
+        given_up=[one for one in starting if one.deploy_id not in deploys],
+        stages={one.stage_id: reader.stage(one.stage_id) for one in draining},
+    )

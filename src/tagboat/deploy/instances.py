@@ -1,0 +1,63 @@
+"""Instances on record: how they become live, draining or ended, within a transaction."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ports import Reader, Tx
+from tagboat.deploy.context import DeployContext
+
+_ENDED = (InstanceState.STOPPED, InstanceState.FAILED)
+_NEXT = timedelta(microseconds=1)
+
+
+def ended(reader: Reader, instance: Instance, state: InstanceState, now: datetime) -> Instance:
+    """Return `instance` as ended at `now` in that final state, and later than all of its stage."""
+    # The last live one is found by its end: a clock that was set back must not make another first.
+    latest = reader.recent_instances(instance.stage_id, _ENDED, 1)
+    earliest = max(
+        (one.stopped_at + _NEXT for one in latest if one.stopped_at is not None), default=now
+    )
+    return replace(instance, state=state, stopped_at=max(now, earliest))
+
+
+def taken_back(instance: Instance, reason: str, now: datetime) -> TakenBack:
+    """Return the record that an instance was taken back for `reason`."""
+    return TakenBack(
+        stage_id=instance.stage_id,
+        digest=instance.digest,
+        fingerprint=instance.fingerprint,
+        tag=instance.tag,
+        reason=reason,
+        at=now,
+    )
+
+
+def switch_instances(tx: Tx, deploy: Deploy, max_instances: int, *, watched: bool) -> Deploy:
+    """Make the deploy's instance live, and draining the ones it replaces.
+
+    Those are the instances of its tag, and the oldest beyond `max_instances`. With `watched`, it
+    can be relied on without a watch. Raises NotFoundError where it is not on record.
+    """
+    live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
+    starting = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
+    own = next((instance for instance in starting if instance.deploy_id == deploy.id), None)
+    if own is None:
+        raise NotFoundError("the new instance is no longer on record")
+    tx.put_instance(replace(own, state=InstanceState.LIVE, watched=watched))
+    others = [instance for instance in live if instance.tag != deploy.tag]
+    replaced = [instance for instance in live if instance.tag == deploy.tag]
+    replaced += others[max_instances - 1 :]  # newest first, so that the oldest go
+    for instance in replaced:
+        tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+    return replace(deploy, replaced=(*deploy.replaced, *(instance.id for instance in replaced)))
+
+
+def revert_instances(tx: Tx, context: DeployContext, now: datetime) -> None:
+    """Make the deploy's instance failed, and those it replaced live, unless they were stopped."""
+    if context.own is not None:
+        tx.put_instance(ended(tx, context.own, InstanceState.FAILED, now))
+    if not context.deploy.made_way:
+        for instance in context.replaced:
+            tx.put_instance(replace(instance, state=InstanceState.LIVE))

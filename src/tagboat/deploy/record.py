@@ -1,0 +1,384 @@
+"""The durable record of one deploy: each change is read, made and written in one transaction."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tagboat.core.catalog import KnownTag, Project
+from tagboat.core.deploy import (
+    ACTIVE_STATES,
+    EXACT_TRIGGERS,
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    TakenBack,
+    Trigger,
+)
+from tagboat.core.endpoint import Endpoint
+from tagboat.core.ids import short_id
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.masking import mask_values
+from tagboat.core.naming import container_name
+from tagboat.core.ports import Reader, Store, Topic, Tx
+from tagboat.core.run import RunConfig
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.context import DeployContext, read_context
+from tagboat.deploy.instances import revert_instances, taken_back
+from tagboat.deploy.resolving import found
+from tagboat.deploy.wellbeing import observed
+
+_UNDONE_BY_DEATH = (StepName.START, StepName.CHECK, StepName.SWITCH)
+
+
+class CancelRequestedError(Exception):
+    """Somebody has asked to cancel the deploy."""
+
+
+class ClaimLostError(Exception):
+    """Another server has claimed the deploy, or it was withdrawn: this one leaves it alone."""
+
+
+class PushMergedError(Exception):
+    """A push was merged into the deploy during the look-up of its tag: look it up again."""
+
+
+class DeployRecord:
+    """Records what happens to the deploy `deploy_id`.
+
+    All calls raise NotFoundError once it was deleted, and ClaimLostError once its claim is not the
+    one it had when it was resumed.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], deploy_id: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._id = deploy_id
+        self._claimed_by: str | None = None
+        self._secrets: frozenset[str] = frozenset()
+
+    def masked(self, text: str) -> str:
+        """Return `text` without the secrets of the app and its registry that were read so far."""
+        return mask_values(text, self._secrets)
+
+    async def context(self) -> DeployContext:
+        """Read the deploy and all that it concerns."""
+
+        def work(reader: Reader) -> DeployContext:
+            self._claimed(reader)
+            return self._context(reader)
+
+        return await self._store.read(work)
+
+    async def context_with(self, config: RunConfig) -> DeployContext:
+        """Read the context, with a configuration that is not on record yet."""
+        return replace(await self.context(), config=config)
+
+    async def resume(self) -> DeployContext:
+        """Read the context; set back the steps that a death leaves unsure, unless it was switched.
+
+        A deploy that is to be cancelled keeps them: its record says in which one it was cut off.
+        """
+
+        def work(tx: Tx) -> DeployContext:
+            context = self._context(tx)
+            deploy = context.deploy
+            unsure = [
+                name
+                for name in _UNDONE_BY_DEATH
+                if deploy.step(name).status is not StepStatus.PENDING
+            ]
+            switched = context.own is not None and context.own.state is not InstanceState.STARTING
+            if not unsure or switched or deploy.failed_step is not None or deploy.cancelling:
+                return context
+            for name in unsure:
+                deploy = deploy.with_step(Step(name))
+            tx.put_deploy(deploy)
+            return replace(context, deploy=deploy)
+
+        context = await self._store.write(work)
+        self._claimed_by = context.deploy.claimed_by
+        return context
+
+    async def advance(
+        self,
+        finished: Step | None,
+        begun: StepName | None,
+        change: Callable[[Tx, Deploy], Deploy] = lambda _, deploy: deploy,
+    ) -> Deploy:
+        """Record that one step is finished and the next begun, with all that `change` writes.
+
+        Raises CancelRequestedError before a step of a deploy that is to be cancelled.
+        """
+
+        def work(tx: Tx) -> Deploy:
+            deploy = self._claimed(tx)
+            if begun is not None and deploy.cancelling:
+                raise CancelRequestedError
+            deploy = change(tx, deploy)
+            if finished is not None:
+                started = deploy.step(finished.name).started_at
+                done = replace(finished, started_at=started, finished_at=self._clock())
+                deploy = deploy.with_step(replace(done, detail=self.masked(finished.detail)))
+            if begun is not None:
+                deploy = deploy.with_step(Step(begun, StepStatus.RUNNING, started_at=self._clock()))
+            if begun is StepName.START and not deploy.container:
+                # By the names of now: a project or stage that is renamed later keeps this one.
+                project, stage = tx.project(deploy.project_id), tx.stage(deploy.stage_id)
+                name = container_name(project.name, stage.name, short_id(deploy.id))
+                deploy = replace(deploy, container=name)
+            tx.put_deploy(deploy)
+            return deploy
+
+        return await self._store.write(work)
+
+    async def note(self, name: StepName, detail: str) -> None:
+        """Record the progress of a running step; a failed one keeps its reason."""
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            if deploy.step(name).status is StepStatus.RUNNING:
+                tx.put_deploy(
+                    deploy.with_step(replace(deploy.step(name), detail=self.masked(detail)))
+                )
+
+        await self._store.write(work)
+
+    async def settle_digest(self, seen: Deploy, digest: Digest, image: ImageName) -> bool:
+        """Record the digest of `seen.tag`; return False where a push was merged in since `seen`.
+
+        A person who deploys a digest that was taken back lifts that. A rollback does not need to:
+        the order itself has done it.
+        """
+
+        def work(tx: Tx) -> bool:
+            deploy = self._claimed(tx)
+            if deploy.merges != seen.merges:
+                return False
+            step = Step(
+                StepName.RESOLVE,
+                StepStatus.DONE,
+                deploy.step(StepName.RESOLVE).started_at,
+                self._clock(),
+                found(deploy.tag, digest, deploy.digest),
+            )
+            tx.put_deploy(replace(deploy, digest=digest, image=image).with_step(step))
+            if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
+                tx.delete_taken_back(deploy.stage_id, digest)
+            if (
+                deploy.trigger not in EXACT_TRIGGERS
+            ):  # those name what was live once, not what the tag points to
+                tx.record_tag(
+                    KnownTag(
+                        project_id=deploy.project_id,
+                        tag=deploy.tag,
+                        digest=digest,
+                        first_seen=self._clock(),
+                        source=deploy.trigger,
+                    )
+                )
+            return True
+
+        return await self._store.write(work)
+
+    async def put_instance(
+        self, instance: Instance, *, new: bool, config: RunConfig | None = None
+    ) -> None:
+        """Record the instance, and its configuration if given, before its container is made."""
+
+        def work(tx: Tx) -> None:
+            self._claimed(tx)
+            (tx.add_instance if new else tx.put_instance)(instance)
+            if config is not None:
+                tx.put_deploy_config(self._id, config)
+
+        await self._store.write(work)
+
+    async def change_instances(
+        self,
+        instances: Iterable[Instance],
+        **changes: Any,  # noqa: ANN401 - any field
+    ) -> None:
+        """Change these fields of the instances."""
+
+        def work(tx: Tx) -> None:
+            self._claimed(tx)
+            for instance in instances:
+                tx.put_instance(replace(tx.instance(instance.id), **changes))
+
+        await self._store.write(work)
+
+    async def make_way(self) -> None:
+        """Record that the live instances make way for one that cannot run next to them.
+
+        Call it before they are stopped.
+        """
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            live = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.LIVE])
+            for instance in live:
+                tx.put_instance(replace(instance, state=InstanceState.DRAINING))
+            replaced = (*deploy.replaced, *(instance.id for instance in live))
+            tx.put_deploy(replace(deploy, replaced=replaced, made_way=True))
+
+        await self._store.write(work)
+
+    async def change(self, **changes: Any) -> None:  # noqa: ANN401 - any field
+        """Change these fields of the deploy."""
+        await self._store.write(lambda tx: tx.put_deploy(replace(self._claimed(tx), **changes)))
+
+    async def keep_log(self, log: str) -> None:
+        """Record the last output of a container before it is removed; the same output once."""
+        log = self.masked(log)
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            if not deploy.log.endswith(log):
+                tx.put_deploy(replace(deploy, log="\n".join(filter(None, (deploy.log, log)))))
+
+        await self._store.write(work)
+
+    async def record_failure(
+        self,
+        at: StepName | None,
+        reason: str,
+        log: str = "",
+        *,
+        merges: int | None = None,
+        sick: bool = False,
+        instead: Callable[[Tx, Deploy], None] | None = None,
+        also: Callable[[Tx, Deploy], None] | None = None,
+    ) -> DeployContext:
+        """Record that it failed, and why, before anything is taken back.
+
+        The instances get their final states: those that were to be replaced serve again, unless
+        they are about to be removed, when it is too late to go back. With `sick`, its instance was
+        live and became unhealthy, so that its digest must not come back by itself. `instead` queues
+        the deploy that takes its place, which makes this one superseded: a reason on record before
+        the end says so. Without that, `also` writes whatever else is needed. Raises PushMergedError
+        where it failed in a look-up of the tag from before the last push was merged in.
+        """
+        reason, log = self.masked(reason), self.masked(log)
+
+        def work(tx: Tx) -> DeployContext:
+            context = self._context(tx)
+            deploy = self._claimed(tx)
+            if (
+                at is StepName.RESOLVE
+                and not deploy.cancelling
+                and merges not in {None, deploy.merges}
+            ):
+                raise PushMergedError
+            too_late = deploy.step(StepName.RETIRE).status is not StepStatus.PENDING
+            if at is not None:
+                started = deploy.step(at).started_at
+                deploy = deploy.with_step(
+                    Step(at, StepStatus.FAILED, started, self._clock(), reason)
+                )
+            deploy = replace(
+                deploy,
+                log="\n".join(filter(None, (deploy.log, log))),
+                reason=reason if instead else None,
+            )
+            tx.put_deploy(deploy)
+            if not too_late:
+                revert_instances(tx, context, self._clock())
+            if sick and context.own is not None:
+                tx.put_taken_back(taken_back(context.own, reason, self._clock()))
+            if (write := instead or also) is not None:
+                write(tx, deploy)
+            return self._context(tx)
+
+        return await self._store.write(work)
+
+    async def endpoints_taken(self) -> frozenset[Endpoint]:
+        """Return the endpoints of all instances that have, or may have, a container."""
+        active = await self._store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
+        return frozenset(one.endpoint for one in active if one.endpoint is not None)
+
+    async def fill_project(self, fill: Callable[[Project], Project]) -> None:
+        """Set the project to what its newest image says."""
+
+        def work(tx: Tx) -> None:
+            project = tx.project(self._claimed(tx).project_id)
+            if (filled := fill(project)) != project:
+                tx.put_project(filled)
+
+        await self._store.write(work)
+
+    async def made_live(self) -> Instance | None:
+        """Return the deploy's own failed instance if it may have got requests, else None."""
+
+        def work(reader: Reader) -> Instance | None:
+            deploy = self._claimed(reader)
+            made = (
+                reader.instance_of(self._id)
+                if deploy.step(StepName.SWITCH).status is not StepStatus.PENDING
+                else None
+            )
+            return made if made is not None and made.state is InstanceState.FAILED else None
+
+        return await self._store.read(work)
+
+    async def taken_back(self, digest: Digest) -> TakenBack | None:
+        """Return the record that this digest was taken back in the stage, None if it was not."""
+
+        def work(reader: Reader) -> TakenBack | None:
+            found = reader.taken_back(self._claimed(reader).stage_id)
+            return next((version for version in found if version.digest == digest), None)
+
+        return await self._store.read(work)
+
+    async def config_of(self, instance: Instance) -> RunConfig | None:
+        """Return the configuration of another instance, None where it was not kept."""
+        return await self._store.read(lambda reader: reader.deploy_config(instance.deploy_id))
+
+    async def end(
+        self,
+        status: DeployStatus,
+        reason: str,
+        seen: WorkloadStatus | None = None,
+        also: Callable[[Tx, Deploy], None] = lambda _tx, _: None,
+    ) -> None:
+        """Record how it ended, the last status of its live instance, and what `also` writes."""
+
+        def work(tx: Tx) -> None:
+            deploy = self._claimed(tx)
+            also(tx, deploy)
+            if seen is not None and (own := self._context(tx).own) is not None:
+                tx.put_vitals(observed(None, own, seen, self._clock()))
+            if status is DeployStatus.SUCCEEDED:
+                left = [one for one in deploy.steps if one.status is StepStatus.PENDING]
+                for step in left:
+                    deploy = deploy.with_step(replace(step, status=StepStatus.SKIPPED))
+            tx.put_deploy(
+                replace(
+                    deploy,
+                    status=status,
+                    reason=self.masked(reason),
+                    claimed_by=None,
+                    claimed_until=None,
+                    finished_at=self._clock(),
+                )
+            )
+            tx.announce(Topic.DEPLOYS)
+
+        await self._store.write(work)
+
+    def _claimed(self, reader: Reader) -> Deploy:
+        """Return the deploy; raise ClaimLostError where it is claimed otherwise than before."""
+        # A server that slept past the end of its claim must write nothing.
+        deploy = reader.deploy(self._id)
+        if deploy.claimed_by != self._claimed_by:
+            raise ClaimLostError
+        return deploy
+
+    def _context(self, reader: Reader) -> DeployContext:
+        context = read_context(reader, self._id)
+        self._secrets |= context.secret_values
+        return context

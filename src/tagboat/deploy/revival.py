@@ -1,0 +1,108 @@
+"""Reviving live instances: their workloads are started again, or made again as they were."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import structlog
+
+from tagboat.core.deploy import ACTIVE_STATES, Instance, InstanceState
+from tagboat.core.errors import EndpointTakenError, NetworkNotFoundError
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.context import read_context
+from tagboat.deploy.images import ensure_image
+from tagboat.deploy.networks import ensure_project_network
+from tagboat.deploy.options import unless_published, with_host_paths
+from tagboat.deploy.ownership import INSTANCE, made_here, own_labels, role_of
+from tagboat.deploy.services import DeployServices
+from tagboat.deploy.specs import instance_spec
+from tagboat.deploy.storage import keep_storage, with_storage
+
+log = structlog.get_logger("tagboat.reconcile")
+
+
+async def revive(services: DeployServices, instance: Instance) -> None:
+    """Start a live instance again, or make its workload again as it was."""
+    status = await services.runtime.status(instance.handle)
+    current = await services.store.read(lambda reader: reader.instance(instance.id))
+    runs = status is not None and (status.running or status.restarting)
+    if current.state is not InstanceState.LIVE or (runs and current.container_id):
+        return  # it was otherwise when the workloads were listed
+    if not runs:
+        words = {"action": "revive", "container": instance.container}
+        log.warning("a live container does not run; starting it", **words)
+    if status is None or not current.container_id:
+        # A death may have come between its launch and the record of that: then it exists already.
+        current = await _change(services, current, container_id="")
+        found = await made_by(services, current.deploy_id)
+        for own in (one for one in found if role_of(one) == INSTANCE):
+            current = await _change(services, current, container_id=own.id, endpoint=own.endpoint)
+    try:
+        if current.container_id:
+            await _start(services, current)
+        else:
+            await _make_again(services, current)
+    except EndpointTakenError as error:
+        context = await services.store.read(lambda reader: read_context(reader, current.deploy_id))
+        unless_published(str(error), context.config)
+        if not current.container_id:
+            raise
+        # Its endpoint is part of the container, which makes way for another. The data that is only
+        # in volumes of this container is kept by taking them over first.
+        status = await services.runtime.status(current.handle)
+        _, storage = await with_storage(services.runtime, context, status)
+        if storage.adopted:
+            await services.store.write(partial(keep_storage, current.stage_id, storage))
+        await services.runtime.remove(current.handle)
+        await _make_again(services, await _change(services, current, container_id=""))
+
+
+async def made_by(services: DeployServices, deploy_id: str) -> list[WorkloadStatus]:
+    """Return the workloads that the deploy has made and that exist."""
+    labels = own_labels(services.installation) | {"tagboat.deploy": deploy_id}
+    found = await services.runtime.list_workloads(labels)
+    return await services.store.read(
+        lambda reader: [one for one in found if made_here(reader, one)]
+    )
+
+
+async def _start(services: DeployServices, instance: Instance) -> None:
+    """Start its workload; make the project's network again where somebody has removed that."""
+    try:
+        await services.runtime.start(instance.handle)
+    except NetworkNotFoundError:
+        context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
+        await ensure_project_network(services.runtime, services.installation, context.project)
+        names = context.aliases[context.network]
+        await services.runtime.rejoin(instance.handle, context.network, names)
+        await services.runtime.start(instance.handle)
+
+
+async def _make_again(services: DeployServices, instance: Instance) -> None:
+    """Launch it as it was, at its endpoint if that is free; its image may have been removed."""
+    context = await services.store.read(lambda reader: read_context(reader, instance.deploy_id))
+    image = instance.image or context.project.image
+    await ensure_image(services, image, instance.digest, context.registry)
+    deploy = replace(context.deploy, image=image, digest=instance.digest)
+    as_it_was, _ = await with_storage(
+        services.runtime, replace(context, own=instance, deploy=deploy)
+    )
+    spec = instance_spec(as_it_was, instance, services.installation)
+    await ensure_project_network(services.runtime, services.installation, context.project)
+    active = await services.store.read(lambda reader: reader.instances(states=ACTIVE_STATES))
+    launched = await services.runtime.launch(
+        with_host_paths(spec, services.host_path),
+        {one.endpoint for one in active if one.endpoint is not None},
+    )
+    await _change(services, instance, container_id=launched.id, endpoint=launched.endpoint)
+
+
+async def _change(
+    services: DeployServices,
+    instance: Instance,
+    **changes: Any,  # noqa: ANN401 - any field
+) -> Instance:
+    await services.store.write(
+        lambda tx: tx.put_instance(replace(tx.instance(instance.id), **changes))
+    )
+    return replace(instance, **changes)

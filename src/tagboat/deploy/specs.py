@@ -1,0 +1,88 @@
+"""The specs of the workloads of a deploy: its instance, and its release command."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tagboat.core.deploy import Instance, InstanceState
+from tagboat.core.storage import stage_volumes
+from tagboat.core.workload import WorkloadSpec
+from tagboat.deploy.context import DeployContext
+from tagboat.deploy.options import as_instance, as_release, with_surroundings
+from tagboat.deploy.ownership import INSTANCE, RELEASE, ROLE, release_container
+
+SECRETS_FOLDER = "/run/secrets"
+
+
+def instance_spec(
+    context: DeployContext, instance: Instance, installation: str, *, alone: bool = False
+) -> WorkloadSpec:
+    """Return the workload of an instance; `alone`: nothing else is on the project's network."""
+    spec = as_instance(
+        _common_spec(context, instance.container, installation, INSTANCE), context.config.options
+    )
+    spec = replace(
+        spec, port=context.config.port, endpoint=instance.endpoint, aliases=context.aliases
+    )
+    if not waits_for_names(context, instance):
+        return spec
+    if alone:
+        return replace(spec, aliases={context.network: context.aliases[context.network]})
+    return replace(spec, aliases={}, keeps_address=True)
+
+
+def waits_for_names(context: DeployContext, instance: Instance) -> bool:
+    """Return whether the stage's names are for another instance until this one is healthy."""
+    return instance.state is InstanceState.STARTING and bool(
+        context.others_that(InstanceState.LIVE)
+    )
+
+
+def release_spec(context: DeployContext, installation: str) -> WorkloadSpec:
+    """Return the workload that runs the release command."""
+    spec = _common_spec(context, release_container(context.container), installation, RELEASE)
+    return as_release(spec, context.config.options)
+
+
+def _common_spec(context: DeployContext, name: str, installation: str, role: str) -> WorkloadSpec:
+    options = context.config.options
+    spec = WorkloadSpec(
+        name=name,
+        image=context.image,
+        labels={**options.labels, **_own_labels(context, installation, role)},
+        env={**context.config.env, **options.secrets},
+        user=options.user,
+        volumes=stage_volumes(context.stage, context.config),
+        volume_labels=_volume_labels(context, installation),
+        files={
+            f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()
+        },
+        memory=options.memory,
+        cpus=options.cpus,
+        pids=options.pids,
+        network=context.network,
+        networks=options.networks,
+        stop_signal=options.stop_signal,
+        stop_timeout_s=options.stop_timeout_s,
+    )
+    return with_surroundings(spec, options)
+
+
+def _own_labels(context: DeployContext, installation: str, role: str) -> Mapping[str, str]:
+    return {
+        "tagboat.managed": "true",
+        "tagboat.project": context.project.name,
+        "tagboat.stage": context.stage.name,
+        "tagboat.deploy": context.deploy.id,
+        "tagboat.installation": installation,
+        ROLE: role,
+    }
+
+
+def _volume_labels(context: DeployContext, installation: str) -> Mapping[str, str]:
+    """Return labels that show whose a volume was, even after project and stage are gone."""
+    own = {
+        name: value
+        for name, value in _own_labels(context, installation, "").items()
+        if name not in {"tagboat.deploy", ROLE}
+    }
+    return own | {"tagboat.stage_id": context.stage.id}

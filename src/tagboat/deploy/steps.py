@@ -1,0 +1,283 @@
+"""The steps of a deploy, one method each, and what they leave on record."""
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from tagboat.core.catalog import Strategy
+from tagboat.core.decision import taken_back_words
+from tagboat.core.deploy import (
+    Deploy,
+    Instance,
+    InstanceState,
+    Step,
+    StepName,
+    StepStatus,
+    Trigger,
+)
+from tagboat.core.errors import DeployFailedError, EngineNotFoundError, NotFoundError
+from tagboat.core.ports import Tx
+from tagboat.core.workload import WorkloadStatus
+from tagboat.deploy.containers import Containers
+from tagboat.deploy.context import DeployContext
+from tagboat.deploy.diagnosis import raise_if_moved_on
+from tagboat.deploy.failure import AlreadyLiveError, SickenedError, WasTakenBackError
+from tagboat.deploy.health import Health
+from tagboat.deploy.images import ensure_image
+from tagboat.deploy.instances import switch_instances
+from tagboat.deploy.pulling import Pulling
+from tagboat.deploy.record import DeployRecord
+from tagboat.deploy.resolving import wanted_digest
+from tagboat.deploy.retirement import retire
+from tagboat.deploy.services import DeployServices
+from tagboat.deploy.speech import asked_in_http
+from tagboat.deploy.storage import settle_storage
+from tagboat.deploy.successor import Successor
+from tagboat.deploy.undo import Undo
+from tagboat.deploy.vigil import watch_over
+
+log = structlog.get_logger("tagboat.deploy")
+
+
+class DeploySteps:
+    """The steps of one deploy.
+
+    `merges` is how many pushes the deploy stood for when its tag was last looked up, None before.
+    `seen` is the last status of its instance, `warning` what is to be said at its end, empty for
+    nothing. `runtime_was_away` is set by the caller when the runtime could not be reached.
+    """
+
+    def __init__(
+        self, services: DeployServices, record: DeployRecord, containers: Containers, undo: Undo
+    ) -> None:
+        self._services = services
+        self._runtime = services.runtime
+        self._record = record
+        self._containers = containers
+        self._undo = undo
+        self._pulling = Pulling(services, record)
+        self._made: Instance | None = None
+        self._checked: DeployContext | None = None
+        self.pull = self._pulling.pull
+        self.merges: int | None = None
+        self.seen: WorkloadStatus | None = None
+        self.warning = ""
+        self.runtime_was_away = False
+
+    def note_made(self, tx: Tx, deploy: Deploy) -> Deploy:
+        """Put id and endpoint of the new instance on record, once it is started."""
+        if self._made is not None:
+            known, made = tx.instance(self._made.id), self._made
+            tx.put_instance(replace(known, container_id=made.container_id, endpoint=made.endpoint))
+        return deploy
+
+    def make_live(self, tx: Tx, deploy: Deploy) -> Deploy:
+        """Put on record that the new instance is live, unless it is: from now on it is routed to.
+
+        This is part of the transaction that begins the step, because each transaction costs time
+        while people wait for an instance that is healthy already.
+        """
+        starting = tx.instances(stage_id=deploy.stage_id, states=[InstanceState.STARTING])
+        if all(one.deploy_id != deploy.id for one in starting):
+            return deploy
+        stage = tx.stage(deploy.stage_id)
+        proven = not self._services.traffic.active or not stage.watch_s
+        return switch_instances(tx, deploy, stage.max_instances, watched=proven)
+
+    async def resolve(self) -> Step:
+        """Look up the digest of the tag, again when a push was merged in by then."""
+        while True:
+            context = await self._record.context()
+            deploy = context.deploy
+            self.merges = deploy.merges
+            digest = await wanted_digest(self._services.tag_source, context)
+            if await self._record.settle_digest(deploy, digest, context.repository):
+                return await self.settle()
+
+    async def settle(self) -> Step:
+        """Go on with the digest on record, unless it was taken back in the stage, or is live."""
+        context = await self._record.context()
+        digest = context.deploy.digest
+        if context.deploy.by_news and digest is not None:
+            version = await self._record.taken_back(digest)
+            if version is not None:
+                raise WasTakenBackError(taken_back_words(version, context.stage))
+        live = None if context.deploy.force else await self._live_already(context)
+        if live is not None:
+            if not live.watched and not await watch_over(self._services, live):
+                return await self.resolve()  # it was taken back while it was watched
+            await self._record.change_instances([live], tag=context.deploy.tag)
+            raise AlreadyLiveError
+        return context.deploy.step(StepName.RESOLVE)
+
+    async def _live_already(self, context: DeployContext) -> Instance | None:
+        """Return the running instance of this digest and configuration, None without one."""
+        same = [
+            one
+            for one in context.others_that(InstanceState.LIVE)
+            if one.digest == context.deploy.digest
+        ]
+        context = await self._pulling.followed(context) if same else context
+        for instance in same:
+            if instance.fingerprint != context.config.fingerprint or (
+                context.stage.max_instances > 1 and instance.tag != context.deploy.tag
+            ):
+                continue
+            # A new healthcheck has yet to be passed, although the fingerprint leaves it out.
+            kept = await self._record.config_of(instance)
+            if kept is None or kept.healthcheck == context.config.healthcheck:
+                status = await self._runtime.status(instance.handle)
+                return instance if status is not None and status.running else None
+        return None
+
+    async def start(self) -> Step:
+        """Run the release command where there is one, then start the new instance."""
+        context = await self._pulling.followed(await self._record.context())
+        context, kept = await settle_storage(
+            self._runtime, self._record, context, self._pulling.info
+        )
+        # A version that is rolled back to was released in its day, and knows nothing of what
+        # newer release commands have done since.
+        if (
+            context.config.options.release_command
+            and not context.deploy.released
+            and context.deploy.trigger is not Trigger.ROLLBACK
+        ):
+            await self._record.note(StepName.START, "the release command runs")
+            await self._containers.release(context)
+        elif context.deploy.released:
+            # A death may have come between its end and its removal.
+            await self._containers.forget_release(context.deploy.id)
+        if context.strategy is Strategy.RECREATE:
+            await self._stop_old()
+        try:
+            self._made = await self._containers.start(context)
+        except EngineNotFoundError:
+            await raise_if_moved_on(self._services.tag_source, await self._record.context())
+            digest = context.deploy.digest
+            if digest is None or await self._runtime.inspect_image(context.image) is not None:
+                raise
+            # Somebody has removed the image since it was pulled.
+            await ensure_image(self._services, context.repository, digest, context.registry)
+            context = await self._record.context_with(context.config)
+            self._made = await self._containers.start(context)
+        return Step(StepName.START, StepStatus.DONE, detail=f"started {self._made.container}{kept}")
+
+    async def _stop_old(self) -> None:
+        """Make way for an app that cannot run twice; requests wait until the new one is live."""
+        await self._record.make_way()
+        context = await self._record.context()
+        await self._services.traffic.apply_stage_routes(context.stage.id)
+        if self._services.traffic.active:
+            old = context.others_that(InstanceState.DRAINING)
+            async with self._services.places.rest():
+                await self._services.traffic.drained(old, context.stage.drain_timeout_s)
+        for instance in context.others:
+            try:
+                await self._runtime.stop(instance.handle)
+            except asyncio.CancelledError:
+                await self._undo.see_stopped(instance)
+                raise
+
+    async def check(self) -> Step:
+        """Wait until the new instance is healthy, by the stage's names as well."""
+        context = await self._record.context()
+        await self._wake(context)
+        health = self._health(context)
+        async with self._services.places.rest():
+            reason, self.warning = await asked_in_http(
+                self._runtime.probe, context, health.until_healthy()
+            )
+            if await self._containers.take_names(context):
+                reason = await health.until_healthy()
+        self.seen = health.seen
+        self._checked = context
+        detail = "; ".join(filter(None, (reason, self.warning)))
+        return Step(StepName.CHECK, StepStatus.DONE, detail=detail)
+
+    async def switch(self) -> Step:
+        """Route requests to the new instance."""
+        # `check` has read the record a moment ago: reading it again would keep requests waiting.
+        context = self._checked or await self._record.context()
+        await self._services.traffic.apply_stage_routes(context.stage.id)
+        log.info(
+            "live",
+            action="switch",
+            project=context.project.name,
+            stage=context.stage.name,
+            tag=context.deploy.tag,
+        )
+        return Step(StepName.SWITCH, StepStatus.DONE, detail=f"{context.deploy.tag} is live")
+
+    async def watch(self) -> Step:
+        """Watch the new instance; raise SickenedError where it does not stay healthy."""
+        context = await self._record.context()
+        if not self._services.traffic.active:
+            return _skipped(StepName.WATCH, "without an ingress there is no traffic to route back")
+        if context.own is None or context.own.watched:
+            return _skipped(StepName.WATCH, "watch_s is 0")
+        await self._wake(context)
+        # Where two cannot run at once, the old one is stopped: the new one is watched to the end.
+        successor = Successor(self._services, context.own, may_cut=not context.deploy.made_way)
+        health = self._health(context)
+        try:
+            async with self._services.places.rest():
+                reason = await health.watch(context.stage.watch_s, successor.takes_over)
+        except DeployFailedError as error:
+            raise SickenedError(str(error)) from error
+        finally:
+            await successor.close()
+        self.seen = health.seen
+        if not successor.took_over:
+            await self._record.change_instances([context.own], watched=True)
+        return Step(StepName.WATCH, StepStatus.DONE, detail=reason)
+
+    async def drain(self) -> Step:
+        """Wait until the instances to be retired have answered their requests."""
+        context = await self._record.context()
+        traffic = self._services.traffic
+        if not traffic.active:
+            return _skipped(StepName.DRAIN, "without an ingress there is no traffic to route away")
+        if not context.retired:
+            return _skipped(StepName.DRAIN, _kept(context) or "there is no older instance")
+        async with self._services.places.rest():
+            detail = await traffic.drained(context.retired, context.stage.drain_timeout_s)
+        return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
+
+    async def retire(self) -> Step:
+        """Stop and remove the instances that the new one has replaced."""
+        context = await self._record.context()
+        for instance in context.retired:
+            await retire(self._services, instance)
+        names = ", ".join(instance.container for instance in context.retired)
+        return Step(
+            StepName.RETIRE,
+            StepStatus.DONE,
+            detail=f"retired {names}" if names else _kept(context) or "there was nothing to retire",
+        )
+
+    async def _wake(self, context: DeployContext) -> None:
+        """Start the new container again if the engine was away: a restart of it ends them all."""
+        if self.runtime_was_away and context.own is not None:
+            await self._runtime.start(context.own.handle)
+            self.runtime_was_away = False
+
+    def _health(self, context: DeployContext) -> Health:
+        if context.own is None:
+            raise NotFoundError("the new instance is no longer on record")
+        return Health(self._services, context, context.own, context.config)
+
+
+def _skipped(name: StepName, why: str) -> Step:
+    return Step(name, StepStatus.SKIPPED, detail=why)
+
+
+def _kept(context: DeployContext) -> str:
+    """Return words for the old instances that stay for now, empty for none."""
+    kept = [
+        instance.container
+        for instance in context.others_that(InstanceState.DRAINING)
+        if instance not in context.retired
+    ]
+    return f"{', '.join(kept)} is kept until something newer has stayed healthy" if kept else ""

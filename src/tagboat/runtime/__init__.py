@@ -1,0 +1,1 @@
+"""Runtimes: a Docker engine, and a memory held to the same contract tests."""

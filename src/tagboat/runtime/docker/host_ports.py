@@ -1,0 +1,36 @@
+"""Choosing the loopback port on which a container is published."""
+
+import random
+import socket
+from collections.abc import Collection
+
+from tagboat.core.errors import EngineError
+
+FIRST, LAST = 20000, 31999
+"""Below the ports of outgoing connections on Linux, so that a port is free after a restart."""
+
+
+def free_loopback_port(taken: Collection[int]) -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`.
+
+    Raise EngineError if there is none.
+
+    Somebody may still come first: the engine's own answer decides.
+    """
+    # Not the lowest free one, so that two servers on one machine seldom choose the same.
+    for port in random.sample(range(FIRST, LAST + 1), LAST + 1 - FIRST):
+        if port not in taken and _is_free(port):
+            return port
+    raise EngineError(
+        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there"
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

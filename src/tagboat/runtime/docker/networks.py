@@ -1,0 +1,202 @@
+"""Docker's networks: making, joining and removing them."""
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from ipaddress import IPv4Network
+from types import MappingProxyType
+
+from aiodocker import Docker, DockerError
+from aiodocker.networks import DockerNetwork
+
+from tagboat.core.errors import EngineError
+from tagboat.runtime.docker import wire
+from tagboat.runtime.docker.connection import DockerConnection
+from tagboat.runtime.docker.refusal import no_network
+from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_routes, shares
+
+_ASK_S = 20.0
+_CHANGE_S = 60.0
+_OVERLAPS = "overlaps with other"
+_TRIES = 5
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
+class Networks:
+    """The networks of one engine, on this machine or not.
+
+    New ones get their addresses from `pool`.
+    """
+
+    def __init__(self, connection: DockerConnection, pool: IPv4Network, *, is_local: bool) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._is_local = is_local
+        self._making = asyncio.Lock()
+
+    async def ensure(
+        self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
+    ) -> frozenset[str]:
+        """Let there be a network of that name and with these labels.
+
+        The ids of the containers that run on it.
+
+        A new one bears `notes`, too. Raises EngineError where there is one without the labels, or
+        no addresses are left.
+        """
+        found = await self._inspect(name)
+        if found is None:
+            async with (
+                self._making
+            ):  # names need not be unique, so two who make the same one would make two
+                found = await self._inspect(name) or await self._make(name, {**notes, **labels})
+        if not _bears(found, labels):
+            raise EngineError(
+                f"the engine has a network {name} that Tagboat has not made and does not use: remove it with"
+                f" docker network rm {name}"
+            )
+        return frozenset(found.get("Containers") or {})
+
+    async def remove(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Remove the network, if it bears these labels; whether it is gone.
+
+        False too where a container runs on it.
+        """
+        found = await self._inspect(name)
+        if found is None:
+            return True
+        if not _bears(found, labels) or found.get("Containers"):
+            return False
+        async with self._connection.use(f"remove the network {name}", _CHANGE_S) as docker:
+            try:
+                await (await docker.networks.get(found["Id"])).delete()
+            except DockerError as error:
+                if error.status in {
+                    HTTPStatus.FORBIDDEN,
+                    HTTPStatus.CONFLICT,
+                }:  # somebody has begun to use it
+                    return False
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+            return True
+
+    async def list(self, labels: Mapping[str, str]) -> list[str]:
+        """Return the names of all networks that bear these labels, in order."""
+        async with self._connection.use("list networks", _ASK_S) as docker:
+            borne = [f"{name}={value}" for name, value in labels.items()]
+            return sorted(
+                found["Name"] for found in await docker.networks.list(filters={"label": borne})
+            )
+
+    async def free_address(self, network: str) -> str:
+        """Return an address that a container on the network can keep.
+
+        Empty where there is none left.
+        """
+        found = await self._inspect(network)
+        share = next(iter(wire.subnets(found)), None) if found else None
+        if share is None or share.prefixlen != SHARE_BITS:
+            return ""
+        async with self._connection.use(f"tell who is on the network {network}", _ASK_S) as docker:
+            # Those that do not run, too: they want their addresses back.
+            there = await docker._query_json(  # noqa: SLF001 - aiodocker drops what the list says of networks
+                "containers/json",
+                params={"all": "1", "filters": json.dumps({"network": [network]})},
+            )
+        return (
+            kept_address(
+                share,
+                {one for container in there for one in wire.kept_addresses(container, network)},
+            )
+            or ""
+        )
+
+    async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        """Leave the network and join it under `aliases`, at the address it keeps there, if any."""
+        doing = f"disconnect the container {container} from the network {network}"
+        async with self._connection.use(doing, _CHANGE_S) as docker:
+            address = wire.fixed_address(
+                await docker.containers.container(container).show(), network
+            )
+            try:
+                await (await _network(docker, network, doing)).disconnect({"Container": container})
+            except DockerError as error:
+                if "is not connected" not in error.message:
+                    raise
+        await self.connect(container, container, network, aliases, address)
+
+    async def connect(
+        self, container: str, name: str, network: str, aliases: Sequence[str], address: str = ""
+    ) -> None:
+        """Join the network under `aliases`. Raises NetworkNotFoundError."""
+        doing = f"connect the container {name} to the network {network}"
+        async with self._connection.use(doing, _CHANGE_S) as docker:
+            endpoint = wire.endpoint(aliases, address)
+            config = {"EndpointConfig": endpoint} if endpoint else {}
+            await (await _network(docker, network, doing)).connect(
+                {"Container": container, **config}
+            )
+
+    async def _inspect(self, name: str) -> wire.Json | None:
+        async with self._connection.use(f"look at the network {name}", _ASK_S) as docker:
+            try:
+                found: wire.Json = await (await docker.networks.get(name)).show()
+            except DockerError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                return None
+        return (
+            found if found["Name"] == name else None
+        )  # it takes a name for the beginning of an id, too
+
+    async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
+        for _ in range(_TRIES):
+            with suppress(
+                _TakenError
+            ):  # by another server, or by somebody who made a network just now
+                await self._create(name, labels)
+            if found := await self._inspect(name):
+                return found
+        raise EngineError(
+            f"the engine could not create the network {name}: others take its addresses again and again"
+        )
+
+    async def _create(self, name: str, labels: Mapping[str, str]) -> None:
+        async with self._connection.use(f"create the network {name}", _CHANGE_S) as docker:
+            share = next(shares(self._pool, name, await self._taken(docker)), None)
+            if share is None:
+                raise EngineError(
+                    f"the engine could not create the network {name}: no addresses are left in {self._pool}; remove networks"
+                    " that nobody uses (docker network prune), or name another range with TAGBOAT_NETWORK_POOL"
+                )
+            try:
+                await docker.networks.create(wire.network_body(name, labels, share))
+            except DockerError as error:
+                if _OVERLAPS in error.message or error.status == HTTPStatus.CONFLICT:
+                    raise _TakenError from error
+                raise
+
+    async def _taken(self, docker: Docker) -> Collection[IPv4Network]:
+        taken = {subnet for found in await docker.networks.list() for subnet in wire.subnets(found)}
+        return taken | set(local_routes(self._pool)) if self._is_local else taken
+
+
+class _TakenError(Exception):
+    """The addresses, or the name, belong to another network by now."""
+
+
+async def _network(docker: Docker, network: str, doing: str) -> DockerNetwork:
+    # The engine would connect a waiting container even to a network that does not exist, and fail
+    # at its start; and it takes
+    # `db` for the beginning of an id where nothing has that name.
+    alike = await docker.networks.list(filters={"name": [network]})  # whose names have it in them
+    ids = [found["Id"] for found in alike if found["Name"] == network]
+    if not ids:
+        raise no_network(network, doing)
+    return await docker.networks.get(ids[0])
+
+
+def _bears(found: wire.Json, labels: Mapping[str, str]) -> bool:
+    return labels.items() <= (found.get("Labels") or {}).items()

@@ -1,0 +1,32 @@
+"""The text of a page that is meant for browsers."""
+
+from html.parser import HTMLParser
+
+
+def words_of(page: str) -> str:
+    """Return its title, which says best what it is about; without one its text, line by line."""
+    read = _Page()
+    read.feed(page)
+    return " ".join(read.title) or "\n".join(read.text)
+
+
+class _Page(HTMLParser):
+    """Tells the title from the text, and both from what is not for reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title: list[str] = []
+        self.text: list[str] = []
+        self._within = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the library's signature
+        self._within = tag
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the library's signature
+        self._within = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._within == "title":
+            self.title.append(data.strip())
+        elif self._within not in {"script", "style"}:
+            self.text.append(data)

@@ -1,0 +1,442 @@
+"""The JSON of the Docker Engine API: reading its answers, and writing its requests.
+
+Pure: values in, values out.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from ipaddress import IPv4Network
+from typing import Any
+
+from tagboat.core.catalog import Registry
+from tagboat.core.endpoint import loopback_endpoint
+from tagboat.core.errors import InvalidImageRefError
+from tagboat.core.host_access import Published
+from tagboat.core.image import (
+    Digest,
+    ImageInfo,
+    ImageName,
+    is_docker_hub,
+    parse_digest,
+    parse_image_name,
+    parse_image_ref,
+    volume_paths,
+)
+from tagboat.core.keeping import DiskUsage, ImageSize, Volume
+from tagboat.core.workload import WorkloadSpec, WorkloadStatus
+from tagboat.runtime.docker.healthtest import health_test, last_said, needs_s
+from tagboat.runtime.docker.subnets import lower_half
+
+DEFAULT_STOP_TIMEOUT_S = 10
+
+GENEROUS_PIDS = 4096
+"""The most processes and threads of a container that names no limit.
+
+More than apps need, but an app that forks without end stops there, and not where the machine has no
+more (Linux has 32,768 by default).
+"""
+
+DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
+"""Of those that the engine gives by itself: few apps need them, and an attacker does."""
+
+IDENTITY_TOKEN = "<token>"  # noqa: S105 - the name by which Docker marks a password that is one
+_LABELS_FOR_PEOPLE = "org.opencontainers."
+_DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
+_BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+"""A flooding app must not fill the disk: at most 30 MB a container."""
+
+_ENDINGS = ("die", "stop", "destroy", "pause", "unpause", "health_status")
+"""Of a container that is stopped while it waits to be restarted comes a `stop` only.
+
+Of any other, a `die` as well. The engine takes `health_status` for the beginning of `health_status:
+healthy` and the like, which come when the verdict changes.
+"""
+
+Json = Mapping[str, Any]
+
+
+def create_body(
+    spec: WorkloadSpec,
+    *,
+    image_labels: Iterable[str] = (),
+    address: str = "",
+    bounded_log: bool = True,
+) -> dict[str, Any]:
+    """Return the body of ContainerCreate for `spec`, without its files and further networks.
+
+    `image_labels` are those of the image that are not to be the container's, `address` the one that
+    it keeps. Without `bounded_log` the engine's own default for logs is left alone.
+    """
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        # The engine adds the image's labels, and cannot be told not to; but what is empty steers
+        # nobody.
+        "Labels": {**dict.fromkeys(image_labels, ""), **spec.labels},
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "HostConfig": _host_config(spec, bounded_log=bounded_log),
+    }
+    if spec.network:
+        body["NetworkingConfig"] = {
+            "EndpointsConfig": {spec.network: endpoint(spec.aliases.get(spec.network, ()), address)}
+        }
+    if ports := _port_bindings(spec):
+        body["ExposedPorts"] = {port: {} for port in ports}
+    if spec.entrypoint is not None:
+        # One empty text is the engine's word for none; an empty list would leave the image's.
+        body["Entrypoint"] = list(spec.entrypoint) or [""]
+    if spec.command:
+        body["Cmd"] = list(spec.command)
+    if spec.user:
+        body["User"] = spec.user
+    if spec.stop_signal:
+        body["StopSignal"] = spec.stop_signal
+    if spec.stop_timeout_s is not None:
+        body["StopTimeout"] = spec.stop_timeout_s
+    return body
+
+
+def endpoint(aliases: Sequence[str], address: str = "") -> dict[str, Any]:
+    """Return what a container is on a network.
+
+    Found by `aliases`, at `address` if that is not empty.
+    """
+    named: dict[str, Any] = {"Aliases": list(aliases)} if aliases else {}
+    return named | ({"IPAMConfig": {"IPv4Address": address}} if address else {})
+
+
+def kept_addresses(answer: Json, network: str) -> list[str]:
+    """Return the addresses that a container has there, or is to have when it runs."""
+    there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+    return [
+        address for address in (fixed_address(answer, network), there.get("IPAddress")) if address
+    ]
+
+
+def fixed_address(answer: Json, network: str) -> str:
+    """Return the address that a container keeps there, empty for none."""
+    there = ((answer.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+    return str((there.get("IPAMConfig") or {}).get("IPv4Address") or "")
+
+
+def network_body(name: str, labels: Mapping[str, str], share: IPv4Network) -> dict[str, Any]:
+    """Return the body of NetworkCreate for a bridge with the addresses of `share`."""
+    config = {"Subnet": str(share), "IPRange": str(lower_half(share))}
+    return {
+        "Name": name,
+        "CheckDuplicate": True,
+        "Driver": "bridge",
+        "Labels": dict(labels),
+        "IPAM": {"Config": [config]},
+    }
+
+
+def subnets(answer: Json) -> list[IPv4Network]:
+    """Return the ranges of IPv4 addresses of a network."""
+    texts = [
+        config.get("Subnet") or "" for config in (answer.get("IPAM") or {}).get("Config") or []
+    ]
+    return [IPv4Network(text, strict=False) for text in texts if text and ":" not in text]
+
+
+def container_status(answer: Json) -> WorkloadStatus:
+    """Read the answer of ContainerInspect.
+
+    `running` is False while the engine waits to restart it.
+    """
+    container_id, name = answer["Id"], answer["Name"]
+    state = answer.get("State") or {}
+    health = (state.get("Health") or {}).get("Status")
+    restarting = bool(state.get("Restarting"))
+    return WorkloadStatus(
+        id=container_id,
+        name=name.removeprefix("/"),
+        running=bool(state.get("Running")) and not restarting,
+        restarting=restarting,
+        restarts=int(answer.get("RestartCount") or 0),
+        exit_code=int(state.get("ExitCode") or 0),
+        oom_killed=bool(state.get("OOMKilled")),
+        health=health if health in {"starting", "healthy", "unhealthy"} else None,
+        labels=(answer.get("Config") or {}).get("Labels") or {},
+        endpoint=loopback_endpoint(_host_port(answer)),
+        started_at=_time(state.get("StartedAt") or ""),
+        paused=bool(state.get("Paused")),
+        health_said=last_said(state),
+        unasked_volumes=_unasked_volumes(answer),
+    )
+
+
+def endings_filter(labels: Mapping[str, str]) -> str:
+    """Return the filter of SystemEvents for exits and other news of containers with `labels`."""
+    wanted = [f"{name}={value}" for name, value in labels.items()]
+    return json.dumps({"type": ["container"], "event": _ENDINGS, "label": wanted})
+
+
+def last_death(answer: Json) -> dict[str, str] | None:
+    """Return parameters of SystemEvents for the last exit of a restarted container, or None.
+
+    By the engine's own clock: events up to then are in the past, so that the answer comes to an
+    end.
+    """
+    state = answer.get("State") or {}
+    ended, began = _time(state.get("FinishedAt") or ""), _time(state.get("StartedAt") or "")
+    if ended is None or began is None:
+        return None
+    filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
+    return {
+        "filters": filters,
+        "since": str(int(ended.timestamp()) - 1),
+        "until": str(int(began.timestamp()) + 1),
+    }
+
+
+def exit_code(event: Json) -> int | None:
+    """Return the code with which the program of a `die` event ended."""
+    code = str(event["Actor"]["Attributes"].get("exitCode", ""))
+    return int(code) if code.isdecimal() else None
+
+
+def ended_container(event: Json) -> str:
+    """Return the name of the container that a message of SystemEvents is about."""
+    return str(event["Actor"]["Attributes"]["name"])
+
+
+def has_terminal(answer: Json) -> bool:
+    """Return whether a container has a terminal, so that its log is one bare stream."""
+    return bool((answer.get("Config") or {}).get("Tty"))
+
+
+def stop_timeout_s(answer: Json) -> int:
+    """Return how many seconds the engine lets this container take to stop before it kills it."""
+    seconds = (answer.get("Config") or {}).get("StopTimeout")
+    return DEFAULT_STOP_TIMEOUT_S if seconds is None else int(seconds)
+
+
+def image_info(answer: Json, ref: str) -> ImageInfo:
+    """Read the answer of ImageInspect for `ref`."""
+    config = answer.get("Config") or {}
+    return ImageInfo(
+        digest=own_digest(ref, answer.get("RepoDigests") or []),
+        tcp_ports=tuple(sorted(_tcp_ports(config.get("ExposedPorts") or {}))),
+        labels=config.get("Labels") or {},
+        has_healthcheck=health_test(config) is not None,
+        created=_time(answer.get("Created") or ""),
+        health_needs_s=needs_s(config),
+        platform=platform_of(answer),
+        volumes=volume_paths(config.get("Volumes") or {}),
+    )
+
+
+def steering_labels(answer: Json) -> list[str]:
+    """Return the labels of the image of an ImageInspect answer that are not for people.
+
+    Proxies and jobs of others may go by them.
+    """
+    labels = (answer.get("Config") or {}).get("Labels") or {}
+    return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
+
+
+def disk_usage(answer: Json) -> DiskUsage:
+    """Read the answer of SystemDataUsage."""
+    images = (
+        ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"])
+        for one in answer.get("Images") or ()
+    )
+    return DiskUsage(
+        tuple(images),
+        tuple(map(_volume, answer.get("Volumes") or ())),
+        answer.get("LayersSize") or 0,
+    )
+
+
+def _volume(answer: Json) -> Volume:
+    size = (answer.get("UsageData") or {}).get("Size", -1)
+    return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
+
+
+def tags(answer: Json) -> list[str]:
+    """Return the names with a tag that the image of an ImageInspect answer bears."""
+    return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
+
+
+def platform_of(answer: Json) -> str:
+    """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
+    named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
+    return "/".join(str(part).lower() for part in named) if all(named) else ""
+
+
+def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
+    """Return the digest by which the repository of `ref` knows the image, else None.
+
+    An image can bear several digests of one repository (an index and the image in it): one that
+    `ref` names goes first.
+    """
+    name = _name(ref.partition("@")[0])
+    entries = (entry.partition("@") for entry in repo_digests)
+    known = [
+        parse_digest(digest)
+        for other, _, digest in entries
+        if name is not None and _name(other) == name
+    ]
+    asked = ref.partition("@")[2]
+    return next((digest for digest in known if digest == asked), known[0] if known else None)
+
+
+def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
+    """Return the value of X-Registry-Auth, None for an anonymous pull.
+
+    Engines with containerd's image store drop a login whose `serveraddress` is not the image's
+    host; for Docker Hub they only take the historic URL.
+    """
+    if registry is None or registry.password is None:
+        return None
+    return base64.urlsafe_b64encode(
+        json.dumps(registry_login(image.host, registry)).encode()
+    ).decode("ascii")
+
+
+def registry_login(host: str, registry: Registry) -> dict[str, str]:
+    """Return the login of a registry for images that begin with `host`, as the engine takes it."""
+    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(host) else host}
+    if registry.username == IDENTITY_TOKEN:
+        return login | {"identitytoken": registry.password or ""}
+    return login | {"username": registry.username, "password": registry.password or ""}
+
+
+def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": spec.pids or GENEROUS_PIDS,
+    }
+    if dropped := [name for name in DROPPED_CAPABILITIES if name not in spec.cap_add]:
+        host["CapDrop"] = dropped
+    if spec.network:
+        host["NetworkMode"] = spec.network
+    if bounded_log:
+        host["LogConfig"] = _BOUNDED_LOG
+    if ports := _port_bindings(spec):
+        host["PortBindings"] = ports
+    if mounts := [*_volume_mounts(spec), *_bind_mounts(spec)]:
+        host["Mounts"] = mounts
+    if spec.memory:
+        # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its
+        # limit would swap, not end.
+        host["Memory"] = host["MemorySwap"] = spec.memory
+    if spec.cpus:
+        host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
+    return host | _given_of_the_machine(spec)
+
+
+def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
+    """Return what of HostConfig is left out as a rule."""
+    given: dict[str, Any] = {
+        "Tmpfs": dict(spec.tmpfs),
+        "Devices": [
+            {
+                "PathOnHost": one.source,
+                "PathInContainer": one.target,
+                "CgroupPermissions": one.rights,
+            }
+            for one in spec.devices
+        ],
+        "ExtraHosts": [f"{host}:{address}" for host, address in spec.extra_hosts.items()],
+        "ShmSize": spec.shm_size,
+        "ReadonlyRootfs": spec.read_only,
+        "CapAdd": list(spec.cap_add),
+    }
+    return {name: value for name, value in given.items() if value} | (
+        {} if spec.init is None else {"Init": spec.init}
+    )
+
+
+def _volume_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
+    for name, path in spec.volumes.items():
+        labels = (
+            {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+        )
+        yield {"Type": "volume", "Source": name, "Target": path, **labels}
+
+
+def _bind_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
+    # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
+    for bind in spec.binds:
+        yield {
+            "Type": "bind",
+            "Source": bind.source,
+            "Target": bind.target,
+            "ReadOnly": bind.read_only,
+        }
+
+
+def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
+    own = [Published(spec.endpoint.host, spec.endpoint.port, spec.port)] if spec.endpoint else []
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for one in (*own, *spec.publish):
+        host_port = {"HostIp": one.host_ip, "HostPort": str(one.host_port)}
+        bindings.setdefault(f"{one.port}/{one.protocol}", []).append(host_port)
+    return bindings
+
+
+def _unasked_volumes(answer: Json) -> dict[str, str]:
+    asked = {mount.get("Target") for mount in (answer.get("HostConfig") or {}).get("Mounts") or []}
+    volumes = [
+        mount
+        for mount in answer.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name")
+    ]
+    return {
+        mount["Destination"]: mount["Name"]
+        for mount in volumes
+        if mount["Destination"] not in asked
+    }
+
+
+def _host_port(answer: Json) -> int:
+    """Return the host port it was asked to be published on, or the one the engine chose.
+
+    0 for none.
+    """
+    asked = (answer.get("HostConfig") or {}).get("PortBindings") or {}
+    given = (answer.get("NetworkSettings") or {}).get("Ports") or {}
+    bindings = [
+        binding for ports in (asked, given) for bound in ports.values() for binding in bound or []
+    ]
+    return next(
+        (
+            int(binding["HostPort"])
+            for binding in bindings
+            if binding.get("HostPort") not in {None, "", "0"}
+        ),
+        0,
+    )
+
+
+def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
+    for entry in exposed:
+        port, _, protocol = entry.partition("/")
+        if protocol in {"", "tcp"} and port.isascii() and port.isdigit():
+            yield int(port)
+
+
+def _name(text: str) -> ImageName | None:
+    """Return the repository of `NAME` or `NAME:TAG`.
+
+    None for what is none, such as an image id or `<none>`.
+    """
+    try:
+        return (
+            parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
+        )
+    except InvalidImageRefError:
+        return None
+
+
+def _time(text: str) -> datetime | None:
+    """Read a time of RFC 3339; None when there is none, and for year 1, Go's word for it."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.year > 1 and time.tzinfo else None

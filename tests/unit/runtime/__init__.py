@@ -1,0 +1,5 @@
+"""Tests of deploying."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.unit.deploy.deploy_harness")
