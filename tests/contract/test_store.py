@@ -22,7 +22,14 @@ from tagboat.core.catalog import (
     Stage,
     Strategy,
 )
-from tagboat.core.delivery import Delivery, DeliverySummary
+from tagboat.core.delivery import (
+    Delivery,
+    DeliverySummary,
+    Named,
+    PushResult,
+    Receipt,
+    SkippedEvent,
+)
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     Deploy,
@@ -153,6 +160,11 @@ def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> In
         fingerprint="0123456789abcdef",
         started_at=NOW,
     )
+
+
+def a_delivery(key: str = "") -> Delivery:
+    key = key or new_id()
+    return Delivery(id=key, sender="native", status=202, receipt=Receipt(key), received_at=NOW)
 
 
 def a_registry(name: str = "forge", **changes: object) -> Registry:
@@ -430,13 +442,68 @@ async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> No
 
 
 async def test_a_delivery_is_kept(store: SqlStore) -> None:
-    delivery = Delivery(
-        id=new_id(), sender="native", status=202, result='{"pushes":[]}', received_at=NOW
+    key = new_id()
+    pushes = (
+        PushResult(
+            image="git.example.com/acme/app",
+            tag="v1",
+            digest=ONE,
+            project=Named("p", "app"),
+            stage=Named("s", "dev"),
+            project_created=True,
+            outcome=Outcome.QUEUED,
+            reason="so",
+            deploy="d",
+        ),
+        PushResult(image="x", tag="", digest=None, outcome=Outcome.REFUSED, reason="no"),
     )
-    await store.write(lambda tx: tx.add_delivery(delivery))
-    with store._engine.connect() as connection:
-        rows = [Delivery(**row._mapping) for row in connection.execute(select(tables.deliveries))]
-    assert rows == [delivery]
+    skipped = (SkippedEvent("y", "a chart"), SkippedEvent(None, "2 more"))
+    receipt = Receipt(key, pushes, "mend it", skipped, needs_you=True)
+    delivery = replace(a_delivery(key), receipt=receipt, headers={"a": "b"}, body="{}", took_ms=1.5)
+    other = replace(a_delivery(new_id()), truncated=True, hook_id="h")
+
+    def work(tx: Tx) -> None:
+        tx.add_delivery(delivery)
+        tx.add_delivery(other)
+
+    await store.write(work)
+    assert await store.read(lambda reader: reader.delivery(key)) == delivery
+    assert await store.read(lambda reader: reader.delivery(other.id)) == other
+    listed = await store.read(lambda reader: reader.deliveries())
+    assert listed == [_summary(other), _summary(delivery)]
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 1, 10)) == 1
+    for table in (tables.delivery_pushes, tables.delivery_skips):
+        with store._engine.connect() as connection:
+            assert connection.execute(select(table)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "pushes"),
+    [
+        ('{"reason":"a ping","pushes":[]}', "a ping", 0),
+        ('{"title":"x","detail":"the body is too large"}', "the body is too large", 0),
+        (
+            '{"pushes":[{"image":"i","tag":"t","digest":null,"outcome":"queued","reason":"r"}]}',
+            None,
+            1,
+        ),
+        ('{"pushes":"none"}', None, 0),
+        ("[]", None, 0),
+        ("no JSON", None, 0),
+    ],
+)
+async def test_a_receipt_that_an_older_server_wrote_is_read(
+    store: SqlStore, result: str, reason: str | None, pushes: int
+) -> None:
+    delivery = a_delivery()
+
+    def as_before(tx: Tx) -> None:
+        tx.add_delivery(delivery)
+        cast("UnitOfWork", tx)._session.execute(update(tables.deliveries).values(result=result))
+
+    await store.write(as_before)
+    found = (await store.read(lambda reader: reader.delivery(delivery.id))).receipt
+    assert (found.delivery, found.reason, len(found.pushes)) == (delivery.id, reason, pushes)
 
 
 async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> None:
@@ -1363,7 +1430,7 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
             id=f"{number:024d}",
             sender="native",
             status=202,
-            result="{}",
+            receipt=Receipt(f"{number:024d}"),
             received_at=NOW + timedelta(days=number),
             headers={"user-agent": "ci"},
             body="{}",
@@ -1391,9 +1458,7 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
 async def test_it_is_known_whether_there_are_more_deliveries_than_so_many(store: SqlStore) -> None:
     def work(tx: Tx) -> None:
         for _ in range(3):
-            tx.add_delivery(
-                Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
-            )
+            tx.add_delivery(a_delivery())
 
     await store.write(work)
     assert await store.read(lambda reader: reader.has_more_deliveries(2))
@@ -1411,7 +1476,7 @@ async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) 
 
 
 async def test_a_delivery_is_listed_in_the_transaction_that_adds_it(store: SqlStore) -> None:
-    delivery = Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
+    delivery = a_delivery()
 
     def add_and_list(tx: Tx) -> list[DeliverySummary]:
         tx.add_delivery(delivery)
@@ -1430,7 +1495,7 @@ def _summary(delivery: Delivery) -> DeliverySummary:
         id=delivery.id,
         sender=delivery.sender,
         status=delivery.status,
-        result=delivery.result,
+        receipt=delivery.receipt,
         received_at=delivery.received_at,
         took_ms=delivery.took_ms,
         hook_id=delivery.hook_id,

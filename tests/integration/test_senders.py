@@ -551,4 +551,4 @@ async def test_the_handshake_of_sns_is_left_to_a_person_and_its_url_kept(
     assert (answer.status, answer.json["pushes"], answer.json["needs_you"]) == (202, [], True)
     kept = await hook.store.read(lambda reader: reader.delivery(answer.json["delivery"]))
     assert payload.body["SubscribeURL"] in kept.body
-    assert payload.body["SubscribeURL"] in kept.result
+    assert payload.body["SubscribeURL"] in str(kept.receipt)

@@ -1,22 +1,75 @@
-"""One call of the webhook URL, kept with what came of each of its pushes."""
+"""Calls of the webhook URLs, kept with what came of each of their pushes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+import msgspec
+
+from tagboat.core.push import Outcome
+
+# These four are structs of msgspec and not dataclasses: the sender of a call is answered with them
+# as they are, and the webhook path makes some for each call.
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A project or stage, by id and name."""
+
+    id: str
+    name: str
+
+
+class PushResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One push and its outcome. `deploy` is the id of the deploy that was queued or merged into."""
+
+    image: str
+    tag: str
+    digest: str | None
+    project: Named | None = None
+    stage: Named | None = None
+    project_created: bool = False
+    outcome: Outcome
+    reason: str
+    deploy: str | None = None
+
+
+class SkippedEvent(msgspec.Struct, frozen=True):
+    """An event of a sender that cannot be used.
+
+    `image` is as the sender writes it, None where it names none.
+    """
+
+    image: str | None
+    reason: str
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one delivery.
+
+    `reason` is given where there is nothing to push, where the call was refused, and where a person
+    has to mend the sender; in that case `needs_you` is set.
+    """
+
+    delivery: str
+    pushes: tuple[PushResult, ...] = ()
+    reason: str | None = None
+    skipped: tuple[SkippedEvent, ...] = ()
+    needs_you: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySummary:
     """A call without what was sent, as lists have it.
 
-    `status` is the HTTP status it was answered with; `result` is that answer's JSON text, secrets never among it. `took_ms` is
-    how many milliseconds it took to decide, once its body was read; `hook_id` is None for the global URL.
+    `status` is the HTTP status it was answered with; `receipt` is what came of it, of which a limited
+    number of pushes are kept; secrets are never in it. `took_ms` is how many milliseconds it took to
+    decide, once its body was read; `hook_id` is None for the global URL.
     """
 
     id: str
     sender: str
     status: int
-    result: str
+    receipt: Receipt
     received_at: datetime
     took_ms: float = 0.0
     hook_id: str | None = None
@@ -26,7 +79,8 @@ class DeliverySummary:
 class Delivery(DeliverySummary):
     """A call with what was sent, as far as it is kept.
 
-    `headers` are without credentials, names in lower case; `body` is its text. It is `truncated` where not all of it was kept.
+    `headers` are without credentials, names in lower case; `body` is its text. It is `truncated`
+    where not all of it was kept.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,12 +91,12 @@ class Delivery(DeliverySummary):
 MAX_BODY = 64 * 1024
 """Bytes of a call's body that are kept."""
 MAX_REFUSED_BODY = 4 * 1024
-"""The same of a call that was refused."""
+"""Bytes that are kept of the body of a call that was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What is to be kept of a call, field by field as `Delivery` has it."""
+    """The part of a call that is to be kept, field by field as `Delivery` has it."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
@@ -50,14 +104,14 @@ class Account:
     hook_id: str | None = None
 
     def cut(self, most: int) -> "Account":
-        """The same with at most `most` characters of its body."""
+        """Return it with at most `most` characters of its body."""
         if len(self.body) <= most:
             return self
         return replace(self, body=self.body[:most], truncated=True)
 
     @property
     def size(self) -> int:
-        """How many characters are kept."""
+        """Number of characters that are kept."""
         return len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 

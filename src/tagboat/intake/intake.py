@@ -157,9 +157,9 @@ class Intake:
             account = account.cut(MAX_REFUSED_BODY)
         if not self._ledger.keeps_whole(hook):
             account = account.cut(0)
-        result = encode({"reason": reason} | ({"needs_you": True} if needs_you else {})).decode()
-        self._ledger.kept(hook, account.size + len(result))
-        delivery = _delivery(new_id(), sender, status, result, self._clock(), account, began)
+        self._ledger.kept(hook, account.size + len(reason))
+        receipt = Receipt(new_id(), reason=reason, needs_you=needs_you)
+        delivery = _delivery(receipt, sender, status, self._clock(), account, began)
         await self._store.write(lambda tx: _keep(tx, delivery))
 
     async def explain(self, ref: ImageRef) -> Explanation:
@@ -185,15 +185,7 @@ class Intake:
         receipt = msgspec.structs.replace(call.told, delivery=new_id(), pushes=tuple(results))
         short = shortened(receipt, call.shown)
         kept = encode(short)
-        accepted = _delivery(
-            receipt.delivery,
-            call.sender,
-            ACCEPTED,
-            kept.decode(),
-            admission.now,
-            call.account,
-            call.began,
-        )
+        accepted = _delivery(short, call.sender, ACCEPTED, admission.now, call.account, call.began)
         _keep(tx, accepted)
         queued = sum(result.outcome is Outcome.QUEUED for result in results)
         return _Taken(kept if short is receipt else encode(receipt), len(kept), queued)
@@ -336,19 +328,18 @@ def _keep(tx: Tx, delivery: Delivery) -> None:
 
 
 def _delivery(
-    delivery_id: str,
+    receipt: Receipt,
     sender: str,
     status: int,
-    result: str,
     now: datetime,
     account: Account,
     began: float,
 ) -> Delivery:
     return Delivery(
-        id=delivery_id,
+        id=receipt.delivery,
         sender=sender,
         status=status,
-        result=result,
+        receipt=receipt,
         received_at=now,
         headers=account.headers,
         body=account.body,

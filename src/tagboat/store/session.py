@@ -77,6 +77,8 @@ class Batch:
 NEW_DEPLOYS = Batch(tables.deploys)
 CHANGED_DEPLOYS = Batch(tables.deploys, replaces=True)
 DELIVERIES = Batch(tables.deliveries)
+PUSHES = Batch(tables.delivery_pushes)
+SKIPS = Batch(tables.delivery_skips)
 TAGS = Batch(
     tables.tags,
     "ON CONFLICT (project_id, tag) DO UPDATE SET digest = coalesce(excluded.digest, tags.digest), "
@@ -95,7 +97,17 @@ POLL_STATES = Batch(
 )
 EVENTS = Batch(tables.events)
 # Rows go before those that refer to them.
-_IN_ORDER = (NEW_DEPLOYS, CHANGED_DEPLOYS, DELIVERIES, TAGS, HELD_PUSHES, POLL_STATES, EVENTS)
+_IN_ORDER = (
+    NEW_DEPLOYS,
+    CHANGED_DEPLOYS,
+    DELIVERIES,
+    PUSHES,
+    SKIPS,
+    TAGS,
+    HELD_PUSHES,
+    POLL_STATES,
+    EVENTS,
+)
 
 
 class WriteSession(ReadSession):

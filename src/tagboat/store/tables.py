@@ -30,6 +30,7 @@ from tagboat.core.deploy import DeployStatus, InstanceState, Trigger
 from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.push import Outcome
 from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDICT, Coded, Instant
 
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
@@ -274,13 +275,48 @@ deliveries = Table(
     Column("id", String, primary_key=True),
     Column("sender", Text, nullable=False),
     Column("status", Integer, nullable=False),
+    # The receipt as JSON, of servers that knew no rows for it; theirs only.
     Column("result", Text, nullable=False),
+    Column("reason", Text),
+    Column("needs_you", Boolean, nullable=False, server_default=text("false")),
     Column("received_at", Instant, nullable=False),
     Column("headers", JSON, nullable=False, server_default=text("'{}'")),
     Column("body", Text, nullable=False, server_default=text("''")),
     Column("truncated", Boolean, nullable=False, server_default=text("false")),
     Column("took_ms", Float, nullable=False, server_default=text("0")),
     Column("hook_id", String),
+)
+
+delivery_pushes = Table(
+    "delivery_pushes",
+    metadata,
+    Column(
+        "delivery_id", String, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("image", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("digest", Text),
+    # As they were called at the time, and no keys of others: the log outlives what it names.
+    Column("project_id", String),
+    Column("project_name", Text),
+    Column("stage_id", String),
+    Column("stage_name", Text),
+    Column("project_created", Boolean, nullable=False),
+    Column("outcome", Coded(str, Outcome), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("deploy_id", String),
+)
+
+delivery_skips = Table(
+    "delivery_skips",
+    metadata,
+    Column(
+        "delivery_id", String, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("image", Text),
+    Column("reason", Text, nullable=False),
 )
 
 hooks = Table(
