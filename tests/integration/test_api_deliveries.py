@@ -39,7 +39,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 async def keep(api: Api, result: dict[str, Any], **more: Any) -> Delivery:  # noqa: ANN401 - any field of a delivery
     key = new_id()
-    receipt = msgspec.convert({**result, "delivery": key}, Receipt)
+    receipt = msgspec.convert({"pushes": [], **result, "delivery": key}, Receipt)
     fields = {"id": key, "sender": "native", "status": 202, "received_at": NOW, "receipt": receipt}
     delivery = Delivery(**{**fields, **more})
     await api.store.write(lambda tx: tx.add_delivery(delivery))

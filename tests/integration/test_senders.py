@@ -1,11 +1,9 @@
 """What senders ask of the whole webhook: to find a host, to answer in their own words, to take forms."""
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +24,7 @@ from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
+from tests.support.deliveries import deliveries_on_disk
 from tests.support.mutations import mutated
 from tests.support.payloads import Payload, payloads
 
@@ -93,11 +92,8 @@ class ProjectWebhook:
         await self.store.write(add)
 
     def deliveries(self) -> list[tuple[str, int, dict[str, Any]]]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(
-                "SELECT sender, status, result FROM deliveries ORDER BY id"
-            ).fetchall()
-        return [(sender, status, json.loads(result)) for sender, status, result in rows]
+        found = deliveries_on_disk(self.database.parent)
+        return [(sender, status, answer) for status, sender, answer in found]
 
 
 async def opened(folder: Path) -> ProjectWebhook:

@@ -55,10 +55,10 @@ CASES: dict[str, tuple[object, Receipt]] = {
             needs_you=True,
         ),
     ),
-    "b": ({"reason": "no usable image"}, Receipt("b", reason="no usable image")),
-    "c": ({"title": "x", "detail": "too large"}, Receipt("c", reason="too large")),
-    "d": ([], Receipt("d")),
-    "e": ({"pushes": [3, {"outcome": "lost"}], "skipped": "none"}, Receipt("e")),
+    "b": ({"reason": "no usable image"}, Receipt("b", (), reason="no usable image")),
+    "c": ({"title": "x", "detail": "too large"}, Receipt("c", (), reason="too large")),
+    "d": ([], Receipt("d", ())),
+    "e": ({"pushes": [3, {"outcome": "lost"}], "skipped": "none"}, Receipt("e", ())),
 }
 
 

@@ -106,12 +106,12 @@ def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[st
     }
 
 
-def _result(delivery: kept.Delivery) -> object:
+def _result(delivery: kept.Delivery) -> dict[str, Any]:
     """Return the answer that was given, as JSON: a receipt, or the reason where there was none."""
-    answer = msgspec.to_builtins(delivery.receipt)
+    answer: dict[str, Any] = msgspec.to_builtins(delivery.receipt)
     if delivery.status != HTTPStatus.ACCEPTED:
         return {name: answer[name] for name in ("reason", "needs_you") if name in answer}
-    return {"pushes": [], **answer}
+    return answer
 
 
 def _outcome(status: int, pushes: list[PushResult]) -> str:

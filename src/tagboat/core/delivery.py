@@ -51,7 +51,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     delivery: str
-    pushes: tuple[PushResult, ...] = ()
+    pushes: tuple[PushResult, ...]
     reason: str | None = None
     skipped: tuple[SkippedEvent, ...] = ()
     needs_you: bool = False
@@ -95,7 +95,7 @@ MAX_REFUSED_BODY = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class RecordedRequest:
     """The part of a call that is to be kept, field by field as `Delivery` has it."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Account:
     truncated: bool = False
     hook_id: str | None = None
 
-    def cut(self, most: int) -> "Account":
+    def cut(self, most: int) -> "RecordedRequest":
         """Return it with at most `most` characters of its body."""
         if len(self.body) <= most:
             return self
@@ -115,4 +115,4 @@ class Account:
         return len(self.body) + sum(len(name) + len(value) for name, value in self.headers.items())
 
 
-NOTHING_KEPT = Account()
+NOTHING_KEPT = RecordedRequest()

@@ -19,7 +19,7 @@ from tagboat.core.auto_create import (
 )
 from tagboat.core.catalog import RegistryKind
 from tagboat.core.config import read_auto_create
-from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Account, Delivery
+from tagboat.core.delivery import MAX_REFUSED_BODY, NOTHING_KEPT, Delivery, RecordedRequest
 from tagboat.core.errors import NotAnImageError, TagboatError
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageInfo, ImageName, ImageRef
@@ -67,7 +67,7 @@ class _Call:
     pushes: tuple[Push, ...]
     sender: str
     told: Receipt
-    account: Account
+    account: RecordedRequest
     began: float
     shown: int
 
@@ -106,7 +106,7 @@ class Intake:
         pushes: Sequence[Push],
         sender: str,
         reason: str | None = None,
-        account: Account = NOTHING_KEPT,
+        account: RecordedRequest = NOTHING_KEPT,
         *,
         began: float | None = None,
         skipped: Sequence[SkippedEvent] = (),
@@ -141,7 +141,7 @@ class Intake:
         sender: str,
         status: int,
         reason: str,
-        account: Account,
+        account: RecordedRequest,
         *,
         began: float,
         needs_you: bool = False,
@@ -158,7 +158,7 @@ class Intake:
         if not self._ledger.keeps_whole(hook):
             account = account.cut(0)
         self._ledger.kept(hook, account.size + len(reason))
-        receipt = Receipt(new_id(), reason=reason, needs_you=needs_you)
+        receipt = Receipt(new_id(), (), reason=reason, needs_you=needs_you)
         delivery = _delivery(receipt, sender, status, self._clock(), account, began)
         await self._store.write(lambda tx: _keep(tx, delivery))
 
@@ -332,7 +332,7 @@ def _delivery(
     sender: str,
     status: int,
     now: datetime,
-    account: Account,
+    account: RecordedRequest,
     began: float,
 ) -> Delivery:
     return Delivery(

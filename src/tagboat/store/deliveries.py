@@ -23,8 +23,8 @@ from tagboat.store.part import ReadPart, newest_first
 from tagboat.store.session import DELIVERIES, PUSHES, SKIPS, WriteSession, missing
 
 _RECEIPT = ("result", "reason", "needs_you")
-_SUMMARY = [
-    tables.deliveries.c[name]
+_SUMMARY_COLUMNS = [
+    tables.deliveries_table.c[name]
     for field in fields(DeliverySummary)
     for name in (_RECEIPT if field.name == "receipt" else (field.name,))
 ]
@@ -35,39 +35,39 @@ class DeliveryReads(ReadPart):
 
     def delivery(self, delivery_id: str) -> Delivery:
         """Return the delivery of that id."""
-        table = tables.deliveries
+        table = tables.deliveries_table
         rows = self._session.rows(select(table).where(table.c.id == delivery_id))
         found = list(self._with_receipts(list(rows)))
         return Delivery(**found[0]) if found else missing("delivery", delivery_id)
 
     def has_more_deliveries(self, than: int) -> bool:
         """Return True where more than so many deliveries are kept."""
-        ids = tables.deliveries.c.id
+        ids = tables.deliveries_table.c.id
         query = select(ids).order_by(ids.desc()).offset(than).limit(1)
         return self._session.scalar(query) is not None
 
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
         """Return deliveries without what was sent, newest first, from the first older than `before`."""
-        query = newest_first(tables.deliveries, None, None, before, limit)
-        rows = list(self._session.rows(query.with_only_columns(*_SUMMARY)))
+        query = newest_first(tables.deliveries_table, None, None, before, limit)
+        rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS)))
         return [DeliverySummary(**row) for row in self._with_receipts(rows)]
 
     def _with_receipts(self, rows: Collection[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield the rows of deliveries with their receipts, however many, read by two queries."""
         ids = [row["id"] for row in rows]
-        pushes = self._by_delivery(tables.delivery_pushes, ids)
-        skips = self._by_delivery(tables.delivery_skips, ids)
+        pushes = self._by_delivery(tables.delivery_pushes_table, ids)
+        skips = self._by_delivery(tables.delivery_skips_table, ids)
         for row in rows:
             key = row["id"]
             result, reason, needs_you = (row.pop(name) for name in _RECEIPT)
             receipt = Receipt(
                 key,
-                tuple(map(_push, pushes[key])),
+                tuple(map(_push_of, pushes[key])),
                 reason,
-                tuple(map(_skip, skips[key])),
+                tuple(map(_skip_of, skips[key])),
                 needs_you,
             )
-            if result and receipt == Receipt(key):
+            if result and receipt == Receipt(key, ()):
                 # A server of before has written it, and may still be at work on the same database.
                 receipt = _older_receipt(result, receipt)
             yield row | {"receipt": receipt}
@@ -97,9 +97,9 @@ class DeliveryWrites(DeliveryReads):
             "reason": receipt.reason,
             "needs_you": receipt.needs_you,
         }
-        self._session.gather(DELIVERIES, key, tuple(row[name] for name in _COLUMNS))
+        self._session.gather(DELIVERIES, key, tuple(row[name] for name in _DELIVERY_COLUMNS))
         for place, push in enumerate(receipt.pushes):
-            self._session.gather(PUSHES, (key, place), _push_row(key, place, push))
+            self._session.gather(PUSHES, (key, place), _row_of_push(key, place, push))
         for place, skipped in enumerate(receipt.skipped):
             self._session.gather(SKIPS, (key, place), (key, place, skipped.image, skipped.reason))
         self._session.record(delivery_change(delivery))
@@ -109,7 +109,7 @@ class DeliveryWrites(DeliveryReads):
 
         Return how many went.
         """
-        table = tables.deliveries
+        table = tables.deliveries_table
         oldest_kept = (
             select(table.c.id)
             .order_by(table.c.id.desc())
@@ -123,11 +123,11 @@ class DeliveryWrites(DeliveryReads):
         return self._session.execute(delete(table).where(table.c.id.in_(some))).rowcount
 
 
-_COLUMNS = [column.name for column in tables.deliveries.c]
-_OWN = [name for name in _COLUMNS if name not in _RECEIPT]
+_DELIVERY_COLUMNS = [column.name for column in tables.deliveries_table.c]
+_OWN = [name for name in _DELIVERY_COLUMNS if name not in _RECEIPT]
 
 
-def _push_row(key: str, place: int, push: PushResult) -> tuple[object, ...]:
+def _row_of_push(key: str, place: int, push: PushResult) -> tuple[object, ...]:
     project, stage = push.project, push.stage
     return (
         key,
@@ -146,7 +146,7 @@ def _push_row(key: str, place: int, push: PushResult) -> tuple[object, ...]:
     )
 
 
-def _push(row: Mapping[str, Any]) -> PushResult:
+def _push_of(row: Mapping[str, Any]) -> PushResult:
     project_id, stage_id = row["project_id"], row["stage_id"]
     return PushResult(
         image=row["image"],
@@ -161,7 +161,7 @@ def _push(row: Mapping[str, Any]) -> PushResult:
     )
 
 
-def _skip(row: Mapping[str, Any]) -> SkippedEvent:
+def _skip_of(row: Mapping[str, Any]) -> SkippedEvent:
     return SkippedEvent(row["image"], row["reason"])
 
 
@@ -169,6 +169,8 @@ def _older_receipt(result: str, otherwise: Receipt) -> Receipt:
     try:
         found = msgspec.json.decode(result)
         reason = found.get("reason") or found.get("detail")
-        return msgspec.convert({"delivery": otherwise.delivery, **found, "reason": reason}, Receipt)
+        return msgspec.convert(
+            {"delivery": otherwise.delivery, "pushes": [], **found, "reason": reason}, Receipt
+        )
     except (msgspec.MsgspecError, AttributeError):
         return otherwise

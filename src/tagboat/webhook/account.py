@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from tagboat.core.delivery import MAX_BODY, Account
+from tagboat.core.delivery import MAX_BODY, RecordedRequest
 from tagboat.core.masking import mask_webhook_secrets
 
 _REGISTRY = "?registry"
@@ -32,7 +32,7 @@ def account(
     signature_header: str = "",
     *,
     registry: str | None = None,
-) -> Account:
+) -> RecordedRequest:
     """What is kept of a call with `headers` (names in lower case) and `body`; `signature_header` holds a secret.
 
     Proxies tell the address that was called in a header, and some senders in the body: without its secret in either. The
@@ -41,7 +41,7 @@ def account(
     kept = _kept(headers, signature_header)
     if registry is not None:
         kept[_REGISTRY] = mask_webhook_secrets(registry[:_MAX_HEADER])
-    return Account(
+    return RecordedRequest(
         headers=kept,
         body=mask_webhook_secrets(
             body[:MAX_BODY].decode("utf-8", "replace").replace("\0", "\ufffd")

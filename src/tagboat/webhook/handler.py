@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 from tagboat.core.counters import Counters
-from tagboat.core.delivery import Account, Delivery
+from tagboat.core.delivery import Delivery, RecordedRequest
 from tagboat.core.errors import (
     ConflictError,
     InvalidValueError,
@@ -90,7 +90,7 @@ class _Incoming:
     body: bytes
     hook: ProjectWebhook | None
     registry: str | None
-    kept: Account
+    kept: RecordedRequest
 
 
 class WebhookHandler:
@@ -270,7 +270,7 @@ class WebhookHandler:
         sender: str,
         status: HTTPStatus,
         detail: str,
-        kept: Account,
+        kept: RecordedRequest,
         began: float,
         *,
         needs_you: bool = False,

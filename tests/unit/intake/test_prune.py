@@ -38,7 +38,7 @@ async def keep(store: SqlStore, *ages: timedelta) -> None:
             id=f"{number:024}",
             sender="native",
             status=202,
-            receipt=Receipt(f"{number:024}"),
+            receipt=Receipt(f"{number:024}", ()),
             received_at=NOW - age,
         )
         await store.write(partial(_add, delivery))
@@ -91,7 +91,7 @@ async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(
         return found
 
     monkeypatch.setattr(store, "write", fails_once)
-    monkeypatch.setattr(prune, "EVERY_S", 0)
+    monkeypatch.setattr(prune, "PRUNE_EVERY_S", 0)
     task = asyncio.create_task(prune.keep_pruning(store, clock))
     try:
         async with asyncio.timeout(10):
