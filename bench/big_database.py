@@ -71,12 +71,12 @@ def _fill(data_dir: Path, *, projects: int, ended: int) -> str:
         for first in range(0, ended, 1000):
             numbers = range(first, min(first + 1000, ended))
             deploys = [_deploy(project, stage, f"v{number}", number) for number in numbers]
-            connection.execute(insert(tables.deploys), [to_row(deploy) for deploy in deploys])
+            connection.execute(insert(tables.deploys_table), [to_row(deploy) for deploy in deploys])
             rows = [
                 to_row(_instance(deploy, number))
                 for deploy, number in zip(deploys, numbers, strict=True)
             ]
-            connection.execute(insert(tables.instances), rows)
+            connection.execute(insert(tables.instances_table), rows)
     engine.dispose()
     return stage.id
 

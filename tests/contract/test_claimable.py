@@ -50,8 +50,8 @@ def engine(
         for name in STAGES
     ]
     with opened.begin() as connection:
-        connection.execute(insert(tables.projects), ROWS.of_project(project))
-        connection.execute(insert(tables.stages), [ROWS.of_stage(stage) for stage in stages])
+        connection.execute(insert(tables.projects_table), ROWS.of_project(project))
+        connection.execute(insert(tables.stages_table), [ROWS.of_stage(stage) for stage in stages])
     yield opened
     opened.dispose()
 
@@ -68,10 +68,14 @@ def due(engine: Engine) -> Due:
     ) -> list[Deploy]:
         with engine.connect() as connection, connection.begin() as transaction:
             connection.execute(
-                update(tables.stages).where(tables.stages.c.id.in_(held)).values(held=True)
+                update(tables.stages_table)
+                .where(tables.stages_table.c.id.in_(held))
+                .values(held=True)
             )
             if deploys:
-                connection.execute(insert(tables.deploys), [to_row(deploy) for deploy in deploys])
+                connection.execute(
+                    insert(tables.deploys_table), [to_row(deploy) for deploy in deploys]
+                )
             found = SqlReader(connection, ROWS).claimable_deploys(HERE, NOW, mine, limit)
             transaction.rollback()
         return found

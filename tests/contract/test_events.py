@@ -10,15 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from tagboat.core.catalog import Stage
-from tagboat.core.delivery import Delivery
 from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, Step, StepName, StepStatus
 from tagboat.core.events import Event, EventTopic
-from tagboat.core.ids import new_id
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Topic, Tx
 from tagboat.store import SqlStore, notifications, open_store
 from tagboat.store.notifications import CommitNotifications
-from tests.contract.test_store import a_deploy, a_project, a_stage, add, an_instance
+from tests.contract.test_store import a_delivery, a_deploy, a_project, a_stage, add, an_instance
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
@@ -149,7 +147,7 @@ async def test_instances_stages_deliveries_polls_and_settings_are_events_too(
 ) -> None:
     stage, deploy = await a_lane(store)
     before, instance = await newest(store), an_instance(deploy)
-    delivery = Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=LONG_AGO)
+    delivery = a_delivery()
 
     def work(tx: Tx) -> None:
         tx.add_instance(instance)
@@ -275,7 +273,7 @@ async def test_it_connects_again_and_catches_up(
 async def test_a_lost_notification_is_made_up_for(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(notifications, "CHECK_EVERY_S", 0.1)
     monkeypatch.setattr(CommitNotifications, "notify", lambda *_: None)  # as behind some poolers
     url = postgres.new_database()
     one, other = open_store(url, tmp_path), open_store(url, tmp_path)

@@ -16,7 +16,7 @@ from tagboat.core.ids import new_id
 from tagboat.core.ports import Reader, Tx
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.core.run import NO_OPTIONS
-from tagboat.store import SqlStore, open_store, rotate_key, tables
+from tagboat.store import SqlStore, open_store, rotate_encryption_key, tables
 from tagboat.store.database import open_database
 from tests.contract.test_store import (
     CONFIG,
@@ -93,7 +93,7 @@ async def test_all_can_be_read_after_it_and_by_the_new_key_alone(
     before, old_key = await store.read(read), (tmp_path / "encryption.key").read_text()
     store.close()
 
-    assert rotate_key(url, tmp_path) >= 8
+    assert rotate_encryption_key(url, tmp_path) >= 8
 
     assert keys(tmp_path) == ["encryption.key"]
     assert (tmp_path / "encryption.key").stat().st_mode & 0o777 == 0o600
@@ -127,7 +127,7 @@ elif point == "after the commit":
     rotation.fitting_key = lambda data_dir, known: die() if made["new"] else fitting(data_dir, known)
     following = rotation.next_key
     rotation.next_key = lambda data_dir: (made.update(new=1), following(data_dir))[1]
-rotation.rotate_key(sys.argv[3] or None, Path(sys.argv[1]))
+rotation.rotate_encryption_key(sys.argv[3] or None, Path(sys.argv[1]))
 """
 
 
@@ -155,12 +155,12 @@ async def test_a_death_in_the_middle_leaves_a_key_that_fits(
         store.close()
         assert keys(tmp_path) == ["encryption.key"]
         if not again:
-            rotate_key(url, tmp_path)
+            rotate_encryption_key(url, tmp_path)
 
 
 def test_where_no_server_has_run_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no server has run on the data directory"):
-        rotate_key(None, tmp_path)
+        rotate_encryption_key(None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +170,7 @@ async def test_the_secret_that_an_earlier_release_left_in_the_clear_is_sealed_at
     open_store(url, tmp_path).close()
     engine = open_database(url, tmp_path)
     with engine.begin() as connection:
-        connection.execute(tables.settings.insert().values(name=WEBHOOK_SECRET, value=SECRET))
+        connection.execute(tables.settings_table.insert().values(name=WEBHOOK_SECRET, value=SECRET))
     engine.dispose()
 
     store = open_store(url, tmp_path)
@@ -178,7 +178,7 @@ async def test_the_secret_that_an_earlier_release_left_in_the_clear_is_sealed_at
     store.close()
     engine = open_database(url, tmp_path)
     with engine.connect() as connection:
-        assert SECRET not in str(connection.execute(tables.settings.select()).all())
+        assert SECRET not in str(connection.execute(tables.settings_table.select()).all())
     engine.dispose()
     if url is None:
         assert SECRET.encode() not in all_bytes(tmp_path)
@@ -190,7 +190,7 @@ async def test_a_secret_that_was_moved_to_another_place_is_refused(tmp_path: Pat
     store.close()
     engine = open_database(None, tmp_path)
     with engine.begin() as connection:
-        settings = tables.settings
+        settings = tables.settings_table
         connection.execute(
             update(settings)
             .where(settings.c.name == WEBHOOK_SECRET)
@@ -198,4 +198,4 @@ async def test_a_secret_that_was_moved_to_another_place_is_refused(tmp_path: Pat
         )
     engine.dispose()
     with pytest.raises(SettingsError, match=r"setting/webhook_secret"):
-        rotate_key(None, tmp_path)
+        rotate_encryption_key(None, tmp_path)

@@ -22,7 +22,14 @@ from tagboat.core.catalog import (
     Stage,
     Strategy,
 )
-from tagboat.core.delivery import Delivery, DeliverySummary
+from tagboat.core.delivery import (
+    Delivery,
+    DeliverySummary,
+    Named,
+    PushResult,
+    Receipt,
+    SkippedEvent,
+)
 from tagboat.core.deploy import (
     ACTIVE_STATES,
     Deploy,
@@ -154,6 +161,11 @@ def an_instance(deploy: Deploy, state: InstanceState = InstanceState.LIVE) -> In
         fingerprint="0123456789abcdef",
         started_at=NOW,
     )
+
+
+def a_delivery(key: str = "") -> Delivery:
+    key = key or new_id()
+    return Delivery(id=key, sender="native", status=202, receipt=Receipt(key, ()), received_at=NOW)
 
 
 def a_registry(name: str = "forge", **changes: object) -> Registry:
@@ -431,13 +443,70 @@ async def test_a_setting_is_any_json_value(store: SqlStore, value: object) -> No
 
 
 async def test_a_delivery_is_kept(store: SqlStore) -> None:
-    delivery = Delivery(
-        id=new_id(), sender="native", status=202, result='{"pushes":[]}', received_at=NOW
+    key = new_id()
+    pushes = (
+        PushResult(
+            image="git.example.com/acme/app",
+            tag="v1",
+            digest=ONE,
+            project=Named("p", "app"),
+            stage=Named("s", "dev"),
+            project_created=True,
+            outcome=Outcome.QUEUED,
+            reason="so",
+            deploy="d",
+        ),
+        PushResult(image="x", tag="", digest=None, outcome=Outcome.REFUSED, reason="no"),
     )
-    await store.write(lambda tx: tx.add_delivery(delivery))
-    with store._engine.connect() as connection:
-        rows = [Delivery(**row._mapping) for row in connection.execute(select(tables.deliveries))]
-    assert rows == [delivery]
+    skipped = (SkippedEvent("y", "a chart"), SkippedEvent(None, "2 more"))
+    receipt = Receipt(key, pushes, "mend it", skipped, needs_you=True)
+    delivery = replace(a_delivery(key), receipt=receipt, headers={"a": "b"}, body="{}", took_ms=1.5)
+    other = replace(a_delivery(new_id()), truncated=True, hook_id="h")
+
+    def work(tx: Tx) -> None:
+        tx.add_delivery(delivery)
+        tx.add_delivery(other)
+
+    await store.write(work)
+    assert await store.read(lambda reader: reader.delivery(key)) == delivery
+    assert await store.read(lambda reader: reader.delivery(other.id)) == other
+    listed = await store.read(lambda reader: reader.deliveries())
+    assert listed == [_summary(other), _summary(delivery)]
+    assert await store.write(lambda tx: tx.prune_deliveries(NOW, 1, 10)) == 1
+    for table in (tables.delivery_pushes_table, tables.delivery_skips_table):
+        with store._engine.connect() as connection:
+            assert connection.execute(select(table)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "pushes"),
+    [
+        ('{"reason":"a ping","pushes":[]}', "a ping", 0),
+        ('{"title":"x","detail":"the body is too large"}', "the body is too large", 0),
+        (
+            '{"pushes":[{"image":"i","tag":"t","digest":null,"outcome":"queued","reason":"r"}]}',
+            None,
+            1,
+        ),
+        ('{"pushes":"none"}', None, 0),
+        ("[]", None, 0),
+        ("no JSON", None, 0),
+    ],
+)
+async def test_a_receipt_that_an_older_server_wrote_is_read(
+    store: SqlStore, result: str, reason: str | None, pushes: int
+) -> None:
+    delivery = a_delivery()
+
+    def as_before(tx: Tx) -> None:
+        tx.add_delivery(delivery)
+        cast("UnitOfWork", tx)._session.execute(
+            update(tables.deliveries_table).values(result=result)
+        )
+
+    await store.write(as_before)
+    found = (await store.read(lambda reader: reader.delivery(delivery.id))).receipt
+    assert (found.delivery, found.reason, len(found.pushes)) == (delivery.id, reason, pushes)
 
 
 async def test_many_projects_and_poll_states_are_read_by_id(store: SqlStore) -> None:
@@ -527,7 +596,7 @@ async def test_a_registry_comes_back_with_its_password_which_is_not_stored_in_th
     await add(store, registry)
     assert await store.read(lambda reader: reader.registry(registry.id)) == registry
     with store._engine.connect() as connection:
-        stored = connection.scalar(select(tables.registries.c.password))
+        stored = connection.scalar(select(tables.registries_table.c.password))
     assert stored is not None
     assert b"horse" not in stored
 
@@ -539,7 +608,7 @@ async def test_two_registries_of_one_password_are_sealed_differently(store: SqlS
     with store._engine.connect() as connection:
         stored = list(
             connection.scalars(
-                select(tables.registries.c.password).order_by(tables.registries.c.name)
+                select(tables.registries_table.c.password).order_by(tables.registries_table.c.name)
             )
         )
     assert stored[0] != stored[1]
@@ -821,10 +890,12 @@ async def test_a_host_claimed_twice_since_long_ago_is_on_record_for_both(open_ag
 
     def as_before(tx: Tx) -> None:
         session = cast("UnitOfWork", tx)._session
-        session.execute(delete(tables.hosts).where(tables.hosts.c.stage_id == second.id))
         session.execute(
-            update(tables.stages)
-            .where(tables.stages.c.id == second.id)
+            delete(tables.hosts_table).where(tables.hosts_table.c.stage_id == second.id)
+        )
+        session.execute(
+            update(tables.stages_table)
+            .where(tables.stages_table.c.id == second.id)
             .values(domains=("a.example.com",))
         )
 
@@ -852,7 +923,7 @@ async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_
 
     def as_before(tx: Tx) -> None:
         cast("UnitOfWork", tx)._session.execute(
-            delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id)
+            delete(tables.hosts_table).where(tables.hosts_table.c.stage_id == stage.id)
         )
 
     await store.write(as_before)
@@ -1110,7 +1181,7 @@ async def test_what_came_while_a_stage_was_held_and_what_its_deploys_ran_with_go
     with store._engine.connect() as connection:
         left = [
             list(connection.execute(select(table)))
-            for table in (tables.offers, tables.deploy_configs)
+            for table in (tables.offers_table, tables.deploy_configs_table)
         ]
     assert left == [[], []]
 
@@ -1273,9 +1344,18 @@ async def test_a_database_that_is_out_of_reach_says_so(tmp_path: Path) -> None:
         store.close()
 
 
+async def at_rest(store: SqlStore) -> None:
+    """Let a store that others write to make up for what it may have missed so far."""
+    if not store.exclusive:
+        heard = asyncio.Event()
+        store.listen(Topic.EVENTS, heard.set)
+        await asyncio.wait_for(heard.wait(), 5)
+
+
 async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(
     store: SqlStore,
 ) -> None:
+    await at_rest(store)
     heard = asyncio.Event()
     wrong: list[Topic] = []
     store.listen(Topic.DEPLOYS, heard.set)
@@ -1286,6 +1366,7 @@ async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(
 
 
 async def test_a_transaction_that_fails_announces_nothing(store: SqlStore) -> None:
+    await at_rest(store)
     heard: list[Topic] = []
     store.listen(Topic.DEPLOYS, lambda: heard.append(Topic.DEPLOYS))
 
@@ -1364,7 +1445,7 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
             id=f"{number:024d}",
             sender="native",
             status=202,
-            result="{}",
+            receipt=Receipt(f"{number:024d}", ()),
             received_at=NOW + timedelta(days=number),
             headers={"user-agent": "ci"},
             body="{}",
@@ -1392,9 +1473,7 @@ async def test_deliveries_newest_first_and_pruned_by_age_and_number(store: SqlSt
 async def test_it_is_known_whether_there_are_more_deliveries_than_so_many(store: SqlStore) -> None:
     def work(tx: Tx) -> None:
         for _ in range(3):
-            tx.add_delivery(
-                Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
-            )
+            tx.add_delivery(a_delivery())
 
     await store.write(work)
     assert await store.read(lambda reader: reader.has_more_deliveries(2))
@@ -1412,7 +1491,7 @@ async def test_what_calls_have_sent_is_not_read_for_their_list(store: SqlStore) 
 
 
 async def test_a_delivery_is_listed_in_the_transaction_that_adds_it(store: SqlStore) -> None:
-    delivery = Delivery(id=new_id(), sender="native", status=202, result="{}", received_at=NOW)
+    delivery = a_delivery()
 
     def add_and_list(tx: Tx) -> list[DeliverySummary]:
         tx.add_delivery(delivery)
@@ -1431,7 +1510,7 @@ def _summary(delivery: Delivery) -> DeliverySummary:
         id=delivery.id,
         sender=delivery.sender,
         status=delivery.status,
-        result=delivery.result,
+        receipt=delivery.receipt,
         received_at=delivery.received_at,
         took_ms=delivery.took_ms,
         hook_id=delivery.hook_id,

@@ -3,11 +3,9 @@ forms.
 """
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +26,7 @@ from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
+from tests.support.deliveries import deliveries_on_disk
 from tests.support.mutations import mutated
 from tests.support.payloads import Payload, payloads
 
@@ -95,11 +94,8 @@ class ProjectWebhook:
         await self.store.write(add)
 
     def deliveries(self) -> list[tuple[str, int, dict[str, Any]]]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(
-                "SELECT sender, status, result FROM deliveries ORDER BY id"
-            ).fetchall()
-        return [(sender, status, json.loads(result)) for sender, status, result in rows]
+        found = deliveries_on_disk(self.database.parent)
+        return [(sender, status, answer) for status, sender, answer in found]
 
 
 async def opened(folder: Path) -> ProjectWebhook:
@@ -553,4 +549,4 @@ async def test_the_handshake_of_sns_is_left_to_a_person_and_its_url_kept(
     assert (answer.status, answer.json["pushes"], answer.json["needs_you"]) == (202, [], True)
     kept = await hook.store.read(lambda reader: reader.delivery(answer.json["delivery"]))
     assert payload.body["SubscribeURL"] in kept.body
-    assert payload.body["SubscribeURL"] in kept.result
+    assert payload.body["SubscribeURL"] in str(kept.receipt)

@@ -22,6 +22,7 @@ from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 from tests.support.api import NoInspector
 from tests.support.asgi import Answer, Caller
+from tests.support.deliveries import deliveries_on_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -46,11 +47,7 @@ class Hook:
 
     def deliveries(self) -> list[tuple[int, str, dict[str, Any]]]:
         """Status, sender and result of every delivery on disk, oldest first."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(
-                "SELECT status, sender, result FROM deliveries ORDER BY id"
-            ).fetchall()
-        return [(status, sender, json.loads(result)) for status, sender, result in rows]
+        return deliveries_on_disk(self.database.parent)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The webhook's log: what was called, what came of it and why, and once more."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Response
-from pydantic import TypeAdapter, ValidationError
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
@@ -27,14 +26,10 @@ from tagboat.core.errors import NotFoundError
 from tagboat.core.ports import Reader
 
 router = APIRouter(prefix="/api/deliveries", tags=["deliveries"])
-_pushes = TypeAdapter(list[PushResultOut])
-_skipped = TypeAdapter(list[SkippedOut])
 _redelivered: Responses = {
     202: {"model": ReceiptOut, "description": "What came of it this time."},
     **problems(404, 409, 422),
 }
-
-Entry = TypeVar("Entry", PushResultOut, SkippedOut)
 
 
 @router.get("", responses=problems(422))
@@ -64,7 +59,7 @@ async def get_delivery(services: Services, delivery_id: DeliveryId) -> DeliveryD
             headers=delivery.headers,
             body=delivery.body,
             truncated=delivery.truncated,
-            result=_decoded(delivery.result),
+            result=_result(delivery),
         )
 
     return await services.store.read(read)
@@ -91,9 +86,9 @@ def _hook_of(reader: Reader, delivery: kept.DeliverySummary) -> dict[str, str]:
 
 
 def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[str, Any]:
-    result = _decoded(delivery.result)
-    answer: Mapping[str, object] = result if isinstance(result, dict) else {}
-    pushes = _listed(_pushes, answer, "pushes")
+    receipt = delivery.receipt
+    pushes = [PushResultOut.model_validate(push, from_attributes=True) for push in receipt.pushes]
+    skipped = [SkippedOut(image=one.image, reason=one.reason) for one in receipt.skipped]
     return {
         "id": delivery.id,
         "sender": delivery.sender,
@@ -104,28 +99,19 @@ def _fields(delivery: kept.DeliverySummary, hooks: Mapping[str, str]) -> dict[st
         if delivery.hook_id
         else None,
         "outcome": _outcome(delivery.status, pushes),
-        "reason": _reason(answer, pushes),
+        "reason": _reason(receipt, pushes),
         "pushes": pushes,
-        "skipped": _listed(_skipped, answer, "skipped"),
-        "needs_you": answer.get("needs_you") is True,
+        "skipped": skipped,
+        "needs_you": receipt.needs_you,
     }
 
 
-def _decoded(result: str) -> object:
-    try:
-        return json.loads(result)
-    except ValueError:
-        return None
-
-
-def _listed(
-    adapter: TypeAdapter[list[Entry]], answer: Mapping[str, object], key: str
-) -> list[Entry]:
-    """The entries of an answer under `key`; an answer without any, or of another shape, has none."""
-    try:
-        return adapter.validate_python(answer.get(key, []))
-    except ValidationError:
-        return []
+def _result(delivery: kept.Delivery) -> dict[str, Any]:
+    """Return the answer that was given, as JSON: a receipt, or the reason where there was none."""
+    answer: dict[str, Any] = msgspec.to_builtins(delivery.receipt)
+    if delivery.status != HTTPStatus.ACCEPTED:
+        return {name: answer[name] for name in ("reason", "needs_you") if name in answer}
+    return answer
 
 
 def _outcome(status: int, pushes: list[PushResultOut]) -> str:
@@ -141,14 +127,13 @@ def _outcome(status: int, pushes: list[PushResultOut]) -> str:
     )
 
 
-def _reason(answer: Mapping[str, object], pushes: list[PushResultOut]) -> str:
+def _reason(receipt: kept.Receipt, pushes: list[PushResultOut]) -> str:
     """One sentence: the first push's rule, how many others there are, what was skipped; or why there is none."""
     if not pushes:
-        return str(answer.get("reason") or answer.get("detail") or "")
+        return receipt.reason or ""
     first = pushes[0]
     where = f" in {first.project.name} {first.stage.name}" if first.project and first.stage else ""
     more = f" (and {len(pushes) - 1} more)" if len(pushes) > 1 else ""
-    skipped = answer.get("skipped")
-    besides = f"; {len(skipped)} skipped" if isinstance(skipped, list) and skipped else ""
-    besides += f"; {answer['reason']}" if answer.get("reason") else ""
+    besides = f"; {len(receipt.skipped)} skipped" if receipt.skipped else ""
+    besides += f"; {receipt.reason}" if receipt.reason else ""
     return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}{besides}"

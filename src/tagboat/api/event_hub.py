@@ -13,12 +13,12 @@ from tagboat.core.events import Event, EventTopic
 from tagboat.core.ports import Reader, Store, Topic
 
 HEARTBEAT_S = 15.0
-RETRY_S = 2.0
+RECONNECT_AFTER_S = 2.0
 """Seconds after which a client connects again, and after which the database is asked again."""
 MOST_WAITING = 1000
 """Events that wait for a reader; one that is slower is cut off, and resumes with its last id."""
-_PAGE = 500
-_GATHER_S = 0.02
+_EVENTS_AT_ONCE = 500
+_EVENTS_INTERVAL_S = 0.02
 _HEARTBEAT = b": heartbeat\n\n"
 
 log = structlog.get_logger("tagboat.events")
@@ -44,7 +44,7 @@ class EventFilter:
 
 
 @dataclass(slots=True, eq=False)
-class _Stream:
+class _EventStream:
     wanted: EventFilter
     waiting: deque[bytes] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +68,7 @@ class EventHub:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._streams: set[_Stream] = set()
+        self._streams: set[_EventStream] = set()
         self._last = 0
         self._news = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
@@ -88,10 +88,10 @@ class EventHub:
 
         Ends when the reader is too slow or the server stops. Raises StoreUnavailableError.
         """
-        stream = _Stream(wanted)
+        stream = _EventStream(wanted)
         joined_at = await self._join(stream)
         try:
-            yield b"retry: %d\nid: %d\n\n" % (RETRY_S * 1000, after)
+            yield b"retry: %d\nid: %d\n\n" % (RECONNECT_AFTER_S * 1000, after)
             async for text in self._missed(wanted, after, joined_at):
                 yield text
             while not stream.ended:
@@ -109,7 +109,7 @@ class EventHub:
         finally:
             self._streams.discard(stream)
 
-    async def _join(self, stream: _Stream) -> int:
+    async def _join(self, stream: _EventStream) -> int:
         """Add a stream; return the id of the event after which it gets all."""
         async with self._joining:
             if self._follower is None:
@@ -128,11 +128,11 @@ class EventHub:
             return
         first = await self._store.read(lambda reader: reader.first_event_id())
         if after > until or 0 < after < first - 1:
-            yield _reset(until)
+            yield _reset_event(until)
             return
         while after < until:
             page = await self._store.read(_page_after(after))
-            text = [_encode(one) for one in page if one.id <= until and wanted.matches(one)]
+            text = [_encode_event(one) for one in page if one.id <= until and wanted.matches(one)]
             if text:
                 yield b"".join(text)
             if not page:
@@ -143,7 +143,7 @@ class EventHub:
         while True:
             await self._news.wait()
             # Thousands of commits a second must not be thousands of looks.
-            await asyncio.sleep(_GATHER_S)
+            await asyncio.sleep(_EVENTS_INTERVAL_S)
             self._news.clear()
             try:
                 while self._streams and (page := await self._store.read(_page_after(self._last))):
@@ -151,7 +151,7 @@ class EventHub:
                     self._distribute(page)
             except TagboatError as error:
                 log.warning("events cannot be read", action="follow", reason=str(error))
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RECONNECT_AFTER_S)
                 self._news.set()
 
     def _distribute(self, page: Collection[Event]) -> None:
@@ -159,15 +159,15 @@ class EventHub:
             text = b""
             for stream in self._streams:
                 if stream.wanted.matches(event):
-                    text = text or _encode(event)
+                    text = text or _encode_event(event)
                     stream.push(text)
 
 
 def _page_after(after: int) -> Callable[[Reader], list[Event]]:
-    return lambda reader: reader.events(after, _PAGE)
+    return lambda reader: reader.events(after, _EVENTS_AT_ONCE)
 
 
-def _encode(event: Event) -> bytes:
+def _encode_event(event: Event) -> bytes:
     data = msgspec.json.encode(
         {
             "id": event.id,
@@ -183,6 +183,6 @@ def _encode(event: Event) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.topic.encode(), data)
 
 
-def _reset(now: int) -> bytes:
+def _reset_event(now: int) -> bytes:
     data = msgspec.json.encode({"id": now, "topic": "reset", "subject": ""})
     return b"id: %d\nevent: reset\ndata: %b\n\n" % (now, data)

@@ -13,7 +13,7 @@ from tagboat.core.events import EventTopic
 
 EVENTS_PATH = "/api/events"
 _LARGEST_ID = 2**63 - 1
-_DESCRIPTION = (
+_EVENTS_DESCRIPTION = (
     "A stream of server-sent events. `id` identifies the event, `event` is its topic, and `data` is"
     " JSON: `id`, `topic`, `subject` (the id of what changed, or the name of a setting), `at`,"
     " `project`, `stage` and `deploy` (ids, or null), then the new state by topic:"
@@ -29,7 +29,7 @@ _DESCRIPTION = (
     " reader is too slow, and when the server stops: connect again with the last id."
 )
 _stream: Responses = {
-    200: {"description": _DESCRIPTION, "content": {"text/event-stream": {}}},
+    200: {"description": _EVENTS_DESCRIPTION, "content": {"text/event-stream": {}}},
     **problems(422),
 }
 

@@ -7,7 +7,7 @@ from tagboat.cli.place import Place
 def rotate_key(place: Place) -> int:
     """Have all that is encrypted in the database encrypted with a new key, while no server runs."""
     from tagboat.data_dir import open_data_dir
-    from tagboat.store import rotate_key as rotate
+    from tagboat.store import rotate_encryption_key as rotate
 
     settings = place.settings()
     with open_data_dir(settings.data_dir):

@@ -4,12 +4,65 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import msgspec
+
+from tagboat.core.push import Outcome
+
+# These four are structs of msgspec and not dataclasses: the sender of a call is answered with them
+# as they are, and the webhook path makes some for each call.
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A project or stage, by id and name."""
+
+    id: str
+    name: str
+
+
+class PushResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One push and its outcome. `deploy` is the id of the deploy that was queued or merged into."""
+
+    image: str
+    tag: str
+    digest: str | None
+    project: Named | None = None
+    stage: Named | None = None
+    project_created: bool = False
+    outcome: Outcome
+    reason: str
+    deploy: str | None = None
+
+
+class SkippedEvent(msgspec.Struct, frozen=True):
+    """An event of a sender that cannot be used.
+
+    `image` is as the sender writes it, None where it names none.
+    """
+
+    image: str | None
+    reason: str
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one delivery.
+
+    `reason` is given where there is nothing to push, where the call was refused, and where a person
+    has to mend the sender; in that case `needs_you` is set.
+    """
+
+    delivery: str
+    pushes: tuple[PushResult, ...]
+    reason: str | None = None
+    skipped: tuple[SkippedEvent, ...] = ()
+    needs_you: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySummary:
     """A call without its content, for lists.
 
-    `status` is the HTTP status of its answer; `result` is that answer's JSON text, without secrets.
+    `status` is the HTTP status of its answer; `receipt` is its outcome, without
+    secrets, with a limited number of pushes.
     `took_ms` is the number of milliseconds from the complete body to the decision; `hook_id` is
     None for the global URL.
     """
@@ -17,7 +70,7 @@ class DeliverySummary:
     id: str
     sender: str
     status: int
-    result: str
+    receipt: Receipt
     received_at: datetime
     took_ms: float = 0.0
     hook_id: str | None = None

@@ -131,9 +131,9 @@ class Intake:
             request = request.cut(MAX_REFUSED_BODY)
         if not self._ledger.keeps_whole(hook):
             request = request.cut(0)
-        result = encode({"reason": reason} | ({"needs_you": True} if needs_you else {})).decode()
-        self._ledger.kept(hook, request.size + len(result))
-        delivery = _delivery(new_id(), sender, status, result, self._clock(), request, began)
+        self._ledger.kept(hook, request.size + len(reason))
+        receipt = Receipt(new_id(), (), reason=reason, needs_you=needs_you)
+        delivery = _delivery(receipt, sender, status, self._clock(), request, began)
         await self._store.write(lambda tx: _add_delivery(tx, delivery))
 
     async def explain(self, ref: ImageRef) -> Explanation:
@@ -160,15 +160,7 @@ class Intake:
         receipt = msgspec.structs.replace(call.draft, delivery=new_id(), pushes=tuple(results))
         short = shortened(receipt, call.shown)
         kept = encode(short)
-        accepted = _delivery(
-            receipt.delivery,
-            call.sender,
-            ACCEPTED,
-            kept.decode(),
-            now,
-            call.request,
-            call.began,
-        )
+        accepted = _delivery(short, call.sender, ACCEPTED, now, call.request, call.began)
         _add_delivery(tx, accepted)
         queued = sum(result.outcome is Outcome.QUEUED for result in results)
         return _Committed(kept if short is receipt else encode(receipt), len(kept), queued)
@@ -180,19 +172,18 @@ def _add_delivery(tx: Tx, delivery: Delivery) -> None:
 
 
 def _delivery(
-    delivery_id: str,
+    receipt: Receipt,
     sender: str,
     status: int,
-    result: str,
     now: datetime,
     request: RecordedRequest,
     began: float,
 ) -> Delivery:
     return Delivery(
-        id=delivery_id,
+        id=receipt.delivery,
         sender=sender,
         status=status,
-        result=result,
+        receipt=receipt,
         received_at=now,
         headers=request.headers,
         body=request.body,

@@ -13,12 +13,12 @@ from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
 from tagboat.core.idempotency import ANSWERS_KEPT
 from tagboat.core.ports import Reader, Store, Topic, Tx
 
-EVERY_S = 3600.0
-_AT_ONCE = 1000
+PRUNE_EVERY_S = 3600.0
+_PRUNED_AT_ONCE = 1000
 _LOOK_S = 2.0
-"""While deliveries come in, it is looked this often whether they are too many by far."""
-_PAUSE_S = 0.05
-"""Whoever waits to be written meanwhile goes first."""
+"""Seconds between two looks at the number of deliveries while they come in."""
+_PRUNE_PAUSE_S = 0.05
+"""Seconds between two transactions: others that wait to write go first."""
 
 log = structlog.get_logger("tagboat.intake")
 
@@ -37,18 +37,21 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
             gone = 0
             while some := await store.write(lambda tx: prune(tx, clock())):
                 gone += some
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_PRUNE_PAUSE_S)
             if gone:
                 log.info("old records are deleted", action="prune", records=gone)
         except TagboatError as error:
             log.warning("old records are not deleted for now", action="prune", reason=str(error))
         with contextlib.suppress(TimeoutError, TagboatError):
-            async with asyncio.timeout(EVERY_S):
+            async with asyncio.timeout(PRUNE_EVERY_S):
                 await _something_to_do(store, changed, more)
 
 
 async def _something_to_do(store: Store, changed: asyncio.Event, more: asyncio.Event) -> None:
-    """Return once a setting was changed, or once there are far too many deliveries. Raises StoreUnavailableError."""
+    """Return once a setting was changed, or once there are far too many deliveries.
+
+    Raises StoreUnavailableError.
+    """
     while not changed.is_set():
         waits = [asyncio.create_task(event.wait()) for event in (changed, more)]
         try:
@@ -71,6 +74,6 @@ def prune(tx: Tx, now: datetime) -> int:
     """Delete some of what is too old at `now`, or too much; return how many records that were."""
     config = read_config(tx)
     oldest = now - timedelta(days=config.deliveries_keep_days)
-    deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _AT_ONCE)
-    answers = tx.prune_answers(now - ANSWERS_KEPT, _AT_ONCE)
-    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _AT_ONCE)
+    deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _PRUNED_AT_ONCE)
+    answers = tx.prune_answers(now - ANSWERS_KEPT, _PRUNED_AT_ONCE)
+    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _PRUNED_AT_ONCE)

@@ -33,7 +33,8 @@ def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Inser
 class BulkInsert:
     """INSERT of values whose attributes are named after the columns of `table`.
 
-    `clause` follows, such as ON CONFLICT. A key that the database numbers by itself is left out.
+    Or of tuples, in the order of the columns. `clause` follows, such as ON CONFLICT. A key that the
+    database numbers by itself is left out.
     """
 
     def __init__(self, table: Table, dialect: Dialect, clause: str = "") -> None:
@@ -68,7 +69,7 @@ class BulkInsert:
                 ) from error
 
     def _row(self, value: Any) -> list[Any]:  # noqa: ANN401 - any of the core's values
-        row = list(self._attributes(value))
+        row = list(value if isinstance(value, tuple) else self._attributes(value))
         for place, encode in self._encoders:
             row[place] = encode(row[place])
         return row

@@ -16,7 +16,7 @@ from tagboat.store.part import ReadPart
 from tagboat.store.rows import to_row
 from tagboat.store.session import TAGS, WriteSession, missing
 
-_CLAIM = [tables.hosts.c[field.name] for field in fields(HostClaim)]
+_CLAIM = [tables.hosts_table.c[field.name] for field in fields(HostClaim)]
 
 
 class CatalogReads(ReadPart):
@@ -25,46 +25,52 @@ class CatalogReads(ReadPart):
     def project(self, project_id: str) -> Project:
         """Return the project of that id."""
         return self._first_project(
-            select(tables.projects).where(tables.projects.c.id == project_id)
+            select(tables.projects_table).where(tables.projects_table.c.id == project_id)
         ) or missing("project", project_id)
 
     def project_by_image(self, image: ImageName) -> Project | None:
         """Return the project that deploys `image`."""
-        return self._first_project(select(tables.projects).where(tables.projects.c.image == image))
+        return self._first_project(
+            select(tables.projects_table).where(tables.projects_table.c.image == image)
+        )
 
     def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
         """Return the projects that deploy any of the images."""
-        query = select(tables.projects).where(tables.projects.c.image.in_(images))
+        query = select(tables.projects_table).where(tables.projects_table.c.image.in_(images))
         return {project.image: project for project in self._projects_of(query)}
 
     def names_taken(self, names: Collection[str]) -> set[str]:
         """Return those of the names that projects have."""
-        column = tables.projects.c.name
+        column = tables.projects_table.c.name
         return set(self._session.scalars(select(column).where(column.in_(names))))
 
     def project_by_name(self, name: str) -> Project | None:
         """Return the project of that name."""
-        return self._first_project(select(tables.projects).where(tables.projects.c.name == name))
+        return self._first_project(
+            select(tables.projects_table).where(tables.projects_table.c.name == name)
+        )
 
     def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
         """Return projects in order of name, from the first name beyond `after`."""
-        table = tables.projects
+        table = tables.projects_table
         return self._projects_of(
             select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
         )
 
     def count_projects(self) -> int:
         """Return how many projects there are."""
-        return self._session.scalar(select(func.count()).select_from(tables.projects)) or 0
+        return self._session.scalar(select(func.count()).select_from(tables.projects_table)) or 0
 
     def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
         """Return those of the projects that exist, by their ids."""
-        query = select(tables.projects).where(tables.projects.c.id.in_(project_ids))
+        query = select(tables.projects_table).where(tables.projects_table.c.id.in_(project_ids))
         return {project.id: project for project in self._projects_of(query)}
 
     def stage(self, stage_id: str) -> Stage:
         """Return the stage of that id."""
-        found = self._stages_of(select(tables.stages).where(tables.stages.c.id == stage_id))
+        found = self._stages_of(
+            select(tables.stages_table).where(tables.stages_table.c.id == stage_id)
+        )
         return found[0] if found else missing("stage", stage_id)
 
     def stages(self, project_id: str) -> list[Stage]:
@@ -75,7 +81,7 @@ class CatalogReads(ReadPart):
         """Return the stages of several projects by project id, in order of position, then of name."""
         found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
         for stage in self._stages_of(
-            select(tables.stages).where(tables.stages.c.project_id.in_(project_ids))
+            select(tables.stages_table).where(tables.stages_table.c.project_id.in_(project_ids))
         ):
             found[stage.project_id].append(stage)
         for stages in found.values():
@@ -85,27 +91,33 @@ class CatalogReads(ReadPart):
 
     def stages_with_ttl(self) -> list[Stage]:
         """Return the stages whose instances live for a limited number of hours."""
-        return self._stages_of(select(tables.stages).where(tables.stages.c.ttl_h.is_not(None)))
+        return self._stages_of(
+            select(tables.stages_table).where(tables.stages_table.c.ttl_h.is_not(None))
+        )
 
     def stages_without_hosts(self) -> list[Stage]:
         """Return the stages that older servers have written, whose hosts are not on record."""
         return self._stages_of(
-            select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id)))
+            select(tables.stages_table).where(
+                tables.stages_table.c.id.not_in(select(tables.hosts_table.c.stage_id))
+            )
         )
 
     def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
         """Return the claims of stages to any of `hosts`, in no order."""
-        return self._session.all(HostClaim, select(*_CLAIM).where(tables.hosts.c.host.in_(hosts)))
+        return self._session.all(
+            HostClaim, select(*_CLAIM).where(tables.hosts_table.c.host.in_(hosts))
+        )
 
     def registry(self, registry_id: str) -> Registry:
         """Return the registry of that id, its password in the clear."""
         return self._registry(
-            select(tables.registries).where(tables.registries.c.id == registry_id)
+            select(tables.registries_table).where(tables.registries_table.c.id == registry_id)
         ) or missing("registry", registry_id)
 
     def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
         """Return registries in order of name, from the first name beyond `after`."""
-        table = tables.registries
+        table = tables.registries_table
         query = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
         return [self._rows.registry(row) for row in self._session.rows(query)]
 
@@ -120,7 +132,7 @@ class CatalogReads(ReadPart):
 
         Where `host` ends in the port of TLS, a registry without a port is found too.
         """
-        table = tables.registries
+        table = tables.registries_table
         found = self._registry(select(table).where(table.c.host == host))
         if found is not None or not host.endswith(":443"):
             return found
@@ -129,7 +141,7 @@ class CatalogReads(ReadPart):
 
     def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
         """Return what is known of one tag, None if it is not known."""
-        table = tables.tags
+        table = tables.tags_table
         return self._session.first(
             KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag)
         )
@@ -138,7 +150,7 @@ class CatalogReads(ReadPart):
         self, project_id: str, after: str = "", limit: int | None = None
     ) -> list[KnownTag]:
         """Return known tags in order of their text, from the first beyond `after`."""
-        table = tables.tags
+        table = tables.tags_table
         query = select(table).where(table.c.project_id == project_id, table.c.tag > after)
         return self._session.all(KnownTag, query.order_by(table.c.tag).limit(limit))
 
@@ -200,14 +212,14 @@ class CatalogWrites(CatalogReads):
 
     def add_project(self, project: Project) -> None:
         """Add a project."""
-        self._session.insert(tables.projects, self._rows.of_project(project))
+        self._session.insert(tables.projects_table, self._rows.of_project(project))
         self._session.memory.projects.pop(project.image, None)
         self._session.record(project_change(project))
 
     def put_project(self, project: Project) -> None:
         """Replace a project."""
         before = self.project(project.id)
-        self._session.replace(tables.projects, project.id, self._rows.of_project(project))
+        self._session.replace(tables.projects_table, project.id, self._rows.of_project(project))
         if before.name != project.name:
             for stage in self.stages(project.id):
                 self._put_hosts(project, stage, claims_of(before, stage))
@@ -218,9 +230,9 @@ class CatalogWrites(CatalogReads):
     def delete_project(self, project_id: str) -> None:
         """Delete a project with all that belongs to it, its webhook URLs among that."""
         gone = self._first_project(
-            select(tables.projects).where(tables.projects.c.id == project_id)
+            select(tables.projects_table).where(tables.projects_table.c.id == project_id)
         )
-        self._session.delete(tables.projects, project_id)
+        self._session.delete(tables.projects_table, project_id)
         self._session.memory.clear()
         self._session.announce(Topic.ROUTES)
         self._session.announce(Topic.SETTINGS)
@@ -229,7 +241,7 @@ class CatalogWrites(CatalogReads):
 
     def add_stage(self, stage: Stage) -> None:
         """Add a stage."""
-        self._session.insert(tables.stages, self._rows.of_stage(stage))
+        self._session.insert(tables.stages_table, self._rows.of_stage(stage))
         self._put_hosts(self.project(stage.project_id), stage, ())
         self._session.memory.stages.pop(stage.project_id, None)
         self._session.announce(Topic.ROUTES)
@@ -238,7 +250,7 @@ class CatalogWrites(CatalogReads):
     def put_stage(self, stage: Stage) -> None:
         """Replace a stage."""
         before, project = self.stage(stage.id), self.project(stage.project_id)
-        self._session.replace(tables.stages, stage.id, self._rows.of_stage(stage))
+        self._session.replace(tables.stages_table, stage.id, self._rows.of_stage(stage))
         self._put_hosts(project, stage, claims_of(project, before))
         self._session.memory.stages.pop(stage.project_id, None)
         self._session.announce(Topic.ROUTES)
@@ -246,8 +258,10 @@ class CatalogWrites(CatalogReads):
 
     def delete_stage(self, stage_id: str) -> None:
         """Delete a stage with its deploys and instances."""
-        gone = self._stages_of(select(tables.stages).where(tables.stages.c.id == stage_id))
-        self._session.delete(tables.stages, stage_id)
+        gone = self._stages_of(
+            select(tables.stages_table).where(tables.stages_table.c.id == stage_id)
+        )
+        self._session.delete(tables.stages_table, stage_id)
         self._session.memory.clear()
         self._session.announce(Topic.ROUTES)
         for stage in gone:
@@ -264,7 +278,7 @@ class CatalogWrites(CatalogReads):
 
         Raises ConflictError, by the database, where another stage has one that is claimed newly.
         """
-        table = tables.hosts
+        table = tables.hosts_table
         wanted = claims_of(project, stage)
         of_stage = select(*_CLAIM).where(table.c.stage_id == stage.id)
         recorded = self._session.all(HostClaim, of_stage)
@@ -282,22 +296,24 @@ class CatalogWrites(CatalogReads):
 
     def add_registry(self, registry: Registry) -> None:
         """Add a registry, its password sealed."""
-        self._session.insert(tables.registries, self._rows.of_registry(registry))
+        self._session.insert(tables.registries_table, self._rows.of_registry(registry))
         self._forget_registries()
         self._session.record(registry_change(registry))
 
     def put_registry(self, registry: Registry) -> None:
         """Replace a registry, its password sealed."""
-        self._session.replace(tables.registries, registry.id, self._rows.of_registry(registry))
+        self._session.replace(
+            tables.registries_table, registry.id, self._rows.of_registry(registry)
+        )
         self._forget_registries()
         self._session.record(registry_change(registry))
 
     def delete_registry(self, registry_id: str) -> None:
         """Delete a registry."""
         gone = self._registry(
-            select(tables.registries).where(tables.registries.c.id == registry_id)
+            select(tables.registries_table).where(tables.registries_table.c.id == registry_id)
         )
-        self._session.delete(tables.registries, registry_id)
+        self._session.delete(tables.registries_table, registry_id)
         self._session.memory.clear()
         if gone is not None:
             self._session.record(registry_change(gone, deleted=True))
@@ -320,5 +336,5 @@ class CatalogWrites(CatalogReads):
 
     def forget_tags(self, project_id: str) -> None:
         """Forget the tags and polls of a project, as if its image had never been seen."""
-        for table in (tables.tags, tables.polls):
+        for table in (tables.tags_table, tables.polls_table):
             self._session.execute(delete(table).where(table.c.project_id == project_id))

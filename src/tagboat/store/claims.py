@@ -1,4 +1,7 @@
-"""The queries by which workers find deploys to claim: each looks at a few by their index, however many wait or have ended."""
+"""Queries by which workers find deploys to claim.
+
+Each looks at a few by their index, however many wait or have ended.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -8,27 +11,31 @@ from sqlalchemy import Select, Update, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from tagboat.core.deploy import Trigger
-from tagboat.store.tables import QUEUED, RUNNING, deploys, stages
+from tagboat.store.tables import QUEUED, RUNNING
+from tagboat.store.tables import deploys_table as deploys
+from tagboat.store.tables import stages_table as stages
 
 _earlier = deploys.alias("earlier")
 
 
 def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
-    """Running deploys, the oldest of each stage, that nobody works on at `now`, seen by `holder` who is at work on `mine`.
+    """Return the query for running deploys, the oldest of each stage, that no server works on.
 
-    Nobody does where nobody claims it, the claim has run out, or it is in the holder's name from a life before.
+    No server does where none claims it, where the claim has run out at `now`, or where `holder`, which
+    works on `mine`, claimed it before it was restarted.
     """
     free = deploys.c.claimed_by.is_(None) | (deploys.c.claimed_by == holder)
     lapsed = deploys.c.claimed_until.is_(None) | (deploys.c.claimed_until <= now)
     first = ~_other_of_stage(RUNNING, _earlier.c.id < deploys.c.id)
-    # In no order: asked for one, SQLite walks through every deploy there ever was instead of the few at work.
+    # In no order: asked for one, SQLite walks through every deploy there ever was.
     return select(deploys).where(RUNNING(deploys), free | lapsed, deploys.c.id.not_in(mine), first)
 
 
 def next_queued(limit: int) -> Select[Any]:
-    """Queued deploys, oldest first, each the oldest of its stage that may begin, where none of the stage is running.
+    """Return the query for queued deploys, oldest first, one for each stage where none is running.
 
-    What pushes and polls have queued may not while the stage is held.
+    It is the oldest of its stage that may begin: while a stage is held, deploys that pushes and polls
+    have queued may not.
     """
     idle = ~_other_of_stage(RUNNING)
     free = ~exists(
@@ -44,19 +51,19 @@ def next_queued(limit: int) -> Select[Any]:
         .order_by(deploys.c.id)
         .limit(limit)
     )
-    # By their ids first, for which the index is enough: those that must wait are passed over unread.
+    # By their ids first, for which the index is enough: the rows of those that must wait stay unread.
     return select(deploys).where(deploys.c.id.in_(found)).order_by(deploys.c.id)
 
 
 def disturbed(mine: Collection[str], holder: str) -> Select[Any]:
-    """Of the deploys `mine`, those that are to be cancelled or that another than `holder` claims."""
+    """Return the query for those of `mine` to be cancelled, or claimed by others than `holder`."""
     return select(deploys).where(
         deploys.c.id.in_(mine), deploys.c.cancelling | (deploys.c.claimed_by != holder)
     )
 
 
 def renewed(mine: Collection[str], holder: str, until: datetime) -> Update:
-    """Lets the claims that `holder` still has on `mine` last until then."""
+    """Return the statement that lets the claims of `holder` on `mine` last until then."""
     return (
         update(deploys)
         .where(deploys.c.id.in_(mine), deploys.c.claimed_by == holder)

@@ -15,29 +15,30 @@ from tagboat.store.tables import metadata, with_partial_indexes
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration; a test holds it against the migrations themselves."""
 
 DATABASE_FILE = "tagboat.db"
 """In the data directory, with SQLite."""
 
 CACHED_STATEMENTS = 96
-"""Statements that the connection that writes to SQLite keeps prepared: the bulk inserts of every size into a few tables, and
-all others."""
+"""Statements that the connection that writes to SQLite keeps prepared."""
+# Enough for the bulk inserts of every size into a few tables, and for all others.
 
 PAGES_KB = 400
-"""Of the file, that it keeps."""
+"""Kilobytes of the file that it keeps in memory."""
 
 READ_STATEMENTS, READ_PAGES_KB = 24, 100
-"""The same for each connection that only reads. There are several, and with as much they would take 10 MB; the system has at
-hand what is in use."""
+"""Limits for each connection that only reads, as above."""
+# There are several: with as much they would take 10 MB, and the system caches what is in use.
 
 LOCKED_FOR_S = 2.0
-"""Seconds for which a transaction waits to be the one that writes. A webhook call may have to wait for a batch that waits, and
-then itself, and must be answered before its sender gives up, which Gitea does after 5 s."""
+"""Seconds for which a transaction waits to be the one that writes."""
+# A webhook call may have to wait for a batch that waits, and then itself, and must be answered before
+# its sender gives up, which Gitea does after 5 s.
 
 MIGRATION_LOCKED_FOR_S = 60.0
-"""Seconds for which a migration waits for another server's, or for whoever uses a table that it changes."""
+"""Seconds for which a migration waits for that of another server, or for a table in use."""
 
 _NOT_SILENT: dict[str, Any] = {
     "connect_timeout": 3,
@@ -46,19 +47,20 @@ _NOT_SILENT: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 5000,
 }
-"""How PostgreSQL's library notices that the other side is gone; what the URL says counts more."""
+"""Defaults by which PostgreSQL's library notices that the server is gone; the URL may override."""
 
 _LIMITS = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'"
-"""How PostgreSQL notices that we are gone, and ends what takes too long. By a statement: some poolers take no options."""
+"""Statement by which PostgreSQL notices that we are gone, and ends what takes too long."""
+# A statement and no option of the connection: some poolers take none.
 
 WRITE_LOCK = 7_461_626_174
-"""PostgreSQL advisory lock that makes the writers of all replicas take turns, as SQLite's do by nature."""
+"""PostgreSQL advisory lock that makes the writers of all replicas take turns."""
 
 
 def open_database(url: str | None, data_dir: Path) -> Engine:
-    """Return the engine for `url` (`postgresql://…`), or for the SQLite file in `data_dir` when it is None.
+    """Return the engine for `url` (`postgresql://…`), or for the SQLite file in `data_dir` if None.
 
-    Raises SettingsError when the URL cannot be used.
+    Raises SettingsError where the URL cannot be used.
     """
     if url is None:
         return _open_sqlite(data_dir / DATABASE_FILE, CACHED_STATEMENTS, PAGES_KB)
@@ -66,7 +68,8 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
         raise SettingsError(
-            "TAGBOAT_DATABASE_URL is not a URL of the form postgresql://USER:PASSWORD@HOST:PORT/NAME"
+            "TAGBOAT_DATABASE_URL is not a URL of the form"
+            " postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
     with_partial_indexes("postgresql")
     asked = {name: value for name, value in _NOT_SILENT.items() if name not in parsed.query}
@@ -88,7 +91,7 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
 
 
 def open_reading(engine: Engine, data_dir: Path) -> Engine:
-    """Return the engine to read by what is written by `engine`: for SQLite one of its own, whose connections keep less."""
+    """Return the engine to read with: for SQLite another one, whose connections keep less."""
     if engine.dialect.name != "sqlite":
         return engine
     return _open_sqlite(data_dir / DATABASE_FILE, READ_STATEMENTS, READ_PAGES_KB)
@@ -97,8 +100,8 @@ def open_reading(engine: Engine, data_dir: Path) -> Engine:
 def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
     """Make the open transaction the only one that writes, until it ends.
 
-    Raises OperationalError if others do not let it begin for `within_s` seconds (0: however long it takes); on SQLite they
-    were waited for when the transaction was opened.
+    Raises OperationalError if others do not let it begin within `within_s` seconds (0: no limit). On
+    SQLite they were waited for when the transaction was opened.
     """
     if connection.dialect.name == "postgresql":
         limit = f"SET LOCAL lock_timeout = {int(within_s * 1000)}"
@@ -106,16 +109,16 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to `HEAD`: made at once in an empty database, by the migrations in an older one.
+    """Bring the schema to `HEAD`: at once in an empty database, by the migrations in an older one.
 
-    Raises SettingsError when a newer Tagboat has made it, OperationalError when others lock it for too long.
+    Raises SettingsError where a newer Tagboat has made it, OperationalError where others lock it for
+    too long.
     """
     if current_revision(engine) == HEAD:
         return
     with engine.begin() as connection:
-        begin_write(
-            connection, within_s=MIGRATION_LOCKED_FOR_S
-        )  # another that starts may be migrating
+        # Another server that starts may be migrating.
+        begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)
         take_time(connection)
         revision = _revision(connection)
         _refuse_newer(revision)
@@ -130,7 +133,7 @@ def migrate(engine: Engine) -> None:
 
 
 def take_time(connection: Connection) -> None:
-    """Let the statements of the open transaction take as long as they need: there may be a lot to change."""
+    """Let the statements of the open transaction take as long as they need."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
@@ -140,14 +143,14 @@ def _refuse_newer(revision: str | None) -> None:
         path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()
     ):
         raise SettingsError(
-            f"the database was written by a newer Tagboat (schema {revision[:40]}; this is {__version__}, schema {HEAD}): "
-            "start that version, or restore the backup made before the upgrade"
+            f"the database was written by a newer Tagboat (schema {revision[:40]}; this is {__version__},"
+            f" schema {HEAD}): start that version, or restore the backup made before the upgrade"
         )
 
 
 def upgrade(connection: Connection) -> None:
     """Run the migrations that the database has not seen."""
-    # Loaded only when there is something to migrate: it is large, and nearly every start finds the schema current.
+    # Loaded only if there is something to migrate: it is large, and rarely needed.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -158,7 +161,7 @@ def upgrade(connection: Connection) -> None:
 
 
 def current_revision(engine: Engine) -> str | None:
-    """The revision of the schema, None where there is none yet."""
+    """Return the revision of the schema, None where there is none yet."""
     with engine.connect() as connection:
         return _revision(connection)
 
@@ -172,7 +175,8 @@ def _revision(connection: Connection) -> str | None:
 
 def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
     kept = {"cached_statements": statements}
-    # Made here and nowhere else: in the place of one that is taken away later, an empty one would be found at the next start.
+    # Made here and nowhere else: were a file that is removed later replaced by an empty one, the next
+    # start would take that for the database.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
     engine = create_engine(
@@ -201,10 +205,11 @@ def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # SQLite goes on with a file that was deleted or replaced, and all that it takes in would be lost at its end.
+        # SQLite goes on with a file that was deleted or replaced, and all that it takes in would be
+        # lost at its end.
         if connection.info["file"] != _file_id(path):
             raise StoreUnavailableError(
-                f"the database cannot be used: {path} was taken away; put it back, or start anew"
+                f"the database cannot be used: {path} was removed; put it back, or restart Tagboat"
             )
         mode = (
             "IMMEDIATE"
@@ -217,7 +222,7 @@ def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
-    """What tells the file at `path` from any other; None where there is none."""
+    """Return what identifies the file at `path`, None where there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,17 +1,33 @@
 """Calls of the webhook URLs."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select
+import msgspec
+from sqlalchemy import Table, delete, select
 
-from tagboat.core.delivery import Delivery, DeliverySummary
+from tagboat.core.delivery import (
+    Delivery,
+    DeliverySummary,
+    Named,
+    PushResult,
+    Receipt,
+    SkippedEvent,
+)
 from tagboat.core.events import delivery_change
 from tagboat.store import tables
 from tagboat.store.part import ReadPart, newest_first
-from tagboat.store.session import DELIVERIES, WriteSession
+from tagboat.store.session import DELIVERIES, PUSHES, SKIPS, WriteSession, missing
 
-_SUMMARY = [tables.deliveries.c[field.name] for field in fields(DeliverySummary)]
+_RECEIPT = ("result", "reason", "needs_you")
+_SUMMARY_COLUMNS = [
+    tables.deliveries_table.c[name]
+    for field in fields(DeliverySummary)
+    for name in (_RECEIPT if field.name == "receipt" else (field.name,))
+]
 
 
 class DeliveryReads(ReadPart):
@@ -19,18 +35,52 @@ class DeliveryReads(ReadPart):
 
     def delivery(self, delivery_id: str) -> Delivery:
         """Return the delivery of that id."""
-        return self._session.one(Delivery, tables.deliveries, delivery_id, "delivery")
+        table = tables.deliveries_table
+        rows = self._session.rows(select(table).where(table.c.id == delivery_id))
+        found = list(self._with_receipts(list(rows)))
+        return Delivery(**found[0]) if found else missing("delivery", delivery_id)
 
     def has_more_deliveries(self, than: int) -> bool:
         """Return True where more than so many deliveries are kept."""
-        ids = tables.deliveries.c.id
+        ids = tables.deliveries_table.c.id
         query = select(ids).order_by(ids.desc()).offset(than).limit(1)
         return self._session.scalar(query) is not None
 
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
         """Return deliveries without what was sent, newest first, from the first older than `before`."""
-        query = newest_first(tables.deliveries, None, None, before, limit)
-        return self._session.all(DeliverySummary, query.with_only_columns(*_SUMMARY))
+        query = newest_first(tables.deliveries_table, None, None, before, limit)
+        rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS)))
+        return [DeliverySummary(**row) for row in self._with_receipts(rows)]
+
+    def _with_receipts(self, rows: Collection[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of deliveries with their receipts, however many, read by two queries."""
+        ids = [row["id"] for row in rows]
+        pushes = self._by_delivery(tables.delivery_pushes_table, ids)
+        skips = self._by_delivery(tables.delivery_skips_table, ids)
+        for row in rows:
+            key = row["id"]
+            result, reason, needs_you = (row.pop(name) for name in _RECEIPT)
+            receipt = Receipt(
+                key,
+                tuple(map(_push_of, pushes[key])),
+                reason,
+                tuple(map(_skip_of, skips[key])),
+                needs_you,
+            )
+            if result and receipt == Receipt(key, ()):
+                # A server of before has written it, and may still be at work on the same database.
+                receipt = _older_receipt(result, receipt)
+            yield row | {"receipt": receipt}
+
+    def _by_delivery(
+        self, table: Table, ids: Collection[str]
+    ) -> Mapping[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        if ids:
+            query = select(table).where(table.c.delivery_id.in_(ids)).order_by(table.c.position)
+            for row in self._session.rows(query):
+                found[row["delivery_id"]].append(row)
+        return found
 
 
 class DeliveryWrites(DeliveryReads):
@@ -40,7 +90,18 @@ class DeliveryWrites(DeliveryReads):
 
     def add_delivery(self, delivery: Delivery) -> None:
         """Keep a delivery."""
-        self._session.gather(DELIVERIES, delivery.id, delivery)
+        key, receipt = delivery.id, delivery.receipt
+        row = {
+            **{name: getattr(delivery, name) for name in _OWN},
+            "result": "",
+            "reason": receipt.reason,
+            "needs_you": receipt.needs_you,
+        }
+        self._session.gather(DELIVERIES, key, tuple(row[name] for name in _DELIVERY_COLUMNS))
+        for place, push in enumerate(receipt.pushes):
+            self._session.gather(PUSHES, (key, place), _row_of_push(key, place, push))
+        for place, skipped in enumerate(receipt.skipped):
+            self._session.gather(SKIPS, (key, place), (key, place, skipped.image, skipped.reason))
         self._session.record(delivery_change(delivery))
 
     def prune_deliveries(self, before: datetime, keep: int, at_most: int) -> int:
@@ -48,7 +109,7 @@ class DeliveryWrites(DeliveryReads):
 
         Return how many went.
         """
-        table = tables.deliveries
+        table = tables.deliveries_table
         oldest_kept = (
             select(table.c.id)
             .order_by(table.c.id.desc())
@@ -60,3 +121,56 @@ class DeliveryWrites(DeliveryReads):
         # The oldest have the lowest ids, so that looking for some does not mean looking at all.
         some = old.order_by(table.c.id).limit(at_most)
         return self._session.execute(delete(table).where(table.c.id.in_(some))).rowcount
+
+
+_DELIVERY_COLUMNS = [column.name for column in tables.deliveries_table.c]
+_OWN = [name for name in _DELIVERY_COLUMNS if name not in _RECEIPT]
+
+
+def _row_of_push(key: str, place: int, push: PushResult) -> tuple[object, ...]:
+    project, stage = push.project, push.stage
+    return (
+        key,
+        place,
+        push.image,
+        push.tag,
+        push.digest,
+        project and project.id,
+        project and project.name,
+        stage and stage.id,
+        stage and stage.name,
+        push.project_created,
+        push.outcome,
+        push.reason,
+        push.deploy,
+    )
+
+
+def _push_of(row: Mapping[str, Any]) -> PushResult:
+    project_id, stage_id = row["project_id"], row["stage_id"]
+    return PushResult(
+        image=row["image"],
+        tag=row["tag"],
+        digest=row["digest"],
+        project=Named(project_id, row["project_name"]) if project_id else None,
+        stage=Named(stage_id, row["stage_name"]) if stage_id else None,
+        project_created=row["project_created"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        deploy=row["deploy_id"],
+    )
+
+
+def _skip_of(row: Mapping[str, Any]) -> SkippedEvent:
+    return SkippedEvent(row["image"], row["reason"])
+
+
+def _older_receipt(result: str, otherwise: Receipt) -> Receipt:
+    try:
+        found = msgspec.json.decode(result)
+        reason = found.get("reason") or found.get("detail")
+        return msgspec.convert(
+            {"delivery": otherwise.delivery, "pushes": [], **found, "reason": reason}, Receipt
+        )
+    except (msgspec.MsgspecError, AttributeError):
+        return otherwise

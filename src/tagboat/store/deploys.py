@@ -22,30 +22,32 @@ class DeployReads(ReadPart):
 
     def deploy(self, deploy_id: str) -> Deploy:
         """Return the deploy of that id."""
-        found = self._deploys_of(select(tables.deploys).where(tables.deploys.c.id == deploy_id))
+        found = self._deploys_of(
+            select(tables.deploys_table).where(tables.deploys_table.c.id == deploy_id)
+        )
         return found[0] if found else missing("deploy", deploy_id)
 
     def deploy_config(self, deploy_id: str) -> RunConfig | None:
         """Return the configuration of a deploy's containers, None before that is known."""
-        table = tables.deploy_configs
+        table = tables.deploy_configs_table
         sealed = self._session.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
         return None if sealed is None else self._rows.config(sealed, deploy_id)
 
     def held_pushes(self, stage_id: str) -> list[HeldPush]:
         """Return what came while the stage was held, oldest first."""
-        table = tables.offers
+        table = tables.offers_table
         query = select(table).where(table.c.stage_id == stage_id)
         return self._session.all(HeldPush, query.order_by(table.c.seen_at, table.c.tag))
 
     def taken_back(self, stage_id: str) -> list[TakenBack]:
         """Return what went live in the stage and was taken back, the latest first."""
-        table = tables.taken_back
+        table = tables.taken_back_table
         query = select(table).where(table.c.stage_id == stage_id)
         return self._session.all(TakenBack, query.order_by(table.c.at.desc(), table.c.digest))
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """Return the queued and running deploys of a stage, oldest first."""
-        return self._open_deploys(tables.deploys.c.stage_id == stage_id)
+        return self._open_deploys(tables.deploys_table.c.stage_id == stage_id)
 
     def all_open_deploys(self) -> list[Deploy]:
         """Return the queued and running deploys of all stages, oldest first."""
@@ -53,7 +55,9 @@ class DeployReads(ReadPart):
 
     def running_deploys(self) -> list[Deploy]:
         """Return the running deploys of all stages, oldest first."""
-        found = self._deploys_of(select(tables.deploys).where(tables.RUNNING(tables.deploys)))
+        found = self._deploys_of(
+            select(tables.deploys_table).where(tables.RUNNING(tables.deploys_table))
+        )
         return sorted(found, key=lambda deploy: deploy.id)
 
     def claimable_deploys(
@@ -82,14 +86,14 @@ class DeployReads(ReadPart):
         limit: int | None = None,
     ) -> list[Deploy]:
         """Return deploys, newest first, from the first older than the id `before`."""
-        table = tables.deploys
+        table = tables.deploys_table
         query = newest_first(table, project_id, stage_id, before, limit)
         return self._deploys_of(query.where(table.c.status.in_(statuses)) if statuses else query)
 
     def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
         # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead
         # of the few open ones.
-        found = self._deploys_of(select(tables.deploys).where(tables.OPEN, *conditions))
+        found = self._deploys_of(select(tables.deploys_table).where(tables.OPEN, *conditions))
         return sorted(found, key=lambda deploy: deploy.id)
 
     def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
@@ -140,7 +144,9 @@ class DeployWrites(DeployReads):
     def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
         """Record the configuration of a deploy's containers, sealed."""
         sealed = self._rows.of_config(config, deploy_id)
-        self._session.upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": sealed})
+        self._session.upsert(
+            tables.deploy_configs_table, {"deploy_id": deploy_id, "config": sealed}
+        )
 
     def add_held_push(self, offer: HeldPush) -> None:
         """Keep a push until its stage is released; a later one of the tag replaces it."""
@@ -148,16 +154,18 @@ class DeployWrites(DeployReads):
 
     def delete_held_pushes(self, stage_id: str) -> None:
         """Forget what came while the stage was held."""
-        self._session.execute(delete(tables.offers).where(tables.offers.c.stage_id == stage_id))
+        self._session.execute(
+            delete(tables.offers_table).where(tables.offers_table.c.stage_id == stage_id)
+        )
 
     def put_taken_back(self, version: TakenBack) -> None:
         """Remember that a version was taken back in its stage."""
-        self._session.upsert(tables.taken_back, to_row(version))
+        self._session.upsert(tables.taken_back_table, to_row(version))
         self._session.memory.taken_back.pop(version.stage_id, None)
 
     def delete_taken_back(self, stage_id: str, digest: Digest) -> None:
         """Forget that a digest was taken back in the stage."""
-        table = tables.taken_back
+        table = tables.taken_back_table
         self._session.execute(
             delete(table).where(table.c.stage_id == stage_id, table.c.digest == digest)
         )

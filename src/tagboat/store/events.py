@@ -15,17 +15,17 @@ class EventReads(ReadPart):
 
     def events(self, after: int, limit: int) -> list[Event]:
         """Return up to `limit` events after the id `after`, oldest first."""
-        table = tables.events
+        table = tables.events_table
         query = select(table).where(table.c.id > after).order_by(table.c.id)
         return self._session.all(Event, query.limit(limit))
 
     def first_event_id(self) -> int:
         """Return the id of the oldest event that is kept, 0 where there is none."""
-        return self._session.scalar(select(func.min(tables.events.c.id))) or 0
+        return self._session.scalar(select(func.min(tables.events_table.c.id))) or 0
 
     def last_event_id(self) -> int:
         """Return the id of the newest event, 0 where there is none."""
-        return self._session.scalar(select(func.max(tables.events.c.id))) or 0
+        return self._session.scalar(select(func.max(tables.events_table.c.id))) or 0
 
 
 class EventWrites(EventReads):
@@ -38,7 +38,7 @@ class EventWrites(EventReads):
 
         Return how many went. The newest event stays, so that no id is given out twice.
         """
-        table = tables.events
+        table = tables.events_table
         newest, first = self.last_event_id(), self.first_event_id()
         # Ids rise with time, so that a range of the oldest is all that is looked at.
         some = select(table.c.id).where(table.c.id < min(first + at_most, newest))

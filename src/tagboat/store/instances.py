@@ -19,7 +19,7 @@ class InstanceReads(ReadPart):
 
     def instance(self, instance_id: str) -> Instance:
         """Return the instance of that id."""
-        return self._session.one(Instance, tables.instances, instance_id, "instance")
+        return self._session.one(Instance, tables.instances_table, instance_id, "instance")
 
     def instances(
         self,
@@ -31,7 +31,7 @@ class InstanceReads(ReadPart):
         limit: int | None = None,
     ) -> list[Instance]:
         """Return instances, newest first, from the first older than the id `before`."""
-        query = newest_first(tables.instances, project_id, stage_id, before, limit)
+        query = newest_first(tables.instances_table, project_id, stage_id, before, limit)
         if not states:
             return self._session.all(Instance, query)
         # One query for each state: asked for several at once in an order, databases walk through
@@ -39,7 +39,9 @@ class InstanceReads(ReadPart):
         found = [
             one
             for state in states
-            for one in self._session.all(Instance, query.where(tables.instances.c.state == state))
+            for one in self._session.all(
+                Instance, query.where(tables.instances_table.c.state == state)
+            )
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
@@ -47,7 +49,7 @@ class InstanceReads(ReadPart):
         self, stage_id: str, states: Collection[InstanceState], limit: int
     ) -> list[Instance]:
         """Return the `limit` instances in one of the final `states` that ended last, latest first."""
-        table = tables.instances
+        table = tables.instances_table
         of_stage = select(table).where(
             table.c.stage_id == stage_id, table.c.stopped_at.is_not(None)
         )
@@ -66,20 +68,24 @@ class InstanceReads(ReadPart):
 
         Each of them has its own host.
         """
-        several = select(tables.stages.c.id).where(tables.stages.c.max_instances > 1)
-        live = select(tables.instances).where(tables.instances.c.state == InstanceState.LIVE)
-        found = self._session.all(Instance, live.where(tables.instances.c.stage_id.in_(several)))
+        several = select(tables.stages_table.c.id).where(tables.stages_table.c.max_instances > 1)
+        live = select(tables.instances_table).where(
+            tables.instances_table.c.state == InstanceState.LIVE
+        )
+        found = self._session.all(
+            Instance, live.where(tables.instances_table.c.stage_id.in_(several))
+        )
         return sorted(found, key=lambda one: one.id, reverse=True)
 
     def instance_of(self, deploy_id: str) -> Instance | None:
         """Return the instance that a deploy has made, in any state; None where it made none."""
-        table = tables.instances
+        table = tables.instances_table
         query = select(table).where(table.c.deploy_id == deploy_id)
         return self._session.first(Instance, query.order_by(table.c.id.desc()))
 
     def unwatched_instances(self) -> list[Instance]:
         """Return the live instances that were not watched yet for as long as their stages ask."""
-        table = tables.instances
+        table = tables.instances_table
         query = select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched))
         return self._session.all(Instance, query)
 
@@ -90,7 +96,7 @@ class InstanceReads(ReadPart):
 
         Instances of the versions `without` are passed over.
         """
-        table = tables.instances
+        table = tables.instances_table
         others = [
             not_(and_(table.c.digest == digest, table.c.fingerprint == mark))
             for digest, mark in without
@@ -105,7 +111,7 @@ class InstanceReads(ReadPart):
 
     def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
         """Return by instance id what the engine reported last, of those that it was asked about."""
-        table = tables.vitals
+        table = tables.vitals_table
         found = self._session.all(
             Vitals, select(table).where(table.c.instance_id.in_(instance_ids))
         )
@@ -119,17 +125,17 @@ class InstanceWrites(InstanceReads):
 
     def add_instance(self, instance: Instance) -> None:
         """Add an instance."""
-        self._session.insert(tables.instances, to_row(instance))
+        self._session.insert(tables.instances_table, to_row(instance))
         self._changed(instance)
 
     def put_instance(self, instance: Instance) -> None:
         """Replace an instance."""
-        self._session.replace(tables.instances, instance.id, to_row(instance))
+        self._session.replace(tables.instances_table, instance.id, to_row(instance))
         self._changed(instance)
 
     def put_vitals(self, vitals: Vitals) -> None:
         """Remember what the engine reports of an instance."""
-        self._session.upsert(tables.vitals, to_row(vitals))
+        self._session.upsert(tables.vitals_table, to_row(vitals))
         self._session.record(instance_change(self.instance(vitals.instance_id), vitals))
 
     def _changed(self, instance: Instance) -> None:

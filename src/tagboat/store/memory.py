@@ -1,4 +1,4 @@
-"""What the webhook path has read, so that it need not read it again."""
+"""Values that the webhook path has read, so that it does not read them again."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -9,11 +9,13 @@ from tagboat.core.image import ImageName
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """It may outlive its transaction where nobody else writes and the commit succeeded.
+class WriteMemory:
+    """Values by their keys.
 
-    Only what exists is remembered: anybody who may call can name without end what does not.
+    It may outlive its transaction where no other server writes and the commit succeeded.
     """
+
+    # Only what exists is remembered: callers can name without end what does not.
 
     projects: dict[ImageName, Project] = field(default_factory=dict)
     stages: dict[str, list[Stage]] = field(default_factory=dict)
@@ -22,7 +24,7 @@ class Memory:
     taken_back: dict[str, list[TakenBack]] = field(default_factory=dict)
 
     def note(self, deploy: Deploy) -> None:
-        """Keep the remembered open deploys of its stage true."""
+        """Update the remembered open deploys of the deploy's stage."""
         remembered = self.open_deploys.get(deploy.stage_id)
         if remembered is None:
             return
@@ -32,7 +34,7 @@ class Memory:
             remembered[deploy.id] = deploy
 
     def forget_deploys(self, deploy_ids: Collection[str]) -> None:
-        """Have the open deploys of their stages read again."""
+        """Forget the open deploys of the stages of these, so that they are read again."""
         for stage_id in [
             key
             for key, known in self.open_deploys.items()

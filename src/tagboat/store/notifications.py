@@ -17,7 +17,7 @@ from tagboat.core.store_port import Topic
 from tagboat.store import tables
 
 CHANNEL = "tagboat"
-LOOK_EVERY_S = 5.0
+CHECK_EVERY_S = 5.0
 """Seconds of silence after which the database is asked whether a commit was missed."""
 RECONNECT_S = 1.0
 
@@ -88,7 +88,7 @@ class CommitNotifications:
     def _follow(self, connection: Any, woken: socket.socket) -> None:  # noqa: ANN401 - psycopg's
         known, heard = self._newest(connection), False
         while not self._closed.is_set():
-            ready, _, _ = select.select([connection, woken], [], [], LOOK_EVERY_S)
+            ready, _, _ = select.select([connection, woken], [], [], CHECK_EVERY_S)
             if ready:
                 for notice in connection.notifies(timeout=0):
                     heard = True
@@ -107,6 +107,6 @@ class CommitNotifications:
             self._on_commit([Topic(topic) for topic in topics if topic in set(Topic)])
 
     def _newest(self, connection: Any) -> int | None:  # noqa: ANN401 - psycopg's
-        found = connection.execute(str(query(func.max(tables.events.c.id)))).fetchone()
+        found = connection.execute(str(query(func.max(tables.events_table.c.id)))).fetchone()
         newest: int | None = found[0]
         return newest

@@ -22,7 +22,7 @@ class PollReads(ReadPart):
 
     def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
         """Return the same of several projects, by project id."""
-        table = tables.polls
+        table = tables.polls_table
         found = self._session.all(
             PollState, select(table).where(table.c.project_id.in_(project_ids))
         )
@@ -36,7 +36,7 @@ class PollReads(ReadPart):
         Projects that were passed over because their registry was failing bear its error, and are
         not among them.
         """
-        projects, polls, tags = tables.projects.c, tables.polls.c, tables.tags.c
+        projects, polls, tags = tables.projects_table.c, tables.polls_table.c, tables.tags_table.c
         polled = exists().where(
             polls.project_id == projects.id,
             or_(polls.last_at.is_not(None), polls.error.is_not(None)),
@@ -48,16 +48,18 @@ class PollReads(ReadPart):
 
     def registry_backoff(self, host: str) -> RegistryBackoff:
         """Return how a registry host has been failing."""
-        query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
+        query = select(tables.registry_backoffs_table).where(
+            tables.registry_backoffs_table.c.host == host
+        )
         return self._session.first(RegistryBackoff, query) or RegistryBackoff(host=host)
 
     def failing_registries(self) -> list[RegistryBackoff]:
         """Return the hosts that failed when last asked and have a project's image, in order."""
-        backoffs = tables.registry_backoffs.c
-        image = type_coerce(tables.projects.c.image, Text)
+        backoffs = tables.registry_backoffs_table.c
+        image = type_coerce(tables.projects_table.c.image, Text)
         begins = func.substr(image, 1, func.length(backoffs.host) + 1) == backoffs.host + "/"
-        query = select(tables.registry_backoffs).where(
-            backoffs.failures > 0, exists(select(tables.projects.c.id).where(begins))
+        query = select(tables.registry_backoffs_table).where(
+            backoffs.failures > 0, exists(select(tables.projects_table.c.id).where(begins))
         )
         return self._session.all(RegistryBackoff, query.order_by(backoffs.host))
 
@@ -74,4 +76,4 @@ class PollWrites(PollReads):
 
     def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
         """Remember how a registry host fails."""
-        self._session.upsert(tables.registry_backoffs, to_row(backoff))
+        self._session.upsert(tables.registry_backoffs_table, to_row(backoff))

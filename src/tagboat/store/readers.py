@@ -1,6 +1,7 @@
-"""The threads that read: a few of their own, which nobody waits for at the end of the process.
+"""Threads that read from the database.
 
-The interpreter's own pool would be waited for, and a database that has fallen silent may keep a thread for ever.
+The end of the process does not wait for them, as it would for the interpreter's own pool: a database
+that has stopped answering may keep a thread for ever.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ _Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class ReadThreads:
-    """Runs work in at most `count` threads, which are begun as they are needed."""
+    """Runs work in at most `count` threads, which are started as they are needed."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -25,7 +26,10 @@ class ReadThreads:
         self._open = 0  # jobs that no thread is done with
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises. One that nobody waits for any more when its turn comes is not begun."""
+        """Return what `work` returns, or raise what it raises.
+
+        It is not begun if nobody waits for it any more when its turn comes.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._open += 1
         if self._open > self._begun and self._begun < self._count:
@@ -35,7 +39,7 @@ class ReadThreads:
         return await future
 
     def close(self) -> None:
-        """Let the threads end once they are done with what they are at."""
+        """Let the threads end once they have finished their work."""
         for _ in range(self._begun):
             self._jobs.put(None)
 
@@ -45,7 +49,8 @@ class ReadThreads:
             outcome = (None, None) if future.done() else outcome_of(work)
             with contextlib.suppress(RuntimeError):  # of a loop that has been closed: nobody waits
                 future.get_loop().call_soon_threadsafe(self._settle, future, *outcome)
-            del work, future, job, outcome  # a thread at rest must not keep alive what it has read
+            # A thread at rest must not keep alive what it has read.
+            del work, future, job, outcome
 
     def _settle(
         self, future: "asyncio.Future[Any]", result: object, error: BaseException | None
@@ -55,20 +60,21 @@ class ReadThreads:
 
 
 def outcome_of(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What `work` returned, or what it raised."""
+    """Return what `work` returned, and what it raised; one of both is None."""
     try:
         return work(), None
-    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+    except BaseException as error:  # noqa: BLE001 - it belongs to the caller that waits
         return None, error
 
 
 def settle(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
-    """Answer whoever still waits."""
-    if future.done():  # whoever waited was cancelled meanwhile
+    """Set the result of a future, or its exception, unless it was cancelled."""
+    if future.done():
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # which no future takes
+    elif isinstance(error, StopIteration):
+        # No future takes it: it would end a coroutine.
         future.set_exception(
             RuntimeError("a fault inside Tagboat: StopIteration in work on the database")
         )

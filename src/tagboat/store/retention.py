@@ -25,10 +25,10 @@ from tagboat.store import tables
 from tagboat.store.part import ReadPart
 from tagboat.store.session import WriteSession
 
-_FEW = 20
-_pulled = tables.pulled_images
-_deploys = tables.deploys
-_removals = tables.removals
+_DIGESTS_LOOKED_AT = 20
+_pulled = tables.pulled_images_table
+_deploys = tables.deploys_table
+_removals = tables.removals_table
 
 
 class RetentionReads(ReadPart):
@@ -39,7 +39,7 @@ class RetentionReads(ReadPart):
 
     def pulled_image(self, image: ImageName, digest: Digest) -> PulledImage | None:
         """Return the record of an image that Tagboat has pulled, None if it has not."""
-        return self._session.first(PulledImage, select(_pulled).where(_is(image, digest)))
+        return self._session.first(PulledImage, select(_pulled).where(_is_image(image, digest)))
 
     def pulled_images(self) -> list[PulledImage]:
         """Return all images on record that Tagboat has pulled."""
@@ -53,7 +53,7 @@ class RetentionReads(ReadPart):
         beyond = tuple_(_pulled.c.image, _pulled.c.digest) > tuple_(*after)
         query = (
             select(_pulled)
-            .where(beyond, ~_wanted(_pulled.c.digest, keep))
+            .where(beyond, ~_is_wanted(_pulled.c.digest, keep))
             .order_by(_pulled.c.image, _pulled.c.digest)
         )
         return self._session.all(PulledImage, query.limit(limit))
@@ -80,10 +80,10 @@ class RetentionWrites(RetentionReads):
     def note_pull(self, image: ImageName, digest: Digest, now: datetime) -> None:
         """Record that Tagboat is about to have the engine pull an image that it does not have."""
         row = {"image": image, "digest": digest, "pulled_at": now, "removing_until": None}
-        if self._session.scalar(select(_pulled.c.digest).where(_is(image, digest))) is None:
+        if self._session.scalar(select(_pulled.c.digest).where(_is_image(image, digest))) is None:
             self._session.insert(_pulled, row)
         else:
-            self._session.execute(update(_pulled).where(_is(image, digest)).values(row))
+            self._session.execute(update(_pulled).where(_is_image(image, digest)).values(row))
 
     def begin_removal(
         self, image: ImageName, digest: Digest, keep: int, now: datetime, until: datetime
@@ -93,16 +93,18 @@ class RetentionWrites(RetentionReads):
         Return False where it is wanted again, or another is removing it at `now`.
         """
         free = or_(_pulled.c.removing_until.is_(None), _pulled.c.removing_until <= now)
-        query = update(_pulled).where(_is(image, digest), free, ~_wanted(_pulled.c.digest, keep))
+        query = update(_pulled).where(
+            _is_image(image, digest), free, ~_is_wanted(_pulled.c.digest, keep)
+        )
         return self._session.execute(query.values(removing_until=until)).rowcount > 0
 
     def end_removal(self, image: ImageName, digest: Digest, *, gone: bool) -> None:
         """Forget an image that is `gone`, else remove the mark of `begin_removal`."""
         if gone:
-            self._session.execute(delete(_pulled).where(_is(image, digest)))
+            self._session.execute(delete(_pulled).where(_is_image(image, digest)))
         else:
             self._session.execute(
-                update(_pulled).where(_is(image, digest)).values(removing_until=None)
+                update(_pulled).where(_is_image(image, digest)).values(removing_until=None)
             )
 
     def forget_deploys(
@@ -129,16 +131,16 @@ class RetentionWrites(RetentionReads):
         self._session.execute(delete(_removals).where(*of_it))
 
 
-def _is(image: ImageName, digest: Digest) -> ColumnElement[bool]:
+def _is_image(image: ImageName, digest: Digest) -> ColumnElement[bool]:
     return and_(_pulled.c.image == image, _pulled.c.digest == digest)
 
 
-def _wanted(digest: ColumnElement[str], keep: int) -> ColumnElement[bool]:
+def _is_wanted(digest: ColumnElement[str], keep: int) -> ColumnElement[bool]:
     """Return the condition that some stage wants a digest.
 
     It has a container of it, is about to, was pushed it while held, or may go back to it.
     """
-    instance, offer = tables.instances.alias(), tables.offers.alias()
+    instance, offer = tables.instances_table.alias(), tables.offers_table.alias()
     return or_(
         exists().where(instance.c.digest == digest, instance.c.state.in_(ACTIVE_STATES)),
         exists(select(1).select_from(_deploys).where(_deploys.c.digest == digest, tables.OPEN)),
@@ -151,21 +153,26 @@ def _is_recent(instance: FromClause, keep: int) -> ColumnElement[bool]:
     """Return the condition that an instance brought one of the last `keep` digests of its stage."""
     # Of those after it only the next few are looked at: there may be thousands, and as a rule they
     # are different.
-    later = tables.instances.alias()
+    later = tables.instances_table.alias()
     others = select(later.c.digest).where(
         later.c.stage_id == instance.c.stage_id,
         later.c.state.in_(WERE_LIVE),
         later.c.id > instance.c.id,
         later.c.digest != instance.c.digest,
     )
-    few = others.order_by(later.c.id).limit(_FEW * (keep + 1)).correlate(instance).subquery()
+    few = (
+        others.order_by(later.c.id)
+        .limit(_DIGESTS_LOOKED_AT * (keep + 1))
+        .correlate(instance)
+        .subquery()
+    )
     count = select(func.count(distinct(few.c.digest))).scalar_subquery()
     return and_(instance.c.state.in_(WERE_LIVE), count < keep)
 
 
 def _is_old(before: datetime, newest: int, keep: int) -> ColumnElement[bool]:
     """Return the condition that a deploy may be forgotten; see `old_deploys`."""
-    other, instance = _deploys.alias(), tables.instances.alias()
+    other, instance = _deploys.alias(), tables.instances_table.alias()
     of_stage = select(other.c.id).where(other.c.stage_id == _deploys.c.stage_id)
     oldest_kept = of_stage.order_by(other.c.id.desc()).offset(newest - 1).limit(1)
     needed = or_(

@@ -1,7 +1,8 @@
-"""Changing the encryption key: all that is sealed is sealed again, in one transaction.
+"""Change of the encryption key: all that is sealed is sealed again, in one transaction.
 
-The new key lies beside the old one before that, and takes its place after it. Which of the two the database was sealed with
-stands in the database, so that whatever comes between leaves one that fits, and the next start puts it in its place.
+The new key is written next to the old one before that, and replaces it after that. The database holds
+the id of the key that it was sealed with: wherever the change is cut off, one of both fits, and the
+next start puts it in its place.
 """
 
 import base64
@@ -38,29 +39,31 @@ from tagboat.store.rows import (
 
 KEY_FILE, NEXT_KEY_FILE = "encryption.key", "encryption.key.next"
 KEY_ID_SETTING = "encryption_key_id"
-_AT_ONCE = 500
+_RESEALED_AT_ONCE = 500
 
 Seal = Callable[[bytes, str], bytes]
-"""What was sealed for a place with the old key, sealed with the new one."""
+"""Function that seals with the new key what was sealed for a place with the old one."""
 
 
-def rotate_key(url: str | None, data_dir: Path) -> int:
-    """Seal everything with a new key, and return how many values; no server may be at work on the database meanwhile.
+def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
+    """Seal everything with a new key, and return how many values.
 
-    `url` and `data_dir` are as for `open_store`; whoever calls holds the lock of the data directory. Cut off anywhere, it has
-    changed nothing, or is finished by the next start. Raises SettingsError, StoreUnavailableError.
+    `url` and `data_dir` are as for `open_store`. No server may use the database at the same time: the
+    caller holds the lock of the data directory. Cut off anywhere, it has changed nothing, or is
+    finished by the next start. Raises SettingsError, StoreUnavailableError.
     """
     if not (data_dir / KEY_FILE).exists() or (
         url is None and not (data_dir / DATABASE_FILE).exists()
     ):
         raise SettingsError(
-            f"no server has run on the data directory {data_dir} yet; set TAGBOAT_DATA_DIR to the server's"
+            f"no server has used the data directory {data_dir} yet; set TAGBOAT_DATA_DIR to that of"
+            " the server"
         )
     engine = open_database(url, data_dir)
     try:
         if current_revision(engine) != HEAD:
             raise SettingsError(
-                "the database is of another release; start this one once, stop it, and change the key then"
+                "the database is of another release; start this one, stop it, then change the key"
             )
         with engine.begin() as connection:
             begin_write(connection)
@@ -69,7 +72,8 @@ def rotate_key(url: str | None, data_dir: Path) -> int:
             old = Cipher(fitting_key(data_dir, known))
             if known != old.key_id.hex():
                 raise SettingsError(
-                    f"the key in {data_dir} is not the one of the database; put the right {KEY_FILE} there"
+                    f"the key in {data_dir} is not that of the database; put the right {KEY_FILE}"
+                    " there"
                 )
             new = Cipher(next_key(data_dir))
             count = reseal(connection, old, new)
@@ -85,17 +89,17 @@ def rotate_key(url: str | None, data_dir: Path) -> int:
 
 
 def key_id_on_record(connection: Connection) -> str | None:
-    """The id of the key that the database is sealed with, None before the first."""
+    """Return the id of the key that the database is sealed with, None before the first."""
     value = connection.scalar(
-        select(tables.settings.c.value).where(tables.settings.c.name == KEY_ID_SETTING)
+        select(tables.settings_table.c.value).where(tables.settings_table.c.name == KEY_ID_SETTING)
     )
     return value if isinstance(value, str) else None
 
 
 def fitting_key(data_dir: Path, known: str | None) -> bytes:
-    """The key in the data directory: the next one, put in its place, if the database knows that one's id.
+    """Return the key in the data directory: the next one if `known` is its id, put in its place.
 
-    Raises SettingsError where there is none that can be read; whether it is the database's own is left to the caller.
+    Raises SettingsError where none can be read. The caller checks that it is that of the database.
     """
     following = data_dir / NEXT_KEY_FILE
     if following.exists():
@@ -104,18 +108,22 @@ def fitting_key(data_dir: Path, known: str | None) -> bytes:
             following.replace(data_dir / KEY_FILE)
             sync_directory(data_dir)
             return key
-        following.unlink()  # the change was cut off before anything was sealed with it
+        # The change was cut off before anything was sealed with it.
+        following.unlink()
     return read_key(data_dir / KEY_FILE)
 
 
 def next_key(data_dir: Path) -> bytes:
-    """A new key, on disk beside the one in force."""
+    """Return a new key, which is on disk next to the one in force."""
     write_private(data_dir / NEXT_KEY_FILE, f"{secrets.token_hex(KEY_BYTES)}\n")
     return read_key(data_dir / NEXT_KEY_FILE)
 
 
 def reseal(connection: Connection, old: Cipher, new: Cipher) -> int:
-    """Seal everything again, in the open transaction; how many values. Raises SettingsError where `old` did not seal one."""
+    """Seal everything again, in the open transaction, and return how many values.
+
+    Raises SettingsError where `old` did not seal one.
+    """
 
     def seal(sealed: bytes, place: str) -> bytes:
         return new.seal(old.open(sealed, place), place)
@@ -123,7 +131,7 @@ def reseal(connection: Connection, old: Cipher, new: Cipher) -> int:
     count = 0
     for table, key, column, place in _PLACES:
         for row_key, sealed in _sealed(connection, table, key, column):
-            if table is tables.deploy_configs and not is_sealed_config(sealed):
+            if table is tables.deploy_configs_table and not is_sealed_config(sealed):
                 continue
             changed = (
                 update(table)
@@ -136,24 +144,25 @@ def reseal(connection: Connection, old: Cipher, new: Cipher) -> int:
 
 
 _PLACES: tuple[tuple[Table, str, str, Callable[[str], str]], ...] = (
-    (tables.projects, "id", "run", lambda key: run_place("project", key)),
-    (tables.stages, "id", "run", lambda key: run_place("stage", key)),
-    (tables.registries, "id", "password", password_place),
-    (tables.hooks, "id", "signature", hook_place),
-    (tables.deploy_configs, "deploy_id", "config", config_place),
+    (tables.projects_table, "id", "run", lambda key: run_place("project", key)),
+    (tables.stages_table, "id", "run", lambda key: run_place("stage", key)),
+    (tables.registries_table, "id", "password", password_place),
+    (tables.hooks_table, "id", "signature", hook_place),
+    (tables.deploy_configs_table, "deploy_id", "config", config_place),
 )
 
 
 def _sealed(
     connection: Connection, table: Table, key: str, column: str
 ) -> Iterator[tuple[str, bytes]]:
-    """Keys and what is sealed, in order, some at a time: there may be a million deploys."""
+    """Yield keys and sealed values, in order."""
+    # Some at a time: there may be a million deploys.
     after = ""
     while True:
         query = select(table.c[key], table.c[column]).where(
             table.c[key] > after, table.c[column].is_not(None)
         )
-        rows = connection.execute(query.order_by(table.c[key]).limit(_AT_ONCE)).all()
+        rows = connection.execute(query.order_by(table.c[key]).limit(_RESEALED_AT_ONCE)).all()
         if not rows:
             return
         yield from ((row[0], row[1]) for row in rows)
@@ -161,15 +170,15 @@ def _sealed(
 
 
 def _reseal_settings(connection: Connection, seal: Seal) -> int:
-    settings = tables.settings
+    settings = tables.settings_table
     found = {row.name: row.value for row in connection.execute(select(settings))}
     changed: dict[str, Any] = {}
     if isinstance(signature := found.get(SIGNATURE_SETTING), str):
-        changed[SIGNATURE_SETTING] = _text(seal(base64.b64decode(signature), SIGNATURE_SETTING))
+        changed[SIGNATURE_SETTING] = _base64(seal(base64.b64decode(signature), SIGNATURE_SETTING))
     for name in SEALED_SETTINGS:
         if isinstance(value := found.get(name), dict):
             changed[name] = {
-                "sealed": _text(seal(base64.b64decode(value["sealed"]), setting_place(name)))
+                "sealed": _base64(seal(base64.b64decode(value["sealed"]), setting_place(name)))
             }
     for name, value in changed.items():
         _set(connection, name, value)
@@ -178,9 +187,11 @@ def _reseal_settings(connection: Connection, seal: Seal) -> int:
 
 def _set(connection: Connection, name: str, value: object) -> None:
     connection.execute(
-        update(tables.settings).where(tables.settings.c.name == name).values(value=value)
+        update(tables.settings_table)
+        .where(tables.settings_table.c.name == name)
+        .values(value=value)
     )
 
 
-def _text(sealed: bytes) -> str:
+def _base64(sealed: bytes) -> str:
     return base64.b64encode(sealed).decode()

@@ -20,7 +20,7 @@ from tagboat.core.generics import T
 from tagboat.core.store_port import Topic
 from tagboat.store import tables
 from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
-from tagboat.store.memory import Memory
+from tagboat.store.memory import WriteMemory
 from tagboat.store.rows import from_row
 
 
@@ -66,7 +66,7 @@ def missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class RowBatch:
     """A kind of rows that wait for others: inserted into `table` with `clause`, or replaced there."""
 
     table: Table
@@ -74,34 +74,46 @@ class Batch:
     replaces: bool = False
 
 
-NEW_DEPLOYS = Batch(tables.deploys)
-CHANGED_DEPLOYS = Batch(tables.deploys, replaces=True)
-DELIVERIES = Batch(tables.deliveries)
-TAGS = Batch(
-    tables.tags,
+NEW_DEPLOYS = RowBatch(tables.deploys_table)
+CHANGED_DEPLOYS = RowBatch(tables.deploys_table, replaces=True)
+DELIVERIES = RowBatch(tables.deliveries_table)
+PUSHES = RowBatch(tables.delivery_pushes_table)
+SKIPS = RowBatch(tables.delivery_skips_table)
+TAGS = RowBatch(
+    tables.tags_table,
     "ON CONFLICT (project_id, tag) DO UPDATE SET digest = coalesce(excluded.digest, tags.digest), "
     "verdict = coalesce(excluded.verdict, tags.verdict) "
     "WHERE excluded.digest IS NOT NULL OR excluded.verdict IS NOT NULL",
 )
-HELD_PUSHES = Batch(
-    tables.offers,
+HELD_PUSHES = RowBatch(
+    tables.offers_table,
     "ON CONFLICT (stage_id, tag) DO UPDATE "
     "SET digest = excluded.digest, seen_at = excluded.seen_at",
 )
-POLL_STATES = Batch(
-    tables.polls,
+POLL_STATES = RowBatch(
+    tables.polls_table,
     "ON CONFLICT (project_id) DO UPDATE SET first_done = excluded.first_done, "
     "last_at = excluded.last_at, error = excluded.error",
 )
-EVENTS = Batch(tables.events)
+NEW_EVENTS = RowBatch(tables.events_table)
 # Rows go before those that refer to them.
-_IN_ORDER = (NEW_DEPLOYS, CHANGED_DEPLOYS, DELIVERIES, TAGS, HELD_PUSHES, POLL_STATES, EVENTS)
+_IN_ORDER = (
+    NEW_DEPLOYS,
+    CHANGED_DEPLOYS,
+    DELIVERIES,
+    PUSHES,
+    SKIPS,
+    TAGS,
+    HELD_PUSHES,
+    POLL_STATES,
+    NEW_EVENTS,
+)
 
 
 class WriteSession(ReadSession):
     """Statements of a transaction that writes. `flush` sends what waits; nothing is committed here."""
 
-    def __init__(self, connection: Connection, memory: Memory) -> None:
+    def __init__(self, connection: Connection, memory: WriteMemory) -> None:
         super().__init__(connection)
         self.memory = memory
         self.announced: set[Topic] = set()
@@ -111,7 +123,7 @@ class WriteSession(ReadSession):
         self.deploys: dict[str, Deploy] = {}
         # Remembered for the transaction only: callers can name hosts without end.
         self.unknown_hosts: set[str] = set()
-        self._waiting: dict[Batch, dict[Hashable, Any]] = {}
+        self._waiting: dict[RowBatch, dict[Hashable, Any]] = {}
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401 - as above
         """Execute a statement, after all that waits where it could see or touch any of that."""
@@ -122,15 +134,15 @@ class WriteSession(ReadSession):
     def _concerns_waiting(self, statement: Executable) -> bool:
         if not isinstance(statement, Select):
             # No other row depends on an event: they all go together at the end.
-            return any(batch is not EVENTS for batch in self._waiting)
+            return any(batch is not NEW_EVENTS for batch in self._waiting)
         waiting = {batch.table for batch in self._waiting}
         return any(element in waiting for element in visitors.iterate(statement))
 
-    def gather(self, batch: Batch, key: Hashable, value: object) -> None:
+    def gather(self, batch: RowBatch, key: Hashable, value: object) -> None:
         """Let a row wait; one that waits under the same key is replaced."""
         self._waiting.setdefault(batch, {})[key] = value
 
-    def waiting(self, batch: Batch, key: Hashable) -> Any:  # noqa: ANN401 - a value of that batch
+    def waiting(self, batch: RowBatch, key: Hashable) -> Any:  # noqa: ANN401 - a value of that batch
         """Return the value that waits under the key, None where none does."""
         return self._waiting.get(batch, {}).get(key)
 
@@ -149,7 +161,7 @@ class WriteSession(ReadSession):
     def record(self, change: StateChange) -> None:
         """Record an event."""
         self.announced.add(Topic.EVENTS)
-        events = self._waiting.setdefault(EVENTS, {})
+        events = self._waiting.setdefault(NEW_EVENTS, {})
         events[len(events)] = change
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
@@ -179,7 +191,7 @@ class WriteSession(ReadSession):
 
 
 @cache
-def _sender(batch: Batch, dialect: Any) -> BulkInsert | BulkUpdate:  # noqa: ANN401 - SQLAlchemy's
+def _sender(batch: RowBatch, dialect: Any) -> BulkInsert | BulkUpdate:  # noqa: ANN401 - SQLAlchemy's
     return (
         BulkUpdate(batch.table)
         if batch.replaces

@@ -20,20 +20,24 @@ class SettingReads(ReadPart):
 
     def setting(self, name: str) -> object | None:
         """Return the value of a setting, None when it was never set."""
-        table = tables.settings
+        table = tables.settings_table
         value = self._session.scalar(select(table.c.value).where(table.c.name == name))
         return self._rows.setting(name, value)
 
     def hook(self, hook_id: str) -> ProjectWebhook:
         """Return the webhook of that id, its signature in the clear."""
-        found = self._hooks_of(select(tables.hooks).where(tables.hooks.c.id == hook_id))
+        found = self._hooks_of(select(tables.hooks_table).where(tables.hooks_table.c.id == hook_id))
         return found[0] if found else missing("webhook", hook_id)
 
     def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]:
         """Return the webhooks of a project, or all, in order of name."""
-        query = select(tables.hooks).order_by(tables.hooks.c.name, tables.hooks.c.id)
+        query = select(tables.hooks_table).order_by(
+            tables.hooks_table.c.name, tables.hooks_table.c.id
+        )
         return self._hooks_of(
-            query if project_id is None else query.where(tables.hooks.c.project_id == project_id)
+            query
+            if project_id is None
+            else query.where(tables.hooks_table.c.project_id == project_id)
         )
 
     def webhook_signature(self) -> Signature | None:
@@ -43,7 +47,7 @@ class SettingReads(ReadPart):
 
     def remembered_answer(self, key: str, route: str) -> RememberedAnswer | None:
         """Return the answer given before to a key at a route, None if none is kept."""
-        table = tables.idempotency_keys
+        table = tables.idempotency_keys_table
         query = select(table).where(table.c.key == key, table.c.route == route)
         return self._session.first(RememberedAnswer, query)
 
@@ -58,7 +62,7 @@ class SettingWrites(SettingReads):
 
     def put_setting(self, name: str, value: object) -> None:
         """Set a setting to a JSON value; None unsets it. One that is a secret is sealed."""
-        table = tables.settings
+        table = tables.settings_table
         if value is None:
             self._session.execute(delete(table).where(table.c.name == name))
         else:
@@ -68,17 +72,17 @@ class SettingWrites(SettingReads):
 
     def add_hook(self, hook: ProjectWebhook) -> None:
         """Add a webhook, its signature sealed."""
-        self._session.insert(tables.hooks, self._rows.of_hook(hook))
+        self._session.insert(tables.hooks_table, self._rows.of_hook(hook))
         self._webhooks_changed()
 
     def put_hook(self, hook: ProjectWebhook) -> None:
         """Replace a webhook, its signature sealed."""
-        self._session.replace(tables.hooks, hook.id, self._rows.of_hook(hook))
+        self._session.replace(tables.hooks_table, hook.id, self._rows.of_hook(hook))
         self._webhooks_changed()
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a webhook."""
-        self._session.delete(tables.hooks, hook_id)
+        self._session.delete(tables.hooks_table, hook_id)
         self._webhooks_changed()
 
     def put_webhook_signature(self, signature: Signature | None) -> None:
@@ -89,18 +93,18 @@ class SettingWrites(SettingReads):
 
     def remember_answer(self, answer: RememberedAnswer) -> None:
         """Remember the answer to a key. One that is remembered already is a ConflictError."""
-        self._session.insert(tables.idempotency_keys, to_row(answer))
+        self._session.insert(tables.idempotency_keys_table, to_row(answer))
 
     def prune_answers(self, before: datetime, at_most: int) -> int:
         """Forget up to `at_most` answers given before `before`; return how many went."""
-        table = tables.idempotency_keys
+        table = tables.idempotency_keys_table
         old = select(table.c.key, table.c.route).where(table.c.at < before).limit(at_most)
         key = tuple_(table.c.key, table.c.route)
         return self._session.execute(delete(table).where(key.in_(old))).rowcount
 
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
         """Take or renew a lease unless another holds it beyond `now`; return True if that worked."""
-        table = tables.leases
+        table = tables.leases_table
         row = {"name": name, "holder": holder, "until": until}
         taken = self._session.insertion(table, row).on_conflict_do_update(
             index_elements=["name"],

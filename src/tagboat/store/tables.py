@@ -30,6 +30,7 @@ from tagboat.core.deploy import DeployStatus, InstanceState, Trigger
 from tagboat.core.events import EventTopic
 from tagboat.core.health import Trouble
 from tagboat.core.protocol import AppProtocol
+from tagboat.core.push import Outcome
 from tagboat.store.columns import IMAGE, JSON, JSON_TUPLE, PATTERN, STEPS, VERDICT, Coded, Instant
 
 _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
@@ -54,14 +55,14 @@ metadata = MetaData(
     }
 )
 
-settings = Table(
+settings_table = Table(
     "settings",
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", JSON, nullable=False),
 )
 
-registries = Table(
+registries_table = Table(
     "registries",
     metadata,
     Column("id", String, primary_key=True),
@@ -75,7 +76,7 @@ registries = Table(
     Column("login_service", Text, nullable=False, server_default=text("''")),
 )
 
-projects = Table(
+projects_table = Table(
     "projects",
     metadata,
     Column("id", String, primary_key=True),
@@ -94,7 +95,7 @@ projects = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-stages = Table(
+stages_table = Table(
     "stages",
     metadata,
     Column("id", String, primary_key=True),
@@ -126,7 +127,7 @@ stages = Table(
     Index("ix_stages_mortal", "id", sqlite_where=text("ttl_h IS NOT NULL")),
 )
 
-hosts = Table(
+hosts_table = Table(
     "hosts",
     metadata,
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
@@ -139,7 +140,7 @@ hosts = Table(
     Index(None, "host"),
 )
 
-tags = Table(
+tags_table = Table(
     "tags",
     metadata,
     Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
@@ -150,7 +151,7 @@ tags = Table(
     Column("verdict", VERDICT),
 )
 
-deploys = Table(
+deploys_table = Table(
     "deploys",
     metadata,
     Column("id", String, primary_key=True),
@@ -189,14 +190,14 @@ deploys = Table(
     Index(None, "finished_at"),
 )
 
-deploy_configs = Table(
+deploy_configs_table = Table(
     "deploy_configs",
     metadata,
     Column("deploy_id", String, ForeignKey("deploys.id", ondelete="CASCADE"), primary_key=True),
     Column("config", LargeBinary, nullable=False),
 )
 
-offers = Table(
+offers_table = Table(
     "offers",
     metadata,
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
@@ -206,7 +207,7 @@ offers = Table(
     Column("seen_at", Instant, nullable=False),
 )
 
-instances = Table(
+instances_table = Table(
     "instances",
     metadata,
     Column("id", String, primary_key=True),
@@ -241,7 +242,7 @@ instances = Table(
     Index(None, "digest"),
 )
 
-taken_back = Table(
+taken_back_table = Table(
     "taken_back",
     metadata,
     Column("stage_id", String, ForeignKey("stages.id", ondelete="CASCADE"), primary_key=True),
@@ -252,7 +253,7 @@ taken_back = Table(
     Column("at", Instant, nullable=False),
 )
 
-vitals = Table(
+vitals_table = Table(
     "vitals",
     metadata,
     Column("instance_id", String, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
@@ -268,13 +269,16 @@ vitals = Table(
     Column("changed_at", Instant, nullable=False),
 )
 
-deliveries = Table(
+deliveries_table = Table(
     "deliveries",
     metadata,
     Column("id", String, primary_key=True),
     Column("sender", Text, nullable=False),
     Column("status", Integer, nullable=False),
+    # The receipt as JSON, of servers that knew no rows for it; theirs only.
     Column("result", Text, nullable=False),
+    Column("reason", Text),
+    Column("needs_you", Boolean, nullable=False, server_default=text("false")),
     Column("received_at", Instant, nullable=False),
     Column("headers", JSON, nullable=False, server_default=text("'{}'")),
     Column("body", Text, nullable=False, server_default=text("''")),
@@ -283,7 +287,39 @@ deliveries = Table(
     Column("hook_id", String),
 )
 
-hooks = Table(
+delivery_pushes_table = Table(
+    "delivery_pushes",
+    metadata,
+    Column(
+        "delivery_id", String, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("image", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("digest", Text),
+    # As they were called at the time, and no keys of others: the log outlives what it names.
+    Column("project_id", String),
+    Column("project_name", Text),
+    Column("stage_id", String),
+    Column("stage_name", Text),
+    Column("project_created", Boolean, nullable=False),
+    Column("outcome", Coded(str, Outcome), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("deploy_id", String),
+)
+
+delivery_skips_table = Table(
+    "delivery_skips",
+    metadata,
+    Column(
+        "delivery_id", String, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("image", Text),
+    Column("reason", Text, nullable=False),
+)
+
+hooks_table = Table(
     "hooks",
     metadata,
     Column("id", String, primary_key=True),
@@ -295,7 +331,7 @@ hooks = Table(
     UniqueConstraint("project_id", "name"),
 )
 
-polls = Table(
+polls_table = Table(
     "polls",
     metadata,
     Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
@@ -304,7 +340,7 @@ polls = Table(
     Column("error", Text),
 )
 
-registry_backoffs = Table(
+registry_backoffs_table = Table(
     "registry_backoffs",
     metadata,
     Column("host", Text, primary_key=True),
@@ -314,7 +350,7 @@ registry_backoffs = Table(
     Column("refused_until", Instant),
 )
 
-leases = Table(
+leases_table = Table(
     "leases",
     metadata,
     Column("name", Text, primary_key=True),
@@ -322,7 +358,7 @@ leases = Table(
     Column("until", Instant, nullable=False),
 )
 
-events = Table(
+events_table = Table(
     "events",
     metadata,
     # SQLite numbers rows by itself only where the key is an INTEGER. The newest event is never
@@ -337,7 +373,7 @@ events = Table(
     Column("state", JSON, nullable=False),
 )
 
-idempotency_keys = Table(
+idempotency_keys_table = Table(
     "idempotency_keys",
     metadata,
     Column("key", Text, primary_key=True),
@@ -349,7 +385,7 @@ idempotency_keys = Table(
     Index(None, "at"),
 )
 
-pulled_images = Table(
+pulled_images_table = Table(
     "pulled_images",
     metadata,
     Column("image", IMAGE, primary_key=True),
@@ -358,7 +394,7 @@ pulled_images = Table(
     Column("removing_until", Instant),
 )
 
-removals = Table(
+removals_table = Table(
     "removals",
     metadata,
     # No keys of others: what is to be removed goes first.

@@ -8,7 +8,7 @@ from tagboat.store.deliveries import DeliveryWrites
 from tagboat.store.deploys import DeployWrites
 from tagboat.store.events import EventWrites
 from tagboat.store.instances import InstanceWrites
-from tagboat.store.memory import Memory
+from tagboat.store.memory import WriteMemory
 from tagboat.store.polls import PollWrites
 from tagboat.store.retention import RetentionWrites
 from tagboat.store.rows import SealedRows
@@ -28,7 +28,7 @@ class UnitOfWork(
 ):
     """Reads and writes in one transaction. `flush` sends what waits; nothing is committed here."""
 
-    def __init__(self, connection: Connection, rows: SealedRows, memory: Memory) -> None:
+    def __init__(self, connection: Connection, rows: SealedRows, memory: WriteMemory) -> None:
         self._session = WriteSession(connection, memory)
         self._rows = rows
 

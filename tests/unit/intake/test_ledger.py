@@ -1,6 +1,6 @@
 """How much of a URL's calls is kept, on a clock of the test's own."""
 
-from tagboat.intake.ledger import BYTES, DEPLOYS, REFUSED, Ledger
+from tagboat.intake.ledger import BYTES, DEPLOYS, REFUSED_CALLS, Ledger
 
 
 class Clock:
@@ -38,11 +38,11 @@ def test_each_url_has_an_account_of_its_own() -> None:
 def test_so_many_refused_calls_are_kept() -> None:
     clock = Clock()
     ledger = Ledger(clock)
-    assert [ledger.keeps_refused(None) for _ in range(REFUSED.burst + 3)].count(
+    assert [ledger.keeps_refused(None) for _ in range(REFUSED_CALLS.burst + 3)].count(
         True
-    ) == REFUSED.burst
+    ) == REFUSED_CALLS.burst
     clock.now += 1
-    assert [ledger.keeps_refused(None) for _ in range(10)].count(True) == REFUSED.per_s
+    assert [ledger.keeps_refused(None) for _ in range(10)].count(True) == REFUSED_CALLS.per_s
 
 
 def test_a_burst_of_builds_waits_for_nothing() -> None:

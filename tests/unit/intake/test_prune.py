@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.config import DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
-from tagboat.core.delivery import Delivery
+from tagboat.core.delivery import Delivery, Receipt
 from tagboat.core.errors import StoreUnavailableError
 from tagboat.core.idempotency import ANSWERS_KEPT, RememberedAnswer
 from tagboat.core.ports import Topic, Tx
@@ -35,7 +35,11 @@ async def keep(store: SqlStore, *ages: timedelta) -> None:
     """Deliveries, the oldest first."""
     for number, age in enumerate(ages):
         delivery = Delivery(
-            id=f"{number:024}", sender="native", status=202, result="{}", received_at=NOW - age
+            id=f"{number:024}",
+            sender="native",
+            status=202,
+            receipt=Receipt(f"{number:024}", ()),
+            received_at=NOW - age,
         )
         await store.write(partial(_add, delivery))
 
@@ -87,7 +91,7 @@ async def test_it_begins_at_once_and_outlives_a_store_out_of_reach(
         return found
 
     monkeypatch.setattr(store, "write", fails_once)
-    monkeypatch.setattr(prune, "EVERY_S", 0)
+    monkeypatch.setattr(prune, "PRUNE_EVERY_S", 0)
     task = asyncio.create_task(prune.keep_pruning(store, clock))
     try:
         async with asyncio.timeout(10):

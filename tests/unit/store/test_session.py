@@ -5,17 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tagboat.core.delivery import Delivery
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Tx
 from tagboat.store import SqlStore, open_store
-from tests.contract.test_store import NOW, a_deploy, a_project, a_stage, a_tag, add, an_offer
+from tests.contract.test_store import (
+    NOW,
+    a_delivery,
+    a_deploy,
+    a_project,
+    a_stage,
+    a_tag,
+    add,
+    an_offer,
+)
 
 pytestmark = pytest.mark.anyio
 PROJECT = a_project()
 STAGE = a_stage(PROJECT)
 DEPLOY = a_deploy(STAGE)
-DELIVERY = Delivery(id="0" * 24, sender="native", status=202, result="{}", received_at=NOW)
+DELIVERY = a_delivery()
 TAG = a_tag(PROJECT)
 OFFER = an_offer(STAGE, "v1")
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tagboat.store.writer import MAX_BATCH, GroupWriter, Outcome, Work
+from tagboat.store.writer import MAX_BATCH, GroupWriter, Work, WorkOutcome
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ class Disk:
         self.may_commit = threading.Event()
         self.may_commit.set()
 
-    def commit(self, works: Sequence[Work]) -> list[Outcome]:
+    def commit(self, works: Sequence[Work]) -> list[WorkOutcome]:
         self.batches.append(len(works))
         outcomes = [self._outcome(work) for work in works]
         self.committing.set()
@@ -29,7 +29,7 @@ class Disk:
         return outcomes
 
     @staticmethod
-    def _outcome(work: Work) -> Outcome:
+    def _outcome(work: Work) -> WorkOutcome:
         try:
             return work(None), None
         except LookupError as error:
@@ -182,7 +182,7 @@ def stop(_tx: object) -> None:
 
 
 async def test_work_that_raises_what_no_future_takes_holds_nobody_up(disk: Disk) -> None:
-    def commit(works: Sequence[Work]) -> list[Outcome]:
+    def commit(works: Sequence[Work]) -> list[WorkOutcome]:
         return [(None, StopIteration()) if work is stop else disk._outcome(work) for work in works]
 
     other = GroupWriter(commit)
@@ -197,7 +197,7 @@ async def test_work_that_raises_what_no_future_takes_holds_nobody_up(disk: Disk)
 async def test_a_commit_that_breaks_down_is_told_to_all_and_the_next_goes_on() -> None:
     broken = [SystemExit("no")]
 
-    def commit(works: Sequence[Work]) -> list[Outcome]:
+    def commit(works: Sequence[Work]) -> list[WorkOutcome]:
         if broken:
             raise broken.pop()
         return [(work(None), None) for work in works]
