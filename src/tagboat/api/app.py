@@ -1,5 +1,6 @@
 """The API as one ASGI application, with the webhook in front."""
 
+import re
 from re import Pattern
 
 from fastapi import APIRouter, FastAPI
@@ -26,10 +27,13 @@ from tagboat.api import (
     settings,
     stages,
 )
+from tagboat.api.locations import Located
 from tagboat.api.services import ApiServices
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.http.authentication import Authentication, TokenCheck
+from tagboat.http.idempotency import IdempotentOrders
 
+_SECRET_ANSWERS = re.compile(r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$")
 _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -72,7 +76,10 @@ def build_api(services: ApiServices) -> ASGIApp:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 methods.setdefault(route.path_regex, set()).update(route.methods or ())
-    authentication = Authentication(app, methods, TokenCheck(services.tokens), openapi.OPEN_PATHS)
+    orders_once = IdempotentOrders(app, services.store, services.clock, _SECRET_ANSWERS)
+    authentication = Authentication(
+        Located(orders_once), methods, TokenCheck(services.tokens), openapi.OPEN_PATHS
+    )
     return AccessLog(_Front(services.webhook, authentication, app), services.log_call)
 
 
