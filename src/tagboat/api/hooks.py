@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
+from tagboat.api.etags import Versioned
 from tagboat.api.hook_schemas import signature_shown
 from tagboat.api.pagination import Page
 from tagboat.api.services import Services
@@ -63,27 +64,38 @@ async def create_hook(
 
 
 @router.get("/webhooks/{hook_id}", responses=problems(404))
-async def get_hook(services: Services, hook_id: HookId) -> hook_schemas.HookOut:
+async def get_hook(services: Services, version: Versioned, hook_id: HookId) -> hook_schemas.HookOut:
     """One webhook URL, without its secret."""
-    return await services.store.read(lambda reader: _view(reader, reader.hook(hook_id)))
+
+    def read(reader: Reader) -> tuple[ProjectWebhook, hook_schemas.HookOut]:
+        hook = reader.hook(hook_id)
+        return hook, _view(reader, hook)
+
+    hook, shown = await services.store.read(read)
+    version.mark(hook)
+    return shown
 
 
-@router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 412, 413, 422))
 async def change_hook(
-    services: Services, hook_id: HookId, body: hook_schemas.HookUpdate
+    services: Services, version: Versioned, hook_id: HookId, body: hook_schemas.HookUpdate
 ) -> hook_schemas.HookOut:
     """Change what is given; the URL stays."""
     values = body.given()
     if "signature" in values:
         values["signature"] = body.signature.to_signature() if body.signature else None
 
-    def change(tx: Tx) -> hook_schemas.HookOut:
-        hook = replace(tx.hook(hook_id), **values)
+    def change(tx: Tx) -> tuple[ProjectWebhook, hook_schemas.HookOut]:
+        old = tx.hook(hook_id)
+        version.check(old)
+        hook = replace(old, **values)
         _check(tx, hook)
         tx.put_hook(hook)
-        return _view(tx, hook)
+        return hook, _view(tx, hook)
 
-    return await services.store.write(change)
+    hook, shown = await services.store.write(change)
+    version.mark(hook)
+    return shown
 
 
 @router.post("/webhooks/{hook_id}/rotate", responses=problems(404))
@@ -99,12 +111,14 @@ async def rotate_hook(services: Services, hook_id: HookId) -> hook_schemas.Creat
     return _made(await services.store.write(rotate), services.webhook_url(secret))
 
 
-@router.delete("/webhooks/{hook_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404))
-async def revoke_hook(services: Services, hook_id: HookId) -> None:
+@router.delete(
+    "/webhooks/{hook_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 412)
+)
+async def revoke_hook(services: Services, version: Versioned, hook_id: HookId) -> None:
     """Revoke a webhook URL: it is unknown from the next call on. What it brought stays."""
 
     def revoke(tx: Tx) -> None:
-        tx.hook(hook_id)
+        version.check(tx.hook(hook_id))
         tx.delete_hook(hook_id)
 
     await services.store.write(revoke)

@@ -59,6 +59,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
             responses = operation["responses"]
             if "application/json" in responses.get("422", {}).get("content", {}):
                 del responses["422"]
+            if "412" in responses:
+                match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
+                operation.setdefault("parameters", []).append(match)
             if "post" in operations and operation is operations["post"]:
                 _add_order_headers(operation)
     for name in ("HTTPValidationError", "ValidationError"):

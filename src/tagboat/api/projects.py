@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from tagboat.api import schemas
 from tagboat.api.answers import FieldError, problems
 from tagboat.api.claims import Claims, Lane
+from tagboat.api.etags import Versioned
 from tagboat.api.host_rules import check_host_paths
 from tagboat.api.pagination import Page
 from tagboat.api.rules import check_project
@@ -71,47 +72,59 @@ async def create_project(
 
 
 @router.get("/{project_id}", responses=problems(404))
-async def get_project(services: Services, project_id: ProjectId) -> schemas.ProjectOut:
+async def get_project(
+    services: Services, version: Versioned, project_id: ProjectId
+) -> schemas.ProjectOut:
     """One project."""
-    return await services.store.read(
-        lambda reader: _view(reader, services, reader.project(project_id))
-    )
+
+    def read(reader: Reader) -> tuple[Project, schemas.ProjectOut]:
+        project = reader.project(project_id)
+        return project, _view(reader, services, project)
+
+    project, shown = await services.store.read(read)
+    version.mark(project)
+    return shown
 
 
-@router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/{project_id}", responses=problems(404, 409, 412, 413, 422))
 async def change_project(
-    services: Services, project_id: ProjectId, body: schemas.ProjectUpdate
+    services: Services, version: Versioned, project_id: ProjectId, body: schemas.ProjectUpdate
 ) -> schemas.ProjectOut:
     """Change what is given; instances take it over at their next deploy."""
     values = _given(body)
     if "port" in values:
         values["inspected"] = True
 
-    def change(tx: Tx) -> schemas.ProjectOut:
+    def change(tx: Tx) -> tuple[Project, schemas.ProjectOut]:
         old = tx.project(project_id)
+        version.check(old)
         project = replace(old, **split_run(values, old.run, old.env))
         check_host_paths(project.run, old.run, services.host_path)
         _check(tx, services, project)
         tx.put_project(project)
         if project.image != old.image:
             tx.forget_tags(project_id)
-        return _view(tx, services, project)
+        return project, _view(tx, services, project)
 
-    return await services.store.write(change)
+    project, shown = await services.store.write(change)
+    version.mark(project)
+    return shown
 
 
 @router.delete(
     "/{project_id}",
     status_code=HTTPStatus.NO_CONTENT,
-    responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
+    responses={**VOLUMES_LEFT, **problems(404, 409, 412, 422)},
 )
 async def delete_project(
-    services: Services, project_id: ProjectId, volumes: Volumes = "keep"
+    services: Services, version: Versioned, project_id: ProjectId, volumes: Volumes = "keep"
 ) -> Response:
     """Delete a project with its stages, deploys and instances; their containers are stopped and removed.
 
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
     """
+    if version.is_demanded:
+        version.check(await services.store.read(lambda reader: reader.project(project_id)))
     return volumes_left(
         await services.removal.remove_project(project_id, volumes=volumes == "delete")
     )

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from tagboat.api import registry_schemas, schemas
 from tagboat.api.answers import FieldError, problems
+from tagboat.api.etags import Versioned
 from tagboat.api.pagination import Page
 from tagboat.api.services import Services
 from tagboat.api.values import RegistryId
@@ -52,32 +53,46 @@ async def create_registry(
 
 
 @router.get("/{registry_id}", responses=problems(404))
-async def get_registry(services: Services, registry_id: RegistryId) -> registry_schemas.RegistryOut:
+async def get_registry(
+    services: Services, version: Versioned, registry_id: RegistryId
+) -> registry_schemas.RegistryOut:
     """One registry."""
-    return await services.store.read(lambda reader: registry_view(reader.registry(registry_id)))
+    registry = await services.store.read(lambda reader: reader.registry(registry_id))
+    version.mark(registry)
+    return registry_view(registry)
 
 
-@router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/{registry_id}", responses=problems(404, 409, 412, 413, 422))
 async def change_registry(
-    services: Services, registry_id: RegistryId, body: registry_schemas.RegistryUpdate
+    services: Services,
+    version: Versioned,
+    registry_id: RegistryId,
+    body: registry_schemas.RegistryUpdate,
 ) -> registry_schemas.RegistryOut:
     """Change what is given."""
 
-    def change(tx: Tx) -> registry_schemas.RegistryOut:
-        registry = _changed(tx.registry(registry_id), body)
+    def change(tx: Tx) -> Registry:
+        old = tx.registry(registry_id)
+        version.check(old)
+        registry = _changed(old, body)
         _check(tx, registry)
         tx.put_registry(registry)
-        return registry_view(registry)
+        return registry
 
-    return await services.store.write(change)
+    registry = await services.store.write(change)
+    version.mark(registry)
+    return registry_view(registry)
 
 
-@router.delete("/{registry_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
-async def delete_registry(services: Services, registry_id: RegistryId) -> None:
+@router.delete(
+    "/{registry_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409, 412)
+)
+async def delete_registry(services: Services, version: Versioned, registry_id: RegistryId) -> None:
     """Delete a registry that no project names."""
 
     def delete(tx: Tx) -> None:
         registry = tx.registry(registry_id)
+        version.check(registry)
         users = [project.name for project in tx.projects() if project.registry_id == registry_id]
         if users:
             raise ConflictError(

@@ -6,35 +6,42 @@ from fastapi import APIRouter
 
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
+from tagboat.api.etags import Versioned
 from tagboat.api.hook_schemas import signature_set
 from tagboat.api.services import ApiServices, Services
 from tagboat.core.auto_create import what_the_url_allows
-from tagboat.core.config import WEBHOOK_SECRET, read_auto_create, read_config
-from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.core.config import WEBHOOK_SECRET, Config, read_auto_create, read_config
+from tagboat.core.ports import Topic, Tx
 
 router = APIRouter(prefix="/api/settings", tags=["settings"])
 
 
 @router.get("", responses=problems())
-async def get_settings(services: Services) -> schemas.SettingsOut:
+async def get_settings(services: Services, version: Versioned) -> schemas.SettingsOut:
     """The settings."""
-    return await services.store.read(_view)
+    config = await services.store.read(read_config)
+    version.mark(config)
+    return _view(config)
 
 
-@router.patch("", responses=problems(413, 422))
-async def change_settings(services: Services, body: schemas.SettingsUpdate) -> schemas.SettingsOut:
+@router.patch("", responses=problems(412, 413, 422))
+async def change_settings(
+    services: Services, version: Versioned, body: schemas.SettingsUpdate
+) -> schemas.SettingsOut:
     """Change what is given; it holds from now on."""
 
-    def change(tx: Tx) -> schemas.SettingsOut:
+    def change(tx: Tx) -> Config:
+        version.check(read_config(tx))
         for name, value in body.given().items():
             tx.put_setting(name, value)
         tx.announce(Topic.SETTINGS)
-        return _view(tx)
+        return read_config(tx)
 
-    settings = await services.store.write(change)
+    config = await services.store.write(change)
     if "poll_schedule" in body.given():
         await services.polls.settle()
-    return settings
+    version.mark(config)
+    return _view(config)
 
 
 @router.get("/webhook", responses=problems())
@@ -76,8 +83,7 @@ async def regenerate_webhook(services: Services) -> schemas.WebhookUrlOut:
     return await _url(services, await services.new_secret())
 
 
-def _view(reader: Reader) -> schemas.SettingsOut:
-    config = read_config(reader)
+def _view(config: Config) -> schemas.SettingsOut:
     return schemas.SettingsOut(
         poll_schedule=config.poll_schedule,
         auto_create=config.auto_create,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from tagboat.api import schemas
 from tagboat.api.answers import problems
 from tagboat.api.claims import Claims, Lane
+from tagboat.api.etags import Versioned
 from tagboat.api.host_rules import check_host_paths
 from tagboat.api.pagination import Page
 from tagboat.api.rules import check_stage
@@ -55,45 +56,55 @@ async def create_stage(
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
-async def get_stage(services: Services, stage_id: StageId) -> schemas.StageOut:
+async def get_stage(services: Services, version: Versioned, stage_id: StageId) -> schemas.StageOut:
     """One stage."""
-    return await services.store.read(
-        lambda reader: Views(reader, services).stage(reader.stage(stage_id))
-    )
+
+    def read(reader: Reader) -> tuple[Stage, schemas.StageOut]:
+        stage = reader.stage(stage_id)
+        return stage, Views(reader, services).stage(stage)
+
+    stage, shown = await services.store.read(read)
+    version.mark(stage)
+    return shown
 
 
-@router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/stages/{stage_id}", responses=problems(404, 409, 412, 413, 422))
 async def change_stage(
-    services: Services, stage_id: StageId, body: schemas.StageUpdate
+    services: Services, version: Versioned, stage_id: StageId, body: schemas.StageUpdate
 ) -> schemas.SavedStageOut:
     """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
     values = _values(body)
 
-    def change(tx: Tx) -> schemas.SavedStageOut:
+    def change(tx: Tx) -> tuple[Stage, schemas.SavedStageOut]:
         old = tx.stage(stage_id)
+        version.check(old)
         stage = replace(old, **split_run(values, old.run, old.env))
         check_host_paths(stage.run, old.run, services.host_path)
         _check(tx, services, stage)
         tx.put_stage(stage)
         if old.held and not stage.held:
             services.orders.release(tx, stage_id)
-        return Views(tx, services).saved_stage(stage)
+        return stage, Views(tx, services).saved_stage(stage)
 
-    return await services.store.write(change)
+    stage, shown = await services.store.write(change)
+    version.mark(stage)
+    return shown
 
 
 @router.delete(
     "/stages/{stage_id}",
     status_code=HTTPStatus.NO_CONTENT,
-    responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
+    responses={**VOLUMES_LEFT, **problems(404, 409, 412, 422)},
 )
 async def delete_stage(
-    services: Services, stage_id: StageId, volumes: Volumes = "keep"
+    services: Services, version: Versioned, stage_id: StageId, volumes: Volumes = "keep"
 ) -> Response:
     """Delete a stage with its deploys and instances; their containers are stopped and removed.
 
     What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
     """
+    if version.is_demanded:
+        version.check(await services.store.read(lambda reader: reader.stage(stage_id)))
     return volumes_left(await services.removal.remove_stage(stage_id, volumes=volumes == "delete"))
 
 
