@@ -77,7 +77,7 @@ Versioned = Annotated[Version, Depends(Version)]
 def _fields(value: object) -> list[tuple[str, object]]:
     """Return the fields as they may be seen, those of run options among the others."""
     values: dict[str, Any] = asdict(value) if is_dataclass(value) else {}  # type: ignore[arg-type]
-    found = []
+    found: list[tuple[str, object]] = []
     for name, one in {**values, **values.pop("run", {})}.items():
         if name in _NAMES_ONLY:
             found.append((name, sorted(one)))
