@@ -2,7 +2,7 @@
 
 from re import Pattern
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,16 +16,16 @@ from tagboat.api import (
     explain,
     health,
     hooks,
-    images,
     instances,
     metrics,
     openapi,
-    orders,
     projects,
     registries,
     settings,
+    stage_actions,
     stages,
 )
+from tagboat.api.filters import KnownParameters
 from tagboat.api.services import ApiServices
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.http.authentication import Authentication, TokenCheck
@@ -36,10 +36,9 @@ _ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     stages.router,
     deploys.router,
-    orders.router,
+    stage_actions.router,
     instances.router,
     registries.router,
-    images.router,
     hooks.router,
     deliveries.router,
     explain.router,
@@ -60,10 +59,9 @@ def build_api(services: ApiServices) -> ASGIApp:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS))],
     )
     app.state.services = services
-    app.state.health = health.Rounds()
-    app.state.served_hosts = ask.ServedHosts()
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
