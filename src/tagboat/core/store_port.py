@@ -237,6 +237,35 @@ class EventWriter(EventReader, Protocol):
     def prune_events(self, before: datetime, keep: int, at_most: int) -> int: ...
 
 
+StagePlace = tuple[str, int, str]
+"""The place of a stage among all: the name of its project, its position, its name."""
+
+
+class ReadModelReader(Protocol):
+    """Reads for many stages at once, in a fixed number of statements."""
+
+    def stages_page(
+        self,
+        *,
+        project: str | None = None,
+        stage: str | None = None,
+        after: StagePlace | None = None,
+        limit: int | None = None,
+    ) -> list[Stage]: ...
+    def stages_by_id(self, stage_ids: Collection[str]) -> dict[str, Stage]: ...
+    def open_deploys_in(self, stage_ids: Collection[str]) -> list[Deploy]: ...
+    def newest_deploys(self, stage_ids: Collection[str]) -> dict[str, Deploy]: ...
+    def instances_in(
+        self, stage_ids: Collection[str], states: Collection[InstanceState]
+    ) -> list[Instance]: ...
+    def held_pushes_in(self, stage_ids: Collection[str]) -> list[HeldPush]: ...
+    def taken_back_in(self, stage_ids: Collection[str]) -> list[TakenBack]: ...
+    def previous_instances(
+        self, stage_ids: Collection[str], *, passing_taken_back: bool
+    ) -> dict[str, Instance]: ...
+    def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]: ...
+
+
 class Reader(
     CatalogReader,
     DeployReader,
@@ -245,6 +274,7 @@ class Reader(
     DeliveryReader,
     SettingReader,
     EventReader,
+    ReadModelReader,
     Protocol,
 ):
     """One consistent view of the whole store."""

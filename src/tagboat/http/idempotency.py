@@ -1,9 +1,8 @@
 """Idempotency-Key: an order that is sent twice with one key is carried out once."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from re import Pattern
 
@@ -48,12 +47,10 @@ class IdempotentOrders:
         self,
         app: ASGIApp,
         store: Store,
-        clock: Callable[[], datetime],
         secret_paths: Pattern[str],
     ) -> None:
         self._app = app
         self._store = store
-        self._clock = clock
         self._secret_paths = secret_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +88,7 @@ class IdempotentOrders:
             fingerprint=hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest(),
             status=_UNFINISHED,
             body="",
-            at=self._clock(),
+            at=datetime.now(UTC),
         )
 
         def begin(tx: Tx) -> RememberedAnswer | None:
