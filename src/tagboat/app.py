@@ -37,7 +37,6 @@ from tagboat.deploy.removal import Removal
 from tagboat.deploy.services import DeployServices
 from tagboat.deploy.traffic import Traffic
 from tagboat.deploy.vigil import keep_vigil
-from tagboat.deploy.way_back import WaysBack
 from tagboat.deploy.worker import Worker
 from tagboat.disks import look_at_disks
 from tagboat.host_paths import host_paths
@@ -50,9 +49,12 @@ from tagboat.intake.inspector import EngineThenRegistry
 from tagboat.intake.prune import keep_pruning
 from tagboat.logs import LogCall, configure_logging
 from tagboat.loops import keep_going
+from tagboat.operations.operations import Operations
+from tagboat.operations.services import OperationServices
 from tagboat.polling.poller import Poller
 from tagboat.registry.client import RegistryClient
 from tagboat.registry.diagnostics import diagnose
+from tagboat.registry.docker_config import login_for
 from tagboat.registry.login_pin import pin_login_service
 from tagboat.runtime.docker.engine import DockerRuntime
 from tagboat.runtime.docker.own_container import own_container
@@ -156,37 +158,45 @@ async def _building(
     events = EventHub(store)
     room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     token = secrets.token_urlsafe(32)
-    api = build_api(
-        ApiServices(
+    operations = Operations(
+        OperationServices(
             store=store,
             deployer=queue,
             engine=engine,
             polls=poller,
             ingress=ingress,
             examine=partial(diagnose, registry, log_in=engine.log_in),
-            ways_back=WaysBack(store, engine, registry.resolve),
-            webhook=webhook.router(),
-            events=events,
+            list_images=registry.list_images,
+            list_tags=registry.list_tags,
+            resolve=registry.resolve,
+            login_for=login_for,
             new_secret=partial(regenerate_webhook_secret, store),
             redeliver=webhook.redeliver,
             explain=webhook.explain,
-            list_images=registry.list_images,
-            list_tags=registry.list_tags,
+            abandon=worker.abandon,
             ingress_trouble=ingress.trouble
             if isinstance(ingress, HaproxyIngress) or ingress.why
             else None,
             disks=partial(
                 look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")
             ),
-            abandon=worker.abandon,
-            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
-            public_url=settings.public_url,
-            base_domain=settings.base_domain,
-            version=__version__,
             clock=clock,
             counters=counters,
-            log_call=log_call,
+            base_domain=settings.base_domain,
+            public_url=settings.public_url,
             host_path=allowed,
+        )
+    )
+    api = build_api(
+        ApiServices(
+            operations=operations,
+            store=store,
+            webhook=webhook.router(),
+            events=events,
+            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+            public_url=settings.public_url,
+            version=__version__,
+            log_call=log_call,
         )
     )
     try:

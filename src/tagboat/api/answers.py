@@ -13,6 +13,7 @@ from starlette.responses import Response
 from tagboat.core.errors import (
     ConflictError,
     EngineError,
+    FieldError,
     InvalidValueError,
     NotFoundError,
     StoreUnavailableError,
@@ -72,17 +73,6 @@ _STATUS_OF: Mapping[type[TagboatError], tuple[HTTPStatus, ProblemKind]] = {
 
 Responses = dict[int | str, dict[str, Any]]
 log = structlog.get_logger("tagboat.api")
-
-
-class FieldError(InvalidValueError):
-    """A value that is wrong only together with others or with what is stored.
-
-    `field` is its name in the body.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class ProblemError(Exception):

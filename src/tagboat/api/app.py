@@ -1,8 +1,9 @@
 """The API as one ASGI application, with the webhook in front."""
 
+import re
 from re import Pattern
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,30 +17,32 @@ from tagboat.api import (
     explain,
     health,
     hooks,
-    images,
     instances,
     metrics,
     openapi,
-    orders,
     projects,
     registries,
     settings,
+    stage_actions,
     stages,
 )
+from tagboat.api.filters import KnownParameters
+from tagboat.api.locations import Located
 from tagboat.api.services import ApiServices
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.http.authentication import Authentication, TokenCheck
+from tagboat.http.idempotency import IdempotentOrders
 
+_SECRET_ANSWERS = re.compile(r"/webhooks$|/webhooks/[^/]+/rotate$|/webhook/regenerate$")
 _WEBHOOK_ROOT = WEBHOOK_PATH.rstrip("/")
 _ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     projects.router,
     stages.router,
     deploys.router,
-    orders.router,
+    stage_actions.router,
     instances.router,
     registries.router,
-    images.router,
     hooks.router,
     deliveries.router,
     explain.router,
@@ -60,10 +63,9 @@ def build_api(services: ApiServices) -> ASGIApp:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS))],
     )
     app.state.services = services
-    app.state.health = health.Rounds()
-    app.state.served_hosts = ask.ServedHosts()
     answers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
@@ -72,7 +74,10 @@ def build_api(services: ApiServices) -> ASGIApp:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 methods.setdefault(route.path_regex, set()).update(route.methods or ())
-    authentication = Authentication(app, methods, TokenCheck(services.tokens), openapi.OPEN_PATHS)
+    orders_once = IdempotentOrders(app, services.store, _SECRET_ANSWERS)
+    authentication = Authentication(
+        Located(orders_once), methods, TokenCheck(services.tokens), openapi.OPEN_PATHS
+    )
     return AccessLog(_Front(services.webhook, authentication, app), services.log_call)
 
 

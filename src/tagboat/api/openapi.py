@@ -59,6 +59,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
             responses = operation["responses"]
             if "application/json" in responses.get("422", {}).get("content", {}):
                 del responses["422"]
+            if "412" in responses:
+                match = {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
+                operation.setdefault("parameters", []).append(match)
+            if "post" in operations and operation is operations["post"]:
+                _add_order_headers(operation)
     for name in ("HTTPValidationError", "ValidationError"):
         models.pop(name, None)
     document["paths"]["/api/webhook/{secret}"] = {"post": _webhook_operation()}
@@ -121,6 +126,24 @@ def _webhook_operation() -> dict[str, Any]:
             },
         },
     }
+
+
+def _add_order_headers(operation: dict[str, Any]) -> None:
+    """Describe the headers that every POST takes and answers with."""
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "maxLength": 200},
+    }
+    operation.setdefault("parameters", []).append(key)
+    responses = operation["responses"]
+    for status, response in problems(409, 422).items():
+        responses.setdefault(str(status), response)
+    for status in ("201", "202"):
+        if status in responses:
+            responses[status]["headers"] = {
+                "Location": {"description": "Its address.", "schema": {"type": "string"}}
+            }
 
 
 def _add_field_docs(document: dict[str, Any]) -> None:

@@ -55,3 +55,14 @@ class RegistryTestOut(ResponseModel):
 
     ok: bool
     checks: list[CheckOut]
+
+
+class ImageChoicesOut(ResponseModel):
+    """Names to choose from. `whole` is false if there are more.
+
+    On an `error`, in words, nothing is listed.
+    """
+
+    items: list[str]
+    whole: bool
+    error: str | None

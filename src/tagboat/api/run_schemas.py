@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tagboat.api import host_values, run_values, values
-from tagboat.api.answers import FieldError
 from tagboat.api.bodies import RequestModel, ResponseModel, unset, write_only
-from tagboat.core.errors import InvalidValueError
+from tagboat.core.errors import FieldError, InvalidValueError
 from tagboat.core.run import RunOptions
 
 _SECRET_MAPS = ("secrets", "secret_files")

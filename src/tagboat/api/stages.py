@@ -1,44 +1,66 @@
-"""Stages of projects."""
+"""Stages of projects, and the overview of all of them."""
 
-from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from tagboat.api import schemas
+from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
-from tagboat.api.claims import Claims, Lane
-from tagboat.api.host_rules import check_host_paths
+from tagboat.api.etags import Versioned
+from tagboat.api.filters import NameOrId, Only
+from tagboat.api.instances import Tail
 from tagboat.api.pagination import Page
-from tagboat.api.rules import check_stage
 from tagboat.api.run_schemas import split_run
-from tagboat.api.services import ApiServices, Services
+from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
-from tagboat.api.views import Views
+from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
 from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
 from tagboat.core.catalog import Stage
-from tagboat.core.errors import ConflictError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.store_port import StagePlace
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.views import StageView
 
 router = APIRouter(prefix="/api", tags=["stages"])
 
 
+@router.get("/overview", responses=problems(422))
+async def get_overview(operations: Ops, page: Page, only: Only) -> overview_schemas.OverviewOut:
+    """Show every stage with what is live, under way and waiting, and what needs a person.
+
+    In order of the projects' names, then of position and name of the stages.
+    """
+    found = await operations.overview.read(only, _place_after(page.after), page.with_next)
+    shown, cursor = page.cut(found.stages, lambda row: _key(row.stage))
+    return show_overview(shown, found.senders, cursor)
+
+
+@router.get("/stages", responses=problems(422))
+async def list_all_stages(
+    operations: Ops,
+    page: Page,
+    project: Annotated[
+        NameOrId | None, Query(description="Only of the project of this name or id.")
+    ] = None,
+    name: Annotated[NameOrId | None, Query(description="Only stages of this name.")] = None,
+) -> schemas.PageOut[schemas.StageOut]:
+    """List the stages of all projects, in order of project name, position and name."""
+    after = _place_after(page.after)
+    found = await operations.catalog.stages(StageFilter(project, name), after, page.with_next)
+    shown, cursor = page.cut(found, _key)
+    return schemas.PageOut(items=[show_stage(view) for view in shown], next=cursor)
+
+
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
 async def list_stages(
-    services: Services, project_id: ProjectId, page: Page
+    operations: Ops, project_id: ProjectId, page: Page
 ) -> schemas.PageOut[schemas.StageOut]:
-    """The stages of a project, in the order in which they are tried."""
-
-    def read(reader: Reader) -> schemas.PageOut[schemas.StageOut]:
-        stages = reader.stages(reader.project(project_id).id)
-        views = Views(reader, services)
-        shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
-        return schemas.PageOut(items=[views.stage(stage) for stage in shown], next=cursor)
-
-    return await services.store.read(read)
+    """List the stages of a project, in the order in which they are tried."""
+    found = await operations.catalog.stages_of(project_id)
+    shown, cursor = page.cut([view for view in found if _place(view) > page.after], _place)
+    return schemas.PageOut(items=[show_stage(view) for view in shown], next=cursor)
 
 
 @router.post(
@@ -47,88 +69,94 @@ async def list_stages(
     responses=problems(404, 409, 413, 422),
 )
 async def create_stage(
-    services: Services, project_id: ProjectId, body: schemas.StageCreate
+    operations: Ops, project_id: ProjectId, body: schemas.StageCreate
 ) -> schemas.SavedStageOut:
     """Make a stage. Tags known by then are not news to it."""
-    stage = new_stage(services, project_id, body)
-    return await services.store.write(lambda tx: add_stage(tx, services, stage))
+    fields = split_run(stage_fields(body), NO_OPTIONS, {})
+    return show_saved_stage(await operations.stages.create(project_id, fields))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
-async def get_stage(services: Services, stage_id: StageId) -> schemas.StageOut:
-    """One stage."""
-    return await services.store.read(
-        lambda reader: Views(reader, services).stage(reader.stage(stage_id))
-    )
+async def get_stage(operations: Ops, version: Versioned, stage_id: StageId) -> schemas.StageOut:
+    """Return one stage."""
+    found = await operations.catalog.stage(stage_id)
+    version.mark(found.stage)
+    return show_stage(found)
 
 
-@router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/stages/{stage_id}", responses=problems(404, 409, 412, 413, 422))
 async def change_stage(
-    services: Services, stage_id: StageId, body: schemas.StageUpdate
+    operations: Ops, version: Versioned, stage_id: StageId, body: schemas.StageUpdate
 ) -> schemas.SavedStageOut:
-    """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
-    values = _values(body)
+    """Change the fields given; instances follow at their next deploy. `held` false is a release."""
+    fields = stage_fields(body)
 
-    def change(tx: Tx) -> schemas.SavedStageOut:
-        old = tx.stage(stage_id)
-        stage = replace(old, **split_run(values, old.run, old.env))
-        check_host_paths(stage.run, old.run, services.host_path)
-        _check(tx, services, stage)
-        tx.put_stage(stage)
-        if old.held and not stage.held:
-            services.orders.release(tx, stage_id)
-        return Views(tx, services).saved_stage(stage)
+    def edit(stage: Stage) -> dict[str, Any]:
+        version.check(stage)
+        return split_run(fields, stage.run, stage.env)
 
-    return await services.store.write(change)
+    changed = await operations.stages.change(stage_id, edit)
+    version.mark(changed.stage)
+    return show_saved_stage(changed)
 
 
 @router.delete(
     "/stages/{stage_id}",
     status_code=HTTPStatus.NO_CONTENT,
-    responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
+    responses={**VOLUMES_LEFT, **problems(404, 409, 412, 422)},
 )
 async def delete_stage(
-    services: Services, stage_id: StageId, volumes: Volumes = "keep"
+    operations: Ops, version: Versioned, stage_id: StageId, volumes: Volumes = "keep"
 ) -> Response:
-    """Delete a stage with its deploys and instances; their containers are stopped and removed.
+    """Delete a stage with its deploys and instances; their containers are removed.
 
-    What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
+    The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
+    answer is 200 and names them.
     """
-    return volumes_left(await services.removal.remove_stage(stage_id, volumes=volumes == "delete"))
+    if version.is_demanded:
+        version.check((await operations.catalog.stage(stage_id)).stage)
+    return volumes_left(await operations.stages.delete(stage_id, volumes=volumes == "delete"))
 
 
-def new_stage(services: ApiServices, project_id: str, body: schemas.StageCreate) -> Stage:
-    """The stage that is asked for, not yet checked."""
-    values = split_run(_values(body), NO_OPTIONS, {})
-    return Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **values)
+@router.get("/stages/{stage_id}/logs", responses=problems(404, 422))
+async def read_stage_log(
+    operations: Ops, stage_id: StageId, tail: Tail = 100
+) -> overview_schemas.StageLogOut:
+    """Return the last lines of the log that matters.
+
+    It is that of the container that a deploy at work has started, else of the live instance, else
+    of any that runs, else what the last failed deploy kept.
+    """
+    return show_stage_log(await operations.history.stage_log(stage_id, tail))
 
 
-def add_stage(tx: Tx, services: ApiServices, stage: Stage) -> schemas.SavedStageOut:
-    """Add a stage. Raises NotFoundError, ConflictError or FieldError where that cannot be."""
-    check_host_paths(stage.run, NO_OPTIONS, services.host_path)
-    _check(tx, services, stage)
-    tx.add_stage(stage)
-    return Views(tx, services).saved_stage(stage)
+def stage_fields(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
+    """Return the fields that were sent, under the names of `Stage`."""
+    fields = body.given(tag_pattern="pattern")
+    if "domains" in fields:
+        fields["domains"] = tuple(fields["domains"])
+    return fields
 
 
-def _values(body: schemas.StageCreate | schemas.StageUpdate) -> dict[str, Any]:
-    values = body.given(tag_pattern="pattern")
-    if "domains" in values:
-        values["domains"] = tuple(values["domains"])
-    return values
+def _place(view: StageView) -> str:
+    """Return a key that sorts as the stages of a project do: by position, then by name."""
+    return f"{view.stage.position + MAX_POSITION:07d} {view.stage.name}"
 
 
-def _check(reader: Reader, services: ApiServices, stage: Stage) -> None:
-    """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
-    project = reader.project(stage.project_id)
-    if any(
-        other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
-    ):
-        raise ConflictError(f"the project has a stage named {stage.name} already")
-    check_stage(project, stage)
-    Claims(reader, services.base_domain).check([Lane(project, stage)])
+def _key(view: StageView) -> str:
+    """Return the key of a stage among all; no name has a blank."""
+    return f"{view.project.name} {view.stage.position} {view.stage.name}"
 
 
-def _place(stage: Stage) -> str:
-    """A key that sorts as stages do: by position, then by name."""
-    return f"{stage.position + MAX_POSITION:07d} {stage.name}"
+def _place_after(key: str) -> StagePlace | None:
+    """Return the place of a key, None for the start. Raises InvalidValueError."""
+    if not key:
+        return None
+    try:
+        project, position, name = key.split(" ")
+        place = (project, int(position), name)
+    except ValueError:
+        raise InvalidValueError("this cursor is of another list") from None
+    if abs(place[1]) > MAX_POSITION:
+        raise InvalidValueError("this cursor is of another list")
+    return place

@@ -2,12 +2,11 @@
 
 from sqlalchemy import Connection
 
-from tagboat.store.catalog import CatalogReads
 from tagboat.store.deliveries import DeliveryReads
-from tagboat.store.deploys import DeployReads
 from tagboat.store.events import EventReads
 from tagboat.store.instances import InstanceReads
 from tagboat.store.polls import PollReads
+from tagboat.store.read_model import ReadModelReads
 from tagboat.store.retention import RetentionReads
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import ReadSession
@@ -15,8 +14,7 @@ from tagboat.store.settings import SettingReads
 
 
 class SqlReader(
-    CatalogReads,
-    DeployReads,
+    ReadModelReads,
     InstanceReads,
     RetentionReads,
     PollReads,

@@ -95,6 +95,12 @@ class SettingWrites(SettingReads):
         """Remember the answer to a key. One that is remembered already is a ConflictError."""
         self._session.insert(tables.idempotency_keys_table, to_row(answer))
 
+    def forget_answer(self, key: str, route: str) -> None:
+        """Forget the answer to a key at a route, if there is one."""
+        table = tables.idempotency_keys_table
+        where = (table.c.key == key) & (table.c.route == route)
+        self._session.execute(delete(table).where(where))
+
     def prune_answers(self, before: datetime, at_most: int) -> int:
         """Forget up to `at_most` answers given before `before`; return how many went."""
         table = tables.idempotency_keys_table

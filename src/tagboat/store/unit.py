@@ -10,6 +10,7 @@ from tagboat.store.events import EventWrites
 from tagboat.store.instances import InstanceWrites
 from tagboat.store.memory import WriteMemory
 from tagboat.store.polls import PollWrites
+from tagboat.store.read_model import ReadModelReads
 from tagboat.store.retention import RetentionWrites
 from tagboat.store.rows import SealedRows
 from tagboat.store.session import WriteSession
@@ -25,6 +26,7 @@ class UnitOfWork(
     DeliveryWrites,
     SettingWrites,
     EventWrites,
+    ReadModelReads,
 ):
     """Reads and writes in one transaction. `flush` sends what waits; nothing is committed here."""
 

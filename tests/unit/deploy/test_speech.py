@@ -5,8 +5,8 @@ import pytest
 from tagboat.core.deploy import DeployStatus, StepName
 from tagboat.core.image import ImageInfo
 from tagboat.core.protocol import AppProtocol
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.operations.stage_actions import StageActions
 from tagboat.runtime.memory import MemoryImage
 from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import FIRST_PORT, HOST, World
@@ -32,7 +32,7 @@ async def test_what_is_live_is_led_to_as_it_was_started(led: World) -> None:
     assert led.routes[HOST] == f"{port_of(second)}/https"
     assert second.url == f"https://127.0.0.1:{port_of(second)}"
 
-    orders = Orders(DeployQueue(led.clock.now), led.clock.now)
+    orders = StageActions(DeployQueue(led.clock.now), led.clock.now)
     queued = await led.store.write(lambda tx: orders.rollback(tx, led.stage.id))
     ended = await led.carry_out(await led.deploy(queued.deploy_id))
     assert led.routes[HOST] == str(port_of(await led.instance_of(ended)))

@@ -31,9 +31,9 @@ from tagboat.core.ports import Queued, Topic, Tx
 from tagboat.core.push import Outcome, Push, Source
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake.intake import Intake
+from tagboat.operations.stage_actions import StageActions
 from tagboat.store import SqlStore, open_store
 
 pytestmark = pytest.mark.anyio
@@ -56,10 +56,10 @@ class NoInspector:
 
 @dataclass(slots=True)
 class Desk:
-    """Orders and what they stand on: one project with the stages `dev` and `prod`. `announced` is what was heard of."""
+    """StageActions and what they stand on: one project with the stages `dev` and `prod`. `announced` is what was heard of."""
 
     store: SqlStore
-    orders: Orders
+    orders: StageActions
     intake: Intake
     project: Project
     dev: Stage
@@ -200,7 +200,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await store.write(begin)
     made = Desk(
         store,
-        Orders(queue, clock),
+        StageActions(queue, clock),
         Intake(store, queue, NoInspector(), clock=clock),
         project,
         dev,

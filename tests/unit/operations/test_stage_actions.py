@@ -27,11 +27,11 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome, Source
 from tagboat.core.run import RunOptions
 from tagboat.deploy import worker as worker_module
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.worker import Worker
+from tagboat.operations.stage_actions import StageActions
 from tagboat.runtime.memory import MemoryImage
 from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import HOST, REFUSED, World, assert_only
@@ -42,16 +42,16 @@ T = TypeVar("T")
 NOBODY = "0" * 24
 
 
-def orders_of(world: World) -> Orders:
-    return Orders(DeployQueue(world.clock.now), world.clock.now)
+def orders_of(world: World) -> StageActions:
+    return StageActions(DeployQueue(world.clock.now), world.clock.now)
 
 
-async def order(world: World, work: Callable[[Orders, Tx], T]) -> T:
+async def order(world: World, work: Callable[[StageActions, Tx], T]) -> T:
     """Carry out an order."""
     return await world.store.write(lambda tx: work(orders_of(world), tx))
 
 
-async def refused(world: World, work: Callable[[Orders, Tx], object], words: str) -> None:
+async def refused(world: World, work: Callable[[StageActions, Tx], object], words: str) -> None:
     """Show that an order is refused in these words, and that nothing has changed."""
     before = (await world.deploys(), await world.instances(), await the_stage(world))
     with pytest.raises(ConflictError, match=words):

@@ -9,18 +9,18 @@ from tagboat.core.errors import ConflictError, RegistryNotFoundError, RegistryUn
 from tagboat.core.image import Digest, ImageName, parse_digest
 from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
-from tagboat.deploy.way_back import WaysBack
+from tagboat.operations.stage_actions import StageActions
+from tagboat.operations.way_back import WaysBack
 from tests.support.endpoints import port_of
 from tests.unit.deploy.deploy_harness import HOST, World, assert_only
 
 pytestmark = pytest.mark.anyio
 
 
-async def order(world: World, work: Callable[[Orders, Tx], Queued]) -> Queued:
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+async def order(world: World, work: Callable[[StageActions, Tx], Queued]) -> Queued:
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     return await world.store.write(lambda tx: work(orders, tx))
 
 

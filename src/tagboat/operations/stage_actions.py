@@ -25,11 +25,11 @@ from tagboat.core.newest import Candidate, Order
 from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.serving import serving_in
-from tagboat.deploy.way_back import WayBack, find_way_back, live_in, under_way
+from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_way
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class StageActions:
     """Carries orders out, up to the queue."""
 
     deployer: DeployTriggerer
@@ -134,6 +134,26 @@ class Orders:
         tx.put_deploy(deploy)
         tx.announce(Topic.DEPLOYS)
         return deploy
+
+    def cancel_all(self, tx: Tx, stage_id: str) -> list[Deploy]:
+        """Cancel every queued and running deploy of the stage that can be cancelled.
+
+        Raises ConflictError where there is none.
+        """
+        stage = tx.stage(stage_id)
+        # Queued ones first, so that none begins as another ends.
+        waiting = sorted(tx.open_deploys(stage.id), key=lambda one: one.status)
+        cancelled: list[Deploy] = []
+        refused: ConflictError | None = None
+        for deploy in waiting:
+            try:
+                cancelled.append(self.cancel(tx, deploy.id))
+            except ConflictError as error:
+                refused = error
+        if not cancelled:
+            name = tx.project(stage.project_id).name
+            raise refused or ConflictError(f"nothing is queued or running in {name} {stage.name}")
+        return cancelled
 
     def hold(self, tx: Tx, stage_id: str) -> Stage:
         """Let pushes and polls deploy nothing in the stage; what comes is kept."""

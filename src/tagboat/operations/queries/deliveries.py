@@ -1,0 +1,131 @@
+"""The log of webhook calls, with what came of each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from tagboat.core.delivery import Delivery, DeliverySummary, PushResult, Receipt, SkippedEvent
+from tagboat.core.errors import NotFoundError
+from tagboat.core.ports import Reader
+from tagboat.operations.services import OperationServices
+
+SENDERS_LOOKED_AT = 50
+"""Of so many of the newest calls the senders are looked at."""
+_FIRST_ERROR = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A call of a webhook URL. `outcome` is a word or two, `reason` the sentence that explains it.
+
+    `webhook_name` is None for the global URL, and for a URL that was revoked. `needs_you` is True
+    where the reason says what a person has to do about the sender.
+    """
+
+    delivery: DeliverySummary
+    webhook_name: str | None
+    outcome: str
+    reason: str
+    pushes: Sequence[PushResult]
+    skipped: Sequence[SkippedEvent]
+    needs_you: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDetail:
+    """A call with all that is kept of it; `result` is the answer, decoded."""
+
+    row: DeliveryRow
+    delivery: Delivery
+    result: object
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryQueries:
+    """Reads of the log of webhook calls."""
+
+    services: OperationServices
+
+    async def deliveries(self, before: str, limit: int) -> list[DeliveryRow]:
+        """Return calls, newest first, from the first older than the id `before`."""
+
+        def work(reader: Reader) -> list[DeliveryRow]:
+            names = {hook.id: hook.name for hook in reader.hooks()}
+            return [read_row(one, names) for one in reader.deliveries(before, limit)]
+
+        return await self.services.store.read(work)
+
+    async def delivery(self, delivery_id: str) -> DeliveryDetail:
+        """Return one call with its headers and its body. Raises NotFoundError."""
+
+        def work(reader: Reader) -> DeliveryDetail:
+            delivery = reader.delivery(delivery_id)
+            names = {}
+            if delivery.hook_id:
+                try:
+                    names = {delivery.hook_id: reader.hook(delivery.hook_id).name}
+                except NotFoundError:
+                    names = {}
+            row = read_row(delivery, names)
+            return DeliveryDetail(row, delivery, _result(delivery))
+
+        return await self.services.store.read(work)
+
+
+def senders_needing_you(reader: Reader) -> list[DeliveryRow]:
+    """Return of each sender at each URL the newest call, where a person has to do something."""
+    newest: dict[tuple[str, str | None], DeliverySummary] = {}
+    for delivery in reader.deliveries(limit=SENDERS_LOOKED_AT):
+        newest.setdefault((delivery.sender, delivery.hook_id), delivery)
+    names = {hook.id: hook.name for hook in reader.hooks()}
+    rows = [read_row(delivery, names) for delivery in newest.values()]
+    return [row for row in rows if row.needs_you]
+
+
+def read_row(delivery: DeliverySummary, webhooks: Mapping[str, str]) -> DeliveryRow:
+    """Return a call with what its answer says; `webhooks` are names by id."""
+    receipt = delivery.receipt
+    return DeliveryRow(
+        delivery,
+        webhooks.get(delivery.hook_id or ""),
+        _outcome(delivery.status, receipt.pushes),
+        _why(receipt),
+        receipt.pushes,
+        receipt.skipped,
+        needs_you=receipt.needs_you,
+    )
+
+
+def _result(delivery: Delivery) -> dict[str, Any]:
+    """Return the answer that was given: a receipt, or the reason where there was none."""
+    answer: dict[str, Any] = msgspec.to_builtins(delivery.receipt)
+    if delivery.status != HTTPStatus.ACCEPTED:
+        return {name: answer[name] for name in ("reason", "needs_you") if name in answer}
+    return answer
+
+
+def _outcome(status: int, pushes: Sequence[PushResult]) -> str:
+    if status >= _FIRST_ERROR:
+        return "failed"
+    if not pushes:
+        return "nothing to push"
+    counts = Counter(push.outcome.value for push in pushes)
+    if len(pushes) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _why(receipt: Receipt) -> str:
+    """Return the first push's rule, how many others there are, and how much was skipped."""
+    if not receipt.pushes:
+        return receipt.reason or ""
+    first, *others = receipt.pushes
+    where = f" in {first.project.name} {first.stage.name}" if first.project and first.stage else ""
+    more = f" (and {len(others)} more)" if others else ""
+    rest = f"; {len(receipt.skipped)} skipped" if receipt.skipped else ""
+    rest += f"; {receipt.reason}" if receipt.reason else ""
+    return f"{first.image}:{first.tag} is {first.outcome}{where}: {first.reason}{more}{rest}"
