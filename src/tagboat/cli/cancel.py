@@ -1,0 +1,60 @@
+"""`tagboat cancel`."""
+
+from typing import Annotated
+
+import typer
+
+from tagboat.cli import complete, show
+from tagboat.cli.names import call_deploy, find_stage
+from tagboat.cli.options import JsonOption, connect
+from tagboat.core.errors import TagboatError
+
+
+def cancel_command(
+    deploy: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEPLOY|PROJECT",
+            help="The deploy's id, or a project.",
+            autocompletion=complete.project_names,
+        ),
+    ],
+    stage: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STAGE",
+            help="With a project: cancel all open deploys of it.",
+            autocompletion=complete.stage_names,
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel one queued or running deploy, or all of a stage.
+
+    The version that was live keeps serving. With a stage, --json prints a list.
+    """
+    client = connect()
+    if stage is None:
+        cancelled = [call_deploy(deploy, lambda path: client.post(f"{path}/cancel"))]
+    else:
+        found = find_stage(client, deploy, stage)
+        # The queued ones first, so that none starts when a running one ends.
+        pending = [
+            item
+            for status in ("queued", "running")
+            for item in client.items("/api/deploys", stage=found["id"], status=status)
+        ]
+        if not pending:
+            raise TagboatError(f"nothing is queued or running in {deploy} {stage}")
+        cancelled = [client.post(f"/api/deploys/{item['id']}/cancel") for item in pending]
+    if as_json:
+        show.as_json(cancelled[0] if stage is None else cancelled)
+        return
+    for item in cancelled:
+        what = f"deploy {item['id']} of {item['tag']} to"
+        where = f"{item['project']['name']} {item['stage']['name']}"
+        if item["status"] == "cancelled":
+            show.line(f"{what} {where} is cancelled")
+        else:
+            show.line(f"{what} {where} is being cancelled; the version that was live stays")
