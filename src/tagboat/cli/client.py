@@ -2,8 +2,8 @@
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -14,11 +14,14 @@ from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import TagboatError
 
 if TYPE_CHECKING:
-    from urllib.request import OpenerDirector
+    from urllib.request import OpenerDirector, Request
 
 CALL_TIMEOUT_S = 30.0
 LONG_TIMEOUT_S = 120.0
 """For calls that make the server ask a registry or the engine before it answers."""
+
+EVENT_TIMEOUT_S = 20.0
+"""For silence between events: the server sends a heartbeat every 15 s."""
 
 _PAGE_ITEMS = 200
 _MAX_ANSWER_BYTES = 64 << 20
@@ -92,19 +95,46 @@ class Client:
         """DELETE `path`; an answer with no content is an empty object."""
         return self._call("DELETE", _with_query(path, query), timeout_s=timeout_s)
 
-    def items(self, path: str, **query: object) -> list[ApiObject]:
-        """GET all items of a list, page by page."""
-        found: list[ApiObject] = []
+    def pages(self, path: str, **query: object) -> Iterator[ApiObject]:
+        """GET a list page by page."""
         page = self.get(path, limit=_PAGE_ITEMS, **query)
-        found.extend(page["items"])
+        yield page
         while page["next"] is not None:
             page = self.get(path, limit=_PAGE_ITEMS, **query, cursor=page["next"])
-            found.extend(page["items"])
-        return found
+            yield page
+
+    def items(self, path: str, **query: object) -> list[ApiObject]:
+        """GET all items of a list."""
+        return [item for page in self.pages(path, **query) for item in page["items"]]
 
     def health(self) -> ApiObject:
         """GET the server's health, which comes with status 503 if the database is out."""
         return self._call("GET", "/api/health", accept=(HTTPStatus.SERVICE_UNAVAILABLE,))
+
+    def events(self, **query: object) -> Iterator[ApiObject]:
+        """Yield the server's events as they happen, until the server ends the stream.
+
+        First comes one without a topic, whose `id` is the place in the stream. Raises
+        NotFoundError if the server has no events, as older ones have none.
+        """
+        request = self._request("GET", _with_query("/api/events", query))
+        request.add_header("Accept", "text/event-stream")
+        with (
+            self._failures(EVENT_TIMEOUT_S),
+            self._opener.open(request, timeout=EVENT_TIMEOUT_S) as stream,
+        ):
+            fields: dict[str, str] = {}
+            for line in stream:
+                name, _, value = line.decode(errors="replace").rstrip("\r\n").partition(":")
+                if name or value:
+                    fields[name] = value.removeprefix(" ")
+                    continue
+                # A blank line ends an event; a heartbeat is a comment, which has no name.
+                if "data" in fields:
+                    yield self._decode(fields["data"].encode())
+                elif "id" in fields:
+                    yield ApiObject(id=fields["id"], topic="")
+                fields = {}
 
     def _call(
         self,
@@ -116,11 +146,26 @@ class Client:
         accept: tuple[int, ...] = (),
     ) -> ApiObject:
         """Call the API; a status in `accept` counts as success, as every 2xx does."""
-        from http.client import HTTPException
         from urllib.error import HTTPError
-        from urllib.request import Request
 
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        request = self._request(method, path, body)
+        with self._failures(timeout_s):
+            try:
+                with self._opener.open(request, timeout=timeout_s) as answer:
+                    is_empty = answer.status == HTTPStatus.NO_CONTENT
+                    return ApiObject() if is_empty else self._decode(answer.read(_MAX_ANSWER_BYTES))
+            except HTTPError as error:
+                if error.code not in accept:
+                    raise
+                with error:
+                    return self._decode(error.read(_MAX_ANSWER_BYTES))
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, object] | None = None
+    ) -> "Request":
+        from urllib.request import Request
+
         headers = {"Accept": "application/json"}
         if self._server.token:
             headers["Authorization"] = f"Bearer {self._server.token}"
@@ -128,18 +173,21 @@ class Client:
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
         url = self._server.url + path
-        request = Request(url, data, headers, method=method)  # noqa: S310 - http(s) by the settings
+        return Request(url, data, headers, method=method)  # noqa: S310 - http(s) by the settings
+
+    @contextmanager
+    def _failures(self, timeout_s: float) -> Iterator[None]:
+        """Turn the failures of urllib into errors that name the server."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+
         try:
-            with self._opener.open(request, timeout=timeout_s) as answer:
-                is_empty = answer.status == HTTPStatus.NO_CONTENT
-                return ApiObject() if is_empty else self._decode(answer.read(_MAX_ANSWER_BYTES))
+            yield
         except HTTPError as error:
             content = b""
             # An answer that is cut short explains nothing: the status has to do.
             with error, suppress(OSError, HTTPException):
                 content = error.read(_MAX_ANSWER_BYTES)
-            if error.code in accept:
-                return self._decode(content)
             raise refused(self._server, error, content) from None
         except OSError as error:
             raise unreachable(self._server, error, timeout_s) from None

@@ -1,18 +1,22 @@
 """Waiting for a deploy through restarts of the server, and printing how it ended."""
 
 import time
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tagboat.cli import show
 from tagboat.cli.client import ApiObject, Client
 from tagboat.cli.client_errors import ServerAwayError, TokenRefusedError
 from tagboat.cli.deploy_progress import StepPrinter
-from tagboat.core.errors import TagboatError
+from tagboat.core.errors import NotFoundError, TagboatError
 
 RESTART_WAIT_S = 60.0
 """How long to look for a server that does not answer: it may be restarting."""
 
 _POLL_EVERY_S = 0.25
+_TOPICS_OF_DEPLOYS = frozenset({"", "deploy", "step", "reset"})
 _OPEN_STATUSES = frozenset({"queued", "running"})
 _LOST_STATUSES = frozenset({"failed", "superseded", "cancelled"})
 
@@ -66,17 +70,43 @@ def follow_deploy(client: Client, deploy_id: str) -> ApiObject:
     """
     printer = StepPrinter()
     try:
-        while True:
-            deploy = _get_patiently(client, f"/api/deploys/{deploy_id}")
-            for step in deploy["steps"]:
-                printer.show(step)
-            if deploy["status"] not in _OPEN_STATUSES:
-                return deploy
-            time.sleep(_POLL_EVERY_S)
+        with closing(_deploy_events(client, deploy_id)) as events:
+            while True:
+                event = next(events)
+                if event["topic"] == "step" and event["status"] == "running":
+                    printer.show(event)
+                    continue
+                deploy = _get_patiently(client, f"/api/deploys/{deploy_id}")
+                for step in deploy["steps"]:
+                    printer.show(step)
+                if deploy["status"] not in _OPEN_STATUSES:
+                    return deploy
     except TagboatError as error:
         raise TagboatError(f"lost deploy {deploy_id}, which may continue: {error}") from None
     finally:
         printer.clear()
+
+
+def _deploy_events(client: Client, deploy_id: str) -> Generator[ApiObject, None, NoReturn]:
+    """Yield the events after which a deploy may look different; its topic is empty if unknown."""
+    unknown = ApiObject(topic="")
+    after: dict[str, object] = {}
+    while True:
+        try:
+            for event in client.events(deploy=deploy_id, **after):
+                after = {"last_event_id": event["id"]}
+                if event["topic"] in _TOPICS_OF_DEPLOYS:
+                    yield event
+        except NotFoundError:
+            # A server of an older release has no events: look again and again.
+            while True:
+                yield unknown
+                time.sleep(_POLL_EVERY_S)
+        except (ServerAwayError, TokenRefusedError):
+            pass
+        # The server ends the stream when it stops, and when a reader is too slow.
+        yield unknown
+        time.sleep(_POLL_EVERY_S)
 
 
 def _get_patiently(client: Client, path: str) -> ApiObject:

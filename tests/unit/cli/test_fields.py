@@ -84,3 +84,34 @@ def test_things_are_shown_whole(tagboat: Tagboat, server: FakeServer) -> None:
     assert json.loads(tagboat("settings", "get", "images_keep", "--json").stdout) == {
         "images_keep": SETTINGS["images_keep"]
     }
+
+
+def test_a_refused_field_is_named_as_its_option(tagboat: Tagboat, server: FakeServer) -> None:
+    port = {"field": "port", "message": "from 0 to 65535"}
+    server.answers["PATCH /api/projects/p1"] = problem(422, "port: from 0 to 65535", errors=[port])
+    said = tagboat.fails("projects", "edit", "app", "--port", "70000")
+    assert said == "--port: from 0 to 65535"
+    fields = [{"field": "health_timeout_s", "message": "too long"}, port | {"field": "memory"}]
+    server.answers["PATCH /api/stages/s1"] = problem(422, "2 values", errors=fields)
+    said = tagboat.fails("stages", "edit", "app", "dev", "--watch", "1")
+    assert said == "--health-timeout: too long; memory: from 0 to 65535"
+
+
+def test_the_nearest_field_is_named(tagboat: Tagboat, server: FakeServer) -> None:
+    unknown = {"field": "memroy", "message": "there is no such field"}
+    refused = problem(422, "memroy: there is no such field", errors=[unknown])
+    server.answers |= {"PATCH /api/stages/s1": refused, "POST /api/projects/p1/stages": refused}
+    edit = ["stages", "edit", "app", "dev", "--set", "memroy=1"]
+    assert tagboat.fails(*edit) == "memroy: there is no such field"
+    schema = {"$ref": "#/components/schemas/StageAsked"}
+    body = {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+    server.answers["GET /api/openapi.json"] = {
+        "paths": {
+            "/api/stages/{stage_id}": {"patch": body},
+            "/api/projects/{project_id}/stages": {"post": body},
+        },
+        "components": {"schemas": {"StageAsked": {"properties": {"name": {}, "memory": {}}}}},
+    }
+    add = ["stages", "add", "app", "x", "--pattern", "*", "--set", "memroy=1"]
+    for words in (edit, add):
+        assert tagboat.fails(*words) == "memroy: there is no such field; did you mean memory?"

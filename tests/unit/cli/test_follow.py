@@ -277,3 +277,46 @@ def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeSe
             process.kill()
     assert (process.returncode, out) == (130, "")
     assert err == "\ndeploy d1 continues; 'tagboat cancel d1' cancels it\n"
+
+
+def stream(*events: dict[str, object]) -> Said:
+    """What the server sends of these events before it ends the stream."""
+    blocks = ["retry: 2000\nid: 7\n\n", ": heartbeat\n\n"]
+    blocks += [f"id: {event['id']}\ndata: {json.dumps(event)}\n\n" for event in events]
+    return Said("".join(blocks).encode(), 200, {"content-type": "text/event-stream"})
+
+
+def step(number: int, status: str, detail: str) -> dict[str, object]:
+    return {"id": number, "topic": "step", "name": "pull", "status": status, "detail": detail}
+
+
+def test_what_happens_is_shown_as_it_happens(tagboat: Tagboat, server: FakeServer) -> None:
+    pulling = RUNNING | {"steps": [STEPS[0] | {"status": "running", "finished_at": None}]}
+    server.answers["GET /api/events"] = [
+        stream(step(8, "running", "12 of 80 MB"), {"id": 9, "topic": "log", "text": "hello"}),
+        stream({"id": 10, "topic": "deploy", "status": "succeeded"}),
+    ]
+    server.answers["GET /api/deploys/d1"] = [
+        pulling | {"steps": []},
+        pulling | {"steps": []},
+        DEPLOY,
+    ]
+
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+
+    assert done.stderr.splitlines() == [
+        "deploy d1: v1 to app dev",
+        "pull    running          12 of 80 MB",
+        "pull    done      1.5 s  3 layers",
+    ]
+    asked = [asked.query for asked in server.asked if asked.call == "GET /api/events"]
+    assert asked == [{"deploy": "d1"}, {"deploy": "d1", "last_event_id": "9"}]
+
+
+def test_a_stream_that_is_cut_is_taken_up_again(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/events"] = [stream(), problem(503, "Not now."), stream()]
+    server.answers["GET /api/deploys/d1"] = [RUNNING, RUNNING, RUNNING, DEPLOY]
+
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+
+    assert (done.returncode, done.stdout) == (0, "v1: v1 is live at http://127.0.0.1:20001\n")

@@ -146,8 +146,7 @@ def test_a_project_is_made_with_its_first_stage(tagboat: Tagboat, server: FakeSe
 def test_a_project_whose_stage_cannot_be_made_is_not_made(
     tagboat: Tagboat, server: FakeServer
 ) -> None:
-    server.answers["POST /api/projects"] = problem(422, "stages.0.tag_pattern: no")
-    assert (
-        tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "stages.0.tag_pattern: no"
-    )
+    wrong = {"field": "stages.0.tag_pattern", "message": "no"}
+    server.answers["POST /api/projects"] = problem(422, "stages.0.tag_pattern: no", errors=[wrong])
+    assert tagboat.fails("projects", "create", "nginx", "--pattern", "[") == "--pattern: no"
     assert len(server.calls("POST")) == 1
