@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from urllib.request import OpenerDirector, Request
 
 CALL_TIMEOUT_S = 30.0
+# For calls that make the server ask a registry or the engine before it answers.
 LONG_TIMEOUT_S = 120.0
-"""For calls that make the server ask a registry or the engine before it answers."""
-
+# For silence between events: the server sends a heartbeat every 15 s.
 EVENT_TIMEOUT_S = 20.0
-"""For silence between events: the server sends a heartbeat every 15 s."""
-
+# The most that the API answers at once.
 _PAGE_ITEMS = 200
+# Another program at that address could answer without end.
 _MAX_ANSWER_BYTES = 64 << 20
 
 
@@ -170,6 +170,7 @@ class Client:
         if self._server.token:
             headers["Authorization"] = f"Bearer {self._server.token}"
         if body is not None:
+            # Not on calls without a body: a proxy might wait for one.
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
         url = self._server.url + path
@@ -191,11 +192,13 @@ class Client:
             raise refused(self._server, error, content) from None
         except OSError as error:
             raise unreachable(self._server, error, timeout_s) from None
+        # Bytes that are not HTTP, or a URL that cannot be used.
         except (HTTPException, ValueError):
             raise not_tagboat(self._server) from None
 
     def _decode(self, body: bytes) -> ApiObject:
         try:
+            # A field that is missing at any depth is an error with its name.
             answer = json.loads(body, object_hook=ApiObject)
         except (ValueError, RecursionError):
             raise not_tagboat(self._server) from None

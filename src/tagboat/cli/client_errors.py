@@ -47,6 +47,7 @@ def refused(server: ServerAddress, error: "HTTPError", body: bytes) -> TagboatEr
         return TokenRefusedError(
             f"the server at {server.url} {why}. Set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN"
         )
+    # urllib would follow it with the token, and make a GET of a POST.
     if location := error.headers.get("location"):
         return TagboatError(
             f"{server.url} redirects to {location}. Set TAGBOAT_URL to the server itself"
@@ -71,11 +72,13 @@ def refused(server: ServerAddress, error: "HTTPError", body: bytes) -> TagboatEr
 def unreachable(server: ServerAddress, error: OSError, timeout_s: float) -> ServerAwayError:
     """Return the error for a call that no answer came to, within `timeout_s` or at all."""
     reason = getattr(error, "reason", error)
+    # urllib wraps the error of the socket, but not always.
     if isinstance(reason, TimeoutError):
         return ServerAwayError(
             f"the server at {server.url} did not answer within {timeout_s:.0f} s. "
             "Its log may say why"
         )
+    # str() of an OSError begins with its number, which nobody needs.
     why = (reason.strerror if isinstance(reason, OSError) else None) or reason
     cannot = f"cannot connect to the server at {server.url} ({why})"
     if server.named_by == "TAGBOAT_URL":

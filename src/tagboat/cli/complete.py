@@ -12,8 +12,8 @@ from tagboat.cli.context import current_context
 from tagboat.cli.names import find_project, project_stages, project_webhooks
 from tagboat.core.errors import TagboatError
 
+# Limit for each call: a person waits at the keyboard.
 COMPLETION_TIMEOUT_S = 2.0
-"""Limit for each call: a person waits at the keyboard."""
 
 
 def project_names(incomplete: str) -> list[str]:
@@ -83,6 +83,7 @@ def _typed_project(ctx: typer.Context) -> str:
 def _complete(incomplete: str, find: Callable[[Client], Iterable[str]]) -> list[str]:
     try:
         found = find(Client(current_context().server(), timeout_s=COMPLETION_TIMEOUT_S))
+        # Some shells do not filter what they are offered.
         return [name for name in found if name.startswith(incomplete)]
     except (TagboatError, OSError):
         # An error message would land in the line that is being typed.

@@ -62,6 +62,7 @@ class CommandContext:
         path = self.settings().data_dir / SERVER_FILE
         try:
             written = json.loads(path.read_text())
+            # The token in the file is made at each start and ends with the server.
             token = remote.token or str(written["token"])
             return ServerAddress(str(written["url"]), token, str(path))
         except FileNotFoundError:

@@ -57,6 +57,7 @@ def rollback_command(
     try:
         queued = client.post(f"/api/stages/{found['id']}/rollback", {"to": to})
     except NotFoundError:
+        # The stage was found just before: without --to its error is about something else.
         if to is None:
             raise
         raise unknown_deploy(to) from None
@@ -90,5 +91,6 @@ def promote_command(
     """Deploy to a stage exactly the digest that is live in another."""
     client = connect()
     taken_from, found = find_stage(client, project, source), find_stage(client, project, target)
+    # Only ids: two stages of one name cannot be confused.
     queued = client.post(f"/api/stages/{found['id']}/promote", {"from": taken_from["id"]})
     QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)

@@ -10,8 +10,8 @@ from typing import Any
 from tagboat.cli import show
 from tagboat.core.harmless import harmless
 
+# A running step takes a line of a log at most this often.
 REPEAT_EVERY_S = 5.0
-"""A running step takes a line of a log at most this often."""
 
 
 class StepPrinter:
@@ -29,6 +29,7 @@ class StepPrinter:
 
     def show(self, step: Mapping[str, Any]) -> None:
         """Print a step as the API has it, if that is news."""
+        # Every look at the deploy brings all its steps again.
         if step["name"] in self._ended:
             return
         if step["status"] in {"done", "failed"}:
@@ -59,6 +60,8 @@ class StepPrinter:
             sys.stderr.write("\r" + " " * self._on_screen + "\r")
             sys.stderr.flush()
             self._on_screen = 0
+            # The next look prints the line again.
+            self._running = ""
 
 
 def step_duration(step: Mapping[str, Any]) -> str:

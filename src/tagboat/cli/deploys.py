@@ -45,6 +45,7 @@ def deploys_list(
     client = connect()
     query: dict[str, object] = {"limit": limit}
     if project is not None and stage is not None:
+        # By id, so that a misspelt name is an error and not an empty list.
         query["stage"] = find_stage(client, project, stage)["id"]
     elif project is not None:
         query["project"] = find_project(client, project)["id"]

@@ -35,6 +35,7 @@ def describe_usage(client: Client) -> Iterator[tuple[str, str]]:
     # The engine may not know the size of each volume.
     known = sum(volume["bytes"] or 0 for volume in volumes)
     yield "volumes", f"{len(volumes)} of stages, {format_size(known)}"
+    # Volumes outlive their stage on purpose: only a person may delete data.
     if unused := [volume["name"] for volume in volumes if volume["project"] is None]:
         words = "no stage uses these any more; 'docker volume rm NAME' deletes one with its data"
         yield "unused volumes", f"{words}: {', '.join(unused)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from tagboat.core.errors import EngineError, EngineUnavailableError
 
 _ENGINE_TIMEOUT_S = 5.0
+# Another program may own the socket and answer without end.
 _MAX_ENGINE_ANSWER_BYTES = 1 << 20
 
 
@@ -36,6 +37,7 @@ def _get_from_socket(path: Path, target: str) -> bytes:
 
     from tagboat.engine.unreachable import why_unreachable
 
+    # The name is only for the Host header.
     connection = http.client.HTTPConnection("localhost", timeout=_ENGINE_TIMEOUT_S)
     connection.sock = socket.socket(socket.AF_UNIX)
     try:

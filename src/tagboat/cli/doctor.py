@@ -22,6 +22,7 @@ def doctor_command(*, as_json: JsonOption = False) -> None:
     registries. Exit code 1 if anything is wrong.
     """
     findings = list(find_problems(current_context()))
+    # All checks run before anything is printed: the widths of columns depend on them.
     wrong = sum(not finding.ok for finding in findings)
     if as_json:
         show.as_json([asdict(finding) for finding in findings])
@@ -40,6 +41,7 @@ def doctor_command(*, as_json: JsonOption = False) -> None:
 def find_problems(context: CommandContext) -> Iterator[Finding]:
     """Yield the result of every check, of this machine and of the server."""
     try:
+        # The settings of this machine say nothing about a server elsewhere.
         settings = None if context.remote().url else context.settings()
     except SettingsError as error:
         detail = f"{error} (the other checks need it: fix it and run this again)"

@@ -38,6 +38,7 @@ def run() -> None:
         sys.exit(1)
     except OSError as error:
         _discard_stdout()
+        # The name of a file says more than the system call that failed.
         where = f"{error.filename}: " if error.filename else ""
         _exit_failed(f"{where}{error.strerror or error}")
 

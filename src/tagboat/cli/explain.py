@@ -31,6 +31,7 @@ def explain_command(
         if answer["project"] and answer["stage"]
         else ""
     )
+    # Asking the registry takes a second: only if the tag would be deployed.
     would_deploy = answer["outcome"] in {"queued", "merged", "waiting"}
     missing = would_deploy and _is_missing_in_registry(client, answer)
     show.line(
@@ -51,6 +52,7 @@ def _is_missing_in_registry(client: Client, answer: ApiObject) -> bool:
     """Return whether the registry lists all its tags without this one; False if unknown."""
     try:
         listed = client.get("/api/images/tags", image=answer["image"])
+    # An explanation without this hint is still right.
     except TagboatError:
         return False
     return (

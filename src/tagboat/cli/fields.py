@@ -29,6 +29,7 @@ def parse_value(text: str) -> object:
     """Return the JSON value in `text`, or `text` itself if it is not JSON."""
     try:
         return json.loads(text)
+    # So that --set name=app needs no quotes within quotes.
     except ValueError:
         return text
 
@@ -40,6 +41,7 @@ def given_fields(
 
     Raises TagboatError if one of these has no equals sign.
     """
+    # typer passes None for options that are not on the command line.
     fields = {name: value for name, value in options.items() if value is not None}
     for pair in sets or ():
         name, separator, text = pair.partition("=")
@@ -68,6 +70,7 @@ def fields_as_options(
     try:
         yield
     except InvalidFieldsError as error:
+        # The sentence of the server names fields, so it is built again.
         messages = []
         for field, message in error.errors.items():
             said = f"{options.get(field, field)}: {message}"
@@ -94,22 +97,22 @@ def body_fields(client: Client, method: str, path: str) -> list[str]:
 
 def show_fields(answer: Mapping[str, object], *, without: Sequence[str] = ()) -> None:
     """Print an object, a line for each of its fields."""
-    show.table(
-        ("field", "value"),
-        ((name, _format_value(value)) for name, value in answer.items() if name not in without),
-    )
+    rows: list[tuple[str, object]] = []
+    for name, value in answer.items():
+        shown = value
+        # A reference to another object: people know it by its name.
+        if isinstance(value, Mapping) and set(value) == {"id", "name"}:
+            shown = value["name"]
+        elif isinstance(value, Mapping | list):
+            shown = json.dumps(value, ensure_ascii=False) if value else None
+        elif isinstance(value, bool):
+            shown = json.dumps(value)
+        if name not in without:
+            rows.append((name, shown))
+    show.table(("field", "value"), rows)
 
 
 def show_warnings(answer: ApiObject) -> None:
     """Print the warnings that came with an answer to stderr."""
     for warning in answer.get("warnings", ()):
         show.progress(f"warning: {warning}")
-
-
-def _format_value(value: object) -> object:
-    # A reference to another object: people know it by its name.
-    if isinstance(value, Mapping) and set(value) == {"id", "name"}:
-        return value["name"]
-    if isinstance(value, Mapping | list):
-        return json.dumps(value, ensure_ascii=False) if value else None
-    return json.dumps(value) if isinstance(value, bool) else value

@@ -12,9 +12,9 @@ from tagboat.cli.client_errors import ServerAwayError, TokenRefusedError
 from tagboat.cli.deploy_progress import StepPrinter
 from tagboat.core.errors import NotFoundError, TagboatError
 
+# How long to look for a server that does not answer: it may be restarting.
 RESTART_WAIT_S = 60.0
-"""How long to look for a server that does not answer: it may be restarting."""
-
+# Often enough for a person, and cheap for a server.
 _POLL_EVERY_S = 0.25
 _TOPICS_OF_DEPLOYS = frozenset({"", "deploy", "step", "reset"})
 _OPEN_STATUSES = frozenset({"queued", "running"})
@@ -53,6 +53,7 @@ class QueuedDeploy:
             url = _live_address(client, self.stage, deploy["tag"])
             said = f"{deploy['tag']}: {deploy['reason'] or deploy['status']}"
             show.line(f"{said} at {url}" if url else said)
+        # Still open without --wait: nothing has failed.
         if deploy["status"] not in _LOST_STATUSES:
             return
         for text in deploy["log"].splitlines():
@@ -73,9 +74,11 @@ def follow_deploy(client: Client, deploy_id: str) -> ApiObject:
         with closing(_deploy_events(client, deploy_id)) as events:
             while True:
                 event = next(events)
+                # The event has all that is printed; an ended step has its times only in the deploy.
                 if event["topic"] == "step" and event["status"] == "running":
                     printer.show(event)
                     continue
+                printer.clear()
                 deploy = _get_patiently(client, f"/api/deploys/{deploy_id}")
                 for step in deploy["steps"]:
                     printer.show(step)
@@ -140,6 +143,7 @@ def _live_address(client: Client, stage: ApiObject, tag: str) -> str | None:
         items = client.items("/api/instances", stage=stage["id"], state="live")
     except ServerAwayError:
         items = []  # gone again, but the deploy has succeeded all the same
+    # Several tags may be live in a stage.
     live = [one for one in items if one["tag"] == tag]
     urls = [*(one["address"] for one in live), stage["address"], *(one["url"] for one in live)]
     return next(filter(None, urls), None)

@@ -55,5 +55,6 @@ def _show_choice(answer: ApiObject, *, as_json: bool) -> None:
         show.line("\n".join(answer["items"]))
     else:
         show.progress("the registry lists no images")
+    # On stderr, so that a pipe gets names only.
     if not answer["whole"]:
         show.progress("the registry has more; these are the first that it listed")

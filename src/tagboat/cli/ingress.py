@@ -47,6 +47,7 @@ def ingress_status(*, as_json: JsonOption = False) -> None:
     settings = _local_settings(current_context())
     directory = _ingress_directory(settings)
     wanted = settings.ingress is IngressKind.HAPROXY
+    # HAProxy is looked for itself: the server may be down while it runs.
     master, runner = running_master(directory), run_lock_holder(directory)
     listen = "{}:{}".format(*settings.ingress_listen)
     if as_json:
@@ -92,6 +93,7 @@ def ingress_run() -> None:
         show.progress(f"tagboat: there is no ingress to run: {settings.why_no_ingress}")
         # 2 is what the unit for systemd does not restart after.
         raise typer.Exit(2)
+    # Sockets and routes are for this user alone.
     os.umask(0o077)
     configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,6 +135,7 @@ def ingress_stop(*, yes: YesOption = False) -> None:
         confirm(f"HAProxy is stopped: {what}.", f"HAProxy would be stopped: {what}")
     if runner:
         _end_runner(runner, directory)
+    # After its runner, which would start it again.
     end_haproxy(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
     show.line(f"HAProxy is stopped; '{again}' starts it again")

@@ -84,6 +84,7 @@ def _check_disk(name: str, path: Path, why: str) -> Finding:
 
 def check_engine_and_ingress(settings: "Settings") -> Iterator[Finding]:
     """Yield the checks that the server would do if it were running."""
+    # A server that runs reports on its engine itself.
     path = _engine_socket(settings)
     if path is None:
         detail = f"not checked: the server asks {settings.docker.url} when it runs"

@@ -45,6 +45,7 @@ Examples:
   tagboat doctor                          problems, and what to do about them
 """
 
+# Neither help nor errors by rich, which would load at each start.
 app = typer.Typer(
     help=PROGRAM_HELP,
     epilog=PROGRAM_EXAMPLES,

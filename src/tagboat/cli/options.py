@@ -8,6 +8,7 @@ from tagboat.cli import complete
 from tagboat.cli.client import Client
 from tagboat.cli.context import current_context
 
+# One type for each argument: the same words and completion in every command.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 WaitOption = Annotated[
@@ -59,4 +60,5 @@ ImageArg = Annotated[
 def connect() -> Client:
     """Return a client of the server. Raises TagboatError if no server is known."""
     context = current_context()
+    # The second one finds a server that was restarted with another token.
     return Client(context.server(), context.server)

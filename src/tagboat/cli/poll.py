@@ -24,6 +24,7 @@ def poll_command(project: OptionalProjectArg = None, *, as_json: JsonOption = Fa
     )
     reports = []
     for item in projects:
+        # A registry may take a minute to answer.
         show.progress(f"polling {item['image']}")
         try:
             report = client.post(f"/api/projects/{item['id']}/poll", timeout_s=LONG_TIMEOUT_S)
@@ -34,27 +35,23 @@ def poll_command(project: OptionalProjectArg = None, *, as_json: JsonOption = Fa
     if as_json:
         show.as_json(reports)
     elif reports:
-        show.table(("project", "new tags", "deploys", "note"), map(_report_row, reports))
+        rows = []
+        for report in reports:
+            note = "first poll: tags are recorded, nothing is deployed"
+            tags, more = report["new_tags"], len(report["new_tags"]) - _NEW_TAGS_SHOWN
+            # A first poll may find hundreds; --json has them all.
+            shown = ", ".join(tags[:_NEW_TAGS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            if report["error"]:
+                note = f"failed: {report['error']}"
+            elif not report["first_poll"]:
+                note = ""
+            rows.append((report["project"], shown, ", ".join(report["deploys"]), note))
+        show.table(("project", "new tags", "deploys", "note"), rows)
         _show_reasons(reports)
     else:
         show.line(NO_PROJECT_YET)
     if any(report["error"] for report in reports):
         raise typer.Exit(1)
-
-
-def _report_row(report: ApiObject) -> tuple[object, ...]:
-    note = "first poll: tags are recorded, nothing is deployed" if report["first_poll"] else ""
-    tags = report["new_tags"]
-    shown = ", ".join(tags[:_NEW_TAGS_SHOWN])
-    # A first poll may find hundreds; --json has them all.
-    if (more := len(tags) - _NEW_TAGS_SHOWN) > 0:
-        shown = f"{shown} and {more} more"
-    return (
-        report["project"],
-        shown,
-        ", ".join(report["deploys"]),
-        f"failed: {report['error']}" if report["error"] else note,
-    )
 
 
 def _show_reasons(reports: list[ApiObject]) -> None:

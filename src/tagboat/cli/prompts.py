@@ -9,11 +9,13 @@ from pathlib import Path
 from tagboat.core.errors import TagboatError
 from tagboat.core.harmless import harmless
 
+# A secret or a certificate is shorter; a wrong file often is not.
 _MAX_INPUT_BYTES = 64 * 1024
 
 
 def is_interactive() -> bool:
     """Return whether a person can be asked: standard input is a terminal."""
+    # Python sets a closed standard input to None.
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -50,6 +52,7 @@ def prompt_secret(name: str, file: Path | None) -> str:
     else:
         piped = sys.stdin.buffer.read(_MAX_INPUT_BYTES + 1) if sys.stdin else b""
         secret = _decode_text(piped, name)
+    # echo, and most editors, add a newline that is not part of the secret.
     if secret := secret.rstrip("\r\n"):
         return secret
     why = f"{file} is empty" if file else "standard input is empty"

@@ -20,7 +20,9 @@ instance:
   tagboat registries add forgejo https://git.example.com --kind gitea \\
       --username deploy --password-file token.txt
 """
+# What to do is read on a phone as well, also where the output goes to a file.
 _DETAIL_WIDTH = 80
+# rich would load for each error of usage.
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 RegistryArg = Annotated[
     str,
@@ -28,6 +30,7 @@ RegistryArg = Annotated[
         metavar="NAME", help="The registry's name.", autocompletion=complete.registry_names
     ),
 ]
+# A Literal, not an enum: usage errors list its values in plain.
 RegistryKindWord = Literal["gitea", "oci"]
 _KIND_OPTION = typer.Option(
     "--kind", metavar="KIND", help="gitea (Gitea, Forgejo) or oci (all others)."
@@ -129,6 +132,7 @@ def registries_add(
     as_json: JsonOption = False,
 ) -> None:
     """See REGISTRIES_ADD_HELP."""
+    # A change may keep the user; a new registry has none yet.
     if password_file is not None and username is None:
         raise typer.BadParameter("is needed with --password-file", param_hint="--username")
     _refuse_two_logins(docker_config, username, password_file)

@@ -15,6 +15,7 @@ def rotate_key_command() -> None:
     from tagboat.store import rotate_key
 
     settings = current_context().settings()
+    # Its lock keeps a server from starting in the middle.
     with open_data_dir(settings.data_dir):
         count = rotate_key(settings.database_url, settings.data_dir)
     show.line(

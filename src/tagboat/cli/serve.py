@@ -11,6 +11,7 @@ def serve_command(context: CommandContext) -> int:
     # structlog loads rich wherever it is installed, 6 MB that the server never uses. None in
     # sys.modules makes the import fail.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    # Imported after the line above, which it depends on.
     from tagboat.main import serve
 
     return serve(settings)

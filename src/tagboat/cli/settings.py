@@ -62,6 +62,7 @@ def settings_set(
     if value.startswith("-") and isinstance(parsed, str):
         raise typer.BadParameter(f"no such option: {value}", param_hint="VALUE")
     client = connect()
+    # A misspelt name would be refused as well, but without the list of names.
     _settings_with(client, name)
     saved = client.patch("/api/settings", {name: parsed})
     if as_json:

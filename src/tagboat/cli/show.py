@@ -10,12 +10,10 @@ from textwrap import wrap
 
 from tagboat.core.harmless import harmless
 
+# Width of a table that does not go to a terminal.
 _UNLIMITED = 100_000
-"""Width of a table that does not go to a terminal."""
-
+# Columns that prose needs to stand next to the other columns.
 _MIN_PROSE = 30
-"""Columns that prose needs to stand next to the other columns."""
-
 _GAP = 2
 _INDENT = "    "
 _EMPTY_CELL = "-"
@@ -35,6 +33,7 @@ def table(
     columns are left for it. Elsewhere each row is one line, unless longer than `max_width`.
     """
     cells = [tuple(columns), *(tuple(map(_format_cell, row)) for row in rows)]
+    # A file or a pipe has no width: each row stays one line for grep.
     width = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
     width = min(width, max_width)
     *names, prose = (max(map(_display_width, column)) for column in zip(*cells, strict=True))
@@ -67,6 +66,7 @@ def _fold_row(
 
 def line(text: str) -> None:
     """Print a line of the result, or several, without terminal control characters."""
+    # Flushed, so that a program that reads through a pipe sees each line at once.
     print(harmless(text), flush=True)  # noqa: T201 - output of the command
 
 

@@ -49,9 +49,11 @@ def webhook_url(registry: RegistryOption = None, *, as_json: JsonOption = False)
     client = connect()
     found = client.get("/api/settings/webhook")
     if registry is not None:
+        # The registry must exist: a wrong name in the URL would fail only at the first push.
         name = quote(find_registry(client, registry)["name"], safe="")
         found = ApiObject(found, url=f"{found['url']}?registry={name}")
     if not as_json:
+        # On stderr, so that a program can read the URL alone.
         show.progress(found["allows"])
     _show_url(found, as_json=as_json)
 
@@ -155,4 +157,5 @@ def _show_url(answer: ApiObject, *, as_json: bool) -> None:
         show.line(answer["url"])
 
 
+# Without a name, its commands stand among those above.
 app.add_typer(webhook_signatures.app)

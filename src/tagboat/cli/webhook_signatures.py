@@ -101,6 +101,7 @@ def webhook_sign(
     saved = (
         client.put(path, signature)
         if hook is None
+        # PATCH answers with the whole webhook.
         else client.patch(path, {"signature": signature})["signature"]
     )
     _show_signature(hook, saved, as_json=as_json)

@@ -20,7 +20,7 @@ def environment(**given: str) -> dict[str, str]:
 
 
 class Tagboat:
-    """Runs the command as a process of its own, in an empty directory."""
+    """Runs the command as a separate process, in an empty directory."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory

@@ -118,8 +118,8 @@ def test_no_redirect_is_followed(client: Client, server: FakeServer, status: int
         client, server, Said(b"", status, {"location": "https://other.example/api/thing"})
     )
     assert (
-        said
-        == f"{server.url} redirects to https://other.example/api/thing. Set TAGBOAT_URL to the server itself"
+        said == f"{server.url} redirects to https://other.example/api/thing. "
+        "Set TAGBOAT_URL to the server itself"
     )
     assert len(server.asked) == 1
 

@@ -36,7 +36,4 @@ def test_a_server_that_ended_without_tidying_up(here: Tagboat, tmp_path: Path) -
     ended = "the server is not running (it ended unexpectedly). Start it with 'tagboat serve'"
     assert here.fails("status") == ended
     with open_data_dir(tmp_path / "data"):
-        assert (
-            "cannot connect to the server at http://127.0.0.1:9 (Connection refused), though it is running"
-            in here.fails("status")
-        )
+        assert "(Connection refused), though it is running" in here.fails("status")

@@ -14,8 +14,13 @@ from tests.unit.cli.fake_server import (
 
 WHY = "`image` is missing"
 FAILED = DELIVERY | {
-    "id": "v0", "status": 400, "outcome": "failed", "reason": WHY, "pushes": [], "hook": {"id": "h1", "name": "ci"},
-}  # fmt: skip
+    "id": "v0",
+    "status": 400,
+    "outcome": "failed",
+    "reason": WHY,
+    "pushes": [],
+    "hook": {"id": "h1", "name": "ci"},
+}
 
 
 def rows(text: str) -> list[list[str]]:

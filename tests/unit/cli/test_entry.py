@@ -26,8 +26,13 @@ def test_output_that_cannot_be_written(tagboat: Tagboat) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*PROGRAM, "projects"],
-            env=tagboat.environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
-        )  # fmt: skip
+            env=tagboat.environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     assert (done.returncode, done.stderr) == (1, "tagboat: No space left on device\n")
 
 

@@ -12,31 +12,62 @@ from tests.unit.cli.fake_server import DEPLOY, SETTINGS, STAGE, FakeServer, page
     ("words", "call", "body"),
     [
         ("projects edit app --port 3000", "PATCH /api/projects/p1", {"port": 3000}),
-        ("projects edit app --name shop --healthcheck /up", "PATCH /api/projects/p1", {"name": "shop", "healthcheck": "/up"}),
-        ("projects edit app --set memory=512m --set cpus=1.5", "PATCH /api/projects/p1", {"memory": "512m", "cpus": 1.5}),
+        (
+            "projects edit app --name shop --healthcheck /up",
+            "PATCH /api/projects/p1",
+            {"name": "shop", "healthcheck": "/up"},
+        ),
+        (
+            "projects edit app --set memory=512m --set cpus=1.5",
+            "PATCH /api/projects/p1",
+            {"memory": "512m", "cpus": 1.5},
+        ),
         ("projects edit app --set port_set=false", "PATCH /api/projects/p1", {"port_set": False}),
-        ('projects edit app --set env={"A":"b=c"}', "PATCH /api/projects/p1", {"env": {"A": "b=c"}}),
+        (
+            'projects edit app --set env={"A":"b=c"}',
+            "PATCH /api/projects/p1",
+            {"env": {"A": "b=c"}},
+        ),
         ("projects delete app --yes", "DELETE /api/projects/p1", None),
         (
-            "stages add app prod --pattern semver:^1 --position -1 --no-auto-deploy --domain a.example --domain b.example",
+            (
+                "stages add app prod --pattern semver:^1 --position -1 --no-auto-deploy "
+                "--domain a.example --domain b.example"
+            ),
             "POST /api/projects/p1/stages",
             {
-                "name": "prod", "tag_pattern": "semver:^1", "position": -1, "auto_deploy": False,
+                "name": "prod",
+                "tag_pattern": "semver:^1",
+                "position": -1,
+                "auto_deploy": False,
                 "domains": ["a.example", "b.example"],
             },
         ),
         (
-            "stages edit app dev --health-timeout 120 --watch 5 --drain 3 --max-instances 2 --strategy rolling",
+            (
+                "stages edit app dev --health-timeout 120 --watch 5 --drain 3 --max-instances 2 "
+                "--strategy rolling"
+            ),
             "PATCH /api/stages/s1",
-            {"health_timeout_s": 120, "watch_s": 5, "drain_timeout_s": 3, "max_instances": 2, "strategy": "rolling"},
+            {
+                "health_timeout_s": 120,
+                "watch_s": 5,
+                "drain_timeout_s": 3,
+                "max_instances": 2,
+                "strategy": "rolling",
+            },
         ),
         ("stages edit app dev --set ttl_h=null", "PATCH /api/stages/s1", {"ttl_h": None}),
         ("stages delete app dev --yes", "DELETE /api/stages/s1", None),
         ("settings set poll_schedule @hourly", "PATCH /api/settings", {"poll_schedule": "@hourly"}),
         ("settings set auto_create false", "PATCH /api/settings", {"auto_create": False}),
-        ('settings set auto_create_images ["a/*"]', "PATCH /api/settings", {"auto_create_images": ["a/*"]}),
+        (
+            'settings set auto_create_images ["a/*"]',
+            "PATCH /api/settings",
+            {"auto_create_images": ["a/*"]},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_change_is_one_call(
     tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object
 ) -> None:

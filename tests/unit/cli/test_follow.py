@@ -1,4 +1,4 @@
-"""Following a deploy while its server goes away: it comes back elsewhere, with another token, or not at all."""
+"""Following a deploy, also while its server goes away and comes back elsewhere."""
 
 import json
 import re
@@ -258,7 +258,7 @@ def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: F
 
 def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeServer) -> None:
     server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
-    # Whoever runs the tests in the background has Ctrl-C ignored, and so would what they start.
+    # Tests that run in the background ignore Ctrl-C, and so would what they start.
     listening = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from tagboat.cli.entry import run; run()"

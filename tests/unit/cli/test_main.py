@@ -1,4 +1,4 @@
-"""Help is for a terminal of 80 columns, and each command's first sentence is there whole in the list above it."""
+"""All commands: their help, their usage, their results, and as JSON."""
 
 import json
 import re
@@ -40,6 +40,7 @@ ALL = list(commands(COMMANDS, typer.Context(COMMANDS, info_name="tagboat", termi
 
 @pytest.mark.parametrize("context", ALL, ids=lambda context: context.command_path)
 def test_help_fits_a_terminal(context: typer.Context) -> None:
+    """It has 80 columns, and a list of commands shows the first sentence of each whole."""
     _usage, *lines = context.command.get_help(context).splitlines()
     assert [line for line in lines if len(line) > 80 or line.endswith("...")] == []
     assert context.command.help
@@ -85,12 +86,19 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
 
 
 def test_commands_are_found_in_texts() -> None:
-    assert NAMED.findall("say 'tagboat deploys show ID' or `tagboat poll`, 'tagboat stages edit {a}'") == [
-        " deploys show", " poll", " stages edit",
-    ]  # fmt: skip
-    assert [is_known(words) for words in (" deploys show", " poll", " deploys explode", " nothing")] == [
-        True, True, False, False,
-    ]  # fmt: skip
+    assert NAMED.findall(
+        "'tagboat deploys show ID' or `tagboat poll`, 'tagboat stages edit {a}'"
+    ) == [
+        " deploys show",
+        " poll",
+        " stages edit",
+    ]
+    assert [is_known(words) for words in (" deploys show", " poll", " deploys explode", " no")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 NOTHING_YET = "There is no project yet"

@@ -98,8 +98,8 @@ def test_a_project_or_a_stage_is_deleted_when_that_is_meant(
 
     said = tagboat("projects", "remove", "app", "--yes").stdout
     assert (
-        said
-        == "the project app is deleted\nvolumes kept: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
+        said == "the project app is deleted\n"
+        "volumes kept: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
     )
     assert server.asked[-1].query == {"volumes": "keep"}
     server.answers["DELETE /api/projects/p1"] = {
@@ -138,9 +138,18 @@ def test_a_project_is_made_with_its_first_stage(tagboat: Tagboat, server: FakeSe
     assert tagboat("projects", "create", "git.example.com/acme/app").returncode == 0
     assert tagboat("projects", "create", "nginx", *given).returncode == 0
     assert [asked.body for asked in server.asked] == [
-        {"image": "git.example.com/acme/app", "name": "app", "stages": [{"name": "dev", "tag_pattern": "*"}]},
-        {"image": "nginx", "name": "shop", "port": 80, "stages": [{"name": "prod", "tag_pattern": "v*"}]},
-    ]  # fmt: skip
+        {
+            "image": "git.example.com/acme/app",
+            "name": "app",
+            "stages": [{"name": "dev", "tag_pattern": "*"}],
+        },
+        {
+            "image": "nginx",
+            "name": "shop",
+            "port": 80,
+            "stages": [{"name": "prod", "tag_pattern": "v*"}],
+        },
+    ]
 
 
 def test_a_project_whose_stage_cannot_be_made_is_not_made(

@@ -150,8 +150,10 @@ def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> No
         REGISTRY, REGISTRY | {"name": "Own", "ca_cert": "PEM"}, plain
     )
     assert [[row[0], row[-1]] for row in rows(tagboat("registries").stdout)] == [
-        ["Ours", "the system's"], ["Own", "the system's and its own"], ["Plain", "none: plain HTTP"],
-    ]  # fmt: skip
+        ["Ours", "the system's"],
+        ["Own", "the system's and its own"],
+        ["Plain", "none: plain HTTP"],
+    ]
     server.answers["GET /api/registries/r1/images"] = {
         "items": ["a/b", "a/c"],
         "whole": False,

@@ -37,8 +37,13 @@ def test_regenerate_asks_on_a_terminal(
         keyboard.write(typed.encode())
         done = subprocess.run(
             [*PROGRAM, "webhook", "regenerate"],
-            env=tagboat.environ, stdin=terminal, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+            env=tagboat.environ,
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     assert (done.returncode, done.stdout) == (code, out)
     assert "The old URL stops working at once" in done.stderr
     assert server.calls("POST") == calls
@@ -69,8 +74,10 @@ def test_webhooks_are_listed_with_how_they_are_signed(tagboat: Tagboat, server: 
         HOOK | {"name": "nexus", "signature": {"kind": "hmac-sha1", "header": None}},
     )
     assert [row[1:3] for row in rows(tagboat("webhook", "list").stdout)] == [
-        ["ci", "-"], ["harbor", "header authorization"], ["nexus", "hmac-sha1"],
-    ]  # fmt: skip
+        ["ci", "-"],
+        ["harbor", "header authorization"],
+        ["nexus", "hmac-sha1"],
+    ]
     server.answers["GET /api/projects/p1/webhooks"] = page()
     assert "'tagboat webhook add PROJECT NAME' creates one" in tagboat("webhook", "list").stdout
 

@@ -17,7 +17,10 @@ HEADER = {"kind": "header", "header": "authorization"}
 
 def test_the_url_for_all_images(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("webhook", "sign", "hmac-sha256", piped="hush\n")
-    bear = "must have an HMAC-SHA256 of their body, as Gitea, Forgejo and GitHub send it; others are answered 404"
+    bear = (
+        "must have an HMAC-SHA256 of their body, as Gitea, Forgejo and GitHub send it; "
+        "others are answered 404"
+    )
     assert done.stdout == f"calls of the URL for all images {bear}\n"
     assert (server.asked[-1].call, server.asked[-1].body) == (
         f"PUT {GLOBAL}", {"kind": "hmac-sha256", "header": None, "secret": "hush"},
@@ -39,7 +42,10 @@ def test_a_url_of_a_projects_own(tagboat: Tagboat, server: FakeServer, tmp_path:
         "--secret-file",
         "secret",
     ]
-    said = "calls of the webhook ci of app must have the secret in the header authorization; others are answered 404\n"
+    said = (
+        "calls of the webhook ci of app must have the secret in the header authorization; "
+        "others are answered 404\n"
+    )
     assert tagboat(*words).stdout == said
     assert server.asked[-1].call == f"PATCH {OWN}"
     assert server.asked[-1].body == {
@@ -78,7 +84,10 @@ def test_a_signature_is_demanded_no_more(tagboat: Tagboat, server: FakeServer) -
     [
         (
             b"\n",
-            "the shared secret is missing: secret is empty. Type it when asked, pipe it in, or name a file that holds it",
+            (
+                "the shared secret is missing: secret is empty. Type it when asked, pipe it in, "
+                "or name a file that holds it"
+            ),
         ),
         (b"\xff", "secret: not UTF-8 text"),
         (b"x" * 65537, "secret: longer than 65536 bytes"),
@@ -140,7 +149,7 @@ def test_on_a_terminal_the_secret_is_typed_unseen(
     tagboat: Tagboat, server: FakeServer, typed: bytes, code: int, said: str
 ) -> None:
     ours, theirs = os.openpty()
-    # Whoever runs the tests may have had Ctrl-C ignored.
+    # Tests that run in the background ignore Ctrl-C.
     words = [
         "setsid",
         "--ctty",
