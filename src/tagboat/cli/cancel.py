@@ -7,10 +7,10 @@ import typer
 from tagboat.cli import complete, show
 from tagboat.cli.names import call_deploy, find_stage
 from tagboat.cli.options import JsonOption, connect
-from tagboat.core.errors import TagboatError
 
 
 def cancel_command(
+    # One parameter for both: the second word decides what the first one is.
     deploy: Annotated[
         str,
         typer.Argument(
@@ -39,15 +39,8 @@ def cancel_command(
         cancelled = [call_deploy(deploy, lambda path: client.post(f"{path}/cancel"))]
     else:
         found = find_stage(client, deploy, stage)
-        # The queued ones first, so that none starts when a running one ends.
-        pending = [
-            item
-            for status in ("queued", "running")
-            for item in client.items("/api/deploys", stage=found["id"], status=status)
-        ]
-        if not pending:
-            raise TagboatError(f"nothing is queued or running in {deploy} {stage}")
-        cancelled = [client.post(f"/api/deploys/{item['id']}/cancel") for item in pending]
+        # One call, so that no queued deploy starts when a running one ends.
+        cancelled = client.post(f"/api/stages/{found['id']}/cancel")["items"]
     if as_json:
         show.as_json(cancelled[0] if stage is None else cancelled)
         return

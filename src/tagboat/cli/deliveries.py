@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from tagboat.cli import complete, show
-from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject, Client
+from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
 from tagboat.cli.options import JsonOption, LimitOption, connect
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -14,7 +14,6 @@ DeliveryArg = Annotated[
     str,
     typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.delivery_ids),
 ]
-_DELIVERIES_SEARCHED = 200
 _PUSH_COLUMNS = ("image", "tag", "outcome", "project", "stage", "deploy", "why")
 
 
@@ -59,6 +58,7 @@ def deliveries_list(*, limit: LimitOption = 20, as_json: JsonOption = False) -> 
 @app.command("show")
 def deliveries_show(delivery: DeliveryArg, *, as_json: JsonOption = False) -> None:
     """Show one call whole: what was sent, and the result of each push."""
+    # Senders write headers and bodies; show.py removes what would steer a terminal.
     answer = connect().get(_delivery_path(delivery))
     if as_json:
         show.as_json(answer)
@@ -96,14 +96,6 @@ def deliveries_redeliver(delivery: DeliveryArg, *, as_json: JsonOption = False) 
     _show_skipped(receipt)
 
 
-def senders_with_problems(client: Client) -> list[ApiObject]:
-    """Return the newest call of each sender at each URL, if a person must act on it."""
-    newest: dict[tuple[str, str], ApiObject] = {}
-    for item in client.get("/api/deliveries", limit=_DELIVERIES_SEARCHED)["items"]:
-        newest.setdefault((item["sender"], _webhook_name(item)), item)
-    return [item for item in newest.values() if item.get("needs_you")]
-
-
 def _show_skipped(answer: ApiObject) -> None:
     # Servers of older releases do not say what they skipped.
     if skipped := answer.get("skipped"):
@@ -131,6 +123,7 @@ def _push_row(push: ApiObject) -> tuple[object, ...]:
 def _webhook_name(item: ApiObject) -> str:
     if item["hook"] is None:
         return "(all)"
+    # A call is kept longer than the webhook that it came by.
     return item["hook"]["name"] or "(revoked)"
 
 

@@ -126,9 +126,8 @@ def ingress_stop(*, yes: YesOption = False) -> None:
         return
     if settings.ingress is IngressKind.HAPROXY and server_runs(settings.data_dir):
         raise TagboatError(
-            "the server runs and would start HAProxy again at once. Stop the server first "
-            "(Ctrl-C, or 'sudo systemctl stop tagboat'), or set TAGBOAT_INGRESS=none and restart "
-            "it, which ends HAProxy"
+            "the server runs and would start HAProxy again at once. Stop it first (Ctrl-C, or "
+            "'sudo systemctl stop tagboat'), or set TAGBOAT_INGRESS=none and restart it"
         )
     what = "no stage answers at its address until HAProxy runs again, and open requests are cut off"
     if not yes:

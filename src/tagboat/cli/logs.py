@@ -7,10 +7,6 @@ import typer
 from tagboat.cli import show
 from tagboat.cli.names import find_stage
 from tagboat.cli.options import JsonOption, ProjectArg, StageArg, connect
-from tagboat.core.errors import TagboatError
-
-_STATES_WITH_CONTAINER = ("live", "starting", "draining")
-"""States of instances that have a log to ask for, the most interesting first."""
 
 
 def logs_command(
@@ -25,26 +21,16 @@ def logs_command(
     If nothing runs there: the lines that the last failed deploy left.
     """
     client = connect()
-    found, where = find_stage(client, project, stage), f"{project} {stage}"
-    lines: list[str] | None = None
-    for state in _STATES_WITH_CONTAINER:
-        newest = client.get("/api/instances", stage=found["id"], state=state, limit=1)["items"]
-        if newest:
-            lines = client.get(f"/api/instances/{newest[0]['id']}/logs", tail=tail)["lines"]
-            break
-    if lines is None:
-        failed = client.get("/api/deploys", stage=found["id"], status="failed", limit=1)["items"]
-        if not failed:
-            raise TagboatError(
-                f"nothing runs in {where}, and no failed deploy has left a log. "
-                f"Deploy with 'tagboat deploy {where} TAG'"
-            )
-        last = failed[0]
+    found = find_stage(client, project, stage)
+    answer = client.get(f"/api/stages/{found['id']}/logs", tail=tail)
+    # The server knows which log matters while a deploy is running.
+    lines = answer["lines"]
+    if answer["source"] == "deploy":
+        last = answer["deploy"]
         show.progress(
-            f"nothing runs in {where}; deploy {last['id']} of {last['tag']} failed "
+            f"nothing runs in {project} {stage}; deploy {last['id']} of {last['tag']} failed "
             f"({last['reason']}) and left:"
         )
-        lines = last["log"].splitlines()[-tail:]
     if as_json:
         show.as_json({"lines": lines})
     elif lines:

@@ -16,6 +16,10 @@ def find_project(client: Client, name: str) -> ApiObject:
 
 def find_stage(client: Client, project: str, stage: str) -> ApiObject:
     """Return the stage of that name. Raises NotFoundError that lists the names there are."""
+    # An empty filter would be no filter.
+    found = project and stage and client.get("/api/stages", project=project, name=stage)["items"]
+    if found:
+        return ApiObject(found[0])
     return _find_by_name(project_stages(client, project), stage, f"stage of {project}")
 
 
@@ -30,6 +34,7 @@ def call_deploy(deploy: str, call: Callable[[str], ApiObject]) -> ApiObject:
     Raises NotFoundError that names the command that lists ids.
     """
     try:
+        # A slash that was typed must not become part of the path.
         return call(f"/api/deploys/{quote(deploy, safe='', errors='replace')}")
     except NotFoundError:
         raise unknown_deploy(deploy) from None

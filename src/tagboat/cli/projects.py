@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tagboat.cli import complete, show
-from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject, Client
+from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
 from tagboat.cli.fields import (
     SetOption,
     body_fields,
@@ -56,10 +56,30 @@ def projects_list(*, as_json: JsonOption = False) -> None:
     if as_json:
         show.as_json(items)
     elif items:
-        live = client.items("/api/instances", state="live")
+        stages: dict[str, list[ApiObject]] = {item["id"]: [] for item in items}
+        for row in client.items("/api/overview"):
+            # A project that was created since the list was read is in the next one.
+            stages.setdefault(row["project"]["id"], []).append(row)
         show.table(
             ("project", "image", "port", "stages", "live", "last poll"),
-            (_project_row(client, item, live) for item in items),
+            (
+                (
+                    item["name"],
+                    item["image"],
+                    item["port"],
+                    ", ".join(row["stage"]["name"] for row in stages[item["id"]]),
+                    # Several stages may have the same tag live.
+                    ", ".join(
+                        dict.fromkeys(
+                            one["tag"] for row in stages[item["id"]] for one in row["live"]
+                        )
+                    ),
+                    f"failed: {item['poll']['error']}"
+                    if item["poll"]["error"]
+                    else show.timestamp(item["poll"]["last_at"]) or "never",
+                )
+                for item in items
+            ),
         )
     else:
         show.line(NO_PROJECT_YET)
@@ -102,6 +122,7 @@ def projects_create(
     }
     with fields_as_options(options):
         project = connect().post("/api/projects", body)
+    # Scripts read the two apart.
     (saved,) = project.pop("stages")
     if as_json:
         show.as_json({"project": project, "stage": saved})
@@ -149,8 +170,8 @@ def projects_edit(
 ) -> None:
     """Change fields of a project, from the next deploy on.
 
-    README.md lists the fields without an option in its section API: --set memory=512m, or --set
-    port_set=false to take the port from the image again.
+    Set a field without an option with --set, such as --set memory=512m, or --set port_set=false
+    to take the port from the image again. 'tagboat projects show' lists the fields.
     """
     options = {
         "name": name,
@@ -172,6 +193,7 @@ def projects_edit(
         show.line(f"the project {saved['name']} is changed, from the next deploy on")
 
 
+# Its first name, which scripts may still use.
 @app.command("remove", hidden=True)
 @app.command("delete")
 def projects_delete(
@@ -237,6 +259,7 @@ def delete_project_or_stage(
     if not yes:
         also = ", and all data in its volumes" if volumes else ""
         confirm(
+            # capitalize() would lower the letters of the name.
             f"{what[0].upper()}{what[1:]} is deleted with its instances{also}.",
             f"{what} would be deleted{also}",
         )
@@ -254,21 +277,5 @@ def delete_project_or_stage(
     if left["volumes_removed"]:
         show.line(f"deleted with their data: {', '.join(left['volumes_removed'])}")
     if left["volumes_kept"]:
-        show.line(
-            f"volumes kept: {', '.join(left['volumes_kept'])} ('docker volume rm NAME' deletes one)"
-        )
-
-
-def _project_row(client: Client, project: ApiObject, live: list[ApiObject]) -> tuple[object, ...]:
-    stages = client.items(f"/api/projects/{project['id']}/stages")
-    tags = (one["tag"] for one in live if one["project"]["id"] == project["id"])
-    poll = project["poll"]
-    return (
-        project["name"],
-        project["image"],
-        project["port"],
-        ", ".join(stage["name"] for stage in stages),
-        # Several stages may have the same tag live.
-        ", ".join(dict.fromkeys(tags)),
-        f"failed: {poll['error']}" if poll["error"] else show.timestamp(poll["last_at"]) or "never",
-    )
+        kept = ", ".join(left["volumes_kept"])
+        show.line(f"volumes kept: {kept} ('docker volume rm NAME' deletes one)")

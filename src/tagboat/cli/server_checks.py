@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 from tagboat.cli import show
 from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject, Client
-from tagboat.cli.deliveries import senders_with_problems
 from tagboat.cli.machine_checks import Finding
-from tagboat.cli.status import has_trouble
 from tagboat.core.errors import TagboatError
 
 _CHOSEN_NONE = {
@@ -33,6 +31,7 @@ def check_health(health: ApiObject) -> Iterator[Finding]:
 def check_with_token(client: Client) -> Iterator[Finding]:
     """Yield the checks that need a token. Raises TagboatError if a call fails."""
     for registry in client.items("/api/registries"):
+        # An unreachable one takes until its time-out.
         show.progress(f"asking the registry {registry['name']}")
         yield _test_registry(client, registry)
     # A registry that needs no entry is seen only by the polls of its projects.
@@ -40,19 +39,20 @@ def check_with_token(client: Client) -> Iterator[Finding]:
         if error := project["poll"]["error"]:
             detail = f"{error}; 'tagboat poll {project['name']}' tries again"
             yield Finding(f"last poll of {project['name']}", ok=False, detail=detail)
-    # A stage cannot be rolled back if the image that was live before exists nowhere any more.
-    for project in client.items("/api/projects"):
-        for stage in client.items(f"/api/projects/{project['id']}/stages"):
-            way = client.get(f"/api/stages/{stage['id']}/rollback")
-            if way["tag"] is not None and not way["possible"]:
-                check = f"rollback of {project['name']} {stage['name']}"
-                yield Finding(check, ok=False, detail=way["reason"])
-    for instance in filter(has_trouble, client.items("/api/instances", state="live")):
-        check = f"instance of {instance['project']['name']} {instance['stage']['name']}"
-        yield Finding(check, ok=False, detail=f"{instance['tag']}: {instance['trouble']}")
-    for call in senders_with_problems(client):
-        detail = f"{call['reason']} ('tagboat deliveries show {call['id']}' shows the call)"
-        yield Finding(f"sender {call['sender']}", ok=False, detail=detail)
+    for page in client.pages("/api/overview"):
+        for row in page["items"]:
+            where = f"{row['project']['name']} {row['stage']['name']}"
+            # The image that was live before may exist nowhere any more.
+            if row["way_back"]["tag"] is not None and not row["way_back"]["possible"]:
+                yield Finding(f"rollback of {where}", ok=False, detail=row["way_back"]["reason"])
+            for instance in row["live"]:
+                if trouble := instance.get("trouble"):
+                    detail = f"{instance['tag']}: {trouble}"
+                    yield Finding(f"instance of {where}", ok=False, detail=detail)
+        for call in page["senders"]:
+            shows = f"'tagboat deliveries show {call['delivery']}' shows the call"
+            detail = f"{call['reason']} ({shows})"
+            yield Finding(f"sender {call['sender']}", ok=False, detail=detail)
 
 
 def _test_registry(client: Client, registry: ApiObject) -> Finding:
@@ -62,6 +62,7 @@ def _test_registry(client: Client, registry: ApiObject) -> Finding:
     except TagboatError as error:
         return Finding(name, ok=False, detail=str(error))
     if answer["ok"]:
+        # The engine may need a certificate that only a person can give it.
         hints = [check["detail"] for check in answer["checks"] if check["name"] == "engine"]
         return Finding(name, ok=True, detail="; ".join([f"{registry['url']} answers", *hints]))
     wrong = "; ".join(

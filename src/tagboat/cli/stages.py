@@ -80,20 +80,17 @@ def stages_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
 def stages_list(project: OptionalProjectArg = None, *, as_json: JsonOption = False) -> None:
     """List the stages, in the order in which they are tried."""
     client = connect()
-    projects = client.items("/api/projects") if project is None else [find_project(client, project)]
-    found = [
-        (item["name"], stage)
-        for item in projects
-        for stage in client.items(f"/api/projects/{item['id']}/stages")
-    ]
+    # By id, so that a misspelt name is an error and not an empty list.
+    filters = {} if project is None else {"project": find_project(client, project)["id"]}
+    found = client.items("/api/stages", **filters)
     if as_json:
-        show.as_json([stage for _, stage in found])
+        show.as_json(found)
     elif found:
         show.table(
             ("project", "stage", "pattern", "position", "automatic", "strategy", "domains"),
             (
                 (
-                    name,
+                    stage["project"]["name"],
                     stage["name"],
                     stage["tag_pattern"],
                     stage["position"],
@@ -101,7 +98,7 @@ def stages_list(project: OptionalProjectArg = None, *, as_json: JsonOption = Fal
                     stage["strategy_in_force"],
                     ", ".join(stage["domains"]),
                 )
-                for name, stage in found
+                for stage in found
             ),
         )
     elif project is None:
@@ -130,9 +127,10 @@ def stages_add(
 ) -> None:
     """Add a stage to a project.
 
-    It deploys only tags that arrive later. README.md lists the fields without an option in its
-    section API.
+    It deploys only tags that arrive later. Set a field without an option with --set;
+    'tagboat stages show' lists the fields of another stage.
     """
+    # Each option by hand: typer takes its options from the signature.
     options = _stage_fields(
         stage, pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout,
         watch, drain,
@@ -187,7 +185,8 @@ def stages_edit(
 ) -> None:
     """Change fields of a stage, from the next deploy on.
 
-    README.md lists the fields without an option in its section API, such as --set memory=512m.
+    Set a field without an option with --set, such as --set memory=512m. 'tagboat stages show'
+    lists the fields.
     """
     options = _stage_fields(
         name, pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout,

@@ -6,10 +6,13 @@ from itertools import chain
 import typer
 
 from tagboat.cli import disk_space, show
-from tagboat.cli.client import ApiObject, Client
-from tagboat.cli.deliveries import senders_with_problems
+from tagboat.cli.client import ApiObject
 from tagboat.cli.options import JsonOption, connect
 from tagboat.cli.projects import NO_PROJECT_YET
+
+_COLUMNS_OF_STAGES = (
+    "project", "stage", "live", "digest", "address", "since", "rollback", "last deploy",
+)  # fmt: skip
 
 
 def status_command(*, as_json: JsonOption = False) -> None:
@@ -22,11 +25,16 @@ def status_command(*, as_json: JsonOption = False) -> None:
     health = client.health()
     # Without its database the server can answer nothing else.
     has_database = health["status"] != "unavailable"
-    stages = _stages_with_state(client) if has_database else []
+    pages = list(client.pages("/api/overview")) if has_database else []
     disks = disk_space.list_disks(client) if has_database else []
-    senders = senders_with_problems(client) if has_database else []
+    # Only the first page has the senders.
+    senders = pages[0]["senders"] if pages else []
+    stages = [
+        ApiObject(row, project=row["project"]["name"]) for page in pages for row in page["items"]
+    ]
     if as_json:
         more = {"disks": disks, "senders": senders}
+        # Left out if empty, as programs of older releases expect neither.
         given = {name: value for name, value in more.items() if value}
         show.as_json({"health": health, "stages": stages} | given)
     else:
@@ -36,47 +44,18 @@ def status_command(*, as_json: JsonOption = False) -> None:
         show.line(f"Tagboat {health['version']}: {health['status']} ({summary})")
         if disks:
             show.line(f"disk: {', '.join(map(disk_space.describe_disk, disks))}")
-        if has_database:
-            _show_stages(stages)
+        if stages:
+            show.table(_COLUMNS_OF_STAGES, chain.from_iterable(map(_stage_rows, stages)))
+        elif has_database:
+            show.line(NO_PROJECT_YET)
+        for row in stages:
+            for sentence in row["needs_you"]:
+                where = f"{row['project']} {row['stage']['name']}"
+                show.line(f"{where} needs attention: {sentence}")
         for call in senders:
             show.line(f"the webhook's sender {call['sender']} needs attention: {call['reason']}")
     if health["status"] != "ok":
         raise typer.Exit(1)
-
-
-def has_trouble(instance: ApiObject) -> bool:
-    """Return whether a live instance needs attention; servers of older releases do not say."""
-    return bool(instance.get("trouble"))
-
-
-def _stages_with_state(client: Client) -> list[ApiObject]:
-    """Return every stage, in its order, with its live instances and its last deploy."""
-    live = client.items("/api/instances", state="live")
-    return [
-        ApiObject(
-            project=project["name"],
-            stage=stage,
-            live=[instance for instance in live if instance["stage"]["id"] == stage["id"]],
-            last_deploy=next(
-                iter(client.get("/api/deploys", stage=stage["id"], limit=1)["items"]), None
-            ),
-            way_back=client.get(f"/api/stages/{stage['id']}/rollback"),
-        )
-        for project in client.items("/api/projects")
-        for stage in client.items(f"/api/projects/{project['id']}/stages")
-    ]
-
-
-def _show_stages(stages: list[ApiObject]) -> None:
-    if not stages:
-        show.line(NO_PROJECT_YET)
-        return
-    columns = ("project", "stage", "live", "digest", "address", "since", "rollback", "last deploy")
-    show.table(columns, chain.from_iterable(map(_stage_rows, stages)))
-    for row in stages:
-        for instance in filter(has_trouble, row["live"]):
-            where = f"{row['project']} {row['stage']['name']}"
-            show.line(f"{where} {instance['tag']} needs attention: {instance['trouble']}")
 
 
 def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
@@ -93,22 +72,19 @@ def _stage_rows(row: ApiObject) -> Iterator[tuple[object, ...]]:
         last = f"{last}: {deploy['reason']}"
     several = stage["max_instances"] > 1 and live
     for number, shown in enumerate([[instance] for instance in live] if several else [live]):
+        routed = [stage["address"] if number == 0 else None, *(one["address"] for one in shown)]
+        # Without an ingress each instance has only its own address on the server's machine.
+        addresses = list(filter(None, routed)) or [one["url"] for one in shown if one["url"]]
         yield (
             row["project"],
             f"{stage['name']} (held)" if stage["held"] else stage["name"],
             ", ".join(
-                f"{instance['tag']} (!)" if has_trouble(instance) else instance["tag"]
+                f"{instance['tag']} (!)" if instance.get("trouble") else instance["tag"]
                 for instance in shown
             ),
             ", ".join(show.short_digest(instance["digest"]) for instance in shown),
-            ", ".join(_addresses(stage if number == 0 else None, shown)),
+            ", ".join(addresses),
             ", ".join(show.timestamp(instance["started_at"]) for instance in shown),
             (rollback if way["tag"] else "none") if number == 0 else "",
             last if number == 0 else "",
         )
-
-
-def _addresses(stage: ApiObject | None, live: list[ApiObject]) -> list[str]:
-    """Return the addresses through the ingress, or each instance's own if there are none."""
-    routed = [stage["address"] if stage else None, *(instance["address"] for instance in live)]
-    return list(filter(None, routed)) or [instance["url"] for instance in live if instance["url"]]

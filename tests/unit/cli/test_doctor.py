@@ -67,8 +67,15 @@ def test_all_is_well(tmp_path: Path, data: Path, server: FakeServer) -> None:
     ):
         found = findings(tmp_path)
     assert list(found) == [
-        "settings", "data directory", "disk of the data", "disk of Docker", "server", "database", "engine", "registry mine",
-    ]  # fmt: skip
+        "settings",
+        "data directory",
+        "disk of the data",
+        "disk of Docker",
+        "server",
+        "database",
+        "engine",
+        "registry mine",
+    ]
     assert all(ok for ok, _ in found.values())
     assert found["registry mine"] == (True, "https://r.example answers")
 
@@ -222,7 +229,10 @@ def test_a_server_without_its_engine_tells_the_reason_of_its_own_health(
         (
             "none",
             True,
-            "none: instances answer at their own loopback addresses; set TAGBOAT_INGRESS=haproxy to get one",
+            (
+                "none: instances answer at their own loopback addresses; "
+                "set TAGBOAT_INGRESS=haproxy to get one"
+            ),
         ),
         ("another program has 127.0.0.1:7080", False, "another program has 127.0.0.1:7080"),
     ],
@@ -404,5 +414,5 @@ def test_a_live_instance_that_needs_a_person_is_told_here_and_in_status(
         found = findings(tmp_path)
     assert found["instance of app dev"] == (False, "v1: it ends again and again")
     told = tagboat("status").stdout.splitlines()
-    assert told[-1] == "app dev v1 needs attention: it ends again and again"
+    assert told[-1] == "app dev needs attention: v1: it ends again and again"
     assert "v1 (!), v1" in told[-2]
