@@ -20,7 +20,7 @@ from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Tx
 from tagboat.core.run import RunConfig
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.orders import Orders
+from tagboat.operations.stage_actions import StageActions
 from tagboat.deploy.queue import DeployQueue
 from tagboat.store import open_store, tables
 from tagboat.store.database import open_database
@@ -147,7 +147,7 @@ async def _rollbacks(data_dir: Path, stage_id: str) -> list[float]:
     took: list[float] = []
     store = open_store(None, data_dir)
     clock = partial(datetime.now, UTC)
-    orders = Orders(DeployQueue(clock), clock)
+    orders = StageActions(DeployQueue(clock), clock)
 
     def work(tx: Tx) -> None:
         last = tx.recent_instances(stage_id, [InstanceState.STOPPED], 1)

@@ -53,7 +53,7 @@ class Probe:
 
 def main() -> int:
     """Serve as the environment says."""
-    server: Any = import_module("tagboat.main")
+    server: Any = import_module("tagboat.app")
     server.DockerEngine, server.LoopbackProbe = Engine, Probe
     code: int = server.serve(load_settings(os.environ, cwd=Path("/"), is_tty=False))
     return code

@@ -44,6 +44,11 @@ include-name = [
     "POST /api/stages/{{stage_id}}/promote", "POST /api/stages/{{stage_id}}/hold", "POST /api/stages/{{stage_id}}/release",
 ]
 parameters = {{ stage_id = "{stage}" }}
+
+# Its answer has no end.
+[[operations]]
+include-name = ["GET /api/events"]
+enabled = false
 """
 
 

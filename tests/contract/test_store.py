@@ -37,6 +37,7 @@ from tagboat.core.deploy import (
 from tagboat.core.errors import ConflictError, NotFoundError, SettingsError, StoreUnavailableError
 from tagboat.core.health import Trouble, Vitals
 from tagboat.core.hosts import HostClaim
+from tagboat.core.idempotency import RememberedAnswer
 from tagboat.core.ids import new_id
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollState, RegistryBackoff
@@ -46,7 +47,7 @@ from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
-from tagboat.store.reader import SqlReader
+from tagboat.store.unit import UnitOfWork
 from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
@@ -812,7 +813,7 @@ async def test_claims_of_stages_that_an_older_server_wrote_are_put_on_record_at_
     await add(store, project, stage, other)
 
     def as_before(tx: Tx) -> None:
-        cast("SqlReader", tx)._connection.execute(
+        cast("UnitOfWork", tx)._session.execute(
             delete(tables.hosts).where(tables.hosts.c.stage_id == stage.id)
         )
 
@@ -1571,3 +1572,19 @@ async def test_projects_that_a_webhook_has_named_and_no_poll_has_seen(store: Sql
     await store.write(work)
     assert await store.read(lambda reader: reader.unpolled_projects(10)) == [heard.id]
     assert await store.read(lambda reader: reader.unpolled_projects(0)) == []
+
+
+async def test_an_answer_is_remembered_by_key_and_route(store: SqlStore) -> None:
+    answer = RememberedAnswer(
+        key="k", route="POST /api/x", fingerprint="f", status=202, body='{"a":"ü"}', at=NOW
+    )
+    await store.write(lambda tx: tx.remember_answer(answer))
+    assert await store.read(lambda reader: reader.remembered_answer("k", "POST /api/x")) == answer
+    assert await store.read(lambda reader: reader.remembered_answer("k", "POST /api/y")) is None
+    with pytest.raises(ConflictError):
+        await store.write(lambda tx: tx.remember_answer(replace(answer, status=409)))
+    await store.write(lambda tx: tx.remember_answer(replace(answer, route="POST /api/y")))
+    before = NOW + timedelta(seconds=1)
+    assert await store.write(lambda tx: tx.prune_answers(NOW, 10)) == 0
+    assert await store.write(lambda tx: tx.prune_answers(before, 1)) == 1
+    assert await store.write(lambda tx: tx.prune_answers(before, 10)) == 1

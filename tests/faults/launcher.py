@@ -162,12 +162,12 @@ def install_clock(orders: Orders) -> None:
         def now(cls, tz: tzinfo | None = None) -> Any:  # noqa: ANN401 - a datetime as any other
             return datetime.now(tz) + timedelta(seconds=orders.read().get("ahead_s", 0))
 
-    main: Any = import_module("tagboat.main")
+    main: Any = import_module("tagboat.app")
     main.datetime = Clock  # all of the server's time comes from there
 
 
 def install_time_outs(read_s: float) -> None:
-    main: Any = import_module("tagboat.main")
+    main: Any = import_module("tagboat.app")
     main.RegistryClient = partial(
         RegistryClient, timeouts=Timeouts(connect=read_s, read=read_s, total=60)
     )

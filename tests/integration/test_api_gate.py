@@ -221,11 +221,23 @@ async def test_a_huge_body_to_an_unknown_address_is_a_plain_404(api: Api) -> Non
     assert (await api.anonymous.post("/api/nothing", b"x" * (2 << 20))).status == 404
 
 
+@pytest.mark.parametrize("path", ["/api/projects", "/api/health", "/metrics", "/api/openapi.json"])
+async def test_head_is_answered_as_get_without_the_body(api: Api, path: str) -> None:
+    read = await api.caller.get(path)
+    head = await api.caller.call("HEAD", path)
+
+    assert (head.status, head.body) == (read.status, b"")
+    assert head.headers["content-type"] == read.headers["content-type"]
+    assert int(head.headers["content-length"]) > 0
+    assert (await api.anonymous.call("HEAD", "/api/projects")).status == 401
+    assert (await api.caller.call("HEAD", "/api/no-such-thing")).status == 404
+
+
 async def test_an_unknown_method_is_told_the_known_ones(api: Api) -> None:
     answer = await api.caller.call("PUT", "/api/projects")
 
     assert answer.status == 405
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
     assert answer.headers["content-type"] == PROBLEM
 
 
@@ -479,7 +491,7 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
-    assert len(operations) == 54
+    assert len(operations) == 59
     for (method, path), operation in operations.items():
         if path not in OPEN_PATHS:
             assert {"401", "500", "503"} <= set(operation["responses"]), (method, path)

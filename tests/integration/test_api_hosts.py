@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tagboat.api import ask as ask_module
 from tagboat.core.deploy import InstanceState
 from tagboat.deploy.traffic import routes
 from tagboat.ingress.memory import MemoryIngress
+from tagboat.operations import hosts as hosts_module
 from tests.support.api import BASE_DOMAIN, Api, running_api
 from tests.support.asgi import Answer, Caller
 from tests.support.records import put_instance
@@ -280,7 +280,7 @@ async def test_names_without_end_do_not_have_everything_read_each_time(
         reads += 1
         return routes(*arguments)
 
-    monkeypatch.setattr(ask_module, "routes", count)
+    monkeypatch.setattr(hosts_module, "routes", count)
     caller = caller_from(served, "127.0.0.1")
     for number in range(20):
         assert (await ask(caller, f"no-{number}.{BASE_DOMAIN}")).status == 404

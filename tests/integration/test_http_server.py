@@ -5,17 +5,17 @@ import contextlib
 import io
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from tagboat import http_server
-from tagboat.http_server import HttpServer
+from tagboat.http import connection, server
+from tagboat.http.server import HttpServer
 from tagboat.logs import configure_logging
 from tagboat.settings import LogFormat
-from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -41,19 +41,20 @@ async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(server: HttpServer) -> AsyncIterator[int]:
-    server.config.port = free_port()
     ready = asyncio.Event()
     server.on_ready = ready.set
-    running = asyncio.create_task(server.serve())
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = int(listener.getsockname()[1])
+    running = asyncio.create_task(server.serve([listener]))
     await ready.wait()
-    yield server.config.port
+    yield port
     server.stop()
     await running
 
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(http_server, "REQUEST_LIMIT_S", 0.5)
+    monkeypatch.setattr(connection, "REQUEST_LIMIT_S", 0.5)
     async with serving(HttpServer(echo)) as port:
         yield port
 
@@ -180,7 +181,7 @@ async def test_nobody_who_is_being_served_is_hung_up_on(small: int) -> None:
     [(64, 16), (200, 80), (1024, 768), (4096, 3072), (1 << 20, 100_000), (-1, 100_000)],
 )
 def test_connections_leave_files_to_the_others(open_files: int, connections: int) -> None:
-    assert http_server.most_connections(open_files) == connections
+    assert server.most_connections(open_files) == connections
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n4"
@@ -214,7 +215,7 @@ async def test_a_head_without_end_is_not_listened_to(port: int, begun: bytes, mo
 
 async def test_who_is_not_listened_to_is_told_why(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * http_server.MAX_HEAD)
+    writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * connection.MAX_HEAD)
     async with asyncio.timeout(10):
         assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
     await hang_up(writer)
@@ -291,8 +292,8 @@ async def test_hundreds_who_dawdle_keep_nobody_out(port: int) -> None:
 async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
     log: io.StringIO, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
-    monkeypatch.setattr(http_server, "REQUESTS_GRACE_S", 0.1)
-    asked, ready = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(server, "REQUESTS_GRACE_S", 0.1)
+    asked = asyncio.Event()
 
     async def never(_scope: Scope, _receive: Receive, send: Send) -> None:
         if begun:
@@ -300,17 +301,11 @@ async def test_a_request_cut_off_by_the_stop_is_told_of_in_one_line(
         asked.set()
         await asyncio.Event().wait()
 
-    server = HttpServer(never)
-    server.config.port = free_port()
-    server.on_ready = ready.set
-    running = asyncio.create_task(server.serve())
-    await ready.wait()
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.config.port)
-    writer.write(REQUEST)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10), serving(HttpServer(never)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
         await asked.wait()
-        server.stop()
-        await running
+    async with asyncio.timeout(10):
         await reader.read()
     await hang_up(writer)
     troubles = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagboat import main
+from tagboat import app as main
 from tagboat.cli.context import CommandContext
 from tagboat.cli.doctor import find_problems
 from tagboat.ingress.haproxy import HaproxyIngress

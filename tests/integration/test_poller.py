@@ -29,8 +29,8 @@ from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.operations.stage_actions import StageActions
 from tagboat.registry.failures import BudgetSpentError
 from tagboat.registry.poller import Poller
 from tagboat.registry.rounds import BATCH, PER_REGISTRY
@@ -471,7 +471,9 @@ async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(
     assert (report.new_tags, report.deploys) == (("v3", "v2"), ())
     offers = await store.read(lambda reader: reader.held_pushes("s"))
     assert [(offer.tag, offer.source) for offer in offers] == [("v3", "poll")]
-    (queued,) = await store.write(lambda tx: Orders(DeployQueue(clock), clock).release(tx, "s"))
+    (queued,) = await store.write(
+        lambda tx: StageActions(DeployQueue(clock), clock).release(tx, "s")
+    )
     assert (await store.read(lambda reader: reader.deploy(queued.deploy_id))).tag == "v3"
 
 

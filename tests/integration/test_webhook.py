@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tagboat.core.problem import not_found
 from tagboat.deploy.queue import DeployQueue
+from tagboat.http.problem import not_found
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
 from tests.support.api import NoInspector
@@ -293,7 +293,7 @@ async def test_a_body_without_a_usable_image_is_refused_in_words_and_kept(
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     problem = answer.json
     assert (problem["type"], problem["title"], problem["status"]) == (
-        "about:blank",
+        "/problems/malformed",
         "Bad Request",
         400,
     )

@@ -15,9 +15,9 @@ import pytest
 from tagboat.core.delivery import MAX_BODY, Delivery
 from tagboat.core.errors import ConflictError, InvalidValueError, NotFoundError
 from tagboat.core.ids import new_id
-from tagboat.core.problem import not_found
 from tagboat.core.project_webhook import ProjectWebhook, Signature, SignatureKind, hash_secret
 from tagboat.deploy.queue import DeployQueue
+from tagboat.http.problem import not_found
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, ensure_webhook_secret
 from tagboat.webhook.body import Receive, read_body

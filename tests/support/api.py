@@ -10,7 +10,8 @@ import structlog
 from starlette.types import ASGIApp
 
 from tagboat.api.app import build_api
-from tagboat.api.parts import ApiParts, Check
+from tagboat.api.event_hub import EventHub
+from tagboat.api.services import ApiServices
 from tagboat.core.catalog import Registry
 from tagboat.core.counters import Counters
 from tagboat.core.errors import NotAnImageError, RegistryError, RegistryNotFoundError
@@ -20,9 +21,11 @@ from tagboat.core.keeping import Disk
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Ingress
 from tagboat.deploy.queue import DeployQueue
-from tagboat.deploy.way_back import WaysBack
 from tagboat.engine.memory import MemoryEngine
 from tagboat.ingress.none import NoIngress
+from tagboat.operations.operations import Operations
+from tagboat.operations.services import Check, OperationServices
+from tagboat.registry.docker_config import login_for
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
 from tests.support.asgi import Caller
@@ -173,6 +176,7 @@ class Api:
     polls: Polled
     counters: Counters
     app: ASGIApp
+    events: EventHub
     caller: Caller
     abandoned: list[str]
     checks: list[Looked]
@@ -223,32 +227,42 @@ def running_api(
     inspector = Inspected()
     deployer = DeployQueue(lambda: datetime.now(UTC))
     webhook = WebhookHandler(store, deployer, inspector)
-    app = build_api(
-        ApiParts(
+    events = EventHub(store)
+    operations = Operations(
+        OperationServices(
             store=store,
             deployer=deployer,
             engine=engine,
             polls=polls,
             ingress=ingress or NoIngress(),
             examine=examine,
-            ways_back=WaysBack(store, engine, registries.resolve),
-            webhook=webhook.router(),
+            list_images=registries.list_images,
+            list_tags=registries.list_tags,
+            resolve=registries.resolve,
+            login_for=login_for,
             new_secret=new_secret,
             redeliver=webhook.redeliver,
             explain=webhook.explain,
-            list_images=registries.list_images,
-            list_tags=registries.list_tags,
+            abandon=abandon,
             ingress_trouble=ways.ask if ingress else None,
             disks=disks,
-            abandon=abandon,
-            tokens=(TOKEN, OTHER_TOKEN),
-            public_url="https://tagboat.example.com",
-            base_domain=BASE_DOMAIN,
-            version=VERSION,
             clock=lambda: datetime.now(UTC),
             counters=counters,
-            log_call=_log_call,
+            base_domain=BASE_DOMAIN,
+            public_url="https://tagboat.example.com",
             host_path=host_path,
+        )
+    )
+    app = build_api(
+        ApiServices(
+            operations=operations,
+            store=store,
+            webhook=webhook.router(),
+            events=events,
+            tokens=(TOKEN, OTHER_TOKEN),
+            public_url="https://tagboat.example.com",
+            version=VERSION,
+            log_call=_log_call,
         )
     )
     try:
@@ -258,6 +272,7 @@ def running_api(
             polls,
             counters,
             app,
+            events,
             Caller(app, TOKEN),
             abandoned,
             checks,

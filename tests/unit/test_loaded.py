@@ -14,7 +14,7 @@ HEAVY = {
 PROGRAM = """
 import sys
 from pathlib import Path
-import tagboat.main
+import tagboat.app
 from tagboat.core.auto_create import refuses
 from tagboat.core.config import read_auto_create
 from tagboat.core.image import parse_image_name

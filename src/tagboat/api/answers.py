@@ -1,4 +1,4 @@
-"""How the API says no: every error as `application/problem+json`, and how the routes describe that."""
+"""Errors of the API as `application/problem+json`, and how the routes describe them."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -13,12 +13,13 @@ from starlette.responses import Response
 from tagboat.core.errors import (
     ConflictError,
     EngineError,
+    FieldError,
     InvalidValueError,
     NotFoundError,
     StoreUnavailableError,
     TagboatError,
 )
-from tagboat.core.problem import MEDIA_TYPE, problem, problem_headers
+from tagboat.http.problem import MEDIA_TYPE, ProblemKind, problem, problem_headers
 
 _MAX_ERRORS = 20
 _SHOWN = 80
@@ -39,9 +40,11 @@ _WORDS = {
     "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",
     "missing": "is required",
-    "model_attributes_type": "must be a JSON object, sent with the header Content-Type: application/json",
+    "model_attributes_type": (
+        "must be a JSON object, sent with the header Content-Type: application/json"
+    ),
 }
-"""Our words for what pydantic finds, by its name for it."""
+"""Our words for pydantic's errors, by its name for each."""
 
 _NOT_JSON = "the body is not JSON in UTF-8, or is nested too deeply"
 _FAULT = "A fault inside Tagboat; the server's log says more."
@@ -51,45 +54,45 @@ _EVERYWHERE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 _MEANINGS = {
-    400: "What was asked about cannot be read.",
-    401: "No token, or one that is not known.",
+    400: "A parameter cannot be read.",
+    401: "No token, or an unknown one.",
     404: "There is no such thing.",
-    409: "It clashes with something that exists.",
+    409: "It conflicts with something that exists.",
+    412: "It was changed since the `ETag` in `If-Match`.",
     413: "The body is over 1 MiB.",
     422: "A value cannot be used; `errors` says which.",
     500: "A fault inside Tagboat.",
-    503: "The database or the engine is out of reach.",
+    503: "The database or the engine cannot be reached.",
 }
-_STATUS_OF: Mapping[type[TagboatError], HTTPStatus] = {
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-    EngineError: HTTPStatus.SERVICE_UNAVAILABLE,
+_STATUS_OF: Mapping[type[TagboatError], tuple[HTTPStatus, ProblemKind]] = {
+    NotFoundError: (HTTPStatus.NOT_FOUND, ProblemKind.NOT_FOUND),
+    ConflictError: (HTTPStatus.CONFLICT, ProblemKind.CONFLICT),
+    StoreUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemKind.DATABASE_UNAVAILABLE),
+    EngineError: (HTTPStatus.SERVICE_UNAVAILABLE, ProblemKind.ENGINE_UNAVAILABLE),
 }
 
 Responses = dict[int | str, dict[str, Any]]
 log = structlog.get_logger("tagboat.api")
 
 
-class FieldError(InvalidValueError):
-    """A value that is wrong only in the light of others or of what is stored; `field` is its name in the body."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class ProblemError(Exception):
-    """An answer with this status and detail."""
+    """An answer with this status, detail and kind of problem."""
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        kind: ProblemKind | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
-        self.detail = detail
+        self.kind = kind
+        self.headers = headers
 
 
 def problems(*statuses: int) -> Responses:
-    """Describe, for OpenAPI, the problems that a route answers with, besides those that any can."""
+    """Describe the problems of a route for OpenAPI, in addition to those that any route has."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         int(status): {"description": _MEANINGS[status], "content": {MEDIA_TYPE: schema}}
@@ -102,10 +105,11 @@ def problem_response(
     detail: str,
     errors: Sequence[Mapping[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
+    kind: ProblemKind | None = None,
 ) -> Response:
-    """An answer that says what is wrong."""
+    """Return an answer that says what is wrong."""
     return Response(
-        problem(status, detail, errors),
+        problem(status, detail, errors, kind),
         int(status),
         {**problem_headers(status), **(headers or {})},
         MEDIA_TYPE,
@@ -113,48 +117,43 @@ def problem_response(
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` answer every error with a problem."""
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ProblemError, _said_so)
-    app.add_exception_handler(TagboatError, _tagboat_error)
-    app.add_exception_handler(Exception, _fault)
+    """Make `app` answer every error with a problem."""
+
+    async def invalid_request(_request: Request, error: Exception) -> Response:
+        found = error.errors()[:_MAX_ERRORS] if isinstance(error, RequestValidationError) else ()
+        body = getattr(error, "body", None)
+        return _unprocessable([(_field(entry), _message(entry, body)) for entry in found])
+
+    async def http_error(_request: Request, error: Exception) -> Response:
+        # FastAPI's own 400 means that the body could not be decoded.
+        if not isinstance(error, HTTPException) or error.status_code == HTTPStatus.BAD_REQUEST:
+            return _unprocessable([("body", _NOT_JSON)])
+        return problem_response(error.status_code, error.detail, headers=error.headers)
+
+    async def given_problem(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, ProblemError):
+            return await fault(_request, error)
+        return problem_response(error.status, str(error), headers=error.headers, kind=error.kind)
+
+    async def fault(_request: Request, _error: Exception) -> Response:
+        # Starlette raises the error again after this answer, and the authentication logs it.
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
+
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ProblemError, given_problem)
+    app.add_exception_handler(TagboatError, _domain_error)
+    app.add_exception_handler(Exception, fault)
 
 
-async def _invalid_request(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        return _unprocessable([])
-    return _unprocessable(
-        [(_field(entry), _message(entry, error.body)) for entry in error.errors()[:_MAX_ERRORS]]
-    )
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    """What FastAPI itself objects to. Its 400 means that the body could not be decoded."""
-    if not isinstance(error, HTTPException) or error.status_code == HTTPStatus.BAD_REQUEST:
-        return _unprocessable([("body", _NOT_JSON)])
-    return problem_response(error.status_code, error.detail, headers=error.headers)
-
-
-async def _said_so(_request: Request, error: Exception) -> Response:
-    status = error.status if isinstance(error, ProblemError) else HTTPStatus.INTERNAL_SERVER_ERROR
-    return problem_response(status, str(error))
-
-
-async def _tagboat_error(_request: Request, error: Exception) -> Response:
+async def _domain_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidValueError):
-        return _unprocessable(
-            [(error.field if isinstance(error, FieldError) else "body", str(error))]
-        )
-    for kind, status in _STATUS_OF.items():
-        if isinstance(error, kind):
-            return problem_response(status, str(error))
+        field = error.field if isinstance(error, FieldError) else "body"
+        return _unprocessable([(field, str(error))])
+    for type_, (status, kind) in _STATUS_OF.items():
+        if isinstance(error, type_):
+            return problem_response(status, str(error), kind=kind)
     log.error("unexpected error", action="answer", reason=str(error))
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
-
-
-async def _fault(_request: Request, _error: Exception) -> Response:
-    """Said to the caller; whoever runs the application logs the error, which goes on to it."""
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
 
 
@@ -167,19 +166,14 @@ def _unprocessable(found: Sequence[tuple[str, str]]) -> Response:
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
-def _place(text: str, offset: int) -> str:
-    before = text[:offset]
-    return f"line {before.count(chr(10)) + 1}, column {offset - before.rfind(chr(10))}"
-
-
 def _field(entry: Mapping[str, Any]) -> str:
-    """The dotted name of a place in the body, or of a parameter."""
+    """Return the dotted name of a place in the body, or of a parameter."""
     place: Sequence[int | str] = entry["loc"]
     if entry["type"] == "json_invalid":
-        return str(place[0])  # what follows is a place in the text, and no field
+        return str(place[0])  # the rest is a position in the text, not a field
     where = place[1:] if len(place) > 1 else place
     if where[0] in _WRITE_ONLY and where[-1] == "[key]":
-        # Somebody may have sent NAME=SECRET where a name belongs.
+        # Somebody may have sent NAME=SECRET in place of a name.
         where = where[:1]
     return ".".join(str(part)[:_SHOWN] for part in where if part not in {"", "[key]"})
 
@@ -189,7 +183,10 @@ def _message(entry: Mapping[str, Any], body: object) -> str:
         case "value_error":
             return str(entry["ctx"]["error"])
         case "json_invalid":
-            return f"the body is not valid JSON ({_place(str(body), int(entry['loc'][-1]))}): {entry['ctx']['error']}"
+            before = str(body)[: int(entry["loc"][-1])]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            error = entry["ctx"]["error"]
+            return f"the body is not valid JSON (line {line}, column {column}): {error}"
     if (own := _WORDS.get(entry["type"])) is not None:
         return own.format_map(entry.get("ctx") or {})
     said = str(entry["msg"])

@@ -6,9 +6,6 @@ led here by a name of the stranger's: it says which name, in Host. A stranger, l
 is told what they would be told at any address that does not exist.
 """
 
-import asyncio
-import re
-import time
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,15 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from tagboat.api import schemas
 from tagboat.api.answers import Responses, problems
-from tagboat.api.parts import ApiParts, Parts
-from tagboat.core.hosts import full_host, looked_up_as
-from tagboat.core.problem import not_found
-from tagboat.deploy.traffic import routes
+from tagboat.api.services import Services
+from tagboat.http.problem import not_found
 
 ASK_PATH = "/api/ingress/ask"
-REREAD_S = 5.0
-"""Seconds for which a host that no stage claims, but an instance has, may be unknown still."""
-_HOST = re.compile(r"[a-z0-9._-]{1,253}", re.ASCII)
 _OF_FRONTS = (
     "forwarded",
     "x-forwarded-for",
@@ -56,48 +48,18 @@ class _Nothing(Response):
 @router.get(ASK_PATH, response_model=None, responses=_responses)
 async def ask_ingress(
     request: Request,
-    parts: Parts,
+    services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
 ) -> schemas.Served | Response:
     """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
     host = domain.lower().removesuffix(".")
-    served: ServedHosts = request.app.state.served_hosts
     if not (
         is_from_here(request)
-        and _meant_for_us(request, parts.public_url)
-        and await served.have(host, parts)
+        and _meant_for_us(request, services.public_url)
+        and await services.operations.hosts.have(host)
     ):
         return _Nothing()
     return schemas.Served(domain=host)
-
-
-class ServedHosts:
-    """Which hosts lead somewhere. What stages claim is looked up; the rest, which is rare, is read now and then.
-
-    Anybody can have a front ask for names without end: that must not have everything read for each of them.
-    """
-
-    def __init__(self) -> None:
-        self._others: frozenset[str] = frozenset()
-        self._read_at = -REREAD_S
-        self._reading = asyncio.Lock()
-
-    async def have(self, host: str, parts: ApiParts) -> bool:
-        """Whether a stage, or one of its instances, answers at `host`, which is in lower case."""
-        if not _HOST.fullmatch(host):
-            return False
-        asked = looked_up_as(host, parts.base_domain)
-        claims = await parts.store.read(lambda reader: reader.host_claims(asked))
-        if any(full_host(claim, parts.base_domain) == host for claim in claims):
-            return True
-        async with self._reading:
-            if time.monotonic() - self._read_at >= REREAD_S:
-                found = await parts.store.read(lambda reader: routes(reader, parts.base_domain))
-                self._others, self._read_at = (
-                    frozenset(route.host for route in found),
-                    time.monotonic(),
-                )
-        return host in self._others
 
 
 def _meant_for_us(request: Request, public_url: str) -> bool:

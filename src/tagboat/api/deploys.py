@@ -1,4 +1,4 @@
-"""Deploys: queueing them, and how they go."""
+"""Deploys: queueing them, and their progress."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -7,14 +7,12 @@ from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
 from tagboat.api.answers import problems
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
-from tagboat.api.values import DeployId, IdFilter, StageId
-from tagboat.api.views import Views
-from tagboat.core.decision import normal_tag
-from tagboat.core.deploy import DeployStatus, Trigger
-from tagboat.core.ports import Reader, Tx
-from tagboat.intake.admit import by_hand, registry_kind
+from tagboat.api.filters import Only
+from tagboat.api.pagination import Page
+from tagboat.api.services import Ops
+from tagboat.api.values import DeployId, StageId
+from tagboat.api.views import show_deploy
+from tagboat.core.deploy import DeployStatus
 
 router = APIRouter(prefix="/api", tags=["deploys"])
 
@@ -23,55 +21,31 @@ router = APIRouter(prefix="/api", tags=["deploys"])
     "/stages/{stage_id}/deploys", status_code=HTTPStatus.ACCEPTED, responses=problems(404, 413, 422)
 )
 async def create_deploy(
-    parts: Parts, stage_id: StageId, body: schemas.DeployAsked
+    operations: Ops, stage_id: StageId, body: schemas.DeployAsked
 ) -> schemas.Deploy:
-    """Queue a deploy of a tag, whatever the stage's pattern says; the answer may be one that waits for the same already."""
+    """Queue a deploy of a tag, whatever the stage's pattern is.
 
-    def queue(tx: Tx) -> schemas.Deploy:
-        stage = tx.stage(stage_id)
-        project = tx.project(stage.project_id)
-        tag = normal_tag(body.tag, registry_kind(tx, project))
-        queued = parts.deployer.trigger_deploy(
-            project.id, stage_id, tag, tx=tx, trigger=Trigger.MANUAL, force=body.force
-        )
-        tx.record_tag(by_hand(stage, tag, queued, parts.clock()))
-        return Views(tx, parts).deploy(tx.deploy(queued.deploy_id))
-
-    return await parts.store.write(queue)
+    The answer may be a deploy that waits for the same already.
+    """
+    return show_deploy(await operations.deploys.deploy(stage_id, body.tag, force=body.force))
 
 
 @router.get("/deploys", responses=problems(422))
 async def list_deploys(
-    parts: Parts,
+    operations: Ops,
     page: Page,
-    project: Annotated[
-        IdFilter | None, Query(description="Only of the project of this id.")
-    ] = None,
-    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
+    only: Only,
     statuses: Annotated[
         list[DeployStatus], Query(alias="status", description="Only in one of these.")
     ] = [],  # noqa: B006 - never changed
 ) -> schemas.Page[schemas.Deploy]:
-    """Deploys, newest first."""
-
-    def read(reader: Reader) -> schemas.Page[schemas.Deploy]:
-        found = reader.deploys(
-            project_id=project,
-            stage_id=stage,
-            statuses=statuses,
-            before=page.after,
-            limit=page.with_next,
-        )
-        views = Views(reader, parts)
-        shown, cursor = page.cut(found, lambda deploy: deploy.id)
-        return schemas.Page(items=[views.deploy(deploy) for deploy in shown], next=cursor)
-
-    return await parts.store.read(read)
+    """List deploys, newest first."""
+    found = await operations.history.deploys(only, statuses, page.after, page.with_next)
+    shown, cursor = page.cut(found, lambda view: view.deploy.id)
+    return schemas.Page(items=[show_deploy(view) for view in shown], next=cursor)
 
 
 @router.get("/deploys/{deploy_id}", responses=problems(404))
-async def get_deploy(parts: Parts, deploy_id: DeployId) -> schemas.Deploy:
-    """One deploy."""
-    return await parts.store.read(
-        lambda reader: Views(reader, parts).deploy(reader.deploy(deploy_id))
-    )
+async def get_deploy(operations: Ops, deploy_id: DeployId) -> schemas.Deploy:
+    """Return one deploy."""
+    return show_deploy(await operations.history.deploy(deploy_id))

@@ -1,26 +1,19 @@
-"""What room there is, and what Tagboat takes of it."""
+"""Disk space: how much is free, and how much Tagboat takes."""
 
-import re
-from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from tagboat.api.answers import problems
 from tagboat.api.bodies import Answer
-from tagboat.api.parts import Parts
-from tagboat.core.config import INSTALLATION_ID
-from tagboat.core.errors import NotFoundError
-from tagboat.core.keeping import Disk, DiskUsage, Volume
-from tagboat.core.ports import Reader
-
-_OF_A_STAGE = re.compile(r"tagboat-([0-9a-f]{24})-.+", re.ASCII)
+from tagboat.api.services import Ops
+from tagboat.operations.queries import machine
 
 router = APIRouter(prefix="/api/disk", tags=["health"])
 
 
 class DiskRoom(Answer):
-    """One disk: of the `data`, or of the `engine`; `low` is whether it will soon be full."""
+    """One disk: of the `data`, or of the `engine`; `low` is true where it will soon be full."""
 
     name: str
     path: str
@@ -30,7 +23,10 @@ class DiskRoom(Answer):
 
 
 class StageVolume(Answer):
-    """A volume that Tagboat made; without a project its stage was deleted. `bytes` is null where the engine does not say."""
+    """A volume that Tagboat made; without a project its stage was deleted.
+
+    `bytes` is null where the engine does not say.
+    """
 
     name: str
     bytes: int | None
@@ -39,7 +35,7 @@ class StageVolume(Answer):
 
 
 class Taken(Answer):
-    """What the images that Tagboat pulled take, at most, and its volumes."""
+    """The bytes that the images pulled by Tagboat take, at most, and its volumes."""
 
     images: int
     images_bytes: int
@@ -55,51 +51,27 @@ class DiskReport(Answer):
 
 @router.get("", responses=problems(422))
 async def get_disk(
-    parts: Parts,
-    usage: Annotated[bool, Query(description="Whether to find out what is taken, too.")] = False,
+    operations: Ops,
+    usage: Annotated[bool, Query(description="Also find out what is taken.")] = False,
 ) -> DiskReport:
-    """How much room there is for data, images and volumes."""
-    disks = [_room(disk) for disk in await parts.disks()]
-    if not usage:
-        return DiskReport(disks=disks, taken=None)
-    found = await parts.engine.disk_usage()
-    return DiskReport(
-        disks=disks, taken=await parts.store.read(lambda reader: _taken(reader, found))
-    )
+    """Show how much room there is for data, images and volumes."""
+    disks = [
+        DiskRoom(
+            name=disk.name,
+            path=disk.path,
+            free_bytes=disk.free,
+            total_bytes=disk.total,
+            low=disk.low,
+        )
+        for disk in await operations.machine.disks()
+    ]
+    taken = _show_taken(await operations.machine.space_taken()) if usage else None
+    return DiskReport(disks=disks, taken=taken)
 
 
-def _room(disk: Disk) -> DiskRoom:
-    return DiskRoom(
-        name=disk.name, path=disk.path, free_bytes=disk.free, total_bytes=disk.total, low=disk.low
-    )
-
-
-def _taken(reader: Reader, usage: DiskUsage) -> Taken:
-    ours = {str(pulled) for pulled in reader.pulled_images()}
-    sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
-    # Layers that several images have in common are counted with each.
-    taken = min(sum(sizes), usage.layers)
-    return Taken(
-        images=len(sizes), images_bytes=taken, volumes=list(_volumes(reader, usage.volumes))
-    )
-
-
-def _volumes(reader: Reader, volumes: Iterable[Volume]) -> Iterator[StageVolume]:
-    installation = reader.setting(INSTALLATION_ID)
-    for volume in volumes:
-        match = _OF_A_STAGE.fullmatch(volume.name)
-        if not match:
-            continue
-        project, stage = _owner(reader, match[1])
-        label = volume.labels.get("tagboat.installation")
-        # Earlier releases gave none: without a stage here, it may be in use by another Tagboat on the same engine.
-        if label == installation or (label is None and project is not None):
-            yield StageVolume(name=volume.name, bytes=volume.size, project=project, stage=stage)
-
-
-def _owner(reader: Reader, stage_id: str) -> tuple[str | None, str | None]:
-    try:
-        stage = reader.stage(stage_id)
-    except NotFoundError:
-        return None, None
-    return reader.project(stage.project_id).name, stage.name
+def _show_taken(taken: machine.SpaceTaken) -> Taken:
+    volumes = [
+        StageVolume(name=one.name, bytes=one.size, project=one.project, stage=one.stage)
+        for one in taken.volumes
+    ]
+    return Taken(images=taken.images, images_bytes=taken.images_bytes, volumes=volumes)

@@ -1,4 +1,4 @@
-"""Why a push is, or is not, deployed."""
+"""The reason why a push is, or is not, deployed."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -7,19 +7,19 @@ from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
 from tagboat.api.answers import ProblemError, problems
-from tagboat.api.parts import Parts
+from tagboat.api.services import Ops
 from tagboat.api.values import REF_SCHEMA
+from tagboat.api.views import name_of
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_ref
 from tagboat.intake.explain import Explanation
-from tagboat.intake.receipt import Named
 
 router = APIRouter(prefix="/api/explain", tags=["explain"])
 
 
 @router.get("", responses=problems(400, 422))
 async def explain_push(
-    parts: Parts,
+    operations: Ops,
     image: Annotated[
         str,
         Query(
@@ -28,20 +28,20 @@ async def explain_push(
         ),
     ],
 ) -> schemas.Explanation:
-    """What a push of the image would do, and why. Changes nothing."""
+    """Show what a push of the image would do, and why. Changes nothing."""
     try:
         ref = parse_image_ref(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return _view(await parts.explain(ref))
+    return _show(await operations.explain(ref))
 
 
-def _view(explanation: Explanation) -> schemas.Explanation:
+def _show(explanation: Explanation) -> schemas.Explanation:
     return schemas.Explanation(
         image=explanation.image,
         tag=explanation.tag,
-        project=_named(explanation.project),
-        stage=_named(explanation.stage),
+        project=name_of(explanation.project) if explanation.project else None,
+        stage=name_of(explanation.stage) if explanation.stage else None,
         outcome=explanation.outcome,
         reason=explanation.reason,
         considered=[
@@ -49,7 +49,3 @@ def _view(explanation: Explanation) -> schemas.Explanation:
             for tried in explanation.considered
         ],
     )
-
-
-def _named(named: Named | None) -> schemas.Named | None:
-    return schemas.Named(id=named.id, name=named.name) if named else None

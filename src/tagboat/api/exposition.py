@@ -1,4 +1,4 @@
-"""Counts as Prometheus reads them."""
+"""Metrics in the format of Prometheus."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tagboat.core.counters import Labels
 from tagboat.core.deploy import OPEN_STATUSES, Deploy
+from tagboat.operations.queries.machine import MetricsSnapshot
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _HELP = {
@@ -18,23 +19,25 @@ _HELP = {
 }
 
 
-def expose(
-    version: str,
-    open_deploys: Sequence[Deploy],
-    counts: Mapping[tuple[str, Labels], int],
-    troubled: Mapping[tuple[str, str], int],
-) -> bytes:
-    """Counters and gauges in Prometheus's text format. `troubled` counts live instances by project and stage."""
+def expose(version: str, metrics: MetricsSnapshot) -> bytes:
+    """Return counters and gauges in Prometheus's text format."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(
-        _Snapshot([_info(version), _open(open_deploys), _troubled(troubled), *_counters(counts)])
+        _Snapshot(
+            [
+                _info(version),
+                _open(metrics.open_deploys),
+                _troubled_instances(metrics.troubled),
+                *_counters(metrics.counts),
+            ]
+        )
     )
     return generate_latest(registry)
 
 
 class _Snapshot:
-    """A collector of what was gathered already."""
+    """A collector of metrics that were gathered already."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
@@ -59,8 +62,11 @@ def _open(deploys: Sequence[Deploy]) -> Metric:
     return gauge
 
 
-def _troubled(numbers: Mapping[tuple[str, str], int]) -> Metric:
-    words = "Live instances that need a person: they end again and again, are unhealthy or paused, or do not run."
+def _troubled_instances(numbers: Mapping[tuple[str, str], int]) -> Metric:
+    words = (
+        "Live instances that need a person: they end again and again, are unhealthy or paused,"
+        " or do not run."
+    )
     gauge = GaugeMetricFamily(
         "tagboat_stage_troubled_instances", words, labels=["project", "stage"]
     )

@@ -1,37 +1,28 @@
-"""Webhook URLs of projects: made, shown without their secret, made anew, revoked."""
+"""Webhook URLs of projects: made, shown without their secret, rotated, revoked."""
 
-import uuid
-from dataclasses import replace
 from http import HTTPStatus
 
 from fastapi import APIRouter
 
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
-from tagboat.api.hook_schemas import signature_shown
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
+from tagboat.api.pagination import Page
+from tagboat.api.services import Ops
 from tagboat.api.values import HookId, ProjectId
-from tagboat.core.errors import ConflictError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Reader, Tx
-from tagboat.core.project_webhook import ProjectWebhook, hash_secret
+from tagboat.api.views import show_made_webhook, show_webhook
 
 router = APIRouter(prefix="/api", tags=["webhooks"])
 
 
 @router.get("/projects/{project_id}/webhooks", responses=problems(404, 422))
 async def list_hooks(
-    parts: Parts, project_id: ProjectId, page: Page
+    operations: Ops, project_id: ProjectId, page: Page
 ) -> schemas.Page[hook_schemas.Hook]:
-    """The webhook URLs of a project without their secrets, in order of name."""
-
-    def read(reader: Reader) -> schemas.Page[hook_schemas.Hook]:
-        hooks = sorted(reader.hooks(reader.project(project_id).id), key=_place)
-        shown, cursor = page.cut([hook for hook in hooks if _place(hook) > page.after], _place)
-        return schemas.Page(items=[_view(reader, hook) for hook in shown], next=cursor)
-
-    return await parts.store.read(read)
+    """List the webhook URLs of a project without their secrets, in order of name."""
+    found = await operations.catalog.webhooks(project_id)
+    rest = [view for view in found if view.webhook.name > page.after]
+    shown, cursor = page.cut(rest, lambda view: view.webhook.name)
+    return schemas.Page(items=[show_webhook(view) for view in shown], next=cursor)
 
 
 @router.post(
@@ -40,102 +31,37 @@ async def list_hooks(
     responses=problems(404, 409, 413, 422),
 )
 async def create_hook(
-    parts: Parts, project_id: ProjectId, body: hook_schemas.HookAsked
+    operations: Ops, project_id: ProjectId, body: hook_schemas.HookAsked
 ) -> hook_schemas.HookMade:
-    """Make a webhook URL that takes news of the project's image only. The answer is the one that shows it."""
-    secret = _new_secret()
-    hook = ProjectWebhook(
-        id=new_id(),
-        project_id=project_id,
-        name=body.name,
-        secret_hash=hash_secret(secret),
-        signature=body.signature.to_signature() if body.signature else None,
-        created_at=parts.clock(),
-    )
-
-    def create(tx: Tx) -> hook_schemas.Hook:
-        tx.project(project_id)
-        _check(tx, hook)
-        tx.add_hook(hook)
-        return _view(tx, hook)
-
-    return _made(await parts.store.write(create), parts.webhook_url(secret))
+    """Make a webhook URL that accepts pushes of the project's image only. It is shown only here."""
+    signature = body.signature.to_signature() if body.signature else None
+    return show_made_webhook(await operations.webhooks.create(project_id, body.name, signature))
 
 
 @router.get("/webhooks/{hook_id}", responses=problems(404))
-async def get_hook(parts: Parts, hook_id: HookId) -> hook_schemas.Hook:
-    """One webhook URL, without its secret."""
-    return await parts.store.read(lambda reader: _view(reader, reader.hook(hook_id)))
+async def get_hook(operations: Ops, hook_id: HookId) -> hook_schemas.Hook:
+    """Return one webhook URL, without its secret."""
+    return show_webhook(await operations.catalog.webhook(hook_id))
 
 
 @router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
 async def change_hook(
-    parts: Parts, hook_id: HookId, body: hook_schemas.HookChange
+    operations: Ops, hook_id: HookId, body: hook_schemas.HookChange
 ) -> hook_schemas.Hook:
-    """Change what is given; the URL stays."""
-    values = body.given()
-    if "signature" in values:
-        values["signature"] = body.signature.to_signature() if body.signature else None
-
-    def change(tx: Tx) -> hook_schemas.Hook:
-        hook = replace(tx.hook(hook_id), **values)
-        _check(tx, hook)
-        tx.put_hook(hook)
-        return _view(tx, hook)
-
-    return await parts.store.write(change)
+    """Change the fields given; the URL stays."""
+    fields = body.given()
+    if "signature" in fields:
+        fields["signature"] = body.signature.to_signature() if body.signature else None
+    return show_webhook(await operations.webhooks.change(hook_id, fields))
 
 
 @router.post("/webhooks/{hook_id}/rotate", responses=problems(404))
-async def rotate_hook(parts: Parts, hook_id: HookId) -> hook_schemas.HookMade:
-    """Make a new URL; the old one is unknown from the next call on. The answer is the one that shows it."""
-    secret = _new_secret()
-
-    def rotate(tx: Tx) -> hook_schemas.Hook:
-        hook = replace(tx.hook(hook_id), secret_hash=hash_secret(secret))
-        tx.put_hook(hook)
-        return _view(tx, hook)
-
-    return _made(await parts.store.write(rotate), parts.webhook_url(secret))
+async def rotate_hook(operations: Ops, hook_id: HookId) -> hook_schemas.HookMade:
+    """Make a new URL; the old one is unknown from the next call on. It is shown only here."""
+    return show_made_webhook(await operations.webhooks.rotate(hook_id))
 
 
 @router.delete("/webhooks/{hook_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404))
-async def revoke_hook(parts: Parts, hook_id: HookId) -> None:
-    """Revoke a webhook URL: it is unknown from the next call on. What it brought stays."""
-
-    def revoke(tx: Tx) -> None:
-        tx.hook(hook_id)
-        tx.delete_hook(hook_id)
-
-    await parts.store.write(revoke)
-
-
-def _new_secret() -> str:
-    return str(uuid.uuid4())
-
-
-def _place(hook: ProjectWebhook) -> str:
-    return hook.name
-
-
-def _check(reader: Reader, hook: ProjectWebhook) -> None:
-    """Raise ConflictError unless `hook` can be saved."""
-    if any(
-        other.name == hook.name and other.id != hook.id for other in reader.hooks(hook.project_id)
-    ):
-        raise ConflictError(f"the project has a webhook named {hook.name} already")
-
-
-def _view(reader: Reader, hook: ProjectWebhook) -> hook_schemas.Hook:
-    project = reader.project(hook.project_id)
-    return hook_schemas.Hook(
-        id=hook.id,
-        project=schemas.Named(id=project.id, name=project.name),
-        name=hook.name,
-        signature=signature_shown(hook.signature),
-        created_at=hook.created_at,
-    )
-
-
-def _made(hook: hook_schemas.Hook, url: str) -> hook_schemas.HookMade:
-    return hook_schemas.HookMade(**dict(hook), url=url)
+async def revoke_hook(operations: Ops, hook_id: HookId) -> None:
+    """Revoke a webhook URL: it is unknown from the next call on. Its deploys stay."""
+    await operations.webhooks.revoke(hook_id)

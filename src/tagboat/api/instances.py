@@ -1,75 +1,40 @@
-"""Instances and what they wrote."""
+"""Instances, and what they write."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from tagboat.api import schemas
-from tagboat.api.answers import ProblemError, problems
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
-from tagboat.api.values import IdFilter, InstanceId
-from tagboat.api.views import Views
+from tagboat.api.answers import problems
+from tagboat.api.filters import Only
+from tagboat.api.pagination import Page
+from tagboat.api.services import Ops
+from tagboat.api.values import InstanceId
+from tagboat.api.views import show_instance
 from tagboat.core.deploy import InstanceState
-from tagboat.core.errors import EngineNotFoundError
-from tagboat.core.masking import mask_values
-from tagboat.core.ports import Reader
-from tagboat.deploy.scene import read_scene
 
-DEFAULT_TAIL = 100
 MAX_TAIL = 10_000
+Tail = Annotated[int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")]
 
 router = APIRouter(prefix="/api/instances", tags=["instances"])
 
 
 @router.get("", responses=problems(422))
 async def list_instances(
-    parts: Parts,
+    operations: Ops,
     page: Page,
-    project: Annotated[
-        IdFilter | None, Query(description="Only of the project of this id.")
-    ] = None,
-    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
+    only: Only,
     states: Annotated[
         list[InstanceState], Query(alias="state", description="Only in one of these.")
     ] = [],  # noqa: B006 - never changed
 ) -> schemas.Page[schemas.Instance]:
-    """Instances, newest first."""
-
-    def read(reader: Reader) -> schemas.Page[schemas.Instance]:
-        found = reader.instances(
-            project_id=project,
-            stage_id=stage,
-            states=states,
-            before=page.after,
-            limit=page.with_next,
-        )
-        views = Views(reader, parts)
-        shown, cursor = page.cut(found, lambda instance: instance.id)
-        return schemas.Page(items=views.instances(shown), next=cursor)
-
-    return await parts.store.read(read)
+    """List instances, newest first."""
+    found = await operations.history.instances(only, states, page.after, page.with_next)
+    shown, cursor = page.cut(found, lambda view: view.instance.id)
+    return schemas.Page(items=[show_instance(view) for view in shown], next=cursor)
 
 
 @router.get("/{instance_id}/logs", responses=problems(404, 422))
-async def read_logs(
-    parts: Parts,
-    instance_id: InstanceId,
-    tail: Annotated[
-        int, Query(ge=1, le=MAX_TAIL, description="How many lines at most.")
-    ] = DEFAULT_TAIL,
-) -> schemas.Logs:
-    """The last lines that an instance's container wrote."""
-    instance = await parts.store.read(lambda reader: reader.instance(instance_id))
-    secrets = await parts.store.read(
-        lambda reader: read_scene(reader, instance.deploy_id).secret_values
-    )
-    try:
-        lines = await parts.engine.logs(instance.handle, tail)
-        return schemas.Logs(
-            lines=mask_values("\n".join(lines), secrets).split("\n") if lines else []
-        )
-    except EngineNotFoundError:
-        gone = f"the container {instance.container} is gone, and its log with it"
-        raise ProblemError(HTTPStatus.NOT_FOUND, gone) from None
+async def read_logs(operations: Ops, instance_id: InstanceId, tail: Tail = 100) -> schemas.Logs:
+    """Return the last lines that an instance's container wrote."""
+    return schemas.Logs(lines=list(await operations.history.instance_log(instance_id, tail)))

@@ -1,101 +1,63 @@
 """Projects, their tags, and polls on request."""
 
-from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, Response
 
 from tagboat.api import schemas
-from tagboat.api.answers import FieldError, problems
-from tagboat.api.claims import Claims, Lane
-from tagboat.api.host_rules import check_host_paths
-from tagboat.api.pages import Page
-from tagboat.api.parts import ApiParts, Parts
-from tagboat.api.rules import check_project
+from tagboat.api.answers import problems
+from tagboat.api.pagination import Page
 from tagboat.api.run_schemas import split_run
-from tagboat.api.stages import add_stage, new_stage
+from tagboat.api.services import Ops
+from tagboat.api.stages import stage_fields
 from tagboat.api.tag_schemas import KnownTag, PollOutcome
-from tagboat.api.tag_views import poll_view, tag_view
 from tagboat.api.values import ProjectId
-from tagboat.api.views import Views
+from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
 from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
-from tagboat.core.catalog import Project
-from tagboat.core.errors import ConflictError, NotFoundError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Reader, Tx
 from tagboat.core.run import NO_OPTIONS
-from tagboat.core.serving import serving_in
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
 
 @router.get("", responses=problems(422))
-async def list_projects(parts: Parts, page: Page) -> schemas.Page[schemas.Project]:
-    """The projects, in order of name."""
-    next_at = parts.polls.next_at()
-
-    def read(reader: Reader) -> schemas.Page[schemas.Project]:
-        views = Views(reader, parts)
-        shown, cursor = page.cut(
-            reader.projects(page.after, page.with_next), lambda project: project.name
-        )
-        return schemas.Page(
-            items=[views.project(project, next_at) for project in shown], next=cursor
-        )
-
-    return await parts.store.read(read)
+async def list_projects(operations: Ops, page: Page) -> schemas.Page[schemas.Project]:
+    """List the projects, in order of name."""
+    found = await operations.catalog.projects(page.after, page.with_next)
+    shown, cursor = page.cut(found, lambda view: view.project.name)
+    return schemas.Page(items=[show_project(view) for view in shown], next=cursor)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_project(
-    parts: Parts, body: schemas.ProjectAsked
+    operations: Ops, body: schemas.ProjectAsked
 ) -> schemas.CreatedProject | schemas.Project:
-    """Make a project, with the `stages` that are given, which the answer has then too, or none yet."""
-    given = _given(body)
-    given.pop("stages", None)
-    values = split_run(given, NO_OPTIONS)
-    values["inspected"] = "port" in values
-    project = Project(id=new_id(), created_at=parts.clock(), **values)
-    stages = [new_stage(parts, project.id, asked) for asked in body.stages]
-
-    def create(tx: Tx) -> schemas.CreatedProject | schemas.Project:
-        check_host_paths(project.run, NO_OPTIONS, parts.host_path)
-        _check(tx, parts, project)
-        tx.add_project(project)
-        saved = [add_stage(tx, parts, stage) for stage in stages]
-        made = _view(tx, parts, project)
-        return schemas.CreatedProject(**dict(made), stages=saved) if saved else made
-
-    return await parts.store.write(create)
+    """Make a project with the `stages` given, which are in the answer then: all of it, or nothing."""
+    fields = body.given(registry="registry_id")
+    fields.pop("stages", None)
+    stages = [split_run(stage_fields(stage), NO_OPTIONS) for stage in body.stages]
+    project, made = await operations.projects.create(split_run(fields, NO_OPTIONS), stages)
+    shown = show_project(project)
+    if not made:
+        return shown
+    return schemas.CreatedProject(**dict(shown), stages=[show_saved_stage(one) for one in made])
 
 
 @router.get("/{project_id}", responses=problems(404))
-async def get_project(parts: Parts, project_id: ProjectId) -> schemas.Project:
-    """One project."""
-    return await parts.store.read(lambda reader: _view(reader, parts, reader.project(project_id)))
+async def get_project(operations: Ops, project_id: ProjectId) -> schemas.Project:
+    """Return one project."""
+    return show_project(await operations.catalog.project(project_id))
 
 
 @router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
 async def change_project(
-    parts: Parts, project_id: ProjectId, body: schemas.ProjectChange
+    operations: Ops, project_id: ProjectId, body: schemas.ProjectChange
 ) -> schemas.Project:
-    """Change what is given; instances take it over at their next deploy."""
-    values = _given(body)
-    if "port" in values:
-        values["inspected"] = True
-
-    def change(tx: Tx) -> schemas.Project:
-        old = tx.project(project_id)
-        project = replace(old, **split_run(values, old.run))
-        check_host_paths(project.run, old.run, parts.host_path)
-        _check(tx, parts, project)
-        tx.put_project(project)
-        if project.image != old.image:
-            tx.forget_tags(project_id)
-        return _view(tx, parts, project)
-
-    return await parts.store.write(change)
+    """Change the fields given; instances follow at their next deploy."""
+    edit = partial(split_run, body.given(registry="registry_id"))
+    return show_project(
+        await operations.projects.change(project_id, lambda project: edit(project.run))
+    )
 
 
 @router.delete(
@@ -104,78 +66,25 @@ async def change_project(
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
 async def delete_project(
-    parts: Parts, project_id: ProjectId, volumes: Volumes = "keep"
+    operations: Ops, project_id: ProjectId, volumes: Volumes = "keep"
 ) -> Response:
-    """Delete a project with its stages, deploys and instances; their containers are stopped and removed.
+    """Delete a project with its stages, deploys and instances; their containers are removed.
 
-    What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
+    The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
+    answer is 200 and names them.
     """
-    return volumes_left(await parts.removal.remove_project(project_id, volumes=volumes == "delete"))
+    return volumes_left(await operations.projects.delete(project_id, volumes=volumes == "delete"))
 
 
 @router.get("/{project_id}/tags", responses=problems(404, 422))
-async def list_tags(parts: Parts, project_id: ProjectId, page: Page) -> schemas.Page[KnownTag]:
-    """The tags that are known, in order of their text."""
-
-    def read(reader: Reader) -> schemas.Page[KnownTag]:
-        project, stages = reader.project(project_id), reader.stages(project_id)
-        tags = reader.known_tags(project.id, page.after, page.with_next)
-        shown, cursor = page.cut(tags, lambda tag: tag.tag)
-        serving = {stage.id: serving_in(reader, stage.id) for stage in stages}
-        taken_back = {stage.id: reader.taken_back(stage.id) for stage in stages}
-        items = [tag_view(tag, project, stages, serving, taken_back) for tag in shown]
-        return schemas.Page(items=items, next=cursor)
-
-    return await parts.store.read(read)
+async def list_tags(operations: Ops, project_id: ProjectId, page: Page) -> schemas.Page[KnownTag]:
+    """List the known tags, in order of their text."""
+    found = await operations.catalog.tags(project_id, page.after, page.with_next)
+    shown, cursor = page.cut(found, lambda view: view.tag.tag)
+    return schemas.Page(items=[show_tag(view) for view in shown], next=cursor)
 
 
 @router.post("/{project_id}/poll", responses=problems(404))
-async def poll_project(parts: Parts, project_id: ProjectId) -> PollOutcome:
+async def poll_project(operations: Ops, project_id: ProjectId) -> PollOutcome:
     """Ask the registry for new tags now."""
-    await parts.store.read(lambda reader: reader.project(project_id))
-    report = await parts.polls.poll_now(project_id)
-    return poll_view(report)
-
-
-def _given(body: schemas.ProjectAsked | schemas.ProjectChange) -> dict[str, Any]:
-    """What was sent; a port or healthcheck that a person gives is followed by no image any more."""
-    values = body.given(registry="registry_id")
-    for name in ("port", "healthcheck", "protocol"):
-        if name in values and not values.setdefault(f"{name}_set", True):
-            raise FieldError(
-                f"{name}_set",
-                f"false lets the image say it, but a {name} is given as well; leave one of the two out",
-            )
-    return values
-
-
-def _view(reader: Reader, parts: ApiParts, project: Project) -> schemas.Project:
-    return Views(reader, parts).project(project, parts.polls.next_at())
-
-
-def _check(reader: Reader, parts: ApiParts, project: Project) -> None:
-    """Raise ConflictError or FieldError unless `project` can be saved."""
-    twin = reader.project_by_image(project.image)
-    if twin and twin.id != project.id:
-        raise ConflictError(
-            f"the project {twin.name} deploys the image {project.image} already, and an image has one project: "
-            f"add a stage to it with 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
-        )
-    namesake = reader.project_by_name(project.name)
-    if namesake and namesake.id != project.id:
-        raise ConflictError(
-            f"there is a project named {project.name} already, which deploys {namesake.image}; give this one another name"
-        )
-    if project.registry_id is not None:
-        _check_registry(reader, project.registry_id)
-    stages = reader.stages(project.id)
-    check_project(project, stages)
-    if stages:
-        Claims(reader, parts.base_domain).check([Lane(project, stage) for stage in stages])
-
-
-def _check_registry(reader: Reader, registry_id: str) -> None:
-    try:
-        reader.registry(registry_id)
-    except NotFoundError as error:
-        raise FieldError("registry", str(error)) from None
+    return show_poll(await operations.projects.poll(project_id))

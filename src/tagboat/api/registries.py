@@ -1,96 +1,68 @@
-"""Registries and their test."""
+"""Registries, their test, and the images and tags that they have."""
 
-from dataclasses import replace
 from http import HTTPStatus
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from tagboat.api import registry_schemas, schemas
-from tagboat.api.answers import FieldError, problems
-from tagboat.api.pages import Page
-from tagboat.api.parts import Parts
-from tagboat.api.values import RegistryId
-from tagboat.api.views import registry_view
-from tagboat.core.catalog import Registry, RegistryKind
-from tagboat.core.errors import ConflictError, InvalidValueError
-from tagboat.core.ids import new_id
-from tagboat.core.image import ImageName
-from tagboat.core.ports import Reader, Tx
-from tagboat.registry.docker_config import login_for
+from tagboat.api.answers import ProblemError, problems
+from tagboat.api.pagination import Page
+from tagboat.api.services import Ops
+from tagboat.api.values import IMAGE_SCHEMA, RegistryId
+from tagboat.api.views import show_choice, show_registry
+from tagboat.core.errors import InvalidImageRefError
+from tagboat.core.image import parse_image_name
 
-router = APIRouter(prefix="/api/registries", tags=["registries"])
+router = APIRouter(prefix="/api", tags=["registries"])
 
 
-@router.get("", responses=problems(422))
-async def list_registries(parts: Parts, page: Page) -> schemas.Page[registry_schemas.Registry]:
-    """The registries, in order of name."""
-
-    def read(reader: Reader) -> schemas.Page[registry_schemas.Registry]:
-        shown, cursor = page.cut(
-            reader.registries(page.after, page.with_next), lambda registry: registry.name
-        )
-        return schemas.Page(items=[registry_view(registry) for registry in shown], next=cursor)
-
-    return await parts.store.read(read)
+@router.get("/registries", responses=problems(422))
+async def list_registries(operations: Ops, page: Page) -> schemas.Page[registry_schemas.Registry]:
+    """List the registries, in order of name."""
+    found = await operations.catalog.registries(page.after, page.with_next)
+    shown, cursor = page.cut(found, lambda registry: registry.name)
+    return schemas.Page(items=[show_registry(registry) for registry in shown], next=cursor)
 
 
-@router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
+@router.post("/registries", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
 async def create_registry(
-    parts: Parts, body: registry_schemas.RegistryAsked
+    operations: Ops, body: registry_schemas.RegistryAsked
 ) -> registry_schemas.Registry:
-    """Make a registry known. Nothing is asked of it yet."""
-    registry = _changed(Registry(id=new_id(), name=body.name, url=body.url, kind=body.kind), body)
-
-    def create(tx: Tx) -> registry_schemas.Registry:
-        _check(tx, registry)
-        tx.add_registry(registry)
-        return registry_view(registry)
-
-    return await parts.store.write(create)
+    """Add a registry, without asking it anything."""
+    fields, docker_config = _split(body)
+    needed = {"name": body.name, "url": body.url, "kind": body.kind}
+    return show_registry(await operations.registries.create(needed | fields, docker_config))
 
 
-@router.get("/{registry_id}", responses=problems(404))
-async def get_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.Registry:
-    """One registry."""
-    return await parts.store.read(lambda reader: registry_view(reader.registry(registry_id)))
+@router.get("/registries/{registry_id}", responses=problems(404))
+async def get_registry(operations: Ops, registry_id: RegistryId) -> registry_schemas.Registry:
+    """Return one registry."""
+    return show_registry(await operations.catalog.registry(registry_id))
 
 
-@router.patch("/{registry_id}", responses=problems(404, 409, 413, 422))
+@router.patch("/registries/{registry_id}", responses=problems(404, 409, 413, 422))
 async def change_registry(
-    parts: Parts, registry_id: RegistryId, body: registry_schemas.RegistryChange
+    operations: Ops, registry_id: RegistryId, body: registry_schemas.RegistryChange
 ) -> registry_schemas.Registry:
-    """Change what is given."""
-
-    def change(tx: Tx) -> registry_schemas.Registry:
-        registry = _changed(tx.registry(registry_id), body)
-        _check(tx, registry)
-        tx.put_registry(registry)
-        return registry_view(registry)
-
-    return await parts.store.write(change)
+    """Change the fields given."""
+    return show_registry(await operations.registries.change(registry_id, *_split(body)))
 
 
-@router.delete("/{registry_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409))
-async def delete_registry(parts: Parts, registry_id: RegistryId) -> None:
+@router.delete(
+    "/registries/{registry_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problems(404, 409),
+)
+async def delete_registry(operations: Ops, registry_id: RegistryId) -> None:
     """Delete a registry that no project names."""
-
-    def delete(tx: Tx) -> None:
-        registry = tx.registry(registry_id)
-        users = [project.name for project in tx.projects() if project.registry_id == registry_id]
-        if users:
-            raise ConflictError(
-                f"the registry {registry.name} is named by these projects: {', '.join(users)}"
-            )
-        tx.delete_registry(registry_id)
-
-    await parts.store.write(delete)
+    await operations.registries.delete(registry_id)
 
 
-@router.post("/{registry_id}/test", responses=problems(404))
-async def check_registry(parts: Parts, registry_id: RegistryId) -> registry_schemas.TestResult:
-    """Try whether the registry can be reached and takes the credentials."""
-    registry, image = await parts.store.read(lambda reader: _with_image(reader, registry_id))
-    checks = await parts.examine(registry, image)
+@router.post("/registries/{registry_id}/test", responses=problems(404))
+async def check_registry(operations: Ops, registry_id: RegistryId) -> registry_schemas.TestResult:
+    """Check that the registry can be reached and accepts the credentials."""
+    checks = await operations.registries.test(registry_id)
     return registry_schemas.TestResult(
         ok=all(check.ok for check in checks),
         checks=[
@@ -100,50 +72,34 @@ async def check_registry(parts: Parts, registry_id: RegistryId) -> registry_sche
     )
 
 
-def _with_image(reader: Reader, registry_id: str) -> tuple[Registry, ImageName | None]:
-    """The registry, and an image of it that is some project's: many registries do not tell which they have."""
-    registry = reader.registry(registry_id)
-    for project in reader.projects():
-        if registry.id == project.registry_id or (
-            project.registry_id is None and registry.host == project.image.host
-        ):
-            return registry, project.image
-    return registry, None
+@router.get("/registries/{registry_id}/images", responses=problems(404))
+async def list_images(operations: Ops, registry_id: RegistryId) -> registry_schemas.Choice:
+    """Ask a registry for the names of its images. Many public ones refuse, as `error` says then."""
+    return show_choice(await operations.registries.images(registry_id))
 
 
-def _changed(
-    registry: Registry, body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange
-) -> Registry:
-    """`registry` with what `body` gives. Raises FieldError where its Docker config has no login for the registry."""
-    values = body.given()
-    docker_config = values.pop("docker_config", None)
-    if "password" in values:
-        values["password"] = values["password"] or None
-    changed = replace(registry, **values)
-    if changed.url != registry.url:
-        changed = replace(changed, login_service="")
-    if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
-        raise FieldError(
-            "url",
-            "only of the kind gitea it may have a path: every other registry is at the root of its host",
-        )
-    if docker_config is None:
-        return changed
-    if values.get("username") or values.get("password"):
-        raise FieldError(
-            "docker_config", "brings username and password itself: give either it or those"
-        )
+@router.get("/images/tags", responses=problems(400, 422))
+async def list_image_tags(
+    operations: Ops,
+    image: Annotated[
+        str,
+        Query(
+            description="An image without tag, such as git.example.com/acme/app.",
+            json_schema_extra=IMAGE_SCHEMA,
+        ),
+    ],
+) -> registry_schemas.Choice:
+    """Ask its registry for the tags of an image, of a project or not. Nothing is recorded."""
     try:
-        login = login_for(docker_config, changed.host)
-    except InvalidValueError as error:
-        raise FieldError("docker_config", str(error)) from None
-    return replace(changed, username=login.username, password=login.password)
+        name = parse_image_name(image)
+    except InvalidImageRefError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
+    return show_choice(await operations.registries.tags(name))
 
 
-def _check(reader: Reader, registry: Registry) -> None:
-    """Raise ConflictError unless `registry` can be saved."""
-    for other in reader.registries():
-        if other.id != registry.id and other.name == registry.name:
-            raise ConflictError(f"there is a registry named {registry.name} already")
-        if other.id != registry.id and other.host == registry.host:
-            raise ConflictError(f"the registry {other.name} has the host {registry.host} already")
+def _split(
+    body: registry_schemas.RegistryAsked | registry_schemas.RegistryChange,
+) -> tuple[dict[str, Any], str | None]:
+    """Return the fields of the registry that were sent, and the Docker config apart."""
+    fields = body.given()
+    return fields, fields.pop("docker_config", None)

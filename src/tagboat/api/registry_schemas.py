@@ -63,3 +63,14 @@ class TestResult(Answer):
 
     ok: bool
     checks: list[CheckResult]
+
+
+class Choice(Answer):
+    """Names to choose from. `whole` is false if there are more.
+
+    On an `error`, in words, nothing is listed.
+    """
+
+    items: list[str]
+    whole: bool
+    error: str | None

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tagboat.api import host_values, run_values
-from tagboat.api.answers import FieldError
 from tagboat.api.bodies import Answer, Asked, unset, write_only
 from tagboat.api.values import MAX_ENV
+from tagboat.core.errors import FieldError
 from tagboat.core.run import RunOptions
 
 _MERGED = ("secrets", "secret_files")

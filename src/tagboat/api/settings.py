@@ -7,91 +7,55 @@ from fastapi import APIRouter
 from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.hook_schemas import signature_set
-from tagboat.api.parts import ApiParts, Parts
-from tagboat.core.auto_create import what_the_url_allows
-from tagboat.core.config import WEBHOOK_SECRET, read_auto_create, read_config
-from tagboat.core.ports import Reader, Topic, Tx
+from tagboat.api.services import Ops
+from tagboat.api.views import show_settings
 
 router = APIRouter(prefix="/api/settings", tags=["settings"])
 
 
 @router.get("", responses=problems())
-async def get_settings(parts: Parts) -> schemas.Settings:
-    """The settings."""
-    return await parts.store.read(_view)
+async def get_settings(operations: Ops) -> schemas.Settings:
+    """Return the settings."""
+    return show_settings(await operations.settings.read())
 
 
 @router.patch("", responses=problems(413, 422))
-async def change_settings(parts: Parts, body: schemas.SettingsChange) -> schemas.Settings:
-    """Change what is given; it holds from now on."""
-
-    def change(tx: Tx) -> schemas.Settings:
-        for name, value in body.given().items():
-            tx.put_setting(name, value)
-        tx.announce(Topic.SETTINGS)
-        return _view(tx)
-
-    settings = await parts.store.write(change)
-    if "poll_schedule" in body.given():
-        await parts.polls.settle()
-    return settings
+async def change_settings(operations: Ops, body: schemas.SettingsChange) -> schemas.Settings:
+    """Change the fields given; they hold from now on."""
+    return show_settings(await operations.settings.change(body.given()))
 
 
 @router.get("/webhook", responses=problems())
-async def get_webhook(parts: Parts) -> schemas.WebhookUrl:
-    """The URL that senders call."""
-    secret = await parts.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
-    return await _url(parts, secret if isinstance(secret, str) else await parts.new_secret())
+async def get_webhook(operations: Ops) -> schemas.WebhookUrl:
+    """Return the URL that senders call."""
+    found = await operations.settings.webhook_url()
+    return schemas.WebhookUrl(url=found.url, allows=found.allows)
 
 
 @router.get("/webhook/signature", responses=problems())
-async def get_webhook_signature(parts: Parts) -> hook_schemas.SignatureSet:
-    """How calls of that URL must be signed. `kind` is null where they need not be."""
-    return await parts.store.read(lambda reader: signature_set(reader.webhook_signature()))
+async def get_webhook_signature(operations: Ops) -> hook_schemas.SignatureSet:
+    """Return how calls of that URL must be signed. `kind` is null where they need not be."""
+    return signature_set(await operations.settings.webhook_signature())
 
 
 @router.put("/webhook/signature", responses=problems(413, 422))
 async def set_webhook_signature(
-    parts: Parts, body: hook_schemas.SignatureAsked
+    operations: Ops, body: hook_schemas.SignatureAsked
 ) -> hook_schemas.SignatureSet:
-    """Demand that calls of that URL be signed; those that are not are answered like a wrong secret from now on."""
+    """Demand that calls of that URL are signed; others are answered like a wrong secret."""
     signature = body.to_signature()
-
-    def change(tx: Tx) -> hook_schemas.SignatureSet:
-        tx.put_webhook_signature(signature)
-        return signature_set(signature)
-
-    return await parts.store.write(change)
+    await operations.settings.set_webhook_signature(signature)
+    return signature_set(signature)
 
 
 @router.delete("/webhook/signature", status_code=HTTPStatus.NO_CONTENT, responses=problems())
-async def delete_webhook_signature(parts: Parts) -> None:
+async def delete_webhook_signature(operations: Ops) -> None:
     """Demand no signature any more."""
-    await parts.store.write(lambda tx: tx.put_webhook_signature(None))
+    await operations.settings.set_webhook_signature(None)
 
 
 @router.post("/webhook/regenerate", responses=problems())
-async def regenerate_webhook(parts: Parts) -> schemas.WebhookUrl:
+async def regenerate_webhook(operations: Ops) -> schemas.WebhookUrl:
     """Make a new URL; the old one is unknown from the next call on."""
-    return await _url(parts, await parts.new_secret())
-
-
-def _view(reader: Reader) -> schemas.Settings:
-    config = read_config(reader)
-    return schemas.Settings(
-        poll_schedule=config.poll_schedule,
-        auto_create=config.auto_create,
-        auto_create_images=None
-        if config.auto_create_images is None
-        else list(config.auto_create_images),
-        max_projects=config.max_projects,
-        deliveries_keep_days=config.deliveries_keep_days,
-        deliveries_keep=config.deliveries_keep,
-        images_keep=config.images_keep,
-        history_keep_days=config.history_keep_days,
-    )
-
-
-async def _url(parts: ApiParts, secret: str) -> schemas.WebhookUrl:
-    policy = await parts.store.read(read_auto_create)
-    return schemas.WebhookUrl(url=parts.webhook_url(secret), allows=what_the_url_allows(policy))
+    made = await operations.settings.regenerate_webhook_url()
+    return schemas.WebhookUrl(url=made.url, allows=made.allows)

@@ -1,44 +1,65 @@
-"""Stages of projects."""
+"""Stages of projects, and the overview of all of them."""
 
-from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from tagboat.api import schemas
+from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
-from tagboat.api.claims import Claims, Lane
-from tagboat.api.host_rules import check_host_paths
-from tagboat.api.pages import Page
-from tagboat.api.parts import ApiParts, Parts
-from tagboat.api.rules import check_stage
+from tagboat.api.filters import NameOrId, Only
+from tagboat.api.instances import Tail
+from tagboat.api.pagination import Page
 from tagboat.api.run_schemas import split_run
+from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
-from tagboat.api.views import Views
+from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
 from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
-from tagboat.core.catalog import Stage
-from tagboat.core.errors import ConflictError
-from tagboat.core.ids import new_id
-from tagboat.core.ports import Reader, Tx
+from tagboat.core.errors import InvalidValueError
 from tagboat.core.run import NO_OPTIONS
+from tagboat.core.store_port import StagePlace
+from tagboat.operations.queries.catalog import StageFilter
+from tagboat.operations.views import StageView
 
 router = APIRouter(prefix="/api", tags=["stages"])
 
 
+@router.get("/overview", responses=problems(422))
+async def get_overview(operations: Ops, page: Page, only: Only) -> overview_schemas.Overview:
+    """Show every stage with what is live, under way and waiting, and what needs a person.
+
+    In order of the projects' names, then of position and name of the stages.
+    """
+    found = await operations.overview.read(only, _place_after(page.after), page.with_next)
+    shown, cursor = page.cut(found.stages, lambda row: _key(row.stage))
+    return show_overview(shown, found.senders, cursor)
+
+
+@router.get("/stages", responses=problems(422))
+async def list_all_stages(
+    operations: Ops,
+    page: Page,
+    project: Annotated[
+        NameOrId | None, Query(description="Only of the project of this name or id.")
+    ] = None,
+    name: Annotated[NameOrId | None, Query(description="Only stages of this name.")] = None,
+) -> schemas.Page[schemas.Stage]:
+    """List the stages of all projects, in order of project name, position and name."""
+    after = _place_after(page.after)
+    found = await operations.catalog.stages(StageFilter(project, name), after, page.with_next)
+    shown, cursor = page.cut(found, _key)
+    return schemas.Page(items=[show_stage(view) for view in shown], next=cursor)
+
+
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
 async def list_stages(
-    parts: Parts, project_id: ProjectId, page: Page
+    operations: Ops, project_id: ProjectId, page: Page
 ) -> schemas.Page[schemas.Stage]:
-    """The stages of a project, in the order in which they are tried."""
-
-    def read(reader: Reader) -> schemas.Page[schemas.Stage]:
-        stages = reader.stages(reader.project(project_id).id)
-        views = Views(reader, parts)
-        shown, cursor = page.cut([stage for stage in stages if _place(stage) > page.after], _place)
-        return schemas.Page(items=[views.stage(stage) for stage in shown], next=cursor)
-
-    return await parts.store.read(read)
+    """List the stages of a project, in the order in which they are tried."""
+    found = await operations.catalog.stages_of(project_id)
+    shown, cursor = page.cut([view for view in found if _place(view) > page.after], _place)
+    return schemas.Page(items=[show_stage(view) for view in shown], next=cursor)
 
 
 @router.post(
@@ -47,37 +68,26 @@ async def list_stages(
     responses=problems(404, 409, 413, 422),
 )
 async def create_stage(
-    parts: Parts, project_id: ProjectId, body: schemas.StageAsked
+    operations: Ops, project_id: ProjectId, body: schemas.StageAsked
 ) -> schemas.SavedStage:
     """Make a stage. Tags known by then are not news to it."""
-    stage = new_stage(parts, project_id, body)
-    return await parts.store.write(lambda tx: add_stage(tx, parts, stage))
+    fields = split_run(stage_fields(body), NO_OPTIONS)
+    return show_saved_stage(await operations.stages.create(project_id, fields))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
-async def get_stage(parts: Parts, stage_id: StageId) -> schemas.Stage:
-    """One stage."""
-    return await parts.store.read(lambda reader: Views(reader, parts).stage(reader.stage(stage_id)))
+async def get_stage(operations: Ops, stage_id: StageId) -> schemas.Stage:
+    """Return one stage."""
+    return show_stage(await operations.catalog.stage(stage_id))
 
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
 async def change_stage(
-    parts: Parts, stage_id: StageId, body: schemas.StageChange
+    operations: Ops, stage_id: StageId, body: schemas.StageChange
 ) -> schemas.SavedStage:
-    """Change what is given; instances take it over at their next deploy. `held` made false is a release."""
-    values = _values(body)
-
-    def change(tx: Tx) -> schemas.SavedStage:
-        old = tx.stage(stage_id)
-        stage = replace(old, **split_run(values, old.run))
-        check_host_paths(stage.run, old.run, parts.host_path)
-        _check(tx, parts, stage)
-        tx.put_stage(stage)
-        if old.held and not stage.held:
-            parts.orders.release(tx, stage_id)
-        return Views(tx, parts).saved_stage(stage)
-
-    return await parts.store.write(change)
+    """Change the fields given; instances follow at their next deploy. `held` false is a release."""
+    edit = partial(split_run, stage_fields(body))
+    return show_saved_stage(await operations.stages.change(stage_id, lambda stage: edit(stage.run)))
 
 
 @router.delete(
@@ -85,46 +95,54 @@ async def change_stage(
     status_code=HTTPStatus.NO_CONTENT,
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
-async def delete_stage(parts: Parts, stage_id: StageId, volumes: Volumes = "keep") -> Response:
-    """Delete a stage with its deploys and instances; their containers are stopped and removed.
+async def delete_stage(operations: Ops, stage_id: StageId, volumes: Volumes = "keep") -> Response:
+    """Delete a stage with its deploys and instances; their containers are removed.
 
-    What is in their volumes stays, unless `volumes` is `delete`; where there are any, the answer is 200 and names them.
+    The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
+    answer is 200 and names them.
     """
-    return volumes_left(await parts.removal.remove_stage(stage_id, volumes=volumes == "delete"))
+    return volumes_left(await operations.stages.delete(stage_id, volumes=volumes == "delete"))
 
 
-def new_stage(parts: ApiParts, project_id: str, body: schemas.StageAsked) -> Stage:
-    """The stage that is asked for, not yet checked."""
-    values = split_run(_values(body), NO_OPTIONS)
-    return Stage(id=new_id(), project_id=project_id, created_at=parts.clock(), **values)
+@router.get("/stages/{stage_id}/logs", responses=problems(404, 422))
+async def read_stage_log(
+    operations: Ops, stage_id: StageId, tail: Tail = 100
+) -> overview_schemas.StageLog:
+    """Return the last lines of the log that matters.
+
+    It is that of the container that a deploy at work has started, else of the live instance, else
+    of any that runs, else what the last failed deploy kept.
+    """
+    return show_stage_log(await operations.history.stage_log(stage_id, tail))
 
 
-def add_stage(tx: Tx, parts: ApiParts, stage: Stage) -> schemas.SavedStage:
-    """Add a stage. Raises NotFoundError, ConflictError or FieldError where that cannot be."""
-    check_host_paths(stage.run, NO_OPTIONS, parts.host_path)
-    _check(tx, parts, stage)
-    tx.add_stage(stage)
-    return Views(tx, parts).saved_stage(stage)
+def stage_fields(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
+    """Return the fields that were sent, under the names of `Stage`."""
+    fields = body.given(tag_pattern="pattern")
+    if "domains" in fields:
+        fields["domains"] = tuple(fields["domains"])
+    return fields
 
 
-def _values(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:
-    values = body.given(tag_pattern="pattern")
-    if "domains" in values:
-        values["domains"] = tuple(values["domains"])
-    return values
+def _place(view: StageView) -> str:
+    """Return a key that sorts as the stages of a project do: by position, then by name."""
+    return f"{view.stage.position + MAX_POSITION:07d} {view.stage.name}"
 
 
-def _check(reader: Reader, parts: ApiParts, stage: Stage) -> None:
-    """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
-    project = reader.project(stage.project_id)
-    if any(
-        other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
-    ):
-        raise ConflictError(f"the project has a stage named {stage.name} already")
-    check_stage(project, stage)
-    Claims(reader, parts.base_domain).check([Lane(project, stage)])
+def _key(view: StageView) -> str:
+    """Return the key of a stage among all; no name has a blank."""
+    return f"{view.project.name} {view.stage.position} {view.stage.name}"
 
 
-def _place(stage: Stage) -> str:
-    """A key that sorts as stages do: by position, then by name."""
-    return f"{stage.position + MAX_POSITION:07d} {stage.name}"
+def _place_after(key: str) -> StagePlace | None:
+    """Return the place of a key, None for the start. Raises InvalidValueError."""
+    if not key:
+        return None
+    try:
+        project, position, name = key.split(" ")
+        place = (project, int(position), name)
+    except ValueError:
+        raise InvalidValueError("this cursor is of another list") from None
+    if abs(place[1]) > MAX_POSITION:
+        raise InvalidValueError("this cursor is of another list")
+    return place

@@ -1,199 +1,245 @@
-"""The core's values as the API shows them."""
+"""The values of operations as the API shows them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from tagboat.api import registry_schemas, schemas
-from tagboat.api.parts import ApiParts
+from tagboat.api import delivery_schemas, hook_schemas, overview_schemas, registry_schemas, schemas
+from tagboat.api.hook_schemas import signature_shown
 from tagboat.api.run_schemas import run_view
-from tagboat.core.catalog import Project, Registry, Stage, run_config
-from tagboat.core.decision import shadowed
-from tagboat.core.deploy import Deploy, Instance, InstanceState
-from tagboat.core.health import Trouble, Vitals
-from tagboat.core.naming import instance_host, stage_host
-from tagboat.core.ports import Reader
-from tagboat.core.storage import stage_warnings, strategy_in_force
-from tagboat.core.unmatchable import unmatchable
+from tagboat.api.tag_schemas import KnownTag, PolledTag, PollOutcome, TagNews
+from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.config import Config
+from tagboat.core.polling import PollReport
+from tagboat.intake.receipt import Named
+from tagboat.operations.queries.catalog import TagView
+from tagboat.operations.queries.deliveries import DeliveryRow
+from tagboat.operations.queries.deploys import StageLog
+from tagboat.operations.queries.overview import StageOverview
+from tagboat.operations.registries import Choice
+from tagboat.operations.views import DeployView, InstanceView, ProjectView, StageView
+from tagboat.operations.way_back import Prospect
+from tagboat.operations.webhooks import WebhookView
 
 
-class Views:
-    """Shows values together with the names of what they belong to; each name is read once."""
+def name_of(value: Project | Stage | Named) -> schemas.Named:
+    """Return id and name."""
+    return schemas.Named(id=value.id, name=value.name)
 
-    def __init__(self, reader: Reader, parts: ApiParts) -> None:
-        self._reader = reader
-        self._ingress = parts.ingress
-        self._base_domain = parts.base_domain
-        self._projects: dict[str, Project] = {}
-        self._stages: dict[str, Stage] = {}
-        self._known_vitals: dict[str, Vitals] = {}
 
-    def project(self, project: Project, next_at: datetime | None) -> schemas.Project:
-        """A project; `next_at` is when it is polled next."""
-        state = self._reader.poll_state(project.id)
-        return schemas.Project(
-            id=project.id,
-            name=project.name,
-            image=str(project.image),
-            port=project.port,
-            port_set=project.port_set,
-            healthcheck=project.healthcheck,
-            healthcheck_set=project.healthcheck_set,
-            protocol_set=project.protocol_set,
-            protocol=project.protocol,
-            env=project.env,
-            registry=project.registry_id,
-            poll=schemas.Poll(last_at=state.last_at, next_at=next_at, error=state.error),
-            created_at=project.created_at,
-            **run_view(project.run),
+def show_project(view: ProjectView) -> schemas.Project:
+    """Return a project."""
+    project = view.project
+    return schemas.Project(
+        id=project.id,
+        name=project.name,
+        image=str(project.image),
+        port=project.port,
+        port_set=project.port_set,
+        healthcheck=project.healthcheck,
+        healthcheck_set=project.healthcheck_set,
+        protocol_set=project.protocol_set,
+        protocol=project.protocol,
+        env=project.env,
+        registry=project.registry_id,
+        poll=schemas.Poll(last_at=view.poll.last_at, next_at=view.next_poll, error=view.poll.error),
+        created_at=project.created_at,
+        **run_view(project.run),
+    )
+
+
+def show_stage(view: StageView) -> schemas.Stage:
+    """Return a stage."""
+    stage = view.stage
+    return schemas.Stage(
+        id=stage.id,
+        project=name_of(view.project),
+        name=stage.name,
+        tag_pattern=stage.pattern.text,
+        position=stage.position,
+        auto_deploy=stage.auto_deploy,
+        allow_downgrade=stage.allow_downgrade,
+        max_instances=stage.max_instances,
+        env=stage.env,
+        domains=list(stage.domains),
+        strategy=stage.strategy,
+        strategy_in_force=view.strategy_in_force,
+        health_timeout_s=stage.health_timeout_s,
+        healthcheck_host=stage.healthcheck_host,
+        healthcheck_request_timeout_s=stage.healthcheck_request_timeout_s,
+        watch_s=stage.watch_s,
+        drain_timeout_s=stage.drain_timeout_s,
+        ttl_h=stage.ttl_h,
+        held=stage.held,
+        address=view.address,
+        created_at=stage.created_at,
+        **run_view(stage.run),
+    )
+
+
+def show_saved_stage(view: StageView) -> schemas.SavedStage:
+    """Return a stage with its warnings."""
+    return schemas.SavedStage(**dict(show_stage(view)), warnings=list(view.warnings))
+
+
+def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.Deploy:
+    """Return a deploy; without its log, that is an empty string."""
+    deploy = view.deploy
+    return schemas.Deploy(
+        id=deploy.id,
+        project=name_of(view.project),
+        stage=name_of(view.stage),
+        tag=deploy.tag,
+        digest=deploy.digest,
+        trigger=deploy.trigger,
+        status=deploy.status,
+        reason=deploy.reason,
+        cancelling=deploy.cancelling and not deploy.status.final,
+        steps=[
+            schemas.Step(
+                name=step.name,
+                status=step.status,
+                started_at=step.started_at,
+                finished_at=step.finished_at,
+                detail=step.detail,
+            )
+            for step in deploy.steps
+        ],
+        log=deploy.log if with_log else "",
+        created_at=deploy.created_at,
+        started_at=deploy.started_at,
+        finished_at=deploy.finished_at,
+    )
+
+
+def show_instance(view: InstanceView) -> schemas.Instance:
+    """Return an instance."""
+    instance, vitals, trouble = view.instance, view.vitals, view.trouble
+    names = ("running", "restarting", "paused", "restarts", "health")
+    reported: dict[str, Any] = {name: getattr(vitals, name) if vitals else None for name in names}
+    return schemas.Instance(
+        id=instance.id,
+        project=name_of(view.project),
+        stage=name_of(view.stage),
+        deploy=instance.deploy_id,
+        tag=instance.tag,
+        digest=instance.digest,
+        state=instance.state,
+        url=instance.url,
+        address=view.address,
+        container=instance.container,
+        started_at=instance.started_at,
+        stopped_at=instance.stopped_at,
+        **reported,
+        trouble=trouble.detail if trouble else None,
+        trouble_since=trouble.changed_at if trouble else None,
+    )
+
+
+def show_way_back(prospect: Prospect) -> schemas.WayBack:
+    """Return what a rollback would bring back."""
+    target = prospect.target
+    return schemas.WayBack(
+        possible=prospect.possible,
+        reason=prospect.reason,
+        deploy=target.deploy_id if target else None,
+        tag=target.tag if target else None,
+        digest=target.digest if target else None,
+    )
+
+
+def show_stage_log(log: StageLog) -> overview_schemas.StageLog:
+    """Return the log of a stage."""
+    return overview_schemas.StageLog(
+        source="deploy" if log.instance is None else "instance",
+        instance=show_instance(log.instance) if log.instance else None,
+        deploy=show_deploy(log.deploy, with_log=False) if log.deploy else None,
+        lines=list(log.lines),
+    )
+
+
+def show_overview(
+    stages: Sequence[StageOverview], senders: Sequence[DeliveryRow], cursor: str | None
+) -> overview_schemas.Overview:
+    """Return a page of the overview; `cursor` is that of the next one."""
+    return overview_schemas.Overview(
+        items=[_show_stage_overview(row) for row in stages],
+        next=cursor,
+        senders=[
+            overview_schemas.TroubledSender(
+                sender=row.delivery.sender,
+                reason=row.reason,
+                delivery=row.delivery.id,
+                received_at=row.delivery.received_at,
+            )
+            for row in senders
+        ],
+    )
+
+
+def _show_stage_overview(row: StageOverview) -> overview_schemas.StageOverview:
+    last = row.last_deploy
+    return overview_schemas.StageOverview(
+        project=name_of(row.stage.project),
+        stage=show_stage(row.stage),
+        live=[show_instance(one) for one in row.live],
+        under_way=[show_deploy(one, with_log=False) for one in row.under_way],
+        last_deploy=show_deploy(last, with_log=False) if last else None,
+        waiting=[
+            overview_schemas.WaitingPush(
+                tag=push.tag, digest=push.digest, source=push.source, seen_at=push.seen_at
+            )
+            for push in row.waiting
+        ],
+        way_back=show_way_back(row.way_back),
+        warnings=list(row.stage.warnings),
+        needs_you=list(row.needs_you),
+    )
+
+
+def show_tag(view: TagView) -> KnownTag:
+    """Return a known tag."""
+    tag, verdict = view.tag, view.tag.verdict
+    return KnownTag(
+        tag=tag.tag,
+        digest=tag.digest,
+        first_seen=tag.first_seen,
+        source=tag.source,
+        reason=view.reason,
+        last=TagNews(
+            at=verdict.at,
+            source=verdict.source,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            deploy=verdict.deploy,
         )
-
-    def stage(self, stage: Stage) -> schemas.Stage:
-        """A stage."""
-        project = self._project_of(stage.project_id)
-        return schemas.Stage(
-            id=stage.id,
-            project=schemas.Named(id=project.id, name=project.name),
-            name=stage.name,
-            tag_pattern=stage.pattern.text,
-            position=stage.position,
-            auto_deploy=stage.auto_deploy,
-            allow_downgrade=stage.allow_downgrade,
-            max_instances=stage.max_instances,
-            env=stage.env,
-            domains=list(stage.domains),
-            strategy=stage.strategy,
-            strategy_in_force=strategy_in_force(stage, run_config(project, stage)),
-            health_timeout_s=stage.health_timeout_s,
-            healthcheck_host=stage.healthcheck_host,
-            healthcheck_request_timeout_s=stage.healthcheck_request_timeout_s,
-            watch_s=stage.watch_s,
-            drain_timeout_s=stage.drain_timeout_s,
-            ttl_h=stage.ttl_h,
-            held=stage.held,
-            # Without a port no request can be led to it; what its image will say is not known before the first deploy.
-            address=self._ingress.address(project, stage)
-            if project.port or not project.inspected
-            else None,
-            created_at=stage.created_at,
-            **run_view(stage.run),
-        )
-
-    def saved_stage(self, stage: Stage) -> schemas.SavedStage:
-        """A stage, with what its neighbours make of it."""
-        project = self._project_of(stage.project_id)
-        registry = self._reader.registry_of(project)
-        unmatched = unmatchable(stage.pattern, registry.kind if registry else None)
-        warnings = (
-            [unmatched] if unmatched else shadowed(stage, self._reader.stages(stage.project_id))
-        )
-        warnings += stage_warnings(project, stage)
-        return schemas.SavedStage(**dict(self.stage(stage)), warnings=warnings)
-
-    def released_stage(self, stage: Stage, deploys: Sequence[str]) -> schemas.ReleasedStage:
-        """A stage, with the ids of the deploys that its release has queued."""
-        return schemas.ReleasedStage(**dict(self.stage(stage)), deploys=list(deploys))
-
-    def deploy(self, deploy: Deploy) -> schemas.Deploy:
-        """A deploy."""
-        return schemas.Deploy(
-            id=deploy.id,
-            project=self._project(deploy.project_id),
-            stage=self._stage(deploy.stage_id),
-            tag=deploy.tag,
-            digest=deploy.digest,
-            trigger=deploy.trigger,
-            status=deploy.status,
-            reason=deploy.reason,
-            cancelling=deploy.cancelling and not deploy.status.final,
-            steps=[
-                schemas.Step(
-                    name=step.name,
-                    status=step.status,
-                    started_at=step.started_at,
-                    finished_at=step.finished_at,
-                    detail=step.detail,
-                )
-                for step in deploy.steps
-            ],
-            log=deploy.log,
-            created_at=deploy.created_at,
-            started_at=deploy.started_at,
-            finished_at=deploy.finished_at,
-        )
-
-    def instances(self, instances: Sequence[Instance]) -> list[schemas.Instance]:
-        """Instances, what is known of all of them read at once."""
-        self._known_vitals |= self._reader.vitals(
-            [one.id for one in instances if one.state is InstanceState.LIVE]
-        )
-        return [self.instance(one) for one in instances]
-
-    def instance(self, instance: Instance) -> schemas.Instance:
-        """An instance."""
-        return schemas.Instance(
-            id=instance.id,
-            project=self._project(instance.project_id),
-            stage=self._stage(instance.stage_id),
-            deploy=instance.deploy_id,
-            tag=instance.tag,
-            digest=instance.digest,
-            state=instance.state,
-            url=instance.url,
-            address=self._address(instance),
-            container=instance.container,
-            started_at=instance.started_at,
-            stopped_at=instance.stopped_at,
-            **self._vitals(instance),
-        )
-
-    def _vitals(self, instance: Instance) -> dict[str, Any]:
-        """What the engine last said of it, as long as it is live."""
-        found = (
-            self._known_vitals.get(instance.id) if instance.state is InstanceState.LIVE else None
-        )
-        names = ("running", "restarting", "paused", "restarts", "health")
-        told = {name: getattr(found, name) if found else None for name in names}
-        trouble = found if found and found.trouble is not Trouble.NONE else None
-        since = trouble.changed_at if trouble else None
-        return {**told, "trouble": trouble.detail if trouble else None, "trouble_since": since}
-
-    def _address(self, instance: Instance) -> str | None:
-        """That of its stage with the instance's own host in it; the ingress has the same scheme and port for all."""
-        stage = self._stage_of(instance.stage_id)
-        if (
-            stage.max_instances == 1
-            or instance.state is not InstanceState.LIVE
-            or not instance.host_port
-        ):
-            return None
-        project = self._project_of(instance.project_id)
-        address = self._ingress.address(project, stage)
-        host = instance_host(project.name, stage.name, instance.tag, self._base_domain)
-        return address and address.replace(
-            stage_host(project.name, stage.name, self._base_domain), host, 1
-        )
-
-    def _project(self, project_id: str) -> schemas.Named:
-        project = self._project_of(project_id)
-        return schemas.Named(id=project.id, name=project.name)
-
-    def _project_of(self, project_id: str) -> Project:
-        if project_id not in self._projects:
-            self._projects[project_id] = self._reader.project(project_id)
-        return self._projects[project_id]
-
-    def _stage(self, stage_id: str) -> schemas.Named:
-        return schemas.Named(id=stage_id, name=self._stage_of(stage_id).name)
-
-    def _stage_of(self, stage_id: str) -> Stage:
-        if stage_id not in self._stages:
-            self._stages[stage_id] = self._reader.stage(stage_id)
-        return self._stages[stage_id]
+        if verdict
+        else None,
+    )
 
 
-def registry_view(registry: Registry) -> registry_schemas.Registry:
-    """A registry without its password."""
+def show_poll(report: PollReport) -> PollOutcome:
+    """Return the outcome of a poll."""
+    return PollOutcome(
+        first_poll=report.first_poll,
+        new_tags=list(report.new_tags),
+        deploys=list(report.deploys),
+        tags=[
+            PolledTag(
+                tag=tag.tag,
+                change=tag.change,
+                stage=name_of(tag.stage) if tag.stage else None,
+                outcome=tag.verdict.outcome,
+                reason=tag.verdict.reason,
+                deploy=tag.verdict.deploy,
+            )
+            for tag in report.tags
+        ],
+        error=report.error,
+    )
+
+
+def show_registry(registry: Registry) -> registry_schemas.Registry:
+    """Return a registry without its password."""
     return registry_schemas.Registry(
         id=registry.id,
         name=registry.name,
@@ -203,4 +249,75 @@ def registry_view(registry: Registry) -> registry_schemas.Registry:
         has_password=registry.password is not None,
         ca_cert=registry.ca_cert,
         login_service=registry.login_service or None,
+    )
+
+
+def show_choice(choice: Choice) -> registry_schemas.Choice:
+    """Return names to choose from."""
+    return registry_schemas.Choice(items=list(choice.items), whole=choice.whole, error=choice.error)
+
+
+def show_webhook(view: WebhookView) -> hook_schemas.Hook:
+    """Return a webhook without its URL."""
+    return hook_schemas.Hook(
+        id=view.webhook.id,
+        project=name_of(view.project),
+        name=view.webhook.name,
+        signature=signature_shown(view.webhook.signature),
+        created_at=view.webhook.created_at,
+    )
+
+
+def show_made_webhook(view: WebhookView) -> hook_schemas.HookMade:
+    """Return a webhook with the URL that is shown once."""
+    return hook_schemas.HookMade(**dict(show_webhook(view)), url=view.url or "")
+
+
+def delivery_fields(row: DeliveryRow) -> dict[str, Any]:
+    """Return the fields of a delivery as lists have them."""
+    delivery = row.delivery
+    return {
+        "id": delivery.id,
+        "sender": delivery.sender,
+        "status": delivery.status,
+        "received_at": delivery.received_at,
+        "took_ms": delivery.took_ms,
+        "hook": delivery_schemas.HookNamed(id=delivery.hook_id, name=row.webhook_name)
+        if delivery.hook_id
+        else None,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "pushes": [
+            delivery_schemas.PushResult(
+                image=push.image,
+                tag=push.tag,
+                digest=push.digest,
+                project=name_of(push.project) if push.project else None,
+                stage=name_of(push.stage) if push.stage else None,
+                project_created=push.project_created,
+                outcome=push.outcome,
+                reason=push.reason,
+                deploy=push.deploy,
+            )
+            for push in row.pushes
+        ],
+        "skipped": [
+            delivery_schemas.Skipped(image=one.image, reason=one.reason) for one in row.skipped
+        ],
+        "needs_you": row.needs_you,
+    }
+
+
+def show_settings(config: Config) -> schemas.Settings:
+    """Return the settings."""
+    images = config.auto_create_images
+    return schemas.Settings(
+        poll_schedule=config.poll_schedule,
+        auto_create=config.auto_create,
+        auto_create_images=None if images is None else list(images),
+        max_projects=config.max_projects,
+        deliveries_keep_days=config.deliveries_keep_days,
+        deliveries_keep=config.deliveries_keep,
+        images_keep=config.images_keep,
+        history_keep_days=config.history_keep_days,
     )

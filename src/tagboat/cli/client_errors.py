@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tagboat import __version__
 from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
-from tagboat.core.problem import NO_ADDRESS
 from tagboat.data_dir import server_runs
+from tagboat.http.problem import NO_ADDRESS
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError

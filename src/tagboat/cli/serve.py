@@ -12,6 +12,6 @@ def serve_command(context: CommandContext) -> int:
     # sys.modules makes the import fail.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     # Imported after the line above, which it depends on.
-    from tagboat.main import serve
+    from tagboat.app import serve
 
     return serve(settings)

@@ -4,7 +4,8 @@
     ├── InvalidValueError           a value that cannot be used; the text says which and why
     │   ├── InvalidImageRefError
     │   ├── InvalidTagPatternError
-    │   └── InvalidScheduleError
+    │   ├── InvalidScheduleError
+    │   └── FieldError              wrong only next to other values; `field` is its name
     ├── SettingsError               the environment cannot be used; stops the start
     ├── NotFoundError               the thing named does not exist (HTTP 404)
     ├── ConflictError               it clashes with something that exists (HTTP 409)
@@ -54,6 +55,17 @@ class InvalidTagPatternError(InvalidValueError):
 
 class InvalidScheduleError(InvalidValueError):
     """Not a cron expression, `@hourly` and its kin, or `@every DURATION`."""
+
+
+class FieldError(InvalidValueError):
+    """A value that is wrong only next to other values or to what is stored.
+
+    `field` is its name as callers of the API write it.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class SettingsError(TagboatError):

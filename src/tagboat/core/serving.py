@@ -1,8 +1,9 @@
 """What a stage has, or is about to have: with that a new tag is compared."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tagboat.core.deploy import InstanceState
+from tagboat.core.deploy import Deploy, Instance, InstanceState
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.ports import Reader
 
@@ -28,10 +29,15 @@ class Serving:
 def serving_in(reader: Reader, stage_id: str) -> tuple[Serving, ...]:
     """Those of a stage, each tag once, what is live first; not what is being taken back."""
     live = reader.instances(stage_id=stage_id, states=[InstanceState.LIVE])
+    return serving_among(live, reader.open_deploys(stage_id))
+
+
+def serving_among(live: Iterable[Instance], open_deploys: Iterable[Deploy]) -> tuple[Serving, ...]:
+    """Return the same for a stage whose live instances and open deploys were read already."""
     found = {
         one.tag: Serving(one.tag, live=True, digest=one.digest, image=one.image) for one in live
     }
-    for deploy in reader.open_deploys(stage_id):
+    for deploy in open_deploys:
         if not deploy.cancelling and deploy.failed_step is None:
             found.setdefault(
                 deploy.tag,

@@ -1,4 +1,4 @@
-"""Forgetting old deliveries."""
+"""Delete what is kept for a time only: deliveries, answers to orders, events."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,8 @@ import structlog
 
 from tagboat.core.config import read_config
 from tagboat.core.errors import TagboatError
+from tagboat.core.events import EVENTS_KEPT, MOST_EVENTS
+from tagboat.core.idempotency import ANSWERS_KEPT
 from tagboat.core.ports import Reader, Store, Topic, Tx
 
 EVERY_S = 3600.0
@@ -22,7 +24,7 @@ log = structlog.get_logger("tagboat.intake")
 
 
 async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
-    """Forget the deliveries that the settings say are too old or too many, until cancelled.
+    """Delete what is too old or too much, until cancelled.
 
     At once, each hour, when a setting was changed, and when there are twice as many as there should be.
     """
@@ -37,9 +39,9 @@ async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
                 gone += some
                 await asyncio.sleep(_PAUSE_S)
             if gone:
-                log.info("old deliveries are forgotten", action="prune", deliveries=gone)
+                log.info("old records are deleted", action="prune", records=gone)
         except TagboatError as error:
-            log.warning("old deliveries stay for now", action="prune", reason=str(error))
+            log.warning("old records are not deleted for now", action="prune", reason=str(error))
         with contextlib.suppress(TimeoutError, TagboatError):
             async with asyncio.timeout(EVERY_S):
                 await _something_to_do(store, changed, more)
@@ -66,8 +68,9 @@ def _too_many(reader: Reader) -> bool:
 
 
 def prune(tx: Tx, now: datetime) -> int:
-    """Forget some of what the settings say is too old at `now`, or too much; how many deliveries that were."""
+    """Delete some of what is too old at `now`, or too much; return how many records that were."""
     config = read_config(tx)
-    return tx.prune_deliveries(
-        now - timedelta(days=config.deliveries_keep_days), config.deliveries_keep, _AT_ONCE
-    )
+    oldest = now - timedelta(days=config.deliveries_keep_days)
+    deliveries = tx.prune_deliveries(oldest, config.deliveries_keep, _AT_ONCE)
+    answers = tx.prune_answers(now - ANSWERS_KEPT, _AT_ONCE)
+    return deliveries + answers + tx.prune_events(now - EVENTS_KEPT, MOST_EVENTS, _AT_ONCE)

@@ -1,42 +1,52 @@
-"""Inserting many values with few statements, prepared once: for the webhook path, where building them costs the most."""
+"""Many values in few statements, prepared once: on the webhook path, building them costs the most."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+
+from tagboat.store.rows import to_row
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 SIZES = (32, 16, 8, 4, 2, 1)
-"""Rows of one statement. The driver keeps them all prepared, and of every size there could be they would be megabytes."""
+"""Rows of one statement."""
+# The driver keeps all of them prepared; of every size there could be they would be megabytes.
 
 
 def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
-    """INSERT with ON CONFLICT, which the two databases spell alike and SQLAlchemy keeps in two places."""
+    """Return INSERT with ON CONFLICT, which both databases spell alike."""
+    # SQLAlchemy keeps it in two places.
     if dialect == "sqlite":
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - large, and loaded by then only where it is in use
+    # Large, and loaded by now only where it is in use.
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - see above
 
     return postgresql.insert(table)
 
 
 class BulkInsert:
-    """INSERT of values whose attributes are named after the columns of `table`; `clause` follows, such as ON CONFLICT."""
+    """INSERT of values whose attributes are named after the columns of `table`.
+
+    `clause` follows, such as ON CONFLICT. A key that the database numbers by itself is left out.
+    """
 
     def __init__(self, table: Table, dialect: Dialect, clause: str = "") -> None:
-        columns = list(table.columns)
+        numbered = table.autoincrement_column
+        columns = [column for column in table.columns if column is not numbered]
         self._attributes = attrgetter(*(column.name for column in columns))
         self._encoders = [
             (place, encode)
             for place, column in enumerate(columns)
             if (encode := column.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         ]
-        # One statement for all rows is one step of the database: at each, the interpreter's lock changes hands several times.
+        # One statement for all rows is one step of the database: at each, the interpreter's lock
+        # changes hands several times.
         row = f"({', '.join(['?' if dialect.paramstyle == 'qmark' else '%s'] * len(columns))})"
         names = ", ".join(dialect.identifier_preparer.quote(column.name) for column in columns)
         self._statements = {
@@ -48,7 +58,7 @@ class BulkInsert:
     def send(self, connection: Connection, values: Sequence[Any]) -> None:
         """Insert `values`, in their order. Raises DBAPIError."""
         driver: Any = connection.connection.driver_connection
-        for chunk in _chunks(values):
+        for chunk in chunks(values):
             rows = [part for value in chunk for part in self._row(value)]
             try:
                 driver.execute(self._statements[len(chunk)], rows)
@@ -64,8 +74,24 @@ class BulkInsert:
         return row
 
 
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """`values` in their order, in as few pieces as there are sizes for."""
+class BulkUpdate:
+    """UPDATE of values by their ids, all columns of each."""
+
+    def __init__(self, table: Table) -> None:
+        columns = [column.name for column in table.c if not column.primary_key]
+        self._statement = (
+            update(table)
+            .where(table.c.id == bindparam("key"))
+            .values({name: bindparam(name) for name in columns})
+        )
+
+    def send(self, connection: Connection, values: Sequence[Any]) -> None:
+        """Update the rows of `values`. Raises DBAPIError."""
+        connection.execute(self._statement, [{**to_row(one), "key": one.id} for one in values])
+
+
+def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield `values` in their order, in as few pieces as there are sizes for."""
     place = 0
     while left := len(values) - place:
         size = next(size for size in SIZES if size <= left)

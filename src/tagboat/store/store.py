@@ -238,8 +238,7 @@ def _fill_hosts(engine: Engine, cipher: Cipher) -> None:
     with engine.begin() as connection:
         begin_write(connection)
         unit = UnitOfWork(connection, SealedRows(cipher), Memory())
-        for stage in unit.stages_without_hosts():
-            unit.put_hosts(unit.project(stage.project_id), stage)
+        unit.put_missing_hosts()
 
 
 def _go_on_from_newest(engine: Engine) -> None:

@@ -21,10 +21,11 @@ from tagboat.core.errors import (
 )
 from tagboat.core.image import ImageRef
 from tagboat.core.ports import DeployTriggerer, ImageInspector, Reader, Store
-from tagboat.core.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
 from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.core.push import Push, Source
 from tagboat.core.rate import Rate
+from tagboat.http.problem import MEDIA_TYPE, Send, not_found, problem, send_json, send_problem
+from tagboat.http.rate_limits import Limiter, Throttle
 from tagboat.intake.explain import Explanation
 from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
@@ -41,7 +42,6 @@ from tagboat.webhook.body import (
     read_body,
     unpack,
 )
-from tagboat.webhook.flood import Limiter, Line
 from tagboat.webhook.formats import gitea, recognise
 from tagboat.webhook.formats.call import Call, News, Skipped
 from tagboat.webhook.placing import UnclearHostError, named_host, placed
@@ -112,7 +112,9 @@ class WebhookHandler:
         self._access = AccessCheck(store)
         self._right = Limiter(RIGHT_EACH, RIGHT_TOGETHER)
         self._wrong = Limiter(WRONG_EACH, WRONG_TOGETHER)
-        self._line = Line(TURNED_AWAY_PER_S if store.exclusive else TURNED_AWAY_SHARED_PER_S)
+        self._throttle = Throttle(
+            TURNED_AWAY_PER_S if store.exclusive else TURNED_AWAY_SHARED_PER_S
+        )
         self._intake = Intake(store, deployer, inspector, clock=clock)
 
     def router(self) -> Application:
@@ -170,7 +172,7 @@ class WebhookHandler:
                 await _refuse_unavailable(send, str(error))
 
     async def _turn_away(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if wait_s := self._line.wait(time.monotonic()):
+        if wait_s := self._throttle.wait(time.monotonic()):
             await asyncio.sleep(wait_s)
         if wait_s := self._wrong.take(address, time.monotonic()):
             await _refuse_flood(send, wait_s)

@@ -401,7 +401,7 @@ def test_a_command_that_asks_the_server_loads_none_of_it(tagboat: Tagboat) -> No
         "sqlalchemy",
         "starlette",
         "structlog",
-        "tagboat.main",
+        "tagboat.app",
         "uvicorn",
     }
     found = loaded(tagboat, "projects")

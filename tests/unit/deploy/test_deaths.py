@@ -21,11 +21,11 @@ from tagboat.core.deploy import (
     TakenBack,
 )
 from tagboat.core.errors import EngineError
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.engine.memory import MemoryImage
+from tagboat.operations.stage_actions import StageActions
 from tagboat.store import SqlStore
 from tests.unit.deploy.rim import Clock, Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only, build_world
@@ -76,7 +76,7 @@ async def failing_in_watch(world: World) -> Deploy:
 
 async def cancelled_in_watch(world: World) -> Deploy:
     deploy = await succeeding(world)
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
 
     async def cancels_once_it_is_watched(_port: int) -> str | None:
         current = await world.deploy(deploy.id)
@@ -94,7 +94,7 @@ async def rolling_back(world: World) -> Deploy:
     await world.ship("v1")
     await world.change_stage(env={"COLOUR": "green"})
     await world.ship("v2")
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     queued = await world.store.write(lambda tx: orders.rollback(tx, world.stage.id))
     return await world.deploy(queued.deploy_id)
 

@@ -6,9 +6,9 @@ from tagboat.core.deploy import Deploy, DeployStatus, InstanceState, StepName, T
 from tagboat.core.image import ImageInfo
 from tagboat.core.ports import Queued
 from tagboat.deploy.following import foreign, live_reason
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryImage
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.scene import World
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +105,7 @@ async def test_a_rollback_has_the_port_of_then_and_leaves_the_project_with_that_
     world = led_by_image
     await deployed(world, "v1", exposing(8080, healthcheck="/old"))
     await deployed(world, "v2", exposing(3000, healthcheck="/new"))
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
 
     queued: Queued = await world.store.write(lambda tx: orders.rollback(tx, world.stage.id))
     ended = await world.carry_out(await world.deploy(queued.deploy_id))

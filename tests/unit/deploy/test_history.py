@@ -12,8 +12,8 @@ from tagboat.core.errors import NotFoundError, StoreUnavailableError
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy import history
 from tagboat.deploy.history import forget, keep_forgetting
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.scene import World
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ async def test_what_is_live_and_what_one_can_go_back_to_stays_however_old(world:
     await forget(world.store, world.clock.now())
     assert await tags(world) == ["v2", "v3", "y"]
 
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     queued = await world.store.write(lambda tx: orders.rollback(tx, world.stage.id))
     ended = await world.carry_out(await world.deploy(queued.deploy_id))
     assert (ended.status, ended.tag) == (DeployStatus.SUCCEEDED, "v2")

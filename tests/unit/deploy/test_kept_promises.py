@@ -29,7 +29,6 @@ from tagboat.core.ports import Queued, Tx
 from tagboat.core.push import Outcome
 from tagboat.core.run import RunOptions
 from tagboat.core.tags import parse_tag_pattern
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.ownership import release_container
 from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
@@ -37,6 +36,7 @@ from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.worker import Worker
 from tagboat.engine.memory import MemoryImage
 from tagboat.intake.explain import explain
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 
@@ -53,8 +53,8 @@ async def push(world: World, tag: str) -> Queued:
     )
 
 
-async def order(world: World, work: Callable[[Orders, Tx], T]) -> T:
-    orders = Orders(DeployQueue(world.clock.now), world.clock.now)
+async def order(world: World, work: Callable[[StageActions, Tx], T]) -> T:
+    orders = StageActions(DeployQueue(world.clock.now), world.clock.now)
     return await world.store.write(lambda tx: work(orders, tx))
 
 

@@ -5,9 +5,9 @@ import pytest
 from tagboat.core.deploy import DeployStatus, StepName
 from tagboat.core.image import ImageInfo
 from tagboat.core.protocol import AppProtocol
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryImage
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.scene import FIRST_PORT, HOST, World
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def test_what_is_live_is_led_to_as_it_was_started(led: World) -> None:
     assert led.routes[HOST] == f"{second.host_port}/https"
     assert second.url == f"https://127.0.0.1:{second.host_port}"
 
-    orders = Orders(DeployQueue(led.clock.now), led.clock.now)
+    orders = StageActions(DeployQueue(led.clock.now), led.clock.now)
     queued = await led.store.write(lambda tx: orders.rollback(tx, led.stage.id))
     ended = await led.carry_out(await led.deploy(queued.deploy_id))
     assert led.routes[HOST] == str((await led.instance_of(ended)).host_port)

@@ -11,10 +11,10 @@ from tagboat.core.image import Digest
 from tagboat.core.ports import Queued
 from tagboat.core.push import Outcome
 from tagboat.core.run import RunOptions
-from tagboat.deploy.orders import Orders
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.vigil import keep_vigil, watch_over
+from tagboat.operations.stage_actions import StageActions
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 
@@ -397,7 +397,7 @@ async def test_a_person_lifts_that(led: World) -> None:
 async def test_and_so_does_a_release_that_includes_it(led: World) -> None:
     _, digest = await taken_back_v2(led)
     await led.carry_out(await led.queue("v2"))
-    orders = Orders(DeployQueue(led.clock.now), led.clock.now)
+    orders = StageActions(DeployQueue(led.clock.now), led.clock.now)
 
     def release(*, including: bool) -> Awaitable[list[Queued]]:
         return led.store.write(lambda tx: orders.release(tx, led.stage.id, including=including))

@@ -11,6 +11,7 @@ import pytest
 from tagboat.core.config import DELIVERIES_KEEP, DELIVERIES_KEEP_DAYS
 from tagboat.core.delivery import Delivery
 from tagboat.core.errors import StoreUnavailableError
+from tagboat.core.idempotency import ANSWERS_KEPT, RememberedAnswer
 from tagboat.core.ports import Topic, Tx
 from tagboat.intake import prune
 from tagboat.store import SqlStore, open_store
@@ -121,3 +122,17 @@ async def test_a_setting_that_was_changed_counts_at_once(
         await asyncio.gather(task, return_exceptions=True)
 
     assert await left(store) == [timedelta(hours=1)]
+
+
+async def test_an_answer_is_forgotten_a_day_after_it_was_given(store: SqlStore) -> None:
+    def remember(tx: Tx) -> None:
+        for key, age in (("old", ANSWERS_KEPT + timedelta(seconds=1)), ("new", ANSWERS_KEPT)):
+            tx.remember_answer(
+                RememberedAnswer(
+                    key=key, route="POST /x", fingerprint="", status=202, body="", at=NOW - age
+                )
+            )
+
+    await store.write(remember)
+    assert await store.write(lambda tx: prune.prune(tx, NOW)) == 1
+    assert await store.read(lambda reader: reader.remembered_answer("new", "POST /x"))

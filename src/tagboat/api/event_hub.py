@@ -1,0 +1,188 @@
+"""Events for any number of open streams: each event is read and encoded once for all of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from tagboat.core.errors import TagboatError
+from tagboat.core.events import Event, EventTopic
+from tagboat.core.ports import Reader, Store, Topic
+
+HEARTBEAT_S = 15.0
+RETRY_S = 2.0
+"""Seconds after which a client connects again, and after which the database is asked again."""
+MOST_WAITING = 1000
+"""Events that wait for a reader; one that is slower is cut off, and resumes with its last id."""
+_PAGE = 500
+_GATHER_S = 0.02
+_HEARTBEAT = b": heartbeat\n\n"
+
+log = structlog.get_logger("tagboat.events")
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """The events that a stream wants; None and an empty collection mean any."""
+
+    topics: Collection[EventTopic] = ()
+    project: str | None = None
+    stage: str | None = None
+    deploy: str | None = None
+
+    def matches(self, event: Event) -> bool:
+        """Return True where the stream wants the event."""
+        return (
+            (not self.topics or event.topic in self.topics)
+            and (self.project is None or self.project == event.project_id)
+            and (self.stage is None or self.stage == event.stage_id)
+            and (self.deploy is None or self.deploy == event.deploy_id)
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    wanted: EventFilter
+    waiting: deque[bytes] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
+
+    def push(self, text: bytes) -> None:
+        if len(self.waiting) >= MOST_WAITING:
+            self.end()
+        elif not self.ended:
+            self.waiting.append(text)
+            self.news.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self.waiting.clear()
+        self.news.set()
+
+
+class EventHub:
+    """Follows the store while there are streams, and does nothing while there are none."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._streams: set[_Stream] = set()
+        self._last = 0
+        self._news = asyncio.Event()
+        self._follower: asyncio.Task[None] | None = None
+        self._joining = asyncio.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """End all streams, so that they do not hold up the stop of the server."""
+        self._closed = True
+        for stream in self._streams:
+            stream.end()
+        if self._follower is not None:
+            self._follower.cancel()
+
+    async def follow(self, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
+        """Yield the text of a stream from the event after the id `after` on.
+
+        Ends when the reader is too slow or the server stops. Raises StoreUnavailableError.
+        """
+        stream = _Stream(wanted)
+        joined_at = await self._join(stream)
+        try:
+            yield b"retry: %d\nid: %d\n\n" % (RETRY_S * 1000, after)
+            async for text in self._missed(wanted, after, joined_at):
+                yield text
+            while not stream.ended:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await stream.news.wait()
+                except TimeoutError:
+                    yield _HEARTBEAT
+                    continue
+                stream.news.clear()
+                text = b"".join(stream.waiting)
+                stream.waiting.clear()
+                if text:
+                    yield text
+        finally:
+            self._streams.discard(stream)
+
+    async def _join(self, stream: _Stream) -> int:
+        """Add a stream; return the id of the event after which it gets all."""
+        async with self._joining:
+            if self._follower is None:
+                self._store.listen(Topic.EVENTS, self._news.set)
+                self._follower = asyncio.create_task(self._run())
+            if not self._streams:
+                self._last = await self._store.read(lambda reader: reader.last_event_id())
+            self._streams.add(stream)
+            if self._closed:
+                stream.end()
+            return self._last
+
+    async def _missed(self, wanted: EventFilter, after: int, until: int) -> AsyncIterator[bytes]:
+        """Yield the events between two ids, a page at a time, or that some are not kept any more."""
+        if after == until:
+            return
+        first = await self._store.read(lambda reader: reader.first_event_id())
+        if after > until or 0 < after < first - 1:
+            yield _reset(until)
+            return
+        while after < until:
+            page = await self._store.read(_page_after(after))
+            text = [_encode(one) for one in page if one.id <= until and wanted.matches(one)]
+            if text:
+                yield b"".join(text)
+            if not page:
+                return
+            after = page[-1].id
+
+    async def _run(self) -> None:
+        while True:
+            await self._news.wait()
+            # Thousands of commits a second must not be thousands of looks.
+            await asyncio.sleep(_GATHER_S)
+            self._news.clear()
+            try:
+                while self._streams and (page := await self._store.read(_page_after(self._last))):
+                    self._last = page[-1].id
+                    self._distribute(page)
+            except TagboatError as error:
+                log.warning("events cannot be read", action="follow", reason=str(error))
+                await asyncio.sleep(RETRY_S)
+                self._news.set()
+
+    def _distribute(self, page: Collection[Event]) -> None:
+        for event in page:
+            text = b""
+            for stream in self._streams:
+                if stream.wanted.matches(event):
+                    text = text or _encode(event)
+                    stream.push(text)
+
+
+def _page_after(after: int) -> Callable[[Reader], list[Event]]:
+    return lambda reader: reader.events(after, _PAGE)
+
+
+def _encode(event: Event) -> bytes:
+    data = msgspec.json.encode(
+        {
+            "id": event.id,
+            "topic": event.topic,
+            "subject": event.subject,
+            "at": event.at,
+            "project": event.project_id,
+            "stage": event.stage_id,
+            "deploy": event.deploy_id,
+            **event.state,
+        }
+    )
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.topic.encode(), data)
+
+
+def _reset(now: int) -> bytes:
+    data = msgspec.json.encode({"id": now, "topic": "reset", "subject": ""})
+    return b"id: %d\nevent: reset\ndata: %b\n\n" % (now, data)

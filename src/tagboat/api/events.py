@@ -1,0 +1,77 @@
+"""Events as they happen, as server-sent events (WHATWG HTML, section 9.2)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from tagboat.api.answers import Responses, problems
+from tagboat.api.event_hub import EventFilter
+from tagboat.api.services import Services
+from tagboat.api.values import IdFilter
+from tagboat.core.events import EventTopic
+
+EVENTS_PATH = "/api/events"
+_LARGEST_ID = 2**63 - 1
+_DESCRIPTION = (
+    "A stream of server-sent events. `id` identifies the event, `event` is its topic, and `data` is"
+    " JSON: `id`, `topic`, `subject` (the id of what changed, or the name of a setting), `at`,"
+    " `project`, `stage` and `deploy` (ids, or null), then the new state by topic:"
+    " `deploy`: status, reason, tag, digest, trigger;"
+    " `step`: name, status, detail (the subject is the deploy);"
+    " `log`: text, the lines added to the log of the deploy;"
+    " `instance`: state, tag, digest, container, url, and trouble and detail where the engine"
+    " reported on it;"
+    " `stage`: name, held, deleted; `project` and `registry`: name, deleted;"
+    " `delivery`: sender, status; `poll`: error."
+    " The event `reset` says that the events after the given id are not kept any more: read the"
+    " state again, and go on from here. A comment is sent every 15 seconds. A stream ends when its"
+    " reader is too slow, and when the server stops: connect again with the last id."
+)
+_stream: Responses = {
+    200: {"description": _DESCRIPTION, "content": {"text/event-stream": {}}},
+    **problems(422),
+}
+
+router = APIRouter(prefix=EVENTS_PATH, tags=["events"])
+
+
+@router.get("", response_class=StreamingResponse, responses=_stream)
+async def follow_events(
+    services: Services,
+    topics: Annotated[
+        list[EventTopic], Query(alias="topic", description="Only of these topics.")
+    ] = [],  # noqa: B006 - never changed
+    project: Annotated[
+        IdFilter | None, Query(description="Only of the project of this id.")
+    ] = None,
+    stage: Annotated[IdFilter | None, Query(description="Only of the stage of this id.")] = None,
+    deploy: Annotated[IdFilter | None, Query(description="Only of the deploy of this id.")] = None,
+    last_event_id: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            le=_LARGEST_ID,
+            description="As the header `Last-Event-ID`, for clients that cannot set it.",
+        ),
+    ] = None,
+    resume_after: Annotated[
+        int | None,
+        Header(
+            alias="Last-Event-ID",
+            ge=0,
+            le=_LARGEST_ID,
+            description="The last id seen: the stream goes on after it. 0 is all that is kept.",
+        ),
+    ] = None,
+) -> StreamingResponse:
+    """Follow what changes: from now on, or from where an earlier stream ended."""
+    after = resume_after if resume_after is not None else last_event_id
+    if after is None:
+        after = await services.store.read(lambda reader: reader.last_event_id())
+    wanted = EventFilter(frozenset(topics), project, stage, deploy)
+    return StreamingResponse(
+        services.events.follow(wanted, after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )

@@ -1,0 +1,90 @@
+"""Query parameters: filters by name or id, and the refusal of parameters that do not exist."""
+
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator
+
+from tagboat.core.errors import InvalidValueError
+from tagboat.core.naming import parse_name
+from tagboat.operations.queries.catalog import StageFilter
+
+_NO_NAME = "-"
+
+
+def _name_or_nothing(text: str) -> str:
+    # An id has the form of a name. A text that cannot be a name finds nothing: the database need
+    # not see its characters.
+    try:
+        return parse_name(text)
+    except InvalidValueError:
+        return _NO_NAME
+
+
+NameOrId = Annotated[str, AfterValidator(_name_or_nothing)]
+
+
+async def _stage_filter(
+    project: Annotated[
+        NameOrId | None, Query(description="Only of the project of this name or id.")
+    ] = None,
+    stage: Annotated[
+        NameOrId | None,
+        Query(
+            description="Only of the stage of this name or id. Where several projects have a stage"
+            " of the name, `project` is needed too."
+        ),
+    ] = None,
+) -> StageFilter:
+    return StageFilter(project, stage)
+
+
+Only = Annotated[StageFilter, Depends(_stage_filter)]
+"""The parameters `project` and `stage`."""
+
+
+class KnownParameters:
+    """A dependency of all routes: raises RequestValidationError for parameters that no route takes.
+
+    Routes that answer without a token are left out: to strangers they must not say more than any
+    other address, and probes of other programs may send parameters of their own.
+    """
+
+    def __init__(self, open_paths: frozenset[str]) -> None:
+        self._open_paths = open_paths
+        self._by_route: dict[tuple[str, str], frozenset[str]] = {}
+
+    async def __call__(self, request: Request) -> None:
+        """Refuse unknown parameters of a request."""
+        if not request.scope["query_string"] or request.url.path in self._open_paths:
+            return
+        route = cast("APIRoute", request.scope["route"])
+        key = (route.path, request.method)
+        if key not in self._by_route:
+            self._by_route[key] = frozenset(
+                field.alias
+                for field in get_flat_params(route.dependant)
+                if isinstance(field.field_info, params.Query)
+            )
+        known = self._by_route[key]
+        unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+        if unknown:
+            raise RequestValidationError([_refusal(name, known) for name in unknown])
+
+
+def _refusal(name: str, known: frozenset[str]) -> Mapping[str, object]:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a call with a mistake in it
+
+    near = get_close_matches(name, known, 1)
+    hint = (
+        f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known)) or 'none'}"
+    )
+    return {
+        "type": "unknown_parameter",
+        "loc": ("query", name),
+        "msg": f"there is no such parameter; {hint}",
+    }

@@ -1,0 +1,363 @@
+"""The one place that builds and joins everything, in the order in which it starts and stops."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from tagboat import __version__
+from tagboat.api.app import build_api
+from tagboat.api.event_hub import EventHub
+from tagboat.api.services import ApiServices
+from tagboat.core.config import INSTALLATION_ID, POLL_SCHEDULE
+from tagboat.core.counters import Counters
+from tagboat.core.errors import TagboatError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Tx
+from tagboat.data_dir import DataDir, open_data_dir
+from tagboat.deploy.containers import Parts
+from tagboat.deploy.history import keep_forgetting
+from tagboat.deploy.images import keep_tidying
+from tagboat.deploy.networks import keep_networks_tidy
+from tagboat.deploy.queue import DeployQueue
+from tagboat.deploy.reconcile import keep_sweeping
+from tagboat.deploy.removal import Removal
+from tagboat.deploy.traffic import Traffic
+from tagboat.deploy.vigil import keep_vigil
+from tagboat.deploy.worker import Worker
+from tagboat.disks import look_at_disks
+from tagboat.engine.docker import DockerEngine
+from tagboat.engine.host_ports import free_loopback_port
+from tagboat.engine.own_container import own_container
+from tagboat.engine.protocol_probe import ProtocolProbe
+from tagboat.host_paths import host_paths
+from tagboat.http.server import BACKLOG, HttpServer, most_connections
+from tagboat.ingress.haproxy import HaproxyIngress
+from tagboat.ingress.none import NoIngress
+from tagboat.ingress.process import end_haproxy, our_processes, why_not_free
+from tagboat.intake.inspector import EngineThenRegistry
+from tagboat.intake.prune import keep_pruning
+from tagboat.logs import LogCall, configure_logging
+from tagboat.loops import keep_going
+from tagboat.operations.operations import Operations
+from tagboat.operations.services import OperationServices
+from tagboat.registry.client import RegistryClient
+from tagboat.registry.docker_config import login_for
+from tagboat.registry.examine import examine
+from tagboat.registry.pin import pin_login_service
+from tagboat.registry.poller import Poller
+from tagboat.settings import IN_THE_CLEAR, IngressKind, Settings
+from tagboat.store import SqlStore, open_store
+from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_webhook_secret
+
+DEPLOYS_GRACE_S = 4.0
+COLLECT_AFTER = 10_000
+"""Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
+a few dozen calls at a time would set it off again and again, to find nothing."""
+
+log = structlog.get_logger("tagboat.app")
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
+    os.umask(0o077)  # the data directory may have been made by somebody, for all to read
+    # As many connections as the system allows, not as many as it thinks that programs of old can take.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
+    try:
+        with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
+            return uvloop.run(_serve(settings, data_dir, listener, log_call))
+    except TagboatError as error:
+        print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
+        return 1
+
+
+async def _serve(
+    settings: Settings, data_dir: DataDir, listener: socket.socket, log_call: LogCall
+) -> int:
+    store = open_store(settings.database_url, settings.data_dir)
+    try:
+        async with _building(settings, data_dir, store, log_call) as built:
+            return await _run(settings, data_dir, listener, built)
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What runs: the API answers, the others work beside it."""
+
+    server: HttpServer
+    worker: Worker
+    poller: Poller
+    parts: Parts
+    ingress: HaproxyIngress | NoIngress
+    token: str
+
+
+@contextlib.asynccontextmanager
+async def _building(
+    settings: Settings, data_dir: DataDir, store: SqlStore, log_call: LogCall
+) -> AsyncIterator[_Built]:
+    clock = partial(datetime.now, UTC)
+    if settings.docker.is_exposed:
+        log.warning(IN_THE_CLEAR, action="start", engine=settings.docker.url)
+    installation = await store.write(partial(_first_launch, settings))
+    await ensure_webhook_secret(store)
+    docker = settings.docker
+    engine = DockerEngine(
+        docker.url,
+        cert_path=docker.cert_path,
+        tls_verify=docker.tls_verify,
+        network_pool=settings.network_pool,
+        own_container=own_container(),
+    )
+    registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
+    counters = Counters()
+    queue = DeployQueue(clock)
+    ingress = _ingress(settings)
+    traffic = (
+        Traffic(store, ingress, settings.base_domain)
+        if isinstance(ingress, HaproxyIngress)
+        else None
+    )
+    allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
+    parts = Parts(
+        store=store,
+        engine=engine,
+        tag_source=registry,
+        probe=ProtocolProbe(),
+        free_port=free_loopback_port,
+        clock=clock,
+        installation=installation,
+        counters=counters,
+        traffic=traffic,
+        base_domain=settings.base_domain,
+        front_proto=settings.public_url.partition(":")[0],
+        host_path=allowed,
+    )
+    worker = Worker(parts, data_dir.replica)
+    poller = Poller(
+        store,
+        queue,
+        registry,
+        clock=clock,
+        holder=data_dir.replica,
+        counters=counters,
+        sparing=registry.sparing(),
+    )
+    webhook = WebhookHandler(
+        store, queue, EngineThenRegistry(engine, registry, store), clock=clock, counters=counters
+    )
+    events = EventHub(store)
+    room = most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    token = secrets.token_urlsafe(32)
+    operations = Operations(
+        OperationServices(
+            store=store,
+            deployer=queue,
+            engine=engine,
+            polls=poller,
+            ingress=ingress,
+            examine=partial(examine, registry, log_in=engine.log_in),
+            list_images=registry.list_images,
+            list_tags=registry.list_tags,
+            resolve=registry.resolve,
+            login_for=login_for,
+            new_secret=partial(regenerate_webhook_secret, store),
+            redeliver=webhook.redeliver,
+            explain=webhook.explain,
+            abandon=worker.abandon,
+            ingress_trouble=ingress.trouble
+            if isinstance(ingress, HaproxyIngress) or ingress.why
+            else None,
+            disks=partial(
+                look_at_disks, settings.data_dir, engine, is_local=docker.url.startswith("unix://")
+            ),
+            clock=clock,
+            counters=counters,
+            base_domain=settings.base_domain,
+            public_url=settings.public_url,
+            host_path=allowed,
+        )
+    )
+    api = build_api(
+        ApiServices(
+            operations=operations,
+            store=store,
+            webhook=webhook.router(),
+            events=events,
+            tokens=(token, settings.admin_token) if settings.admin_token else (token,),
+            public_url=settings.public_url,
+            version=__version__,
+            log_call=log_call,
+        )
+    )
+    try:
+        server = HttpServer(api, room)
+        server.on_stop = events.close
+        yield _Built(server, worker, poller, parts, ingress, token)
+    finally:
+        await registry.close()
+        await engine.close()
+
+
+async def _run(
+    settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built
+) -> int:
+    """Answer and work until told to stop; then stop answering, let the deploys finish or park them, and go."""
+    server = built.server
+    if isinstance(built.ingress, HaproxyIngress):
+        await built.ingress.start()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, server.stop)
+    work = [asyncio.create_task(keep_going(name, part)) for name, part in _work(built)]
+    for task in work:
+        task.add_done_callback(server.stop_after_fault)
+    server.on_ready = partial(_ready, settings, data_dir, built.token)
+    try:
+        await server.serve([listener])
+    finally:
+        data_dir.withdraw_server()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await built.worker.close(DEPLOYS_GRACE_S)
+    log.info("stopped", action="stop")
+    return 1 if server.faulty else 0
+
+
+def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What goes on beside the API, by name."""
+    yield "work", built.worker.run
+    yield "poll", built.poller.run
+    yield "sweep", partial(keep_sweeping, built.parts)
+    yield "vigil", partial(keep_vigil, built.parts)
+    yield "tidy", partial(keep_tidying, built.parts)
+    yield (
+        "networks",
+        partial(
+            keep_networks_tidy, built.parts.store, built.parts.engine, built.parts.installation
+        ),
+    )
+    yield "remove", partial(_go_on_removing, built)
+    yield "forget", partial(keep_forgetting, built.parts.store, built.parts.clock)
+    yield "prune", partial(keep_pruning, built.parts.store, built.parts.clock)
+    if built.parts.traffic is not None:
+        yield "lead", built.parts.traffic.run
+    if isinstance(built.ingress, HaproxyIngress):
+        yield "ingress", built.ingress.run
+
+
+async def _go_on_removing(built: _Built) -> None:
+    """Finish, once, what was being deleted as the server died."""
+    parts = built.parts
+    await Removal(parts.store, parts.engine, built.worker.abandon, parts.clock).go_on()
+    await asyncio.Event().wait()
+
+
+def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
+    directory = settings.data_dir / "ingress"
+    if settings.ingress is IngressKind.NONE:
+        _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
+        if settings.ingress_is_missing:
+            log.warning(settings.why_no_ingress, action="start")
+        return NoIngress(settings.why_no_ingress if settings.ingress_is_missing else "")
+    if (
+        settings.ingress_is_default
+        and not directory.exists()
+        and (why := why_not_free(settings.ingress_listen))
+    ):
+        # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
+        place = "{}:{}".format(*settings.ingress_listen)
+        said = f"there is no ingress, for another program has its address {place} ({why}): end that program, or set"
+        said += " TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
+        log.warning(said, action="start")
+        return NoIngress(said)
+    return HaproxyIngress(
+        directory,
+        listen=settings.ingress_listen,
+        base_domain=settings.base_domain,
+        public_url=settings.public_url,
+        trusted=settings.ingress_trusted,
+    )
+
+
+def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
+    """End the HAProxy of before where somebody `wanted` no ingress; else only say that it runs, for all may go through it.
+
+    Nobody leads it any more: after the next deploy it would send requests to where nothing answers, or something else does.
+    """
+    try:
+        if wanted and end_haproxy(directory):
+            log.warning(
+                "HAProxy ended: it ran from before, and there is to be no ingress any more",
+                action="start",
+            )
+        elif left := our_processes(directory.resolve()):
+            log.warning(
+                "HAProxy still runs with the routes of before, and nobody leads it: set TAGBOAT_INGRESS=none to have it"
+                " ended, or install HAProxy again to have it led",
+                action="start",
+                pid=left[0],
+            )
+    except (TagboatError, OSError) as error:
+        log.warning("HAProxy of before not ended", action="start", reason=str(error))
+
+
+def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
+    data_dir.announce_server(settings.listen_url, token)
+    # What was built by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+    print(f"tagboat ready on {settings.listen_url}", flush=True)  # noqa: T201 - the contract's line
+
+
+def _first_launch(settings: Settings, tx: Tx) -> str:
+    """Set what is set once, and return the installation's id."""
+    if tx.setting(POLL_SCHEDULE) is None:
+        tx.put_setting(POLL_SCHEDULE, settings.poll_schedule)
+    installation = tx.setting(INSTALLATION_ID)
+    if installation is None:
+        installation = new_id()
+        tx.put_setting(INSTALLATION_ID, installation)
+    return str(installation)
+
+
+@contextlib.contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    """Bind before anything is built, so that a port in use is one clear line."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise TagboatError(
+            f"cannot listen on {settings.host}:{settings.port} ({_why(error)}); set TAGBOAT_HOST or TAGBOAT_PORT"
+        ) from None
+    with listener:
+        yield listener
+
+
+def _why(error: OSError) -> str:
+    # Of its own accord, the library repeats the address in the words for the error.
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

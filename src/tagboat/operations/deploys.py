@@ -1,0 +1,117 @@
+"""Deploys by hand, and the actions on stages: each is one transaction, and returns views."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tagboat.core.decision import normal_tag
+from tagboat.core.deploy import Deploy, Trigger
+from tagboat.core.ports import Tx
+from tagboat.intake.admit import by_hand, registry_kind
+from tagboat.operations.services import OperationServices
+from tagboat.operations.stage_actions import StageActions
+from tagboat.operations.views import DeployView, StageView, Views
+from tagboat.operations.way_back import Prospect, WaysBack
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOperations:
+    """Orders of people and programs.
+
+    All raise NotFoundError for what does not exist, and ConflictError for what cannot be done as
+    things are, with what to do instead; nothing is changed then.
+    """
+
+    services: OperationServices
+
+    async def deploy(self, stage_id: str, tag: str, *, force: bool = False) -> DeployView:
+        """Queue a deploy of a tag, whatever the stage's pattern is; with `force` even if it is live.
+
+        The answer may be a deploy that waits for the same already.
+        """
+
+        def work(tx: Tx) -> Deploy:
+            stage = tx.stage(stage_id)
+            project = tx.project(stage.project_id)
+            wanted = normal_tag(tag, registry_kind(tx, project))
+            queued = self.services.deployer.trigger_deploy(
+                project.id, stage_id, wanted, tx=tx, trigger=Trigger.MANUAL, force=force
+            )
+            tx.record_tag(by_hand(stage, wanted, queued, self.services.clock()))
+            return tx.deploy(queued.deploy_id)
+
+        return await self._one(work)
+
+    async def rollback(self, stage_id: str, to: str | None = None) -> DeployView:
+        """Queue what the deploy `to` brought, or what served before, and hold the stage.
+
+        Raises ConflictError also where the image does not exist any more.
+        """
+        await self.ways_back.refuse_if_gone(stage_id, to)
+        return await self._one(
+            lambda tx: tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)
+        )
+
+    async def way_back(self, stage_id: str) -> Prospect:
+        """Return what a rollback would bring back, and whether its image still exists."""
+        return await self.ways_back.prospect(stage_id)
+
+    async def promote(self, stage_id: str, from_stage_id: str) -> DeployView:
+        """Queue the digest that is live in another stage of the project."""
+        return await self._one(
+            lambda tx: tx.deploy(self._actions.promote(tx, stage_id, from_stage_id).deploy_id)
+        )
+
+    async def cancel(self, deploy_id: str) -> DeployView:
+        """Cancel a deploy: a queued one at once; a running one is taken back by its worker."""
+        return await self._one(lambda tx: self._actions.cancel(tx, deploy_id))
+
+    async def cancel_all(self, stage_id: str) -> list[DeployView]:
+        """Cancel all queued and running deploys of a stage that can be cancelled."""
+        return await self._views(lambda tx: self._actions.cancel_all(tx, stage_id))
+
+    async def hold(self, stage_id: str) -> StageView:
+        """Let pushes and polls deploy nothing in the stage until it is released."""
+
+        def work(tx: Tx) -> StageView:
+            (held,) = Views(tx, self.services).stages([self._actions.hold(tx, stage_id)])
+            return held
+
+        return await self.services.store.write(work)
+
+    async def release(self, stage_id: str, *, including: bool) -> tuple[StageView, list[str]]:
+        """Let pushes and polls deploy again; return the stage and the ids of the queued deploys.
+
+        With `including`, versions that were taken back in the stage are deployed too.
+        """
+
+        def work(tx: Tx) -> tuple[StageView, list[str]]:
+            queued = self._actions.release(tx, stage_id, including=including)
+            (released,) = Views(tx, self.services).stages([tx.stage(stage_id)])
+            return released, [one.deploy_id for one in queued]
+
+        return await self.services.store.write(work)
+
+    async def redeliver(self, delivery_id: str) -> bytes:
+        """Take a call of a webhook in again, as if it came now; return the receipt's JSON.
+
+        Raises ConflictError where its body was cut short.
+        """
+        return await self.services.redeliver(delivery_id)
+
+    @property
+    def ways_back(self) -> WaysBack:
+        """Return what finds out whether the image of a rollback still exists."""
+        return WaysBack(self.services.store, self.services.engine, self.services.resolve)
+
+    @property
+    def _actions(self) -> StageActions:
+        return StageActions(self.services.deployer, self.services.clock)
+
+    async def _one(self, work: Callable[[Tx], Deploy]) -> DeployView:
+        (view,) = await self._views(lambda tx: [work(tx)])
+        return view
+
+    async def _views(self, work: Callable[[Tx], Sequence[Deploy]]) -> list[DeployView]:
+        return await self.services.store.write(
+            lambda tx: Views(tx, self.services).deploys(work(tx))
+        )

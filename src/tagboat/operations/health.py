@@ -1,0 +1,132 @@
+"""The health of the server and of what it stands on: the one place that finds out what is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from tagboat.core.elsewhere import elsewhere
+from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
+from tagboat.core.polling import RegistryBackoff
+from tagboat.core.ports import Reader
+from tagboat.operations.services import OperationServices
+
+TIMEOUT_S = 2.0
+DATABASE = "database"
+HealthStatus = Literal["ok", "degraded", "unavailable"]
+WELL = frozenset({"ok", "none"})
+_SILENT = {
+    DATABASE: "is its disk full, or PostgreSQL down?",
+    "engine": "does 'docker version' answer on the server's machine?",
+    "ingress": "does HAProxy hang? 'tagboat ingress status' shows its process",
+}
+_REGISTRIES_SHOWN = 5
+
+log = structlog.get_logger("tagboat.health")
+
+
+@dataclass(frozen=True, slots=True)
+class SystemHealth:
+    """Findings by check: `ok`, `none` (there is to be no ingress), or the reason in words."""
+
+    checks: Mapping[str, str]
+
+    @property
+    def status(self) -> HealthStatus:
+        """Return `unavailable` without the database, `degraded` where anything else is out, `ok`."""
+        if self.checks.get(DATABASE, "ok") != "ok":
+            return "unavailable"
+        return "ok" if all(state in WELL for state in self.checks.values()) else "degraded"
+
+
+class HealthChecks:
+    """Checks that anybody may ask for, as often as they like: callers during a check share it."""
+
+    def __init__(self, services: OperationServices) -> None:
+        self._services = services
+        self._under_way: asyncio.Task[dict[str, str]] | None = None
+        self._reading: asyncio.Future[Sequence[RegistryBackoff]] | None = None
+
+    async def check(self) -> SystemHealth:
+        """Check everything, or join the check that is under way."""
+        if self._under_way is None:
+            self._under_way = asyncio.create_task(self._check_all())
+            self._under_way.add_done_callback(self._forget)
+        # Shielded: a caller that hangs up takes nothing from the others.
+        return SystemHealth(await asyncio.shield(self._under_way))
+
+    async def check_database(self) -> SystemHealth:
+        """Check whether the database answers."""
+        return SystemHealth({DATABASE: await _finding(DATABASE, self._failing_registries())})
+
+    def _forget(self, _: "asyncio.Task[dict[str, str]]") -> None:
+        self._under_way = None
+
+    async def _check_all(self) -> dict[str, str]:
+        trouble = self._services.ingress_trouble
+
+        async def no_ingress() -> str:
+            return "none"
+
+        database, engine, ingress, registries = await asyncio.gather(
+            _finding(DATABASE, self._failing_registries()),
+            _finding("engine", self._ask_engine()),
+            _finding("ingress", _ask_ingress(trouble())) if trouble else no_ingress(),
+            self._registries(),
+        )
+        return {
+            DATABASE: database,
+            "engine": engine,
+            "ingress": ingress,
+            "registries": registries,
+        }
+
+    async def _registries(self) -> str:
+        """Return which registries failed at their last poll; `ok` where the database is silent."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                failing = await self._failing_registries()
+        except (TimeoutError, TagboatError):
+            return "ok"
+        shown = [f"{one.host}: {one.error}" for one in failing[:_REGISTRIES_SHOWN]]
+        more = [f"and {len(failing) - len(shown)} more"] if len(failing) > len(shown) else []
+        return "; ".join(shown + more) or "ok"
+
+    async def _failing_registries(self) -> Sequence[RegistryBackoff]:
+        # A read that the database has yet to answer is waited for, and no other is begun: a silent
+        # database would keep one thread for each caller.
+        reading = self._reading
+        if reading is None or reading.done():
+            reading = asyncio.ensure_future(self._services.store.read(_read_failing))
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._reading = reading
+        return await asyncio.shield(reading)
+
+    async def _ask_engine(self) -> None:
+        engine = self._services.engine
+        await engine.version()
+        if words := elsewhere(await engine.own_network()):
+            raise EngineError(words)
+
+
+def _read_failing(reader: Reader) -> Sequence[RegistryBackoff]:
+    return reader.failing_registries()
+
+
+async def _ask_ingress(trouble: Awaitable[str | None]) -> None:
+    if said := await trouble:
+        raise IngressUnavailableError(said)
+
+
+async def _finding(name: str, work: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await work
+    except TimeoutError:
+        return f"no answer within {TIMEOUT_S:.0f} s; {_SILENT[name]}"
+    except TagboatError as error:
+        log.warning("not well", action="check", check=name, reason=str(error))
+        return str(error)
+    return "ok"

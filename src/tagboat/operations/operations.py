@@ -1,0 +1,36 @@
+"""All operations, by subject: the one thing that faces are given."""
+
+from tagboat.operations.deploys import DeployOperations
+from tagboat.operations.health import HealthChecks
+from tagboat.operations.hosts import ServedHosts
+from tagboat.operations.projects import ProjectOperations
+from tagboat.operations.queries.catalog import CatalogQueries
+from tagboat.operations.queries.deliveries import DeliveryQueries
+from tagboat.operations.queries.deploys import DeployQueries
+from tagboat.operations.queries.machine import MachineQueries
+from tagboat.operations.queries.overview import OverviewQuery
+from tagboat.operations.registries import RegistryOperations
+from tagboat.operations.services import OperationServices
+from tagboat.operations.settings import SettingsOperations
+from tagboat.operations.stages import StageOperations
+from tagboat.operations.webhooks import WebhookOperations
+
+
+class Operations:
+    """Changes by subject, and the read model: `catalog`, `history`, `deliveries` and so on."""
+
+    def __init__(self, services: OperationServices) -> None:
+        self.projects = ProjectOperations(services)
+        self.stages = StageOperations(services)
+        self.registries = RegistryOperations(services)
+        self.webhooks = WebhookOperations(services)
+        self.deploys = DeployOperations(services)
+        self.settings = SettingsOperations(services)
+        self.hosts = ServedHosts(services)
+        self.health = HealthChecks(services)
+        self.catalog = CatalogQueries(services)
+        self.history = DeployQueries(services)
+        self.deliveries = DeliveryQueries(services)
+        self.overview = OverviewQuery(services)
+        self.machine = MachineQueries(services)
+        self.explain = services.explain

@@ -1,0 +1,126 @@
+"""Projects: making, changing and deleting them, and polls on request."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagboat.core.catalog import Project
+from tagboat.core.errors import ConflictError, FieldError, NotFoundError
+from tagboat.core.ids import new_id
+from tagboat.core.keeping import LeftVolumes
+from tagboat.core.polling import PollReport
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.run import NO_OPTIONS
+from tagboat.deploy.removal import Removal
+from tagboat.operations.host_claims import HostClaims, StageRef
+from tagboat.operations.services import OperationServices
+from tagboat.operations.stages import add_stage
+from tagboat.operations.validation import check_host_paths, check_project
+from tagboat.operations.views import ProjectView, StageView, Views
+
+Fields = Mapping[str, Any]
+"""Values by the names of fields of `Project` or `Stage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectOperations:
+    """Changes of projects. All raise NotFoundError for a project that does not exist."""
+
+    services: OperationServices
+
+    async def create(
+        self, fields: Fields, stages: Sequence[Fields] = ()
+    ) -> tuple[ProjectView, list[StageView]]:
+        """Make a project with `stages`, all or nothing. Raises ConflictError and FieldError."""
+        said = set_by_person(fields)
+        said["inspected"] = "port" in said
+        project = Project(id=new_id(), created_at=self.services.clock(), **said)
+
+        def work(tx: Tx) -> tuple[ProjectView, list[StageView]]:
+            check_host_paths(project.run, NO_OPTIONS, self.services.host_path)
+            self._check(tx, project)
+            tx.add_project(project)
+            added = [add_stage(tx, self.services, project.id, stage) for stage in stages]
+            views = Views(tx, self.services)
+            (made,) = views.projects([project])
+            return made, views.warned_stages(added) if added else []
+
+        return await self.services.store.write(work)
+
+    async def change(self, project_id: str, edit: Callable[[Project], Fields]) -> ProjectView:
+        """Change the fields that `edit` returns; instances follow at their next deploy.
+
+        Another image makes the tags unknown again. Raises ConflictError and FieldError.
+        """
+
+        def work(tx: Tx) -> ProjectView:
+            old = tx.project(project_id)
+            said = set_by_person(edit(old))
+            if "port" in said:
+                said["inspected"] = True
+            project = replace(old, **said)
+            check_host_paths(project.run, old.run, self.services.host_path)
+            self._check(tx, project)
+            tx.put_project(project)
+            if project.image != old.image:
+                tx.forget_tags(project_id)
+            (changed,) = Views(tx, self.services).projects([project])
+            return changed
+
+        return await self.services.store.write(work)
+
+    async def delete(self, project_id: str, *, volumes: bool) -> LeftVolumes:
+        """Delete a project with all that belongs to it; with `volumes` also the content of those.
+
+        Raises ConflictError and EngineError.
+        """
+        services = self.services
+        remover = Removal(services.store, services.engine, services.abandon, services.clock)
+        return await remover.remove_project(project_id, volumes=volumes)
+
+    async def poll(self, project_id: str) -> PollReport:
+        """Ask the registry for new tags now."""
+        await self.services.store.read(lambda reader: reader.project(project_id))
+        return await self.services.polls.poll_now(project_id)
+
+    def _check(self, reader: Reader, project: Project) -> None:
+        """Raise ConflictError or FieldError unless `project` can be saved."""
+        twin = reader.project_by_image(project.image)
+        if twin and twin.id != project.id:
+            raise ConflictError(
+                f"the project {twin.name} deploys the image {project.image} already, and an image"
+                f" has one project: add a stage to it with"
+                f" 'tagboat stages add {twin.name} NAME --pattern PATTERN'"
+            )
+        namesake = reader.project_by_name(project.name)
+        if namesake and namesake.id != project.id:
+            raise ConflictError(
+                f"there is a project named {project.name} already, which deploys {namesake.image};"
+                " give this one another name"
+            )
+        if project.registry_id is not None:
+            try:
+                reader.registry(project.registry_id)
+            except NotFoundError as error:
+                raise FieldError("registry", str(error)) from None
+        stages = reader.stages(project.id)
+        check_project(project, stages)
+        if stages:
+            claims = HostClaims(reader, self.services.base_domain)
+            claims.check([StageRef(project, stage) for stage in stages])
+
+
+def set_by_person(fields: Fields) -> dict[str, Any]:
+    """Return `fields` with a note that a person has set the port, health check or protocol given.
+
+    Images set them no longer then. Raises FieldError where the note is given too, and denies it.
+    """
+    said = dict(fields)
+    for name in ("port", "healthcheck", "protocol"):
+        if name in said and not said.setdefault(f"{name}_set", True):
+            raise FieldError(
+                f"{name}_set",
+                f"false lets the image say it, but a {name} is given as well;"
+                " leave one of the two out",
+            )
+    return said

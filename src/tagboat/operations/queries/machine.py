@@ -1,0 +1,128 @@
+"""Disk space, and the numbers that monitoring reads."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tagboat.core.config import INSTALLATION_ID
+from tagboat.core.counters import Labels
+from tagboat.core.deploy import Deploy, InstanceState
+from tagboat.core.health import Trouble
+from tagboat.core.keeping import Disk, DiskUsage, Volume
+from tagboat.core.ports import Reader
+from tagboat.core.stage_refs import iter_stages
+from tagboat.operations.services import OperationServices
+
+_OF_A_STAGE = re.compile(r"tagboat-([0-9a-f]{24})-.+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class StageVolume:
+    """A volume that Tagboat made; without a project its stage was deleted.
+
+    `size` is bytes, None where the engine does not say.
+    """
+
+    name: str
+    size: int | None
+    project: str | None
+    stage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceTaken:
+    """The images that Tagboat pulled, with their bytes at most, and its volumes."""
+
+    images: int
+    images_bytes: int
+    volumes: tuple[StageVolume, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSnapshot:
+    """Numbers at one moment. `troubled` counts live instances by names of project and stage."""
+
+    open_deploys: Sequence[Deploy]
+    counts: Mapping[tuple[str, Labels], int]
+    troubled: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineQueries:
+    """Reads of what the machine has and what the server counts."""
+
+    services: OperationServices
+
+    async def disks(self) -> Sequence[Disk]:
+        """Return the disks of data and engine."""
+        return await self.services.disks()
+
+    async def space_taken(self) -> SpaceTaken:
+        """Return how much Tagboat's images and volumes take. The engine may need a minute."""
+        usage = await self.services.engine.disk_usage()
+
+        def work(reader: Reader) -> SpaceTaken:
+            ours = {str(pulled) for pulled in reader.pulled_images()}
+            sizes = [image.size for image in usage.images if not ours.isdisjoint(image.names)]
+            # Layers that several images have in common are counted with each.
+            taken = min(sum(sizes), usage.layers)
+            return SpaceTaken(len(sizes), taken, tuple(_volumes(reader, usage)))
+
+        return await self.services.store.read(work)
+
+    async def metrics(self) -> MetricsSnapshot:
+        """Return the counters and gauges of now."""
+        open_deploys = await self.services.store.read(lambda reader: reader.all_open_deploys())
+        troubled = await self.services.store.read(_troubled)
+        return MetricsSnapshot(open_deploys, self.services.counters.read(), troubled)
+
+
+def _volumes(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
+    installation = reader.setting(INSTALLATION_ID)
+    owned = {
+        volume.name: match[1]
+        for volume in usage.volumes
+        if (match := _OF_A_STAGE.fullmatch(volume.name))
+    }
+    names = _names(reader, owned.values())
+    for volume in usage.volumes:
+        if volume.name not in owned:
+            continue
+        project, stage = names.get(owned[volume.name], (None, None))
+        # Earlier releases set no label: without a stage here, the volume may be in use by another
+        # Tagboat on the same engine.
+        if _is_ours(volume, installation, known=project is not None):
+            yield StageVolume(volume.name, volume.size, project, stage)
+
+
+def _is_ours(volume: Volume, installation: object, *, known: bool) -> bool:
+    label = volume.labels.get("tagboat.installation")
+    return label == installation or (label is None and known)
+
+
+def _names(reader: Reader, stage_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the names of project and stage by stage id, of those stages that exist."""
+    stages = reader.stages_by_id(set(stage_ids))
+    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
+    return {
+        stage_id: (projects[stage.project_id].name, stage.name)
+        for stage_id, stage in stages.items()
+    }
+
+
+def _troubled(reader: Reader) -> Mapping[tuple[str, str], int]:
+    """Return the number of live instances that need a person; 0 for stages whose are well."""
+    live = reader.instances(states=[InstanceState.LIVE])
+    unwell = {
+        one.instance_id
+        for one in reader.vitals([one.id for one in live]).values()
+        if one.trouble is not Trouble.NONE
+    }
+    counts: dict[str, int] = {one.stage_id: 0 for one in live}
+    for instance in live:
+        counts[instance.stage_id] += instance.id in unwell
+    return {
+        (project.name, stage.name): counts[stage.id]
+        for project, stage in iter_stages(reader)
+        if stage.id in counts
+    }

@@ -1,0 +1,150 @@
+"""Registries: making, changing, deleting and testing them, and the images and tags they have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagboat.core.catalog import Registry, RegistryKind
+from tagboat.core.decision import normal_tag
+from tagboat.core.errors import ConflictError, FieldError, InvalidValueError, RegistryError
+from tagboat.core.ids import new_id
+from tagboat.core.image import ImageName
+from tagboat.core.ports import Reader, Tx
+from tagboat.operations.services import Check, OperationServices
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Names to choose from. `whole` is False if there are more.
+
+    On an `error`, in words, nothing is listed.
+    """
+
+    items: tuple[str, ...] = ()
+    whole: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOperations:
+    """Changes of registries. All raise NotFoundError for a registry that does not exist.
+
+    `docker_config` is the text of a Docker `config.json` that brings the login, None for none.
+    """
+
+    services: OperationServices
+
+    async def create(self, fields: Mapping[str, Any], docker_config: str | None) -> Registry:
+        """Add a registry, without asking it anything. Raises ConflictError and FieldError."""
+        bare = Registry(id=new_id(), name=fields["name"], url=fields["url"], kind=fields["kind"])
+        registry = self._changed(bare, fields, docker_config)
+
+        def work(tx: Tx) -> Registry:
+            _check_unique(tx, registry)
+            tx.add_registry(registry)
+            return registry
+
+        return await self.services.store.write(work)
+
+    async def change(
+        self, registry_id: str, fields: Mapping[str, Any], docker_config: str | None
+    ) -> Registry:
+        """Change the fields given. Raises ConflictError and FieldError."""
+
+        def work(tx: Tx) -> Registry:
+            registry = self._changed(tx.registry(registry_id), fields, docker_config)
+            _check_unique(tx, registry)
+            tx.put_registry(registry)
+            return registry
+
+        return await self.services.store.write(work)
+
+    async def delete(self, registry_id: str) -> None:
+        """Delete a registry. Raises ConflictError where a project names it."""
+
+        def work(tx: Tx) -> None:
+            registry = tx.registry(registry_id)
+            users = [one.name for one in tx.projects() if one.registry_id == registry_id]
+            if users:
+                raise ConflictError(
+                    f"the registry {registry.name} is named by these projects: {', '.join(users)}"
+                )
+            tx.delete_registry(registry_id)
+
+        await self.services.store.write(work)
+
+    async def test(self, registry_id: str) -> Sequence[Check]:
+        """Check that the registry can be reached and accepts the credentials."""
+
+        def work(reader: Reader) -> tuple[Registry, ImageName | None]:
+            registry = reader.registry(registry_id)
+            # With an image, since many registries do not list those they have.
+            for project in reader.projects():
+                if registry.id == project.registry_id or (
+                    project.registry_id is None and registry.host == project.image.host
+                ):
+                    return registry, project.image
+            return registry, None
+
+        registry, image = await self.services.store.read(work)
+        return await self.services.examine(registry, image)
+
+    async def images(self, registry_id: str) -> Choice:
+        """Ask a registry for the names of its images."""
+        registry = await self.services.store.read(lambda reader: reader.registry(registry_id))
+        try:
+            found = await self.services.list_images(registry)
+        except RegistryError as error:
+            return Choice(error=str(error))
+        return Choice(tuple(str(image) for image in found.images), whole=found.whole)
+
+    async def tags(self, image: ImageName) -> Choice:
+        """Ask its registry for the tags of an image, of a project or not. Nothing is recorded."""
+
+        def work(reader: Reader) -> Registry | None:
+            project = reader.project_by_image(image)
+            return reader.registry_of(project) if project else reader.registry_for_host(image.host)
+
+        registry = await self.services.store.read(work)
+        try:
+            tags = await self.services.list_tags(image, registry)
+        except RegistryError as error:
+            return Choice(error=str(error))
+        kind = registry.kind if registry else None
+        return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
+
+    def _changed(
+        self, registry: Registry, fields: Mapping[str, Any], docker_config: str | None
+    ) -> Registry:
+        said = dict(fields)
+        if "password" in said:
+            said["password"] = said["password"] or None
+        changed = replace(registry, **said)
+        if changed.url != registry.url:
+            changed = replace(changed, login_service="")
+        if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
+            raise FieldError(
+                "url",
+                "only of the kind gitea it may have a path: every other registry is at the root"
+                " of its host",
+            )
+        if docker_config is None:
+            return changed
+        if said.get("username") or said.get("password"):
+            raise FieldError(
+                "docker_config", "brings username and password itself: give either it or those"
+            )
+        try:
+            login = self.services.login_for(docker_config, changed.host)
+        except InvalidValueError as error:
+            raise FieldError("docker_config", str(error)) from None
+        return replace(changed, username=login.username, password=login.password)
+
+
+def _check_unique(reader: Reader, registry: Registry) -> None:
+    """Raise ConflictError where another registry has the name or the host."""
+    for other in reader.registries():
+        if other.id != registry.id and other.name == registry.name:
+            raise ConflictError(f"there is a registry named {registry.name} already")
+        if other.id != registry.id and other.host == registry.host:
+            raise ConflictError(f"the registry {other.name} has the host {registry.host} already")

@@ -1,0 +1,98 @@
+"""The services that operations stand on, handed in by the composition root."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tagboat.core.catalog import Registry
+from tagboat.core.counters import Counters
+from tagboat.core.host_access import no_host_path
+from tagboat.core.image import Digest, ImageName, ImageRef
+from tagboat.core.keeping import Disk
+from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
+from tagboat.intake.explain import Explanation
+
+
+class Check(Protocol):
+    """One result of the test of a registry; `detail` is a sentence for a person."""
+
+    @property
+    def name(self) -> str:
+        """The name of what was tested."""
+
+    @property
+    def ok(self) -> bool:
+        """False where a person has to do something."""
+
+    @property
+    def detail(self) -> str:
+        """The finding, and what to do about it."""
+
+
+class Found(Protocol):
+    """The images of a registry. `whole` is False if there are more than are listed."""
+
+    @property
+    def images(self) -> Sequence[ImageName]:
+        """The images in order of name."""
+
+    @property
+    def whole(self) -> bool:
+        """True where no image is left out."""
+
+
+class Login(Protocol):
+    """A login for a registry, as a Docker `config.json` has it."""
+
+    @property
+    def username(self) -> str:
+        """The user."""
+
+    @property
+    def password(self) -> str:
+        """The password or token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationServices:
+    """The store, the outside, and the settings of the server that operations need.
+
+    `examine` tests a registry, with the list of an image's tags where an image is given;
+    `list_images` lists the images of a registry, `list_tags` the tags of an image, `resolve` looks a
+    digest up: all three raise RegistryError. `login_for` reads the login for a host from the text of
+    a Docker `config.json`, or raises InvalidValueError. `new_secret` makes and returns a new secret
+    of the global webhook URL. `redeliver` carries out the delivery of an id again and returns the
+    receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError. `explain` returns
+    what a push would do. `abandon` makes the worker let go of the deploys of stages.
+    `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
+    there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a
+    path of the machine if containers may have it, else raises InvalidValueError. `base_domain` is
+    the end of the stages' own hosts, in lower case; `public_url` has no trailing slash.
+    """
+
+    store: Store
+    deployer: DeployTriggerer
+    engine: Engine
+    polls: Polls
+    ingress: Ingress
+    examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]
+    list_images: Callable[[Registry], Awaitable[Found]]
+    list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
+    resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
+    login_for: Callable[[str, str], Login]
+    new_secret: Callable[[], Awaitable[str]]
+    redeliver: Callable[[str], Awaitable[bytes]]
+    explain: Callable[[ImageRef], Awaitable[Explanation]]
+    abandon: Callable[[Iterable[str]], Awaitable[None]]
+    ingress_trouble: Callable[[], Awaitable[str | None]] | None
+    disks: Callable[[], Awaitable[Sequence[Disk]]]
+    clock: Callable[[], datetime]
+    counters: Counters
+    base_domain: str
+    public_url: str
+    host_path: Callable[[str], str] = no_host_path
+
+    def webhook_url(self, secret: str) -> str:
+        """Return the URL that senders call, which ends with the secret."""
+        return f"{self.public_url}/api/webhook/{secret}"

@@ -1,0 +1,67 @@
+"""The settings that change while the server runs, and the global webhook URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagboat.core.auto_create import what_the_url_allows
+from tagboat.core.config import POLL_SCHEDULE, WEBHOOK_SECRET, Config, read_auto_create, read_config
+from tagboat.core.ports import Topic, Tx
+from tagboat.core.project_webhook import Signature
+from tagboat.operations.services import OperationServices
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalUrl:
+    """The URL that senders call, with its secret; `allows` says what its holder can do."""
+
+    url: str
+    allows: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsOperations:
+    """Reads and changes of the settings."""
+
+    services: OperationServices
+
+    async def read(self) -> Config:
+        """Return the settings."""
+        return await self.services.store.read(read_config)
+
+    async def change(self, values: Mapping[str, Any]) -> Config:
+        """Change the settings given, by name; they hold from now on."""
+
+        def work(tx: Tx) -> Config:
+            for name, value in values.items():
+                tx.put_setting(name, value)
+            tx.announce(Topic.SETTINGS)
+            return read_config(tx)
+
+        config = await self.services.store.write(work)
+        if POLL_SCHEDULE in values:
+            await self.services.polls.settle()
+        return config
+
+    async def webhook_url(self) -> GlobalUrl:
+        """Return the URL that senders call; make its secret where there is none yet."""
+        secret = await self.services.store.read(lambda reader: reader.setting(WEBHOOK_SECRET))
+        return await self._global_url(
+            secret if isinstance(secret, str) else await self.services.new_secret()
+        )
+
+    async def regenerate_webhook_url(self) -> GlobalUrl:
+        """Make a new URL; the old one is unknown from the next call on."""
+        return await self._global_url(await self.services.new_secret())
+
+    async def webhook_signature(self) -> Signature | None:
+        """Return how calls of the URL must be signed, None where they need not be."""
+        return await self.services.store.read(lambda reader: reader.webhook_signature())
+
+    async def set_webhook_signature(self, signature: Signature | None) -> None:
+        """Demand that calls of the URL are signed, or no longer. Others are as a wrong secret."""
+        await self.services.store.write(lambda tx: tx.put_webhook_signature(signature))
+
+    async def _global_url(self, secret: str) -> GlobalUrl:
+        policy = await self.services.store.read(read_auto_create)
+        return GlobalUrl(self.services.webhook_url(secret), what_the_url_allows(policy))

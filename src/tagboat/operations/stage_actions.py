@@ -1,0 +1,278 @@
+"""What people order beside deploying a tag: back to what was live, the same in another stage, not at all, not now.
+
+Each is one decision inside a transaction. All raise NotFoundError for what does not exist and ConflictError for what cannot
+be done as things stand, with what to do instead; nothing is changed then.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tagboat.core.catalog import HeldPush, Stage, judged_tag
+from tagboat.core.decision import decide, goes_by_version, unless_lower, unless_taken_back
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    InstanceState,
+    StepName,
+    StepStatus,
+    TakenBack,
+    Trigger,
+)
+from tagboat.core.errors import ConflictError
+from tagboat.core.image import parse_digest
+from tagboat.core.newest import Candidate, Order
+from tagboat.core.ports import DeployTriggerer, Queued, Reader, Topic, Tx
+from tagboat.core.push import Outcome, PushVerdict, Source
+from tagboat.core.serving import serving_in
+from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_way
+
+
+@dataclass(frozen=True, slots=True)
+class StageActions:
+    """Carries orders out, up to the queue."""
+
+    deployer: DeployTriggerer
+    clock: Callable[[], datetime]
+
+    def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
+        """Queue what the deploy `to` brought, or what served before, with its image and configuration; hold the stage.
+
+        A deploy at work that can still be taken back is cancelled. Ordered again while it is under way, it is the same.
+        """
+        stage = tx.stage(stage_id)
+        if again := under_way(tx, stage, to):
+            return Queued(Outcome.MERGED, again.id)
+        way = find_way_back(tx, stage, to)
+        target = way.target
+        tx.put_stage(replace(stage, held=True))
+        if to is not None:
+            tx.delete_taken_back(stage.id, target.digest)
+        self._flee(tx, stage, way)
+        queued = self.deployer.trigger_deploy(
+            stage.project_id,
+            stage.id,
+            target.tag,
+            tx=tx,
+            trigger=Trigger.ROLLBACK,
+            digest=target.digest,
+            image=target.image,
+        )
+        tx.put_deploy_config(queued.deploy_id, way.config)
+        return queued
+
+    def _flee(self, tx: Tx, stage: Stage, way: WayBack) -> None:
+        """Cancel what is at work, and remember from which version it is gone back: pushes do not bring it again."""
+        for other in tx.open_deploys(stage.id):
+            if other.trigger is Trigger.ROLLBACK and other.status is DeployStatus.QUEUED:
+                self.cancel(tx, other.id)
+        if way.cancels is not None and way.cancels.failed_step is None:
+            tx.put_deploy(replace(way.cancels, cancelling=True))
+            tx.announce(Topic.DEPLOYS)
+        if way.drops is not None:
+            tx.put_instance(replace(way.drops, state=InstanceState.DRAINING))
+            tx.announce(Topic.ROUTES)
+        if way.away_from is not None and way.away_from != way.target.version:
+            digest, fingerprint = way.away_from
+            reason = f"a person rolled back from it to {way.target.tag}"
+            tx.put_taken_back(
+                TakenBack(
+                    stage_id=stage.id,
+                    digest=digest,
+                    fingerprint=fingerprint,
+                    tag=way.away_from_tag,
+                    reason=reason,
+                    at=self.clock(),
+                )
+            )
+
+    def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
+        """Queue in one stage the very digest that is live in another of the same project."""
+        stage, source = tx.stage(stage_id), tx.stage(from_stage_id)
+        if source.project_id != stage.project_id:
+            raise ConflictError(
+                f"the stage {source.name} belongs to another project, whose image is not this one's"
+            )
+        if source.id == stage.id:
+            raise ConflictError(
+                f"the stage {stage.name} cannot be promoted to itself; name the stage to take from"
+            )
+        live = live_in(tx, source)
+        if live is None:
+            raise ConflictError(
+                f"nothing is live in the stage {source.name} that could be promoted"
+            )
+        return self.deployer.trigger_deploy(
+            stage.project_id,
+            stage.id,
+            live.tag,
+            tx=tx,
+            trigger=Trigger.PROMOTE,
+            digest=live.digest,
+            image=live.image,
+        )
+
+    def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
+        """End a queued deploy; ask whoever carries out a running one to take it back."""
+        deploy = tx.deploy(deploy_id)
+        if deploy.status.final:
+            raise ConflictError(f"the deploy has ended already: {deploy.status}")
+        if deploy.status is DeployStatus.QUEUED:
+            deploy = replace(
+                deploy, status=DeployStatus.CANCELLED, reason="cancelled", finished_at=self.clock()
+            )
+        elif deploy.step(StepName.RETIRE).status is not StepStatus.PENDING:
+            raise ConflictError(
+                f"{deploy.tag} is live and the old instance is being stopped; roll back instead"
+            )
+        elif _serves_alone(tx, deploy):
+            raise ConflictError(
+                f"{deploy.tag} is live and nothing else could go on serving; deploy another tag instead, or hold the stage"
+            )
+        else:
+            deploy = replace(deploy, cancelling=True)
+        tx.put_deploy(deploy)
+        tx.announce(Topic.DEPLOYS)
+        return deploy
+
+    def cancel_all(self, tx: Tx, stage_id: str) -> list[Deploy]:
+        """Cancel every queued and running deploy of the stage that can be cancelled.
+
+        Raises ConflictError where there is none.
+        """
+        stage = tx.stage(stage_id)
+        # Queued ones first, so that none begins as another ends.
+        waiting = sorted(tx.open_deploys(stage.id), key=lambda one: one.status)
+        cancelled: list[Deploy] = []
+        refused: ConflictError | None = None
+        for deploy in waiting:
+            try:
+                cancelled.append(self.cancel(tx, deploy.id))
+            except ConflictError as error:
+                refused = error
+        if not cancelled:
+            name = tx.project(stage.project_id).name
+            raise refused or ConflictError(f"nothing is queued or running in {name} {stage.name}")
+        return cancelled
+
+    def hold(self, tx: Tx, stage_id: str) -> Stage:
+        """Let pushes and polls deploy nothing in the stage; what comes is kept."""
+        stage = replace(tx.stage(stage_id), held=True)
+        tx.put_stage(stage)
+        return stage
+
+    def release(self, tx: Tx, stage_id: str, *, including: bool = False) -> list[Queued]:
+        """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several).
+
+        What came is decided on as if it came now. What was taken back stays waiting, and so does a lower version where the
+        stage takes none; a poll's is recorded and no more. With `including` they are tried again.
+        """
+        stage = replace(tx.stage(stage_id), held=False)
+        tx.put_stage(stage)
+        offers = tx.held_pushes(stage.id)
+        tx.delete_held_pushes(stage.id)
+        tx.announce(Topic.DEPLOYS)  # what pushes have queued before the hold may begin now
+        if not stage.auto_deploy:
+            return []
+        due = [offer for offer in offers if self._is_due(tx, stage, offer, including=including)]
+        waiting = [
+            one
+            for one in tx.open_deploys(stage.id)
+            if one.by_news and one.status is DeployStatus.QUEUED
+        ]
+        candidates = [*due, *(_as_offer(deploy) for deploy in waiting)]
+        chosen = _newest_offers(stage, candidates, self.clock())
+        for offer in due:
+            if offer not in chosen:
+                self._tell_why(tx, stage, offer, Outcome.RECORDED)
+        return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
+
+    def _is_due(self, tx: Tx, stage: Stage, offer: HeldPush, *, including: bool) -> bool:
+        """Whether the stage takes the offer by the rules of now.
+
+        What it does not take unasked stays an offer, but for what a poll has found and is older than what is there by now.
+        """
+        project, source = tx.project(stage.project_id), Source(offer.source)
+        decision = decide(project, tx.stages(project.id), offer.tag)
+        elsewhere = decision.stage is None or decision.stage.id != stage.id
+        if not elsewhere and goes_by_version(decision, source):
+            decision = unless_lower(decision, offer.tag, source, serving_in(tx, stage.id))
+        goes_back = source is Source.POLL and decision.outcome is Outcome.WAITING
+        if elsewhere or (goes_back and not including):
+            verdict = PushVerdict(
+                at=self.clock(), source=source, outcome=Outcome.RECORDED, reason=decision.reason
+            )
+            tx.record_tag(judged_tag(project.id, offer.tag, None, verdict))
+            return False
+        digest = parse_digest(offer.digest) if offer.digest else None
+        if (
+            unless_taken_back(decision, digest, tx.taken_back(stage.id), offer.tag).outcome
+            is Outcome.QUEUED
+        ):
+            return True
+        if not including:
+            tx.add_held_push(offer)
+        elif digest is not None:
+            tx.delete_taken_back(stage.id, digest)
+        return including
+
+    def _deploy_offer(self, tx: Tx, stage: Stage, offer: HeldPush) -> Queued:
+        queued = self.deployer.trigger_deploy(
+            stage.project_id,
+            stage.id,
+            offer.tag,
+            tx=tx,
+            trigger=Trigger(Source(offer.source)),
+        )
+        self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
+        return queued
+
+    def _tell_why(
+        self, tx: Tx, stage: Stage, offer: HeldPush, outcome: Outcome, deploy: str | None = None
+    ) -> None:
+        """Put on the tag what the release of its stage came to."""
+        takes = "the newest" if stage.max_instances == 1 else f"the {stage.max_instances} newest"
+        reason = (
+            f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
+        )
+        verdict = PushVerdict(
+            at=self.clock(),
+            source=Source(offer.source),
+            outcome=outcome,
+            reason=reason,
+            deploy=deploy,
+        )
+        tx.record_tag(judged_tag(stage.project_id, offer.tag, None, verdict))
+
+
+def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
+    """Whether the deploy's instance is live, and none that it has replaced, or that is live beside it, would be left."""
+    active = reader.instances(
+        stage_id=deploy.stage_id, states=[InstanceState.LIVE, InstanceState.DRAINING]
+    )
+    own = [one for one in active if one.deploy_id == deploy.id and one.state is InstanceState.LIVE]
+    left = [
+        one
+        for one in active
+        if one not in own and (one.state is InstanceState.LIVE or one.id in deploy.replaced)
+    ]
+    return bool(own) and not left
+
+
+def _as_offer(deploy: Deploy) -> HeldPush:
+    return HeldPush(
+        stage_id=deploy.stage_id,
+        tag=deploy.tag,
+        digest=None,
+        source=deploy.trigger,
+        seen_at=deploy.created_at,
+    )
+
+
+def _newest_offers(stage: Stage, offers: Sequence[HeldPush], now: datetime) -> list[HeldPush]:
+    """As many of the newest `offers` as the stage takes, oldest first; the one that came last of those of one tag."""
+    by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
+    candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]
+    order = Order(stage.pattern, candidates, now)
+    newest = order.only(order.contenders(stage.max_instances)).first(stage.max_instances)
+    return [by_tag[best.tag] for best in newest][::-1]

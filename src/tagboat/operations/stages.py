@@ -1,0 +1,85 @@
+"""Stages: making, changing and deleting them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagboat.core.catalog import Stage
+from tagboat.core.errors import ConflictError
+from tagboat.core.ids import new_id
+from tagboat.core.keeping import LeftVolumes
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.run import NO_OPTIONS
+from tagboat.deploy.removal import Removal
+from tagboat.operations.host_claims import HostClaims, StageRef
+from tagboat.operations.services import OperationServices
+from tagboat.operations.stage_actions import StageActions
+from tagboat.operations.validation import check_host_paths, check_stage
+from tagboat.operations.views import StageView, Views
+
+
+@dataclass(frozen=True, slots=True)
+class StageOperations:
+    """Changes of stages. All raise NotFoundError for a stage or project that does not exist."""
+
+    services: OperationServices
+
+    async def create(self, project_id: str, fields: Mapping[str, Any]) -> StageView:
+        """Make a stage; tags known by then are not news to it. Raises ConflictError, FieldError."""
+
+        def work(tx: Tx) -> StageView:
+            stage = add_stage(tx, self.services, project_id, fields)
+            (made,) = Views(tx, self.services).warned_stages([stage])
+            return made
+
+        return await self.services.store.write(work)
+
+    async def change(self, stage_id: str, edit: Callable[[Stage], Mapping[str, Any]]) -> StageView:
+        """Change the fields that `edit` returns; instances follow at their next deploy.
+
+        Setting `held` to False is a release. Raises ConflictError and FieldError.
+        """
+
+        def work(tx: Tx) -> StageView:
+            old = tx.stage(stage_id)
+            stage = replace(old, **edit(old))
+            check_host_paths(stage.run, old.run, self.services.host_path)
+            _check_saved(tx, self.services, stage)
+            tx.put_stage(stage)
+            if old.held and not stage.held:
+                StageActions(self.services.deployer, self.services.clock).release(tx, stage_id)
+            (changed,) = Views(tx, self.services).warned_stages([stage])
+            return changed
+
+        return await self.services.store.write(work)
+
+    async def delete(self, stage_id: str, *, volumes: bool) -> LeftVolumes:
+        """Delete a stage with all that belongs to it; with `volumes` also the content of those.
+
+        Raises ConflictError and EngineError.
+        """
+        services = self.services
+        remover = Removal(services.store, services.engine, services.abandon, services.clock)
+        return await remover.remove_stage(stage_id, volumes=volumes)
+
+
+def add_stage(
+    tx: Tx, services: OperationServices, project_id: str, fields: Mapping[str, Any]
+) -> Stage:
+    """Add a stage and return it. Raises NotFoundError, ConflictError or FieldError."""
+    stage = Stage(id=new_id(), project_id=project_id, created_at=services.clock(), **fields)
+    check_host_paths(stage.run, NO_OPTIONS, services.host_path)
+    _check_saved(tx, services, stage)
+    tx.add_stage(stage)
+    return stage
+
+
+def _check_saved(reader: Reader, services: OperationServices, stage: Stage) -> None:
+    """Raise NotFoundError, ConflictError or FieldError unless `stage` can be saved."""
+    project = reader.project(stage.project_id)
+    if any(
+        other.name == stage.name and other.id != stage.id for other in reader.stages(project.id)
+    ):
+        raise ConflictError(f"the project has a stage named {stage.name} already")
+    check_stage(project, stage)
+    HostClaims(reader, services.base_domain).check([StageRef(project, stage)])

@@ -1,0 +1,173 @@
+"""Values together with what belongs to them, as people see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tagboat.core.catalog import Project, Stage, Strategy, run_config
+from tagboat.core.decision import shadowed
+from tagboat.core.deploy import Deploy, Instance, InstanceState
+from tagboat.core.health import Trouble, Vitals
+from tagboat.core.naming import instance_host, stage_host
+from tagboat.core.polling import PollState
+from tagboat.core.ports import Ingress, Reader
+from tagboat.core.storage import stage_warnings, strategy_in_force
+from tagboat.core.unmatchable import unmatchable
+from tagboat.operations.registry_lookup import registry_among
+from tagboat.operations.services import OperationServices
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """A project; `next_poll` is when it is polled next, None before that is known."""
+
+    project: Project
+    poll: PollState
+    next_poll: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage of `project`. `address` is its URL through the ingress, None without one.
+
+    `warnings` name what will not go as one might expect; they are empty where nobody asked for them.
+    """
+
+    stage: Stage
+    project: Project
+    strategy_in_force: Strategy
+    address: str | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeployView:
+    """A deploy in a stage of a project."""
+
+    deploy: Deploy
+    project: Project
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """An instance of a stage of a project.
+
+    `address` is its own URL through the ingress, None where it has none of its own. `vitals` are
+    what the engine reported last, None while it is not live and before the first report.
+    """
+
+    instance: Instance
+    project: Project
+    stage: Stage
+    address: str | None
+    vitals: Vitals | None
+
+    @property
+    def trouble(self) -> Vitals | None:
+        """The vitals where the instance needs a person, else None."""
+        is_well = self.vitals is None or self.vitals.trouble is Trouble.NONE
+        return None if is_well else self.vitals
+
+
+class Views:
+    """Views of values in one transaction. Projects and stages are read once, several at a time."""
+
+    def __init__(self, reader: Reader, services: OperationServices) -> None:
+        self._reader = reader
+        self._ingress: Ingress = services.ingress
+        self._polls = services.polls
+        self._base_domain = services.base_domain
+        self._projects: dict[str, Project] = {}
+        self._stages: dict[str, Stage] = {}
+
+    def know(self, projects: Sequence[Project] = (), stages: Sequence[Stage] = ()) -> None:
+        """Take over values that were read already."""
+        self._projects |= {project.id: project for project in projects}
+        self._stages |= {stage.id: stage for stage in stages}
+
+    def projects(self, projects: Sequence[Project]) -> list[ProjectView]:
+        """Return the views of projects."""
+        states = self._reader.poll_states([project.id for project in projects])
+        next_poll = self._polls.next_at()
+        return [ProjectView(project, states[project.id], next_poll) for project in projects]
+
+    def stages(self, stages: Sequence[Stage]) -> list[StageView]:
+        """Return the views of stages, without warnings."""
+        self._read_projects([stage.project_id for stage in stages])
+        return [self._stage_view(stage) for stage in stages]
+
+    def warned_stages(self, stages: Sequence[Stage]) -> list[StageView]:
+        """Return the views of stages, with what will not go as one might expect."""
+        views = self.stages(stages)
+        neighbours = self._reader.stages_by_project({stage.project_id for stage in stages})
+        registries = self._reader.registries()
+        warned = []
+        for view in views:
+            project, stage = view.project, view.stage
+            registry = registry_among(registries, project)
+            kind = registry.kind if registry else None
+            never = unmatchable(stage.pattern, kind)
+            warnings = [never] if never else shadowed(stage, neighbours[project.id])
+            warned.append(replace(view, warnings=tuple(warnings + stage_warnings(project, stage))))
+        return warned
+
+    def deploys(self, deploys: Sequence[Deploy]) -> list[DeployView]:
+        """Return the views of deploys."""
+        self._read_stages(deploys)
+        return [
+            DeployView(one, self._projects[one.project_id], self._stages[one.stage_id])
+            for one in deploys
+        ]
+
+    def instances(self, instances: Sequence[Instance]) -> list[InstanceView]:
+        """Return the views of instances."""
+        self._read_stages(instances)
+        live = [one.id for one in instances if one.state is InstanceState.LIVE]
+        vitals = self._reader.vitals(live) if live else {}
+        return [
+            InstanceView(
+                one,
+                self._projects[one.project_id],
+                self._stages[one.stage_id],
+                self._own_address(one),
+                vitals.get(one.id),
+            )
+            for one in instances
+        ]
+
+    def _read_projects(self, project_ids: Sequence[str]) -> None:
+        if missing := set(project_ids) - self._projects.keys():
+            self._projects |= self._reader.projects_by_id(missing)
+
+    def _read_stages(self, owned: Sequence[Deploy] | Sequence[Instance]) -> None:
+        self._read_projects([one.project_id for one in owned])
+        if missing := {one.stage_id for one in owned} - self._stages.keys():
+            self._stages |= self._reader.stages_by_id(missing)
+
+    def _stage_view(self, stage: Stage) -> StageView:
+        project = self._projects[stage.project_id]
+        # Without a port no request can be routed to it; before the first deploy it is not known
+        # whether the image has one.
+        has_port = bool(project.port) or not project.inspected
+        return StageView(
+            stage,
+            project,
+            strategy_in_force(stage, run_config(project, stage)),
+            self._ingress.address(project, stage) if has_port else None,
+        )
+
+    def _own_address(self, instance: Instance) -> str | None:
+        stage, project = self._stages[instance.stage_id], self._projects[instance.project_id]
+        if (
+            stage.max_instances == 1
+            or instance.state is not InstanceState.LIVE
+            or not instance.host_port
+        ):
+            return None
+        # The ingress has one scheme and port for all hosts: that of the stage is replaced.
+        address = self._ingress.address(project, stage)
+        host = instance_host(project.name, stage.name, instance.tag, self._base_domain)
+        return address and address.replace(
+            stage_host(project.name, stage.name, self._base_domain), host, 1
+        )

@@ -1,0 +1,334 @@
+"""Where a rollback of a stage leads, and whether what it leads to is still to be had."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tagboat.core.catalog import Project, Registry, Stage
+from tagboat.core.deploy import (
+    Deploy,
+    DeployStatus,
+    Instance,
+    InstanceState,
+    StepName,
+    StepStatus,
+    TakenBack,
+    Trigger,
+    Version,
+)
+from tagboat.core.errors import ConflictError, RegistryError, RegistryNotFoundError, TagboatError
+from tagboat.core.image import Digest, ImageName
+from tagboat.core.ports import Engine, Reader, Store
+from tagboat.core.run import RunConfig
+from tagboat.deploy.scene import registry_of
+
+_OTHERS = 5
+"""So many ways out are named, at most, where the one asked for is no more."""
+_LOOKED_AT = 50
+_AT_ONCE = 8
+ALL_WITHIN_S = 3.0
+"""Seconds in which engine and registries are to say which of many images they have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """What a rollback brings back: the instance that served it, and its configuration of then.
+
+    `cancels` is the deploy at work that is taken back for it, None where there is none or it is too late for that. `drops`
+    is the live instance that is fled from while the target is live beside it, None where there is no such.
+    `away_from` is the version that is fled from, of the tag `away_from_tag`, None where nothing is known of one.
+    """
+
+    target: Instance
+    config: RunConfig
+    cancels: Deploy | None = None
+    drops: Instance | None = None
+    away_from: Version | None = None
+    away_from_tag: str = ""
+
+
+class RollbackFacts(Protocol):
+    """The reads that the target of a rollback follows from: a `Reader`, or a part of it in memory."""
+
+    def open_deploys(self, stage_id: str) -> list[Deploy]:
+        """Return the queued and running deploys of a stage, oldest first."""
+
+    def instances(self, *, stage_id: str, states: Collection[InstanceState]) -> list[Instance]:
+        """Return the instances of a stage in one of `states`, newest first."""
+
+    def taken_back(self, stage_id: str) -> list[TakenBack]:
+        """Return the versions that were taken back in a stage."""
+
+    def previous_instance(
+        self, stage_id: str, without: Collection[Version] = ()
+    ) -> Instance | None:
+        """Return the newest instance that served before, of none of the versions `without`."""
+
+
+def find_target(facts: RollbackFacts, stage: Stage) -> Instance:
+    """Return the instance that a rollback brings back where no deploy is named.
+
+    Raises ConflictError where there is none.
+    """
+    return _before(facts, stage, live_in(facts, stage), _at_work(facts, stage))
+
+
+def not_kept(target: Instance) -> str:
+    """Return why a rollback to `target` is impossible where its configuration is not on record."""
+    return f"the configuration of {target.tag} was not kept; deploy the tag {target.tag} instead"
+
+
+def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBack:
+    """Where a rollback leads: to what the deploy `to` brought, else to what served before.
+
+    What served before is, while a deploy is at work that can still be taken back, what it is to replace or has replaced;
+    else what was live before and was never taken back. Raises NotFoundError where there is no deploy `to`, ConflictError
+    where it leads nowhere, with what to do instead.
+    """
+    at_work = _at_work(reader, stage)
+    own = reader.instance_of(at_work.id) if at_work else None
+    live = live_in(reader, stage)
+    away_from, away_from_tag = (live.version, live.tag) if live else (None, "")
+    if at_work is not None:
+        away_from, away_from_tag = (own.version if own else _version_of(at_work)), at_work.tag
+    target = _named(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
+    config = reader.deploy_config(target.deploy_id)
+    if config is None:
+        raise ConflictError(not_kept(target))
+    beside = (
+        at_work is None
+        and live is not None
+        and target.state is InstanceState.LIVE
+        and target.id != live.id
+    )
+    return WayBack(
+        target=target,
+        config=config,
+        cancels=at_work,
+        drops=live if beside else None,
+        away_from=away_from,
+        away_from_tag=away_from_tag,
+    )
+
+
+def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
+    """The rollback of the stage that is queued or at work already; where a deploy `to` is named, only one to just that."""
+    wanted = _named(reader, stage, to).version if to is not None else None
+    for deploy in reader.open_deploys(stage.id):
+        if (
+            deploy.trigger is Trigger.ROLLBACK
+            and not deploy.cancelling
+            and deploy.failed_step is None
+        ):
+            config = reader.deploy_config(deploy.id)
+            if wanted is None or (
+                config is not None and (deploy.digest, config.fingerprint) == wanted
+            ):
+                return deploy
+    return None
+
+
+def live_in(facts: RollbackFacts, stage: Stage) -> Instance | None:
+    """The newest live instance of the stage."""
+    return next(iter(facts.instances(stage_id=stage.id, states=[InstanceState.LIVE])), None)
+
+
+def _at_work(facts: RollbackFacts, stage: Stage) -> Deploy | None:
+    """The deploy at work in the stage that can still be taken back, or is being taken back."""
+    running = [one for one in facts.open_deploys(stage.id) if one.status is DeployStatus.RUNNING]
+    return next(
+        (one for one in running if one.step(StepName.RETIRE).status is StepStatus.PENDING), None
+    )
+
+
+def _version_of(deploy: Deploy) -> Version | None:
+    return (deploy.digest, "") if deploy.digest is not None else None
+
+
+def _before(
+    facts: RollbackFacts, stage: Stage, live: Instance | None, at_work: Deploy | None
+) -> Instance:
+    if at_work is not None and (served := _served_before(facts, stage, live, at_work)):
+        return served
+    without = [(version.digest, version.fingerprint) for version in facts.taken_back(stage.id)]
+    beside = facts.instances(stage_id=stage.id, states=[InstanceState.LIVE])[1:]
+    if left := next(
+        (one for one in beside if live and one.version not in {*without, live.version}), None
+    ):
+        return left
+    if live is not None:
+        without.append(live.version)
+    found = facts.previous_instance(stage.id, without)
+    if found is None:
+        what = f"nothing was live before {live.tag}" if live else "nothing was ever live"
+        but = " but what was taken back" if facts.previous_instance(stage.id, without[-1:]) else ""
+        raise ConflictError(
+            f"there is nothing to go back to: {what} in the stage {stage.name}{but}"
+        )
+    return found
+
+
+def _served_before(
+    facts: RollbackFacts, stage: Stage, live: Instance | None, at_work: Deploy
+) -> Instance | None:
+    """What the stage's address led to until the deploy at work came, or still does: of several, the newest."""
+    if live is not None and live.deploy_id != at_work.id:
+        return live
+    others = facts.instances(stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.DRAINING])
+    served = (
+        one for one in others if one.state is InstanceState.LIVE or one.id in at_work.replaced
+    )
+    return max(
+        (one for one in served if one.deploy_id != at_work.id), key=lambda one: one.id, default=None
+    )
+
+
+def _named(reader: Reader, stage: Stage, to: str) -> Instance:
+    deploy = reader.deploy(to)
+    found = reader.instance_of(deploy.id)
+    served = {InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED}
+    if found is None or found.stage_id != stage.id or found.state not in served:
+        raise ConflictError(
+            f"the deploy {to} brought nothing live in the stage {stage.name}; name one that did"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """Whether a stage can be rolled back: to which instance, and if not (or if nobody can tell), why."""
+
+    target: Instance | None
+    possible: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackTarget:
+    """An instance to go back to, its project, and the registry of its image."""
+
+    instance: Instance
+    project: Project
+    registry: Registry | None
+
+    @property
+    def image(self) -> ImageName:
+        """The repository of its image, which need not be the project's of now."""
+        return self.instance.image or self.project.image
+
+
+@dataclass(frozen=True, slots=True)
+class WaysBack:
+    """Tells beforehand whether a rollback can be carried out: its image may be nowhere any more.
+
+    `resolve` looks a digest up at its registry, as that of `TagSource` does.
+    """
+
+    store: Store
+    engine: Engine
+    resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
+
+    async def prospect(self, stage_id: str) -> Prospect:
+        """Where a rollback of the stage would lead. Raises NotFoundError for an unknown stage."""
+
+        def work(reader: Reader) -> WayBack | str:
+            stage = reader.stage(stage_id)
+            try:
+                return find_way_back(reader, stage)
+            except ConflictError as error:
+                return str(error)
+
+        way = await self.store.read(work)
+        if isinstance(way, str):
+            return Prospect(None, possible=False, reason=way)
+        return await self._prospect_of(await self._with_registry(way.target))
+
+    async def prospects(self, targets: Sequence[RollbackTarget]) -> list[Prospect]:
+        """Return for each of `targets` whether a rollback could bring it back.
+
+        Where engine or registry do not answer in `ALL_WITHIN_S` seconds, nobody can say that it is
+        gone: then it counts as possible, as it does for one stage.
+        """
+        seats = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(target: RollbackTarget) -> Prospect:
+            async with seats:
+                return await self._prospect_of(target)
+
+        tasks = [asyncio.ensure_future(ask(target)) for target in targets]
+        if tasks:
+            await asyncio.wait(tasks, timeout=ALL_WITHIN_S)
+        found = []
+        for target, task in zip(targets, tasks, strict=True):
+            answered = task.done() and not isinstance(task.exception(), TagboatError)
+            found.append(task.result() if answered else Prospect(target.instance, possible=True))
+            task.cancel()
+        return found
+
+    async def _prospect_of(self, target: RollbackTarget) -> Prospect:
+        gone = await self._why_gone(target)
+        return Prospect(target.instance, possible=gone is None, reason=gone or "")
+
+    async def refuse_if_gone(self, stage_id: str, to: str | None) -> None:
+        """Raise ConflictError where the image of what a rollback would bring back is nowhere any more."""
+
+        def work(reader: Reader) -> WayBack | None:
+            stage = reader.stage(stage_id)
+            return None if under_way(reader, stage, to) else find_way_back(reader, stage, to)
+
+        way = await self.store.read(work)
+        if way is None:
+            return
+        if gone := await self._why_gone(await self._with_registry(way.target)):
+            raise ConflictError(
+                f"{gone}; {await self._other_ways(way.target)}. Nothing was changed"
+            )
+
+    async def _with_registry(self, instance: Instance) -> RollbackTarget:
+        def work(reader: Reader) -> RollbackTarget:
+            project = reader.project(instance.project_id)
+            return RollbackTarget(instance, project, registry_of(reader, project, instance.image))
+
+        return await self.store.read(work)
+
+    async def _why_gone(self, target: RollbackTarget) -> str | None:
+        """Return why the image of an instance cannot be had; None where it can, or nobody knows."""
+        instance, image = target.instance, target.image
+        if not instance.state.final:
+            return None  # its container is there
+        if await self.engine.inspect_image(f"{image}@{instance.digest}") is not None:
+            return None
+        try:
+            await self.resolve(image, instance.digest, target.registry)
+        except RegistryNotFoundError:
+            return _gone(instance, image)
+        except RegistryError:
+            return None
+        return None
+
+    async def _other_ways(self, target: Instance) -> str:
+        """The deploys that could be gone back to instead, in words."""
+        stopped = await self.store.read(
+            lambda reader: reader.instances(
+                stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_LOOKED_AT
+            )
+        )
+        found: dict[Version, Instance] = {}
+        for instance in stopped:
+            if (
+                len(found) < _OTHERS
+                and instance.version not in found
+                and await self._why_gone(await self._with_registry(instance)) is None
+            ):
+                found[instance.version] = instance
+        if not found:
+            return "nothing that was live in this stage before is there any more: push it again, or deploy another tag"
+        return "go back to one of these: " + ", ".join(
+            f"--to {one.deploy_id} ({one.tag})" for one in found.values()
+        )
+
+
+def _gone(target: Instance, image: ImageName) -> str:
+    served = f"{target.tag} of {target.started_at:%Y-%m-%d %H:%M} UTC"
+    return f"{served} is gone: neither the engine nor the registry {image.host} has {image}@{target.digest} any more"

@@ -1,0 +1,90 @@
+"""Webhook URLs of projects: making, changing, rotating and revoking them."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tagboat.core.catalog import Project
+from tagboat.core.errors import ConflictError
+from tagboat.core.ids import new_id
+from tagboat.core.ports import Reader, Tx
+from tagboat.core.project_webhook import ProjectWebhook, Signature, hash_secret
+from tagboat.operations.services import OperationServices
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookView:
+    """A webhook URL of a project. `url` is shown once, when it was made or rotated; else None."""
+
+    webhook: ProjectWebhook
+    project: Project
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookOperations:
+    """Changes of webhook URLs. All raise NotFoundError for one that does not exist."""
+
+    services: OperationServices
+
+    async def create(self, project_id: str, name: str, signature: Signature | None) -> WebhookView:
+        """Make a URL that accepts pushes of the project's image only. Raises ConflictError."""
+        secret = str(uuid.uuid4())
+        webhook = ProjectWebhook(
+            id=new_id(),
+            project_id=project_id,
+            name=name,
+            secret_hash=hash_secret(secret),
+            signature=signature,
+            created_at=self.services.clock(),
+        )
+
+        def work(tx: Tx) -> WebhookView:
+            project = tx.project(project_id)
+            _check_name(tx, webhook)
+            tx.add_hook(webhook)
+            return WebhookView(webhook, project, self.services.webhook_url(secret))
+
+        return await self.services.store.write(work)
+
+    async def change(self, webhook_id: str, fields: Mapping[str, Any]) -> WebhookView:
+        """Change the fields given; the URL stays. Raises ConflictError."""
+
+        def work(tx: Tx) -> WebhookView:
+            webhook = replace(tx.hook(webhook_id), **fields)
+            _check_name(tx, webhook)
+            tx.put_hook(webhook)
+            return WebhookView(webhook, tx.project(webhook.project_id))
+
+        return await self.services.store.write(work)
+
+    async def rotate(self, webhook_id: str) -> WebhookView:
+        """Make a new URL; the old one is unknown from the next call on."""
+        secret = str(uuid.uuid4())
+
+        def work(tx: Tx) -> WebhookView:
+            webhook = replace(tx.hook(webhook_id), secret_hash=hash_secret(secret))
+            tx.put_hook(webhook)
+            url = self.services.webhook_url(secret)
+            return WebhookView(webhook, tx.project(webhook.project_id), url)
+
+        return await self.services.store.write(work)
+
+    async def revoke(self, webhook_id: str) -> None:
+        """Revoke a URL: it is unknown from the next call on. Its pushes and deploys stay."""
+
+        def work(tx: Tx) -> None:
+            tx.hook(webhook_id)
+            tx.delete_hook(webhook_id)
+
+        await self.services.store.write(work)
+
+
+def _check_name(reader: Reader, webhook: ProjectWebhook) -> None:
+    """Raise ConflictError where another webhook of the project has the name."""
+    if any(
+        other.name == webhook.name and other.id != webhook.id
+        for other in reader.hooks(webhook.project_id)
+    ):
+        raise ConflictError(f"the project has a webhook named {webhook.name} already")

@@ -1,0 +1,326 @@
+"""Projects, stages with their hosts, registries, and known tags."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, delete, func, select
+
+from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.events import project_change, registry_change, stage_change
+from tagboat.core.hosts import HostClaim, claims_of
+from tagboat.core.image import ImageName
+from tagboat.core.store_port import Topic
+from tagboat.store import tables
+from tagboat.store.part import ReadPart
+from tagboat.store.rows import to_row
+from tagboat.store.session import TAGS, WriteSession, missing
+
+
+class CatalogReads(ReadPart):
+    """Implements `CatalogReader`."""
+
+    def project(self, project_id: str) -> Project:
+        """Return the project of that id."""
+        return self._first_project(
+            select(tables.projects).where(tables.projects.c.id == project_id)
+        ) or missing("project", project_id)
+
+    def project_by_image(self, image: ImageName) -> Project | None:
+        """Return the project that deploys `image`."""
+        return self._first_project(select(tables.projects).where(tables.projects.c.image == image))
+
+    def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
+        """Return the projects that deploy any of the images."""
+        query = select(tables.projects).where(tables.projects.c.image.in_(images))
+        return {project.image: project for project in self._projects_of(query)}
+
+    def names_taken(self, names: Collection[str]) -> set[str]:
+        """Return those of the names that projects have."""
+        column = tables.projects.c.name
+        return set(self._session.scalars(select(column).where(column.in_(names))))
+
+    def project_by_name(self, name: str) -> Project | None:
+        """Return the project of that name."""
+        return self._first_project(select(tables.projects).where(tables.projects.c.name == name))
+
+    def projects(self, after: str = "", limit: int | None = None) -> list[Project]:
+        """Return projects in order of name, from the first name beyond `after`."""
+        table = tables.projects
+        return self._projects_of(
+            select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        )
+
+    def count_projects(self) -> int:
+        """Return how many projects there are."""
+        return self._session.scalar(select(func.count()).select_from(tables.projects)) or 0
+
+    def projects_by_id(self, project_ids: Collection[str]) -> dict[str, Project]:
+        """Return those of the projects that exist, by their ids."""
+        query = select(tables.projects).where(tables.projects.c.id.in_(project_ids))
+        return {project.id: project for project in self._projects_of(query)}
+
+    def stage(self, stage_id: str) -> Stage:
+        """Return the stage of that id."""
+        found = self._stages_of(select(tables.stages).where(tables.stages.c.id == stage_id))
+        return found[0] if found else missing("stage", stage_id)
+
+    def stages(self, project_id: str) -> list[Stage]:
+        """Return the stages of a project in the order in which they are tried."""
+        return self.stages_by_project([project_id])[project_id]
+
+    def stages_by_project(self, project_ids: Collection[str]) -> dict[str, list[Stage]]:
+        """Return the stages of several projects by project id, in order of position, then of name."""
+        found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
+        for stage in self._stages_of(
+            select(tables.stages).where(tables.stages.c.project_id.in_(project_ids))
+        ):
+            found[stage.project_id].append(stage)
+        for stages in found.values():
+            # Sorted here and not there: databases disagree on the order of text.
+            stages.sort(key=lambda stage: (stage.position, stage.name))
+        return found
+
+    def stages_with_ttl(self) -> list[Stage]:
+        """Return the stages whose instances live for a limited number of hours."""
+        return self._stages_of(select(tables.stages).where(tables.stages.c.ttl_h.is_not(None)))
+
+    def stages_without_hosts(self) -> list[Stage]:
+        """Return the stages that older servers have written, whose hosts are not on record."""
+        return self._stages_of(
+            select(tables.stages).where(tables.stages.c.id.not_in(select(tables.hosts.c.stage_id)))
+        )
+
+    def host_claims(self, hosts: Collection[str]) -> list[HostClaim]:
+        """Return the claims of stages to any of `hosts`, in no order."""
+        return self._session.all(
+            HostClaim, select(tables.hosts).where(tables.hosts.c.host.in_(hosts))
+        )
+
+    def registry(self, registry_id: str) -> Registry:
+        """Return the registry of that id, its password in the clear."""
+        return self._registry(
+            select(tables.registries).where(tables.registries.c.id == registry_id)
+        ) or missing("registry", registry_id)
+
+    def registries(self, after: str = "", limit: int | None = None) -> list[Registry]:
+        """Return registries in order of name, from the first name beyond `after`."""
+        table = tables.registries
+        query = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        return [self._rows.registry(row) for row in self._session.rows(query)]
+
+    def registry_of(self, project: Project) -> Registry | None:
+        """Return the registry that the project names, else that of its image's host, else None."""
+        if project.registry_id is not None:
+            return self.registry(project.registry_id)
+        return self.registry_for_host(project.image.host)
+
+    def registry_for_host(self, host: str) -> Registry | None:
+        """Return the registry whose images begin with `host`, None where there is none.
+
+        Where `host` ends in the port of TLS, a registry without a port is found too.
+        """
+        table = tables.registries
+        found = self._registry(select(table).where(table.c.host == host))
+        if found is not None or not host.endswith(":443"):
+            return found
+        named = self._registry(select(table).where(table.c.host == host.removesuffix(":443")))
+        return named if named is not None and named.url.startswith("https://") else None
+
+    def known_tag(self, project_id: str, tag: str) -> KnownTag | None:
+        """Return what is known of one tag, None if it is not known."""
+        table = tables.tags
+        return self._session.first(
+            KnownTag, select(table).where(table.c.project_id == project_id, table.c.tag == tag)
+        )
+
+    def known_tags(
+        self, project_id: str, after: str = "", limit: int | None = None
+    ) -> list[KnownTag]:
+        """Return known tags in order of their text, from the first beyond `after`."""
+        table = tables.tags
+        query = select(table).where(table.c.project_id == project_id, table.c.tag > after)
+        return self._session.all(KnownTag, query.order_by(table.c.tag).limit(limit))
+
+    def _first_project(self, query: Select[Any]) -> Project | None:
+        found = self._projects_of(query.limit(1))
+        return found[0] if found else None
+
+    def _projects_of(self, query: Select[Any]) -> list[Project]:
+        return [self._rows.project(row) for row in self._session.rows(query)]
+
+    def _stages_of(self, query: Select[Any]) -> list[Stage]:
+        return [self._rows.stage(row) for row in self._session.rows(query)]
+
+    def _registry(self, query: Select[Any]) -> Registry | None:
+        return next((self._rows.registry(row) for row in self._session.rows(query)), None)
+
+
+class CatalogWrites(CatalogReads):
+    """Implements `CatalogWriter`. Reads of the webhook path are remembered."""
+
+    _session: WriteSession
+
+    def project_by_image(self, image: ImageName) -> Project | None:
+        """Return the project that deploys `image`."""
+        projects = self._session.memory.projects
+        project = projects.get(image) or super().project_by_image(image)
+        if project is not None:
+            projects[image] = project
+        return project
+
+    def projects_by_image(self, images: Collection[ImageName]) -> dict[ImageName, Project]:
+        """Return the projects that deploy any of the images."""
+        projects = self._session.memory.projects
+        known = {image: projects[image] for image in images if image in projects}
+        if rest := [image for image in images if image not in known]:
+            found = super().projects_by_image(rest)
+            projects.update(found)
+            known |= found
+        return known
+
+    def stages(self, project_id: str) -> list[Stage]:
+        """Return the stages of a project in the order in which they are tried."""
+        stages = self._session.memory.stages
+        if project_id not in stages:
+            stages[project_id] = super().stages(project_id)
+        return stages[project_id]
+
+    def registry_for_host(self, host: str) -> Registry | None:
+        """Return the registry whose images begin with `host`, None where there is none."""
+        registries, unknown = self._session.memory.registries, self._session.unknown_hosts
+        registry = registries.get(host)
+        if registry is None and host not in unknown:
+            registry = super().registry_for_host(host)
+            if registry is None:
+                unknown.add(host)
+            else:
+                registries[host] = registry
+        return registry
+
+    def add_project(self, project: Project) -> None:
+        """Add a project."""
+        self._session.insert(tables.projects, self._rows.of_project(project))
+        self._session.memory.projects.pop(project.image, None)
+        self._session.record(project_change(project))
+
+    def put_project(self, project: Project) -> None:
+        """Replace a project."""
+        before = self.project(project.id)
+        self._session.replace(tables.projects, project.id, self._rows.of_project(project))
+        if before.name != project.name:
+            for stage in self.stages(project.id):
+                self._put_hosts(project, stage, claims_of(before, stage))
+        self._session.memory.projects.clear()
+        self._session.announce(Topic.ROUTES)
+        self._session.record(project_change(project))
+
+    def delete_project(self, project_id: str) -> None:
+        """Delete a project with all that belongs to it, its webhook URLs among that."""
+        gone = self._first_project(
+            select(tables.projects).where(tables.projects.c.id == project_id)
+        )
+        self._session.delete(tables.projects, project_id)
+        self._session.memory.clear()
+        self._session.announce(Topic.ROUTES)
+        self._session.announce(Topic.SETTINGS)
+        if gone is not None:
+            self._session.record(project_change(gone, deleted=True))
+
+    def add_stage(self, stage: Stage) -> None:
+        """Add a stage."""
+        self._session.insert(tables.stages, self._rows.of_stage(stage))
+        self._put_hosts(self.project(stage.project_id), stage, ())
+        self._session.memory.stages.pop(stage.project_id, None)
+        self._session.announce(Topic.ROUTES)
+        self._session.record(stage_change(stage))
+
+    def put_stage(self, stage: Stage) -> None:
+        """Replace a stage."""
+        before, project = self.stage(stage.id), self.project(stage.project_id)
+        self._session.replace(tables.stages, stage.id, self._rows.of_stage(stage))
+        self._put_hosts(project, stage, claims_of(project, before))
+        self._session.memory.stages.pop(stage.project_id, None)
+        self._session.announce(Topic.ROUTES)
+        self._session.record(stage_change(stage))
+
+    def delete_stage(self, stage_id: str) -> None:
+        """Delete a stage with its deploys and instances."""
+        gone = self._stages_of(select(tables.stages).where(tables.stages.c.id == stage_id))
+        self._session.delete(tables.stages, stage_id)
+        self._session.memory.clear()
+        self._session.announce(Topic.ROUTES)
+        for stage in gone:
+            self._session.record(stage_change(stage, deleted=True))
+
+    def put_missing_hosts(self) -> None:
+        """Put on record the hosts of stages that older servers have written."""
+        for stage in self.stages_without_hosts():
+            project = self.project(stage.project_id)
+            self._put_hosts(project, stage, claims_of(project, stage))
+
+    def _put_hosts(self, project: Project, stage: Stage, before: Collection[HostClaim]) -> None:
+        """Replace the hosts of a stage; `before` are those that it claimed until now.
+
+        Raises ConflictError, by the database, where another stage has one that is claimed newly.
+        """
+        table = tables.hosts
+        wanted = claims_of(project, stage)
+        recorded = self._session.all(HostClaim, select(table).where(table.c.stage_id == stage.id))
+        for claim in recorded:
+            if claim not in wanted:
+                self._session.execute(
+                    delete(table).where(
+                        table.c.host == claim.host, table.c.is_domain == claim.is_domain
+                    )
+                )
+        for claim in wanted:
+            if claim in before and claim not in recorded:
+                # Two stages may have claimed one host since before there was a rule against it:
+                # the host stays with the first.
+                self._session.add_missing(table, [to_row(claim)])
+            elif claim not in recorded:
+                self._session.insert(table, to_row(claim))
+
+    def add_registry(self, registry: Registry) -> None:
+        """Add a registry, its password sealed."""
+        self._session.insert(tables.registries, self._rows.of_registry(registry))
+        self._forget_registries()
+        self._session.record(registry_change(registry))
+
+    def put_registry(self, registry: Registry) -> None:
+        """Replace a registry, its password sealed."""
+        self._session.replace(tables.registries, registry.id, self._rows.of_registry(registry))
+        self._forget_registries()
+        self._session.record(registry_change(registry))
+
+    def delete_registry(self, registry_id: str) -> None:
+        """Delete a registry."""
+        gone = self._registry(
+            select(tables.registries).where(tables.registries.c.id == registry_id)
+        )
+        self._session.delete(tables.registries, registry_id)
+        self._session.memory.clear()
+        if gone is not None:
+            self._session.record(registry_change(gone, deleted=True))
+
+    def _forget_registries(self) -> None:
+        self._session.memory.registries.clear()
+        self._session.unknown_hosts.clear()
+
+    def record_tag(self, tag: KnownTag) -> None:
+        """Record a tag. Of one known already, only digest and verdict are taken, unless None."""
+        key = (tag.project_id, tag.tag)
+        old = self._session.waiting(TAGS, key)
+        # One that lacks nothing of the other replaces it as it is: they are of one moment, and
+        # this is the webhook path.
+        if old is not None and (
+            (old.digest and not tag.digest) or (old.verdict and not tag.verdict)
+        ):
+            tag = replace(old, digest=tag.digest or old.digest, verdict=tag.verdict or old.verdict)
+        self._session.gather(TAGS, key, tag)
+
+    def forget_tags(self, project_id: str) -> None:
+        """Forget the tags and polls of a project, as if its image had never been seen."""
+        for table in (tables.tags, tables.polls):
+            self._session.execute(delete(table).where(table.c.project_id == project_id))

@@ -1,0 +1,175 @@
+"""Deploys, and what their stages keep for later."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, select
+
+from tagboat.core.catalog import HeldPush
+from tagboat.core.deploy import Deploy, DeployStatus, TakenBack
+from tagboat.core.events import deploy_changes
+from tagboat.core.image import Digest
+from tagboat.core.run import RunConfig
+from tagboat.store import claims, tables
+from tagboat.store.part import ReadPart, newest_first
+from tagboat.store.rows import to_row
+from tagboat.store.session import CHANGED_DEPLOYS, HELD_PUSHES, NEW_DEPLOYS, WriteSession, missing
+
+
+class DeployReads(ReadPart):
+    """Implements `DeployReader` but for the instances."""
+
+    def deploy(self, deploy_id: str) -> Deploy:
+        """Return the deploy of that id."""
+        found = self._deploys_of(select(tables.deploys).where(tables.deploys.c.id == deploy_id))
+        return found[0] if found else missing("deploy", deploy_id)
+
+    def deploy_config(self, deploy_id: str) -> RunConfig | None:
+        """Return the configuration of a deploy's containers, None before that is known."""
+        table = tables.deploy_configs
+        sealed = self._session.scalar(select(table.c.config).where(table.c.deploy_id == deploy_id))
+        return None if sealed is None else self._rows.config(sealed, deploy_id)
+
+    def held_pushes(self, stage_id: str) -> list[HeldPush]:
+        """Return what came while the stage was held, oldest first."""
+        table = tables.offers
+        query = select(table).where(table.c.stage_id == stage_id)
+        return self._session.all(HeldPush, query.order_by(table.c.seen_at, table.c.tag))
+
+    def taken_back(self, stage_id: str) -> list[TakenBack]:
+        """Return what went live in the stage and was taken back, the latest first."""
+        table = tables.taken_back
+        query = select(table).where(table.c.stage_id == stage_id)
+        return self._session.all(TakenBack, query.order_by(table.c.at.desc(), table.c.digest))
+
+    def open_deploys(self, stage_id: str) -> list[Deploy]:
+        """Return the queued and running deploys of a stage, oldest first."""
+        return self._open_deploys(tables.deploys.c.stage_id == stage_id)
+
+    def all_open_deploys(self) -> list[Deploy]:
+        """Return the queued and running deploys of all stages, oldest first."""
+        return self._open_deploys()
+
+    def running_deploys(self) -> list[Deploy]:
+        """Return the running deploys of all stages, oldest first."""
+        found = self._deploys_of(select(tables.deploys).where(tables.RUNNING(tables.deploys)))
+        return sorted(found, key=lambda deploy: deploy.id)
+
+    def claimable_deploys(
+        self, holder: str, now: datetime, mine: Collection[str], limit: int
+    ) -> list[Deploy]:
+        """Return those that `holder`, at work on `mine`, may begin or go on with, one a stage.
+
+        First running ones on which nobody works, then the oldest of each stage where none is
+        running; `limit` in all.
+        """
+        abandoned = self._deploys_of(claims.abandoned(holder, now, mine))
+        found = sorted(abandoned, key=lambda deploy: deploy.id)[:limit]
+        return found + self._deploys_of(claims.next_queued(limit - len(found)))
+
+    def disturbed_deploys(self, holder: str, mine: Collection[str]) -> list[Deploy]:
+        """Return those of `mine` that are to be cancelled, or that others than `holder` claim."""
+        return self._deploys_of(claims.disturbed(mine, holder)) if mine else []
+
+    def deploys(
+        self,
+        *,
+        project_id: str | None = None,
+        stage_id: str | None = None,
+        statuses: Collection[DeployStatus] = (),
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Deploy]:
+        """Return deploys, newest first, from the first older than the id `before`."""
+        table = tables.deploys
+        query = newest_first(table, project_id, stage_id, before, limit)
+        return self._deploys_of(query.where(table.c.status.in_(statuses)) if statuses else query)
+
+    def _open_deploys(self, *conditions: ColumnElement[bool]) -> list[Deploy]:
+        # Sorted here: asked for an order, SQLite walks through every deploy there ever was instead
+        # of the few open ones.
+        found = self._deploys_of(select(tables.deploys).where(tables.OPEN, *conditions))
+        return sorted(found, key=lambda deploy: deploy.id)
+
+    def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
+        return self._session.all(Deploy, query)
+
+
+class DeployWrites(DeployReads):
+    """Implements `DeployWriter` but for the instances. Reads of the webhook path are remembered."""
+
+    _session: WriteSession
+
+    def open_deploys(self, stage_id: str) -> list[Deploy]:
+        """Return the queued and running deploys of a stage, oldest first."""
+        remembered = self._session.memory.open_deploys
+        if stage_id not in remembered:
+            remembered[stage_id] = {one.id: one for one in super().open_deploys(stage_id)}
+        return list(remembered[stage_id].values())
+
+    def taken_back(self, stage_id: str) -> list[TakenBack]:
+        """Return what went live in the stage and was taken back, the latest first."""
+        remembered = self._session.memory.taken_back
+        if stage_id not in remembered:
+            remembered[stage_id] = super().taken_back(stage_id)
+        return remembered[stage_id]
+
+    def add_deploy(self, deploy: Deploy) -> None:
+        """Add a deploy."""
+        self.open_deploys(deploy.stage_id)
+        self._session.gather(NEW_DEPLOYS, deploy.id, deploy)
+        self._note(None, deploy)
+
+    def put_deploy(self, deploy: Deploy) -> None:
+        """Replace a deploy."""
+        session = self._session
+        remembered = session.memory.open_deploys.get(deploy.stage_id, {})
+        old = session.deploys.get(deploy.id) or remembered.get(deploy.id)
+        # Only what was read by neither is read here; then there is something to compare with.
+        old = old or self.deploy(deploy.id)
+        is_new = session.waiting(NEW_DEPLOYS, deploy.id) is not None
+        session.gather(NEW_DEPLOYS if is_new else CHANGED_DEPLOYS, deploy.id, deploy)
+        self._note(old, deploy)
+
+    def renew_claims(self, holder: str, mine: Collection[str], until: datetime) -> None:
+        """Let the claims that `holder` still has on the deploys `mine` last until then."""
+        self._session.execute(claims.renewed(mine, holder, until))
+        self._session.memory.forget_deploys(mine)
+
+    def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
+        """Record the configuration of a deploy's containers, sealed."""
+        sealed = self._rows.of_config(config, deploy_id)
+        self._session.upsert(tables.deploy_configs, {"deploy_id": deploy_id, "config": sealed})
+
+    def add_held_push(self, offer: HeldPush) -> None:
+        """Keep a push until its stage is released; a later one of the tag replaces it."""
+        self._session.gather(HELD_PUSHES, (offer.stage_id, offer.tag), offer)
+
+    def delete_held_pushes(self, stage_id: str) -> None:
+        """Forget what came while the stage was held."""
+        self._session.execute(delete(tables.offers).where(tables.offers.c.stage_id == stage_id))
+
+    def put_taken_back(self, version: TakenBack) -> None:
+        """Remember that a version was taken back in its stage."""
+        self._session.upsert(tables.taken_back, to_row(version))
+        self._session.memory.taken_back.pop(version.stage_id, None)
+
+    def delete_taken_back(self, stage_id: str, digest: Digest) -> None:
+        """Forget that a digest was taken back in the stage."""
+        table = tables.taken_back
+        self._session.execute(
+            delete(table).where(table.c.stage_id == stage_id, table.c.digest == digest)
+        )
+        self._session.memory.taken_back.pop(stage_id, None)
+
+    def _note(self, old: Deploy | None, new: Deploy) -> None:
+        self._session.memory.note(new)
+        self._session.deploys[new.id] = new
+        for change in deploy_changes(old, new):
+            self._session.record(change)
+
+    def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
+        found = super()._deploys_of(query)
+        self._session.deploys.update({deploy.id: deploy for deploy in found})
+        return found

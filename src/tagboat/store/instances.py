@@ -1,0 +1,132 @@
+"""Instances, and what the engine reports of them."""
+
+from collections.abc import Collection
+
+from sqlalchemy import and_, not_, select
+
+from tagboat.core.deploy import Instance, InstanceState, Version
+from tagboat.core.events import instance_change
+from tagboat.core.health import Vitals
+from tagboat.store import tables
+from tagboat.store.part import ReadPart, newest_first
+from tagboat.store.rows import to_row
+from tagboat.store.session import WriteSession
+
+
+class InstanceReads(ReadPart):
+    """Implements what `DeployReader` has of instances."""
+
+    def instance(self, instance_id: str) -> Instance:
+        """Return the instance of that id."""
+        return self._session.one(Instance, tables.instances, instance_id, "instance")
+
+    def instances(
+        self,
+        *,
+        project_id: str | None = None,
+        stage_id: str | None = None,
+        states: Collection[InstanceState] = (),
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Instance]:
+        """Return instances, newest first, from the first older than the id `before`."""
+        query = newest_first(tables.instances, project_id, stage_id, before, limit)
+        if not states:
+            return self._session.all(Instance, query)
+        # One query for each state: asked for several at once in an order, databases walk through
+        # all there ever were.
+        found = [
+            one
+            for state in states
+            for one in self._session.all(Instance, query.where(tables.instances.c.state == state))
+        ]
+        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    def recent_instances(
+        self, stage_id: str, states: Collection[InstanceState], limit: int
+    ) -> list[Instance]:
+        """Return the `limit` instances in one of the final `states` that ended last, latest first."""
+        table = tables.instances
+        of_stage = select(table).where(
+            table.c.stage_id == stage_id, table.c.stopped_at.is_not(None)
+        )
+        latest = of_stage.order_by(table.c.stopped_at.desc()).limit(limit)
+        found = [
+            one
+            for state in states
+            for one in self._session.all(Instance, latest.where(table.c.state == state))
+        ]
+        return sorted(
+            found, key=lambda one: (one.stopped_at or one.started_at, one.id), reverse=True
+        )[:limit]
+
+    def side_by_side(self) -> list[Instance]:
+        """Return the live instances of all stages that may have several, newest first.
+
+        Each of them has its own host.
+        """
+        several = select(tables.stages.c.id).where(tables.stages.c.max_instances > 1)
+        live = select(tables.instances).where(tables.instances.c.state == InstanceState.LIVE)
+        found = self._session.all(Instance, live.where(tables.instances.c.stage_id.in_(several)))
+        return sorted(found, key=lambda one: one.id, reverse=True)
+
+    def instance_of(self, deploy_id: str) -> Instance | None:
+        """Return the instance that a deploy has made, in any state; None where it made none."""
+        table = tables.instances
+        query = select(table).where(table.c.deploy_id == deploy_id)
+        return self._session.first(Instance, query.order_by(table.c.id.desc()))
+
+    def unwatched_instances(self) -> list[Instance]:
+        """Return the live instances that were not watched yet for as long as their stages ask."""
+        table = tables.instances
+        query = select(table).where(table.c.state == InstanceState.LIVE, not_(table.c.watched))
+        return self._session.all(Instance, query)
+
+    def previous_instance(
+        self, stage_id: str, without: Collection[Version] = ()
+    ) -> Instance | None:
+        """Return the newest draining instance of the stage, else the newest stopped one, else None.
+
+        Instances of the versions `without` are passed over.
+        """
+        table = tables.instances
+        others = [
+            not_(and_(table.c.digest == digest, table.c.fingerprint == mark))
+            for digest, mark in without
+        ]
+        for state in (InstanceState.DRAINING, InstanceState.STOPPED):
+            query = select(table).where(
+                table.c.stage_id == stage_id, table.c.state == state, *others
+            )
+            if found := self._session.first(Instance, query.order_by(table.c.id.desc())):
+                return found
+        return None
+
+    def vitals(self, instance_ids: Collection[str]) -> dict[str, Vitals]:
+        """Return by instance id what the engine reported last, of those that it was asked about."""
+        table = tables.vitals
+        found = self._session.all(
+            Vitals, select(table).where(table.c.instance_id.in_(instance_ids))
+        )
+        return {vitals.instance_id: vitals for vitals in found}
+
+
+class InstanceWrites(InstanceReads):
+    """Implements what `DeployWriter` has of instances."""
+
+    _session: WriteSession
+
+    def add_instance(self, instance: Instance) -> None:
+        """Add an instance."""
+        self._session.insert(tables.instances, to_row(instance))
+        self._session.record(instance_change(instance))
+
+    def put_instance(self, instance: Instance) -> None:
+        """Replace an instance."""
+        self._session.replace(tables.instances, instance.id, to_row(instance))
+        self._session.record(instance_change(instance))
+
+    def put_vitals(self, vitals: Vitals) -> None:
+        """Remember what the engine reports of an instance."""
+        self._session.upsert(tables.vitals, to_row(vitals))
+        self._session.record(instance_change(self.instance(vitals.instance_id), vitals))

@@ -1,0 +1,77 @@
+"""The state of polls, and how registries fail."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Text, exists, func, or_, select, type_coerce
+
+from tagboat.core.events import poll_change
+from tagboat.core.polling import PollState, RegistryBackoff
+from tagboat.core.push import Source
+from tagboat.store import tables
+from tagboat.store.part import ReadPart
+from tagboat.store.rows import to_row
+from tagboat.store.session import POLL_STATES, WriteSession
+
+
+class PollReads(ReadPart):
+    """Implements `PollReader`."""
+
+    def poll_state(self, project_id: str) -> PollState:
+        """Return the state that the polls of a project left, that of no poll where none was made."""
+        return self.poll_states([project_id])[project_id]
+
+    def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
+        """Return the same of several projects, by project id."""
+        table = tables.polls
+        found = self._session.all(
+            PollState, select(table).where(table.c.project_id.in_(project_ids))
+        )
+        return {project_id: PollState(project_id=project_id) for project_id in project_ids} | {
+            state.project_id: state for state in found
+        }
+
+    def unpolled_projects(self, limit: int) -> list[str]:
+        """Return the ids of the first `limit` projects that a webhook named and no poll has come to.
+
+        Projects that were passed over because their registry was failing bear its error, and are
+        not among them.
+        """
+        projects, polls, tags = tables.projects.c, tables.polls.c, tables.tags.c
+        polled = exists().where(
+            polls.project_id == projects.id,
+            or_(polls.last_at.is_not(None), polls.error.is_not(None)),
+        )
+        heard_of = exists().where(tags.project_id == projects.id, tags.source == Source.WEBHOOK)
+        return self._session.scalars(
+            select(projects.id).where(~polled, heard_of).order_by(projects.id).limit(limit)
+        )
+
+    def registry_backoff(self, host: str) -> RegistryBackoff:
+        """Return how a registry host has been failing."""
+        query = select(tables.registry_backoffs).where(tables.registry_backoffs.c.host == host)
+        return self._session.first(RegistryBackoff, query) or RegistryBackoff(host=host)
+
+    def failing_registries(self) -> list[RegistryBackoff]:
+        """Return the hosts that failed when last asked and have a project's image, in order."""
+        backoffs = tables.registry_backoffs.c
+        image = type_coerce(tables.projects.c.image, Text)
+        begins = func.substr(image, 1, func.length(backoffs.host) + 1) == backoffs.host + "/"
+        query = select(tables.registry_backoffs).where(
+            backoffs.failures > 0, exists(select(tables.projects.c.id).where(begins))
+        )
+        return self._session.all(RegistryBackoff, query.order_by(backoffs.host))
+
+
+class PollWrites(PollReads):
+    """Implements `PollWriter`."""
+
+    _session: WriteSession
+
+    def put_poll_state(self, state: PollState) -> None:
+        """Remember the state that a poll left."""
+        self._session.gather(POLL_STATES, state.project_id, state)
+        self._session.record(poll_change(state))
+
+    def put_registry_backoff(self, backoff: RegistryBackoff) -> None:
+        """Remember how a registry host fails."""
+        self._session.upsert(tables.registry_backoffs, to_row(backoff))

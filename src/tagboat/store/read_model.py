@@ -1,0 +1,132 @@
+"""Reads for many stages at once: one statement each, however many there are."""
+
+from collections.abc import Collection
+
+from sqlalchemy import and_, exists, func, not_, or_, select, tuple_
+
+from tagboat.core.catalog import HeldPush, Stage
+from tagboat.core.deploy import Deploy, Instance, InstanceState, TakenBack
+from tagboat.core.store_port import StagePlace
+from tagboat.store import tables
+from tagboat.store.catalog import CatalogReads
+from tagboat.store.deploys import DeployReads
+
+_stages, _deploys, _instances = tables.stages, tables.deploys, tables.instances
+
+
+class ReadModelReads(CatalogReads, DeployReads):
+    """Implements `ReadModelReader`."""
+
+    def stages_page(
+        self,
+        *,
+        project: str | None = None,
+        stage: str | None = None,
+        after: StagePlace | None = None,
+        limit: int | None = None,
+    ) -> list[Stage]:
+        """Return stages in order of project name, position and name, from the first beyond `after`.
+
+        `project` and `stage` are an id or a name each.
+        """
+        projects = tables.projects.c
+        order = (projects.name, _stages.c.position, _stages.c.name)
+        query = select(_stages).join(tables.projects, projects.id == _stages.c.project_id)
+        if project is not None:
+            query = query.where(or_(projects.id == project, projects.name == project))
+        if stage is not None:
+            query = query.where(or_(_stages.c.id == stage, _stages.c.name == stage))
+        if after is not None:
+            query = query.where(tuple_(*order) > tuple_(*after))
+        return self._stages_of(query.order_by(*order).limit(limit))
+
+    def stages_by_id(self, stage_ids: Collection[str]) -> dict[str, Stage]:
+        """Return those of the stages that exist, by their ids."""
+        found = self._stages_of(select(_stages).where(_stages.c.id.in_(stage_ids)))
+        return {stage.id: stage for stage in found}
+
+    def open_deploys_in(self, stage_ids: Collection[str]) -> list[Deploy]:
+        """Return the queued and running deploys of the stages, oldest first."""
+        return self._open_deploys(_deploys.c.stage_id.in_(stage_ids))
+
+    def newest_deploys(self, stage_ids: Collection[str]) -> dict[str, Deploy]:
+        """Return the newest deploy of each of the stages that ever had one, by stage id."""
+        # Asked stage by stage: a GROUP BY walks through all deploys that there ever were.
+        newest = (
+            select(func.max(_deploys.c.id))
+            .where(_deploys.c.stage_id == _stages.c.id)
+            .correlate(_stages)
+            .scalar_subquery()
+        )
+        ids = select(newest).where(_stages.c.id.in_(stage_ids))
+        return {
+            one.stage_id: one
+            for one in self._deploys_of(select(_deploys).where(_deploys.c.id.in_(ids)))
+        }
+
+    def instances_in(
+        self, stage_ids: Collection[str], states: Collection[InstanceState]
+    ) -> list[Instance]:
+        """Return the instances of the stages in one of `states`, newest first."""
+        query = select(_instances).where(
+            _instances.c.stage_id.in_(stage_ids), _instances.c.state.in_(states)
+        )
+        return sorted(self._session.all(Instance, query), key=lambda one: one.id, reverse=True)
+
+    def held_pushes_in(self, stage_ids: Collection[str]) -> list[HeldPush]:
+        """Return the pushes that wait in the stages, oldest first."""
+        table = tables.offers
+        query = select(table).where(table.c.stage_id.in_(stage_ids))
+        return self._session.all(HeldPush, query.order_by(table.c.seen_at, table.c.tag))
+
+    def taken_back_in(self, stage_ids: Collection[str]) -> list[TakenBack]:
+        """Return the versions that were taken back in the stages, the latest first."""
+        table = tables.taken_back
+        query = select(table).where(table.c.stage_id.in_(stage_ids))
+        return self._session.all(TakenBack, query.order_by(table.c.at.desc(), table.c.digest))
+
+    def previous_instances(
+        self, stage_ids: Collection[str], *, passing_taken_back: bool
+    ) -> dict[str, Instance]:
+        """Return for each stage what `previous_instance` would, by stage id.
+
+        Instances of the version that is live are passed over, and with `passing_taken_back` also
+        those of versions that were taken back there.
+        """
+        found: dict[str, Instance] = {}
+        live, back = _instances.alias("live"), tables.taken_back
+        newest_live = (
+            select(func.max(live.c.id))
+            .where(live.c.stage_id == _stages.c.id, live.c.state == InstanceState.LIVE)
+            .correlate(_stages)
+            .scalar_subquery()
+        )
+        same = and_(
+            live.c.digest == _instances.c.digest, live.c.fingerprint == _instances.c.fingerprint
+        )
+        others = [not_(exists().where(live.c.id == newest_live, same))]
+        if passing_taken_back:
+            version = and_(
+                back.c.digest == _instances.c.digest, back.c.fingerprint == _instances.c.fingerprint
+            )
+            others.append(not_(exists().where(back.c.stage_id == _stages.c.id, version)))
+        for state in (InstanceState.STOPPED, InstanceState.DRAINING):
+            newest = (
+                select(_instances.c.id)
+                .where(_instances.c.stage_id == _stages.c.id, _instances.c.state == state, *others)
+                .order_by(_instances.c.id.desc())
+                .limit(1)
+                .correlate(_stages)
+                .scalar_subquery()
+            )
+            ids = select(newest).where(_stages.c.id.in_(stage_ids))
+            of_state = self._session.all(
+                Instance, select(_instances).where(_instances.c.id.in_(ids))
+            )
+            found |= {one.stage_id: one for one in of_state}
+        return found
+
+    def configured_deploys(self, deploy_ids: Collection[str]) -> set[str]:
+        """Return those of the deploys whose configuration is on record."""
+        column = tables.deploy_configs.c.deploy_id
+        return set(self._session.scalars(select(column).where(column.in_(deploy_ids))))

@@ -1,0 +1,191 @@
+"""The statements of one transaction: the only way from the store's parts to the database.
+
+Writes of the webhook path and of polls wait for others of their kind, and are sent together in few
+statements. A statement that reads one of their tables, or writes at all, sends them first: nobody
+who adds a query has to remember that.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Executable, Select, Table, delete, insert, select
+from sqlalchemy.sql import visitors
+
+from tagboat.core.deploy import Deploy
+from tagboat.core.errors import NotFoundError
+from tagboat.core.events import StateChange
+from tagboat.core.store_port import Topic
+from tagboat.store import tables
+from tagboat.store.bulk import BulkInsert, BulkUpdate, insert_into
+from tagboat.store.memory import Memory
+
+V = TypeVar("V")
+
+
+class ReadSession:
+    """Statements on a connection, in the transaction that it is in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401 - one row or several
+        """Execute a statement."""
+        return self._connection.execute(statement, rows)
+
+    def scalar(self, statement: Executable) -> Any:  # noqa: ANN401 - whatever the column holds
+        """Return the first column of the first row, None where there is no row."""
+        return self.execute(statement).scalar()
+
+    def scalars(self, statement: Executable) -> list[Any]:
+        """Return the first column of all rows."""
+        return list(self.execute(statement).scalars())
+
+    def rows(self, query: Executable) -> Iterator[dict[str, Any]]:
+        """Yield the rows by column name."""
+        # One at a time: there may be thousands, and the values made of them are enough to hold.
+        return (dict(row._mapping) for row in self.execute(query))  # noqa: SLF001 - documented, despite its name
+
+    def all(self, kind: type[V], query: Executable) -> list[V]:
+        """Return the rows as values of `kind`, whose fields are named after the columns."""
+        return [kind(**row) for row in self.rows(query)]
+
+    def first(self, kind: type[V], query: Select[Any]) -> V | None:
+        """Return the first row as a value of `kind`, None where there is no row."""
+        return next(iter(self.all(kind, query.limit(1))), None)
+
+    def one(self, kind: type[V], table: Table, key: str, noun: str) -> V:
+        """Return the row with the id `key`. Raises NotFoundError, in which `noun` names the kind."""
+        return self.first(kind, select(table).where(table.c.id == key)) or missing(noun, key)
+
+
+def missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns
+    """Raise NotFoundError for the thing of the kind `noun` and the id `key`."""
+    raise NotFoundError(f"there is no {noun} {key[:80]!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A kind of rows that wait for others: inserted into `table` with `clause`, or replaced there."""
+
+    table: Table
+    clause: str = ""
+    replaces: bool = False
+
+
+NEW_DEPLOYS = Batch(tables.deploys)
+CHANGED_DEPLOYS = Batch(tables.deploys, replaces=True)
+DELIVERIES = Batch(tables.deliveries)
+TAGS = Batch(
+    tables.tags,
+    "ON CONFLICT (project_id, tag) DO UPDATE SET digest = coalesce(excluded.digest, tags.digest), "
+    "verdict = coalesce(excluded.verdict, tags.verdict) "
+    "WHERE excluded.digest IS NOT NULL OR excluded.verdict IS NOT NULL",
+)
+HELD_PUSHES = Batch(
+    tables.offers,
+    "ON CONFLICT (stage_id, tag) DO UPDATE "
+    "SET digest = excluded.digest, seen_at = excluded.seen_at",
+)
+POLL_STATES = Batch(
+    tables.polls,
+    "ON CONFLICT (project_id) DO UPDATE SET first_done = excluded.first_done, "
+    "last_at = excluded.last_at, error = excluded.error",
+)
+EVENTS = Batch(tables.events)
+# Rows go before those that refer to them.
+_IN_ORDER = (NEW_DEPLOYS, CHANGED_DEPLOYS, DELIVERIES, TAGS, HELD_PUSHES, POLL_STATES, EVENTS)
+
+
+class WriteSession(ReadSession):
+    """Statements of a transaction that writes. `flush` sends what waits; nothing is committed here."""
+
+    def __init__(self, connection: Connection, memory: Memory) -> None:
+        super().__init__(connection)
+        self.memory = memory
+        self.announced: set[Topic] = set()
+        # As they were read or written last: a change is recorded by what differs.
+        self.deploys: dict[str, Deploy] = {}
+        # Remembered for the transaction only: callers can name hosts without end.
+        self.unknown_hosts: set[str] = set()
+        self._waiting: dict[Batch, dict[Hashable, Any]] = {}
+
+    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401 - as above
+        """Execute a statement, after all that waits where it could see or touch any of that."""
+        if self._waiting and self._concerns_waiting(statement):
+            self.flush()
+        return self._connection.execute(statement, rows)
+
+    def _concerns_waiting(self, statement: Executable) -> bool:
+        if not isinstance(statement, Select):
+            # No other row depends on an event: they all go together at the end.
+            return any(batch is not EVENTS for batch in self._waiting)
+        waiting = {batch.table for batch in self._waiting}
+        return any(element in waiting for element in visitors.iterate(statement))
+
+    def gather(self, batch: Batch, key: Hashable, value: object) -> None:
+        """Let a row wait; one that waits under the same key is replaced."""
+        self._waiting.setdefault(batch, {})[key] = value
+
+    def waiting(self, batch: Batch, key: Hashable) -> Any:  # noqa: ANN401 - a value of that batch
+        """Return the value that waits under the key, None where none does."""
+        return self._waiting.get(batch, {}).get(key)
+
+    def flush(self) -> None:
+        """Send all that waits to the database."""
+        waiting, self._waiting = self._waiting, {}
+        for batch in _IN_ORDER:
+            if values := waiting.get(batch):
+                sender = _sender(batch, self._connection.dialect)
+                sender.send(self._connection, list(values.values()))
+
+    def announce(self, topic: Topic) -> None:
+        """Notify those who listen to `topic`, once committed."""
+        self.announced.add(topic)
+
+    def record(self, change: StateChange) -> None:
+        """Record an event."""
+        self.announced.add(Topic.EVENTS)
+        events = self._waiting.setdefault(EVENTS, {})
+        events[len(events)] = change
+
+    def insert(self, table: Table, row: dict[str, Any]) -> None:
+        """Insert a row."""
+        self.execute(insert(table), row)
+
+    def upsert(self, table: Table, row: dict[str, Any]) -> None:
+        """Insert a row, or replace the one of its key."""
+        changed = {name: value for name, value in row.items() if not table.c[name].primary_key}
+        self.execute(
+            self.insertion(table, row).on_conflict_do_update(
+                index_elements=list(table.primary_key), set_=changed
+            )
+        )
+
+    def add_missing(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Insert those of the rows that clash with none that is there."""
+        self.execute(
+            insert_into(table, self._connection.dialect.name).on_conflict_do_nothing(), rows
+        )
+
+    def replace(self, table: Table, key: str, row: dict[str, Any]) -> None:
+        """Replace the row with the id `key`."""
+        self.execute(table.update().where(table.c.id == key).values(row))
+
+    def delete(self, table: Table, key: str) -> None:
+        """Delete the row with the id `key`, and all that refers to it."""
+        self.execute(delete(table).where(table.c.id == key))
+
+    def insertion(self, table: Table, row: dict[str, Any]) -> Any:  # noqa: ANN401 - as `insert_into`
+        """Return the INSERT of a row, to which ON CONFLICT can be added."""
+        return insert_into(table, self._connection.dialect.name).values(row)
+
+
+@cache
+def _sender(batch: Batch, dialect: Any) -> BulkInsert | BulkUpdate:  # noqa: ANN401 - SQLAlchemy's
+    return (
+        BulkUpdate(batch.table)
+        if batch.replaces
+        else BulkInsert(batch.table, dialect, batch.clause)
+    )

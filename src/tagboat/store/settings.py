@@ -1,0 +1,118 @@
+"""Settings, webhook URLs and their signatures, remembered answers, and leases."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, select, tuple_
+
+from tagboat.core.events import setting_change
+from tagboat.core.idempotency import RememberedAnswer
+from tagboat.core.project_webhook import ProjectWebhook, Signature
+from tagboat.core.store_port import Topic
+from tagboat.store import tables
+from tagboat.store.part import ReadPart
+from tagboat.store.rows import SIGNATURE_SETTING, to_row
+from tagboat.store.session import WriteSession, missing
+
+
+class SettingReads(ReadPart):
+    """Implements `SettingReader`."""
+
+    def setting(self, name: str) -> object | None:
+        """Return the value of a setting, None when it was never set."""
+        table = tables.settings
+        value = self._session.scalar(select(table.c.value).where(table.c.name == name))
+        return self._rows.setting(name, value)
+
+    def hook(self, hook_id: str) -> ProjectWebhook:
+        """Return the webhook of that id, its signature in the clear."""
+        found = self._hooks_of(select(tables.hooks).where(tables.hooks.c.id == hook_id))
+        return found[0] if found else missing("webhook", hook_id)
+
+    def hooks(self, project_id: str | None = None) -> list[ProjectWebhook]:
+        """Return the webhooks of a project, or all, in order of name."""
+        query = select(tables.hooks).order_by(tables.hooks.c.name, tables.hooks.c.id)
+        return self._hooks_of(
+            query if project_id is None else query.where(tables.hooks.c.project_id == project_id)
+        )
+
+    def webhook_signature(self) -> Signature | None:
+        """Return what calls of the global URL must be signed with, None for nothing."""
+        sealed = self.setting(SIGNATURE_SETTING)
+        return self._rows.signature(sealed) if isinstance(sealed, str) else None
+
+    def remembered_answer(self, key: str, route: str) -> RememberedAnswer | None:
+        """Return the answer given before to a key at a route, None if none is kept."""
+        table = tables.idempotency_keys
+        query = select(table).where(table.c.key == key, table.c.route == route)
+        return self._session.first(RememberedAnswer, query)
+
+    def _hooks_of(self, query: Select[Any]) -> list[ProjectWebhook]:
+        return [self._rows.hook(row) for row in self._session.rows(query)]
+
+
+class SettingWrites(SettingReads):
+    """Implements `SettingWriter`."""
+
+    _session: WriteSession
+
+    def put_setting(self, name: str, value: object) -> None:
+        """Set a setting to a JSON value; None unsets it. One that is a secret is sealed."""
+        table = tables.settings
+        if value is None:
+            self._session.execute(delete(table).where(table.c.name == name))
+        else:
+            row = {"name": name, "value": self._rows.of_setting(name, value)}
+            self._session.upsert(table, row)
+        self._session.record(setting_change(name))
+
+    def add_hook(self, hook: ProjectWebhook) -> None:
+        """Add a webhook, its signature sealed."""
+        self._session.insert(tables.hooks, self._rows.of_hook(hook))
+        self._changed(WEBHOOKS)
+
+    def put_hook(self, hook: ProjectWebhook) -> None:
+        """Replace a webhook, its signature sealed."""
+        self._session.replace(tables.hooks, hook.id, self._rows.of_hook(hook))
+        self._changed(WEBHOOKS)
+
+    def delete_hook(self, hook_id: str) -> None:
+        """Delete a webhook."""
+        self._session.delete(tables.hooks, hook_id)
+        self._changed(WEBHOOKS)
+
+    def put_webhook_signature(self, signature: Signature | None) -> None:
+        """Set what calls of the global URL must be signed with; None for nothing."""
+        sealed = None if signature is None else self._rows.of_signature(signature)
+        self.put_setting(SIGNATURE_SETTING, sealed)
+        self._session.announce(Topic.SETTINGS)
+
+    def remember_answer(self, answer: RememberedAnswer) -> None:
+        """Remember the answer to a key. One that is remembered already is a ConflictError."""
+        self._session.insert(tables.idempotency_keys, to_row(answer))
+
+    def prune_answers(self, before: datetime, at_most: int) -> int:
+        """Forget up to `at_most` answers given before `before`; return how many went."""
+        table = tables.idempotency_keys
+        old = select(table.c.key, table.c.route).where(table.c.at < before).limit(at_most)
+        key = tuple_(table.c.key, table.c.route)
+        return self._session.execute(delete(table).where(key.in_(old))).rowcount
+
+    def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take or renew a lease unless another holds it beyond `now`; return True if that worked."""
+        table = tables.leases
+        row = {"name": name, "holder": holder, "until": until}
+        taken = self._session.insertion(table, row).on_conflict_do_update(
+            index_elements=["name"],
+            set_={"holder": holder, "until": until},
+            where=(table.c.holder == holder) | (table.c.until <= now),
+        )
+        return self._session.execute(taken.returning(table.c.name)).first() is not None
+
+    def _changed(self, name: str) -> None:
+        self._session.announce(Topic.SETTINGS)
+        self._session.record(setting_change(name))
+
+
+WEBHOOKS = "webhooks"
+"""Subject of the event that the webhook URLs of projects have changed."""
