@@ -42,7 +42,9 @@ MaxInstancesOption = Annotated[
 ]
 DomainsOption = Annotated[
     list[str] | None,
-    typer.Option("--domain", metavar="NAME", help="Another address. Repeatable; '' for none."),
+    typer.Option(
+        "--domain", metavar="NAME", help="A domain that it answers at. Repeatable; '' for none."
+    ),
 ]
 StrategyOption = Annotated[str | None, typer.Option("--strategy", help="rolling or recreate.")]
 HealthTimeoutOption = Annotated[

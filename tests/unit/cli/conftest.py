@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Fixtures of the tests of the command line."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _OURS = ("TAGBOAT_", "DOCKER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 
 
 def environment(**given: str) -> dict[str, str]:
-    """That of this process, without what would lead the command line elsewhere."""
+    """The variables of this process without those that configure Tagboat."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | given
 
 
@@ -44,7 +44,7 @@ class Tagboat:
         return done
 
     def fails(self, *words: str, piped: str = "", **more: str) -> str:
-        """What it says when it fails: one line, after the program's name."""
+        """Return the one line that it prints when it fails, without the program's name."""
         done = self(*words, piped=piped, **more)
         last = done.stderr.splitlines()[-1]
         assert (done.returncode, last.startswith("tagboat: ")) == (1, True), done

@@ -166,7 +166,7 @@ def problem(status: int, detail: str, **more: object) -> Said:
 
 
 def overview(fake: "FakeServer", _asked: Asked) -> object:
-    """What the fake's other answers come to."""
+    """Return the overview that follows from the fake's other answers."""
     rows = [
         {
             "project": {"id": project["id"], "name": project["name"]},
@@ -296,7 +296,7 @@ def usual_answers() -> dict[str, Any]:
 
 
 class FakeServer:
-    """What a running fake knows: where it is, what it will say, what it was asked."""
+    """A running fake: its address, its answers, and the calls it got."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -340,7 +340,7 @@ def fake_server() -> Iterator[FakeServer]:
 
 @contextmanager
 def fake_engine(socket: Path, answers: Mapping[str, object]) -> Iterator[None]:
-    """What answers on a unix socket, by path."""
+    """Answer on a unix socket, by path."""
 
     class Handler(_Handler):
         def answer(self, asked: Asked) -> Said:

@@ -64,7 +64,7 @@ def test_the_shell_is_offered_nothing_where_there_is_nothing(tagboat: Tagboat, b
 
 
 def completed(tagboat: Tagboat, typed: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """What bash gets when Tab is pressed after `tagboat ` and what was typed."""
+    """Return what bash gets when Tab is pressed after `tagboat ` and what was typed."""
     words = f"tagboat {typed}"
     asked = {
         "_TAGBOAT_COMPLETE": "complete_bash",

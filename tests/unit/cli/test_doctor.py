@@ -39,7 +39,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def findings(tmp_path: Path, **more: str) -> dict[str, tuple[bool, str]]:
-    """What doctor finds on a machine whose engine's socket is `docker.sock`."""
+    """Return what doctor finds on a machine whose engine's socket is `docker.sock`."""
     environ = {
         "TAGBOAT_DATA_DIR": str(tmp_path / "data"),
         "TAGBOAT_DOCKER_HOST": f"unix://{tmp_path}/docker.sock",

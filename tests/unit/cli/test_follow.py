@@ -58,7 +58,7 @@ def waiting(here: Tagboat) -> Iterator["subprocess.Popen[str]"]:
 
 
 def said_until(process: "subprocess.Popen[str]", line: str) -> list[str]:
-    """What it says on stderr up to `line`."""
+    """Return what it says on stderr up to `line`."""
     assert process.stderr is not None
     said = [process.stderr.readline().rstrip("\n")]
     while said[-1] != line:
@@ -280,7 +280,7 @@ def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeSe
 
 
 def stream(*events: dict[str, object]) -> Said:
-    """What the server sends of these events before it ends the stream."""
+    """Return a stream of these events, which then ends."""
     blocks = ["retry: 2000\nid: 7\n\n", ": heartbeat\n\n"]
     blocks += [f"id: {event['id']}\ndata: {json.dumps(event)}\n\n" for event in events]
     return Said("".join(blocks).encode(), 200, {"content-type": "text/event-stream"})

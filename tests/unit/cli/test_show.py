@@ -45,7 +45,7 @@ def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
 
 
 def read(screen: int) -> bytes:
-    """What is shown next; nothing once the program has ended."""
+    """Return what is shown next; nothing once the program has ended."""
     try:
         return os.read(screen, 65536)
     except OSError:  # how Linux tells that nobody has the terminal any more
