@@ -132,7 +132,7 @@ def test_a_hook_of_another_type_and_a_test_delivery_say_what_is_wrong(
     assert "Test delivery" in test["reason"]
     assert "type Gitea" in chat["reason"]
     status = server.cli("status")
-    assert "the webhook's sender gitea needs you: it is a chat message" in status.stdout
+    assert "the webhook's sender gitea needs attention: it is a chat message" in status.stdout
 
 
 def test_a_gitea_with_another_root_url_is_told_so(gitea: Gitea) -> None:

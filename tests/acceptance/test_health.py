@@ -229,7 +229,7 @@ def told(lane: Lane, words: str) -> None:
         lambda: words in (live_one(lane)["trouble"] or ""), f"{words} to be known", 90
     )
     status = lane.server.cli("status").stdout
-    assert f"{lane.name} dev v1 needs you: " in status
+    assert f"{lane.name} dev needs attention: v1: " in status
     doctor = lane.server.cli("doctor")
     assert (doctor.returncode, f"instance of {lane.name} dev" in doctor.stdout) == (1, True)
     request = urllib.request.Request(

@@ -161,16 +161,16 @@ async def test_status_and_stop(tmp_path: Path) -> None:
         assert (status.returncode, f"listens on 127.0.0.1:{run.port}" in status.stdout) == (0, True)
         assert "'tagboat ingress run'" in status.stdout
         asked = await asyncio.to_thread(run.cli, "stop")
-        assert (asked.returncode, "say --yes if that is meant" in asked.stderr) == (1, True)
+        assert (asked.returncode, "confirm with --yes" in asked.stderr) == (1, True)
         assert our_processes(run.directory)
         stopped = await asyncio.to_thread(run.cli, "stop", "--yes")
-        assert (stopped.returncode, "HAProxy is ended" in stopped.stdout) == (0, True)
+        assert (stopped.returncode, "HAProxy is stopped" in stopped.stdout) == (0, True)
         assert run.process is not None
         assert run.process.wait(5) == 0, "a service manager lets it be"
         assert our_processes(run.directory) == []
         assert (await asyncio.to_thread(run.cli, "status")).returncode == 1
         again = await asyncio.to_thread(run.cli, "stop", "--yes")
-        assert (again.returncode, again.stdout) == (0, "no HAProxy runs here\n")
+        assert (again.returncode, again.stdout) == (0, "HAProxy does not run here\n")
 
 
 def test_without_an_ingress_there_is_nothing_to_run(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tagboat import app as main
-from tagboat.cli.doctor import doctor
-from tagboat.cli.place import Place
+from tagboat.cli.context import CommandContext
+from tagboat.cli.doctor import find_problems
 from tagboat.ingress.haproxy import HaproxyIngress
 from tagboat.ingress.none import NoIngress
 from tagboat.ingress.process import end_haproxy, our_processes
@@ -51,18 +51,16 @@ async def test_it_is_told_of_where_haproxy_was_taken_away(
 
 
 @pytest.mark.anyio
-async def test_doctor_tells_of_it(
-    left: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_doctor_tells_of_it(left: Path, tmp_path: Path) -> None:
     environ = {
         "TAGBOAT_DATA_DIR": str(left.parent),
         "TAGBOAT_INGRESS": "none",
         "PATH": os.environ["PATH"],
     }
-    assert doctor(Place(environ, tmp_path, is_tty=False), as_json=False) == 1
-    said = capsys.readouterr().out
-    assert "HAProxy from before" in said
-    assert "still runs with the routes of before" in said
+    context = CommandContext(environ, tmp_path, is_tty=False)
+    found = {finding.check: finding for finding in find_problems(context)}["HAProxy from before"]
+    assert not found.ok
+    assert "still runs with the routes of before" in found.detail
 
 
 def test_that_haproxy_is_missing_is_said_loudly_at_the_start_and_kept_for_health(

@@ -1,122 +1,140 @@
-"""Speaking to the server: JSON over HTTP, every failure one sentence."""
+"""Calls of the API: JSON over HTTP, each failure one sentence."""
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from tagboat import __version__
-from tagboat.cli.place import Server
-from tagboat.core.errors import NotFoundError, TagboatError
-from tagboat.data_dir import server_runs
-from tagboat.http.problem import NO_ADDRESS
+from tagboat.cli.client_errors import ServerAwayError, not_tagboat, refused, unreachable
+from tagboat.cli.context import ServerAddress
+from tagboat.core.errors import TagboatError
 
 if TYPE_CHECKING:
-    from urllib.error import HTTPError
     from urllib.request import OpenerDirector, Request
 
-TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 30.0
+# For calls that make the server ask a registry or the engine before it answers.
 LONG_TIMEOUT_S = 120.0
-"""For calls that make the server ask a registry before it answers."""
-
-_NO_TLS = "WRONG_VERSION_NUMBER"
-"""OpenSSL's name for an answer in the clear."""
-
-_PAGE = 200
-_MOST_BYTES = 64 << 20
-_NOT_NOW = frozenset(
-    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
-)
+# For silence between events: the server sends a heartbeat every 15 s.
+EVENT_TIMEOUT_S = 20.0
+# The most that the API answers at once.
+_PAGE_ITEMS = 200
+# Another program at that address could answer without end.
+_MAX_ANSWER_BYTES = 64 << 20
 
 
-class Answer(dict[str, Any]):
-    """A JSON object that the server sent. A field that is not in it raises TagboatError."""
+class ApiObject(dict[str, Any]):
+    """A JSON object of the server. A field that is missing raises TagboatError."""
 
     def __missing__(self, name: str) -> object:
         raise TagboatError(
-            f"the answer has no {name!r}: is that a Tagboat server of version {__version__}, like this command?"
+            f"the answer has no field {name!r}. Is it a Tagboat server of version {__version__}, "
+            "as this command?"
         )
 
 
-class ServerAwayError(TagboatError):
-    """The server does not answer, or not now: it may be starting."""
-
-
-class TokenRefusedError(TagboatError):
-    """The server does not know the token, or wants one."""
-
-
 class Client:
-    """Calls of the API. All raise NotFoundError for a 404, TagboatError for every other failure.
+    """Calls of the API. All raise NotFoundError for a 404, TagboatError for other failures.
 
-    `find` says where the server is by now; without it, it stays where it was. `timeout_s` is how many seconds a call may
-    take that says nothing else.
+    `find` returns where the server is now; without it, the address never changes. `timeout_s` is
+    the limit in seconds of calls that give none.
     """
 
     def __init__(
         self,
-        server: Server,
-        find: Callable[[], Server] | None = None,
+        server: ServerAddress,
+        find: Callable[[], ServerAddress] | None = None,
         *,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._server = server
         self._timeout_s = timeout_s
         self._find = find or (lambda: server)
-        self._opener = _opener(server.url)
+        self._opener = _build_opener(server.url)
 
     def find_again(self) -> bool:
-        """Look where the server is by now, and return whether that is news. Raises ServerAwayError where it is nowhere."""
+        """Look up the server's address again; return whether it or the token has changed.
+
+        Raises ServerAwayError if no server is found.
+        """
         try:
             server = self._find()
         except TagboatError as error:
             raise ServerAwayError(str(error)) from None
-        news = server != self._server
-        self._server, self._opener = server, _opener(server.url)
-        return news
+        has_changed = server != self._server
+        self._server, self._opener = server, _build_opener(server.url)
+        return has_changed
 
-    def get(self, path: str, **query: object) -> Answer:
+    def get(self, path: str, **query: object) -> ApiObject:
         """GET `path` with `query`."""
         return self._call("GET", _with_query(path, query))
 
-    def get_long(self, path: str, **query: object) -> Answer:
-        """The same for what makes the server ask a registry first."""
+    def get_long(self, path: str, **query: object) -> ApiObject:
+        """GET `path` with `query`, with time for the server to ask a registry or the engine."""
         return self._call("GET", _with_query(path, query), timeout_s=LONG_TIMEOUT_S)
 
     def post(
         self, path: str, body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
-    ) -> Answer:
+    ) -> ApiObject:
         """POST `body`, or nothing, to `path`."""
         return self._call("POST", path, body, timeout_s=timeout_s)
 
-    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+    def put(self, path: str, body: Mapping[str, object]) -> ApiObject:
         """PUT `body` to `path`."""
         return self._call("PUT", path, body)
 
-    def patch(self, path: str, body: Mapping[str, object]) -> Answer:
+    def patch(self, path: str, body: Mapping[str, object]) -> ApiObject:
         """PATCH `path` with `body`."""
         return self._call("PATCH", path, body)
 
-    def delete(self, path: str, *, timeout_s: float | None = None, **query: object) -> Answer:
-        """DELETE `path`; an answer with no content is empty."""
+    def delete(self, path: str, *, timeout_s: float | None = None, **query: object) -> ApiObject:
+        """DELETE `path`; an answer with no content is an empty object."""
         return self._call("DELETE", _with_query(path, query), timeout_s=timeout_s)
 
-    def items(self, path: str, **query: object) -> list[Answer]:
-        """All items of a list, page by page."""
-        found: list[Answer] = []
-        page = self.get(path, limit=_PAGE, **query)
-        found.extend(page["items"])
+    def pages(self, path: str, **query: object) -> Iterator[ApiObject]:
+        """GET a list page by page."""
+        page = self.get(path, limit=_PAGE_ITEMS, **query)
+        yield page
         while page["next"] is not None:
-            page = self.get(path, limit=_PAGE, **query, cursor=page["next"])
-            found.extend(page["items"])
-        return found
+            page = self.get(path, limit=_PAGE_ITEMS, **query, cursor=page["next"])
+            yield page
 
-    def health(self) -> Answer:
-        """How the server is, also where it says so with a 503."""
-        return self._call("GET", "/api/health", sound=(HTTPStatus.SERVICE_UNAVAILABLE,))
+    def items(self, path: str, **query: object) -> list[ApiObject]:
+        """GET all items of a list."""
+        return [item for page in self.pages(path, **query) for item in page["items"]]
+
+    def health(self) -> ApiObject:
+        """GET the server's health, which comes with status 503 if the database is out."""
+        return self._call("GET", "/api/health", accept=(HTTPStatus.SERVICE_UNAVAILABLE,))
+
+    def events(self, **query: object) -> Iterator[ApiObject]:
+        """Yield the server's events as they happen, until the server ends the stream.
+
+        First comes one without a topic, whose `id` is the place in the stream. Raises
+        NotFoundError if the server has no events, as older ones have none.
+        """
+        request = self._request("GET", _with_query("/api/events", query))
+        request.add_header("Accept", "text/event-stream")
+        with (
+            self._failures(EVENT_TIMEOUT_S),
+            self._opener.open(request, timeout=EVENT_TIMEOUT_S) as stream,
+        ):
+            fields: dict[str, str] = {}
+            for line in stream:
+                name, _, value = line.decode(errors="replace").rstrip("\r\n").partition(":")
+                if name or value:
+                    fields[name] = value.removeprefix(" ")
+                    continue
+                # A blank line ends an event; a heartbeat is a comment, which has no name.
+                if "data" in fields:
+                    yield self._decode(fields["data"].encode())
+                elif "id" in fields:
+                    yield ApiObject(id=fields["id"], topic="")
+                fields = {}
 
     def _call(
         self,
@@ -125,111 +143,74 @@ class Client:
         body: Mapping[str, object] | None = None,
         *,
         timeout_s: float | None = None,
-        sound: tuple[int, ...] = (),
-    ) -> Answer:
-        """Call the API; an answer with a status in `sound` is taken like a 2xx, and one with no content is empty."""
-        from http.client import HTTPException
+        accept: tuple[int, ...] = (),
+    ) -> ApiObject:
+        """Call the API; a status in `accept` counts as success, as every 2xx does."""
         from urllib.error import HTTPError
 
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            with self._opener.open(self._request(method, path, body), timeout=timeout_s) as answer:
-                return (
-                    Answer()
-                    if answer.status == HTTPStatus.NO_CONTENT
-                    else self._decode(answer.read(_MOST_BYTES))
-                )
-        except HTTPError as error:
-            with error:
-                said = _read(error)
-            if error.code in sound:
-                return self._decode(said)
-            raise self._refusal(error, said) from None
-        except OSError as error:
-            raise self._unreachable(error, timeout_s) from None
-        except (HTTPException, ValueError):
-            raise self._stranger() from None
+        request = self._request(method, path, body)
+        with self._failures(timeout_s):
+            try:
+                with self._opener.open(request, timeout=timeout_s) as answer:
+                    is_empty = answer.status == HTTPStatus.NO_CONTENT
+                    return ApiObject() if is_empty else self._decode(answer.read(_MAX_ANSWER_BYTES))
+            except HTTPError as error:
+                if error.code not in accept:
+                    raise
+                with error:
+                    return self._decode(error.read(_MAX_ANSWER_BYTES))
 
-    def _request(self, method: str, path: str, body: Mapping[str, object] | None) -> "Request":
+    def _request(
+        self, method: str, path: str, body: Mapping[str, object] | None = None
+    ) -> "Request":
         from urllib.request import Request
 
         headers = {"Accept": "application/json"}
         if self._server.token:
             headers["Authorization"] = f"Bearer {self._server.token}"
         if body is not None:
+            # Not on calls without a body: a proxy might wait for one.
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
-        return Request(self._server.url + path, data, headers, method=method)  # noqa: S310 - settings take http(s) only
+        url = self._server.url + path
+        return Request(url, data, headers, method=method)  # noqa: S310 - http(s) by the settings
 
-    def _decode(self, body: bytes) -> Answer:
+    @contextmanager
+    def _failures(self, timeout_s: float) -> Iterator[None]:
+        """Turn the failures of urllib into errors that name the server."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+
         try:
-            answer = json.loads(body, object_hook=Answer)
+            yield
+        except HTTPError as error:
+            content = b""
+            # An answer that is cut short explains nothing: the status has to do.
+            with error, suppress(OSError, HTTPException):
+                content = error.read(_MAX_ANSWER_BYTES)
+            raise refused(self._server, error, content) from None
+        except OSError as error:
+            raise unreachable(self._server, error, timeout_s) from None
+        # Bytes that are not HTTP, or a URL that cannot be used.
+        except (HTTPException, ValueError):
+            raise not_tagboat(self._server) from None
+
+    def _decode(self, body: bytes) -> ApiObject:
+        try:
+            # A field that is missing at any depth is an error with its name.
+            answer = json.loads(body, object_hook=ApiObject)
         except (ValueError, RecursionError):
-            raise self._stranger() from None
-        if not isinstance(answer, Answer):
-            raise self._stranger()
+            raise not_tagboat(self._server) from None
+        if not isinstance(answer, ApiObject):
+            raise not_tagboat(self._server)
         return answer
 
-    def _refusal(self, error: "HTTPError", body: bytes) -> TagboatError:
-        if error.code == HTTPStatus.UNAUTHORIZED:
-            does = "does not accept the token" if self._server.token else "wants a token"
-            return TokenRefusedError(
-                f"the server at {self._server.url} {does}; set TAGBOAT_TOKEN to its TAGBOAT_ADMIN_TOKEN"
-            )
-        if location := error.headers.get("location"):
-            return TagboatError(
-                f"{self._server.url} sends on to {location}; set TAGBOAT_URL to the server itself"
-            )
-        detail = _detail(body)
-        if detail is None:
-            detail = (
-                f"the server at {self._server.url} answered {error.code} {error.reason}; "
-                f"does {self._server.named_by} name it?"
-            )
-        if error.code == HTTPStatus.NOT_FOUND:
-            # Where an id is not known, the address is noise.
-            if detail == NO_ADDRESS:
-                return NotFoundError(
-                    f"there is nothing at {error.url.partition('?')[0]}; {self._server_is_right()}"
-                )
-            return NotFoundError(detail.rstrip("."))
-        return ServerAwayError(detail) if error.code in _NOT_NOW else TagboatError(detail)
 
-    def _unreachable(self, error: OSError, timeout_s: float) -> ServerAwayError:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
-            return ServerAwayError(
-                f"the server at {self._server.url} did not answer within {timeout_s:.0f} s; its log may say why"
-            )
-        why = (reason.strerror if isinstance(reason, OSError) else None) or reason
-        away = f"the server at {self._server.url} cannot be reached ({why})"
-        if self._server.named_by == "TAGBOAT_URL":
-            if getattr(reason, "reason", None) == _NO_TLS:
-                return ServerAwayError(
-                    f"the server at {self._server.url} does not speak TLS; does TAGBOAT_URL have to begin with http://?"
-                )
-            return ServerAwayError(f"{away}; does it run there, and is TAGBOAT_URL right?")
-        if server_runs(Path(self._server.named_by).parent):
-            return ServerAwayError(
-                f"{away}, though it runs: it may be starting, or too busy; its log may say why"
-            )
-        return ServerAwayError(
-            "the server is not running (it ended without cleaning up): start it with 'tagboat serve'"
-        )
-
-    def _server_is_right(self) -> str:
-        return f"is {self._server.named_by} right, and is the server as new as this command ({__version__})?"
-
-    def _stranger(self) -> TagboatError:
-        return TagboatError(
-            f"what answers at {self._server.url} is not a Tagboat server; look at {self._server.named_by}"
-        )
-
-
-def _opener(url: str) -> "OpenerDirector":
-    """An opener that follows no redirect, which would carry the token elsewhere, and sends nothing for loopback to a proxy."""
+def _build_opener(url: str) -> "OpenerDirector":
     from urllib import request
 
+    # urllib's default opener follows redirects, which would carry the token elsewhere.
     opener = request.OpenerDirector()
     opener.addheaders = [("User-Agent", f"tagboat/{__version__}")]
     for handler in (
@@ -239,6 +220,7 @@ def _opener(url: str) -> "OpenerDirector":
         request.HTTPDefaultErrorHandler(),
     ):
         opener.add_handler(handler)
+    # A proxy cannot reach the loopback of this machine.
     if not _is_loopback(urlsplit(url).hostname or ""):
         opener.add_handler(request.ProxyHandler())
     return opener
@@ -253,27 +235,3 @@ def _is_loopback(host: str) -> bool:
 
 def _with_query(path: str, query: Mapping[str, object]) -> str:
     return path + (f"?{urlencode(query, errors='replace')}" if query else "")
-
-
-def _read(error: "HTTPError") -> bytes:
-    """What came with an error; an answer cut short says nothing."""
-    from http.client import HTTPException
-
-    try:
-        return error.read(_MOST_BYTES)
-    except (OSError, HTTPException):
-        return b""
-
-
-def _detail(body: bytes) -> str | None:
-    """The sentence of a problem, with every field's own where it is about several; None if it is no problem (RFC 9457)."""
-    try:
-        problem = json.loads(body)
-        fields = [f"{entry['field']}: {entry['message']}" for entry in problem.get("errors") or ()]
-        return (
-            f"{problem['detail']} ({'; '.join(fields)})"
-            if len(fields) > 1
-            else str(problem["detail"])
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None

@@ -1,55 +1,60 @@
-"""What the shell offers when Tab is pressed: names that the server knows. Where they cannot be had, soon, it offers none."""
+"""Names that the shell offers when Tab is pressed, as the server knows them.
+
+If the server does not answer in time, no name is offered.
+"""
 
 from collections.abc import Callable, Iterable
 
 import typer
 
 from tagboat.cli.client import Client
-from tagboat.cli.names import find_hooks, find_project, find_stages
-from tagboat.cli.place import this_place
+from tagboat.cli.context import current_context
+from tagboat.cli.names import find_project, project_stages, project_webhooks
 from tagboat.core.errors import TagboatError
 
-TIMEOUT_S = 2.0
-"""Seconds that each answer may take: somebody waits at the keyboard."""
+# Limit for each call: a person waits at the keyboard.
+COMPLETION_TIMEOUT_S = 2.0
 
 
-def projects(incomplete: str) -> list[str]:
-    """Names of projects."""
-    return _offer(incomplete, lambda client: _names(client, "/api/projects"))
+def project_names(incomplete: str) -> list[str]:
+    """Return the names of projects."""
+    return _complete(incomplete, lambda client: _field_of_items(client, "/api/projects"))
 
 
-def stages(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the stages of the project typed before."""
-    return _offer(
-        incomplete, lambda client: (stage["name"] for stage in find_stages(client, _project(ctx)))
+def stage_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the stages of the project on the command line."""
+    return _complete(
+        incomplete,
+        lambda client: (stage["name"] for stage in project_stages(client, _typed_project(ctx))),
     )
 
 
-def tags(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Known tags of the project typed before."""
-    return _offer(
+def tag_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the known tags of the project on the command line."""
+    return _complete(
         incomplete,
-        lambda client: _names(
-            client, f"/api/projects/{find_project(client, _project(ctx))['id']}/tags", "tag"
+        lambda client: _field_of_items(
+            client, f"/api/projects/{find_project(client, _typed_project(ctx))['id']}/tags", "tag"
         ),
     )
 
 
-def hooks(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the webhook URLs of the project typed before."""
-    return _offer(
-        incomplete, lambda client: (hook["name"] for hook in find_hooks(client, _project(ctx)))
+def webhook_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the webhook URLs of the project on the command line."""
+    return _complete(
+        incomplete,
+        lambda client: (hook["name"] for hook in project_webhooks(client, _typed_project(ctx))),
     )
 
 
-def registries(incomplete: str) -> list[str]:
-    """Names of registries."""
-    return _offer(incomplete, lambda client: _names(client, "/api/registries"))
+def registry_names(incomplete: str) -> list[str]:
+    """Return the names of registries."""
+    return _complete(incomplete, lambda client: _field_of_items(client, "/api/registries"))
 
 
-def images(incomplete: str) -> list[str]:
-    """Images of all registries that tell theirs."""
-    return _offer(
+def image_names(incomplete: str) -> list[str]:
+    """Return the images of all registries that list theirs."""
+    return _complete(
         incomplete,
         lambda client: (
             image
@@ -59,26 +64,27 @@ def images(incomplete: str) -> list[str]:
     )
 
 
-def deliveries(incomplete: str) -> list[str]:
-    """Ids of the newest deliveries."""
-    return _offer(
+def delivery_ids(incomplete: str) -> list[str]:
+    """Return the ids of the newest deliveries."""
+    return _complete(
         incomplete, lambda client: (item["id"] for item in client.get("/api/deliveries")["items"])
     )
 
 
-def _names(client: Client, path: str, field: str = "name") -> list[str]:
+def _field_of_items(client: Client, path: str, field: str = "name") -> list[str]:
     return [item[field] for item in client.items(path)]
 
 
-def _project(ctx: typer.Context) -> str:
-    """What was typed where the project belongs; `cancel` takes a deploy there, too."""
+def _typed_project(ctx: typer.Context) -> str:
+    # The first word after `cancel` may be a project or a deploy.
     return str(ctx.params.get("project") or ctx.params.get("deploy") or "")
 
 
-def _offer(incomplete: str, find: Callable[[Client], Iterable[str]]) -> list[str]:
+def _complete(incomplete: str, find: Callable[[Client], Iterable[str]]) -> list[str]:
     try:
-        found = find(Client(this_place().server(), timeout_s=TIMEOUT_S))
+        found = find(Client(current_context().server(), timeout_s=COMPLETION_TIMEOUT_S))
+        # Some shells do not filter what they are offered.
         return [name for name in found if name.startswith(incomplete)]
     except (TagboatError, OSError):
-        # Words of complaint would land in the line that is being typed.
+        # An error message would land in the line that is being typed.
         return []

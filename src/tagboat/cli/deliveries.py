@@ -1,101 +1,113 @@
 """`tagboat deliveries`: the webhook's log."""
 
+from typing import Annotated
 from urllib.parse import quote
 
-from tagboat.cli import show
-from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
+import typer
 
-_LOOKED_AT = 200
-_COLUMNS = ("id", "received", "sender", "webhook", "status", "outcome")
-_SKIPPED_COLUMNS = ("skipped", "why")
+from tagboat.cli import complete, show
+from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
+from tagboat.cli.options import JsonOption, LimitOption, connect
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+DeliveryArg = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The delivery's id.", autocompletion=complete.delivery_ids),
+]
 _PUSH_COLUMNS = ("image", "tag", "outcome", "project", "stage", "deploy", "why")
 
 
-def deliveries(client: Client, *, limit: int, as_json: bool) -> int:
-    """List the newest calls, and what came of them."""
-    items = client.get("/api/deliveries", limit=limit)["items"]
+@app.callback()
+def deliveries_group(
+    ctx: typer.Context, *, limit: LimitOption = 20, as_json: JsonOption = False
+) -> None:
+    """List the newest calls of the webhook and their results.
+
+    For each call: the sender, the answer, and why, in one sentence.
+    """
+    if ctx.invoked_subcommand is None:
+        deliveries_list(limit=limit, as_json=as_json)
+
+
+@app.command("ls", hidden=True)
+@app.command("list")
+def deliveries_list(*, limit: LimitOption = 20, as_json: JsonOption = False) -> None:
+    """List the newest calls and their results."""
+    items = connect().get("/api/deliveries", limit=limit)["items"]
     if as_json:
         show.as_json(items)
     elif items:
-        show.table(_COLUMNS, map(_row, items))
+        show.table(
+            ("id", "received", "sender", "webhook", "status", "outcome"),
+            (
+                (
+                    item["id"],
+                    show.timestamp(item["received_at"]),
+                    item["sender"],
+                    _webhook_name(item),
+                    item["status"],
+                    _format_outcome(item),
+                )
+                for item in items
+            ),
+        )
     else:
-        show.line("Nobody has called the webhook yet ('tagboat webhook url' shows it).")
-    return 0
+        show.line("Nobody has called the webhook yet ('tagboat webhook url' shows its URL).")
 
 
-def show_delivery(client: Client, delivery: str, *, as_json: bool) -> int:
-    """Show one call with its headers and body, and what came of each of its pushes."""
-    answer = client.get(_path(delivery))
+@app.command("show")
+def deliveries_show(delivery: DeliveryArg, *, as_json: JsonOption = False) -> None:
+    """Show one call whole: what was sent, and the result of each push."""
+    # Senders write headers and bodies; show.py removes what would steer a terminal.
+    answer = connect().get(_delivery_path(delivery))
     if as_json:
         show.as_json(answer)
-        return 0
-    which = (
-        "the URL for all images" if answer["hook"] is None else f"the webhook {_webhook(answer)}"
-    )
-    received, took = show.when(answer["received_at"]), f"{answer['took_ms']:.1f} ms"
+        return
+    name = _webhook_name(answer)
+    which = "the URL for all images" if answer["hook"] is None else f"the webhook {name}"
+    received, took = show.timestamp(answer["received_at"]), f"{answer['took_ms']:.1f} ms"
     show.line(
         f"{answer['sender']} called {which} at {received}; answered {answer['status']} in {took}"
     )
-    show.line(_told(answer))
+    show.line(_format_outcome(answer))
     if answer["pushes"]:
         show.line("")
         show.table(_PUSH_COLUMNS, map(_push_row, answer["pushes"]))
     _show_skipped(answer)
-    if answer["headers"]:
+    headers = "\n".join(f"{name}: {value}" for name, value in answer["headers"].items())
+    for part in filter(None, (headers, answer["body"])):
         show.line("")
-        show.line("\n".join(f"{name}: {value}" for name, value in answer["headers"].items()))
-    if answer["body"]:
-        show.line("")
-        show.line(answer["body"])
+        show.line(part)
     if answer["truncated"]:
-        show.progress("of the body only the beginning was kept")
-    return 0
+        show.progress("only the beginning of the body was kept")
 
 
-def redeliver(client: Client, delivery: str, *, as_json: bool) -> int:
-    """Have the server take one call in once more."""
-    receipt = client.post(f"{_path(delivery)}/redeliver", timeout_s=LONG_TIMEOUT_S)
+@app.command("redeliver")
+def deliveries_redeliver(delivery: DeliveryArg, *, as_json: JsonOption = False) -> None:
+    """Process one call again, as if it arrived now."""
+    receipt = connect().post(f"{_delivery_path(delivery)}/redeliver", timeout_s=LONG_TIMEOUT_S)
     if as_json:
         show.as_json(receipt)
-        return 0
+        return
     if receipt["pushes"]:
         show.table(_PUSH_COLUMNS, map(_push_row, receipt["pushes"]))
     else:
         show.line(f"nothing to push: {receipt.get('reason') or 'it names no image'}")
     _show_skipped(receipt)
-    return 0
 
 
-def needing_you(client: Client) -> list[Answer]:
-    """Of each sender at each URL the newest call, where that says what a person has to do about the sender."""
-    newest: dict[tuple[str, str], Answer] = {}
-    for item in client.get("/api/deliveries", limit=_LOOKED_AT)["items"]:
-        newest.setdefault((item["sender"], _webhook(item)), item)
-    return [item for item in newest.values() if item.get("needs_you")]
-
-
-def _show_skipped(answer: Answer) -> None:
+def _show_skipped(answer: ApiObject) -> None:
+    # Servers of older releases do not say what they skipped.
     if skipped := answer.get("skipped"):
         show.line("")
-        show.table(_SKIPPED_COLUMNS, ((one["image"], one["reason"]) for one in skipped))
+        show.table(("skipped", "why"), ((one["image"], one["reason"]) for one in skipped))
 
 
-def _path(delivery: str) -> str:
+def _delivery_path(delivery: str) -> str:
     return f"/api/deliveries/{quote(delivery, safe='', errors='replace')}"
 
 
-def _row(item: Answer) -> tuple[object, ...]:
-    return (
-        item["id"],
-        show.when(item["received_at"]),
-        item["sender"],
-        _webhook(item),
-        item["status"],
-        _told(item),
-    )
-
-
-def _push_row(push: Answer) -> tuple[object, ...]:
+def _push_row(push: ApiObject) -> tuple[object, ...]:
     project, stage = push["project"], push["stage"]
     return (
         push["image"],
@@ -108,15 +120,15 @@ def _push_row(push: Answer) -> tuple[object, ...]:
     )
 
 
-def _webhook(item: Answer) -> str:
-    """The webhook's name; in brackets where it has none."""
+def _webhook_name(item: ApiObject) -> str:
     if item["hook"] is None:
         return "(all)"
+    # A call is kept longer than the webhook that it came by.
     return item["hook"]["name"] or "(revoked)"
 
 
-def _told(item: Answer) -> str:
-    """The outcome and why. A single push's sentence has its outcome in it."""
+def _format_outcome(item: ApiObject) -> str:
+    # The sentence about a single push already has the outcome in it.
     if len(item["pushes"]) == 1 or not item["reason"]:
         return item["reason"] or str(item["outcome"])
     return f"{item['outcome']}: {item['reason']}"

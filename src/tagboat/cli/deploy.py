@@ -1,42 +1,96 @@
-"""`tagboat deploy`, `rollback` and `promote`: what queues a deploy."""
+"""`tagboat deploy`, `rollback` and `promote`: each queues a deploy."""
 
-from tagboat.cli import show
-from tagboat.cli.client import Client
-from tagboat.cli.follow import Ordered, finish
-from tagboat.cli.names import find_stage, no_deploy
+from typing import Annotated
+
+import typer
+
+from tagboat.cli import complete, show
+from tagboat.cli.follow import QueuedDeploy
+from tagboat.cli.names import find_stage, unknown_deploy
+from tagboat.cli.options import JsonOption, ProjectArg, StageArg, WaitOption, connect
 from tagboat.core.errors import NotFoundError
 
 
-def deploy(
-    client: Client, project: str, stage: str, tag: str, *, force: bool, wait: bool, as_json: bool
-) -> int:
-    """Queue a deploy of a tag."""
+def deploy_command(
+    project: ProjectArg,
+    stage: StageArg,
+    tag: Annotated[
+        str,
+        typer.Argument(metavar="TAG", help="The tag to deploy.", autocompletion=complete.tag_names),
+    ],
+    *,
+    wait: WaitOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy even if this digest is live already.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deploy a tag to a stage, whatever its pattern.
+
+    The old instance keeps serving until the new one is healthy. Without --wait the command only
+    queues the deploy. With --wait it also survives a restart of the server.
+    """
+    client = connect()
     found = find_stage(client, project, stage)
     queued = client.post(f"/api/stages/{found['id']}/deploys", {"tag": tag, "force": force})
-    return finish(client, Ordered(project, found, queued), wait=wait, as_json=as_json)
+    QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)
 
 
-def rollback(
-    client: Client, project: str, stage: str, *, to: str | None, wait: bool, as_json: bool
-) -> int:
-    """Queue what was live before, or what the deploy `to` brought; the stage is held from then on."""
+def rollback_command(
+    project: ProjectArg,
+    stage: StageArg,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DEPLOY", help="Go back to the result of this deploy."),
+    ] = None,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to what was live before in a stage, and hold it.
+
+    Exactly the earlier digest is deployed, with the configuration it had. Until the stage is
+    released, no push replaces it.
+    """
+    client = connect()
     found = find_stage(client, project, stage)
     try:
         queued = client.post(f"/api/stages/{found['id']}/rollback", {"to": to})
     except NotFoundError:
+        # The stage was found just before: without --to its error is about something else.
         if to is None:
             raise
-        raise no_deploy(to) from None
+        raise unknown_deploy(to) from None
     show.progress(
-        f"{project} {stage} is held: pushes deploy nothing there until 'tagboat release {project} {stage}'"
+        f"{project} {stage} is held: pushes deploy nothing there until "
+        f"'tagboat release {project} {stage}'"
     )
-    return finish(client, Ordered(project, found, queued), wait=wait, as_json=as_json)
+    QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)
 
 
-def promote(
-    client: Client, project: str, source: str, target: str, *, wait: bool, as_json: bool
-) -> int:
-    """Queue in the stage `target` what is live in the stage `source`."""
+def promote_command(
+    project: ProjectArg,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM",
+            help="The stage where it is live.",
+            autocompletion=complete.stage_names,
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO", help="The stage to deploy it to.", autocompletion=complete.stage_names
+        ),
+    ],
+    *,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deploy to a stage exactly the digest that is live in another."""
+    client = connect()
     taken_from, found = find_stage(client, project, source), find_stage(client, project, target)
+    # Only ids: two stages of one name cannot be confused.
     queued = client.post(f"/api/stages/{found['id']}/promote", {"from": taken_from["id"]})
-    return finish(client, Ordered(project, found, queued), wait=wait, as_json=as_json)
+    QueuedDeploy(project, found, queued).finish(client, wait=wait, as_json=as_json)

@@ -1,27 +1,51 @@
-"""`tagboat deploys`, and `show` and `logs` below it."""
+"""`tagboat deploys`, and the commands below it."""
+
+from typing import Annotated
+
+import typer
 
 from tagboat.cli import show
-from tagboat.cli.client import Answer, Client
-from tagboat.cli.fields import show_record
-from tagboat.cli.follow import duration
-from tagboat.cli.names import find_project, find_stage, of_deploy
+from tagboat.cli.deploy_progress import step_duration
+from tagboat.cli.fields import show_fields
+from tagboat.cli.names import call_deploy, find_project, find_stage
+from tagboat.cli.options import (
+    JsonOption,
+    LimitOption,
+    OptionalProjectArg,
+    OptionalStageArg,
+    connect,
+)
 
-_COLUMNS = ("deploy", "project", "stage", "tag", "by", "when", "status", "why")
-_STEP_COLUMNS = ("step", "status", "took", "detail")
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+DeployArg = Annotated[str, typer.Argument(metavar="DEPLOY", help="The deploy's id.")]
 
 
-def deploys(
-    client: Client,
-    project: str | None,
-    stage: str | None,
+@app.callback()
+def deploys_group(
+    ctx: typer.Context, *, limit: LimitOption = 20, as_json: JsonOption = False
+) -> None:
+    """List and show deploys, also those that have ended."""
+    if ctx.invoked_subcommand is None:
+        deploys_list(limit=limit, as_json=as_json)
+
+
+@app.command("ls", hidden=True)
+@app.command("list")
+def deploys_list(
+    project: OptionalProjectArg = None,
+    stage: OptionalStageArg = None,
     *,
-    status: str | None,
-    limit: int,
-    as_json: bool,
-) -> int:
-    """List the newest deploys."""
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only queued, running, succeeded, failed …")
+    ] = None,
+    limit: LimitOption = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest deploys, of all projects, one, or a stage."""
+    client = connect()
     query: dict[str, object] = {"limit": limit}
     if project is not None and stage is not None:
+        # By id, so that a misspelt name is an error and not an empty list.
         query["stage"] = find_stage(client, project, stage)["id"]
     elif project is not None:
         query["project"] = find_project(client, project)["id"]
@@ -31,32 +55,50 @@ def deploys(
     if as_json:
         show.as_json(items)
     elif items:
-        show.table(_COLUMNS, map(_row, items))
+        show.table(
+            ("deploy", "project", "stage", "tag", "by", "when", "status", "why"),
+            (
+                (
+                    item["id"],
+                    item["project"]["name"],
+                    item["stage"]["name"],
+                    item["tag"],
+                    item["trigger"],
+                    show.timestamp(item["created_at"]),
+                    item["status"],
+                    item["reason"] if item["reason"] != item["status"] else None,
+                )
+                for item in items
+            ),
+        )
     else:
         show.line("There is no such deploy yet.")
-    return 0
 
 
-def show_deploy(client: Client, deploy: str, *, as_json: bool) -> int:
-    """Show all of a deploy."""
-    found = _find(client, deploy)
+@app.command("show")
+def deploys_show(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
+    """Show one deploy: its steps, its reason, and the output of its app."""
+    found = call_deploy(deploy, connect().get)
     if as_json:
         show.as_json(found)
-        return 0
-    show_record(found, without=("steps", "log"))
+        return
+    show_fields(found, without=("steps", "log"))
     show.line("")
     show.table(
-        _STEP_COLUMNS,
-        ((step["name"], step["status"], duration(step), step["detail"]) for step in found["steps"]),
+        ("step", "status", "took", "detail"),
+        (
+            (step["name"], step["status"], step_duration(step), step["detail"])
+            for step in found["steps"]
+        ),
     )
     if found["log"]:
         show.line(f"\nlog:\n{found['log'].rstrip()}")
-    return 0
 
 
-def deploy_logs(client: Client, deploy: str, *, as_json: bool) -> int:
-    """Show what a deploy has kept of its app's log."""
-    found = _find(client, deploy)
+@app.command("logs")
+def deploys_logs(deploy: DeployArg, *, as_json: JsonOption = False) -> None:
+    """Show the log lines that a failed deploy has kept."""
+    found = call_deploy(deploy, connect().get)
     if as_json:
         show.as_json({"lines": found["log"].splitlines()})
     elif found["log"]:
@@ -64,22 +106,3 @@ def deploy_logs(client: Client, deploy: str, *, as_json: bool) -> int:
     else:
         where = f"{found['project']['name']} {found['stage']['name']}"
         show.progress(f"deploy {deploy} has kept no log; 'tagboat logs {where}' shows what runs")
-    return 0
-
-
-def _find(client: Client, deploy: str) -> Answer:
-    return of_deploy(deploy, client.get)
-
-
-def _row(deploy: Answer) -> tuple[object, ...]:
-    why = deploy["reason"] if deploy["reason"] != deploy["status"] else None
-    names = deploy["project"]["name"], deploy["stage"]["name"]
-    return (
-        deploy["id"],
-        *names,
-        deploy["tag"],
-        deploy["trigger"],
-        show.when(deploy["created_at"]),
-        deploy["status"],
-        why,
-    )

@@ -1,4 +1,4 @@
-"""Where the command line begins, and how failures are told."""
+"""Entry point of the command line, which turns failures into one line and an exit code."""
 
 import os
 import sys
@@ -10,49 +10,50 @@ from tagboat.core.harmless import harmless
 
 
 def run() -> None:
-    """Run the command line and end the process: 0 done, 1 failed, 2 usage. A failure is one line on stderr."""
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
+    """Run the command line and end the process: 0 done, 1 failed, 2 usage.
+
+    A failure is one line on stderr.
+    """
+    # Python sets a stream that the caller has closed to None.
+    sys.stdout, sys.stderr = (stream or _open_devnull() for stream in (sys.stdout, sys.stderr))
     try:
         try:
-            _carry_out()
+            if sys.argv[1:] == ["serve"]:
+                # The server lives long: without typer it takes 10 MB less memory.
+                from tagboat.cli.context import current_context
+                from tagboat.cli.serve import serve_command
+
+                sys.exit(serve_command(current_context()))
+            from tagboat.cli.main import app
+
+            app(prog_name="tagboat")
         finally:
             sys.stdout.flush()
     except TagboatError as error:
-        _fail(str(error))
+        _exit_failed(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, as shells have it
     except BrokenPipeError:
-        _leave_stdout()
+        _discard_stdout()
         sys.exit(1)
     except OSError as error:
-        _leave_stdout()
+        _discard_stdout()
+        # The name of a file says more than the system call that failed.
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
+        _exit_failed(f"{where}{error.strerror or error}")
 
 
-def _carry_out() -> None:
-    if sys.argv[1:] == ["serve"]:
-        # The server lives long: without the library that reads command lines it is 10 MB smaller.
-        from tagboat.cli.place import this_place
-        from tagboat.cli.serve import serve
-
-        sys.exit(serve(this_place()))
-    from tagboat.cli.main import app
-
-    app(prog_name="tagboat")
-
-
-def _fail(words: str) -> NoReturn:
-    print(f"tagboat: {harmless(' '.join(words.split()))}", file=sys.stderr)  # noqa: T201 - how failures are told
+def _exit_failed(message: str) -> NoReturn:
+    line = harmless(" ".join(message.split()))
+    print(f"tagboat: {line}", file=sys.stderr)  # noqa: T201 - for people
     sys.exit(1)
 
 
-def _leave_stdout() -> None:
-    """Let what is still to be written go nowhere: Python would try again at its end, and complain."""
-    with _nowhere() as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def _discard_stdout() -> None:
+    # Python would try to write the rest again when it ends, and print a traceback.
+    with _open_devnull() as devnull:
+        os.dup2(devnull.fileno(), sys.stdout.fileno())
 
 
-def _nowhere() -> TextIO:
-    """What stands in for a stream that is closed."""
+def _open_devnull() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")

@@ -1,132 +1,149 @@
-"""What comes after a deploy is queued: following it to its end, through a restart of the server, and telling how it went."""
+"""Waiting for a deploy through restarts of the server, and printing how it ended."""
 
 import time
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from typing import NoReturn
 
 from tagboat.cli import show
-from tagboat.cli.client import Answer, Client, ServerAwayError, TokenRefusedError
-from tagboat.core.errors import TagboatError
+from tagboat.cli.client import ApiObject, Client
+from tagboat.cli.client_errors import ServerAwayError, TokenRefusedError
+from tagboat.cli.deploy_progress import StepPrinter
+from tagboat.core.errors import NotFoundError, TagboatError
 
-PATIENCE_S = 60.0
-"""How long a server may be away, which is being restarted or updated."""
-
-_LOOK_EVERY_S = 0.25
-_OPEN = frozenset({"queued", "running"})
-_LOST = frozenset({"failed", "superseded", "cancelled"})
+# How long to look for a server that does not answer: it may be restarting.
+RESTART_WAIT_S = 60.0
+# Often enough for a person, and cheap for a server.
+_POLL_EVERY_S = 0.25
+_TOPICS_OF_DEPLOYS = frozenset({"", "deploy", "step", "reset"})
+_OPEN_STATUSES = frozenset({"queued", "running"})
+_LOST_STATUSES = frozenset({"failed", "superseded", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """A deploy just queued, to the stage of that project; `stage` is what the API shows of it."""
+class QueuedDeploy:
+    """A deploy just queued, and its stage, as the API answers them."""
 
     project: str
-    stage: Answer
-    deploy: Answer
+    stage: ApiObject
+    deploy: ApiObject
 
-    @property
-    def where(self) -> str:
-        """The stage as people name it."""
-        return f"{self.project} {self.stage['name']}"
+    def finish(self, client: Client, *, wait: bool, as_json: bool) -> None:
+        """Print how the deploy is, after following it to its end if `wait`.
+
+        Raises TagboatError if it is known not to have succeeded.
+        """
+        where = f"{self.project} {self.stage['name']}"
+        deploy = self.deploy
+        if wait:
+            show.progress(f"deploy {deploy['id']}: {deploy['tag']} to {where}")
+            try:
+                deploy = follow_deploy(client, deploy["id"])
+            except KeyboardInterrupt:
+                cancel = f"'tagboat cancel {deploy['id']}'"
+                show.progress(f"\ndeploy {deploy['id']} continues; {cancel} cancels it")
+                raise
+        if as_json:
+            show.as_json(deploy)
+        elif not wait:
+            follows = f"'tagboat deploys show {deploy['id']}' shows its steps"
+            show.line(f"deploy {deploy['id']} of {deploy['tag']} is {deploy['status']}; {follows}")
+        elif deploy["status"] == "succeeded":
+            url = _live_address(client, self.stage, deploy["tag"])
+            said = f"{deploy['tag']}: {deploy['reason'] or deploy['status']}"
+            show.line(f"{said} at {url}" if url else said)
+        # Still open without --wait: nothing has failed.
+        if deploy["status"] not in _LOST_STATUSES:
+            return
+        for text in deploy["log"].splitlines():
+            show.progress(f"| {text}")
+        ended = deploy["status"] if deploy["status"] == "failed" else f"was {deploy['status']}"
+        if deploy["reason"] not in {None, "", deploy["status"]}:
+            ended = f"{ended}: {deploy['reason']}"
+        raise TagboatError(f"the deploy of {deploy['tag']} to {where} {ended}")
 
 
-def finish(client: Client, ordered: Ordered, *, wait: bool, as_json: bool) -> int:
-    """Follow the deploy to its end, if asked, and tell how it is; 0, or TagboatError if it is known not to have succeeded."""
-    seen = ordered.deploy
-    if wait:
-        show.progress(f"deploy {seen['id']}: {seen['tag']} to {ordered.where}")
-        try:
-            seen = _follow(client, seen["id"])
-        except KeyboardInterrupt:
-            show.progress(
-                f"\ndeploy {seen['id']} goes on; 'tagboat cancel {seen['id']}' takes it back"
-            )
-            raise
-    if as_json:
-        show.as_json(seen)
-    elif not wait:
-        follows = f"'tagboat deploys show {seen['id']}' follows it, and --wait stays"
-        show.line(f"deploy {seen['id']} of {seen['tag']} is {seen['status']}; {follows}")
-    elif seen["status"] == "succeeded":
-        _tell_success(client, ordered.stage, seen)
-    if seen["status"] not in _LOST:
-        return 0
-    for text in seen["log"].splitlines():
-        show.progress(f"| {text}")
-    raise TagboatError(f"the deploy of {seen['tag']} to {ordered.where} {_ending(seen)}")
+def follow_deploy(client: Client, deploy_id: str) -> ApiObject:
+    """Print the steps of a deploy until it ends; return it as it is then.
+
+    Raises TagboatError if the server is away for longer than a restart takes.
+    """
+    printer = StepPrinter()
+    try:
+        with closing(_deploy_events(client, deploy_id)) as events:
+            while True:
+                event = next(events)
+                # The event has all that is printed; an ended step has its times only in the deploy.
+                if event["topic"] == "step" and event["status"] == "running":
+                    printer.show(event)
+                    continue
+                printer.clear()
+                deploy = _get_patiently(client, f"/api/deploys/{deploy_id}")
+                for step in deploy["steps"]:
+                    printer.show(step)
+                if deploy["status"] not in _OPEN_STATUSES:
+                    return deploy
+    except TagboatError as error:
+        raise TagboatError(f"lost deploy {deploy_id}, which may continue: {error}") from None
+    finally:
+        printer.clear()
 
 
-def _follow(client: Client, deploy_id: str) -> Answer:
-    """Look again and again until the deploy ends, telling each step once."""
-    told: set[str] = set()
+def _deploy_events(client: Client, deploy_id: str) -> Generator[ApiObject, None, NoReturn]:
+    """Yield the events after which a deploy may look different; its topic is empty if unknown."""
+    unknown = ApiObject(topic="")
+    after: dict[str, object] = {}
     while True:
         try:
-            seen = _look(client, f"/api/deploys/{deploy_id}")
-        except TagboatError as error:
-            raise TagboatError(
-                f"lost sight of deploy {deploy_id}, which may go on: {error}"
-            ) from None
-        for step in seen["steps"]:
-            if step["status"] in {"done", "failed"} and step["name"] not in told:
-                told.add(step["name"])
-                show.progress(
-                    f"{step['name']:8}{step['status']:7}{duration(step):>8}  {step['detail']}".rstrip()
-                )
-        if seen["status"] not in _OPEN:
-            return seen
-        time.sleep(_LOOK_EVERY_S)
+            for event in client.events(deploy=deploy_id, **after):
+                after = {"last_event_id": event["id"]}
+                if event["topic"] in _TOPICS_OF_DEPLOYS:
+                    yield event
+        except NotFoundError:
+            # A server of an older release has no events: look again and again.
+            while True:
+                yield unknown
+                time.sleep(_POLL_EVERY_S)
+        except (ServerAwayError, TokenRefusedError):
+            pass
+        # The server ends the stream when it stops, and when a reader is too slow.
+        yield unknown
+        time.sleep(_POLL_EVERY_S)
 
 
-def _look(client: Client, path: str) -> Answer:
-    """GET `path`. A server that is away is waited for; one that has started anew has another address or token."""
-    until = None
+def _get_patiently(client: Client, path: str) -> ApiObject:
+    """GET `path`; look for the server for a while if it is away."""
+    deadline = None
     while True:
         try:
-            if until is not None:
+            if deadline is not None:
                 client.find_again()
-            seen = client.get(path)
+            answer = client.get(path)
         except (ServerAwayError, TokenRefusedError) as error:
+            # A server makes a new token at each start: a refused one may only be old.
             if isinstance(error, TokenRefusedError) and not client.find_again():
                 raise
             now = time.monotonic()
-            if until is None:
-                until = now + PATIENCE_S
-                show.progress(f"the server is away; looking for it for up to {PATIENCE_S:.0f} s")
-            elif now > until:
+            if deadline is None:
+                deadline = now + RESTART_WAIT_S
+                show.progress(f"the server is away; trying again for {RESTART_WAIT_S:.0f} s")
+            elif now > deadline:
                 raise
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
         else:
-            if until is not None:
+            if deadline is not None:
                 show.progress("the server is back")
-            return seen
+            return answer
 
 
-def duration(step: Answer) -> str:
-    """How long a step took, in seconds with their unit; empty before it has ended."""
-    if not (step["started_at"] and step["finished_at"]):
-        return ""
-    took = datetime.fromisoformat(step["finished_at"]) - datetime.fromisoformat(step["started_at"])
-    return f"{took.total_seconds():.1f} s"
-
-
-def _tell_success(client: Client, stage: Answer, ended: Answer) -> None:
+def _live_address(client: Client, stage: ApiObject, tag: str) -> str | None:
+    """Return where a live tag answers: its own address, the stage's, the instance's; else None."""
     try:
-        live = [
-            one
-            for one in client.items("/api/instances", stage=stage["id"], state="live")
-            if one["tag"] == ended["tag"]
-        ]
+        items = client.items("/api/instances", stage=stage["id"], state="live")
     except ServerAwayError:
-        live = []  # it went away again; that the deploy has succeeded is known all the same
+        items = []  # gone again, but the deploy has succeeded all the same
+    # Several tags may be live in a stage.
+    live = [one for one in items if one["tag"] == tag]
     urls = [*(one["address"] for one in live), stage["address"], *(one["url"] for one in live)]
-    url = next(filter(None, urls), None)
-    show.line(
-        f"{ended['tag']}: {ended['reason'] or ended['status']}" + (f" at {url}" if url else "")
-    )
-
-
-def _ending(ended: Answer) -> str:
-    how = ended["status"] if ended["status"] == "failed" else f"was {ended['status']}"
-    return (
-        f"{how}: {ended['reason']}" if ended["reason"] not in {None, "", ended["status"]} else how
-    )
+    return next(filter(None, urls), None)

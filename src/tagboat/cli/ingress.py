@@ -1,27 +1,53 @@
-"""`tagboat ingress`, and `run` and `stop` below it: HAProxy on this machine."""
+"""`tagboat ingress`: HAProxy on this machine."""
 
 import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
 
 from tagboat.cli import show
-from tagboat.cli.given import confirm
-from tagboat.cli.place import Place
+from tagboat.cli.context import CommandContext, current_context
+from tagboat.cli.options import JsonOption, YesOption
+from tagboat.cli.prompts import confirm
 from tagboat.core.errors import TagboatError
 from tagboat.data_dir import server_runs
-from tagboat.ingress.process import end_haproxy, our_processes, running_master
-from tagboat.ingress.run_lock import run_lock_holder
-from tagboat.settings import IngressKind, Settings
 
-_ENDS_S = 20.0
+if TYPE_CHECKING:
+    from tagboat.settings import Settings
+
+INGRESS_RUN_HELP = """Run HAProxy in the foreground, for a service manager.
+
+The server finds it and updates its routes, so that restarting or updating the server drops no
+request. Give both the same settings. contrib/tagboat-ingress.service is a unit for systemd.
+"""
+_RUNNER_ENDS_WITHIN_S = 20.0
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
-def status(place: Place, *, as_json: bool) -> int:
-    """Show whether HAProxy runs, where it listens and what keeps it running; 1 if it should run and does not."""
-    settings = _settings(place)
-    directory = _directory(settings)
+@app.callback()
+def ingress_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Show whether HAProxy runs on this machine; or run or stop it."""
+    if ctx.invoked_subcommand is None:
+        ingress_status(as_json=as_json)
+
+
+@app.command("status")
+def ingress_status(*, as_json: JsonOption = False) -> None:
+    """Show whether HAProxy runs, where it listens, and what runs it.
+
+    Exit code 1 if it should run and does not.
+    """
+    from tagboat.ingress.process import running_master
+    from tagboat.ingress.run_lock import run_lock_holder
+    from tagboat.settings import IngressKind
+
+    settings = _local_settings(current_context())
+    directory = _ingress_directory(settings)
     wanted = settings.ingress is IngressKind.HAPROXY
+    # HAProxy is looked for itself: the server may be down while it runs.
     master, runner = running_master(directory), run_lock_holder(directory)
     listen = "{}:{}".format(*settings.ingress_listen)
     if as_json:
@@ -35,93 +61,111 @@ def status(place: Place, *, as_json: bool) -> int:
             }
         )
     elif master is not None and wanted:
-        keeper = f"'tagboat ingress run' (process {runner})" if runner else "the server"
-        show.line(
-            f"HAProxy runs (process {master}) and listens on {listen}; {keeper} keeps it running"
-        )
+        by = f"'tagboat ingress run' (process {runner})" if runner else "the server"
+        show.line(f"HAProxy runs (process {master}) and listens on {listen}; {by} keeps it running")
     elif master is not None:
         show.line(
-            f"HAProxy still runs (process {master}), though there is to be no ingress; 'tagboat ingress stop' ends it"
+            f"HAProxy still runs (process {master}), although the ingress is off; "
+            "'tagboat ingress stop' ends it"
         )
     elif wanted:
         show.line(f"HAProxy does not run; 'tagboat serve' starts it, to listen on {listen}")
     else:
         show.line(settings.why_no_ingress)
-    return 0 if wanted == (master is not None) and not settings.ingress_is_missing else 1
+    if wanted != (master is not None) or settings.ingress_is_missing:
+        raise typer.Exit(1)
 
 
-def run(place: Place) -> int:
-    """Run HAProxy in the foreground until told to stop."""
+@app.command("run", help=INGRESS_RUN_HELP)
+def ingress_run() -> None:
+    """See INGRESS_RUN_HELP."""
     import asyncio
     import sys
 
     from tagboat.ingress.config import ConfigInput
     from tagboat.ingress.runner import notify_ready, run_haproxy
     from tagboat.logs import configure_logging
+    from tagboat.settings import IngressKind
 
-    settings = place.settings()
+    context = current_context()
+    settings = context.settings()
     if settings.ingress is IngressKind.NONE:
         show.progress(f"tagboat: there is no ingress to run: {settings.why_no_ingress}")
-        return 2
+        # 2 is what the unit for systemd does not restart after.
+        raise typer.Exit(2)
+    # Sockets and routes are for this user alone.
     os.umask(0o077)
     configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = ConfigInput(listen=settings.ingress_listen, trusted=settings.ingress_trusted)
     asyncio.run(
         run_haproxy(
-            _directory(settings), wanted, lambda: notify_ready(place.environ.get("NOTIFY_SOCKET"))
+            _ingress_directory(settings),
+            wanted,
+            lambda: notify_ready(context.environ.get("NOTIFY_SOCKET")),
         )
     )
-    return 0
 
 
-def stop(place: Place, *, sure: bool) -> int:
-    """End HAProxy, with the requests that go through it. Raises TagboatError while a server would start it again at once."""
-    settings = _settings(place)
-    directory = _directory(settings)
+@app.command("stop")
+def ingress_stop(*, yes: YesOption = False) -> None:
+    """Stop HAProxy, which keeps running when the server ends.
+
+    No stage answers at its address until it runs again. Stop the server first: it would start
+    HAProxy again at once.
+    """
+    from tagboat.ingress.process import end_haproxy, our_processes
+    from tagboat.ingress.run_lock import run_lock_holder
+    from tagboat.settings import IngressKind
+
+    settings = _local_settings(current_context())
+    directory = _ingress_directory(settings)
     runner = run_lock_holder(directory)
-    found = our_processes(directory)
-    if not found and not runner:
-        show.line("no HAProxy runs here")
-        return 0
+    if not our_processes(directory) and not runner:
+        show.line("HAProxy does not run here")
+        return
     if settings.ingress is IngressKind.HAPROXY and server_runs(settings.data_dir):
         raise TagboatError(
-            "the server runs and would start HAProxy again at once: stop the server first (Ctrl-C, or 'sudo systemctl stop "
-            "tagboat'), or set TAGBOAT_INGRESS=none and restart it, which ends HAProxy"
+            "the server runs and would start HAProxy again at once. Stop it first (Ctrl-C, or "
+            "'sudo systemctl stop tagboat'), or set TAGBOAT_INGRESS=none and restart it"
         )
-    what = "no stage answers at its address until HAProxy runs again, and requests under way are cut off"
-    if not sure:
-        confirm(f"HAProxy is ended: {what}.", f"HAProxy would be ended: {what}")
+    what = "no stage answers at its address until HAProxy runs again, and open requests are cut off"
+    if not yes:
+        confirm(f"HAProxy is stopped: {what}.", f"HAProxy would be stopped: {what}")
     if runner:
         _end_runner(runner, directory)
+    # After its runner, which would start it again.
     end_haproxy(directory)
     again = "sudo systemctl start tagboat-ingress" if runner else "tagboat serve"
-    show.line(f"HAProxy is ended; '{again}' starts it again")
-    return 0
+    show.line(f"HAProxy is stopped; '{again}' starts it again")
 
 
 def _end_runner(pid: int, directory: Path) -> None:
+    """End `tagboat ingress run`, which would start HAProxy again, and wait until it has ended."""
+    from tagboat.ingress.run_lock import run_lock_holder
+
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return
     except PermissionError:
         raise TagboatError(
-            f"'tagboat ingress run' (process {pid}) belongs to another user: run this as that user, or end its service with "
-            "'sudo systemctl stop tagboat-ingress'"
+            f"'tagboat ingress run' (process {pid}) belongs to another user. Run this as that "
+            "user, or stop its service with 'sudo systemctl stop tagboat-ingress'"
         ) from None
-    end = time.monotonic() + _ENDS_S
-    while run_lock_holder(directory) and time.monotonic() < end:
+    deadline = time.monotonic() + _RUNNER_ENDS_WITHIN_S
+    while run_lock_holder(directory) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def _settings(place: Place) -> Settings:
-    if (url := place.remote().url) is not None:
+def _local_settings(context: CommandContext) -> "Settings":
+    if (url := context.remote().url) is not None:
         raise TagboatError(
-            f"HAProxy runs on the server's machine: run this there, without TAGBOAT_URL ({url})"
+            f"HAProxy runs on the server's machine. Run this there, without TAGBOAT_URL ({url})"
         )
-    return place.settings()
+    return context.settings()
 
 
-def _directory(settings: Settings) -> Path:
+def _ingress_directory(settings: "Settings") -> Path:
+    # HAProxy's processes are recognised by the absolute path in their command lines.
     return (settings.data_dir / "ingress").resolve()

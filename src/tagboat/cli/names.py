@@ -1,63 +1,71 @@
-"""Finding projects and stages by the names that people type."""
+"""Projects, stages, webhooks and registries by the names that people type."""
 
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
-from tagboat.cli.client import Answer, Client
+from tagboat.cli.client import ApiObject, Client
 from tagboat.core.errors import NotFoundError
 
-_SHOWN = 20
+_NAMES_LISTED = 20
 
 
-def find_project(client: Client, name: str) -> Answer:
-    """The project of that name; raise NotFoundError listing those there are."""
-    return _find(client.items("/api/projects"), name, "project")
+def find_project(client: Client, name: str) -> ApiObject:
+    """Return the project of that name. Raises NotFoundError that lists the names there are."""
+    return _find_by_name(client.items("/api/projects"), name, "project")
 
 
-def find_stage(client: Client, project: str, stage: str) -> Answer:
-    """The stage of that name; raise NotFoundError listing those there are."""
-    return _find(find_stages(client, project), stage, f"stage of {project}")
+def find_stage(client: Client, project: str, stage: str) -> ApiObject:
+    """Return the stage of that name. Raises NotFoundError that lists the names there are."""
+    # An empty filter would be no filter.
+    found = project and stage and client.get("/api/stages", project=project, name=stage)["items"]
+    if found:
+        return ApiObject(found[0])
+    return _find_by_name(project_stages(client, project), stage, f"stage of {project}")
 
 
-def find_stages(client: Client, project: str) -> list[Answer]:
-    """The stages of the project of that name."""
+def project_stages(client: Client, project: str) -> list[ApiObject]:
+    """Return the stages of the project of that name."""
     return client.items(f"/api/projects/{find_project(client, project)['id']}/stages")
 
 
-def of_deploy(deploy: str, call: Callable[[str], Answer]) -> Answer:
-    """What `call` answers for the path of the deploy of that id. Raises NotFoundError that says where ids are shown."""
+def call_deploy(deploy: str, call: Callable[[str], ApiObject]) -> ApiObject:
+    """Return the answer of `call` for the path of a deploy's id.
+
+    Raises NotFoundError that names the command that lists ids.
+    """
     try:
+        # A slash that was typed must not become part of the path.
         return call(f"/api/deploys/{quote(deploy, safe='', errors='replace')}")
     except NotFoundError:
-        raise no_deploy(deploy) from None
+        raise unknown_deploy(deploy) from None
 
 
-def no_deploy(deploy: str) -> NotFoundError:
-    """The error where no deploy has that id."""
+def unknown_deploy(deploy: str) -> NotFoundError:
+    """Return the error for a deploy's id that does not exist."""
     return NotFoundError(f"there is no deploy {deploy}; 'tagboat deploys list' shows their ids")
 
 
-def find_hook(client: Client, project: str, name: str) -> Answer:
-    """The webhook URL of that name; raise NotFoundError listing those there are."""
-    return _find(find_hooks(client, project), name, f"webhook of {project}")
+def find_webhook(client: Client, project: str, name: str) -> ApiObject:
+    """Return the webhook of that name. Raises NotFoundError that lists the names there are."""
+    return _find_by_name(project_webhooks(client, project), name, f"webhook of {project}")
 
 
-def find_hooks(client: Client, project: str) -> list[Answer]:
-    """The webhook URLs of the project of that name."""
+def project_webhooks(client: Client, project: str) -> list[ApiObject]:
+    """Return the webhook URLs of the project of that name."""
     return client.items(f"/api/projects/{find_project(client, project)['id']}/webhooks")
 
 
-def find_registry(client: Client, name: str) -> Answer:
-    """The registry of that name; raise NotFoundError listing those there are."""
-    return _find(client.items("/api/registries"), name, "registry")
+def find_registry(client: Client, name: str) -> ApiObject:
+    """Return the registry of that name. Raises NotFoundError that lists the names there are."""
+    return _find_by_name(client.items("/api/registries"), name, "registry")
 
 
-def _find(items: Sequence[Answer], name: str, noun: str) -> Answer:
+def _find_by_name(items: Sequence[ApiObject], name: str, noun: str) -> ApiObject:
     for item in items:
         if item["name"] == name:
             return item
-    there = (
-        ", ".join([item["name"] for item in items[:_SHOWN]] + ["…"] * (len(items) > _SHOWN))
-        or "none yet"
-    )
+    names = [item["name"] for item in items[:_NAMES_LISTED]]
+    # A line on a terminal has no room for hundreds of them.
+    more = ["…"] * (len(items) > _NAMES_LISTED)
+    there = ", ".join(names + more) or "none yet"
     raise NotFoundError(f"there is no {noun} named {name!r}; there are: {there}")

@@ -1,166 +1,247 @@
-"""`tagboat registries`, and `images` and `tags`: what there is to choose from."""
+"""`tagboat registries`, and the commands below it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from tagboat.cli import show
-from tagboat.cli.client import LONG_TIMEOUT_S, Answer, Client
-from tagboat.cli.given import confirm, read_file, read_secret
+import typer
+
+from tagboat.cli import complete, show
+from tagboat.cli.client import LONG_TIMEOUT_S, ApiObject
 from tagboat.cli.names import find_registry
-from tagboat.core.errors import TagboatError
-from tagboat.core.image import parse_image_name
+from tagboat.cli.options import JsonOption, YesOption, connect
+from tagboat.cli.prompts import confirm, prompt_secret, read_text_file
 
-_COLUMNS = ("registry", "url", "kind", "username", "certificates")
-_CHECK_COLUMNS = ("check", "", "detail")
-_CHECK_WIDTH = 80
+REGISTRIES_ADD_HELP = """Add a registry.
+
+It is not contacted yet; 'tagboat registries test NAME' does that. For Gitea and Forgejo, for
+instance:
+
+\b
+  tagboat registries add forgejo https://git.example.com --kind gitea \\
+      --username deploy --password-file token.txt
+"""
+# What to do is read on a phone as well, also where the output goes to a file.
+_DETAIL_WIDTH = 80
+# rich would load for each error of usage.
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+RegistryArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The registry's name.", autocompletion=complete.registry_names
+    ),
+]
+# A Literal, not an enum: usage errors list its values in plain.
+RegistryKindWord = Literal["gitea", "oci"]
+_KIND_OPTION = typer.Option(
+    "--kind", metavar="KIND", help="gitea (Gitea, Forgejo) or oci (all others)."
+)
+UsernameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--username",
+        metavar="USER",
+        help="Log in as this user; type the password unseen, or pipe it in.",
+    ),
+]
+PasswordFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="A file with the password or token.",
+    ),
+]
+DockerConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--docker-config",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Use the login of a Docker config.json, such as ~/.docker/config.json.",
+    ),
+]
+CaCertOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-cert",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Certificates (PEM) to trust in addition to the system's.",
+    ),
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Where a registry's login comes from: a user with a password, or a Docker `config.json`."""
+@app.callback()
+def registries_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """List registries that need a login, a kind or certificates.
 
-    username: str | None = None
-    password_file: Path | None = None
-    docker_config: Path | None = None
-
-    def fields(self) -> dict[str, str]:
-        """The API's fields. The password is asked for where there is a user but no file."""
-        if self.docker_config is not None:
-            return {"docker_config": read_file(self.docker_config)}
-        if self.username is None and self.password_file is None:
-            return {}
-        user = {} if self.username is None else {"username": self.username}
-        return {**user, "password": read_secret("password", self.password_file)}
+    All others, such as public ones, need no entry here.
+    """
+    if ctx.invoked_subcommand is None:
+        registries_list(as_json=as_json)
 
 
-def registries(client: Client, *, as_json: bool) -> int:
-    """List the registries."""
-    items = client.items("/api/registries")
+@app.command("ls", hidden=True)
+@app.command("list")
+def registries_list(*, as_json: JsonOption = False) -> None:
+    """List the registries that were added."""
+    items = connect().items("/api/registries")
     if as_json:
         show.as_json(items)
     elif items:
-        show.table(_COLUMNS, map(_row, items))
+        show.table(
+            ("registry", "url", "kind", "username", "certificates"),
+            (
+                (
+                    item["name"],
+                    item["url"],
+                    item["kind"],
+                    item["username"],
+                    "none: plain HTTP"
+                    if item["url"].startswith("http://")
+                    else "the system's and its own"
+                    if item["ca_cert"]
+                    else "the system's",
+                )
+                for item in items
+            ),
+        )
     else:
         show.line(
-            "There is no registry yet ('tagboat registries add'); those that want no login need none."
+            "There is no registry yet ('tagboat registries add' adds one). "
+            "A registry without login needs none."
         )
-    return 0
 
 
-def add(
-    client: Client, given: Mapping[str, str], login: Login, ca_cert: Path | None, *, as_json: bool
-) -> int:
-    """Make a registry known."""
-    saved = client.post("/api/registries", {**given, **_certificates(ca_cert), **login.fields()})
-    return _saved(saved, "known", as_json=as_json)
-
-
-def change(
-    client: Client,
-    name: str,
-    given: Mapping[str, str],
-    login: Login,
-    ca_cert: Path | None,
+@app.command("add", help=REGISTRIES_ADD_HELP)
+def registries_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name here.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="https://HOST, or http://HOST for plain HTTP.")
+    ],
     *,
-    as_json: bool,
-) -> int:
-    """Change what is given of a registry."""
-    path = _path(client, name)
-    return _saved(
-        client.patch(path, {**given, **_certificates(ca_cert), **login.fields()}),
-        "changed",
-        as_json=as_json,
-    )
+    kind: Annotated[RegistryKindWord, _KIND_OPTION] = "oci",
+    username: UsernameOption = None,
+    password_file: PasswordFileOption = None,
+    docker_config: DockerConfigOption = None,
+    ca_cert: CaCertOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See REGISTRIES_ADD_HELP."""
+    # A change may keep the user; a new registry has none yet.
+    if password_file is not None and username is None:
+        raise typer.BadParameter("is needed with --password-file", param_hint="--username")
+    _refuse_two_logins(docker_config, username, password_file)
+    client = connect()
+    given = {"name": name, "url": url, "kind": kind}
+    login = _login_fields(username, password_file, docker_config, ca_cert)
+    _show_saved(client.post("/api/registries", {**given, **login}), "added", as_json=as_json)
 
 
-def check(client: Client, name: str, *, as_json: bool) -> int:
-    """Have the server try a registry; 1 unless all of it works."""
-    answer = client.post(f"{_path(client, name)}/test", timeout_s=LONG_TIMEOUT_S)
+@app.command("change")
+def registries_change(
+    name: RegistryArg,
+    *,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Its new URL.")] = None,
+    kind: Annotated[RegistryKindWord | None, _KIND_OPTION] = None,
+    username: UsernameOption = None,
+    password_file: PasswordFileOption = None,
+    docker_config: DockerConfigOption = None,
+    ca_cert: CaCertOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change fields of a registry, such as an expired password."""
+    _refuse_two_logins(docker_config, username, password_file)
+    given = {field: value for field, value in (("url", url), ("kind", kind)) if value is not None}
+    if not given and all(
+        option is None for option in (username, password_file, docker_config, ca_cert)
+    ):
+        raise typer.BadParameter(
+            "say what to change, such as --password-file; --help lists it all", param_hint="OPTIONS"
+        )
+    client = connect()
+    # A wrong name is an error before a password is typed.
+    path = f"/api/registries/{find_registry(client, name)['id']}"
+    login = _login_fields(username, password_file, docker_config, ca_cert)
+    _show_saved(client.patch(path, {**given, **login}), "changed", as_json=as_json)
+
+
+@app.command("test")
+def registries_test(name: RegistryArg, *, as_json: JsonOption = False) -> None:
+    """Test what works: connection, TLS, login, listing, pulling.
+
+    Says what to do about the rest. Exit code 1 if anything does not work.
+    """
+    client = connect()
+    path = f"/api/registries/{find_registry(client, name)['id']}/test"
+    answer = client.post(path, timeout_s=LONG_TIMEOUT_S)
     if as_json:
         show.as_json(answer)
     else:
         show.table(
-            _CHECK_COLUMNS,
+            ("check", "", "detail"),
             (
                 (check["name"], "ok" if check["ok"] else "wrong", check["detail"])
                 for check in answer["checks"]
             ),
-            columns_at_most=_CHECK_WIDTH,
+            max_width=_DETAIL_WIDTH,
         )
-    return 0 if answer["ok"] else 1
+    if not answer["ok"]:
+        raise typer.Exit(1)
 
 
-def remove(client: Client, name: str, *, sure: bool, as_json: bool) -> int:
-    """Forget a registry."""
+@app.command("remove")
+def registries_remove(
+    name: RegistryArg, *, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Remove a registry and its password."""
+    client = connect()
     found = find_registry(client, name)
-    if not sure:
+    if not yes:
         confirm(
-            f"The registry {name} is forgotten, with its password.",
-            f"the registry {name} would be forgotten",
+            f"The registry {name} is removed, with its password.",
+            f"the registry {name} would be removed",
         )
     client.delete(f"/api/registries/{found['id']}")
     if as_json:
         show.as_json(found)
     else:
-        show.line(f"the registry {name} is forgotten")
-    return 0
+        show.line(f"the registry {name} is removed")
 
 
-def _path(client: Client, name: str) -> str:
-    return f"/api/registries/{find_registry(client, name)['id']}"
+def _refuse_two_logins(docker_config: Path | None, *others: object) -> None:
+    if docker_config is not None and any(other is not None for other in others):
+        raise typer.BadParameter(
+            "holds user and password itself: give either it or those", param_hint="--docker-config"
+        )
 
 
-def _certificates(file: Path | None) -> dict[str, str]:
-    return {} if file is None else {"ca_cert": read_file(file)}
+def _login_fields(
+    username: str | None,
+    password_file: Path | None,
+    docker_config: Path | None,
+    ca_cert: Path | None,
+) -> dict[str, str]:
+    """Return the fields of the API for these options; ask for a password that is in no file."""
+    fields = {}
+    if ca_cert is not None:
+        fields["ca_cert"] = read_text_file(ca_cert)
+    if docker_config is not None:
+        fields["docker_config"] = read_text_file(docker_config)
+    elif username is not None or password_file is not None:
+        if username is not None:
+            fields["username"] = username
+        fields["password"] = prompt_secret("password", password_file)
+    return fields
 
 
-def _saved(registry: Answer, what: str, *, as_json: bool) -> int:
+def _show_saved(registry: ApiObject, what: str, *, as_json: bool) -> None:
     if as_json:
         show.as_json(registry)
     else:
-        show.line(
-            f"the registry {registry['name']} is {what}; 'tagboat registries test {registry['name']}' tries it"
-        )
-    return 0
-
-
-def images(client: Client, registry: str, *, as_json: bool) -> int:
-    """List the images of a registry."""
-    found = find_registry(client, registry)
-    return _choice(client.get_long(f"/api/registries/{found['id']}/images"), as_json=as_json)
-
-
-def tags(client: Client, image: str, *, as_json: bool) -> int:
-    """List the tags that an image has in its registry."""
-    answer = client.get_long("/api/images/tags", image=image)
-    if answer["error"] and (read := str(parse_image_name(image))) != image:
-        raise TagboatError(f"{answer['error']} ({image} was read as {read})")
-    return _choice(answer, as_json=as_json)
-
-
-def _choice(answer: Answer, *, as_json: bool) -> int:
-    if answer["error"]:
-        raise TagboatError(answer["error"])
-    if as_json:
-        show.as_json(answer)
-        return 0
-    if answer["items"]:
-        show.line("\n".join(answer["items"]))
-    else:
-        show.progress("the registry lists no images")
-    if not answer["whole"]:
-        show.progress("the registry has more; these are the first that it named")
-    return 0
-
-
-def _row(registry: Answer) -> tuple[object, ...]:
-    certificates = "the system's and its own" if registry["ca_cert"] else "the system's"
-    plain = registry["url"].startswith("http://")
-    return (
-        registry["name"],
-        registry["url"],
-        registry["kind"],
-        registry["username"],
-        "none: plain HTTP" if plain else certificates,
-    )
+        name = registry["name"]
+        show.line(f"the registry {name} is {what}; 'tagboat registries test {name}' tests it")

@@ -1,9 +1,8 @@
-"""Showing results: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from shutil import get_terminal_size
@@ -11,15 +10,13 @@ from textwrap import wrap
 
 from tagboat.core.harmless import harmless
 
-_UNCUT = 100_000
-"""The width of a table that is not for a terminal."""
-
-_LEAST_PROSE = 30
-"""Columns of a terminal that prose needs beside its row."""
-
+# Width of a table that does not go to a terminal.
+_UNLIMITED = 100_000
+# Columns that prose needs to stand next to the other columns.
+_MIN_PROSE = 30
 _GAP = 2
 _INDENT = "    "
-_NOTHING = "-"
+_EMPTY_CELL = "-"
 
 
 def as_json(value: object) -> None:
@@ -28,84 +25,74 @@ def as_json(value: object) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, columns_at_most: int = _UNCUT
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, max_width: int = _UNLIMITED
 ) -> None:
-    """Print a table: nothing is ever cut, and no name folded.
+    """Print a table. Nothing is cut, and only the last column, which is prose, is folded.
 
-    Its last column is for prose: folded to fit a terminal, and below its row where little room is left. Where the result goes
-    elsewhere, every row is one line, unless it would be longer than `columns_at_most`.
+    On a terminal the prose is folded to the width, and stands below its row if less than 30
+    columns are left for it. Elsewhere each row is one line, unless longer than `max_width`.
     """
-    cells = [tuple(columns), *(tuple(map(_cell, row)) for row in rows)]
-    room = min(_room(), columns_at_most)
-    layout = _layout(cells, room)
-    head, *body = map(layout.lines, cells)
-    rule = "-" * min(room, max(len(text) for text in chain(head, *body)))
+    cells = [tuple(columns), *(tuple(map(_format_cell, row)) for row in rows)]
+    # A file or a pipe has no width: each row stays one line for grep.
+    width = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED
+    width = min(width, max_width)
+    *names, prose = (max(map(_display_width, column)) for column in zip(*cells, strict=True))
+    names = [name + _GAP for name in names]
+    left = width - sum(names)
+    is_below = left < min(prose, _MIN_PROSE)
+    if is_below:
+        left = max(width - len(_INDENT), _MIN_PROSE)
+    head, *body = (_fold_row(row, names, left, is_below=is_below) for row in cells)
+    rule = "-" * min(width, max(len(text) for text in chain(head, *body)))
     line("\n".join(text.rstrip() for text in chain(head, [rule], *body)))
 
 
+def _fold_row(
+    row: Sequence[str], widths: Sequence[int], prose_width: int, *, is_below: bool
+) -> list[str]:
+    """Return the lines of a row, whose prose stands below the names or next to them."""
+    *names, prose = row
+    begin = "".join(
+        name + " " * (width - _display_width(name))
+        for name, width in zip(names, widths, strict=True)
+    )
+    # Breaking a long word would cut an URL or a digest that somebody wants to copy.
+    folded = wrap(prose, prose_width, break_long_words=False, break_on_hyphens=False)
+    if is_below:
+        return [begin, *(_INDENT + part for part in folded if prose != _EMPTY_CELL)]
+    first, *more = folded or [""]
+    return [begin + first, *(" " * sum(widths) + part for part in more)]
+
+
 def line(text: str) -> None:
-    """Print a line of the result, or several, without what would steer a terminal."""
-    print(harmless(text), flush=True)  # noqa: T201 - what the command is for
+    """Print a line of the result, or several, without terminal control characters."""
+    # Flushed, so that a program that reads through a pipe sees each line at once.
+    print(harmless(text), flush=True)  # noqa: T201 - output of the command
 
 
 def progress(text: str) -> None:
-    """Say on stderr how long work is getting on, as `line` does."""
+    """Print a line about the progress on stderr, without terminal control characters."""
     print(harmless(text), file=sys.stderr, flush=True)  # noqa: T201 - for the person who waits
 
 
-def short(digest: str | None) -> str:
-    """A digest as people tell it from others: its first twelve digits."""
+def short_digest(digest: str | None) -> str:
+    """Return the first twelve digits of a digest; empty for None."""
     return digest.removeprefix("sha256:")[:12] if digest else ""
 
 
-def when(time: str | None) -> str:
-    """A time of the API to the second, in UTC; empty for None."""
+def timestamp(time: str | None) -> str:
+    """Return a time of the API to the second, in UTC; empty for None."""
     return f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if time else ""
 
 
-def _cell(value: object) -> str:
-    """One line; what would steer a terminal, and may be what a sender wrote, is shown as `?`."""
+def _format_cell(value: object) -> str:
     text = "" if value is None else " ".join(str(value).split())
-    return "".join(char if char.isprintable() else "?" for char in text) or _NOTHING
+    # Senders write into these texts; control characters could steer the terminal.
+    return "".join(char if char.isprintable() else "?" for char in text) or _EMPTY_CELL
 
 
-def _room() -> int:
-    return get_terminal_size().columns if sys.stdout.isatty() else _UNCUT
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How wide each column of names is, and the prose; `beside` is whether that is beside the names, or below them."""
-
-    names: Sequence[int]
-    prose: int
-    beside: bool
-
-    def lines(self, row: Sequence[str]) -> list[str]:
-        """The lines of a row."""
-        *names, prose = row
-        begin = "".join(_padded(name, width) for name, width in zip(names, self.names, strict=True))
-        folded = wrap(prose, self.prose, break_long_words=False, break_on_hyphens=False)
-        if not self.beside:
-            return [begin, *(_INDENT + part for part in folded if prose != _NOTHING)]
-        first, *more = folded or [""]
-        return [begin + first, *(_padded("", sum(self.names)) + part for part in more)]
-
-
-def _layout(cells: Sequence[Sequence[str]], room: int) -> _Layout:
-    *names, prose = (max(map(_width, column)) for column in zip(*cells, strict=True))
-    names = [width + _GAP for width in names]
-    left = room - sum(names)
-    beside = left >= min(prose, _LEAST_PROSE)
-    return _Layout(names, left if beside else max(room - len(_INDENT), _LEAST_PROSE), beside)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+def _display_width(text: str) -> int:
+    # len() is wrong for characters of Asian scripts, which take two columns.
     from rich.cells import cell_len
 
     return cell_len(text)

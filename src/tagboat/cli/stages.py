@@ -1,83 +1,246 @@
-"""`tagboat stages`, and `add`, `show` and `edit` below it."""
+"""`tagboat stages`, and the commands below it."""
 
 from collections.abc import Mapping
+from typing import Annotated
+
+import typer
 
 from tagboat.cli import show
-from tagboat.cli.client import Answer, Client
-from tagboat.cli.fields import show_record, warn
+from tagboat.cli.fields import (
+    SetOption,
+    body_fields,
+    fields_as_options,
+    given_fields,
+    require_change,
+    show_fields,
+    show_warnings,
+)
 from tagboat.cli.names import find_project, find_stage
-from tagboat.cli.projects import NONE_YET
+from tagboat.cli.options import (
+    JsonOption,
+    OptionalProjectArg,
+    ProjectArg,
+    StageArg,
+    VolumesOption,
+    YesOption,
+    connect,
+)
+from tagboat.cli.projects import NO_PROJECT_YET, delete_project_or_stage
 
-_COLUMNS = ("project", "stage", "pattern", "position", "by itself", "strategy", "domains")
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+_PATTERN_HELP = "Tags that go there: v*, semver:RANGE or regex:RE."
+PatternOption = Annotated[str | None, typer.Option("--pattern", help=_PATTERN_HELP)]
+PositionOption = Annotated[
+    int | None, typer.Option("--position", metavar="N", help="Order of trying; lowest first.")
+]
+AutoDeployOption = Annotated[
+    bool | None,
+    typer.Option("--auto-deploy/--no-auto-deploy", help="Deploy pushes automatically."),
+]
+MaxInstancesOption = Annotated[
+    int | None, typer.Option("--max-instances", metavar="N", help="Tags live at the same time.")
+]
+DomainsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--domain", metavar="NAME", help="A domain that it answers at. Repeatable; '' for none."
+    ),
+]
+StrategyOption = Annotated[str | None, typer.Option("--strategy", help="rolling or recreate.")]
+HealthTimeoutOption = Annotated[
+    int | None, typer.Option("--health-timeout", metavar="S", help="Seconds to become healthy.")
+]
+WatchOption = Annotated[
+    int | None, typer.Option("--watch", metavar="S", help="Seconds to watch it when live.")
+]
+DrainOption = Annotated[
+    int | None, typer.Option("--drain", metavar="S", help="Seconds for the old one's requests.")
+]
+_FIELD_OPTIONS = {
+    "name": "--name",
+    "tag_pattern": "--pattern",
+    "position": "--position",
+    "auto_deploy": "--auto-deploy",
+    "max_instances": "--max-instances",
+    "domains": "--domain",
+    "strategy": "--strategy",
+    "health_timeout_s": "--health-timeout",
+    "watch_s": "--watch",
+    "drain_timeout_s": "--drain",
+}
 
 
-def stages(client: Client, project: str | None, *, as_json: bool) -> int:
-    """List the stages of one project, or of all."""
-    projects = client.items("/api/projects") if project is None else [find_project(client, project)]
-    found = [
-        (item["name"], stage)
-        for item in projects
-        for stage in client.items(f"/api/projects/{item['id']}/stages")
-    ]
+@app.callback()
+def stages_group(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
+    """List, add, show, change and delete stages of projects."""
+    if ctx.invoked_subcommand is None:
+        stages_list(as_json=as_json)
+
+
+@app.command("ls", hidden=True)
+@app.command("list")
+def stages_list(project: OptionalProjectArg = None, *, as_json: JsonOption = False) -> None:
+    """List the stages, in the order in which they are tried."""
+    client = connect()
+    # By id, so that a misspelt name is an error and not an empty list.
+    filters = {} if project is None else {"project": find_project(client, project)["id"]}
+    found = client.items("/api/stages", **filters)
     if as_json:
-        show.as_json([stage for _, stage in found])
+        show.as_json(found)
     elif found:
-        show.table(_COLUMNS, (_row(name, stage) for name, stage in found))
-    elif project is None:
-        show.line(NONE_YET)
-    else:
-        show.line(
-            f"{project} has no stage yet; 'tagboat stages add {project} NAME --pattern PATTERN' adds one"
+        show.table(
+            ("project", "stage", "pattern", "position", "automatic", "strategy", "domains"),
+            (
+                (
+                    stage["project"]["name"],
+                    stage["name"],
+                    stage["tag_pattern"],
+                    stage["position"],
+                    "held" if stage["held"] else "yes" if stage["auto_deploy"] else "no",
+                    stage["strategy_in_force"],
+                    ", ".join(stage["domains"]),
+                )
+                for stage in found
+            ),
         )
-    return 0
+    elif project is None:
+        show.line(NO_PROJECT_YET)
+    else:
+        add = f"'tagboat stages add {project} NAME --pattern PATTERN'"
+        show.line(f"{project} has no stage yet; {add} adds one")
 
 
-def add(client: Client, project: str, fields: Mapping[str, object], *, as_json: bool) -> int:
-    """Add a stage to a project."""
-    saved = client.post(f"/api/projects/{find_project(client, project)['id']}/stages", fields)
+@app.command("add")
+def stages_add(
+    project: ProjectArg,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="The new stage's name.")],
+    *,
+    pattern: Annotated[str, typer.Option("--pattern", help=_PATTERN_HELP)],
+    position: PositionOption = None,
+    auto_deploy: AutoDeployOption = None,
+    max_instances: MaxInstancesOption = None,
+    domain: DomainsOption = None,
+    strategy: StrategyOption = None,
+    health_timeout: HealthTimeoutOption = None,
+    watch: WatchOption = None,
+    drain: DrainOption = None,
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a stage to a project.
+
+    It deploys only tags that arrive later. Set a field without an option with --set;
+    'tagboat stages show' lists the fields of another stage.
+    """
+    # Each option by hand: typer takes its options from the signature.
+    options = _stage_fields(
+        stage, pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout,
+        watch, drain,
+    )  # fmt: skip
+    fields = given_fields(options, sets)
+    client = connect()
+    path = f"/api/projects/{find_project(client, project)['id']}/stages"
+    with fields_as_options(
+        _FIELD_OPTIONS | {"name": "STAGE"},
+        lambda: body_fields(client, "post", "/api/projects/{project_id}/stages"),
+    ):
+        saved = client.post(path, fields)
     if as_json:
         show.as_json(saved)
     else:
         show.line(
-            f"tags of {project} that match {saved['tag_pattern']} go to its new stage {saved['name']}"
+            f"tags of {project} that match {saved['tag_pattern']} go to its new stage "
+            f"{saved['name']}"
         )
-    warn(saved)
-    return 0
+    show_warnings(saved)
 
 
-def show_stage(client: Client, project: str, stage: str, *, as_json: bool) -> int:
-    """Show all of a stage."""
-    found = find_stage(client, project, stage)
+@app.command("show")
+def stages_show(project: ProjectArg, stage: StageArg, *, as_json: JsonOption = False) -> None:
+    """Show all fields of a stage."""
+    found = find_stage(connect(), project, stage)
     if as_json:
         show.as_json(found)
     else:
-        show_record(found)
-    return 0
+        show_fields(found)
 
 
-def edit(
-    client: Client, project: str, stage: str, fields: Mapping[str, object], *, as_json: bool
-) -> int:
-    """Change fields of a stage."""
-    saved = client.patch(f"/api/stages/{find_stage(client, project, stage)['id']}", fields)
+@app.command("edit")
+def stages_edit(
+    project: ProjectArg,
+    stage: StageArg,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Another name; its address changes with it.")
+    ] = None,
+    pattern: PatternOption = None,
+    position: PositionOption = None,
+    auto_deploy: AutoDeployOption = None,
+    max_instances: MaxInstancesOption = None,
+    domain: DomainsOption = None,
+    strategy: StrategyOption = None,
+    health_timeout: HealthTimeoutOption = None,
+    watch: WatchOption = None,
+    drain: DrainOption = None,
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change fields of a stage, from the next deploy on.
+
+    Set a field without an option with --set, such as --set memory=512m. 'tagboat stages show'
+    lists the fields.
+    """
+    options = _stage_fields(
+        name, pattern, position, auto_deploy, max_instances, domain, strategy, health_timeout,
+        watch, drain,
+    )  # fmt: skip
+    fields = require_change(given_fields(options, sets))
+    client = connect()
+    path = f"/api/stages/{find_stage(client, project, stage)['id']}"
+    with fields_as_options(
+        _FIELD_OPTIONS, lambda: body_fields(client, "patch", "/api/stages/{stage_id}")
+    ):
+        saved = client.patch(path, fields)
     if as_json:
         show.as_json(saved)
     else:
-        show.line(
-            f"the stage {saved['name']} of {project} is changed; it holds from the next deploy on"
-        )
-    warn(saved)
-    return 0
+        show.line(f"the stage {saved['name']} of {project} is changed, from the next deploy on")
+    show_warnings(saved)
 
 
-def _row(project: str, stage: Answer) -> tuple[object, ...]:
-    by_itself = "held" if stage["held"] else "yes" if stage["auto_deploy"] else "no"
-    return (
-        project,
-        stage["name"],
-        stage["tag_pattern"],
-        stage["position"],
-        by_itself,
-        stage["strategy_in_force"],
-        ", ".join(stage["domains"]),
-    )
+@app.command("delete")
+def stages_delete(
+    project: ProjectArg,
+    stage: StageArg,
+    *,
+    volumes: VolumesOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a stage, with its instances.
+
+    The volumes of its apps are kept, and listed, unless --volumes is given.
+    """
+    delete_project_or_stage(project, stage, volumes=volumes, yes=yes, as_json=as_json)
+
+
+def _stage_fields(
+    name: str | None,
+    pattern: str | None,
+    position: int | None,
+    auto_deploy: bool | None,
+    max_instances: int | None,
+    domain: list[str] | None,
+    strategy: str | None,
+    health_timeout: int | None,
+    watch: int | None,
+    drain: int | None,
+) -> Mapping[str, object | None]:
+    """Return the fields of the API for the options, None for those that were not given."""
+    # One `--domain ''` means no domains at all.
+    domains = [each for each in domain if each] if domain else None
+    values = (
+        name, pattern, position, auto_deploy, max_instances, domains, strategy, health_timeout,
+        watch, drain,
+    )  # fmt: skip
+    return dict(zip(_FIELD_OPTIONS, values, strict=True))

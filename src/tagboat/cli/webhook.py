@@ -1,100 +1,161 @@
 """`tagboat webhook`: the URL for all images, and those for one project's image each."""
 
+from typing import Annotated
 from urllib.parse import quote
 
-from tagboat.cli import show
-from tagboat.cli.client import Answer, Client
-from tagboat.cli.given import confirm, someone_is_there
-from tagboat.cli.names import find_hook, find_hooks, find_project, find_registry
+import typer
 
-_COLUMNS = ("project", "webhook", "signed", "made")
-_ONCE = "Save it now: it is not shown again. 'tagboat webhook rotate' replaces it"
-_QUESTION = "The old URL stops working at once, for every sender that has it."
+from tagboat.cli import complete, show, webhook_signatures
+from tagboat.cli.client import ApiObject
+from tagboat.cli.names import find_project, find_registry, find_webhook, project_webhooks
+from tagboat.cli.options import (
+    JsonOption,
+    OptionalProjectArg,
+    ProjectArg,
+    RegistryOption,
+    YesOption,
+    connect,
+)
+from tagboat.cli.prompts import confirm, is_interactive
+
+app = typer.Typer(
+    help="""Show, create, sign or revoke the URLs that registries call.
+
+    One URL accepts pushes of all images. Each other URL accepts pushes of one project's image
+    only, for senders that you trust with nothing else; these URLs have names. Each URL contains
+    its secret: treat it as a password.
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+WebhookArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The webhook's name.", autocompletion=complete.webhook_names
+    ),
+]
+_SHOWN_ONCE = "Save it now: it is not shown again. 'tagboat webhook rotate' replaces it"
+_QUESTION = "The old URL stops working at once, for every sender that uses it."
 _OTHERWISE = "the old URL would stop working at once"
 
 
-def webhook_url(client: Client, registry: str | None, *, as_json: bool) -> int:
-    """Show the secret URL, and beside it what it allows.
+@app.command("url")
+def webhook_url(registry: RegistryOption = None, *, as_json: JsonOption = False) -> None:
+    """Show the URL for all images, for your forge, registry or CI.
 
-    Where a `registry` is given, the URL is for a sender that does not say that its images are there.
+    Zot, Nexus and some others do not name the host of their images. With several registries,
+    give each its own URL: --registry NAME.
     """
+    client = connect()
     found = client.get("/api/settings/webhook")
     if registry is not None:
+        # The registry must exist: a wrong name in the URL would fail only at the first push.
         name = quote(find_registry(client, registry)["name"], safe="")
-        found = Answer(found, url=f"{found['url']}?registry={name}")
+        found = ApiObject(found, url=f"{found['url']}?registry={name}")
     if not as_json:
+        # On stderr, so that a program can read the URL alone.
         show.progress(found["allows"])
-    return _show(found, as_json=as_json)
+    _show_url(found, as_json=as_json)
 
 
-def webhook_regenerate(client: Client, *, sure: bool, as_json: bool) -> int:
-    """Make a new secret URL and show it."""
-    # A program that calls this means it; only a person may have slipped.
-    if not sure and someone_is_there():
+@app.command("regenerate")
+def webhook_regenerate(*, yes: YesOption = False, as_json: JsonOption = False) -> None:
+    """Replace the URL for all images; the old one ends at once."""
+    # A program that calls this means it; only a person may have mistyped.
+    if not yes and is_interactive():
         confirm(_QUESTION, _OTHERWISE)
-    return _show(client.post("/api/settings/webhook/regenerate"), as_json=as_json)
+    _show_url(connect().post("/api/settings/webhook/regenerate"), as_json=as_json)
 
 
-def webhook_list(client: Client, project: str | None, *, as_json: bool) -> int:
-    """Show the webhook URLs of one project, or of all, without their secrets."""
+@app.command("ls", hidden=True)
+@app.command("list")
+def webhook_list(project: OptionalProjectArg = None, *, as_json: JsonOption = False) -> None:
+    """List the URLs for one project's image only.
+
+    Without their secrets, and with the signature that each requires.
+    """
+    client = connect()
     names = (
         [project]
         if project is not None
         else [item["name"] for item in client.items("/api/projects")]
     )
-    hooks = [hook for name in names for hook in find_hooks(client, name)]
+    hooks = [hook for name in names for hook in project_webhooks(client, name)]
     if as_json:
         show.as_json(hooks)
     elif hooks:
-        show.table(_COLUMNS, map(_row, hooks))
-    else:
-        show.line(
-            "No project has a webhook of its own: 'tagboat webhook add PROJECT NAME' makes one."
+        rows = (
+            (
+                hook["project"]["name"],
+                hook["name"],
+                " ".join(filter(None, map((hook["signature"] or {}).get, ("kind", "header")))),
+                show.timestamp(hook["created_at"]),
+            )
+            for hook in hooks
         )
-    return 0
+        show.table(("project", "webhook", "signed", "created"), rows)
+    else:
+        show.line("No project has its own webhook: 'tagboat webhook add PROJECT NAME' creates one.")
 
 
-def webhook_add(client: Client, project: str, name: str, *, as_json: bool) -> int:
-    """Make a webhook URL for one project's image and show it."""
-    made = client.post(
-        f"/api/projects/{find_project(client, project)['id']}/webhooks", {"name": name}
-    )
-    show.progress(_ONCE)
-    return _show(made, as_json=as_json)
+@app.command("add")
+def webhook_add(
+    project: ProjectArg,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Its name, such as the sender's name.")
+    ],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a URL for one project's image only.
+
+    It is shown once. Other images in a call of it are skipped.
+    """
+    client = connect()
+    path = f"/api/projects/{find_project(client, project)['id']}/webhooks"
+    created = client.post(path, {"name": name})
+    show.progress(_SHOWN_ONCE)
+    _show_url(created, as_json=as_json)
 
 
-def webhook_rotate(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
-    """Make a new secret URL for one project's image and show it."""
-    found = find_hook(client, project, name)
-    if not sure:
+@app.command("rotate")
+def webhook_rotate(
+    project: ProjectArg, name: WebhookArg, *, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Replace a project's URL; the old one ends at once."""
+    client = connect()
+    found = find_webhook(client, project, name)
+    if not yes:
         confirm(_QUESTION, _OTHERWISE)
-    made = client.post(f"/api/webhooks/{found['id']}/rotate")
-    show.progress(_ONCE)
-    return _show(made, as_json=as_json)
+    created = client.post(f"/api/webhooks/{found['id']}/rotate")
+    show.progress(_SHOWN_ONCE)
+    _show_url(created, as_json=as_json)
 
 
-def webhook_revoke(client: Client, project: str, name: str, *, sure: bool, as_json: bool) -> int:
-    """Revoke a webhook URL of one project's image."""
-    found = find_hook(client, project, name)
-    if not sure:
+@app.command("revoke")
+def webhook_revoke(
+    project: ProjectArg, name: WebhookArg, *, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Revoke a project's URL: calls of it are answered 404."""
+    client = connect()
+    found = find_webhook(client, project, name)
+    if not yes:
         confirm(_QUESTION, _OTHERWISE)
     client.delete(f"/api/webhooks/{found['id']}")
     if as_json:
         show.as_json(found)
     else:
-        show.line(f"the webhook {name} of {project} is revoked: its URL is unknown from now on")
-    return 0
+        show.line(
+            f"the webhook {name} of {project} is revoked: its URL is answered 404 from now on"
+        )
 
 
-def _row(hook: Answer) -> tuple[object, ...]:
-    signature = hook["signature"]
-    signed = signature and " ".join(filter(None, (signature["kind"], signature["header"])))
-    return (hook["project"]["name"], hook["name"], signed, show.when(hook["created_at"]))
-
-
-def _show(answer: Answer, *, as_json: bool) -> int:
+def _show_url(answer: ApiObject, *, as_json: bool) -> None:
     if as_json:
         show.as_json(answer)
     else:
         show.line(answer["url"])
-    return 0
+
+
+# Without a name, its commands stand among those above.
+app.add_typer(webhook_signatures.app)

@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Fixtures of the tests of the command line."""
 
 import os
 import subprocess
@@ -15,12 +15,12 @@ _OURS = ("TAGBOAT_", "DOCKER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 
 
 def environment(**given: str) -> dict[str, str]:
-    """That of this process, without what would lead the command line elsewhere."""
+    """The variables of this process without those that configure Tagboat."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | given
 
 
 class Tagboat:
-    """Runs the command as a process of its own, in an empty directory."""
+    """Runs the command as a separate process, in an empty directory."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory
@@ -44,7 +44,7 @@ class Tagboat:
         return done
 
     def fails(self, *words: str, piped: str = "", **more: str) -> str:
-        """What it says when it fails: one line, after the program's name."""
+        """Return the one line that it prints when it fails, without the program's name."""
         done = self(*words, piped=piped, **more)
         last = done.stderr.splitlines()[-1]
         assert (done.returncode, last.startswith("tagboat: ")) == (1, True), done

@@ -15,50 +15,99 @@ TOKEN = "a-token-that-nobody-may-see"
 SECRET_URL = "http://localhost/api/webhook/secret"
 DIGEST = "sha256:" + "a" * 64
 PROJECT = {
-    "id": "p1", "name": "app", "image": "git.example.com/acme/app", "port": 8080,
+    "id": "p1",
+    "name": "app",
+    "image": "git.example.com/acme/app",
+    "port": 8080,
     "poll": {"last_at": "2026-11-24T10:00:00.123456Z", "next_at": None, "error": None},
-}  # fmt: skip
+}
 STAGE = {
-    "id": "s1", "name": "dev", "tag_pattern": "*", "max_instances": 1, "held": False, "address": None, "position": 0,
-    "auto_deploy": True, "strategy_in_force": "rolling", "domains": [],
-}  # fmt: skip
+    "id": "s1",
+    "name": "dev",
+    "tag_pattern": "*",
+    "max_instances": 1,
+    "held": False,
+    "address": None,
+    "position": 0,
+    "auto_deploy": True,
+    "strategy_in_force": "rolling",
+    "domains": [],
+}
 STEPS: list[dict[str, object]] = [
     {
-        "name": "pull", "status": "done", "detail": "3 layers",
-        "started_at": "2026-11-24T10:00:00Z", "finished_at": "2026-11-24T10:00:01.5Z",
+        "name": "pull",
+        "status": "done",
+        "detail": "3 layers",
+        "started_at": "2026-11-24T10:00:00Z",
+        "finished_at": "2026-11-24T10:00:01.5Z",
     },
     {"name": "start", "status": "pending", "detail": "", "started_at": None, "finished_at": None},
-]  # fmt: skip
+]
 DEPLOY = {
-    "id": "d1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
-    "status": "succeeded", "reason": "v1 is live", "log": "", "steps": STEPS, "trigger": "webhook",
+    "id": "d1",
+    "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "dev"},
+    "tag": "v1",
+    "status": "succeeded",
+    "reason": "v1 is live",
+    "log": "",
+    "steps": STEPS,
+    "trigger": "webhook",
     "created_at": "2026-11-24T10:00:00Z",
-}  # fmt: skip
+}
 INSTANCE = {
-    "id": "i1", "project": {"id": "p1", "name": "app"}, "stage": {"id": "s1", "name": "dev"}, "tag": "v1",
-    "digest": DIGEST, "state": "live", "url": "http://127.0.0.1:20001", "address": None,
+    "id": "i1",
+    "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "dev"},
+    "tag": "v1",
+    "digest": DIGEST,
+    "state": "live",
+    "url": "http://127.0.0.1:20001",
+    "address": None,
     "started_at": "2026-11-24T10:00:02Z",
-}  # fmt: skip
+}
 EXPLANATION: dict[str, object] = {
-    "image": "git.example.com/acme/app", "tag": "v1", "project": {"id": "p1", "name": "app"},
-    "stage": {"id": "s1", "name": "prod"}, "outcome": "queued", "reason": "tag v1 matches v*",
+    "image": "git.example.com/acme/app",
+    "tag": "v1",
+    "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "prod"},
+    "outcome": "queued",
+    "reason": "tag v1 matches v*",
     "considered": [
-        {"stage": "dev", "pattern": "main-*", "matches": False}, {"stage": "prod", "pattern": "v*", "matches": True},
+        {"stage": "dev", "pattern": "main-*", "matches": False},
+        {"stage": "prod", "pattern": "v*", "matches": True},
     ],
-}  # fmt: skip
+}
 HOOK = {
-    "id": "h1", "project": {"id": "p1", "name": "app"}, "name": "ci", "signature": None, "created_at": "2026-11-24T10:00:00Z",
-}  # fmt: skip
+    "id": "h1",
+    "project": {"id": "p1", "name": "app"},
+    "name": "ci",
+    "signature": None,
+    "created_at": "2026-11-24T10:00:00Z",
+}
 SIGNED = {"kind": "hmac-sha256", "header": None}
 PUSH: dict[str, object] = {
-    "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p1", "name": "app"},
-    "stage": {"id": "s1", "name": "prod"}, "project_created": False, "outcome": "queued", "reason": "tag v1 matches v*",
+    "image": "git.example.com/acme/app",
+    "tag": "v1",
+    "digest": None,
+    "project": {"id": "p1", "name": "app"},
+    "stage": {"id": "s1", "name": "prod"},
+    "project_created": False,
+    "outcome": "queued",
+    "reason": "tag v1 matches v*",
     "deploy": "d1",
-}  # fmt: skip
+}
 DELIVERY: dict[str, object] = {
-    "id": "v1", "sender": "gitea", "status": 202, "received_at": "2026-11-24T10:00:00.5Z", "took_ms": 1.25, "hook": None,
-    "outcome": "queued", "reason": "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*", "pushes": [PUSH],
-}  # fmt: skip
+    "id": "v1",
+    "sender": "gitea",
+    "status": 202,
+    "received_at": "2026-11-24T10:00:00.5Z",
+    "took_ms": 1.25,
+    "hook": None,
+    "outcome": "queued",
+    "reason": "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*",
+    "pushes": [PUSH],
+}
 REGISTRY = {
     "id": "r1",
     "name": "Ours",
@@ -116,9 +165,58 @@ def problem(status: int, detail: str, **more: object) -> Said:
     )
 
 
+def overview(fake: "FakeServer", _asked: Asked) -> object:
+    """Return the overview that follows from the fake's other answers."""
+    rows = [
+        {
+            "project": {"id": project["id"], "name": project["name"]},
+            "stage": stage,
+            "live": (live := fake.items("GET /api/instances", stage["id"])),
+            "under_way": [],
+            "last_deploy": next(iter(fake.items("GET /api/deploys")), None),
+            "waiting": [],
+            "way_back": fake.answers["GET /api/stages/s1/rollback"],
+            "warnings": [],
+            "needs_you": [f"{one['tag']}: {one['trouble']}" for one in live if one.get("trouble")],
+        }
+        for project in fake.items("GET /api/projects")
+        for stage in fake.items(f"GET /api/projects/{project['id']}/stages")
+    ]
+    newest = {call["sender"]: call for call in reversed(fake.items("GET /api/deliveries"))}
+    senders = [
+        {"sender": call["sender"], "reason": call["reason"], "delivery": call["id"]}
+        for call in newest.values()
+        if call.get("needs_you")
+    ]
+    return page(*rows) | {"senders": senders}
+
+
+def named_stages(fake: "FakeServer", asked: Asked) -> object:
+    return page(
+        *(
+            stage | {"project": {"id": project["id"], "name": project["name"]}}
+            for project in fake.items("GET /api/projects")
+            for stage in fake.items(f"GET /api/projects/{project['id']}/stages")
+            if asked.query.get("project", project["name"]) in {project["id"], project["name"]}
+            and asked.query.get("name", stage["name"]) == stage["name"]
+        )
+    )
+
+
 def usual_answers() -> dict[str, Any]:
-    """`METHOD PATH` to a body, a Said, or a list of such, of which the last stays."""
+    """`METHOD PATH` to a body, a Said, a list of such, of which the last stays, or a function."""
     return {
+        "GET /api/overview": overview,
+        "GET /api/stages": named_stages,
+        "POST /api/stages/s1/cancel": Said(
+            {"items": [DEPLOY | {"status": "cancelled", "reason": "cancelled"}]}, 202
+        ),
+        "GET /api/stages/s1/logs": {
+            "source": "instance",
+            "instance": INSTANCE,
+            "deploy": None,
+            "lines": ["hello", "world"],
+        },
         "GET /api/health": {
             "status": "ok",
             "version": "0",
@@ -156,7 +254,7 @@ def usual_answers() -> dict[str, Any]:
         },
         "GET /api/settings/webhook": {
             "url": SECRET_URL,
-            "allows": "Whoever has this URL can do much.",
+            "allows": "Any caller of this URL can do much.",
         },
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,
@@ -198,12 +296,18 @@ def usual_answers() -> dict[str, Any]:
 
 
 class FakeServer:
-    """What a running fake knows: where it is, what it will say, what it was asked."""
+    """A running fake: its address, its answers, and the calls it got."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.answers = usual_answers()
         self.asked: list[Asked] = []
+
+    def items(self, call: str, stage: str | None = None) -> list[Any]:
+        """The items of a list that it would answer, of one stage where that is given."""
+        found = self.answers.get(call, page())
+        items: list[Any] = found["items"] if isinstance(found, dict) else []
+        return [item for item in items if stage is None or item["stage"]["id"] == stage]
 
     def calls(self, method: str) -> list[str]:
         return [asked.call for asked in self.asked if asked.call.startswith(method)]
@@ -216,6 +320,8 @@ class FakeServer:
         ):
             return problem(401, "A token is needed.")
         said = self.answers.get(asked.call, problem(404, f"nothing at {asked.call}"))
+        if callable(said):
+            said = said(self, asked)
         if isinstance(said, list):
             said = said.pop(0) if len(said) > 1 else said[0]
         return said if isinstance(said, Said) else Said(said)
@@ -234,7 +340,7 @@ def fake_server() -> Iterator[FakeServer]:
 
 @contextmanager
 def fake_engine(socket: Path, answers: Mapping[str, object]) -> Iterator[None]:
-    """What answers on a unix socket, by path."""
+    """Answer on a unix socket, by path."""
 
     class Handler(_Handler):
         def answer(self, asked: Asked) -> Said:
@@ -263,7 +369,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self, asked: Asked) -> Said:
         raise NotImplementedError
 
-    def handle_call(self) -> None:
+    def _answer_call(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -280,7 +386,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_call  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer_call  # noqa: N815 - their names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""

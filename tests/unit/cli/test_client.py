@@ -7,14 +7,14 @@ import pytest
 
 from tagboat import __version__
 from tagboat.cli.client import Client, _is_loopback
-from tagboat.cli.place import Server
+from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import NotFoundError, TagboatError
 from tests.unit.cli.fake_server import TOKEN, FakeServer, Said, page, problem
 
 
 @pytest.fixture
 def client(server: FakeServer) -> Client:
-    return Client(Server(server.url, TOKEN, "TAGBOAT_URL"))
+    return Client(ServerAddress(server.url, TOKEN, "TAGBOAT_URL"))
 
 
 def complaint(client: Client, server: FakeServer, said: object) -> str:
@@ -79,22 +79,20 @@ def test_not_found_is_an_error_of_its_own_that_says_where(
     with pytest.raises(NotFoundError) as caught:
         client.get("/x", q="1")
     assert (
-        str(caught.value) == f"there is nothing at {server.url}/x; is TAGBOAT_URL right, {as_new}"
+        str(caught.value) == f"there is nothing at {server.url}/x. Is TAGBOAT_URL right, {as_new}"
     )
 
 
 def test_a_server_in_the_clear_is_told_from_one_that_is_away(server: FakeServer) -> None:
     url = server.url.replace("http://", "https://")
-    with pytest.raises(
-        TagboatError, match="does not speak TLS; does TAGBOAT_URL have to begin with http://"
-    ):
-        Client(Server(url, TOKEN, "TAGBOAT_URL")).health()
+    with pytest.raises(TagboatError, match="does not use TLS. Must TAGBOAT_URL begin with http://"):
+        Client(ServerAddress(url, TOKEN, "TAGBOAT_URL")).health()
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000])
 def test_an_answer_that_no_tagboat_gives(client: Client, server: FakeServer, body: bytes) -> None:
     said = complaint(client, server, Said(body))
-    assert said == f"what answers at {server.url} is not a Tagboat server; look at TAGBOAT_URL"
+    assert said == f"{server.url} is not a Tagboat server. Check TAGBOAT_URL"
 
 
 @pytest.mark.parametrize(
@@ -102,12 +100,14 @@ def test_an_answer_that_no_tagboat_gives(client: Client, server: FakeServer, bod
 )
 def test_an_error_that_no_tagboat_gives(client: Client, server: FakeServer, body: bytes) -> None:
     said = complaint(client, server, Said(body, 502))
-    assert said == f"the server at {server.url} answered 502 Bad Gateway; does TAGBOAT_URL name it?"
+    assert said == f"the server at {server.url} answered 502 Bad Gateway. Is TAGBOAT_URL right?"
 
 
 def test_a_field_that_is_missing_is_told(client: Client, server: FakeServer) -> None:
     server.answers["GET /api/things"] = {"something": "else"}
-    with pytest.raises(TagboatError, match="the answer has no 'items': is that a Tagboat server"):
+    with pytest.raises(
+        TagboatError, match="the answer has no field 'items'. Is it a Tagboat server"
+    ):
         client.items("/api/things")
 
 
@@ -118,8 +118,8 @@ def test_no_redirect_is_followed(client: Client, server: FakeServer, status: int
         client, server, Said(b"", status, {"location": "https://other.example/api/thing"})
     )
     assert (
-        said
-        == f"{server.url} sends on to https://other.example/api/thing; set TAGBOAT_URL to the server itself"
+        said == f"{server.url} redirects to https://other.example/api/thing. "
+        "Set TAGBOAT_URL to the server itself"
     )
     assert len(server.asked) == 1
 
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_answer_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(TagboatError, match="did not answer within 0 s"):
-            Client(Server(url, None, "TAGBOAT_URL")).post("/api/thing", timeout_s=0.1)
+            Client(ServerAddress(url, None, "TAGBOAT_URL")).post("/api/thing", timeout_s=0.1)
 
 
 @pytest.mark.parametrize("noise", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0", b""])
@@ -154,8 +154,8 @@ def test_what_does_not_speak_http(noise: bytes) -> None:
         thread = Thread(target=speak)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(TagboatError, match="not a Tagboat server|cannot be reached"):
-            Client(Server(url, None, "TAGBOAT_URL")).get("/api/thing")
+        with pytest.raises(TagboatError, match="not a Tagboat server|cannot connect"):
+            Client(ServerAddress(url, None, "TAGBOAT_URL")).get("/api/thing")
         thread.join()
 
 
@@ -166,7 +166,7 @@ def test_loopback_is_asked_without_a_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert Client(Server(server.url, TOKEN, "TAGBOAT_URL")).health()["status"] == "ok"
+    assert Client(ServerAddress(server.url, TOKEN, "TAGBOAT_URL")).health()["status"] == "ok"
 
 
 def test_others_are_asked_through_the_proxy(
@@ -176,7 +176,10 @@ def test_others_are_asked_through_the_proxy(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     # Through a proxy the whole URL is asked for, of which the fake takes the path.
-    assert Client(Server("http://tagboat.invalid", TOKEN, "TAGBOAT_URL")).health()["status"] == "ok"
+    assert (
+        Client(ServerAddress("http://tagboat.invalid", TOKEN, "TAGBOAT_URL")).health()["status"]
+        == "ok"
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,4 +201,4 @@ def test_what_is_loopback(host: str, loopback: bool) -> None:
 
 
 def test_the_token_is_not_in_the_text_of_a_server() -> None:
-    assert TOKEN not in repr(Server("http://127.0.0.1:9", TOKEN, "TAGBOAT_URL"))
+    assert TOKEN not in repr(ServerAddress("http://127.0.0.1:9", TOKEN, "TAGBOAT_URL"))

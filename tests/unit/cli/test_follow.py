@@ -1,7 +1,10 @@
-"""Following a deploy while its server goes away: it comes back elsewhere, with another token, or not at all."""
+"""Following a deploy, also while its server goes away and comes back elsewhere."""
 
 import json
+import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +13,26 @@ from pathlib import Path
 import pytest
 
 from tagboat.cli import follow
-from tagboat.cli.client import Client, ServerAwayError
-from tagboat.cli.place import Server
+from tagboat.cli.client import Client
+from tagboat.cli.client_errors import ServerAwayError
+from tagboat.cli.context import ServerAddress
 from tagboat.core.errors import TagboatError
 from tests.unit.cli.conftest import PROGRAM, Tagboat
-from tests.unit.cli.fake_server import DEPLOY, TOKEN, Asked, FakeServer, Said, fake_server, problem
+from tests.unit.cli.fake_server import (
+    DEPLOY,
+    STAGE,
+    STEPS,
+    TOKEN,
+    Asked,
+    FakeServer,
+    Said,
+    fake_server,
+    page,
+    problem,
+)
 
 RUNNING = DEPLOY | {"status": "running", "reason": None}
-AWAY = "the server is away; looking for it for up to 60 s"
+AWAY = "the server is away; trying again for 60 s"
 
 
 def leave_word(folder: Path, url: str, token: str = TOKEN) -> None:
@@ -43,7 +58,7 @@ def waiting(here: Tagboat) -> Iterator["subprocess.Popen[str]"]:
 
 
 def said_until(process: "subprocess.Popen[str]", line: str) -> list[str]:
-    """What it says on stderr up to `line`."""
+    """Return what it says on stderr up to `line`."""
     assert process.stderr is not None
     said = [process.stderr.readline().rstrip("\n")]
     while said[-1] != line:
@@ -106,7 +121,7 @@ def test_a_token_that_is_refused_for_good_is_not_tried_for_a_minute(
 
     said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")
 
-    assert said.startswith("lost sight of deploy d1, which may go on: the server at")
+    assert said.startswith("lost deploy d1, which may continue: the server at")
     assert "does not accept the token" in said
     assert time.monotonic() - began < 20
 
@@ -135,34 +150,173 @@ def test_a_success_is_told_even_if_the_server_goes_away_right_after(
 def test_patience_ends(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(follow, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(follow, "RESTART_WAIT_S", 0.3)
     server.answers["GET /api/deploys/d1"] = [RUNNING, problem(503, "The database is out of reach.")]
-    client = Client(Server(server.url, TOKEN, "TAGBOAT_URL"))
+    client = Client(ServerAddress(server.url, TOKEN, "TAGBOAT_URL"))
 
     with pytest.raises(
         TagboatError,
-        match="^lost sight of deploy d1, which may go on: The database is out of reach.$",
+        match="^lost deploy d1, which may continue: The database is out of reach.$",
     ):
-        follow._follow(client, "d1")
+        follow.follow_deploy(client, "d1")
 
     assert capsys.readouterr().err.count("the server is away") == 1
     assert server.calls("GET").count("GET /api/deploys/d1") >= 3
 
 
 def test_a_server_that_is_nowhere_is_away(server: FakeServer) -> None:
-    def find() -> Server:
+    def find() -> ServerAddress:
         raise TagboatError("no Tagboat server runs here")
 
     with pytest.raises(ServerAwayError, match="no Tagboat server runs here"):
-        Client(Server(server.url, TOKEN, "x"), find).find_again()
+        Client(ServerAddress(server.url, TOKEN, "x"), find).find_again()
 
 
 def test_only_a_change_is_news(server: FakeServer) -> None:
     found = [
-        Server(server.url, TOKEN, "x"),
-        Server(server.url, "another", "x"),
-        Server(server.url, "another", "x"),
+        ServerAddress(server.url, TOKEN, "x"),
+        ServerAddress(server.url, "another", "x"),
+        ServerAddress(server.url, "another", "x"),
     ]
     client = Client(found[0], lambda: found.pop(0))
 
     assert [client.find_again() for _ in range(3)] == [False, True, False]
+
+
+def test_deploy_follows_the_steps_and_tells_each_once(tagboat: Tagboat, server: FakeServer) -> None:
+    running = DEPLOY | {"status": "running", "reason": None}
+    started = [STEPS[0], STEPS[1] | {"status": "done"}]
+    server.answers["GET /api/deploys/d1"] = [
+        running,
+        running,
+        running | {"steps": started},
+        DEPLOY | {"steps": started},
+    ]
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+    assert done.stderr.splitlines() == [
+        "deploy d1: v1 to app dev",
+        "pull    done      1.5 s  3 layers",
+        "start   done",
+    ]
+    assert done.stdout == "v1: v1 is live at http://127.0.0.1:20001\n"
+
+
+def test_deploy_names_the_address_of_the_stage_where_it_has_one(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(
+        STAGE | {"address": "http://app-dev.localhost"}
+    )
+    assert (
+        tagboat("deploy", "app", "dev", "v1", "--wait").stdout
+        == "v1: v1 is live at http://app-dev.localhost\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("failed", "failed: too ill"),
+        ("superseded", "was superseded: too ill"),
+        ("cancelled", "was cancelled: too ill"),
+    ],
+)
+def test_a_deploy_that_comes_to_nothing(
+    tagboat: Tagboat, server: FakeServer, status: str, said: str
+) -> None:
+    ended = DEPLOY | {"status": status, "reason": "too ill", "log": "line 1\nline 2"}
+    server.answers["GET /api/deploys/d1"] = ended
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(
+        f"| line 1\n| line 2\ntagboat: the deploy of v1 to app dev {said}\n"
+    )
+    done = tagboat("deploy", "app", "dev", "v1", "--wait", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, ended)
+
+
+def test_a_reason_that_says_no_more_than_the_status_is_not_told(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    cancelled = DEPLOY | {"status": "cancelled", "reason": "cancelled"}
+    server.answers |= {"GET /api/deploys/d1": cancelled, "GET /api/deploys": page(cancelled)}
+    assert (
+        tagboat.fails("deploy", "app", "dev", "v1", "--wait")
+        == "the deploy of v1 to app dev was cancelled"
+    )
+    assert re.search(r"  v0        v1 cancelled$", tagboat("status").stdout.rstrip())
+
+
+def test_a_deploy_that_goes_away_while_it_is_watched(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1"] = [
+        DEPLOY | {"status": "running"},
+        problem(404, "there is no deploy 'd1'"),
+    ]
+    said = tagboat.fails("deploy", "app", "dev", "v1", "--wait")
+    assert said == "lost deploy d1, which may continue: there is no deploy 'd1'"
+
+
+def test_ctrl_c_while_waiting_says_what_goes_on(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/deploys/d1"] = DEPLOY | {"status": "running"}
+    # Tests that run in the background ignore Ctrl-C, and so would what they start.
+    listening = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from tagboat.cli.entry import run; run()"
+    )
+    words = [sys.executable, "-c", listening, "deploy", "app", "dev", "v1", "--wait"]
+    with subprocess.Popen(
+        words, env=tagboat.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "deploy d1: v1 to app dev\n"
+            assert process.stderr.readline().startswith("pull")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (130, "")
+    assert err == "\ndeploy d1 continues; 'tagboat cancel d1' cancels it\n"
+
+
+def stream(*events: dict[str, object]) -> Said:
+    """Return a stream of these events, which then ends."""
+    blocks = ["retry: 2000\nid: 7\n\n", ": heartbeat\n\n"]
+    blocks += [f"id: {event['id']}\ndata: {json.dumps(event)}\n\n" for event in events]
+    return Said("".join(blocks).encode(), 200, {"content-type": "text/event-stream"})
+
+
+def step(number: int, status: str, detail: str) -> dict[str, object]:
+    return {"id": number, "topic": "step", "name": "pull", "status": status, "detail": detail}
+
+
+def test_what_happens_is_shown_as_it_happens(tagboat: Tagboat, server: FakeServer) -> None:
+    pulling = RUNNING | {"steps": [STEPS[0] | {"status": "running", "finished_at": None}]}
+    server.answers["GET /api/events"] = [
+        stream(step(8, "running", "12 of 80 MB"), {"id": 9, "topic": "log", "text": "hello"}),
+        stream({"id": 10, "topic": "deploy", "status": "succeeded"}),
+    ]
+    server.answers["GET /api/deploys/d1"] = [
+        pulling | {"steps": []},
+        pulling | {"steps": []},
+        DEPLOY,
+    ]
+
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+
+    assert done.stderr.splitlines() == [
+        "deploy d1: v1 to app dev",
+        "pull    running          12 of 80 MB",
+        "pull    done      1.5 s  3 layers",
+    ]
+    asked = [asked.query for asked in server.asked if asked.call == "GET /api/events"]
+    assert asked == [{"deploy": "d1"}, {"deploy": "d1", "last_event_id": "9"}]
+
+
+def test_a_stream_that_is_cut_is_taken_up_again(tagboat: Tagboat, server: FakeServer) -> None:
+    server.answers["GET /api/events"] = [stream(), problem(503, "Not now."), stream()]
+    server.answers["GET /api/deploys/d1"] = [RUNNING, RUNNING, RUNNING, DEPLOY]
+
+    done = tagboat("deploy", "app", "dev", "v1", "--wait")
+
+    assert (done.returncode, done.stdout) == (0, "v1: v1 is live at http://127.0.0.1:20001\n")

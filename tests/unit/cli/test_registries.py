@@ -1,12 +1,18 @@
 """`tagboat registries add`, `change`, `test`, `remove`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Tagboat
-from tests.unit.cli.fake_server import REGISTRY, FakeServer, page, problem
+from tests.unit.cli.fake_server import (
+    REGISTRY,
+    FakeServer,
+    page,
+    problem,
+)
 
 ONE = "/api/registries/r1"
 ADD = ["registries", "add", "Ours", "https://git.example.com"]
@@ -38,7 +44,7 @@ def test_one_is_made_known(tagboat: Tagboat, server: FakeServer, tmp_path: Path)
     tagboat(*ADD, "--docker-config", "config.json")
     tagboat(*ADD)
 
-    assert done.stdout == "the registry Ours is known; 'tagboat registries test Ours' tries it\n"
+    assert done.stdout == "the registry Ours is added; 'tagboat registries test Ours' tests it\n"
     assert json.loads(piped.stdout) == REGISTRY
     assert [asked.body for asked in server.asked] == [
         known | {"kind": "gitea", "username": "ci", "password": "hush", "ca_cert": "PEM\n"},
@@ -89,12 +95,11 @@ def test_what_a_try_came_to_fits_a_narrow_screen(tagboat: Tagboat, server: FakeS
 
 
 def test_one_is_forgotten_when_that_is_meant(tagboat: Tagboat, server: FakeServer) -> None:
-    said = "the registry Ours would be forgotten; say --yes if that is meant"
+    said = "the registry Ours would be removed; confirm with --yes"
     assert tagboat.fails("registries", "remove", "Ours") == said
     assert server.calls("DELETE") == []
     assert (
-        tagboat("registries", "remove", "Ours", "--yes").stdout
-        == "the registry Ours is forgotten\n"
+        tagboat("registries", "remove", "Ours", "--yes").stdout == "the registry Ours is removed\n"
     )
     assert json.loads(tagboat("registries", "remove", "Ours", "--yes", "--json").stdout) == REGISTRY
     assert server.calls("DELETE") == [f"DELETE {ONE}"] * 2
@@ -133,3 +138,42 @@ def test_wrong_usage(
     done = tagboat("registries", *words.split(), piped="hush")
     assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True)
     assert server.asked == []
+
+
+def rows(text: str) -> list[list[str]]:
+    return [re.split(" {2,}", line) for line in text.splitlines()[2:]]
+
+
+def test_registries_and_their_images(tagboat: Tagboat, server: FakeServer) -> None:
+    plain = REGISTRY | {"name": "Plain", "url": "http://r.example", "username": ""}
+    server.answers["GET /api/registries"] = page(
+        REGISTRY, REGISTRY | {"name": "Own", "ca_cert": "PEM"}, plain
+    )
+    assert [[row[0], row[-1]] for row in rows(tagboat("registries").stdout)] == [
+        ["Ours", "the system's"],
+        ["Own", "the system's and its own"],
+        ["Plain", "none: plain HTTP"],
+    ]
+    server.answers["GET /api/registries/r1/images"] = {
+        "items": ["a/b", "a/c"],
+        "whole": False,
+        "error": None,
+    }
+    done = tagboat("images", "Ours")
+    assert (done.stdout, done.stderr) == (
+        "a/b\na/c\n",
+        "the registry has more; these are the first that it listed\n",
+    )
+    server.answers["GET /api/registries/r1/images"] = {"items": [], "whole": True, "error": None}
+    assert (tagboat("images", "Ours").stdout, tagboat("images", "Ours").stderr) == (
+        "",
+        "the registry lists no images\n",
+    )
+    server.answers["GET /api/registries/r1/images"] = {
+        "items": [],
+        "whole": False,
+        "error": "it does not tell",
+    }
+    assert tagboat.fails("images", "Ours") == "it does not tell"
+    assert tagboat("tags", "nginx").returncode == 0
+    assert server.asked[-1].query == {"image": "nginx"}

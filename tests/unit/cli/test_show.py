@@ -8,7 +8,12 @@ import termios
 import pytest
 
 from tests.unit.cli.conftest import PROGRAM, Tagboat
-from tests.unit.cli.fake_server import DELIVERY, FakeServer, page
+from tests.unit.cli.fake_server import (
+    DELIVERY,
+    PROJECT,
+    FakeServer,
+    page,
+)
 
 ROW = ["18eb04a56a9b8c7abb9755aa", "2026-11-24 10:00:00Z", "distribution", "(all)", "202"]
 WHY = (
@@ -40,7 +45,7 @@ def on_terminal(tagboat: Tagboat, columns: int, *words: str) -> list[str]:
 
 
 def read(screen: int) -> bytes:
-    """What is shown next; nothing once the program has ended."""
+    """Return what is shown next; nothing once the program has ended."""
     try:
         return os.read(screen, 65536)
     except OSError:  # how Linux tells that nobody has the terminal any more
@@ -104,3 +109,15 @@ def test_nothing_to_say_takes_no_line(tagboat: Tagboat, server: FakeServer) -> N
     assert "  none" in on_terminal(tagboat, 40, "status")[-1]
     server.answers["GET /api/projects"] = page()
     assert len(on_terminal(tagboat, 40, "status")) == 2
+
+
+def test_a_table_that_is_not_for_a_terminal_has_one_whole_line_for_a_row(
+    tagboat: Tagboat, server: FakeServer
+) -> None:
+    image = "git.example.com/" + "x" * 230
+    error = "first line\nand " + "no end of it " * 40 + ":tag: [red]"
+    server.answers["GET /api/projects"] = page(
+        PROJECT | {"image": image, "poll": {"last_at": None, "error": error}}
+    )
+    *_, row = tagboat("projects").stdout.splitlines()
+    assert row.split() == ["app", image, "8080", "dev", "v1", "failed:", *error.split()]

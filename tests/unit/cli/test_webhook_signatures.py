@@ -17,7 +17,10 @@ HEADER = {"kind": "header", "header": "authorization"}
 
 def test_the_url_for_all_images(tagboat: Tagboat, server: FakeServer) -> None:
     done = tagboat("webhook", "sign", "hmac-sha256", piped="hush\n")
-    bear = "must bear an HMAC-SHA256 of their body, as Gitea, Forgejo and GitHub send it; any other is answered 404"
+    bear = (
+        "must have an HMAC-SHA256 of their body, as Gitea, Forgejo and GitHub send it; "
+        "others are answered 404"
+    )
     assert done.stdout == f"calls of the URL for all images {bear}\n"
     assert (server.asked[-1].call, server.asked[-1].body) == (
         f"PUT {GLOBAL}", {"kind": "hmac-sha256", "header": None, "secret": "hush"},
@@ -39,7 +42,10 @@ def test_a_url_of_a_projects_own(tagboat: Tagboat, server: FakeServer, tmp_path:
         "--secret-file",
         "secret",
     ]
-    said = "calls of the webhook ci of app must bear the secret in their header authorization; any other is answered 404\n"
+    said = (
+        "calls of the webhook ci of app must have the secret in the header authorization; "
+        "others are answered 404\n"
+    )
     assert tagboat(*words).stdout == said
     assert server.asked[-1].call == f"PATCH {OWN}"
     assert server.asked[-1].body == {
@@ -49,7 +55,7 @@ def test_a_url_of_a_projects_own(tagboat: Tagboat, server: FakeServer, tmp_path:
 
 
 def test_what_is_signed_is_shown(tagboat: Tagboat, server: FakeServer) -> None:
-    assert "must bear an HMAC-SHA256" in tagboat("webhook", "signature").stdout
+    assert "must have an HMAC-SHA256" in tagboat("webhook", "signature").stdout
     assert json.loads(tagboat("webhook", "signature", "--json").stdout) == SIGNED
     assert (
         tagboat("webhook", "signature", "app", "ci").stdout
@@ -78,7 +84,10 @@ def test_a_signature_is_demanded_no_more(tagboat: Tagboat, server: FakeServer) -
     [
         (
             b"\n",
-            "there is no shared secret: secret is empty; type it when asked, pipe it in, or name a file that it is in",
+            (
+                "the shared secret is missing: secret is empty. Type it when asked, pipe it in, "
+                "or name a file that holds it"
+            ),
         ),
         (b"\xff", "secret: not UTF-8 text"),
         (b"x" * 65537, "secret: longer than 65536 bytes"),
@@ -93,7 +102,7 @@ def test_a_file_that_holds_no_secret(
 
 
 def test_nothing_piped_in(tagboat: Tagboat, server: FakeServer) -> None:
-    assert "there is no shared secret: nothing came in" in tagboat.fails(
+    assert "the shared secret is missing: standard input is empty" in tagboat.fails(
         "webhook", "sign", "hmac-sha1"
     )
     assert server.asked == []
@@ -118,8 +127,8 @@ def test_a_webhook_that_is_not_there_is_told_before_the_secret_is_asked_for(
     [
         ("sign", "Missing argument 'KIND'"),
         ("sign md5", "is not one of 'hmac-sha256', 'hmac-sha1', 'header'"),
-        ("sign header", "KIND: say which header the secret comes in"),
-        ("sign hmac-sha1 --header X", "signatures of KIND hmac-sha1 come in headers of their own"),
+        ("sign header", "KIND: name the header with the secret"),
+        ("sign hmac-sha1 --header X", "KIND hmac-sha1 has a fixed header"),
         ("sign hmac-sha1 app", "NAME: which of the project's URLs?"),
         ("sign hmac-sha1 --secret-file nowhere", "'nowhere' does not exist"),
         ("unsign app", "NAME: which of the project's URLs?"),
@@ -140,7 +149,7 @@ def test_on_a_terminal_the_secret_is_typed_unseen(
     tagboat: Tagboat, server: FakeServer, typed: bytes, code: int, said: str
 ) -> None:
     ours, theirs = os.openpty()
-    # Whoever runs the tests may have had Ctrl-C ignored.
+    # Tests that run in the background ignore Ctrl-C.
     words = [
         "setsid",
         "--ctty",

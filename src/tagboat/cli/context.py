@@ -1,0 +1,96 @@
+"""The surroundings of one command: environment, directory, settings, and where its server is."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagboat.core.errors import TagboatError
+from tagboat.data_dir import SERVER_FILE
+
+if TYPE_CHECKING:
+    from tagboat.settings import RemoteSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """The URL of a server, without a trailing slash, and the token for it.
+
+    `named_by` is the variable or the file that the URL comes from; messages name it.
+    """
+
+    url: str
+    token: str | None = field(repr=False)
+    named_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """Environment variables and directory of the process; `is_tty`: stderr is a terminal."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    cwd: Path
+    is_tty: bool
+
+    def settings(self, *, dotenv: bool = False) -> "Settings":
+        """Return the settings of the server on this machine. Raises SettingsError.
+
+        `dotenv`: read the .env file of the directory as well, as only the server itself does.
+        """
+        # Half of the time of `tagboat --help` would go into this import.
+        from tagboat.settings import load_settings
+
+        return load_settings(self.environ, cwd=self.cwd, is_tty=self.is_tty, dotenv=dotenv)
+
+    def remote(self) -> "RemoteSettings":
+        """Return TAGBOAT_URL and TAGBOAT_TOKEN. Raises SettingsError."""
+        from tagboat.settings import load_remote_settings
+
+        return load_remote_settings(self.environ, cwd=self.cwd)
+
+    def server(self) -> ServerAddress:
+        """Return the server of TAGBOAT_URL, else the one that runs on this machine.
+
+        Raises TagboatError if neither is known.
+        """
+        remote = self.remote()
+        if remote.url is not None:
+            return ServerAddress(remote.url, remote.token, "TAGBOAT_URL")
+        path = self.settings().data_dir / SERVER_FILE
+        try:
+            written = json.loads(path.read_text())
+            # The token in the file is made at each start and ends with the server.
+            token = remote.token or str(written["token"])
+            return ServerAddress(str(written["url"]), token, str(path))
+        except FileNotFoundError:
+            raise TagboatError(
+                f"no Tagboat server runs here ({path} does not exist). Start one with "
+                "'tagboat serve', or set TAGBOAT_DATA_DIR to the data directory of the one that "
+                "runs (only 'serve' reads .env), or set TAGBOAT_URL and TAGBOAT_TOKEN"
+            ) from None
+        except OSError as error:
+            raise TagboatError(
+                f"{path} cannot be read ({error.strerror}). Run this command as the user that "
+                "runs the server, or set TAGBOAT_URL and TAGBOAT_TOKEN"
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise TagboatError(
+                f"{path} was not written by a Tagboat server. Start the server again"
+            ) from None
+
+
+def current_context() -> CommandContext:
+    """Return the context of this process. Raises TagboatError if its directory was deleted."""
+    try:
+        return CommandContext(
+            os.environ,  # noqa: TID251 - from here, settings.py is handed it
+            Path.cwd(),
+            sys.stderr.isatty(),
+        )
+    except FileNotFoundError:
+        raise TagboatError(
+            "the working directory does not exist any more. Change to another one"
+        ) from None

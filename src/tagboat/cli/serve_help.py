@@ -1,0 +1,30 @@
+"""Help of `tagboat serve`, with every setting. A test checks it against settings.py."""
+
+SETTING_MEANINGS = {
+    "TAGBOAT_HOST": "address to listen on (127.0.0.1)",
+    "TAGBOAT_PORT": "port to listen on (7070)",
+    "TAGBOAT_PUBLIC_URL": "URL for other machines (http://HOST:PORT)",
+    "TAGBOAT_DATA_DIR": "its data (~/.local/share/tagboat)",
+    "TAGBOAT_DATABASE_URL": "postgresql://… (SQLite in the data dir)",
+    "TAGBOAT_ADMIN_TOKEN": "a token for the API (none)",
+    "TAGBOAT_DOCKER_HOST": "the engine (DOCKER_HOST, local socket)",
+    "TAGBOAT_POLL_SCHEDULE": "when to poll registries (@every 5m)",
+    "TAGBOAT_LOG_FORMAT": "console or json (console on a terminal)",
+    "TAGBOAT_LOG_LEVEL": "debug, info, warning or error (info)",
+    "TAGBOAT_INGRESS": "haproxy or none (haproxy if installed)",
+    "TAGBOAT_INGRESS_LISTEN": "address of HAProxy (127.0.0.1:7080)",
+    "TAGBOAT_INGRESS_TRUSTED": "trusted proxies (127.0.0.0/8,::1)",
+    "TAGBOAT_BASE_DOMAIN": "end of the stages' addresses (localhost)",
+    "TAGBOAT_BIND_ROOTS": "paths that apps may mount (none)",
+    "TAGBOAT_NETWORK_POOL": "addresses for networks (10.112.0.0/14)",
+    "TAGBOAT_URL": "the server, for commands elsewhere (none)",
+    "TAGBOAT_TOKEN": "the token for that server (none)",
+}
+
+SERVE_HELP = """Run the server until it is stopped.
+
+Settings come from the environment and from .env; defaults are in brackets. NAME_FILE reads a
+secret or a URL from a file.
+
+\b
+""" + "\n".join(f"  {name:24} {meaning}" for name, meaning in SETTING_MEANINGS.items())

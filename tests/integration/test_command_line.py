@@ -1,0 +1,54 @@
+"""The command line against a real server, whose engine is in memory."""
+
+import asyncio
+import os
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bench.rig import tagboat
+from tests.support.fake_registry import fake_registry
+from tests.support.server import PROGRAM
+
+pytestmark = pytest.mark.anyio
+
+
+async def start(environ: Mapping[str, str], *words: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *PROGRAM, *words, env=environ, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def cli(environ: Mapping[str, str], *words: str) -> tuple[int | None, str, str]:
+    process = await start(environ, *words)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_deploy_is_followed_by_events_and_cancelled_with_its_stage(tmp_path: Path) -> None:
+    async with fake_registry() as registry:
+        registry.add_image("acme/app", "v1", {"os": "linux", "architecture": "amd64"})
+        with tagboat(tmp_path / "data", in_memory=True):
+            environ = {name: value for name, value in os.environ.items() if "TAGBOAT" not in name}
+            environ |= {"TAGBOAT_DATA_DIR": str(tmp_path / "data")}
+            create = ("projects", "create", f"{registry.host}/acme/app", "--port", "8080")
+            assert (await cli(environ, *create))[0] == 0
+
+            missing = await cli(environ, "deploy", "app", "dev", "v9", "--wait")
+            assert (missing[0], "resolve failed" in missing[2]) == (1, True), missing
+
+            waiting = await start(environ, "deploy", "app", "dev", "v1", "--wait")
+            assert waiting.stderr is not None
+            while not (await waiting.stderr.readline()).startswith(b"start   done"):
+                assert waiting.returncode is None
+            assert (await cli(environ, "cancel", "app", "dev"))[0] == 0
+            _, err = await asyncio.wait_for(waiting.communicate(), 60)
+            assert (waiting.returncode, b"app dev was cancelled" in err) == (1, True), err
+
+            code, out, err_of_status = await cli(environ, "status")
+            assert (code, "v1 cancelled" in out) == (0, True), err_of_status
+            assert (await cli(environ, "cancel", "app", "dev"))[0] == 1
+    calls = (tmp_path / "data.log").read_text()
+    assert calls.count('"path":"/api/events"') == 2

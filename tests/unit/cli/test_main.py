@@ -1,0 +1,431 @@
+"""All commands: their help, their usage, their results, and as JSON."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from tagboat import __version__
+from tagboat.cli.main import app
+from tests.unit.cli.conftest import Tagboat
+from tests.unit.cli.fake_server import (
+    SECRET_URL,
+    STAGE,
+    FakeServer,
+    page,
+    problem,
+)
+
+COMMANDS = typer.main.get_command(app)
+
+
+def commands(command: object, context: typer.Context) -> Iterator[typer.Context]:
+    yield context
+    if isinstance(command, TyperGroup):
+        for name, each in command.commands.items():
+            yield from commands(
+                each, typer.Context(each, info_name=name, parent=context, terminal_width=80)
+            )
+
+
+ALL = list(commands(COMMANDS, typer.Context(COMMANDS, info_name="tagboat", terminal_width=80)))
+
+
+@pytest.mark.parametrize("context", ALL, ids=lambda context: context.command_path)
+def test_help_fits_a_terminal(context: typer.Context) -> None:
+    """It has 80 columns, and a list of commands shows the first sentence of each whole."""
+    _usage, *lines = context.command.get_help(context).splitlines()
+    assert [line for line in lines if len(line) > 80 or line.endswith("...")] == []
+    assert context.command.help
+
+
+def test_the_tree_is_walked() -> None:
+    paths = {context.command_path for context in ALL}
+    assert {
+        "tagboat",
+        "tagboat webhook sign",
+        "tagboat registries add",
+        "tagboat deliveries show",
+    } <= paths
+    assert all(isinstance(context.command, TyperCommand | TyperGroup) for context in ALL)
+
+
+ROOT = Path(__file__).parents[3]
+_READY = " ready on http"
+NAMED = re.compile(r"['`]tagboat((?: [a-z][a-z-]*)+)")
+"""A command in a message or a document: its words before the first that is a name or an option."""
+
+
+def is_known(words: str) -> bool:
+    command: object = COMMANDS
+    for word in words.split():
+        if not isinstance(command, TyperGroup):
+            return True  # the rest are its arguments
+        if word not in command.commands:
+            return False
+        command = command.commands[word]
+    return True
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py"))], ids=lambda path: path.name
+)
+def test_every_command_that_is_named_exists(path: Path) -> None:
+    assert [
+        words
+        for words in NAMED.findall(path.read_text())
+        if not is_known(words) and words != _READY
+    ] == []
+
+
+def test_commands_are_found_in_texts() -> None:
+    assert NAMED.findall(
+        "'tagboat deploys show ID' or `tagboat poll`, 'tagboat stages edit {a}'"
+    ) == [
+        " deploys show",
+        " poll",
+        " stages edit",
+    ]
+    assert [is_known(words) for words in (" deploys show", " poll", " deploys explode", " no")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+NOTHING_YET = "There is no project yet"
+STEERS = "a\x1b]0;PWNED\x07\x1b[2Jb\x9b31mc\u202ed\x00\x7f"
+HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status"], "v1 succeeded"),
+        (["projects"], "git.example.com/acme/app"),
+        (["deploy", "app", "dev", "v1"], "d1"),
+        (["deploy", "app", "dev", "v1", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["rollback", "app", "dev"], "deploy d1 of v1 is queued"),
+        (
+            ["rollback", "app", "dev", "--to", "d0", "--wait"],
+            "v1 is live at http://127.0.0.1:20001",
+        ),
+        (["promote", "app", "dev", "dev"], "deploy d1 of v1 is queued"),
+        (["promote", "app", "dev", "dev", "--wait"], "v1 is live at http://127.0.0.1:20001"),
+        (["cancel", "d1"], "deploy d1 of v1 to app dev is cancelled"),
+        (["cancel", "app", "dev"], "deploy d1 of v1 to app dev is cancelled"),
+        (
+            ["hold", "app", "dev"],
+            "app dev is held: pushes deploy nothing there until 'tagboat release app dev'",
+        ),
+        (
+            ["release", "app", "dev"],
+            "app dev is released; queued, as it arrived while held: deploy d1",
+        ),
+        (["logs", "app", "dev"], "hello\nworld"),
+        (
+            ["explain", "git.example.com/acme/app:v1"],
+            "would be queued in app prod: tag v1 matches v*",
+        ),
+        (["poll"], "first poll"),
+        (["poll", "app"], "v1"),
+        (["webhook", "url"], SECRET_URL),
+        (["webhook", "regenerate", "--yes"], "http://localhost/api/webhook/other"),
+        (["webhook", "list"], "ci"),
+        (["webhook", "list", "app"], "ci"),
+        (["webhook", "add", "app", "ci"], "http://localhost/api/webhook/own"),
+        (["webhook", "rotate", "app", "ci", "--yes"], "http://localhost/api/webhook/fresh"),
+        (["webhook", "revoke", "app", "ci", "--yes"], "the webhook ci of app is revoked"),
+        (["webhook", "signature"], "must have an HMAC-SHA256 of their body"),
+        (["webhook", "unsign", "app", "ci"], "calls of the webhook ci of app need no signature"),
+        (["deliveries"], "git.example.com/acme/app:v1 is queued in app prod: tag v1 matches v*"),
+        (["deliveries", "show", "v1"], '{"action": "created"}'),
+        (["deliveries", "redeliver", "v1"], "tag v1 matches v*"),
+        (["registries"], "There is no registry yet"),
+        (["tags", "git.example.com/acme/app"], "v1\nv2\n"),
+        (
+            ["projects", "create", "git.example.com/acme/app"],
+            "the project app deploys git.example.com/acme/app",
+        ),
+        (["doctor"], "All is well."),
+    ],
+)
+def test_what_each_command_says(tagboat: Tagboat, words: list[str], said: str) -> None:
+    done = tagboat(*words)
+    assert done.returncode == 0, done
+    assert said in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "projects",
+        "poll",
+        "doctor",
+        "webhook url",
+        "webhook regenerate --yes",
+        "logs app dev",
+        "explain a:b",
+        "deploy app dev v1",
+        "deploy app dev v1 --wait",
+        "rollback app dev",
+        "rollback app dev --wait",
+        "promote app dev dev",
+        "promote app dev dev --wait",
+        "cancel d1",
+        "cancel app dev",
+        "hold app dev",
+        "release app dev",
+        "webhook list",
+        "webhook add app ci",
+        "webhook rotate app ci --yes",
+        "webhook revoke app ci --yes",
+        "webhook signature",
+        "webhook unsign",
+        "deliveries",
+        "deliveries show v1",
+        "deliveries redeliver v1",
+        "registries",
+        "registries add a https://b",
+        "tags a",
+        "projects create a/b",
+    ],
+)
+def test_json_is_one_document_on_stdout(tagboat: Tagboat, words: str) -> None:
+    done = tagboat(*words.split(), "--json")
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "deliveries show v1",
+        "deliveries",
+        "status",
+        "projects",
+        "logs app dev",
+        "explain acme/app:v1",
+        "poll",
+        "deploy app dev v1",
+    ],
+)
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_nothing_that_others_wrote_steers_a_terminal(
+    tagboat: Tagboat, server: FakeServer, words: str, json_too: tuple[str, ...]
+) -> None:
+    server.answers = {call: steering(answer, call) for call, answer in server.answers.items()}
+    done = tagboat(*words.split(), *json_too)
+    assert "a" in done.stdout + done.stderr
+    assert not HARMFUL.search(done.stdout + done.stderr), done
+
+
+@pytest.mark.parametrize("words", ["deliveries show v1", "status", "webhook url"])
+def test_nor_does_what_a_server_complains_of(
+    tagboat: Tagboat, server: FakeServer, words: str
+) -> None:
+    server.answers = dict.fromkeys(server.answers, problem(500, f"fault: {STEERS}"))
+    done = tagboat(*words.split())
+    assert "fault: a" in done.stderr
+    assert not HARMFUL.search(done.stderr), done
+
+
+def steering(answer: Any, key: str) -> Any:  # noqa: ANN401 - any JSON
+    """The answer with what is prose, or somebody's own words, steering a terminal."""
+    if isinstance(answer, Mapping):
+        return {name: steering(value, name) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [steering(value, key) for value in answer]
+    free = {"reason", "log", "detail", "body", "user-agent", "error", "lines", "image", "sender"}
+    return f"{answer}{STEERS}" if isinstance(answer, str) and key in free else answer
+
+
+@pytest.mark.parametrize("command", ["projects", "status", "poll"])
+def test_a_new_server_says_how_to_begin(tagboat: Tagboat, server: FakeServer, command: str) -> None:
+    server.answers |= {
+        "GET /api/projects": page(),
+        "GET /api/instances": page(),
+        "GET /api/deploys": page(),
+    }
+    done = tagboat(command)
+    assert (done.returncode, NOTHING_YET in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "body"),
+    [
+        ("rollback app dev", "POST /api/stages/s1/rollback", {"to": None}),
+        ("rollback app dev --to d0", "POST /api/stages/s1/rollback", {"to": "d0"}),
+        ("promote app qa dev", "POST /api/stages/s1/promote", {"from": "s0"}),
+        ("cancel d1", "POST /api/deploys/d1/cancel", None),
+        ("hold app dev", "POST /api/stages/s1/hold", None),
+        ("release app dev", "POST /api/stages/s1/release", {"including": False}),
+        ("release app dev --including", "POST /api/stages/s1/release", {"including": True}),
+    ],
+)
+def test_orders_ask_for_what_was_said(
+    tagboat: Tagboat, server: FakeServer, words: str, call: str, body: object
+) -> None:
+    server.answers["GET /api/projects/p1/stages"] = page(STAGE, STAGE | {"id": "s0", "name": "qa"})
+    assert tagboat(*words.split()).returncode == 0
+    assert [
+        (asked.call, asked.body) for asked in server.asked if asked.call.startswith("POST")
+    ] == [(call, body)]
+
+
+@pytest.mark.parametrize("words", ["rollback app dev", "promote app dev dev", "cancel d1"])
+def test_what_the_server_refuses_is_told_and_fails(
+    tagboat: Tagboat, server: FakeServer, words: str
+) -> None:
+    refused = problem(409, "that cannot be")
+    server.answers |= {
+        "POST /api/stages/s1/rollback": refused,
+        "POST /api/stages/s1/promote": refused,
+        "POST /api/deploys/d1/cancel": refused,
+    }
+    done = tagboat(*words.split())
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "tagboat: that cannot be\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Usage: tagboat"),
+        (["webhook"], "Usage: tagboat webhook"),
+        (["deploy", "app"], "Missing argument 'STAGE'"),
+        (["sail"], "No such command 'sail'"),
+        (["statsu"], "Did you mean 'status'"),
+        (["status", "--jsno"], "No such option"),
+        (["logs", "app", "dev", "--tail", "0"], "--tail"),
+        (["status", "more"], "unexpected extra argument"),
+        (["projects", "more"], "No such command 'more'"),
+        (["deliveries", "--limit", "201"], "--limit"),
+        (["deliveries", "shwo"], "Did you mean 'show'"),
+    ],
+)
+def test_wrong_usage(tagboat: Tagboat, words: list[str], said: str) -> None:
+    done = tagboat(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_version(here: Tagboat) -> None:
+    assert here("--version").stdout == f"tagboat {__version__}\n"
+
+
+def test_help_names_every_command(here: Tagboat) -> None:
+    text = here("--help").stdout
+    for command in (
+        "serve",
+        "status",
+        "webhook",
+        "projects",
+        "deploy",
+        "logs",
+        "explain",
+        "poll",
+        "doctor",
+    ):
+        assert f"\n  {command} " in text
+    assert "Examples:\n    tagboat serve " in text
+
+
+def test_help_of_every_command(here: Tagboat, server: FakeServer) -> None:
+    for words in (
+        "serve",
+        "status",
+        "webhook url",
+        "webhook regenerate",
+        "projects",
+        "deploy",
+        "logs",
+        "explain",
+        "poll",
+    ):
+        done = here(*words.split(), "--help")
+        assert (done.returncode, done.stdout.startswith(f"Usage: tagboat {words} ")) == (0, True)
+    assert server.asked == []
+
+
+def loaded(tagboat: Tagboat, *words: str) -> set[str]:
+    """The modules in memory after a command."""
+    program = (
+        "import sys\nfrom tagboat.cli.entry import run\n"
+        f"sys.argv = {['tagboat', *words]!r}\n"
+        "try: run()\nexcept SystemExit as end: assert end.code == 0\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=tagboat.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy(here: Tagboat) -> None:
+    heavy = {
+        "aiodocker",
+        "aiohttp",
+        "asyncio",
+        "fastapi",
+        "pydantic",
+        "rich",
+        "sqlalchemy",
+        "starlette",
+        "urllib.request",
+    }
+    found = loaded(here, "--help")
+    assert "typer" in found
+    assert not heavy & found
+
+
+def test_a_command_that_asks_the_server_loads_none_of_it(tagboat: Tagboat) -> None:
+    heavy = {
+        "aiodocker",
+        "aiohttp",
+        "asyncio",
+        "fastapi",
+        "sqlalchemy",
+        "starlette",
+        "structlog",
+        "tagboat.app",
+        "uvicorn",
+    }
+    found = loaded(tagboat, "projects")
+    assert "urllib.request" in found
+    assert not heavy & found
+
+
+@pytest.mark.parametrize(
+    ("group", "head"),
+    [
+        ("projects", "project"),
+        ("stages", "project"),
+        ("deploys", "deploy"),
+        ("settings", "setting"),
+        ("registries", "There is no registry yet"),
+        ("deliveries", "id"),
+    ],
+)
+def test_a_group_lists_by_itself_and_by_either_name(
+    tagboat: Tagboat, group: str, head: str
+) -> None:
+    bare, *named = (tagboat(group, *word) for word in ([], ["list"], ["ls"]))
+    assert bare.returncode == 0, bare.stderr
+    assert bare.stdout.startswith(head)
+    assert [one.stdout for one in named] == [bare.stdout] * 2
+    documents = [tagboat(group, *word, "--json").stdout for word in ([], ["list"], ["ls"])]
+    assert documents[1:] == [json.dumps(json.loads(documents[0]), indent=2) + "\n"] * 2
