@@ -12,6 +12,7 @@ def rotate_key_command() -> None:
     server that uses the database.
     """
     from tagboat.data_dir import open_data_dir
+    from tagboat.store import rotate_encryption_key
 
     settings = current_context().settings()
     # Its lock keeps a server from starting in the middle.

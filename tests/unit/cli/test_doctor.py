@@ -136,7 +136,7 @@ def test_an_engine_elsewhere_in_the_clear(tmp_path: Path) -> None:
     ok, detail = found["connection to the engine"]
     assert not ok
     assert detail.startswith(
-        "tcp://engine.example.com:2375: the engine is on another machine and spoken to without TLS"
+        "tcp://engine.example.com:2375: the engine is on another host and used without TLS"
     )
     for safe in ("tcp://127.0.0.1:2375", "ssh://engine.example.com"):
         assert "connection to the engine" not in findings(tmp_path, TAGBOAT_DOCKER_HOST=safe)
