@@ -13,4 +13,4 @@ def test_the_key_is_changed_while_no_server_runs(here: Tagboat) -> None:
     assert "encrypted with a new key" in here("rotate-key").stdout
     assert (data / "encryption.key").read_text() != before
     with open_data_dir(data):
-        assert "another Tagboat server runs" in here.fails("rotate-key")
+        assert "another Tagboat server uses" in here.fails("rotate-key")
