@@ -13,18 +13,20 @@ from typing import TypeVar
 
 import pytest
 
-from tagboat.core.catalog import Project, Registry
+from tagboat.core.catalog import Project
 from tagboat.core.config import POLL_SCHEDULE
 from tagboat.core.counters import Counters
-from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.core.image import ImageName
 from tagboat.core.polling import PollState
 from tagboat.core.ports import Reader, Store, Topic, Tx
 from tagboat.deploy.queue import DeployQueue
 from tagboat.polling import catch_up
 from tagboat.polling.poller import LEASE_S, Poller
 from tagboat.store import open_store
+from tests.support.clock import FakeClock
 from tests.support.polling import admission
 from tests.support.postgres import Postgres, postgres
+from tests.support.tag_source import FakeTagSource
 
 __all__ = ["postgres"]
 
@@ -35,14 +37,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=20)
 """Shorter than the lease, so that several polls fall into one."""
 MANY = 8
-
-
-@dataclass
-class Clock:
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @dataclass
@@ -74,40 +68,6 @@ class Own:
 
 
 @dataclass
-class Tags:
-    """A registry that notes who asked it, and when."""
-
-    holder: str
-    clock: Clock
-    asked: list[tuple[str, datetime]]
-    cluster: "Cluster"
-
-    async def list_tags(
-        self,
-        image: ImageName,  # noqa: ARG002
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> list[str]:
-        self.asked.append((self.holder, self.clock()))
-        self.clock.now += self.cluster.takes
-        return ["v1"]
-
-    async def resolve(
-        self,
-        image: ImageName,  # noqa: ARG002
-        tag: str,  # noqa: ARG002
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> Digest:
-        return Digest("sha256:" + "a" * 64)
-
-    async def inspect(
-        self,
-        image: ImageRef,  # noqa: ARG002
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> ImageInfo:
-        return ImageInfo()
-
-
-@dataclass
 class Replica:
     """A server that polls until it is gone."""
 
@@ -136,7 +96,7 @@ class Cluster:
     """Stores on one database, one for each server, as replicas have them."""
 
     stores: Sequence[Store]
-    clock: Clock = field(default_factory=Clock)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(START))
     asked: list[tuple[str, datetime]] = field(default_factory=list)
     takes: timedelta = timedelta(0)
     """How long the registry takes over each answer, by the clock."""
@@ -145,7 +105,12 @@ class Cluster:
     async def replica(self, number: int) -> AsyncIterator[Replica]:
         """Start a server and wait until it knows when to poll."""
         own, holder = Own(self.stores[number]), f"server {number}"
-        tags = Tags(holder, self.clock, self.asked, self)
+
+        async def note() -> None:
+            self.asked.append((holder, self.clock()))
+            self.clock.now += self.takes
+
+        tags = FakeTagSource(["v1"], on_asked=note)
         poller = Poller(
             own,
             admission(DeployQueue(self.clock)),

@@ -1,7 +1,7 @@
 """The poller over the real store, with a registry that fails as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import pytest
 from structlog.testing import capture_logs
 
-from tagboat.core.catalog import KnownTag, Project, Registry, Stage
+from tagboat.core.catalog import KnownTag, Project, Stage
 from tagboat.core.counters import Counters
 from tagboat.core.deploy import Deploy, DeployStatus, Instance, InstanceState, Trigger
 from tagboat.core.endpoint import loopback_endpoint
@@ -26,7 +26,7 @@ from tagboat.core.errors import (
     RegistryUnreachableError,
     RepositoryUnknownError,
 )
-from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
+from tagboat.core.image import Digest, ImageName
 from tagboat.core.polling import PollReport
 from tagboat.core.ports import Reader, Topic, Tx
 from tagboat.core.push import Outcome, PushVerdict, Source
@@ -36,7 +36,9 @@ from tagboat.operations.stage_actions import StageActions
 from tagboat.polling.host_poll import BATCH, MAX_CONCURRENT
 from tagboat.polling.poller import Poller
 from tagboat.store import SqlStore, open_store
+from tests.support.clock import FakeClock
 from tests.support.polling import admission
+from tests.support.tag_source import FakeTagSource
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -44,67 +46,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "git.example.com"
 
 COUNT = 100
-
-
-@dataclass
-class Tags:
-    """A registry of the given tags.
-
-    `error` is what it fails with, for one `broken` repository alone or for all.
-    """
-
-    tags: list[str] = field(default_factory=list)
-    error: RegistryError | None = None
-    asked: int = 0
-    resolved: int = 0
-    digest: Digest = Digest("sha256:" + "a" * 64)  # noqa: RUF009 - a text, which nothing changes
-    at_a_time: int = 0
-    most_at_a_time: int = 0
-    on_asked: Callable[[], Awaitable[None]] | None = None
-    broken: str | None = None
-    images: list[str] = field(default_factory=list)
-    refusals: dict[str, RegistryError] = field(default_factory=dict)
-    """What it answers to questions about single tags, listed or not."""
-    digests: dict[str, str] = field(default_factory=dict)
-    built: dict[str, datetime] = field(default_factory=dict)
-    on_inspected: Callable[[], Awaitable[None]] | None = None
-
-    async def list_tags(
-        self,
-        image: ImageName,
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> list[str]:
-        self.asked += 1
-        self.images.append(image.path)
-        self.at_a_time += 1
-        self.most_at_a_time = max(self.most_at_a_time, self.at_a_time)
-        await (self.on_asked() if self.on_asked else asyncio.sleep(0))
-        self.at_a_time -= 1
-        if self.error is not None and self.broken in {None, image.path}:
-            raise self.error
-        return self.tags
-
-    async def resolve(
-        self,
-        image: ImageName,  # noqa: ARG002
-        tag: str,
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> Digest:
-        self.resolved += 1
-        if tag in self.refusals:
-            raise self.refusals[tag]
-        return Digest("sha256:" + self.digests[tag] * 64) if tag in self.digests else self.digest
-
-    async def inspect(
-        self,
-        image: ImageRef,
-        registry: Registry | None,  # noqa: ARG002 - the port's
-    ) -> ImageInfo:
-        if self.on_inspected:
-            await self.on_inspected()
-        if image.tag in self.refusals:
-            raise self.refusals[image.tag]
-        return ImageInfo(created=self.built.get(image.tag))
 
 
 @dataclass
@@ -143,15 +84,7 @@ class _Recorder:
         return getattr(self._tx, name)
 
 
-@dataclass
-class Clock:
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-class Ticking(Clock):
+class Ticking(FakeClock):
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
@@ -164,7 +97,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     opened.close()
 
 
-def poller(store: SqlStore, tags: Tags, clock: Clock) -> Poller:
+def poller(store: SqlStore, tags: FakeTagSource, clock: FakeClock) -> Poller:
     return Poller(
         store, admission(DeployQueue(clock)), tags, clock=clock, holder="me", counters=Counters()
     )
@@ -194,8 +127,8 @@ async def add_projects(store: SqlStore, count: int) -> None:
 async def test_a_project_deleted_while_its_registry_fails_stops_nothing(store: SqlStore) -> None:
     await add_projects(store, 2)
     project = await store.read(lambda reader: reader.project("p0"))
-    tags = Tags(["v1"], RegistryUnreachableError("down"))
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["v1"], RegistryUnreachableError("down"))
+    subject = poller(store, tags, FakeClock(NOW))
     tags.on_asked = lambda: store.write(lambda tx: tx.delete_project("p0"))
     await cycle(subject)
     assert (
@@ -209,8 +142,8 @@ async def test_a_person_does_not_wait_for_ever(
 ) -> None:
     await add_projects(store, 1)
     monkeypatch.setattr("tagboat.polling.project_poll.MANUAL_POLL_S", 0.05)
-    tags = Tags(["v1"], on_asked=lambda: asyncio.sleep(0.2))
-    clock = Clock()
+    tags = FakeTagSource(["v1"], on_asked=lambda: asyncio.sleep(0.2))
+    clock = FakeClock(NOW)
     subject = poller(store, tags, clock)
     report = await subject.poll_now("p0")
     assert (
@@ -227,8 +160,8 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
 ) -> None:
     await add_projects(store, 1)
     monkeypatch.setattr("tagboat.polling.project_poll.MAX_KNOWN_TAGS", 5)
-    tags = Tags()
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource()
+    subject = poller(store, tags, Ticking(NOW))
     reports = []
     for prefix in ("a", "b", "c"):
         tags.tags = [f"{prefix}{number}" for number in range(3)]
@@ -245,8 +178,8 @@ async def test_a_registry_that_names_other_tags_each_time_does_not_fill_the_data
 
 async def test_a_round_at_rest_writes_nothing_but_its_time(store: SqlStore) -> None:
     await add_projects(store, 40)
-    clock = Clock()
-    tags = Tags(["v1"])
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"])
     subject = poller(store, tags, clock)
     await cycle(subject)
     clock.now += timedelta(minutes=5)
@@ -272,8 +205,8 @@ async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) ->
             Stage(id="s", project_id="p7", name="live", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, Ticking(NOW))
     await cycle(subject)
     await cycle(subject)
     tags.tags = ["v1", "v2"]
@@ -287,8 +220,8 @@ async def test_news_found_in_a_round_is_written_and_deployed(store: SqlStore) ->
 async def test_a_repository_at_rest_is_remembered_until_something_changes(store: SqlStore) -> None:
     """What is on record of it is not read again, and each kind of change has it read."""
     await add_projects(store, 1)
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, Ticking(NOW))
     reads: list[list[str]] = []
     for _ in range(2):
         await cycle(subject)
@@ -318,8 +251,8 @@ async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(
             Stage(id="s", project_id="p0", name="live", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, Ticking(NOW))
     for _ in range(3):
         await cycle(subject)
     assert subject._cache.get("p0") is not None
@@ -335,8 +268,8 @@ async def test_a_digest_that_moved_while_its_repository_was_at_rest_is_deployed(
 
 async def test_a_manual_poll_between_two_rounds_leaves_nothing_stale(store: SqlStore) -> None:
     await add_projects(store, 1)
-    clock = Clock()
-    tags = Tags(["v1"])
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"])
     subject = poller(store, tags, clock)
     for _ in range(3):
         await cycle(subject)
@@ -352,8 +285,8 @@ async def test_a_quiet_poll_of_an_image_that_was_changed_meanwhile_is_not_its_fi
     store: SqlStore,
 ) -> None:
     await add_projects(store, 1)
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, FakeClock(NOW))
     await cycle(subject)
 
     def change(tx: Tx) -> None:
@@ -371,8 +304,8 @@ async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(
     store: SqlStore,
 ) -> None:
     await add_projects(store, 40)
-    clock = Clock()
-    tags = Tags(["v1"])
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"])
     subject = poller(store, tags, clock)
     await cycle(subject)
     tags.error = RegistryUnreachableError("down")
@@ -394,8 +327,8 @@ async def test_a_registry_in_trouble_is_asked_no_more_and_its_projects_say_why(
 
 async def test_one_broken_repository_keeps_no_other_from_being_polled(store: SqlStore) -> None:
     await add_projects(store, COUNT)
-    clock = Clock()
-    tags = Tags(["v1"], RegistryUnreachableError("status 500"), broken="acme/app0")
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"], RegistryUnreachableError("status 500"), broken="acme/app0")
     subject = poller(store, tags, clock)
     for _ in range(2):
         clock.now += timedelta(minutes=5)
@@ -410,8 +343,8 @@ async def test_one_broken_repository_keeps_no_other_from_being_polled(store: Sql
 
 async def test_what_was_passed_over_comes_first_next_time(store: SqlStore) -> None:
     await add_projects(store, COUNT)
-    clock = Clock()
-    tags = Tags(["v1"], RegistryUnreachableError("down"))
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"], RegistryUnreachableError("down"))
     subject = poller(store, tags, clock)
     await cycle(subject)
     asked_first = set(tags.images)
@@ -424,15 +357,15 @@ async def test_what_was_passed_over_comes_first_next_time(store: SqlStore) -> No
 
 async def test_no_more_than_a_few_are_asked_at_a_time(store: SqlStore) -> None:
     await add_projects(store, 30)
-    tags = Tags(["v1"])
-    await cycle(poller(store, tags, Clock()))
+    tags = FakeTagSource(["v1"])
+    await cycle(poller(store, tags, FakeClock(NOW)))
     assert 1 < tags.most_at_a_time <= MAX_CONCURRENT
 
 
 async def test_an_outage_counts_once_however_many_projects_it_hits(store: SqlStore) -> None:
     await add_projects(store, 4)
-    clock = Clock()
-    subject = poller(store, Tags(error=RegistryUnreachableError("down")), clock)
+    clock = FakeClock(NOW)
+    subject = poller(store, FakeTagSource(error=RegistryUnreachableError("down")), clock)
     for number in range(4):
         assert (await subject.poll_now(f"p{number}")).error == "down"
     backoff = await store.read(lambda reader: reader.registry_backoff(HOST))
@@ -445,8 +378,8 @@ async def test_an_outage_counts_once_however_many_projects_it_hits(store: SqlSto
 
 async def test_a_failure_is_shown_and_a_success_clears_it(store: SqlStore) -> None:
     await add_projects(store, 1)
-    tags = Tags(["v1"], RegistryUnreachableError("down"))
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["v1"], RegistryUnreachableError("down"))
+    subject = poller(store, tags, FakeClock(NOW))
     assert (await subject.poll_now("p0")).first_poll
     assert (await store.read(lambda reader: reader.poll_state("p0"))).error == "down"
     tags.error = None
@@ -459,8 +392,8 @@ async def test_a_failure_is_shown_and_a_success_clears_it(store: SqlStore) -> No
 
 async def test_retry_after_binds_manual_polls_too(store: SqlStore) -> None:
     await add_projects(store, 1)
-    clock = Clock()
-    tags = Tags(["v1"], RegistryRateLimitedError("slow down", NOW + timedelta(minutes=2)))
+    clock = FakeClock(NOW)
+    tags = FakeTagSource(["v1"], RegistryRateLimitedError("slow down", NOW + timedelta(minutes=2)))
     subject = poller(store, tags, clock)
     await subject.poll_now("p0")
     report = await subject.poll_now("p0")
@@ -484,8 +417,8 @@ async def test_what_a_poll_finds_while_a_stage_is_held_is_kept_for_its_release(
         created_at=NOW,
     )
     await store.write(lambda tx: tx.add_stage(held))
-    tags = Tags(["v1"])
-    clock = Clock()
+    tags = FakeTagSource(["v1"])
+    clock = FakeClock(NOW)
     subject = poller(store, tags, clock)
     await subject.poll_now("p0")
     tags.tags = ["v1", "v3", "v2"]
@@ -507,8 +440,8 @@ async def test_a_poll_says_why_each_tag_was_or_was_not_deployed(store: SqlStore)
             Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, FakeClock(NOW))
     assert reasons(await subject.poll_now("p0")) == {
         "v1": ("new", "recorded", "the first poll of an image records its tags and deploys none")
     }
@@ -543,13 +476,13 @@ async def test_a_digest_that_changed_and_a_deploy_under_way_are_named(store: Sql
             Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["edge"])
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["edge"])
+    subject = poller(store, tags, FakeClock(NOW))
     await subject.poll_now("p0")
     tags.digest = Digest("sha256:" + "b" * 64)
     changed = "the digest of edge, which the stage edge names, has changed: tag edge matches edge"
     waiting = await store.write(
-        lambda tx: DeployQueue(Clock()).trigger_deploy("p0", "s", "edge", tx=tx)
+        lambda tx: DeployQueue(FakeClock(NOW)).trigger_deploy("p0", "s", "edge", tx=tx)
     )
     report = await subject.poll_now("p0")
     assert reasons(report) == {
@@ -566,7 +499,7 @@ async def test_a_changed_digest_is_left_by_the_first_poll_to_the_next(store: Sql
             Stage(id="s", project_id="p0", name="edge", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["edge"])
+    tags = FakeTagSource(["edge"])
     was = KnownTag(
         project_id="p0",
         tag="edge",
@@ -575,7 +508,7 @@ async def test_a_changed_digest_is_left_by_the_first_poll_to_the_next(store: Sql
         source="webhook",
     )
     await store.write(lambda tx: tx.record_tag(was))
-    subject = poller(store, tags, Clock())
+    subject = poller(store, tags, FakeClock(NOW))
     first = await subject.poll_now("p0")
     left = await store.read(lambda reader: reader.known_tag("p0", "edge"))
     assert left == replace(was, verdict=first.tags[0].verdict)
@@ -595,8 +528,8 @@ async def test_news_found_on_schedule_is_logged_with_its_reasons(store: SqlStore
             Stage(id="s", project_id="p0", name="prod", pattern=pattern, created_at=NOW)
         )
     )
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, Ticking(NOW))
     await cycle(subject)
     tags.tags = [*(f"v{number}" for number in range(1, 20))]
     with capture_logs() as lines:
@@ -698,8 +631,8 @@ async def test_a_live_tag_that_the_registry_refuses_does_not_hide_its_fix(
 ) -> None:
     await staged(store)
     await make_live(store, "v1")
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Clock())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, FakeClock(NOW))
     assert (await subject.poll_now("p0")).error is None
     tags.refusals["v1"] = reply(status)
     assert str(status) in ((await subject.poll_now("p0")).error or "")
@@ -715,8 +648,8 @@ async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(
     store: SqlStore, status: int
 ) -> None:
     await staged(store, "main-*")
-    tags = Tags(["main-1"])
-    clock = Ticking()
+    tags = FakeTagSource(["main-1"])
+    clock = Ticking(NOW)
     subject = poller(store, tags, clock)
     await subject.poll_now("p0")
     tags.tags += ["main-2", "main-3"]
@@ -735,8 +668,8 @@ async def test_a_new_tag_that_is_refused_hides_no_other_and_is_tried_again(
 
 async def test_what_is_not_an_image_is_recorded_and_never_deployed(store: SqlStore) -> None:
     await staged(store)
-    tags = Tags(["main-1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["main-1"])
+    subject = poller(store, tags, Ticking(NOW))
     await subject.poll_now("p0")
     tags.tags += ["main-2", "zcache"]
     tags.refusals["zcache"] = NotAnImageError(
@@ -759,8 +692,8 @@ async def test_a_live_tag_is_looked_at_whether_it_is_listed_or_not(
 ) -> None:
     await staged(store, "latest")
     await make_live(store, "latest")
-    tags = Tags(listed)
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(listed)
+    subject = poller(store, tags, Ticking(NOW))
     for _ in range(2):
         assert (await subject.poll_now("p0")).deploys == ()
     tags.digests["latest"] = "b"
@@ -774,8 +707,8 @@ async def test_a_live_tag_is_looked_at_where_the_list_is_refused(
 ) -> None:
     await staged(store, "latest")
     await make_live(store, "latest")
-    tags = Tags(error=reply(status))
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(error=reply(status))
+    subject = poller(store, tags, Ticking(NOW))
     report = await subject.poll_now("p0")
     assert "new tags cannot be seen" in (report.error or "")
     assert "new tags cannot be seen" in await complaint(store)
@@ -790,15 +723,17 @@ async def test_a_live_tag_is_looked_at_where_the_list_is_refused(
 async def test_where_list_and_tags_are_refused_the_poll_has_failed(store: SqlStore) -> None:
     await staged(store)
     await make_live(store, "v1")
-    subject = poller(store, Tags(error=reply(403), refusals={"v1": reply(403)}), Clock())
+    subject = poller(
+        store, FakeTagSource(error=reply(403), refusals={"v1": reply(403)}), FakeClock(NOW)
+    )
     report = await subject.poll_now("p0")
     assert (report.error, report.first_poll) == ("denied with 403", True)
 
 
 async def test_a_repository_that_is_still_to_come_is_an_empty_list(store: SqlStore) -> None:
     await staged(store)
-    tags = Tags(error=RepositoryUnknownError("NAME_UNKNOWN"))
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(error=RepositoryUnknownError("NAME_UNKNOWN"))
+    subject = poller(store, tags, Ticking(NOW))
     report = await subject.poll_now("p0")
     assert (report.first_poll, report.error) == (True, None)
     tags.error, tags.tags = None, ["v1"]
@@ -814,8 +749,8 @@ async def test_a_push_that_nobody_heard_of_does_not_take_back_what_came_after_it
     store: SqlStore, pattern: str, live: str, missed: str
 ) -> None:
     await staged(store, pattern)
-    tags = Tags([live.replace("2", "0")])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource([live.replace("2", "0")])
+    subject = poller(store, tags, Ticking(NOW))
     await subject.poll_now("p0")
     await make_live(store, live)
     tags.tags += [missed, live]
@@ -828,8 +763,8 @@ async def test_a_push_that_nobody_heard_of_does_not_take_back_what_came_after_it
 async def test_a_stage_that_allows_it_goes_back(store: SqlStore) -> None:
     await staged(store, "v*")
     await store.write(lambda tx: tx.put_stage(replace(tx.stage("s"), allow_downgrade=True)))
-    tags = Tags([])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource([])
+    subject = poller(store, tags, Ticking(NOW))
     await subject.poll_now("p0")
     await make_live(store, "v2")
     tags.tags = ["v1", "v2"]
@@ -841,9 +776,9 @@ async def test_what_a_webhook_brings_while_images_are_looked_at_is_compared_too(
     store: SqlStore,
 ) -> None:
     await staged(store)
-    tags = Tags(["aaa"])
+    tags = FakeTagSource(["aaa"])
     tags.built = {"new": NOW + timedelta(hours=1), "lost": NOW}
-    subject = poller(store, tags, Clock(NOW + timedelta(days=1)))
+    subject = poller(store, tags, FakeClock(NOW + timedelta(days=1)))
     await subject.poll_now("p0")
     tags.tags += ["lost", "new"]
 
@@ -863,8 +798,8 @@ async def test_a_budget_that_is_spent_delays_only_what_must_be_looked_at(
     store: SqlStore, new: list[str], deployed: list[str]
 ) -> None:
     await staged(store)
-    tags = Tags(["v1"])
-    subject = poller(store, tags, Ticking())
+    tags = FakeTagSource(["v1"])
+    subject = poller(store, tags, Ticking(NOW))
     await cycle(subject)
     tags.tags += new
     tags.refusals = dict.fromkeys(new, BudgetSpentError("half is spent"))
@@ -878,7 +813,7 @@ async def test_a_live_tag_that_is_gone_from_the_registry_goes_on_serving_without
 ) -> None:
     await staged(store)
     await make_live(store, "v1")
-    subject = poller(store, Tags([], refusals={"v1": reply(404)}), Clock())
+    subject = poller(store, FakeTagSource([], refusals={"v1": reply(404)}), FakeClock(NOW))
     for _ in range(2):
         report = await subject.poll_now("p0")
         assert (report.deploys, report.error) == ((), None)

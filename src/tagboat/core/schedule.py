@@ -162,7 +162,8 @@ def parse_cron(rule: str) -> str:
     if rule.startswith("@"):
         known = ", ".join(_SHORTHANDS)
         raise InvalidScheduleError(
-            f"{_shortened(rule)} is not a schedule; the words with @ are {known} and @every DURATION"
+            f"{_shortened(rule)} is not a schedule; "
+            f"the words with @ are {known} and @every DURATION"
         )
     fields = rule.split()
     if len(fields) != len(_FIELDS):

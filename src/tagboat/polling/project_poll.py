@@ -161,8 +161,8 @@ class ProjectPolls:
 
         Returns None, and does nothing, if images must be inspected for that first.
         """
-        target, now = read_target(tx, polled.project.id, polled.source), self._clock()
         # Read again: a webhook may have brought some of it during the poll.
+        target, now = read_target(tx, polled.project.id, polled.source), self._clock()
         first = not target.state.first_done and findings.complete
         # The first poll of the other image is still to come.
         if target.project.image != polled.project.image:

@@ -167,53 +167,59 @@ class TargetReader:
         # In a thread of the store, hence no change of `self` in here.
         def work(reader: Reader) -> tuple[TargetBatch, Mapping[str, Sequence[Instance]]]:
             live = known_live if is_fresh else live_by_project(reader)
-            return self._read_batch(reader, project_ids, live, fingerprints, generation), live
+            batch = read_batch(
+                reader, self._host, self._source, project_ids, live, fingerprints, generation
+            )
+            return batch, live
 
         batch, self._live = await self._store.read(work)
         if not is_fresh:
             self._live_at = now
         return batch
 
-    def _read_batch(
-        self,
-        reader: Reader,
-        project_ids: Sequence[str],
-        live: Mapping[str, Sequence[Instance]],
-        fingerprints: Mapping[str, PollFingerprint],
-        generation: int,
-    ) -> TargetBatch:
-        registries = {registry.id: registry for registry in reader.registries()}
-        by_host = {registry.host: registry for registry in registries.values()}
-        projects = reader.projects_by_id(project_ids)
-        states = reader.poll_states(project_ids)
-        targets: list[PollTarget] = []
-        tags_held = taken = 0
-        for project_id in project_ids:
-            taken += 1
-            project, fingerprint = projects.get(project_id), fingerprints.get(project_id)
-            if project is None or project.image.host != self._host:
-                continue
-            # With a fingerprint these two reads are spared: they are most of what a poll costs.
-            known = () if fingerprint else reader.known_tags(project_id)
-            targets.append(
-                PollTarget(
-                    project=project,
-                    registry=registries.get(project.registry_id)
-                    if project.registry_id
-                    else by_host.get(self._host),
-                    live=live.get(project_id, ()),
-                    state=states[project_id],
-                    source=self._source,
-                    stages=() if fingerprint else reader.stages(project_id),
-                    known={one.tag: one for one in known},
-                    fingerprint=fingerprint,
-                    generation=generation,
-                )
+
+def read_batch(
+    reader: Reader,
+    host: str,
+    source: TagSource,
+    project_ids: Sequence[str],
+    live: Mapping[str, Sequence[Instance]],
+    fingerprints: Mapping[str, PollFingerprint],
+    generation: int,
+) -> TargetBatch:
+    """Read targets of `host` as `TargetReader.read` does, with what is known already."""
+    registries = {registry.id: registry for registry in reader.registries()}
+    by_host = {registry.host: registry for registry in registries.values()}
+    projects = reader.projects_by_id(project_ids)
+    states = reader.poll_states(project_ids)
+    targets: list[PollTarget] = []
+    tags_held = taken = 0
+    for project_id in project_ids:
+        taken += 1
+        project, fingerprint = projects.get(project_id), fingerprints.get(project_id)
+        if project is None or project.image.host != host:
+            continue
+        # With a fingerprint these two reads are spared: they are most of what a poll costs.
+        known = () if fingerprint else reader.known_tags(project_id)
+        targets.append(
+            PollTarget(
+                project=project,
+                registry=registries.get(project.registry_id)
+                if project.registry_id
+                else by_host.get(host),
+                live=live.get(project_id, ()),
+                state=states[project_id],
+                source=source,
+                stages=() if fingerprint else reader.stages(project_id),
+                known={one.tag: one for one in known},
+                fingerprint=fingerprint,
+                generation=generation,
             )
-            tags_held += len(known)
-            if tags_held > MAX_TAGS_PER_BATCH:
-                break
-        return TargetBatch(taken, targets, reader.registry_backoff(self._host))
+        )
+        tags_held += len(known)
+        if tags_held > MAX_TAGS_PER_BATCH:
+            break
+    return TargetBatch(taken, targets, reader.registry_backoff(host))
 
 
 def live_by_project(reader: Reader) -> dict[str, list[Instance]]:

@@ -8,12 +8,12 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from http import HTTPStatus
+from typing import TypeVar
 
 from yarl import URL
 
 from tagboat.core.catalog import Registry
 from tagboat.core.errors import RegistryDeniedError, RegistryProtocolError
-from tagboat.core.generics import T
 from tagboat.core.image import Digest, ImageInfo, ImageName, ImageRef
 from tagboat.core.proxies import NO_PROXIES, Proxies
 from tagboat.registry import gitea, manifests
@@ -53,6 +53,7 @@ _TAGS_PER_PAGE = 1000
 """Tags asked for at a time if they are too many for one response."""
 _MAX_INDEX_DEPTH = 4
 _ANY_TYPE = "*/*"
+_Parsed = TypeVar("_Parsed")
 # Of one registry, thousands of repositories may be asked in a row.
 _endpoint_for = lru_cache(256)(endpoint_for)
 
@@ -366,7 +367,7 @@ class RegistryClient:
         )
 
 
-async def parse_aside(body: bytes, parse: Callable[[], T]) -> T:
+async def parse_aside(body: bytes, parse: Callable[[], _Parsed]) -> _Parsed:
     """Call `parse`, which parses `body`: in a thread if it is long, or all else would wait."""
     return parse() if len(body) <= _MAX_PARSED_INLINE else await asyncio.to_thread(parse)
 
