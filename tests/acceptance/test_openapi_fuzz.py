@@ -4,20 +4,15 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from tagboat.core.deploy import InstanceState
 from tests.support.api import TOKEN, Api, running_api
 from tests.support.records import put_instance
+from tests.support.served import served
 
 # The published schema allows whatever the server accepts, and more where a grammar cannot be written
 # as an expression; for those `tests.support.openapi_formats` draws what people write. A value can also
@@ -27,6 +22,8 @@ from tests.support.records import put_instance
 # can make without a worker, or that are hard to come by. The webhook has tests of its formats.
 _CONFIG = """
 hooks = "tests.support.openapi_formats"
+# Every call bears the token of the command line, so that a call without one cannot be tried here.
+checks.missing_required_header.enabled = false
 parameters = {{ deploy_id = "{deploy}", instance_id = "{instance}", delivery_id = "{delivery}" }}
 
 [[operations]]
@@ -83,26 +80,6 @@ async def _config(api: Api) -> str:
         delivery=call["delivery"],
         stage=stage["id"],
     )
-
-
-@contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """Serve `app` on a free loopback port, and give its URL."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline, "the server did not start"
-        thread.join(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 @pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing", "stateful"])
