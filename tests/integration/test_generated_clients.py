@@ -101,8 +101,8 @@ def test_a_python_client(api: Api, tmp_path: Path) -> None:
     assert used.startswith("deployed v1 /api/deploys/")
 
 
-def test_typescript_types(api: Api, tmp_path: Path) -> None:
-    assert api.app
+@pytest.mark.usefixtures("api")
+def test_typescript_types(tmp_path: Path) -> None:
     programs = GENERATORS / "node_modules" / ".bin"
     run(
         tmp_path,
