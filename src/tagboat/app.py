@@ -64,21 +64,25 @@ from tagboat.webhook import WebhookHandler, ensure_webhook_secret, regenerate_we
 
 DEPLOYS_GRACE_S = 4.0
 COLLECT_AFTER = 10_000
-"""Objects made and not yet dropped that set off the garbage collector. A call under way holds some forty; at Python's own 700,
-a few dozen calls at a time would set it off again and again, to find nothing."""
+"""Objects created and not yet dropped at which the garbage collector runs.
+
+An open call holds some forty. At Python's default of 700, a few dozen calls at a time would start
+it again and again, and it would find nothing.
+"""
 
 log = structlog.get_logger("tagboat.app")
 
 
 def serve(settings: Settings) -> int:
-    """Run the server until SIGTERM or SIGINT and return its exit code: 0, or 1 where it could not start or go on."""
-    os.umask(0o077)  # the data directory may have been made by somebody, for all to read
-    # As many connections as the system allows, not as many as it thinks that programs of old can take.
+    """Run the server until SIGTERM or SIGINT; return 0, or 1 if it could not start or go on."""
+    # The data directory may exist already, readable for all.
+    os.umask(0o077)
+    # The soft limit is for programs that use select(); this one takes what the system allows.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     log_call = configure_logging(settings.log_format, settings.log_level.number, sys.stderr)
     try:
-        with open_data_dir(settings.data_dir) as data_dir, _listen(settings) as listener:
+        with open_data_dir(settings.data_dir) as data_dir, _bind_listener(settings) as listener:
             return uvloop.run(_serve(settings, data_dir, listener, log_call))
     except TagboatError as error:
         print(f"tagboat: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
@@ -91,14 +95,14 @@ async def _serve(
     store = open_store(settings.database_url, settings.data_dir)
     try:
         async with _building(settings, data_dir, store, log_call) as built:
-            return await _run(settings, data_dir, listener, built)
+            return await _serve_until_stopped(settings, data_dir, listener, built)
     finally:
         store.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What runs: the API answers, the others work beside it."""
+    """The parts that run: the server that answers, and the background work."""
 
     server: HttpServer
     worker: Worker
@@ -128,7 +132,7 @@ async def _building(
     registry = RegistryClient(proxies=settings.proxies, pin=partial(pin_login_service, store))
     counters = Counters()
     queue = DeployQueue(clock)
-    ingress = _ingress(settings)
+    ingress = _build_ingress(settings)
     allowed = host_paths(settings.bind_roots, docker.url, settings.data_dir).where
     parts = DeployServices(
         store=store,
@@ -208,10 +212,10 @@ async def _building(
         await engine.close()
 
 
-async def _run(
+async def _serve_until_stopped(
     settings: Settings, data_dir: DataDir, listener: socket.socket, built: _Built
 ) -> int:
-    """Answer and work until told to stop; then stop answering, let the deploys finish or park them, and go."""
+    """Answer and work until stopped; then finish requests, and finish or park deploys."""
     server = built.server
     if isinstance(built.ingress, HaproxyIngress):
         await built.ingress.start()
@@ -235,7 +239,7 @@ async def _run(
 
 
 def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-    """What goes on beside the API, by name."""
+    """Yield the background work, by name."""
     yield "work", built.worker.run
     yield "poll", built.poller.run
     yield "sweep", partial(run_reconciler, built.parts)
@@ -257,13 +261,13 @@ def _work(built: _Built) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
 
 
 async def _go_on_removing(built: _Built) -> None:
-    """Finish, once, what was being deleted as the server died."""
+    """Finish, once, the deletions that a crash cut off."""
     parts = built.parts
     await Removal(parts.store, parts.runtime, built.worker.abandon, parts.clock).go_on()
     await asyncio.Event().wait()
 
 
-def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
+def _build_ingress(settings: Settings) -> HaproxyIngress | NoIngress:
     directory = settings.data_dir / "ingress"
     if settings.ingress is IngressKind.NONE:
         _leave_haproxy(directory, wanted=not settings.ingress_is_missing)
@@ -275,10 +279,12 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
         and not directory.exists()
         and (why := why_not_free(settings.ingress_listen))
     ):
-        # Nobody asked for it, and nothing was ever led by it: a first look at Tagboat need not fail for that.
+        # It was neither asked for nor ever used: a first try of Tagboat need not fail for that.
         place = "{}:{}".format(*settings.ingress_listen)
-        said = f"there is no ingress, for another program has its address {place} ({why}): end that program, or set"
-        said += " TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
+        said = (
+            f"there is no ingress, because another program has its address {place} ({why}): end "
+            "that program, or set TAGBOAT_INGRESS_LISTEN to a free address, and restart Tagboat"
+        )
         log.warning(said, action="start")
         return NoIngress(said)
     return HaproxyIngress(
@@ -291,30 +297,30 @@ def _ingress(settings: Settings) -> HaproxyIngress | NoIngress:
 
 
 def _leave_haproxy(directory: Path, *, wanted: bool) -> None:
-    """End the HAProxy of before where somebody `wanted` no ingress; else only say that it runs, for all may go through it.
+    """End a HAProxy of before if no ingress is `wanted`; else only warn, as traffic may use it.
 
-    Nobody leads it any more: after the next deploy it would send requests to where nothing answers, or something else does.
+    Its routes are not updated any more: after the next deploy they would be wrong.
     """
     try:
         if wanted and end_haproxy(directory):
             log.warning(
-                "HAProxy ended: it ran from before, and there is to be no ingress any more",
+                "HAProxy ended: it still ran, and no ingress is wanted any more",
                 action="start",
             )
         elif left := our_processes(directory.resolve()):
             log.warning(
-                "HAProxy still runs with the routes of before, and nobody leads it: set TAGBOAT_INGRESS=none to have it"
-                " ended, or install HAProxy again to have it led",
+                "HAProxy still runs, but its routes are not updated any more: set "
+                "TAGBOAT_INGRESS=none to end it, or install HAProxy again",
                 action="start",
                 pid=left[0],
             )
     except (TagboatError, OSError) as error:
-        log.warning("HAProxy of before not ended", action="start", reason=str(error))
+        log.warning("HAProxy not ended", action="start", reason=str(error))
 
 
 def _ready(settings: Settings, data_dir: DataDir, token: str) -> None:
     data_dir.announce_server(settings.listen_url, token)
-    # What was built by now stays: the collector need not look at it again and again.
+    # What exists by now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
@@ -333,7 +339,7 @@ def _first_launch(settings: Settings, tx: Tx) -> str:
 
 
 @contextlib.contextmanager
-def _listen(settings: Settings) -> Iterator[socket.socket]:
+def _bind_listener(settings: Settings) -> Iterator[socket.socket]:
     """Bind before anything is built, so that a port in use is one clear line."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
@@ -342,14 +348,15 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         )
     except OSError as error:
         raise TagboatError(
-            f"cannot listen on {settings.host}:{settings.port} ({_why(error)}); set TAGBOAT_HOST or TAGBOAT_PORT"
+            f"cannot listen on {settings.host}:{settings.port} ({_why_not_bound(error)}); "
+            "set TAGBOAT_HOST or TAGBOAT_PORT"
         ) from None
     with listener:
         yield listener
 
 
-def _why(error: OSError) -> str:
-    # Of its own accord, the library repeats the address in the words for the error.
+def _why_not_bound(error: OSError) -> str:
+    # str(error) would repeat the address.
     if isinstance(error, socket.gaierror):
         return "the name cannot be resolved"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -22,9 +22,9 @@ from tagboat.core.errors import (
 from tagboat.http.problem import MEDIA_TYPE, ProblemKind, problem, problem_headers
 
 _MAX_ERRORS = 20
-_SHOWN = 80
+_MAX_SHOWN = 80
 _WRITE_ONLY = frozenset({"secrets", "secret_files"})
-_WORDS = {
+_MESSAGES = {
     "string_type": "must be a string",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -122,7 +122,7 @@ def install(app: FastAPI) -> None:
     async def invalid_request(_request: Request, error: Exception) -> Response:
         found = error.errors()[:_MAX_ERRORS] if isinstance(error, RequestValidationError) else ()
         body = getattr(error, "body", None)
-        return _unprocessable([(_field(entry), _message(entry, body)) for entry in found])
+        return _unprocessable([(_field(entry), _message_of(entry, body)) for entry in found])
 
     async def http_error(_request: Request, error: Exception) -> Response:
         # FastAPI's own 400 means that the body could not be decoded.
@@ -175,10 +175,10 @@ def _field(entry: Mapping[str, Any]) -> str:
     if where[0] in _WRITE_ONLY and where[-1] == "[key]":
         # Somebody may have sent NAME=SECRET in place of a name.
         where = where[:1]
-    return ".".join(str(part)[:_SHOWN] for part in where if part not in {"", "[key]"})
+    return ".".join(str(part)[:_MAX_SHOWN] for part in where if part not in {"", "[key]"})
 
 
-def _message(entry: Mapping[str, Any], body: object) -> str:
+def _message_of(entry: Mapping[str, Any], body: object) -> str:
     match entry["type"]:
         case "value_error":
             return str(entry["ctx"]["error"])
@@ -187,7 +187,7 @@ def _message(entry: Mapping[str, Any], body: object) -> str:
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
             error = entry["ctx"]["error"]
             return f"the body is not valid JSON (line {line}, column {column}): {error}"
-    if (own := _WORDS.get(entry["type"])) is not None:
+    if (own := _MESSAGES.get(entry["type"])) is not None:
         return own.format_map(entry.get("ctx") or {})
     said = str(entry["msg"])
     return said[:1].lower() + said[1:]

@@ -16,14 +16,14 @@ table { border-collapse: collapse; width: 100%; }
 th, td { border-top: 1px solid; padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
 h3 { margin-top: 2.5rem; }
 """
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'; base-uri 'none'"
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
 )
-Json = Mapping[str, Any]
+Node = Mapping[str, Any]
 
 
-def render(document: Json) -> str:
+def render_page(document: Node) -> str:
     """Return the page: the operations by group, then the schemas."""
     title = escape(f"{document['info']['title']} {document['info']['version']}")
     return "".join(
@@ -33,7 +33,7 @@ def render(document: Json) -> str:
             f"<title>{title} API</title><style>{_STYLE}</style></head><body><h1>{title} API</h1>",
             "<p>Send <code>Authorization: Bearer TOKEN</code> with each call. This page is made ",
             'from <a href="openapi.json">openapi.json</a>.</p>',
-            *_operations(document),
+            *_operation_groups(document),
             "<h2>Schemas</h2>",
             *_schemas(document),
             "</body></html>",
@@ -41,8 +41,8 @@ def render(document: Json) -> str:
     )
 
 
-def _operations(document: Json) -> Iterator[str]:
-    groups: dict[str, list[tuple[str, str, Json]]] = {}
+def _operation_groups(document: Node) -> Iterator[str]:
+    groups: dict[str, list[tuple[str, str, Node]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             group = (operation.get("tags") or ["other"])[0]
@@ -56,7 +56,7 @@ def _operations(document: Json) -> Iterator[str]:
             yield from _operation(document, path, method, operation)
 
 
-def _operation(document: Json, path: str, method: str, operation: Json) -> Iterator[str]:
+def _operation(document: Node, path: str, method: str, operation: Node) -> Iterator[str]:
     yield f'<h3 id="{escape(operation["operationId"])}">'
     yield f"<code>{method.upper()} {escape(path)}</code></h3>"
     yield f"<p>{escape(operation.get('description', ''))}</p>"
@@ -75,13 +75,13 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Itera
         yield f"<pre>{escape(json.dumps(_example(document, schema), indent=2))}</pre>"
     yield "<table><tr><th>status</th><th>meaning</th><th>body</th></tr>"
     for status, response in operation["responses"].items():
-        content: Json = next(iter(response.get("content", {}).values()), {})
+        content: Node = next(iter(response.get("content", {}).values()), {})
         yield f"<tr><td>{escape(status)}</td><td>{escape(response['description'])}</td>"
         yield f"<td>{_type(content['schema']) if content.get('schema') else ''}</td></tr>"
     yield "</table>"
 
 
-def _schemas(document: Json) -> Iterator[str]:
+def _schemas(document: Node) -> Iterator[str]:
     for name, schema in sorted(document["components"]["schemas"].items()):
         yield f'<h3 id="schema-{escape(name)}"><code>{escape(name)}</code></h3>'
         yield f"<p>{escape(schema.get('description', ''))}</p>"
@@ -99,7 +99,7 @@ def _schemas(document: Json) -> Iterator[str]:
                 yield "</table>"
 
 
-def _type(schema: Json) -> str:
+def _type(schema: Node) -> str:
     """Return the type as HTML, with links to named schemas."""
     if reference := schema.get("$ref"):
         name = escape(reference.rpartition("/")[2])
@@ -121,7 +121,7 @@ def _type(schema: Json) -> str:
     return escape(schema.get("type", "any")) + "".join(limits)
 
 
-def _example(document: Json, schema: Json) -> object:
+def _example(document: Node, schema: Node) -> object:
     """Return an example of a body: that of the schema, else of its required fields."""
     if reference := schema.get("$ref"):
         return _example(document, document["components"]["schemas"][reference.rpartition("/")[2]])

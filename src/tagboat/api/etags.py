@@ -24,12 +24,12 @@ def etag_of(value: object) -> str:
 
     It has a part for each field, so that a change can be named, and a part for the whole.
     """
-    fields = _fields(value)
-    parts = "".join(_digest(one)[:_FIELD_CHARS] for _, one in fields)
-    return f'"{_digest(fields)[:_WHOLE_CHARS]}.{parts}"'
+    fields = _visible_fields(value)
+    parts = "".join(_field_digest(one)[:_FIELD_CHARS] for _, one in fields)
+    return f'"{_field_digest(fields)[:_WHOLE_CHARS]}.{parts}"'
 
 
-class Version:
+class VersionCheck:
     """The `If-Match` of a call, and the `ETag` of its answer."""
 
     def __init__(
@@ -56,7 +56,9 @@ class Version:
         current = etag_of(value)
         if current in self._expected:
             return
-        changed = _changed(self._expected[0], current, [name for name, _ in _fields(value)])
+        changed = _changed_fields(
+            self._expected[0], current, [name for name, _ in _visible_fields(value)]
+        )
         named = f": {', '.join(changed)}" if changed else ""
         raise ProblemError(
             HTTPStatus.PRECONDITION_FAILED,
@@ -70,11 +72,11 @@ class Version:
         self._response.headers["ETag"] = etag_of(value)
 
 
-Versioned = Annotated[Version, Depends(Version)]
+Versioned = Annotated[VersionCheck, Depends(VersionCheck)]
 """The version, as routes ask for it."""
 
 
-def _fields(value: object) -> list[tuple[str, object]]:
+def _visible_fields(value: object) -> list[tuple[str, object]]:
     """Return the fields as they may be seen, those of run options among the others."""
     values: dict[str, Any] = asdict(value) if is_dataclass(value) else {}  # type: ignore[arg-type]
     found: list[tuple[str, object]] = []
@@ -90,12 +92,12 @@ def _fields(value: object) -> list[tuple[str, object]]:
     return found
 
 
-def _digest(value: object) -> str:
+def _field_digest(value: object) -> str:
     text = json.dumps(value, default=str, sort_keys=True)
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _changed(before: str, now: str, names: list[str]) -> list[str]:
+def _changed_fields(before: str, now: str, names: list[str]) -> list[str]:
     """Return the names of the fields whose parts differ; none if the two cannot be compared."""
     if len(before) != len(now):
         return []

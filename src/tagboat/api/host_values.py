@@ -18,7 +18,7 @@ from tagboat.core.errors import InvalidValueError
 from tagboat.core.host_access import parse_bind, parse_device, parse_published
 from tagboat.core.run import KEEP_ENTRYPOINT
 
-MOST = 50
+MOST_ENTRIES = 50
 _MAX_HOST = 253
 _MAX_OPTIONS = 255
 _MAX_ITEM = 512
@@ -83,7 +83,7 @@ def _parse_device(given: str) -> str:
 def _list_of(parse: Callable[[str], str], form: str) -> Any:  # noqa: ANN401 - a type
     """Return the type of lists of strings that `parse` reads, each once; OpenAPI names `form`."""
     item = Annotated[str, Parsed(parse, {"format": form, "maxLength": _MAX_ITEM})]
-    return Annotated[list[item], Field(max_length=MOST), AfterValidator(without_repeats)]
+    return Annotated[list[item], Field(max_length=MOST_ENTRIES), AfterValidator(without_repeats)]
 
 
 ExtraHosts = Annotated[
@@ -91,12 +91,12 @@ ExtraHosts = Annotated[
         Annotated[str, text(_EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)],
         Annotated[str, Parsed(_parse_address, {})] | None,
     ],
-    Field(max_length=MOST),
+    Field(max_length=MOST_ENTRIES),
     map_schema(
         _EXTRA_HOST,
         _MAX_HOST,
         {"anyOf": [{"type": "string", "format": "address"}, {"type": "null"}]},
-        MOST,
+        MOST_ENTRIES,
     ),
 ]
 TmpfsMap = Annotated[
@@ -118,7 +118,7 @@ TmpfsMap = Annotated[
         ]
         | None,
     ],
-    Field(max_length=MOST),
+    Field(max_length=MOST_ENTRIES),
     AfterValidator(
         lambda given: {
             path if path == "/" else path.removesuffix("/"): options
@@ -135,7 +135,7 @@ TmpfsMap = Annotated[
                     {"type": "null"},
                 ]
             },
-            "maxProperties": MOST,
+            "maxProperties": MOST_ENTRIES,
         }
     ),
 ]

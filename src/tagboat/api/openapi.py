@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from tagboat.api import delivery_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.ask import ASK_PATH
-from tagboat.api.docs_page import CONTENT_SECURITY_POLICY, render
+from tagboat.api.docs_page import CONTENT_SECURITY_POLICY, render_page
 from tagboat.api.health import HEALTH_PATH, LIVE_PATH, READY_PATH
 
 OPEN_PATHS = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH, ASK_PATH})
@@ -33,7 +33,7 @@ async def get_description(request: Request) -> Response:
 async def get_docs(request: Request) -> Response:
     """Return the same document as a page, which loads nothing from anywhere."""
     return Response(
-        render(_document(request.app)),
+        render_page(_document(request.app)),
         media_type="text/html",
         headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
     )

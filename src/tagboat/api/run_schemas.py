@@ -16,8 +16,8 @@ _MOST_IN_MAP = {
     "secret_files": values.MAX_ENV,
     "volumes": run_values.MAX_VOLUMES,
     "labels": run_values.MAX_LABELS,
-    "extra_hosts": host_values.MOST,
-    "tmpfs": host_values.MOST,
+    "extra_hosts": host_values.MOST_ENTRIES,
+    "tmpfs": host_values.MOST_ENTRIES,
 }
 """The fields that are merged name by name, with the most names each may have."""
 _LISTS = ("command", "networks", "release_command", "cap_add", "devices", "binds", "publish")

@@ -17,7 +17,7 @@ from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
 from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
 from tagboat.core.catalog import Stage
-from tagboat.core.errors import InvalidValueError
+from tagboat.core.errors import FieldError
 from tagboat.core.run import NO_OPTIONS
 from tagboat.core.store_port import StagePlace
 from tagboat.operations.queries.catalog import StageFilter
@@ -149,14 +149,14 @@ def _key(view: StageView) -> str:
 
 
 def _place_after(key: str) -> StagePlace | None:
-    """Return the place of a key, None for the start. Raises InvalidValueError."""
+    """Return the place of a key, None for the start. Raises FieldError."""
     if not key:
         return None
     try:
         project, position, name = key.split(" ")
         place = (project, int(position), name)
     except ValueError:
-        raise InvalidValueError("this cursor is of another list") from None
+        place = ("", MAX_POSITION + 1, "")
     if abs(place[1]) > MAX_POSITION:
-        raise InvalidValueError("this cursor is of another list")
+        raise FieldError("cursor", "this cursor is of another list")
     return place

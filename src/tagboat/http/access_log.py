@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOK_PATH = "/api/webhook/"
-_MAX_PATH = 200
+_MAX_LOGGED_PATH = 200
 """Characters of a path that are logged. Anyone can send a path of any length."""
 # A webhook's secret is a UUID, and nothing else in a path is. Masked everywhere, because a secret
 # pasted at a wrong path is still a secret.
-_UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_SECRET_UUID = re.compile(
+    r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE
+)
 
 
 class AccessLog:
@@ -49,5 +51,5 @@ def mask_path(path: str) -> str:
     """Return `path` as it may be logged: secrets masked, at most 200 characters."""
     if path.startswith(WEBHOOK_PATH):
         return f"{WEBHOOK_PATH}***"
-    masked = _UUID.sub("***", path)
-    return masked if len(masked) <= _MAX_PATH else f"{masked[:_MAX_PATH]}…"
+    masked = _SECRET_UUID.sub("***", path)
+    return masked if len(masked) <= _MAX_LOGGED_PATH else f"{masked[:_MAX_LOGGED_PATH]}…"

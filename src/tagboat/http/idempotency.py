@@ -17,7 +17,7 @@ from tagboat.core.store_port import Tx
 from tagboat.http.problem import ProblemKind, problem, send_json, send_problem
 
 MAX_KEY = 200
-_HEADER = b"idempotency-key"
+_KEY_HEADER = b"idempotency-key"
 _UNFINISHED = 0
 """Status of an answer that is not known: its order is being carried out, or the server died."""
 _BUSY = (
@@ -55,7 +55,7 @@ class IdempotentOrders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        key = next((value for name, value in scope["headers"] if name == _HEADER), None)
+        key = next((value for name, value in scope["headers"] if name == _KEY_HEADER), None)
         if key is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return

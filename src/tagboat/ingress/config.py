@@ -28,7 +28,7 @@ _NO_PORT_FILE = "no-port.html"
 _FINGERPRINT = "@FINGERPRINT@"
 _BUFFER = 68 * 1024  # 64 KiB, what is reserved for additions (1 KiB), and 500 lines of bookkeeping
 _HEADER_LINES = 500
-_BIND = re.compile(r"^  bind \S+:(\d+)$", re.MULTILINE)
+_BIND_LINE = re.compile(r"^  bind \S+:(\d+)$", re.MULTILINE)
 _MANY_CLIENTS = 200  # connections a second: so many leave room for as many again, for a minute
 _MAX_TRACKED = 20480  # more than there are host ports for instances
 
@@ -59,7 +59,7 @@ class RenderedConfig:
     fingerprint: str
 
 
-def render(wanted: ConfigInput) -> RenderedConfig:
+def render_config(wanted: ConfigInput) -> RenderedConfig:
     """Write the texts. Raises SettingsError for values that would break out of their line."""
     for value in (wanted.listen[0], *wanted.trusted):
         if not value or not set(value) <= set(
@@ -86,20 +86,27 @@ def render(wanted: ConfigInput) -> RenderedConfig:
 
 def bound_port(config: str) -> int | None:
     """Return the port that HAProxy listens on by the text of a configuration, None where it names none."""
-    match = _BIND.search(config)
+    match = _BIND_LINE.search(config)
     return int(match[1]) if match else None
 
 
 def _config(wanted: ConfigInput) -> str:
     return "\n\n".join(
-        (_HEADER, _global(wanted), _DEFAULTS, _frontend(wanted), backends(tls=wanted.tls), _COUNTS)
+        (
+            _CONFIG_HEADER,
+            _global_section(wanted),
+            _DEFAULTS,
+            _frontend(wanted),
+            backends(tls=wanted.tls),
+            _COUNTS,
+        )
     )
 
 
-_HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
+_CONFIG_HEADER = "# Written by Tagboat, which writes it anew: changes made here are lost."
 
 
-def _global(wanted: ConfigInput) -> str:
+def _global_section(wanted: ConfigInput) -> str:
     lines = [
         "global",
         f"  description {_FINGERPRINT}",

@@ -29,7 +29,7 @@ T = TypeVar("T")
 _WATCH_S = 1.0
 _WHOLE_LOOK_S = 60.0
 """Seconds after which all routes are compared, even if nothing can have changed them."""
-_PAUSE_S = 0.2
+_SETTLE_S = 0.2
 _WORKER_RETRY_S = 0.02
 _WORKER_TRIES = 3
 
@@ -168,7 +168,7 @@ class HaproxyIngress:
 
     async def _look_after(self) -> None:
         """Check HAProxy. Mostly it is enough that the same worker as last time answers."""
-        async with self._turn, _told():
+        async with self._turn, _system_errors():
             now = asyncio.get_running_loop().time()
             if (
                 not self._look_now.is_set()
@@ -184,16 +184,16 @@ class HaproxyIngress:
             self._looked_at = now
 
     async def _next_look(self) -> None:
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_SETTLE_S)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_WATCH_S - _PAUSE_S):
+            async with asyncio.timeout(_WATCH_S - _SETTLE_S):
                 await self._look_now.wait()
 
     @contextlib.asynccontextmanager
     async def _waking(self) -> AsyncIterator[None]:
         """Have `run` look at once when HAProxy fails; a bad setting is tried again later."""
         try:
-            async with _told():
+            async with _system_errors():
                 yield
         except SettingsError as error:
             self._look_now.set()
@@ -225,7 +225,7 @@ class HaproxyIngress:
 
 
 @contextlib.asynccontextmanager
-async def _told() -> AsyncIterator[None]:
+async def _system_errors() -> AsyncIterator[None]:
     """Raise a refusal of the system, such as one more open file, as one of our errors."""
     try:
         yield

@@ -23,8 +23,8 @@ _BATCH = 8000
 _LONGEST_ANSWER = 16 << 20
 
 _PROCESS = re.compile(r"(\d+)\s+(master|worker)\s")
-_CONNECTIONS = re.compile(r"\bconn_cur=(\d+)")
-_DESCRIPTION = re.compile(r"^description: ([^\s:]+)", re.MULTILINE)
+_CONNECTION_COUNT = re.compile(r"\bconn_cur=(\d+)")
+_DESCRIPTION_LINE = re.compile(r"^description: ([^\s:]+)", re.MULTILINE)
 _GONE = ("Can't find the target PID", "Can't connect to the target CLI")
 
 
@@ -89,7 +89,7 @@ class Master:
 
     async def description(self, worker: int, limit_s: float = WORKER_S) -> str:
         """The configuration's fingerprint that a worker has loaded, empty if it bears none."""
-        match = _DESCRIPTION.search(await self._ask_worker(worker, ["show info"], limit_s))
+        match = _DESCRIPTION_LINE.search(await self._ask_worker(worker, ["show info"], limit_s))
         return match[1] if match else ""
 
     async def shown_map(self, worker: int) -> dict[str, str]:
@@ -157,7 +157,7 @@ class Master:
             raise IngressUnavailableError(
                 f"HAProxy answered {text[:200]!r} when it was asked what is in flight"
             )
-        match = _CONNECTIONS.search(text)
+        match = _CONNECTION_COUNT.search(text)
         return int(match[1]) if match else 0
 
     async def _ask_worker(

@@ -22,7 +22,7 @@ from tagboat.core.errors import IngressUnavailableError, SettingsError
 from tagboat.ingress.config import CONFIG_FILE, MASTER_SOCKET, PID_FILE
 
 OLDEST = (2, 6)
-_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_TRANSIENT_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 """What is lacking only for now."""
 _RUN_S = 10.0
 _END_S = 5.0
@@ -31,7 +31,7 @@ _AHEAD = 5
 _LONGEST_OUTPUT = 64 * 1024
 # Debian keeps it where the PATH of an ordinary user does not look.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_VERSION = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
+_VERSION_LINE = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Program:
 
 def parse_version_text(path: str, text: str) -> Program:
     """Judge what `haproxy -vv` says. Raises SettingsError when it is none, or one too old."""
-    match = _VERSION.search(text)
+    match = _VERSION_LINE.search(text)
     if match is None:
         raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
@@ -63,13 +63,13 @@ async def find_program(name: str) -> Program:
         raise SettingsError(
             f"the program {name} is not found; install HAProxy {OLDEST[0]}.{OLDEST[1]} or newer"
         )
-    _, text = await _run(path, "-vv")
+    _, text = await _run_program(path, "-vv")
     return parse_version_text(path, text)
 
 
 async def check_config(program: Program, directory: Path) -> None:
     """Let HAProxy read its configuration. Raises SettingsError with its own words when it refuses."""
-    status, text = await _run(program.path, "-c", "-C", str(directory), "-f", CONFIG_FILE)
+    status, text = await _run_program(program.path, "-c", "-C", str(directory), "-f", CONFIG_FILE)
     if status != 0:
         raise SettingsError(f"HAProxy refuses its configuration in {directory}: {_complaint(text)}")
 
@@ -77,7 +77,7 @@ async def check_config(program: Program, directory: Path) -> None:
 async def launch(program: Program, directory: Path) -> None:
     """Start a master that outlives us; returns once it listens. Raises IngressUnavailableError with its own words."""
     with _preferred():
-        status, text = await _run(program.path, "-D", *foreground_words(directory))
+        status, text = await _run_program(program.path, "-D", *foreground_words(directory))
     if status != 0:
         raise IngressUnavailableError(f"HAProxy does not start: {_complaint(text)}")
 
@@ -143,7 +143,7 @@ def running_master(directory: Path) -> int | None:
         pid = int((directory / PID_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):
         pid = 0
-    if _is_ours(pid, directory):
+    if _is_our_process(pid, directory):
         return pid
     ours = our_processes(directory)
     return next((parent for parent in map(_parent, ours) if parent in ours), None)
@@ -152,12 +152,12 @@ def running_master(directory: Path) -> int | None:
 def our_processes(directory: Path) -> list[int]:
     """All living HAProxy processes, masters and workers, that work in our directory."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [pid for pid in pids if _is_ours(pid, directory)]
+    return [pid for pid in pids if _is_our_process(pid, directory)]
 
 
 def send_signal(pid: int, signal_number: signal.Signals, directory: Path) -> None:
     """Signal a process if it is ours."""
-    if _is_ours(pid, directory):
+    if _is_our_process(pid, directory):
         try:
             os.kill(pid, signal_number)
         except ProcessLookupError:
@@ -181,11 +181,13 @@ def end_haproxy(directory: Path) -> bool:
     return bool(found)
 
 
-def _is_ours(pid: int, directory: Path) -> bool:
+def _is_our_process(pid: int, directory: Path) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError as error:
-        if error.errno in _PASSES:  # a HAProxy must not be taken for gone, and another started
+        if (
+            error.errno in _TRANSIENT_ERRORS
+        ):  # a HAProxy must not be taken for gone, and another started
             raise
         return False
     wanted = [b"-C", os.fsencode(directory), b"-f", CONFIG_FILE.encode()]
@@ -201,7 +203,7 @@ def _parent(pid: int) -> int:
         return 0
 
 
-async def _run(path: str, *words: str) -> tuple[int, str]:
+async def _run_program(path: str, *words: str) -> tuple[int, str]:
     """Run HAProxy until it exits or goes to the background; its status and all it said."""
     try:
         # Into a file: a pipe may stay open in the process that goes to the background, and would never end.
@@ -227,7 +229,7 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
             start_new_session=True,
         )
     except OSError as error:
-        if error.errno in _PASSES:
+        if error.errno in _TRANSIENT_ERRORS:
             raise
         raise SettingsError(f"{path} cannot be run: {error.strerror}") from None
     try:

@@ -24,7 +24,7 @@ from tagboat.ingress.config import (
     ConfigInput,
     RenderedConfig,
     bound_port,
-    render,
+    render_config,
 )
 from tagboat.ingress.files import make_directory, write_files
 from tagboat.ingress.master import WORKER_S, Master, NoAnswerError, WorkerSilentError
@@ -47,7 +47,7 @@ _ANSWERS_S = 5.0
 _READY_S = 0.3
 _LEAVES_S = 2.0
 _POLL_S = 0.02
-_TRIES = 2
+_LOAD_TRIES = 2
 
 Start = Callable[[Program, Path], Awaitable[None]]
 """Starts a HAProxy in a directory; returns once it listens."""
@@ -147,7 +147,9 @@ class HaproxySupervisor:
             require_free_address(self._input.listen)
 
     def _rendered(self, program: Program) -> RenderedConfig:
-        return render(replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls))
+        return render_config(
+            replace(self._input, run_as=_system_user(), lua=program.lua, tls=program.tls)
+        )
 
     async def _put_files(
         self, program: Program, config: RenderedConfig, routes: RoutingMap | None
@@ -159,7 +161,7 @@ class HaproxySupervisor:
         await asyncio.to_thread(write_files, self._directory, files)
         await check_config(program, self._directory)
 
-    async def _loaded(self, *, tries: int = _TRIES, limit_s: float = WORKER_S) -> str | None:
+    async def _loaded(self, *, tries: int = _LOAD_TRIES, limit_s: float = WORKER_S) -> str | None:
         """Return the fingerprint that the current worker has loaded, None if none answers."""
         for _ in range(tries):
             try:

@@ -94,22 +94,33 @@ class ReadModelReads(CatalogReads, DeployReads):
         those of versions that were taken back there.
         """
         found: dict[str, Instance] = {}
-        live, back = _instances.alias("live"), tables.taken_back_table
+        live, newer, back = (
+            _instances.alias("live"),
+            _instances.alias("newer"),
+            tables.taken_back_table,
+        )
+        # Each subquery refers to the one around it only: what lies further out is not correlated.
         newest_live = (
-            select(func.max(live.c.id))
-            .where(live.c.stage_id == _stages.c.id, live.c.state == InstanceState.LIVE)
-            .correlate(_stages)
+            select(func.max(newer.c.id))
+            .where(newer.c.stage_id == live.c.stage_id, newer.c.state == InstanceState.LIVE)
+            .correlate(live)
             .scalar_subquery()
         )
         same = and_(
             live.c.digest == _instances.c.digest, live.c.fingerprint == _instances.c.fingerprint
         )
-        others = [not_(exists().where(live.c.id == newest_live, same))]
+        is_live = and_(
+            live.c.stage_id == _instances.c.stage_id,
+            live.c.state == InstanceState.LIVE,  # for the index: there are few of that state
+            live.c.id == newest_live,
+        )
+        others = [not_(exists().where(is_live, same))]
         if passing_taken_back:
             version = and_(
                 back.c.digest == _instances.c.digest, back.c.fingerprint == _instances.c.fingerprint
             )
-            others.append(not_(exists().where(back.c.stage_id == _stages.c.id, version)))
+            of_stage = back.c.stage_id == _instances.c.stage_id
+            others.append(not_(exists().where(of_stage, version)))
         for state in (InstanceState.STOPPED, InstanceState.DRAINING):
             newest = (
                 select(_instances.c.id)

@@ -3,17 +3,17 @@ from dataclasses import replace
 import pytest
 
 from tagboat.core.errors import SettingsError
-from tagboat.ingress.config import ConfigInput, render
+from tagboat.ingress.config import ConfigInput, render_config
 
 INPUT = ConfigInput(listen=("127.0.0.1", 7080))
 
 
 def text_of(wanted: ConfigInput) -> str:
-    return render(wanted).files["haproxy.cfg"]
+    return render_config(wanted).files["haproxy.cfg"]
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    assert render(INPUT) == render(INPUT)
+    assert render_config(INPUT) == render_config(INPUT)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     ],
 )
 def test_every_difference_shows_in_the_fingerprint(other: ConfigInput) -> None:
-    assert render(other).fingerprint != render(INPUT).fingerprint
+    assert render_config(other).fingerprint != render_config(INPUT).fingerprint
 
 
 def test_the_text_bears_its_fingerprint() -> None:
-    rendered = render(INPUT)
+    rendered = render_config(INPUT)
     assert f"\n  description {rendered.fingerprint}\n" in rendered.files["haproxy.cfg"]
 
 
@@ -49,7 +49,7 @@ def test_where_it_listens(listen: tuple[str, int], line: str) -> None:
 
 
 def test_without_lua_a_held_request_is_told_to_come_back() -> None:
-    rendered = render(replace(INPUT, lua=False))
+    rendered = render_config(replace(INPUT, lua=False))
     assert "lua" not in rendered.files["haproxy.cfg"]
     assert "hold.lua" not in rendered.files
     assert (
@@ -76,13 +76,15 @@ def test_nobody_may_be_trusted() -> None:
 @pytest.mark.parametrize("value", ["10.0.0.0/8\n  user root", "a b", "", "10.0.0.0/8;"])
 def test_no_value_can_add_a_line(value: str) -> None:
     with pytest.raises(SettingsError, match="neither a host nor a network"):
-        render(replace(INPUT, trusted=(value,)))
+        render_config(replace(INPUT, trusted=(value,)))
     with pytest.raises(SettingsError, match="neither a host nor a network"):
-        render(replace(INPUT, listen=(value, 80)))
+        render_config(replace(INPUT, listen=(value, 80)))
 
 
 def test_the_pages_need_nothing_but_themselves() -> None:
-    pages = {name: text for name, text in render(INPUT).files.items() if name.endswith(".html")}
+    pages = {
+        name: text for name, text in render_config(INPUT).files.items() if name.endswith(".html")
+    }
     assert len(pages) == 4
     for text in pages.values():
         assert text.startswith("<!doctype html>")
