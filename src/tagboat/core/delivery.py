@@ -61,9 +61,9 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 class DeliverySummary:
     """A call without what was sent, as lists have it.
 
-    `status` is the HTTP status it was answered with; `receipt` is what came of it, of which a limited
-    number of pushes are kept; secrets are never in it. `took_ms` is how many milliseconds it took to
-    decide, once its body was read; `hook_id` is None for the global URL.
+    `status` is the HTTP status it was answered with; `receipt` is what came of it, of which a
+    limited number of pushes are kept; secrets are never in it. `took_ms` is how many milliseconds
+    it took to decide, once its body was read; `hook_id` is None for the global URL.
     """
 
     id: str
