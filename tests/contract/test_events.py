@@ -16,7 +16,15 @@ from tagboat.core.polling import PollState
 from tagboat.core.ports import Topic, Tx
 from tagboat.store import SqlStore, notifications, open_store
 from tagboat.store.notifications import CommitNotifications
-from tests.contract.test_store import a_delivery, a_deploy, a_project, a_stage, add, an_instance
+from tests.contract.test_store import (
+    a_delivery,
+    a_deploy,
+    a_project,
+    a_stage,
+    add,
+    an_instance,
+    at_rest,
+)
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +197,7 @@ async def test_they_are_read_from_an_id_on_also_after_a_restart(open_again: Open
 
 
 async def test_a_commit_with_events_announces_them(store: SqlStore) -> None:
+    await at_rest(store)
     heard: list[str] = []
     store.listen(Topic.EVENTS, lambda: heard.append("events"))
     await store.write(lambda tx: tx.setting("auto_create"))

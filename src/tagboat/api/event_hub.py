@@ -78,10 +78,16 @@ class EventHub:
     def close(self) -> None:
         """End all streams, so that they do not hold up the stop of the server."""
         self._closed = True
-        for stream in self._streams:
-            stream.end()
         if self._follower is not None:
             self._follower.cancel()
+        self._end_all()
+
+    def _end_all(self, follower: "asyncio.Task[None] | None" = None) -> None:
+        for stream in self._streams:
+            stream.end()
+        if follower is not None and not follower.cancelled():
+            # A fault: clients connect again, and the next one begins to follow again.
+            log.error("events are not followed", action="follow", exc_info=follower.exception())
 
     async def follow(self, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
         """Yield the text of a stream from the event after the id `after` on.
@@ -112,9 +118,10 @@ class EventHub:
     async def _join(self, stream: _EventStream) -> int:
         """Add a stream; return the id of the event after which it gets all."""
         async with self._joining:
-            if self._follower is None:
+            if not self._closed and (self._follower is None or self._follower.done()):
                 self._store.listen(Topic.EVENTS, self._news.set)
                 self._follower = asyncio.create_task(self._run())
+                self._follower.add_done_callback(self._end_all)
             if not self._streams:
                 self._last = await self._store.read(lambda reader: reader.last_event_id())
             self._streams.add(stream)
@@ -123,7 +130,7 @@ class EventHub:
             return self._last
 
     async def _missed(self, wanted: EventFilter, after: int, until: int) -> AsyncIterator[bytes]:
-        """Yield the events between two ids, a page at a time, or that some are not kept any more."""
+        """Yield the events after an id up to another, or a reset where some are gone."""
         if after == until:
             return
         first = await self._store.read(lambda reader: reader.first_event_id())
@@ -148,19 +155,16 @@ class EventHub:
             try:
                 while self._streams and (page := await self._store.read(_page_after(self._last))):
                     self._last = page[-1].id
-                    self._distribute(page)
+                    for event in page:
+                        text = b""
+                        for stream in self._streams:
+                            if stream.wanted.matches(event):
+                                text = text or _encode_event(event)
+                                stream.push(text)
             except TagboatError as error:
                 log.warning("events cannot be read", action="follow", reason=str(error))
                 await asyncio.sleep(RECONNECT_AFTER_S)
                 self._news.set()
-
-    def _distribute(self, page: Collection[Event]) -> None:
-        for event in page:
-            text = b""
-            for stream in self._streams:
-                if stream.wanted.matches(event):
-                    text = text or _encode_event(event)
-                    stream.push(text)
 
 
 def _page_after(after: int) -> Callable[[Reader], list[Event]]:

@@ -1,4 +1,4 @@
-"""What people configure: registries, projects and their stages."""
+"""Configuration by people: registries, projects and their stages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,12 @@ from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import TagPattern
 
 HEALTH_TIMEOUT_S = 60
-"""Seconds a new instance may take to be healthy unless somebody says otherwise, or its HEALTHCHECK needs longer."""
+"""Seconds a new instance may take to be healthy, by default."""
+# Its HEALTHCHECK may need longer, and get it.
 
 
 class RegistryKind(StrEnum):
-    """`gitea` (Forgejo too) stores tags in lower case and has quirks of its own; everything else is `oci`."""
+    """Kinds of registries: `gitea` (Forgejo too) stores tags in lower case; all others are `oci`."""
 
     GITEA = "gitea"
     OCI = "oci"
@@ -25,11 +26,13 @@ class RegistryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Where images live.
+    """A place where images are stored.
 
-    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the server; `ca_cert` is the PEM
-    text of the certificate authorities that are trusted beside the system's, empty for none. `login_service` is where the
-    password was first accepted for a token (`https://HOST[:PORT]`), and goes ever since; empty before that.
+    `url` is the root of the registry's API (`https://HOST[:PORT]`); `password` never leaves the
+    server; `ca_cert` is the PEM text of the certificate authorities that are trusted in addition
+    to those of the system, empty for none. `login_service` is the server that first accepted the
+    password for a token (`https://HOST[:PORT]`), which is the only one to get it since; empty
+    before that.
     """
 
     id: str
@@ -43,7 +46,7 @@ class Registry:
 
     @property
     def host(self) -> str:
-        """The host (with port as written) that images of this registry begin with, in lower case."""
+        """Host, with port as written, of the images of this registry, in lower case."""
         host = self.url.partition("://")[2].partition("/")[0].lower()
         return DOCKER_HUB if is_docker_hub(host) else host
 
@@ -52,9 +55,10 @@ class Registry:
 class Project:
     """One image that is deployed.
 
-    `port` is the TCP port the container listens on, 0 for none; `healthcheck` is `/path`, `image` or empty. Each follows the
-    newest image until a person has set it (`port_set`, `healthcheck_set`, `protocol_set`); `inspected` is False until
-    somebody, or an image, has said what they are. `protocol` is how the app is spoken to at that port.
+    `port` is the TCP port on which the container listens, 0 for none; `healthcheck` is `/path`,
+    `image` or empty. Each follows the newest image until a person has set it (`port_set`,
+    `healthcheck_set`, `protocol_set`); `inspected` is False until a person or an image has set
+    them. `protocol` is that of the app at that port.
     """
 
     id: str
@@ -74,7 +78,11 @@ class Project:
 
 
 class Strategy(StrEnum):
-    """`rolling`: the new instance starts beside the old one. `recreate`: the old one stops first, for it cannot run twice."""
+    """Order of a replacement.
+
+    `rolling`: the new instance starts while the old one runs. `recreate`: the old one stops first,
+    because the app cannot run twice.
+    """
 
     ROLLING = "rolling"
     RECREATE = "recreate"
@@ -82,16 +90,18 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One lane of a project.
+    """An environment of a project, such as `dev` or `prod`.
 
-    `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an instance may live, None for
-    ever. A stage that is `held` gets no deploy by push or poll. With `allow_downgrade` a poll, and in a stage of the kind
-    `semver:` a push too, may deploy a tag that is older than what is live. Path healthchecks are asked with
-    `healthcheck_host` as Host (empty: that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a
-    request. A `strategy` of None follows from what the app keeps (see `tagboat.core.storage`).
+    `health_timeout_s`, `watch_s` and `drain_timeout_s` are seconds; `ttl_h` is how many hours an
+    instance may live, None for no limit. A stage that is `held` gets no deploy by push or poll.
+    With `allow_downgrade` a poll, and in a stage of the kind `semver:` a push too, may deploy a
+    tag that is older than what is live. Path health checks send `healthcheck_host` as Host (empty:
+    that of the stage's address), and may take `healthcheck_request_timeout_s` seconds a request. A
+    `strategy` of None follows from what the app keeps (see `tagboat.core.storage`).
 
-    `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`; `adopted_volumes` the names of those
-    of the engine's volumes, by path, that containers of an earlier version of Tagboat had, and that are used on.
+    `image_volumes` are the VOLUMEs of the image that was started last, as in `RunConfig`;
+    `adopted_volumes` the names of those of the engine's volumes, by path, that containers of an
+    earlier version of Tagboat had, and that are used on.
     """
 
     id: str
@@ -120,9 +130,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTag:
-    """A tag that some source has named. `digest` is the last one it was seen to point to, None if never looked up.
+    """A tag that some source has named.
 
-    `verdict` is what was done about it when it was last news, None if that is not on record.
+    `digest` is the last one that it was found to point to, None if it was never looked up.
+
+    `verdict` is what was decided when it was last new or changed, None if that is not on record.
     """
 
     project_id: str
@@ -134,7 +146,7 @@ class KnownTag:
 
 
 def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdict) -> KnownTag:
-    """A tag that was news: if it was not known before, it is from then on."""
+    """Return a tag that was new or changed, with what was decided about it."""
     return KnownTag(
         project_id=project_id,
         tag=tag,
@@ -147,9 +159,12 @@ def judged_tag(project_id: str, tag: str, digest: str | None, verdict: PushVerdi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPush:
-    """A push that was not deployed: its stage was held, its digest had been taken back there, or it is too low a version.
+    """A push that was not deployed.
 
-    It is deployed when the stage is released; in the latter two cases only if that is asked for. `digest` as for a tag.
+    Its stage was held, its digest had been taken back there, or its version is too low.
+
+    It is deployed when the stage is released; in the latter two cases only if that is asked for.
+    `digest` as for a tag.
     """
 
     stage_id: str
@@ -160,7 +175,7 @@ class HeldPush:
 
 
 def run_config(project: Project, stage: Stage) -> RunConfig:
-    """With what a deploy of `stage` would start its containers now."""
+    """Return the configuration with which a deploy of `stage` would start its containers now."""
     return RunConfig(
         port=project.port,
         healthcheck=project.healthcheck,

@@ -37,9 +37,9 @@ class EventTopic(StrEnum):
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change that is about to be committed: an event without its id.
 
-    `subject` is the id of what changed, or a setting's name; `project_id`, `stage_id` and `deploy_id`
-    say what it belongs to, None where it belongs to none. `state` is the small part of the new state
-    that a follower needs, as JSON values; it never holds a secret.
+    `subject` is the id of what changed, or a setting's name; `project_id`, `stage_id` and
+    `deploy_id` say what it belongs to, None where it belongs to none. `state` is the small part of
+    the new state that a follower needs, as JSON values; it never holds a secret.
     """
 
     # A struct of msgspec and not a dataclass: the webhook path makes two of these for each call.
@@ -54,7 +54,7 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A committed change. `id` rises with each, with gaps; the other fields are as in `StateChange`."""
+    """A committed change. `id` rises, with gaps; the other fields are as in `StateChange`."""
 
     id: int
     topic: EventTopic
@@ -112,7 +112,7 @@ def _of_deploy(topic: EventTopic, deploy: Deploy, state: Mapping[str, object]) -
 
 
 def instance_change(instance: Instance, vitals: Vitals | None = None) -> StateChange:
-    """Return the change of an instance; `vitals` is what the engine reports, None where it is not new."""
+    """Return the change of an instance; `vitals` is what the engine reports, None if not new."""
     state: dict[str, object] = {
         "state": instance.state,
         "tag": instance.tag,

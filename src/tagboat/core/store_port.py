@@ -1,9 +1,9 @@
 """The port to the durable store: its parts, each with a read and a write half, and their sums.
 
 Single things raise NotFoundError when they are missing. Lists come whole or by page: a page starts
-after the key given (`after` rising, `before` falling) and has at most `limit` items. The `put_*` calls
-replace the whole value; read it in the same transaction first. A write that changes what people see
-records its events by itself.
+after the key given (`after` rising, `before` falling) and has at most `limit` items. The `put_*`
+calls replace the whole value; read it in the same transaction first. A write that changes what
+people see records its events by itself.
 """
 
 from collections.abc import Callable, Collection
@@ -79,7 +79,7 @@ class CatalogWriter(CatalogReader, Protocol):
 
 
 class DeployReader(Protocol):
-    """Deploys, their instances, and what stages keep for later: held pushes, versions taken back."""
+    """Deploys, their instances, and what stages keep: held pushes, versions taken back."""
 
     def deploy(self, deploy_id: str) -> Deploy: ...
     def deploy_config(self, deploy_id: str) -> RunConfig | None: ...
@@ -199,7 +199,7 @@ class DeliveryWriter(DeliveryReader, Protocol):
 
 
 class SettingReader(Protocol):
-    """Settings, webhook URLs and their signatures, and the answers remembered by idempotency key."""
+    """Settings, webhook URLs, their signatures, and answers remembered by idempotency key."""
 
     def setting(self, name: str) -> object | None: ...
     def hook(self, hook_id: str) -> ProjectWebhook: ...
@@ -298,12 +298,12 @@ class Tx(
 class Store(Protocol):
     """Durable state. All writers, of every replica, take turns.
 
-    `work` runs in another thread, inside the transaction, and may be run again from the start when the
-    transaction it shared with others had to be undone: it must do nothing but read, decide and write
-    through its argument. An exception it raises undoes its own writes and is raised to the caller.
-    `exclusive` is True where no other server writes to it, so that a reader may remember what it has
-    read until a topic is announced. `listen` calls back after each commit that announces the topic,
-    where `exclusive` is False also after those of other servers.
+    `work` runs in another thread, inside the transaction, and may be run again from the start when
+    the transaction it shared with others had to be undone: it must do nothing but read, decide and
+    write through its argument. An exception it raises undoes its own writes and is raised to the
+    caller. `exclusive` is True where no other server writes to it, so that a reader may remember
+    what it has read until a topic is announced. `listen` calls back after each commit that
+    announces the topic, where `exclusive` is False also after those of other servers.
     """
 
     @property

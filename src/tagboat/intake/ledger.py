@@ -1,7 +1,8 @@
 """Use of each webhook URL in the recent past, so that nobody who knows one can fill the disk.
 
-The limits are far above what any forge and CI send. The least needed goes first: the bodies of calls,
-then the record of refused ones. Only a caller that queues ever more deploys is told to wait.
+The limits are far above what any forge and CI send. The least needed goes first: the bodies of
+calls, then the record of refused ones. Only a caller that queues ever more deploys is told to
+wait.
 """
 
 import time

@@ -26,7 +26,8 @@ log = structlog.get_logger("tagboat.intake")
 async def keep_pruning(store: Store, clock: Callable[[], datetime]) -> None:
     """Delete what is too old or too much, until cancelled.
 
-    At once, each hour, when a setting was changed, and when there are twice as many as there should be.
+    At once, each hour, when a setting was changed, and when there are twice as many as there
+    should be.
     """
     changed, more = asyncio.Event(), asyncio.Event()
     store.listen(Topic.SETTINGS, changed.set)

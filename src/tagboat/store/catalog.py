@@ -78,7 +78,7 @@ class CatalogReads(ReadPart):
         return self.stages_by_project([project_id])[project_id]
 
     def stages_by_project(self, project_ids: Collection[str]) -> dict[str, list[Stage]]:
-        """Return the stages of several projects by project id, in order of position, then of name."""
+        """Return the stages of several projects by project id, in the order of being tried."""
         found: dict[str, list[Stage]] = {project_id: [] for project_id in project_ids}
         for stage in self._stages_of(
             select(tables.stages_table).where(tables.stages_table.c.project_id.in_(project_ids))
@@ -97,6 +97,7 @@ class CatalogReads(ReadPart):
 
     def stages_without_hosts(self) -> list[Stage]:
         """Return the stages that older servers have written, whose hosts are not on record."""
+        # Every stage has at least the host of its name.
         return self._stages_of(
             select(tables.stages_table).where(
                 tables.stages_table.c.id.not_in(select(tables.hosts_table.c.stage_id))
@@ -223,6 +224,7 @@ class CatalogWrites(CatalogReads):
         if before.name != project.name:
             for stage in self.stages(project.id):
                 self._put_hosts(project, stage, claims_of(before, stage))
+        # All of them: it may be remembered by the image that it had.
         self._session.memory.projects.clear()
         self._session.announce(Topic.ROUTES)
         self._session.record(project_change(project))
@@ -233,6 +235,7 @@ class CatalogWrites(CatalogReads):
             select(tables.projects_table).where(tables.projects_table.c.id == project_id)
         )
         self._session.delete(tables.projects_table, project_id)
+        # The database has deleted what belongs to it, and does not say what that was.
         self._session.memory.clear()
         self._session.announce(Topic.ROUTES)
         self._session.announce(Topic.SETTINGS)

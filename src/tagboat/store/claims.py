@@ -3,17 +3,24 @@
 Each looks at a few by their index, however many wait or have ended.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Update, exists, select, update
+from sqlalchemy import FromClause, Select, Update, exists, literal_column, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from tagboat.core.deploy import Trigger
-from tagboat.store.tables import QUEUED, RUNNING
+from tagboat.core.deploy import DeployStatus, Trigger
 from tagboat.store.tables import deploys_table as deploys
 from tagboat.store.tables import stages_table as stages
+
+
+def _in_status(status: DeployStatus) -> Callable[[FromClause], ColumnElement[bool]]:
+    return lambda table: table.c.status == literal_column(f"'{status}'")
+
+
+QUEUED, RUNNING = _in_status(DeployStatus.QUEUED), _in_status(DeployStatus.RUNNING)
+"""Functions that return the condition for that status, of the table `deploys` or its alias."""
 
 _earlier = deploys.alias("earlier")
 
@@ -21,8 +28,8 @@ _earlier = deploys.alias("earlier")
 def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
     """Return the query for running deploys, the oldest of each stage, that no server works on.
 
-    No server does where none claims it, where the claim has run out at `now`, or where `holder`, which
-    works on `mine`, claimed it before it was restarted.
+    No server does where none claims it, where the claim has run out at `now`, or where `holder`,
+    which works on `mine`, claimed it before it was restarted.
     """
     free = deploys.c.claimed_by.is_(None) | (deploys.c.claimed_by == holder)
     lapsed = deploys.c.claimed_until.is_(None) | (deploys.c.claimed_until <= now)
@@ -34,8 +41,8 @@ def abandoned(holder: str, now: datetime, mine: Collection[str]) -> Select[Any]:
 def next_queued(limit: int) -> Select[Any]:
     """Return the query for queued deploys, oldest first, one for each stage where none is running.
 
-    It is the oldest of its stage that may begin: while a stage is held, deploys that pushes and polls
-    have queued may not.
+    It is the oldest of its stage that may begin: while a stage is held, deploys that pushes and
+    polls have queued may not.
     """
     idle = ~_other_of_stage(RUNNING)
     free = ~exists(
@@ -51,7 +58,8 @@ def next_queued(limit: int) -> Select[Any]:
         .order_by(deploys.c.id)
         .limit(limit)
     )
-    # By their ids first, for which the index is enough: the rows of those that must wait stay unread.
+    # By their ids first, for which the index is enough: the rows of those that must wait stay
+    # unread.
     return select(deploys).where(deploys.c.id.in_(found)).order_by(deploys.c.id)
 
 
@@ -76,7 +84,9 @@ def _by_hand(table: Any) -> ColumnElement[bool]:  # noqa: ANN401 - deploys, or a
     return condition
 
 
-def _other_of_stage(status: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:  # noqa: ANN401 - QUEUED or RUNNING
+def _other_of_stage(
+    status: Callable[[FromClause], ColumnElement[bool]], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
     of_stage = select(_earlier.c.id).where(
         status(_earlier), _earlier.c.stage_id == deploys.c.stage_id, *conditions
     )

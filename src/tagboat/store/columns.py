@@ -74,14 +74,10 @@ def _decode_steps(text: str) -> tuple[Step, ...]:
     return tuple(steps.get(name) or Step(name, StepStatus.SKIPPED) for name in StepName)
 
 
-def _decode_image(text: str) -> ImageName:
-    host, _, path = text.partition("/")
-    return ImageName(host, path)
-
-
 JSON = Coded(to_json, msgspec.json.decode)
 JSON_TUPLE = Coded(to_json, lambda text: tuple(msgspec.json.decode(text)))
-IMAGE = Coded(str, _decode_image)
+# Not parsed: it was when it came in, and this is done for every row.
+IMAGE = Coded(str, lambda text: ImageName(*text.split("/", 1)))
 # Patterns are compiled when they are parsed, and every poll reads those of all stages.
 PATTERN = Coded(lambda pattern: str(pattern.text), lru_cache(1024)(parse_tag_pattern))
 STEPS = Coded(_encode_steps, _decode_steps)

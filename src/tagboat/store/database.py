@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from tagboat import __version__
 from tagboat.core.errors import SettingsError, StoreUnavailableError
-from tagboat.store.tables import metadata, with_partial_indexes
+from tagboat.store.tables import metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -34,8 +34,8 @@ READ_STATEMENTS, READ_PAGES_KB = 24, 100
 
 LOCKED_FOR_S = 2.0
 """Seconds for which a transaction waits to be the one that writes."""
-# A webhook call may have to wait for a batch that waits, and then itself, and must be answered before
-# its sender gives up, which Gitea does after 5 s.
+# A webhook call may have to wait for a batch that waits, and then itself, and must be answered
+# before its sender gives up, which Gitea does after 5 s.
 
 MIGRATION_LOCKED_FOR_S = 60.0
 """Seconds for which a migration waits for that of another server, or for a table in use."""
@@ -58,7 +58,7 @@ WRITE_LOCK = 7_461_626_174
 
 
 def open_database(url: str | None, data_dir: Path) -> Engine:
-    """Return the engine for `url` (`postgresql://…`), or for the SQLite file in `data_dir` if None.
+    """Return the engine for `url` (`postgresql://…`), if None for the SQLite file in `data_dir`.
 
     Raises SettingsError where the URL cannot be used.
     """
@@ -71,7 +71,7 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
             "TAGBOAT_DATABASE_URL is not a URL of the form"
             " postgresql://USER:PASSWORD@HOST:PORT/NAME"
         ) from None
-    with_partial_indexes("postgresql")
+    _make_indexes_partial("postgresql")
     asked = {name: value for name, value in _NOT_SILENT.items() if name not in parsed.query}
     engine = create_engine(
         parsed,
@@ -83,7 +83,7 @@ def open_database(url: str | None, data_dir: Path) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, and SQLAlchemy's pool record
+    def configure(connection: Any, _record: Any) -> None:  # noqa: ANN401
         connection.execute(_LIMITS)
         connection.commit()
 
@@ -100,8 +100,8 @@ def open_reading(engine: Engine, data_dir: Path) -> Engine:
 def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
     """Make the open transaction the only one that writes, until it ends.
 
-    Raises OperationalError if others do not let it begin within `within_s` seconds (0: no limit). On
-    SQLite they were waited for when the transaction was opened.
+    Raises OperationalError if others do not let it begin within `within_s` seconds (0: no limit).
+    On SQLite they were waited for when the transaction was opened.
     """
     if connection.dialect.name == "postgresql":
         limit = f"SET LOCAL lock_timeout = {int(within_s * 1000)}"
@@ -111,8 +111,8 @@ def begin_write(connection: Connection, within_s: float = LOCKED_FOR_S) -> None:
 def migrate(engine: Engine) -> None:
     """Bring the schema to `HEAD`: at once in an empty database, by the migrations in an older one.
 
-    Raises SettingsError where a newer Tagboat has made it, OperationalError where others lock it for
-    too long.
+    Raises SettingsError where a newer Tagboat has made it, OperationalError where others lock it
+    for too long.
     """
     if current_revision(engine) == HEAD:
         return
@@ -121,7 +121,13 @@ def migrate(engine: Engine) -> None:
         begin_write(connection, within_s=MIGRATION_LOCKED_FOR_S)
         take_time(connection)
         revision = _revision(connection)
-        _refuse_newer(revision)
+        scripts = (path.name for path in (_MIGRATIONS / "versions").iterdir())
+        if revision is not None and not any(name.startswith(f"{revision}_") for name in scripts):
+            raise SettingsError(
+                f"the database was written by a newer Tagboat (schema {revision[:40]}; this is"
+                f" {__version__}, schema {HEAD}): start that version, or restore the backup made"
+                " before the upgrade"
+            )
         if revision is None:
             metadata.create_all(connection)
             connection.execute(
@@ -136,16 +142,6 @@ def take_time(connection: Connection) -> None:
     """Let the statements of the open transaction take as long as they need."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-
-
-def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and not any(
-        path.name.startswith(f"{revision}_") for path in (_MIGRATIONS / "versions").iterdir()
-    ):
-        raise SettingsError(
-            f"the database was written by a newer Tagboat (schema {revision[:40]}; this is {__version__},"
-            f" schema {HEAD}): start that version, or restore the backup made before the upgrade"
-        )
 
 
 def upgrade(connection: Connection) -> None:
@@ -175,8 +171,8 @@ def _revision(connection: Connection) -> str | None:
 
 def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
     kept = {"cached_statements": statements}
-    # Made here and nowhere else: were a file that is removed later replaced by an empty one, the next
-    # start would take that for the database.
+    # Made here and nowhere else: were a file that is removed later replaced by an empty one, the
+    # next start would take that for the database.
     path.touch()
     url = f"sqlite:///file:{quote(str(path))}?mode=rw&uri=true"
     engine = create_engine(
@@ -189,15 +185,18 @@ def _open_sqlite(path: Path, statements: int, pages_kb: int) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
-        # The driver must not begin transactions by itself: `begin` below does, with the lock taken first.
+    def configure(connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401
+        # The driver must not begin transactions by itself: `begin` below does, with the lock taken
+        # first.
         connection.isolation_level = None
-        patience = f"busy_timeout={int(LOCKED_FOR_S * 1000)}"
         for pragma in (
+            # Reads do not wait for the writer.
             "journal_mode=WAL",
+            # What is accepted must outlive a loss of power.
             "synchronous=FULL",
+            # Off by default: deleting a project must delete its deploys.
             "foreign_keys=ON",
-            patience,
+            f"busy_timeout={int(LOCKED_FOR_S * 1000)}",
             f"cache_size=-{pages_kb}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -228,3 +227,12 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _make_indexes_partial(dialect: str) -> None:
+    """Make the indexes over a part of a table partial in `dialect` too."""
+    # Named at the tables, PostgreSQL's dialect would be loaded everywhere: 1.5 MB.
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if (where := index.dialect_options["sqlite"]["where"]) is not None:
+                index.dialect_options[dialect]["where"] = where

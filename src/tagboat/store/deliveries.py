@@ -47,7 +47,7 @@ class DeliveryReads(ReadPart):
         return self._session.scalar(query) is not None
 
     def deliveries(self, before: str = "", limit: int | None = None) -> list[DeliverySummary]:
-        """Return deliveries without what was sent, newest first, from the first older than `before`."""
+        """Return deliveries without what was sent, newest first, older than the id `before`."""
         query = newest_first(tables.deliveries_table, None, None, before, limit)
         rows = list(self._session.rows(query.with_only_columns(*_SUMMARY_COLUMNS)))
         return [DeliverySummary(**row) for row in self._with_receipts(rows)]
@@ -64,7 +64,7 @@ class DeliveryReads(ReadPart):
                 key,
                 tuple(map(_push_of, pushes[key])),
                 reason,
-                tuple(map(_skip_of, skips[key])),
+                tuple(SkippedEvent(row["image"], row["reason"]) for row in skips[key]),
                 needs_you,
             )
             if result and receipt == Receipt(key, ()):
@@ -91,6 +91,7 @@ class DeliveryWrites(DeliveryReads):
     def add_delivery(self, delivery: Delivery) -> None:
         """Keep a delivery."""
         key, receipt = delivery.id, delivery.receipt
+        # As tuples: a receipt does not have the shape of its rows, and this is the webhook path.
         row = {
             **{name: getattr(delivery, name) for name in _OWN},
             "result": "",
@@ -159,10 +160,6 @@ def _push_of(row: Mapping[str, Any]) -> PushResult:
         reason=row["reason"],
         deploy=row["deploy_id"],
     )
-
-
-def _skip_of(row: Mapping[str, Any]) -> SkippedEvent:
-    return SkippedEvent(row["image"], row["reason"])
 
 
 def _older_receipt(result: str, otherwise: Receipt) -> Receipt:

@@ -56,7 +56,7 @@ class DeployReads(ReadPart):
     def running_deploys(self) -> list[Deploy]:
         """Return the running deploys of all stages, oldest first."""
         found = self._deploys_of(
-            select(tables.deploys_table).where(tables.RUNNING(tables.deploys_table))
+            select(tables.deploys_table).where(claims.RUNNING(tables.deploys_table))
         )
         return sorted(found, key=lambda deploy: deploy.id)
 
@@ -121,6 +121,7 @@ class DeployWrites(DeployReads):
 
     def add_deploy(self, deploy: Deploy) -> None:
         """Add a deploy."""
+        # Remembered before it waits: else the next look at the stage would have to send it.
         self.open_deploys(deploy.stage_id)
         self._session.gather(NEW_DEPLOYS, deploy.id, deploy)
         self._note(None, deploy)
@@ -139,6 +140,7 @@ class DeployWrites(DeployReads):
     def renew_claims(self, holder: str, mine: Collection[str], until: datetime) -> None:
         """Let the claims that `holder` still has on the deploys `mine` last until then."""
         self._session.execute(claims.renewed(mine, holder, until))
+        # Which of the claims were renewed is not known here.
         self._session.memory.forget_deploys(mine)
 
     def put_deploy_config(self, deploy_id: str, config: RunConfig) -> None:
@@ -179,5 +181,6 @@ class DeployWrites(DeployReads):
 
     def _deploys_of(self, query: Select[Any]) -> list[Deploy]:
         found = super()._deploys_of(query)
+        # Nothing that waits is older than this: it was sent before the query.
         self._session.deploys.update({deploy.id: deploy for deploy in found})
         return found

@@ -1,4 +1,4 @@
-"""Events: written by every other part as it writes, read in order, and deleted when they are old."""
+"""Events: recorded by the other parts as they write, read in order, deleted when they are old."""
 
 from datetime import datetime
 
@@ -39,6 +39,7 @@ class EventWrites(EventReads):
         Return how many went. The newest event stays, so that no id is given out twice.
         """
         table = tables.events_table
+        # Sends what waits, too: the newest event may be one of this transaction.
         newest, first = self.last_event_id(), self.first_event_id()
         # Ids rise with time, so that a range of the oldest is all that is looked at.
         some = select(table.c.id).where(table.c.id < min(first + at_most, newest))

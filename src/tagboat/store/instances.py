@@ -48,7 +48,7 @@ class InstanceReads(ReadPart):
     def recent_instances(
         self, stage_id: str, states: Collection[InstanceState], limit: int
     ) -> list[Instance]:
-        """Return the `limit` instances in one of the final `states` that ended last, latest first."""
+        """Return the `limit` instances in one of the final `states` that ended last."""
         table = tables.instances_table
         of_stage = select(table).where(
             table.c.stage_id == stage_id, table.c.stopped_at.is_not(None)
@@ -139,5 +139,6 @@ class InstanceWrites(InstanceReads):
         self._session.record(instance_change(self.instance(vitals.instance_id), vitals))
 
     def _changed(self, instance: Instance) -> None:
+        # This server routes its own traffic by itself; announced here, it would do so twice.
         self._session.announced_elsewhere.add(Topic.ROUTES)
         self._session.record(instance_change(instance))

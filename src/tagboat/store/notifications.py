@@ -70,12 +70,15 @@ class CommitNotifications:
 
         while not self._closed.is_set():
             try:
+                # Detached: the pool must neither count it nor give it to others.
                 pooled = self._engine.raw_connection()
                 connection: Any = pooled.driver_connection
                 pooled.detach()
                 with closing(connection):
+                    # Idle in a transaction, it would be ended, and keep VACUUM from its work.
                     connection.autocommit = True
                     connection.execute(f"LISTEN {CHANNEL}")
+                    # There may have been commits before it listened.
                     self._on_commit(tuple(Topic))
                     self._follow(connection, woken)
             except (SQLAlchemyError, psycopg.Error, OSError) as error:
@@ -92,19 +95,17 @@ class CommitNotifications:
             if ready:
                 for notice in connection.notifies(timeout=0):
                     heard = True
-                    self._take(notice.payload)
+                    server, *topics = notice.payload.split()
+                    if server != self._server:
+                        # A newer server may name topics that this one does not know.
+                        known_topics = [Topic(one) for one in topics if one in set(Topic)]
+                        self._on_commit(known_topics)
                 continue
             newest = self._newest(connection)
             # Some poolers pass no notifications on.
             if newest != known and not heard:
                 self._on_commit(tuple(Topic))
             known, heard = newest, False
-
-    def _take(self, payload: str) -> None:
-        server, *topics = payload.split()
-        if server != self._server:
-            # A newer server may name others.
-            self._on_commit([Topic(topic) for topic in topics if topic in set(Topic)])
 
     def _newest(self, connection: Any) -> int | None:  # noqa: ANN401 - psycopg's
         found = connection.execute(str(query(func.max(tables.events_table.c.id)))).fetchone()

@@ -17,7 +17,7 @@ class PollReads(ReadPart):
     """Implements `PollReader`."""
 
     def poll_state(self, project_id: str) -> PollState:
-        """Return the state that the polls of a project left, that of no poll where none was made."""
+        """Return the state that the polls of a project left; a new one where none was made."""
         return self.poll_states([project_id])[project_id]
 
     def poll_states(self, project_ids: Collection[str]) -> dict[str, PollState]:
@@ -31,7 +31,7 @@ class PollReads(ReadPart):
         }
 
     def unpolled_projects(self, limit: int) -> list[str]:
-        """Return the ids of the first `limit` projects that a webhook named and no poll has come to.
+        """Return the first `limit` projects that a webhook named and no poll has come to, by id.
 
         Projects that were passed over because their registry was failing bear its error, and are
         not among them.
@@ -56,6 +56,7 @@ class PollReads(ReadPart):
     def failing_registries(self) -> list[RegistryBackoff]:
         """Return the hosts that failed when last asked and have a project's image, in order."""
         backoffs = tables.registry_backoffs_table.c
+        # As text: an image is compared by its first characters, as the database has it.
         image = type_coerce(tables.projects_table.c.image, Text)
         begins = func.substr(image, 1, func.length(backoffs.host) + 1) == backoffs.host + "/"
         query = select(tables.registry_backoffs_table).where(

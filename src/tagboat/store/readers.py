@@ -1,7 +1,7 @@
 """Threads that read from the database.
 
-The end of the process does not wait for them, as it would for the interpreter's own pool: a database
-that has stopped answering may keep a thread for ever.
+The end of the process does not wait for them, as it would for the interpreter's own pool: a
+database that has stopped answering may keep a thread for ever.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ class ReadThreads:
         self._open += 1
         if self._open > self._begun and self._begun < self._count:
             self._begun += 1
+            # A daemon: the end of the process would wait for any other.
             threading.Thread(target=self._run, name="tagboat-reader", daemon=True).start()
         self._jobs.put((work, future))
         return await future

@@ -59,7 +59,7 @@ class RetentionReads(ReadPart):
         return self._session.all(PulledImage, query.limit(limit))
 
     def old_deploys(self, before: datetime, newest: int, keep: int, limit: int) -> list[str]:
-        """Return the ids of up to `limit` deploys that ended before `before` and may go, oldest first.
+        """Return the ids of up to `limit` deploys that ended before `before` and may go.
 
         Needed are the newest `newest` of each stage, those whose instance has a container, and
         those that a rollback may lead to.

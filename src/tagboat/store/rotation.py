@@ -1,8 +1,8 @@
 """Change of the encryption key: all that is sealed is sealed again, in one transaction.
 
-The new key is written next to the old one before that, and replaces it after that. The database holds
-the id of the key that it was sealed with: wherever the change is cut off, one of both fits, and the
-next start puts it in its place.
+The new key is written next to the old one before that, and replaces it after that. The database
+holds the id of the key that it was sealed with: wherever the change is cut off, one of both fits,
+and the next start puts it in its place.
 """
 
 import base64
@@ -48,9 +48,9 @@ Seal = Callable[[bytes, str], bytes]
 def rotate_encryption_key(url: str | None, data_dir: Path) -> int:
     """Seal everything with a new key, and return how many values.
 
-    `url` and `data_dir` are as for `open_store`. No server may use the database at the same time: the
-    caller holds the lock of the data directory. Cut off anywhere, it has changed nothing, or is
-    finished by the next start. Raises SettingsError, StoreUnavailableError.
+    `url` and `data_dir` are as for `open_store`. No server may use the database at the same time:
+    the caller holds the lock of the data directory. Cut off anywhere, it has changed nothing, or
+    is finished by the next start. Raises SettingsError, StoreUnavailableError.
     """
     if not (data_dir / KEY_FILE).exists() or (
         url is None and not (data_dir / DATABASE_FILE).exists()

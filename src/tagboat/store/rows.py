@@ -50,8 +50,8 @@ class SealedRows:
     server reads what this one writes.
     """
 
-    # Alone, the configuration of a deploy that can hold no secret is written as it is: there may be a
-    # million of them. Other servers may be older, and know sealed ones only.
+    # Alone, the configuration of a deploy that can hold no secret is written as it is: there may
+    # be a million of them. Other servers may be older, and know sealed ones only.
 
     def __init__(self, cipher: Cipher, *, alone: bool = False) -> None:
         self._cipher = cipher
@@ -136,7 +136,7 @@ class SealedRows:
         return config
 
     def of_signature(self, signature: Signature) -> str:
-        """Return the signature of the global URL as SIGNATURE_SETTING holds it: sealed, in Base64."""
+        """Return the signature of the global URL for SIGNATURE_SETTING: sealed, in Base64."""
         return base64.b64encode(self._seal_signature(signature, SIGNATURE_SETTING)).decode()
 
     def signature(self, setting: str) -> Signature:
@@ -151,7 +151,7 @@ class SealedRows:
         return {"sealed": base64.b64encode(sealed).decode()}
 
     def setting(self, name: str, value: object) -> object:
-        """Return a setting from its row, where an earlier release may have stored it unencrypted."""
+        """Return a setting from its row; an earlier release may have stored it unencrypted."""
         if name not in SEALED_SETTINGS or not isinstance(value, dict):
             return value
         opened: object = msgspec.json.decode(

@@ -30,7 +30,7 @@ class ReadSession:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401 - one row or several
+    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401
         """Execute a statement."""
         return self._connection.execute(statement, rows)
 
@@ -45,7 +45,7 @@ class ReadSession:
     def rows(self, query: Executable) -> Iterator[dict[str, Any]]:
         """Yield the rows by column name."""
         # One at a time: there may be thousands, and the values made of them are enough to hold.
-        return (dict(row._mapping) for row in self.execute(query))  # noqa: SLF001 - documented, despite its name
+        return (dict(row._mapping) for row in self.execute(query))  # noqa: SLF001 - documented
 
     def all(self, kind: type[T], query: Executable) -> list[T]:
         """Return the rows as values of `kind`, whose fields are named after the columns."""
@@ -67,7 +67,7 @@ def missing(noun: str, key: str) -> Any:  # noqa: ANN401 - it never returns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBatch:
-    """A kind of rows that wait for others: inserted into `table` with `clause`, or replaced there."""
+    """A kind of rows that wait for others, to be inserted with `clause` or replaced in `table`."""
 
     table: Table
     clause: str = ""
@@ -111,7 +111,7 @@ _IN_ORDER = (
 
 
 class WriteSession(ReadSession):
-    """Statements of a transaction that writes. `flush` sends what waits; nothing is committed here."""
+    """Statements of a transaction that writes. `flush` sends what waits; it does not commit."""
 
     def __init__(self, connection: Connection, memory: WriteMemory) -> None:
         super().__init__(connection)
@@ -125,7 +125,7 @@ class WriteSession(ReadSession):
         self.unknown_hosts: set[str] = set()
         self._waiting: dict[RowBatch, dict[Hashable, Any]] = {}
 
-    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401 - as above
+    def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:  # noqa: ANN401
         """Execute a statement, after all that waits where it could see or touch any of that."""
         if self._waiting and self._concerns_waiting(statement):
             self.flush()
@@ -142,12 +142,13 @@ class WriteSession(ReadSession):
         """Let a row wait; one that waits under the same key is replaced."""
         self._waiting.setdefault(batch, {})[key] = value
 
-    def waiting(self, batch: RowBatch, key: Hashable) -> Any:  # noqa: ANN401 - a value of that batch
+    def waiting(self, batch: RowBatch, key: Hashable) -> Any:  # noqa: ANN401
         """Return the value that waits under the key, None where none does."""
         return self._waiting.get(batch, {}).get(key)
 
     def flush(self) -> None:
         """Send all that waits to the database."""
+        # Taken first: what a statement below has to send must not be sent again.
         waiting, self._waiting = self._waiting, {}
         for batch in _IN_ORDER:
             if values := waiting.get(batch):
@@ -185,13 +186,13 @@ class WriteSession(ReadSession):
         """Delete the row with the id `key`, and all that refers to it."""
         self.execute(delete(table).where(table.c.id == key))
 
-    def insertion(self, table: Table, row: dict[str, Any]) -> Any:  # noqa: ANN401 - as `insert_into`
+    def insertion(self, table: Table, row: dict[str, Any]) -> Any:  # noqa: ANN401
         """Return the INSERT of a row, to which ON CONFLICT can be added."""
         return insert_into(table, self._connection.dialect.name).values(row)
 
 
 @cache
-def _sender(batch: RowBatch, dialect: Any) -> BulkInsert | BulkUpdate:  # noqa: ANN401 - SQLAlchemy's
+def _sender(batch: RowBatch, dialect: Any) -> BulkInsert | BulkUpdate:  # noqa: ANN401
     return (
         BulkUpdate(batch.table)
         if batch.replaces

@@ -109,7 +109,7 @@ class SettingWrites(SettingReads):
         return self._session.execute(delete(table).where(key.in_(old))).rowcount
 
     def acquire_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take or renew a lease unless another holds it beyond `now`; return True if that worked."""
+        """Take or renew a lease; return False where another holds it beyond `now`."""
         table = tables.leases_table
         row = {"name": name, "holder": holder, "until": until}
         taken = self._session.insertion(table, row).on_conflict_do_update(

@@ -43,7 +43,8 @@ class SqlStore:
     def __init__(self, engine: Engine, reading: Engine, cipher: Cipher) -> None:
         self._engine = engine
         self._rows = SealedRows(cipher, alone=self.exclusive)
-        # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL has to be asked for that.
+        # A read in WAL mode sees one moment of SQLite by nature; PostgreSQL has to be asked for
+        # that.
         isolation = {} if self.exclusive else {"isolation_level": "REPEATABLE READ"}
         self._reads = reading.execution_options(tagboat_write=False, **isolation)
         self._listeners: dict[Topic, dict[Callable[[], None], Callable[[], None]]] = {
@@ -61,7 +62,7 @@ class SqlStore:
 
     @property
     def exclusive(self) -> bool:
-        """True where no other server writes to it: the lock of the data directory keeps SQLite to one."""
+        """True where no other server writes to it, as with SQLite, whose directory is locked."""
         return self._engine.dialect.name == "sqlite"
 
     async def read(self, work: Callable[[Reader], T]) -> T:
@@ -104,7 +105,7 @@ class SqlStore:
         self._listeners[topic][callback] = call
 
     def close(self) -> None:
-        """Finish what is being written, then close the database; at the latest after `CLOSE_S` seconds."""
+        """Finish what is being written, then close the database, within `CLOSE_S` seconds."""
         self._readers.close()
         self._writer.close()
         if self._notifications:
@@ -198,8 +199,11 @@ def open_store(url: str | None, data_dir: Path) -> SqlStore:
             cipher = Cipher(fitting_key(data_dir, key_id_on_record(connection)))
         _check_key(engine, cipher)
         _seal_settings(engine, cipher)
-        _fill_hosts(engine, cipher)
-        _go_on_from_newest(engine)
+        with engine.begin() as connection:
+            begin_write(connection)
+            # An older server may have written stages before this start, or next to this one.
+            UnitOfWork(connection, SealedRows(cipher), WriteMemory()).put_missing_hosts()
+        _continue_ids(engine)
     except Exception as error:
         engine.dispose()
         if isinstance(error, DBAPIError):
@@ -254,15 +258,7 @@ def _seal_settings(engine: Engine, cipher: Cipher) -> None:
             raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _fill_hosts(engine: Engine, cipher: Cipher) -> None:
-    """Record the hosts of stages that an older server has written, before this start or since."""
-    with engine.begin() as connection:
-        begin_write(connection)
-        unit = UnitOfWork(connection, SealedRows(cipher), WriteMemory())
-        unit.put_missing_hosts()
-
-
-def _go_on_from_newest(engine: Engine) -> None:
+def _continue_ids(engine: Engine) -> None:
     """Let new ids follow those on record, even if the clock was set back."""
     with engine.connect() as connection:
         for table in (tables.deploys_table, tables.instances_table, tables.deliveries_table):
@@ -275,6 +271,7 @@ def _translate(error: BaseException) -> BaseException:
     if isinstance(error, IntegrityError):
         return ConflictError("it clashes with something that exists already")
     if isinstance(error, DBAPIError):
+        # The lines that PostgreSQL adds are about the statement, which says nothing to an operator.
         return StoreUnavailableError(
             f"the database cannot be used: {str(error.orig).splitlines()[0]}"
         )

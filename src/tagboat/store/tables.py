@@ -1,18 +1,15 @@
 """The tables.
 
-Column names are the field names of the values in `tagboat.core`, so that a row becomes a value as it is.
+Column names are the field names of the values in `tagboat.core`, so that a row becomes a value as
+it is.
 """
-
-from collections.abc import Callable
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Float,
     ForeignKey,
-    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -21,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
     text,
 )
 
@@ -37,14 +33,6 @@ _IS_QUEUED, _IS_RUNNING = text("status = 'queued'"), text("status = 'running'")
 OPEN = text("status IN ('queued', 'running')")
 """Condition on the table `deploys` for those that are queued or running."""
 # In literals: SQLite uses a partial index only for a condition that it can prove to be the same.
-
-
-def _in_status(status: DeployStatus) -> Callable[[FromClause], ColumnElement[bool]]:
-    return lambda table: table.c.status == literal_column(f"'{status}'")
-
-
-QUEUED, RUNNING = _in_status(DeployStatus.QUEUED), _in_status(DeployStatus.RUNNING)
-"""Functions that return the condition for that status, of the table `deploys` or its alias."""
 
 metadata = MetaData(
     naming_convention={
@@ -85,7 +73,8 @@ projects_table = Table(
     Column("port", Integer, nullable=False),
     Column("healthcheck", Text, nullable=False),
     Column("env", JSON, nullable=False),
-    Column("run", LargeBinary),  # sealed: there are secrets among it
+    # Sealed: there are secrets among it.
+    Column("run", LargeBinary),
     Column("registry_id", String, ForeignKey("registries.id")),
     Column("inspected", Boolean, nullable=False),
     Column("port_set", Boolean, nullable=False, server_default=text("false")),
@@ -180,7 +169,8 @@ deploys_table = Table(
     Column("finished_at", Instant),
     Index(None, "stage_id", "id"),
     Index(None, "project_id", "id"),
-    # Few are ever open: the webhook path and the worker look them up among any number of finished ones.
+    # Few are ever open: the webhook path and the worker look them up among any number of finished
+    # ones.
     Index("ix_deploys_open", "stage_id", sqlite_where=OPEN),
     # The worker goes through those that wait by age, and asks of each whether its stage is at work
     # or another goes first. With status and trigger in it too, SQLite answers from the index alone.
@@ -326,7 +316,8 @@ hooks_table = Table(
     Column("project_id", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
     Column("secret_hash", String, nullable=False, unique=True),
-    Column("signature", LargeBinary),  # sealed: its secret is among it
+    # Sealed: its secret is among it.
+    Column("signature", LargeBinary),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("project_id", "name"),
 )
@@ -402,12 +393,3 @@ removals_table = Table(
     Column("stage_id", String, primary_key=True),
     Column("volumes", Boolean, nullable=False),
 )
-
-
-def with_partial_indexes(dialect: str) -> None:
-    """Make the indexes over a part of a table partial in `dialect` too."""
-    # Named at the tables, PostgreSQL's dialect would be loaded everywhere: 1.5 MB.
-    for table in metadata.tables.values():
-        for index in table.indexes:
-            if (where := index.dialect_options["sqlite"]["where"]) is not None:
-                index.dialect_options[dialect]["where"] = where

@@ -2,8 +2,8 @@
 
 The cost of a durable commit is shared by all callers that wait for it, and two of our transactions
 never compete in the database. One batch is under way at a time. The next is begun once the callers
-just answered have called again, or after a moment: so under load a batch holds what all callers want,
-and loop and thread work in turn instead of competing for the interpreter's lock.
+just answered have called again, or after a moment: so under load a batch holds what all callers
+want, and loop and thread work in turn instead of competing for the interpreter's lock.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class GroupWriter:
         try:
             if batch:
                 outcomes = self._commit([work for work, _ in batch])
-        except BaseException as error:  # noqa: BLE001 - the callers get it, and the thread must live on
+        except BaseException as error:  # noqa: BLE001 - the callers get it
             outcomes = [(None, error)] * len(batch)
         # Where the loop has been closed, nobody waits.
         with contextlib.suppress(RuntimeError):
