@@ -1,6 +1,7 @@
-"""`python -m demo` shows Tagboat at work on this machine and stays up; `python -m demo stop` ends it.
+"""`python -m demo` shows Tagboat at work and keeps running; `python -m demo stop` ends it.
 
-Everything it makes lies in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is gone after `stop`.
+Everything it creates is in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is
+removed by `stop`.
 """
 
 import shutil
@@ -56,7 +57,8 @@ def run() -> None:
     """Set the stage, tell the story, and say where to look."""
     began = time.monotonic()
     print(
-        "Tagboat demo: from a push to a running container, without losing a request; all on 127.0.0.1"
+        "Tagboat demo: from a push to a running container, without losing a request; all on "
+        "127.0.0.1"
     )
     title("Setting the stage")
     engine = find_engine()
@@ -85,7 +87,7 @@ def stop() -> None:
 
 
 def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
-    """End the processes of an earlier demo, remove its containers and images from the engine, and then its folder."""
+    """End an earlier demo's processes; remove its containers, its images and its folder."""
     if not FOLDER.exists():
         return
     processes = Processes(FOLDER)
@@ -94,13 +96,18 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
         names += ["haproxy"] if Server(FOLDER, processes).end_ingress() else []
         containers = _clear_engine(engine)
         which = "the demo" if with_dockerd else "the earlier demo"
-        line.text = f"{which} is ended ({', '.join(names) or 'nothing ran'}), its containers removed ({containers})"
+        line.text = (
+            f"{which} is ended ({', '.join(names) or 'nothing ran'}), "
+            f"its containers removed ({containers})"
+        )
     dockerd = processes.get(DOCKERD)
     if dockerd and with_dockerd:
         if not engine.is_empty():
             raise DemoError(
-                f"the dockerd that the demo started (process {dockerd.pid}) runs containers of others and is left alone",
-                f"docker --host {engine.url} ps --all shows them; once they are gone, make demo-stop ends dockerd too",
+                f"the dockerd that the demo started (process {dockerd.pid}) runs containers of "
+                "others and is left alone",
+                f"docker --host {engine.url} ps --all shows them; once they are gone, make "
+                "demo-stop ends dockerd too",
             )
         with doing("the dockerd that the demo started is ended"):
             processes.end(DOCKERD)
@@ -113,7 +120,7 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
 
 
 def _clear_engine(engine: Engine) -> int:
-    """Remove what an earlier demo left on the engine; an engine that is away keeps it, and is told so."""
+    """Remove what an earlier demo left on the engine; say so if the engine is not available."""
     host_file = FOLDER / "registry-host"
     if not host_file.exists():
         return 0
@@ -157,7 +164,8 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
     title("Go back by hand, while you reload the page:")
     say(
-        "tagboat rollback hello dev     to the very image and configuration before; the stage is then held: no push or"
+        "tagboat rollback hello dev     to the very image and configuration before; the stage is "
+        "then held: no push or"
     )
     say("                               poll undoes what you decided")
     say("tagboat release hello dev      lets pushes and polls deploy again")

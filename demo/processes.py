@@ -1,4 +1,4 @@
-"""The programs that the demo leaves running, on record in its folder, so that `stop` ends these and no others."""
+"""The demo's running programs, recorded in its folder, so that `stop` ends only these."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the demo shows: three ways in which a push is heard of, and two pushes that come to nothing."""
+"""The demo's story: three ways in which a push arrives, and two pushes that fail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NEWS_TIMEOUT_S = 20.0
 _WATCH_S = 5
 _DIES_AFTER_S = 4
 _MOST_LOST = 10
-"""Of the client's requests, sent one at a time, until the engine has noticed the death: one or two are usual."""
+"""Lost requests until the engine notices the crash, of a client that sends one at a time."""
 # Both lines on one stream: of two, the engine does not keep the order.
 _BROKEN = (
     "/bin/sh",
@@ -35,7 +35,7 @@ _LABELS = {"tagboat.healthcheck": "/health"}
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Tells it, with a server and a registry that run; the registry's notifications go to the server."""
+    """The demo's story, with a running server and a registry that notifies it."""
 
     server: Server
     registry: Registry
@@ -54,7 +54,8 @@ class Story:
         self._take_stock(project)
         title("From here on a client asks for the page all the time, on a new connection each time")
         say(
-            f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, whatever runs."
+            f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, "
+            "whatever runs."
         )
         with Witness(stage["address"]) as witness:
             self._by_webhook(stage)
@@ -68,18 +69,21 @@ class Story:
             )
         if died.lost:
             say(
-                "What is lost here was in v5's hands when it died; that v3 was still warm kept it to that."
+                "What is lost here was in v5's hands when it died; that v3 was still warm kept it "
+                "to that."
             )
         sent = sum(seen.asked for seen in (switched, refused, died))
         title(
-            f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 died"
+            f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 "
+            "died"
         )
         return str(stage["address"])
 
     def _by_notification(self) -> tuple[Any, Any]:
         title("v1: the registry tells of the push by itself")
         say(
-            "Tagboat has never heard of this image. All that is set up is the registry's list of whom to notify."
+            "Tagboat has never heard of this image. All that is set up is the registry's list of "
+            "whom to notify."
         )
         with doing("") as line:
             self._push("v1")
@@ -92,30 +96,36 @@ class Story:
             self._expect(self.server.await_live(first["id"]), stage, "v1")
             if first["trigger"] != "webhook":
                 raise DemoError(
-                    f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}"
+                    "v1 was to be deployed by the notification, but its trigger is "
+                    f"{first['trigger']}"
                 )
             line.text = f"v1 is live: {stage['address']} says “{page(stage['address'])}”"
         project = self.server.call("GET", f"/api/projects/{project['id']}")
         done(
-            f"the project {project['name']} made itself: port {project['port']} from the image's EXPOSE, healthcheck "
+            f"the project {project['name']} made itself: port {project['port']} from the image's "
+            "EXPOSE, healthcheck "
             f"{project['healthcheck']} from its label,"
         )
         say(f"and a stage {stage['name']} that takes every tag ({stage['tag_pattern']})")
         say(
-            f"After the switch a new version is watched before the old one goes: for 10 s, here for {_WATCH_S}."
+            "After the switch a new version is watched before the old one goes: for 10 s, here "
+            f"for {_WATCH_S}."
         )
         return project, stage
 
     def _take_stock(self, project: Any) -> None:  # noqa: ANN401 - JSON
         title("Taking stock: the first poll")
         say(
-            "From here on the registry tells nobody anything: it was restarted without notifications."
+            "From here on the registry tells nobody anything: it was restarted without "
+            "notifications."
         )
         say(
-            "The first time that Tagboat polls an image, within 15 s of the first news of it, it only writes down the tags"
+            "The first time that Tagboat polls an image, within 15 s of the first news of it, it "
+            "only writes down the tags"
         )
         say(
-            "that are there, and deploys none of them: they may be years old. Only what appears later is news."
+            "that are there, and deploys none of them: they may be years old. Only what appears "
+            "later is news."
         )
         with doing("the first poll took stock and deployed nothing"):
             self.registry.stop()
@@ -135,7 +145,8 @@ class Story:
     def _by_poll(self, project: Any, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v3: nobody tells, and the poller finds it")
         say(
-            "Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a poll now."
+            "Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a "
+            "poll now."
         )
         with doing("") as line:
             self._push("v3")
@@ -183,7 +194,8 @@ class Story:
         seen = witness.seen()
         if seen.lost > may_lose or set(seen.answers) != {_body(tag) for tag in tags}:
             raise DemoError(
-                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} {dict(seen.answers)}"
+                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} "
+                f"{dict(seen.answers)}"
             )
         counts = ", ".join(
             f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items())
@@ -208,7 +220,8 @@ class Story:
         (answer,) = receipt["pushes"]
         if answer["outcome"] != "queued":
             raise DemoError(
-                f"the push of {tag} was to be queued, but it was {answer['outcome']}: {answer['reason']}"
+                f"the push of {tag} was to be queued, but it was {answer['outcome']}: "
+                f"{answer['reason']}"
             )
         return str(answer["deploy"])
 
@@ -228,7 +241,8 @@ class Story:
             said = f"no page at all ({error})"
         if instance["tag"] != tag or said != _body(tag):
             raise DemoError(
-                f"{tag} was to be live, but {instance['container']} is {instance['tag']} and says {said}"
+                f"{tag} was to be live, but {instance['container']} is {instance['tag']} and says "
+                f"{said}"
             )
 
 

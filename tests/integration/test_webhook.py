@@ -76,7 +76,8 @@ async def test_a_push_is_accepted_and_on_disk(hook: Hook) -> None:
     (push,) = answer.json["pushes"]
     assert push["outcome"] == "queued"
     assert set(push) == {
-        "image", "tag", "digest", "project", "stage", "project_created", "outcome", "reason", "deploy",
+        "image", "tag", "digest", "project", "stage", "project_created", "outcome", "reason",
+        "deploy",
     }  # fmt: skip
     assert hook.deliveries() == [(202, "native", answer.json)]
     with closing(sqlite3.connect(hook.database)) as connection:
@@ -91,8 +92,10 @@ async def test_a_wrong_malformed_or_missing_secret_is_an_address_that_does_not_e
     expected = await nothing_there()
     assert expected.status == 404
     wrong = "00000000-0000-4000-8000-000000000000"
-    paths = ["", "/", f"/{wrong}", f"/{hook.secret[:-1]}", f"/{hook.secret}0", f"/{hook.secret}/", f"/{hook.secret}/x", "/..",
-             f"/{hook.secret.upper()}x", "/%00", "/%FF", "/é", f"//{hook.secret}", "/" + "x" * 10_000]  # fmt: skip
+    paths = ["", "/", f"/{wrong}", f"/{hook.secret[:-1]}", f"/{hook.secret}0", f"/{hook.secret}/",
+    f"/{hook.secret}/x", "/..",
+             f"/{hook.secret.upper()}x", "/%00", "/%FF", "/é", f"//{hook.secret}",
+             "/" + "x" * 10_000]  # fmt: skip
     for path in paths:
         assert await hook.caller.post(path, PUSH) == expected, path
     assert hook.deliveries() == []

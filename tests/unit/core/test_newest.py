@@ -34,7 +34,8 @@ def chosen(pattern: str, candidates: Sequence[Candidate], count: int = 1) -> lis
     return [candidate.tag for candidate in found]
 
 
-# From the older to the newer, by their names alone: no image says when it was built, or each says that it is the oldest.
+# From the older to the newer, by their names alone: no image says when it was built, or each says
+# that it is the oldest.
 BY_NAME: list[tuple[str, str]] = [
     ("build-*", "build-9 build-10"),
     ("*", "9 10"),
@@ -215,8 +216,8 @@ def test_of_what_was_found_at_once_the_reason_says_that_nothing_tells() -> None:
     one, other = Candidate("b"), Candidate("a")
     rule = Order(parse_tag_pattern("*"), [one, other], NOW).rule(one, other)
     assert (
-        rule
-        == "was found with it and sorts after it, and neither versions nor dates tell which is newer,"
+        rule == "was found with it and sorts after it, "
+        "and neither versions nor dates tell which is newer,"
     )
 
 

@@ -115,7 +115,10 @@ def test_the_first_poll_deploys_nothing_and_leaves_a_changed_digest_to_the_next(
     assert told(News(("v1", "v3"), (("v2", TWO),)), PROD, running=live("v2"), first=True) == {
         "v2": (
             "recorded",
-            "the digest of v2, which is live, has changed: the first poll of an image deploys none, and leaves it to the next",
+            (
+                "the digest of v2, which is live, has changed: the first poll of an image deploys "
+                "none, and leaves it to the next"
+            ),
         ),
         "v1": ("recorded", "the first poll of an image records its tags and deploys none"),
         "v3": ("recorded", "the first poll of an image records its tags and deploys none"),
@@ -169,7 +172,8 @@ def test_one_new_tag_is_decided_on_like_a_push(
             ("blue", "green"),
             Looked({"blue": NEWER}),
             (
-                "tag blue matches *, but green was found with it and sorts after it, and neither versions nor dates tell "
+                "tag blue matches *, but green was found with it and sorts after it, and neither "
+                "versions nor dates tell "
                 "which is newer, and the stage dev takes one"
             ),
             "tag green matches * and is the newest of 2 found",
@@ -179,7 +183,10 @@ def test_one_new_tag_is_decided_on_like_a_push(
             Looked(
                 others={"z-cache": "r/a:z-cache is not a container image: it is a build's cache"}
             ),
-            "tag z-cache matches *, but r/a:z-cache is not a container image: it is a build's cache",
+            (
+                "tag z-cache matches *, but r/a:z-cache is not a container image: it is a build's "
+                "cache"
+            ),
             "tag image matches *",
         ),
     ],
@@ -252,7 +259,10 @@ def test_a_stage_that_never_deploys_by_itself_offers_every_tag() -> None:
         (
             live("main"),
             [PROD],
-            "the digest of main, which is live, has changed: tag main matches no stage's pattern (tried prod v*)",
+            (
+                "the digest of main, which is live, has changed: tag main matches no stage's "
+                "pattern (tried prod v*)"
+            ),
         ),
     ],
 )

@@ -64,7 +64,8 @@ def test_next(schedule: str, start: str, expected: str) -> None:
 
 
 def test_two_restricted_day_fields_are_joined_by_or() -> None:
-    # March 2026: the Fridays are 6, 13, 20, 27; the 13th is one of them, and the 13th of April is a Monday.
+    # March 2026: the Fridays are 6, 13, 20, 27; the 13th is one of them, and the 13th of April is a
+    # Monday.
     assert runs("0 0 13 * 5", "2026-03-20 00:00", 4) == [
         "2026-03-27 00:00",
         "2026-04-03 00:00",
