@@ -25,7 +25,7 @@ _DATABASE_ADDRESS = re.compile(
     r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?@]*\]|[^/:?@\[]*)(?::[0-9]{1,5})?(?:[/?].*)?"
 )
 
-Choice = TypeVar("Choice", bound=StrEnum)
+EnumChoice = TypeVar("EnumChoice", bound=StrEnum)
 
 
 def parse_listen_host(text: str) -> str:
@@ -152,7 +152,7 @@ def parse_database_url(text: str) -> str:
     return f"postgresql://{rest}"
 
 
-def parse_token(text: str) -> str:
+def parse_bearer_token(text: str) -> str:
     """Return a token of visible ASCII characters."""
     if not _VISIBLE.fullmatch(text):
         raise ValueError("ASCII letters, digits and punctuation without spaces are expected")
@@ -166,7 +166,7 @@ def parse_admin_token(text: str) -> str:
             f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected; "
             "'openssl rand -hex 24' makes such a token"
         )
-    return parse_token(text)
+    return parse_bearer_token(text)
 
 
 def parse_base_domain(text: str) -> str:
@@ -182,10 +182,10 @@ def parse_base_domain(text: str) -> str:
     return domain
 
 
-def choice_of(kind: type[Choice]) -> Callable[[str], Choice]:
+def choice_of(kind: type[EnumChoice]) -> Callable[[str], EnumChoice]:
     """Return a parser for the values of `kind`."""
 
-    def parse(text: str) -> Choice:
+    def parse(text: str) -> EnumChoice:
         if text not in set(kind):
             *others, last = kind
             raise ValueError(f"{', '.join(others)} or {last} is expected")

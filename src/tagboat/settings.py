@@ -27,6 +27,7 @@ from tagboat.setting_values import (
     is_ip_address,
     parse_admin_token,
     parse_base_domain,
+    parse_bearer_token,
     parse_bind_roots,
     parse_database_url,
     parse_docker_host,
@@ -36,7 +37,6 @@ from tagboat.setting_values import (
     parse_network_pool,
     parse_networks,
     parse_port,
-    parse_token,
 )
 from tagboat.variables import Variables
 
@@ -224,7 +224,7 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
             "TAGBOAT_URL", lambda text: parse_http_url(text).removesuffix("/api"), default=""
         )
         or None,
-        token=variables.parse_secret("TAGBOAT_TOKEN", parse_token),
+        token=variables.parse_secret("TAGBOAT_TOKEN", parse_bearer_token),
     )
 
 

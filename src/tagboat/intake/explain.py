@@ -40,7 +40,7 @@ class Explanation:
     considered: tuple[Considered, ...]
 
 
-def explain_push(
+def explain_image(
     reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None
 ) -> Explanation:
     """Return what a push of `ref` would do now.

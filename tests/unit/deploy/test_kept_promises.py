@@ -36,7 +36,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import sweep
 from tagboat.deploy.worker import Worker
 from tagboat.engine.memory import MemoryImage
-from tagboat.intake.explain import explain_push
+from tagboat.intake.explain import explain_image
 from tests.unit.deploy.rim import Died
 from tests.unit.deploy.scene import HOST, REFUSED, World, assert_only
 
@@ -74,7 +74,7 @@ async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -
     async def told_again() -> None:
         led.publish("v2")
         expected = await led.store.read(
-            lambda reader: explain_push(reader, parse_image_ref(f"{led.project.image}:v2"))
+            lambda reader: explain_image(reader, parse_image_ref(f"{led.project.image}:v2"))
         )
         told.append(await push(led, "v2"))
         assert expected.outcome is told[0].outcome

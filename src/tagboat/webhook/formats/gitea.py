@@ -8,7 +8,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     host_of,
     shown,
     text_at,
@@ -61,5 +61,5 @@ def read(call: Call) -> ParsedNotification:
     host = host_of(url)
     if not host and not call.registry_host:
         reason = f"package.html_url {shown(url)} names no host; {_ROOT_URL}"
-        return read_one(call, Skipped(printable(path), reason, needs_you=True))
+        return read_one(call, SkippedImage(printable(path), reason, needs_you=True))
     return read_one(call, AnnouncedImage(host=host, path=path, tag=tag, hint=_ROOT_URL))
