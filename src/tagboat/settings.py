@@ -99,6 +99,7 @@ class DockerEndpoint:
     def is_exposed(self) -> bool:
         """True if the connection to the engine, secrets included, crosses a network unencrypted."""
         host = urlsplit(self.url).hostname or ""
+        # A connection to loopback crosses no network.
         local = host == "localhost" or (
             is_ip_address(host) and ipaddress.ip_address(host).is_loopback
         )
@@ -171,7 +172,7 @@ def load_settings(
     """Read the server's settings; raise SettingsError for an invalid one.
 
     `is_tty` says whether stderr is a terminal. Without `dotenv`, the file `.env` is not read:
-    whoever wrote a file in some directory must not decide where the command line sends its token.
+    the author of a file in some directory must not decide where the command line sends its token.
     """
     variables = Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", parse_listen_host, default="127.0.0.1")

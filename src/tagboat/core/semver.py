@@ -22,14 +22,17 @@ Identifier = tuple[bool, int, str]
 
 _NUMERIC = r"(?:0|[1-9][0-9]*)"
 _DOTTED = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+# Without build metadata: a tag cannot contain a plus sign.
 _FULL_VERSION = re.compile(
     rf"v?({_NUMERIC})\.({_NUMERIC})\.({_NUMERIC})(?:-({_DOTTED}))?", re.ASCII
 )
 
+# A number with a dot, or a number at the end, not within a word.
 _LIKE_A_VERSION = re.compile(r"(?:^|[^0-9A-Za-z])[vV]?[0-9]+(?:\.[0-9]+|$)", re.ASCII)
 _WITH_ZEROS = re.compile(r"v?(?=[0-9.]*\b0[0-9])[0-9]+\.[0-9]+\.[0-9]+(?:-|$)", re.ASCII)
 
 _ANY = r"[xX*]"
+# npm's "Range Grammar".
 _PARTIAL = (
     rf"v?(?:{_ANY}(?:\.{_ANY}){{0,2}}|{_NUMERIC}(?:\.{_ANY}){{0,2}}|{_NUMERIC}\.{_NUMERIC}"
     rf"(?:\.{_ANY})?"
@@ -48,6 +51,7 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+# The identifier that sorts before all others.
 _LEAST = (False, 0, "")
 
 
@@ -231,6 +235,7 @@ def _invites(comparator: Comparator, version: SemVer) -> bool:
 
 
 def _turning_points(named: Iterable[SemVer]) -> set[SemVer]:
+    # The lowest final version; membership changes only at or right after a named one.
     points = {SemVer((0, 0, 0))}
     for version in named:
         final = SemVer(version.release)

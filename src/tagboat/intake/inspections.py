@@ -47,6 +47,7 @@ class Inspections:
             self._running[image.name] = image, task
             task.add_done_callback(lambda _: self._running.pop(image.name, None))
         inspected, task = self._running[image.name]
+        # Cancelling one caller must not cancel the inspection that others share.
         found = await asyncio.shield(task)
         # That one tag is not an image says nothing about another tag of the same name.
         if isinstance(found, NotAnImageError) and inspected != image:

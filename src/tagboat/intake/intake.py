@@ -94,6 +94,7 @@ class Intake:
         """
         began = time.perf_counter() if began is None else began
         pushes, hook = distinct(pushes), request.hook_id
+        # A URL that has stored very much keeps no bodies and few outcomes.
         shown = _KEPT_OUTCOMES
         if not self._ledger.keeps_whole(hook):
             request, shown = request.cut(0), _KEPT_OUTCOMES_SHORT
@@ -137,7 +138,7 @@ class Intake:
         await self._store.write(lambda tx: _add_delivery(tx, delivery))
 
     async def explain(self, ref: ImageRef) -> Explanation:
-        """Return what a push of `ref` would do now; inspects an image that would become a project."""
+        """Return what a push of `ref` would do now; inspects an image without a project."""
         explanation = await self._store.read(lambda reader: explain_image(reader, ref))
         if explanation.project is not None or explanation.outcome is Outcome.REFUSED:
             return explanation
@@ -145,7 +146,7 @@ class Intake:
         return await self._store.read(lambda reader: explain_image(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:
-        """Return the seconds until calls of a URL (None: the global one) are accepted; 0 for now."""
+        """Return the seconds until calls of a URL (None: the global one) are accepted."""
         return self._ledger.wait_s(hook_id)
 
     def _admit(self, tx: Tx, call: _Call, inspected: Inspected) -> _Committed | _Unknown:

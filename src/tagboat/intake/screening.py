@@ -24,6 +24,7 @@ def screen(reader: Reader, pushes: Sequence[Push], inspected: Inspected) -> Scre
     unknown = [name for name in names if name not in known]
     if not unknown:
         return {}
+    # Images that this call was found to make projects of keep their places.
     at_hand = {image.name for image in inspected}
     return newcomers(read_auto_create(reader), unknown, at_hand, reader.count_projects())
 

@@ -58,6 +58,7 @@ class AccessCheck:
         if known is None:
             return _opened(await self._load(), offered)
         access = _opened(known, offered)
+        # No other server can have changed a secret.
         if self._store.exclusive:
             return access
         if access is not None:

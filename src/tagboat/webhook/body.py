@@ -14,11 +14,13 @@ from tagboat.core.excerpt import excerpt
 
 MAX_CALL_BYTES = 1 << 20
 FORM = "application/x-www-form-urlencoded"
+# More fields than any sender uses; parsing thousands would be slow.
 _MAX_FORM_FIELDS = 20
 _decode_fast = msgspec.json.Decoder().decode
 _GZIP = frozenset({"gzip", "x-gzip"})
 _AS_IT_IS = frozenset({"", "identity"})
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
+# A member can be as short as 20 bytes, and each needs a new decompressor.
 _MOST_MEMBERS = 64
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,6 +41,7 @@ class HungUpError(Exception):
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     """Return the body of an ASGI request; raise BodyTooLargeError as soon as it is over 1 MiB."""
     announced = headers.get("content-length", "")
+    # int() of a very long number takes seconds, so only its first digits are read.
     if announced.isdecimal() and int(announced[:20]) > MAX_CALL_BYTES:
         raise BodyTooLargeError
     body = b""
@@ -72,6 +75,7 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
     for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP_FORMAT)
         try:
+            # One byte more than allowed, to notice a body that is too large.
             whole += member.decompress(body, MAX_CALL_BYTES + 1 - len(whole))
         except zlib.error:
             raise InvalidValueError(

@@ -216,6 +216,7 @@ class WebhookHandler:
                 status, detail = HTTPStatus.BAD_REQUEST, str(error)
             return await self._refuse(_UNKNOWN_SENDER, status, detail, kept, began)
         # Senders sign the body before or after compression; either covers what is read here.
+        # A set, because usually all three are the same bytes.
         bodies = {sent, body, payload_of(headers, body)}
         if signature is not None and not is_signed(signature, headers, *bodies):
             return None
@@ -256,7 +257,7 @@ class WebhookHandler:
             )
         self._count_accepted()
         if found.answer is not None and not found.images and not again:
-            reason = found.reason or "it wanted an answer of its own"
+            reason = found.reason or "it expects another answer"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
         skipped = [SkippedEvent(one.image, one.reason) for one in found.skipped[:MOST_SKIPPED]]

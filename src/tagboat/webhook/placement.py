@@ -107,7 +107,7 @@ def _not_wanted(name: str, wanted: ImageName | None) -> SkippedImage:
 
 
 def _root_url_hint(reader: Reader, images: Sequence[ImageRef]) -> str | None:
-    """Return what to change if Gitea's own name is not that of the registry; None if all is well."""
+    """Return what to change if Gitea's own name is not that of the registry; else None."""
     registries = reader.registries()
     known = [registry for registry in registries if registry.kind is RegistryKind.GITEA]
     for name in {image.name for image in images}:

@@ -17,9 +17,10 @@ from tagboat.webhook.formats.image_rules import printable, read_one
 
 NAME = "gitea"
 MARK = "X-Gitea-Event"
+# Chat types of hooks send the same header with a body of their service instead.
 _OF_PACKAGES = frozenset({"action", "package"})
+# Fields of which every body of the type Gitea has one.
 _OF_ALL = frozenset({"action", "ref", "repository", "sender"})
-"""Fields of which every body of the type Gitea has one."""
 _CHAT = (
     "it is a chat message: the hook in Gitea is of a type such as Slack or Discord. "
     "Delete it there, and add one of the type Gitea (or Forgejo) with this URL"

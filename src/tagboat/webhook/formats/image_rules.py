@@ -22,6 +22,7 @@ _DIGEST_TAG = re.compile(r"sha256-[0-9a-f]{64}(?:[.-].*)?", re.ASCII | re.IGNORE
 _NAME_THE_REGISTRY = (
     "end the webhook's URL with ?registry=NAME to say which of your registries is meant"
 )
+# Media types of manifests, indexes and configurations of container images.
 _CONTAINERS = frozenset(
     {
         "application/vnd.docker.distribution.manifest.v1+json",
@@ -34,7 +35,6 @@ _CONTAINERS = frozenset(
         "application/vnd.oci.image.config.v1+json",
     }
 )
-"""Media types of manifests, indexes and configurations of container images."""
 
 
 def check_image(
@@ -75,6 +75,7 @@ def _why_not_runnable(found: AnnouncedImage) -> str | None:
     if _DIGEST_TAG.fullmatch(tag):
         return "its tag is that of a signature or an attestation"
     for given in found.media_types:
+        # Senders leave out media types that they do not know.
         if not isinstance(given, str) or not given:
             continue
         if given.partition(";")[0].strip().lower() not in _CONTAINERS:
