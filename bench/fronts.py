@@ -153,7 +153,7 @@ async def _ask(url: str, seconds: int, *, keep: bool) -> Told:
 
 
 def read(said: str) -> Told:
-    """What ab says at its end."""
+    """The report that ab prints at its end."""
     failed = _number(r"^Failed requests:\s+(\d+)", said) + _number(
         r"^Non-2xx responses:\s+(\d+)", said
     )

@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who sends one kind of request over and over, on one connection, or each on a `fresh` one."""
+    """A client that repeats one kind of request, on one connection, or each on a `fresh` one."""
 
     kind: Kind
     fresh: bool
@@ -58,7 +58,7 @@ class Answer:
 
 
 class Load:
-    """What came of it.
+    """The results.
 
     `answers` are by kind; `lost` counts by kind; `reasons` says why, in words.
     """

@@ -1,4 +1,4 @@
-"""What a load has seen while an app was left alone, or changed in one way."""
+"""The results of a load while an app was left alone, or changed in one way."""
 
 import asyncio
 import math

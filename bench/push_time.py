@@ -51,7 +51,7 @@ def measure(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where the first answer is waited for: `ingress_port` 0 is the container's own port."""
+    """The address of the first answer: `ingress_port` 0 means the container's own port."""
 
     what: str
     target: str

@@ -35,7 +35,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one load saw: calls a second, and the 99th percentile of the latency in ms."""
+    """The result of a load: calls a second, and the 99th percentile of latency in ms."""
 
     rate: float
     p99_ms: float

@@ -64,7 +64,7 @@ class Engine:
         return len(containers)
 
     def is_empty(self) -> bool:
-        """Whether it has no container at all."""
+        """Return whether the engine has no containers."""
         return not json.loads(self._call("GET", "/containers/json?all=1"))
 
     def _call(self, method: str, path: str) -> bytes:

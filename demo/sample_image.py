@@ -95,7 +95,7 @@ class PushError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleApp:
-    """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
+    """The contents of the image. `body` is the text of the page `/`; `/health` answers `ok`.
 
     `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with
     `start_period_s`, None for none; `created` the image's date; `architecture` what it says it is

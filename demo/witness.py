@@ -55,7 +55,7 @@ class Witness:
         self._thread.join()
 
     def seen(self) -> Seen:
-        """What was seen since the last time that this was asked."""
+        """Return the results since the last call."""
         with self._lock:
             seen, self._seen = self._seen, Seen()
             return seen
