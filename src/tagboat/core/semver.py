@@ -188,13 +188,19 @@ def parse_version_range(text: str) -> VersionRange:
         raise InvalidTagPatternError(
             f"{excerpt(text)} is not a range of versions: {error}"
         ) from error
-    return VersionRange(
-        tuple(
+    found: list[tuple[Comparator, ...]] = []
+    for comparators in parsed.set:
+        alternative: list[Comparator] = []
+        for one in comparators:
             # A comparator without a value means "any".
-            tuple(_comparator(one) for one in comparators if one.value)
-            for comparators in parsed.set
-        )
-    )
+            if one.value:
+                version = one.semver
+                identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
+                release = (version.major, version.minor, version.patch)
+                named = SemVer(release, final=not identifiers, prerelease=identifiers)
+                alternative.append(Comparator(one.operator, named))
+        found.append(tuple(alternative))
+    return VersionRange(tuple(found))
 
 
 def _normalised(alternative: str, whole: str) -> str:
@@ -215,15 +221,6 @@ def _normalised(alternative: str, whole: str) -> str:
                 "Examples: ^1.2, ~1.2.3, 1.x, >=1.2.0 <2, 1.2 - 2"
             )
     return joined
-
-
-def _comparator(parsed: nodesemver.Comparator) -> Comparator:
-    version = parsed.semver
-    identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
-    release = (version.major, version.minor, version.patch)
-    return Comparator(
-        parsed.operator, SemVer(release, final=not identifiers, prerelease=identifiers)
-    )
 
 
 def _identifier(part: str) -> Identifier:
