@@ -1,35 +1,35 @@
-# What a person can ask of this repository. `make` alone explains itself.
+# The commands for people. `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-stop run test faults check format bench lock clean install
 
 BIN := .venv/bin
 STAMP := .venv/installed
-# What a test run is limited to, such as `make test ARGS="tests/unit -x"`.
+# A selection of tests, such as `make test ARGS="tests/unit -x"`.
 ARGS ?=
-# Two processes: what needs the Docker engine in one, which waits a lot, all else in the other (tests/conftest.py).
+# Two processes: tests that need the Docker engine, which wait a lot, and all others (tests/conftest.py).
 SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 help: ## Show this help
 	@printf 'Tagboat: push an image, and it is live, or the old one still is.\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf '  make %-9s %s\n' "$$name" "$$what"; done
-	@printf '\nEverything goes into .venv; the first call takes a minute to make it. CONTRIBUTING.md tells more.\n'
+	@printf '\nEverything goes into .venv; the first call takes a minute to make it. See CONTRIBUTING.md.\n'
 
 demo: $(STAMP) ## See images pushed, deployed and replaced under load, and bad ones taken back (a minute)
 	@tools/install-demo
 	@$(BIN)/python -m demo
 
-demo-stop: $(STAMP) ## End the demo and remove all that it made
+demo-stop: $(STAMP) ## End the demo and remove everything that it created
 	@$(BIN)/python -m demo stop
 
-run: $(STAMP) ## Run the server here; settings come from the environment and .env
+run: $(STAMP) ## Run the server here, with settings from the environment and .env
 	@$(BIN)/tagboat serve
 
 test: $(STAMP) ## Run all tests on real services; some of them: make test ARGS="tests/unit -x"
 	@tools/install-test-tools
 	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
-faults: $(STAMP) ## Kill, starve and mislead the server in every way we know; `make test` tries a few of these (an hour)
+faults: $(STAMP) ## Run all fault tests: an hour; `make test` runs a few of them
 	@tools/install-test-tools
 	@FAULTS=all $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
@@ -40,18 +40,18 @@ check: $(STAMP) ## Check format, lint, types, the walls between rooms, and the l
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python tools/lock.py check
 
-format: $(STAMP) ## Format the code and mend what the linter can mend
+format: $(STAMP) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-bench: $(STAMP) ## Measure, each number beside its floor or peer of the same run
+bench: $(STAMP) ## Measure, and compare with a minimum or a peer in the same run
 	@tools/install-test-tools
 	@$(BIN)/python -m bench
 
-lock: $(STAMP) ## Make requirements.lock anew after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
+lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml; newest versions: make lock ARGS=--upgrade
 	@$(BIN)/python tools/lock.py write $(ARGS)
 
-clean: ## Remove .venv and all that tools have left in the tree
+clean: ## Remove .venv and all files of tools
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

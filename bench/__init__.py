@@ -1,1 +1,1 @@
-"""What Tagboat costs, measured: each number beside its floor or peer of the same run."""
+"""Measurements of Tagboat, each compared with a minimum or a peer in the same run."""

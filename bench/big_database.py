@@ -1,4 +1,7 @@
-"""What a long queue, many projects and a long history cost: pushes taken in a second, and time in a rollback's transaction."""
+"""Pushes a second, and a rollback's transaction, in a large database.
+
+It has a long queue, many projects and a long history.
+"""
 
 import asyncio
 import contextlib
@@ -58,7 +61,10 @@ def measure(folder: Path) -> None:
 
 
 def _fill(data_dir: Path, *, projects: int, ended: int) -> str:
-    """Make a database of so many projects, each with a deploy that waits; the last one's stage has the history. Its id."""
+    """Create projects with a queued deploy each; return the id of the last stage.
+
+    That stage has the history.
+    """
     data_dir.mkdir(mode=0o700)
     names = [PUSHED, *(f"bench/many{number}" for number in range(1, projects))]
     made = [_project(name) for name in names]
@@ -146,7 +152,7 @@ class _UndoneError(Exception):
 
 
 async def _rollbacks(data_dir: Path, stage_id: str) -> list[float]:
-    """Milliseconds that the transaction of a rollback spends on what it reads, decides and writes; each is undone."""
+    """Return the milliseconds of a rollback's transaction; each is undone."""
     took: list[float] = []
     store = open_store(None, data_dir)
     clock = partial(datetime.now, UTC)

@@ -1,4 +1,7 @@
-"""Sixty new images pushed at once, until the last one is live; beside `docker run` of as many, sixteen at a time."""
+"""Sixty new images pushed at once, until the last is live; compared with `docker run`.
+
+`docker run` starts sixteen at a time.
+"""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Requests lost, and how long the others took, while deploys follow one another; beside `docker stop && docker run`."""
+"""Lost requests, and times of the others, during deploys; and with `docker stop && docker run`."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ ROUNDS = 4
 _IN_A_ROUND = 5
 CHANGES = ROUNDS * _IN_A_ROUND
 _WITH_LONG_REQUESTS = (5, 15)
-"""Before these changes, requests of ten seconds are sent: each such deploy has to wait for their end."""
+"""The changes before which requests of ten seconds are sent: their deploys wait for them."""
 _LONG_REQUESTS = 3
 _REST_S = 5.0
 _PAUSE_S = 1.2
@@ -55,7 +55,7 @@ ASKERS = [
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where it is measured: the stage deployed to, at `host` behind `port`; `neighbour` is an image that is run beside it."""
+    """The measured stage, at `host` behind `port`; `neighbour` is an image that runs next to it."""
 
     server: Server
     stage: str
@@ -126,11 +126,15 @@ async def _measure(site: Site, websocket_host: str, events_host: str) -> None:
                     await asyncio.sleep(_PAUSE_S)
     deploys.say_lost("deploys (target 0 lost)", KINDS)
     print(
-        f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} messages, ",
+        f"  a WebSocket of another app: {talk.broken or 'open all along'}, {talk.messages} "
+        "messages, ",
         end="",
     )
     print(f"slowest {talk.longest_s * 1000:.0f} ms")
-    late = f"{len(stream.late_s)} events, p99 {p99_ms(stream.late_s):.1f} ms late, at most {max(stream.late_s) * 1000:.0f} ms"
+    late = (
+        f"{len(stream.late_s)} events, p99 {p99_ms(stream.late_s):.1f} ms late, "
+        f"at most {max(stream.late_s) * 1000:.0f} ms"
+    )
     print(f"  another app's events, one each 30 ms: {stream.broken or late}   (target p99 < 5 ms)")
     longest = f"{deploys.longest_ms(PAGES):.0f} ms, at rest {rest.longest_ms(PAGES):.0f} ms"
     print(f"  the longest that a page took: {longest}   (target <= 50 ms)")
@@ -156,7 +160,7 @@ async def _measure(site: Site, websocket_host: str, events_host: str) -> None:
 
 
 async def _measure_peer(directory: Path, image: str) -> None:
-    """The same app and load behind an HAProxy of the same configuration, but replaced by hand at a port of its own."""
+    """Measure the same app and load behind an equal HAProxy, replaced by hand at its own port."""
     port, app_port, host = free_port(), free_port(), "peer.localhost"
     rest, replaced = Phase(port, host, ASKERS), Phase(port, host, ASKERS)
     ingress = HaproxyIngress(directory, listen=("127.0.0.1", port), base_domain="localhost")
@@ -216,7 +220,7 @@ def _deploy(server: Server, stage: str, tag: str) -> Sequence[Span]:
 
 
 def _run_and_stop(image: str, number: int) -> Sequence[Span]:
-    """What the engine has to do in a deploy as well, but to an app that nobody asks for anything."""
+    """Do the engine's part of a deploy, with an app that gets no requests."""
     began = time.time()
     container = _run(f"{image}:v{number}", free_port())
     started = time.time()

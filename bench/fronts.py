@@ -1,4 +1,4 @@
-"""A minute of requests to an app that keeps connections: through README's fronts, and by clients that keep none."""
+"""A minute of requests through each documented front, and by clients without keep-alive."""
 
 import asyncio
 import contextlib
@@ -23,14 +23,16 @@ LEAST_A_SECOND = 2000
 _CLIENTS = 8
 _HOST = "localhost"
 _IMAGE = "bench/keeps"
-# The machine's own nginx, whose files the container sees: an app that keeps connections open, as most do.
+# The machine's own nginx, whose files the container sees: an app that keeps connections open, as
+# most do.
 _SEEN = ("/usr", "/lib", "/lib64", "/etc")
 _SCRATCH = "/tmp"  # noqa: S108 - of the container
 _APP = """
 daemon off; user root; pid /tmp/pid; error_log /dev/null; worker_processes 1;
 events { worker_connections 4096; }
 http {
-  access_log off; client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d;
+  access_log off; client_body_temp_path /tmp/a; proxy_temp_path /tmp/b;
+  fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d;
   scgi_temp_path /tmp/e;
   server { listen 8080; location / { return 200 "hello"; } }
 }
@@ -39,7 +41,7 @@ http {
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of a minute: requests answered a second, and how many of them were not answered with 200."""
+    """The result of a minute: requests a second, and answers other than 200."""
 
     a_second: float
     failed: int
@@ -152,7 +154,7 @@ async def _ask(url: str, seconds: int, *, keep: bool) -> Told:
 
 
 def read(said: str) -> Told:
-    """What ab says at its end."""
+    """The report that ab prints at its end."""
     failed = _number(r"^Failed requests:\s+(\d+)", said) + _number(
         r"^Non-2xx responses:\s+(\d+)", said
     )

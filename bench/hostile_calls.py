@@ -1,4 +1,4 @@
-"""What whoever knows a webhook URL, or knows none, costs the others: a megabyte of events, nonsense, and wrong secrets."""
+"""The cost of hostile callers for others: large calls, nonsense, and wrong secrets."""
 
 import http.client
 import json
@@ -43,7 +43,7 @@ def measure(folder: Path) -> None:
 
 
 def _megabytes(folder: Path) -> None:
-    """Calls of 1 MiB, each of thousands of images that no project has, where there are many projects already."""
+    """Send calls of 1 MiB with thousands of unknown images to a server with many projects."""
     seen, took_s = Seen(), []
     with tagboat(folder / "megabytes", in_memory=True) as server:
         add_stage(server)
@@ -120,7 +120,8 @@ def _nonsense(folder: Path) -> None:
         grown = _size_mb(data_dir) - before
     calls = next(int(line.split()[0]) for line in said.splitlines() if "requests in" in line)
     print(
-        f"  {CALLERS} callers with {NONSENSE_BYTES // 1000} kB of nonsense for {NONSENSE_S} s: {calls} calls, and the database"
+        f"  {CALLERS} callers with {NONSENSE_BYTES // 1000} kB of nonsense for {NONSENSE_S} s: "
+        f"{calls} calls, and the database"
         f" grew by {grown:.1f} MB   (target < 50 MB)",
         flush=True,
     )
@@ -131,7 +132,7 @@ def _size_mb(data_dir: Path) -> float:
 
 
 def _wrong_secrets(folder: Path) -> None:
-    """What a flood of wrong secrets adds to right calls, where they are compared with a shared database's."""
+    """Measure what a flood of wrong secrets costs right calls with a shared database."""
     script = folder / "wrong.lua"
     script.write_text(SCRIPT)
     shared, own = Seen(), Seen()
@@ -151,7 +152,8 @@ def _wrong_secrets(folder: Path) -> None:
     for what, share in (("median", 0.5), ("p99", 0.99)):
         added = [seen.ms(WRONG, share) - seen.ms(REST, share) for seen in (shared, own)]
         print(
-            f"  {WRONG} add to a right call's {what}: {added[0]:.1f} ms on PostgreSQL, {added[1]:.1f} ms on SQLite"
+            f"  {WRONG} add to a right call's {what}: {added[0]:.1f} ms on PostgreSQL, "
+            f"{added[1]:.1f} ms on SQLite"
             "   (target: no more)",
             flush=True,
         )

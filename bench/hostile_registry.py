@@ -1,6 +1,7 @@
-"""How long right webhook calls take while registries that mean harm are polled again and again, beside what they take at rest.
+"""Times of webhook calls while hostile registries are polled, compared with times at rest.
 
-`python -m bench.hostile_registry` is those registries: it prints `ready` and where they listen, and serves until SIGTERM.
+`python -m bench.hostile_registry` runs those registries: it prints `ready` and their addresses,
+and serves until SIGTERM.
 """
 
 import asyncio
@@ -82,7 +83,10 @@ def _poll(server: Server, projects: list[str]) -> int:
 
 def _request(path: str) -> bytes:
     body = json.dumps({"image": f"{_IMAGE}:v1"}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 

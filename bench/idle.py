@@ -1,4 +1,4 @@
-"""Seconds until Tagboat is ready and its memory at rest, beside a process that only imports the same libraries."""
+"""Seconds until ready, and memory at rest; compared with a process that only imports."""
 
 import sys
 import time
@@ -8,9 +8,10 @@ from bench.rig import end, rss_mb, show, start_until, tagboat
 
 ROUNDS = 3
 _SETTLE_S = 2.0
-"""A server has no sign of rest that could be awaited: this is how long it may still be busy with having started."""
+"""Seconds that a server may be busy after its start: it gives no sign when that is over."""
 _BARE = (
-    "import aiodocker, aiohttp, alembic, fastapi, msgspec, sqlalchemy, structlog, uvicorn, uvloop, signal; "
+    "import aiodocker, aiohttp, alembic, fastapi, msgspec, sqlalchemy, structlog, uvicorn, "
+    "uvloop, signal; "
     "print('ready', flush=True); signal.pause()"
 )
 

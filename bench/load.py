@@ -16,7 +16,8 @@ from typing import Self
 _LIMIT_S = 40.0
 _OK = 200
 _HANDSHAKE = (
-    "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: "
+    "websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _ACCEPTED = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -31,7 +32,7 @@ class LostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of request, sent every `every_s` seconds, and its right answer; `upload` is how many bytes go with it."""
+    """A kind of request, sent each `every_s` seconds, with its answer and `upload` bytes."""
 
     name: str
     path: str
@@ -42,7 +43,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who sends one kind of request over and over, on one connection, or each on a `fresh` one."""
+    """A client that repeats one kind of request, on one connection, or each on a `fresh` one."""
 
     kind: Kind
     fresh: bool
@@ -50,14 +51,14 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A right answer: when it was `due` to be asked for, in seconds of the epoch, and how long it took from then."""
+    """A right answer: when it was `due` (seconds of the epoch), and its time from then."""
 
     due: float
     took_s: float
 
 
 class Load:
-    """What came of it.
+    """The results.
 
     `answers` are by kind; `lost` counts by kind; `reasons` says why, in words.
     """
@@ -169,9 +170,10 @@ async def _receive(reader: asyncio.StreamReader, expected: str) -> bool:
 
 
 class Talk:
-    """A WebSocket on which a message is sent and comes back ten times a second, from entering the block to leaving it.
+    """Exchange ten messages a second on a WebSocket, inside the block.
 
-    `messages` counts those that came back, `longest_s` is the longest that one took; `broken` says why it ended too early.
+    `messages` counts those that came back, `longest_s` is the longest time of one; `broken` says
+    why it ended too early.
     """
 
     def __init__(self, port: int, host: str) -> None:
@@ -218,7 +220,7 @@ class Talk:
 
 
 class Stream:
-    """A stream of events that say when they were sent, listened to from entering the block to leaving it.
+    """Listen to a stream of events that contain their sending time, inside the block.
 
     `late_s` is how late each came, in seconds; `broken` says why it ended too early.
     """

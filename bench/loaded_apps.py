@@ -1,4 +1,4 @@
-"""The apps that are loaded: one that is deployed again and again, and two that are to notice nothing of it."""
+"""The apps under load: one that is deployed repeatedly, and two that must not be affected."""
 
 from demo.sample_image import SampleApp, build_image, push
 
@@ -10,7 +10,8 @@ _UPLOAD = """#!/bin/sh
 length=$(head -c "$CONTENT_LENGTH" | wc -c)
 printf 'Content-Type: text/plain\\r\\nContent-Length: %d\\r\\n\\r\\n%s' "${#length}" "$length"
 """
-# The handshake of RFC 6455, then an echo of text messages of four bytes, which reach it masked: ten bytes each.
+# The handshake of RFC 6455, then an echo of text messages of four bytes, which reach it masked: ten
+# bytes each.
 _WEBSOCKET = """#!/bin/sh
 while read -r name value && [ "${#name}" -gt 1 ]; do
   case "$name" in [Ss]ec-[Ww]eb[Ss]ocket-[Kk]ey:) key=${value%?} ;; esac
@@ -33,7 +34,9 @@ PAGE = "hello"
 
 
 def push_loaded(registry_host: str, repository: str, tag: str) -> None:
-    """Push an app that answers `/` with `PAGE`, `/cgi-bin/slow?S` after S seconds, `/cgi-bin/upload` with how many bytes came.
+    """Push an app with the paths `/`, `/cgi-bin/slow?SECONDS` and `/cgi-bin/upload`.
+
+    They answer `PAGE`, after so many seconds, and with the number of bytes received.
 
     On SIGTERM it ends at once, as most apps do that nobody has taught better.
     """
@@ -52,6 +55,6 @@ def push_websocket(registry_host: str, repository: str, tag: str) -> None:
 
 
 def push_events(registry_host: str, repository: str, tag: str) -> None:
-    """Push an app that answers every request with a stream of events, one each 30 ms: `data: ` and the time of day."""
+    """Push an app that answers with a stream of events, each 30 ms: `data: ` and the time."""
     app = SampleApp(cmd=_TELL, programs={"www/events": _EVENTS})
     push(registry_host, repository, tag, build_image(app))

@@ -21,7 +21,7 @@ class Engine(MemoryRuntime):
         super().__init__()
 
     async def inspect_image(self, image: str) -> ImageInfo | None:
-        """What it says of itself; it is held from now on."""
+        """Return the image's description; the image is kept from now on."""
         name, _, digest = image.partition("@")
         host, _, path = name.partition("/")
         if digest and PULLS_END:

@@ -20,7 +20,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 """Where the connections come from, by turns."""
 _LIMIT_S = 15.0
 Call = tuple[float, float, int]
-"""When it was due by the steady clock and how long it took from then, in seconds; its status, 0 for none."""
+"""A call: when it was due (monotonic, s), its time from then (s), its status (0 for none)."""
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What a load has seen while an app was left alone, or changed in one way."""
+"""The results of a load while an app was left alone, or changed in one way."""
 
 import asyncio
 import math
@@ -71,7 +71,7 @@ class Phase:
         )
 
     def say_parts(self, kind: Kind) -> None:
-        """Print the 99th percentile of what was asked in each part of the changes, where there was enough of it to say."""
+        """Print the 99th percentile of each part of the changes with enough requests."""
         answers = [answer for load in self.loads for answer in load.answers[kind.name]]
         seconds: dict[str, list[float]] = defaultdict(list)
         for span in self.spans:

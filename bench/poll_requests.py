@@ -1,4 +1,7 @@
-"""Requests that a repository costs its registry in each poll cycle at rest, beside one listing and one HEAD per live tag."""
+"""Requests for each repository in a poll cycle at rest.
+
+The least is one listing, and one HEAD for each live tag.
+"""
 
 import re
 from pathlib import Path
@@ -14,7 +17,7 @@ _REQUEST = re.compile(rf'"(GET|HEAD) /v2/{_REPOSITORY}/\S* HTTP')
 
 
 def measure(folder: Path) -> None:
-    """Print the requests of a cycle, counted in the registry's own access log, and how many of them were listings."""
+    """Print the requests of a cycle and its listings, counted in the registry's access log."""
     with docker_registry() as registry, tagboat(folder / "polled") as server:
         for number in range(TAGS):
             push_image(registry.host, _REPOSITORY, f"v{number}")
@@ -39,5 +42,6 @@ def measure(folder: Path) -> None:
         "2",
     )
     print(
-        f"  of which listings {asked.count('GET') / CYCLES:.1f}, HEADs {asked.count('HEAD') / CYCLES:.1f}"
+        f"  of which listings {asked.count('GET') / CYCLES:.1f}, HEADs "
+        f"{asked.count('HEAD') / CYCLES:.1f}"
     )

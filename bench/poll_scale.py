@@ -1,7 +1,7 @@
-"""Thousands of repositories polled by one server, beside what the same registry gives to a load generator.
+"""Thousands of repositories polled by one server, compared with a load generator.
 
-The registry is Debian's, with the repositories written where it keeps them: one is pushed, the others are copies of its
-folder. Each has one tag, which a stage names outright, so that a poll is a listing and a look at the tag's digest.
+The registry is Debian's. One repository is pushed, the others are copies of its folder. Each has
+one tag, which a stage names, so that a poll is a listing and a HEAD of the tag.
 """
 
 import asyncio
@@ -45,15 +45,18 @@ _LOOK_S = 0.25
 _NEVER, _AT_ONCE = "@every 1000h", "@every 1s"
 _REQUEST = re.compile(r'"(?:GET|HEAD) /v2/bench/r\S* HTTP')
 _POLLS = re.compile(r'^tagboat_polls_total\{outcome="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
-# A GET in place of the HEAD: wrk waits for the body that a HEAD's length announces. The registry does the same for both.
+# A GET in place of the HEAD: wrk waits for the body that a HEAD's length announces. The registry
+# does the same for both.
 _SCRIPT = """
 local sent, threads = 0, 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
-function init(args) repositories, accept, sent = tonumber(args[1]), args[2], number * tonumber(args[1]) end
+function init(args)
+  repositories, accept, sent = tonumber(args[1]), args[2], number * tonumber(args[1]) end
 function request()
   sent = sent + 1
   local path = string.format("/v2/bench/r%04d/", math.floor(sent / 2) % repositories)
-  return wrk.format("GET", path .. (sent % 2 == 0 and "tags/list" or "manifests/v1"), {Accept = accept})
+  return wrk.format("GET", path .. (sent % 2 == 0 and "tags/list" or "manifests/v1"),
+    {Accept = accept})
 end
 function done(summary)
   local e = summary.errors
@@ -65,7 +68,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One cycle over all repositories: how many were polled in a second, and the server's processor time for 1,000 in s."""
+    """A cycle over all repositories: polls a second, and processor seconds for 1,000."""
 
     rate: float
     cpu_s: float
@@ -90,7 +93,7 @@ class _Poller:
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """How many polls the server has made, and its processor time in seconds, at a time in seconds."""
+    """Polls of the server and its processor time in seconds, at a time in seconds."""
 
     polls: int
     cpu_s: float
@@ -98,7 +101,7 @@ class _Moment:
 
 
 def measure(folder: Path) -> None:
-    """Print what a poll costs, its rate beside the registry's own ceiling, and the memory of few beside many."""
+    """Print the cost of a poll, its rate and the registry's maximum, and memory of few and many."""
     data = folder / "scale-registry"
     with docker_registry(data=data) as registry:
         digest = _fill_registry(registry, data)
@@ -122,7 +125,8 @@ def measure(folder: Path) -> None:
     )
     show(f"memory, {MANY} repositories", [many], f"{FEW} repositories", [few], "MB", "flat")
     print(
-        f"  CPU seconds for 1,000 repositories {statistics.median(cycle.cpu_s for cycle in cycles):.2f}",
+        "  CPU seconds for 1,000 repositories "
+        f"{statistics.median(cycle.cpu_s for cycle in cycles):.2f}",
         flush=True,
     )
 
@@ -130,7 +134,7 @@ def measure(folder: Path) -> None:
 def _by_turns(
     poller: _Poller, registry: DockerRegistry, folder: Path
 ) -> tuple[list[Cycle], list[float], list[float]]:
-    """Cycles, the registry's ceilings (requests a second) and requests a repository, measured by turns."""
+    """Measure cycles, the registry's maximum (requests/s) and requests a repository, by turns."""
     script = folder / "poll_load.lua"
     script.write_text(_SCRIPT)
     cycles, ceilings, requests = [], [], []
@@ -156,7 +160,8 @@ def _cycle(poller: _Poller, count: int) -> Cycle:
         raise BenchError(
             f"{count} repositories were polled {looks[-1].polls - idle.polls} times in one cycle"
         )
-    # The last look came some time after the end; the one before it saw the polls still going on, if it was not the first.
+    # The last look came some time after the end; the one before it saw the polls still going on, if
+    # it was not the first.
     late = (looks[1:-1] or looks[1:])[-1]
     done = late.polls - begun.polls
     return Cycle(done / (late.at - begun.at), (late.cpu_s - begun.cpu_s) / done * 1000)
@@ -228,7 +233,7 @@ def _repository(number: int) -> str:
 def _filled(
     data_dir: Path, registry: DockerRegistry, digest: Digest, count: int
 ) -> Iterator[_Poller]:
-    """A server with a project for each of `count` repositories, all polled at its start, which polls when told."""
+    """Run a server with `count` projects, all polled at its start, that polls when told."""
     data_dir.mkdir()
     asyncio.run(_fill_store(data_dir, registry.host, digest, count))
     with tagboat(data_dir) as server:

@@ -1,4 +1,4 @@
-"""From the push's news to the first answer of the new version: of its container, and at the stage's own address.
+"""Time from a push to the first answer of the new version, by container and by stage address.
 
 Beside the same work done by bare engine calls.
 """
@@ -35,7 +35,7 @@ _REPOSITORY = "bench/pushed"
 
 
 def measure(folder: Path) -> None:
-    """Print each time beside its floor and their ratio, and where Tagboat's time went, step by step."""
+    """Print each time, its minimum and their ratio, and Tagboat's time step by step."""
     with docker_registry() as registry:
         try:
             with tagboat(folder / "pushed") as server:
@@ -51,7 +51,7 @@ def measure(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where the first answer is waited for: `ingress_port` 0 is the container's own port."""
+    """The address of the first answer: `ingress_port` 0 means the container's own port."""
 
     what: str
     target: str
@@ -97,7 +97,8 @@ def _by_turns(server: Server, host: str, end: _End) -> None:
         end.what, own, "pull+create+start+200", [parts["200"] for parts in floor], "ms", end.target
     )
     print(
-        f"  Tagboat's steps, each in ms:                {_medians([_steps(deploy) for deploy in deploys])}"
+        "  Tagboat's steps, each in ms:                "
+        f"{_medians([_steps(deploy) for deploy in deploys])}"
     )
     print(f"  bare calls, in ms from the beginning to:    {_medians(floor)}")
 
@@ -109,7 +110,8 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
     stage, deploy = push["stage"]["id"], push["deploy"]
 
     def is_started() -> bool | None:
-        # Whoever asks before leaves the kernel looking for a container without a network, for up to a second.
+        # Whoever asks before leaves the kernel looking for a container without a network, for up to
+        # a second.
         steps = server.call("GET", f"/api/deploys/{deploy}")["steps"]
         return (
             True
@@ -134,7 +136,7 @@ def _own(server: Server, reference: str) -> tuple[float, Mapping[str, Any]]:
 def _own_at(
     server: Server, reference: str, port: int, host: str, body: str
 ) -> tuple[float, Mapping[str, Any]]:
-    """Until the stage's own address answers with the new version, which people reload all the while."""
+    """Wait until the stage's address answers with the new version, under reloads."""
     path = server.webhook_path()
     people = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     began = time.perf_counter()
@@ -160,7 +162,7 @@ def _succeeded(server: Server, deploy_id: str) -> Mapping[str, Any]:
 
 
 async def _floor(reference: str) -> Mapping[str, float]:
-    """Milliseconds until each part was done, for the same image, by bare calls over a connection that is open already."""
+    """Return the milliseconds of each part for the same image by plain calls, connection open."""
     port = free_port()
     config: dict[str, JSONValue] = {
         "Image": reference,
@@ -189,7 +191,7 @@ async def _floor(reference: str) -> Mapping[str, float]:
 
 
 def _steps(deploy: Mapping[str, Any]) -> Mapping[str, float]:
-    """Milliseconds of each step of a deploy, by Tagboat's own record: where a ratio out of bounds has to be looked for."""
+    """Return the milliseconds of each step of a deploy, by Tagboat's own record."""
     took = {"queue": _ms(deploy["created_at"], deploy["started_at"])}
     for step in deploy["steps"]:
         if step["started_at"] and step["finished_at"]:

@@ -1,4 +1,4 @@
-"""What a server with sixty live stages costs while nothing happens, and what it keeps in memory after a thousand deploys."""
+"""The cost of sixty live stages at rest, and memory after a thousand deploys."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ _STUB_ENGINE = Path(__file__).with_name("stub_engine.py")
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What processes have used by a moment: seconds of a core, and times that a thread of theirs was woken."""
+    """The use of processes until now: processor seconds, and wake-ups of their threads."""
 
     cpu_s: float
     wakes: int
@@ -86,7 +86,7 @@ def _deploy_all(server: Server, host: str) -> None:
 
 
 def _after_deploys(folder: Path, host: str) -> None:
-    """The server, HAProxy and the registry are real; the engine, in a process of its own, only says what one would say."""
+    """Run with a real server, HAProxy and registry; the engine is a stub in its own process."""
     engine = folder / "engine.sock"
     stub, _ = start_until((sys.executable, str(_STUB_ENGINE), str(engine)), READY)
     try:

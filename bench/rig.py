@@ -1,4 +1,4 @@
-"""What every measurement stands on: a Tagboat server in a process of its own, its API, and how figures are shown."""
+"""The base of all measurements: a server process, its API, and the format of figures."""
 
 import asyncio
 import http
@@ -31,9 +31,9 @@ _SERVE = (
 _MEMORY_SERVER = Path(__file__).with_name("memory_server.py")
 _LIMIT_S = 60.0
 _PROBE_S = 0.05
-"""Docker's proxy accepts before the container has a network, and then waits a second for a lost packet: ask anew instead."""
+"""Seconds. Docker's proxy accepts before the container has a network, then waits: retry instead."""
 _KEPT_S = 2.0
-"""Shorter than the server keeps an idle connection open: a longer pause ends with a call into a closed one."""
+"""Seconds, less than the server keeps an idle connection: later calls would find it closed."""
 
 
 class BenchError(Exception):
@@ -98,9 +98,11 @@ class Server:
 def tagboat(
     data_dir: Path, ingress_port: int | None = None, *, in_memory: bool = False, **settings: str
 ) -> Iterator[Server]:
-    """Run a server on `data_dir` until the block ends, HAProxy at `ingress_port` if given; stderr goes to `DATA_DIR.log`.
+    """Run a server on `data_dir` until the block ends, with HAProxy if `ingress_port` is given.
 
-    One `in_memory` has no engine but a make-believe one. `settings` are more variables of its environment.
+    Its stderr goes to `DATA_DIR.log`.
+
+    `in_memory` means an engine in memory. `settings` are more variables of its environment.
     """
     port, token = free_port(), secrets.token_urlsafe(24)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TAGBOAT_")}
@@ -139,7 +141,7 @@ def start_until(
     environ: dict[str, str] | None = None,
     stderr: int | None = None,
 ) -> tuple["subprocess.Popen[str]", float]:
-    """Start `command`; the process, and the seconds until its first line, which begins with `line`."""
+    """Start `command`; return it and the seconds until its first line, which begins with `line`."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=stderr, env=environ, text=True, cwd="/"
@@ -165,7 +167,7 @@ def end(process: "subprocess.Popen[Any]") -> None:
 
 
 def await_value(look: Callable[[], T | None], what: str, *, pause_s: float = 0.002) -> T:
-    """Return the first value of `look` that is not None; raise BenchError after a minute without any."""
+    """Return the first value of `look` that is not None; raise BenchError after a minute."""
     deadline = time.monotonic() + _LIMIT_S
     while (value := look()) is None:
         if time.monotonic() > deadline:
@@ -239,6 +241,7 @@ def show(
     mine, theirs = statistics.median(own), statistics.median(other)
     wanted = f"   (target {target})" if target else ""
     print(
-        f"  {what:<34} {mine:>9.2f} {unit:<7} {beside:<22} {theirs:>9.2f} {unit:<7} ratio {mine / theirs:5.2f}{wanted}",
+        f"  {what:<34} {mine:>9.2f} {unit:<7} {beside:<22} {theirs:>9.2f} {unit:<7} ratio "
+        f"{mine / theirs:5.2f}{wanted}",
         flush=True,
     )

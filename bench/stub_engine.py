@@ -1,6 +1,7 @@
-"""`stub_engine.py SOCKET`: as much of a Docker engine as a deploy asks for, in a process of its own.
+"""`stub_engine.py SOCKET`: the part of a Docker engine that a deploy needs, as a process.
 
-It starts nothing. A container is a port that answers every request, so a server may deploy a thousand times within minutes,
+It starts nothing. A container is a port that answers each request, so a server may deploy a
+thousand times within minutes,
 and none of what the engine keeps is in the memory of the server that is measured.
 """
 
@@ -69,7 +70,7 @@ class _Container:
 
 @dataclass(slots=True)
 class _Engine:
-    """What it holds: names of images, containers by their ids, and networks, on which nobody is ever found, by their names."""
+    """The state: names of images, containers by id, and (always empty) networks by name."""
 
     images: set[str] = field(default_factory=set)
     held: dict[str, _Container] = field(default_factory=dict)

@@ -27,10 +27,13 @@ REST, DAWDLERS, WRONG, BOTH = "at rest", "500 dawdlers", "10,000 wrong secrets",
 _IMAGE = "127.0.0.1:1/bench/flooded"
 SCRIPT = """
 local body = '{"image": "127.0.0.1:1/bench/flooded:v1"}'
-function init(args) calls, answered, missing, refused = tonumber(args[1]), 0, 0, 0; math.randomseed(os.time()) end
+function init(args) calls, answered, missing, refused = tonumber(args[1]), 0, 0, 0
+  math.randomseed(os.time()) end
 function request()
-  local secret = string.format("%08x-0000-4000-8000-%012x", math.random(0, 2^31 - 1), math.random(0, 2^31 - 1))
-  return wrk.format("POST", "/api/webhook/" .. secret, {["Content-Type"] = "application/json"}, body)
+  local secret = string.format(
+    "%08x-0000-4000-8000-%012x", math.random(0, 2^31 - 1), math.random(0, 2^31 - 1))
+  return wrk.format("POST", "/api/webhook/" .. secret,
+    {["Content-Type"] = "application/json"}, body)
 end
 function response(status)
   answered = answered + 1
@@ -42,7 +45,8 @@ function response(status)
   end
 end
 """
-# What uvicorn costs by itself: as Tagboat runs it, but nothing is read, compared, counted, logged or stored.
+# What uvicorn costs by itself: as Tagboat runs it, but nothing is read, compared, counted, logged
+# or stored.
 _BARE = """
 import sys, uvicorn
 right = sys.argv[2]
@@ -52,9 +56,11 @@ class Server(uvicorn.Server):
         print("ready", flush=True)
 async def app(scope, receive, send):
     status = 202 if scope["path"] == right else 404
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.start", "status": status,
+                "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"{}"})
-config = uvicorn.Config(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", ws="none", lifespan="off",
+config = uvicorn.Config(app, port=int(sys.argv[1]), loop="uvloop", http="httptools",
+                        ws="none", lifespan="off",
     log_config=None, access_log=False, server_header=False, proxy_headers=False)
 Server(config).run()
 """
@@ -71,7 +77,7 @@ class Span:
 
 @dataclass(slots=True)
 class Seen:
-    """What the callers of one server saw: how long right calls took in s, by phase; the statuses of right and wrong ones.
+    """The callers' results: seconds of right calls by phase, and statuses of all calls.
 
     Status 0: no answer to a right call, and none of those expected to a wrong one.
     """
@@ -89,13 +95,13 @@ class Seen:
                     self.took_s[span.phase].append(took_s)
 
     def ms(self, phase: str, share: float) -> float:
-        """The milliseconds within which this share of the right calls in a phase had their answer."""
+        """Return the milliseconds within which this share of a phase's right calls was answered."""
         took_s = sorted(self.took_s[phase])
         return took_s[math.ceil(len(took_s) * share) - 1] * 1000
 
 
 def measure(folder: Path) -> None:
-    """Print how long right calls took in each phase beside rest, and what right and wrong ones were answered."""
+    """Print the times of right calls in each phase and at rest, and all statuses."""
     script = folder / "flood.lua"
     script.write_text(SCRIPT)
     own, bare = Seen(), Seen()
@@ -137,7 +143,7 @@ def _round(script: Path, port: int, path: str, seen: Seen) -> None:
 
 @contextmanager
 def right_calls(folder: Path, port: int, path: str, seen: Seen) -> Iterator[list[Span]]:
-    """Right calls at a steady pace until the block ends, then put into `seen` by the spans that it has added to the list."""
+    """Send right calls at a steady rate until the block ends; sort them into `seen` by spans."""
     request = folder / "request"
     request.write_bytes(_request(path))
     process, _ = start_until((sys.executable, paced.__file__, str(port), str(request)), "ready")
@@ -154,7 +160,10 @@ def right_calls(folder: Path, port: int, path: str, seen: Seen) -> Iterator[list
 
 def _request(path: str) -> bytes:
     body = json.dumps({"image": f"{_IMAGE}:v1"}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 

@@ -1,4 +1,4 @@
-"""Durable webhook calls a second, beside Debian's `webhook`, which runs /bin/true and stores nothing."""
+"""Durable webhook calls a second, compared with Debian's `webhook`, which stores nothing."""
 
 import json
 import subprocess
@@ -21,11 +21,13 @@ function init(args) image, prefix, distinct, sent = args[1], args[2], args[3] ==
 function request()
   sent = sent + 1
   local tag = distinct and (prefix .. "-" .. number .. "-" .. sent) or "v1"
-  return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, '{"image": "' .. image .. ":" .. tag .. '"}')
+  return wrk.format("POST", nil, {["Content-Type"] = "application/json"},
+    '{"image": "' .. image .. ":" .. tag .. '"}')
 end
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("\\nRESULT %f %f %d\\n", summary.requests / summary.duration * 1e6, latency:percentile(99) / 1e3,
+  io.write(string.format("\\nRESULT %f %f %d\\n", summary.requests / summary.duration * 1e6,
+    latency:percentile(99) / 1e3,
     e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
@@ -33,14 +35,14 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one load saw: calls a second, and the 99th percentile of the latency in ms."""
+    """The result of a load: calls a second, and the 99th percentile of latency in ms."""
 
     rate: float
     p99_ms: float
 
 
 def measure(folder: Path, data_dir: Path) -> None:
-    """Print calls a second and p99 of every kind of call, and of the peer, loaded by turns; leaves a used `data_dir`."""
+    """Print calls a second and p99 of each kind of call and of the peer, by turns."""
     script = folder / "load.lua"
     script.write_text(SCRIPT)
     with docker_registry() as registry, tagboat(data_dir) as server:
@@ -66,7 +68,8 @@ def _by_turns(server: Server, stage: str, script: Path, image: str) -> None:
             words = (image, f"{outcome}{turn}", tags)
             own[outcome, tags].append(load(script, own_url, words))
             server.await_rest()
-            # A fresh one each time, ended at once: it answers before it has run the command, and what it still had to run
+            # A fresh one each time, ended at once: it answers before it has run the command, and
+            # what it still had to run
             # would slow down whatever is measured next.
             with _peer(script.parent) as peer_url:
                 peer[outcome, tags].append(load(script, peer_url, words))

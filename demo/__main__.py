@@ -1,6 +1,7 @@
-"""`python -m demo` shows Tagboat at work on this machine and stays up; `python -m demo stop` ends it.
+"""`python -m demo` shows Tagboat at work and keeps running; `python -m demo stop` ends it.
 
-Everything it makes lies in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is gone after `stop`.
+Everything it creates is in the folder `.demo` of the checkout, listens on 127.0.0.1 only, and is
+removed by `stop`.
 """
 
 import shutil
@@ -35,9 +36,7 @@ def main(arguments: list[str]) -> int:
     try:
         (stop if arguments else run)()
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted. What was started still runs; make demo-stop ends it.", file=sys.stderr
-        )
+        print("\nInterrupted. The demo still runs; make demo-stop ends it.", file=sys.stderr)
         return 130
     except (DemoError, PushError, OSError, ValueError) as error:
         print(f"\n  ✗ {error}", file=sys.stderr)
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> int:
             print(f"    What to do: {remedy}", file=sys.stderr)
         if FOLDER.exists():
             print(
-                f"    Logs are in {FOLDER}. make demo-stop ends and removes what was started.",
+                f"    Logs are in {FOLDER}. make demo-stop ends the demo and removes everything.",
                 file=sys.stderr,
             )
         return 1
@@ -53,12 +52,13 @@ def main(arguments: list[str]) -> int:
 
 
 def run() -> None:
-    """Set the stage, tell the story, and say where to look."""
+    """Start everything, run the story, and say where to look."""
     began = time.monotonic()
     print(
-        "Tagboat demo: from a push to a running container, without losing a request; all on 127.0.0.1"
+        "Tagboat demo: from a push to a running container, without losing a request; all on "
+        "127.0.0.1"
     )
-    title("Setting the stage")
+    title("Starting Tagboat and a registry")
     engine = find_engine()
     _clear(engine)
     processes = Processes(_make_folder())
@@ -70,7 +70,7 @@ def run() -> None:
         ingress_port = free_port(_INGRESS_PORT)
         server.start(free_port(_TAGBOAT_PORT), ingress_port, engine.url)
         line.text = f"Tagboat is ready on {server.url}, its HAProxy on 127.0.0.1:{ingress_port}"
-    with doing(f"a registry runs on {registry.host} and notifies Tagboat of every push"):
+    with doing(f"a registry runs on {registry.host} and notifies Tagboat of each push"):
         registry.start(server.webhook_url())
     address = Story(server, registry).tell()
     _say_where(server, registry, address, time.monotonic() - began)
@@ -85,7 +85,7 @@ def stop() -> None:
 
 
 def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
-    """End the processes of an earlier demo, remove its containers and images from the engine, and then its folder."""
+    """End an earlier demo's processes; remove its containers, its images and its folder."""
     if not FOLDER.exists():
         return
     processes = Processes(FOLDER)
@@ -94,13 +94,18 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
         names += ["haproxy"] if Server(FOLDER, processes).end_ingress() else []
         containers = _clear_engine(engine)
         which = "the demo" if with_dockerd else "the earlier demo"
-        line.text = f"{which} is ended ({', '.join(names) or 'nothing ran'}), its containers removed ({containers})"
+        line.text = (
+            f"{which} is ended ({', '.join(names) or 'nothing ran'}), "
+            f"its containers removed ({containers})"
+        )
     dockerd = processes.get(DOCKERD)
     if dockerd and with_dockerd:
         if not engine.is_empty():
             raise DemoError(
-                f"the dockerd that the demo started (process {dockerd.pid}) runs containers of others and is left alone",
-                f"docker --host {engine.url} ps --all shows them; once they are gone, make demo-stop ends dockerd too",
+                f"the dockerd that the demo started (process {dockerd.pid}) runs containers of "
+                "others and is left alone",
+                f"docker --host {engine.url} ps --all shows them; once they are gone, make "
+                "demo-stop ends dockerd too",
             )
         with doing("the dockerd that the demo started is ended"):
             processes.end(DOCKERD)
@@ -113,7 +118,7 @@ def _clear(engine: Engine, *, with_dockerd: bool = False) -> None:
 
 
 def _clear_engine(engine: Engine) -> int:
-    """Remove what an earlier demo left on the engine; an engine that is away keeps it, and is told so."""
+    """Remove what an earlier demo left on the engine; say so if the engine is not available."""
     host_file = FOLDER / "registry-host"
     if not host_file.exists():
         return 0
@@ -122,7 +127,7 @@ def _clear_engine(engine: Engine) -> int:
     except OSError as error:
         raise DemoError(
             f"the earlier demo's containers cannot be removed: {error}",
-            f"start Docker and try again; if there is nothing to remove any more, delete {FOLDER}",
+            f"start Docker and try again; if nothing is left to remove, delete {FOLDER}",
         ) from None
 
 
@@ -133,7 +138,7 @@ def _make_folder() -> Path:
 
 
 def _say_where(server: Server, registry: Registry, page_url: str, seconds: float) -> None:
-    title(f"Done in {seconds:.0f} s. All of it stays up:")
+    title(f"Done in {seconds:.0f} s. Everything keeps running:")
     rows = {
         "the page": page_url,
         "API": f"{server.url}/api (described at /api/openapi.json)",
@@ -157,9 +162,11 @@ def _say_where(server: Server, registry: Registry, page_url: str, seconds: float
     say(f'curl -H "Authorization: Bearer {token}" {server.url}/api/deploys')
     title("Go back by hand, while you reload the page:")
     say(
-        "tagboat rollback hello dev     to the very image and configuration before; the stage is then held: no push or"
+        "tagboat rollback hello dev     to the exact image and configuration of before; the stage "
+        "is "
+        "then held: no push or"
     )
-    say("                               poll undoes what you decided")
+    say("                               poll changes it")
     say("tagboat release hello dev      lets pushes and polls deploy again")
     title("Stop it: make demo-stop")
 

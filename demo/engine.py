@@ -38,7 +38,7 @@ class Engine:
         return str(json.loads(self._call("GET", "/version"))["Version"])
 
     def containers(self, registry_host: str) -> dict[str, set[str]]:
-        """The containers that Tagboat made of images from `registry_host`: by their ids, the networks that they are on."""
+        """Return Tagboat's containers of images from `registry_host`: networks by container id."""
         filters = urllib.parse.quote(json.dumps({"label": ["tagboat.managed=true"]}))
         found = json.loads(self._call("GET", f"/containers/json?all=1&filters={filters}"))
         ours = (
@@ -49,7 +49,7 @@ class Engine:
         }
 
     def remove_from(self, registry_host: str) -> int:
-        """Remove the containers of images from `registry_host`, with networks and images; how many containers there were."""
+        """Remove containers of `registry_host`'s images, networks and images; return the count."""
         containers = self.containers(registry_host)
         for container in containers:
             self._call("DELETE", f"/containers/{container}?force=1&v=1")
@@ -64,7 +64,7 @@ class Engine:
         return len(containers)
 
     def is_empty(self) -> bool:
-        """Whether it has no container at all."""
+        """Return whether the engine has no containers."""
         return not json.loads(self._call("GET", "/containers/json?all=1"))
 
     def _call(self, method: str, path: str) -> bytes:
@@ -94,7 +94,8 @@ def find_engine() -> Engine:
     url = os.environ.get("DOCKER_HOST") or f"unix://{_SOCKET}"
     if not url.startswith("unix:///"):
         raise DemoError(
-            "DOCKER_HOST names an engine that may be on another machine, where the demo's registry cannot be reached",
+            "DOCKER_HOST names an engine that may be on another machine, where the demo's "
+            "registry cannot be reached",
             "unset DOCKER_HOST, or set it to the socket of an engine on this machine: unix:///PATH",
         )
     return Engine(url.removeprefix("unix://"))
@@ -110,7 +111,8 @@ def ensure_engine(engine: Engine, processes: Processes) -> str:
     except PermissionError:
         raise DemoError(
             f"you may not use the Docker engine at {engine.path}",
-            "run the demo as root, or join the group docker (sudo usermod -aG docker $USER) and log in again",
+            "run the demo as root, or join the group docker (sudo usermod -aG docker $USER) and "
+            "log in again",
         ) from None
     except OSError:
         return f"no Docker engine ran, so dockerd {_start(engine, processes)} was started"

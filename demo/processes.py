@@ -1,4 +1,4 @@
-"""The programs that the demo leaves running, on record in its folder, so that `stop` ends these and no others."""
+"""The demo's running programs, recorded in its folder, so that `stop` ends only these."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Running:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs; one that ended and was not yet collected does not."""
+        """Return whether it runs; an ended process that was not collected does not."""
         return _began(self.pid) == self.began
 
 
@@ -40,7 +40,7 @@ class Processes:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def log(self, name: str) -> Path:
-        """Where what the program writes goes."""
+        """Return the file with the program's output."""
         return self._folder / f"{name}.log"
 
     def start(

@@ -25,7 +25,7 @@ class Registry:
         self._processes = processes
 
     def start(self, webhook_url: str | None) -> None:
-        """Start it and wait until it answers; with a `webhook_url`, it tells that address of every push. Raises DemoError."""
+        """Start a registry that notifies `webhook_url`, if given; raise DemoError if it fails."""
         program = shutil.which(PROGRAM)
         if program is None:
             raise DemoError(

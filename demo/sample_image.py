@@ -1,7 +1,7 @@
-"""Builds a tiny web app as a container image and pushes it to a registry, without an engine: only the standard library.
+"""Build a small web app as an image and push it, with the standard library, without an engine.
 
-The image has two layers: Debian's static busybox, the same for every app and so uploaded once, and a small one with the
-page. The same arguments give the same bytes, and so the same digest, on every run. Formats: Docker image manifest
+The image has two layers: Debian's static busybox, the same for each app and so uploaded once, and a
+small one with the page. The same arguments give the same digest. Formats: Docker image manifest
 version 2 schema 2 and OCI image index 1.1; uploads follow the OCI distribution specification 1.1.
 """
 
@@ -74,7 +74,8 @@ _APPLETS = (
 )
 _FAIL = """#!/bin/sh
 while read -r line && [ "${#line}" -gt 1 ]; do :; done
-printf 'HTTP/1.1 500 Internal Server Error\\r\\nContent-Length: 7\\r\\nConnection: close\\r\\n\\r\\nbroken\\n'
+printf 'HTTP/1.1 500 Internal Server Error\\r\\nContent-Length: 7\\r\\n'\\
+'Connection: close\\r\\n\\r\\nbroken\\n'
 """
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PT_INTERP = 3
@@ -94,7 +95,7 @@ class PushError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleApp:
-    """What the image holds. `body` is the text of the page `/`; `/health` answers `ok`.
+    """The contents of the image. `body` is the text of the page `/`; `/health` answers `ok`.
 
     `healthcheck` is the command line of a HEALTHCHECK that runs every `interval_s` seconds, with
     `start_period_s`, None for none; `created` the image's date; `architecture` what it says it is
@@ -121,7 +122,7 @@ class SampleApp:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image ready to be pushed: its manifest, and the blobs (by digest) that the manifest names."""
+    """An image to push: its manifest, and the blobs (by digest) that the manifest names."""
 
     manifest: bytes
     blobs: Mapping[str, bytes]
@@ -230,7 +231,7 @@ class _Uploader:
     def call(
         self, method: str, target: str, data: bytes = b"", content_type: str = "application/json"
     ) -> Message:
-        """Call `target` (a path below the repository, or a URL) and return the headers of the answer."""
+        """Call `target` (a path in the repository, or a URL); return the answer's headers."""
         url = target if "://" in target else self._url + target
         body = None if method == "HEAD" else data
         headers = {**self._headers, "Content-Type": content_type}
@@ -323,17 +324,19 @@ def _app_layer(body: str, programs: Mapping[str, str]) -> bytes:
         tar.file(name, text.encode(), 0o755)
     tar.file("www/fail", _FAIL.encode(), 0o755)
     tar.file("www/health", b"ok", 0o644)
-    # httpd's ETag is made of date and length: a date that follows from the text keeps browsers from showing the last version.
+    # httpd's ETag is made of date and length: a date that follows from the text keeps browsers from
+    # showing the last version.
     date = int.from_bytes(hashlib.sha256(body.encode()).digest()[:3], "big")
     tar.file("www/index.html", body.encode(), 0o644, date)
     return tar.close()
 
 
 def _check_static(path: Path, program: bytes) -> None:
-    """Raise ValueError if `program` is not an ELF file or asks for a loader that the image will not have."""
+    """Raise ValueError if `program` is not an ELF file or needs a loader."""
     if program[:5] != b"\x7fELF\x02":
         raise ValueError(
-            f"{path} is not a 64-bit Linux program; install a static busybox (Debian: busybox-static)"
+            f"{path} is not a 64-bit Linux program; install a static busybox (Debian: "
+            "busybox-static)"
         )
     (table,) = struct.unpack_from("<Q", program, 32)
     size, count = struct.unpack_from("<HH", program, 54)

@@ -1,4 +1,4 @@
-"""The demo's Tagboat: the real server in a process of its own, and its API as anybody would call it."""
+"""The demo's server: the real one in its own process, used through its API."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Server:
         self._token = secrets.token_urlsafe(24)
 
     def start(self, port: int, ingress_port: int, engine_url: str) -> None:
-        """Start it and its HAProxy on these ports of 127.0.0.1, and wait until it says that it is ready. Raises DemoError."""
+        """Start server and HAProxy on these ports of 127.0.0.1; wait until ready, or DemoError."""
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(self._token + "\n")
         running = self._processes.start(
@@ -77,7 +77,8 @@ class Server:
         deploy = self.await_end(deploy_id)
         if deploy["status"] != "succeeded":
             raise DemoError(
-                f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n{deploy['log']}".rstrip()
+                f"the deploy of {deploy['tag']} {deploy['status']}: {deploy['reason']}\n"
+                f"{deploy['log']}".rstrip()
             )
         return self.live(deploy["stage"]["id"])
 
@@ -141,7 +142,8 @@ def ask(method: str, url: str, headers: dict[str, str], body: object | None = No
 def page(url: str) -> str:
     """The page at a URL of this machine. Raises OSError when it does not answer with one."""
     parts = urllib.parse.urlsplit(url)
-    # Every name below localhost is this machine, but not every system's resolver knows (RFC 6761, section 6.3).
+    # Every name below localhost is this machine, but not every system's resolver knows (RFC 6761,
+    # section 6.3).
     here = parts._replace(netloc=f"127.0.0.1:{parts.port}").geturl()
     with _OPENER.open(
         urllib.request.Request(here, headers={"Host": parts.netloc}), timeout=_PAGE_TIMEOUT_S

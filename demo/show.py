@@ -43,7 +43,7 @@ def done(text: str) -> None:
 
 @contextmanager
 def doing(text: str) -> Iterator[Line]:
-    """Print `text`, or what the block made of it, with a check mark and the block's duration once it has succeeded."""
+    """Print `text`, or the block's, with a check mark and the duration when the block succeeds."""
     line, began = Line(text), time.monotonic()
     yield line
     done(f"{line.text.ljust(_TIME_COLUMN)} {time.monotonic() - began:6.1f} s")

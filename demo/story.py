@@ -1,4 +1,4 @@
-"""What the demo shows: three ways in which a push is heard of, and two pushes that come to nothing."""
+"""The demo's story: three ways in which a push arrives, and two pushes that fail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NEWS_TIMEOUT_S = 20.0
 _WATCH_S = 5
 _DIES_AFTER_S = 4
 _MOST_LOST = 10
-"""Of the client's requests, sent one at a time, until the engine has noticed the death: one or two are usual."""
+"""Lost requests until the engine notices the crash, of a client that sends one at a time."""
 # Both lines on one stream: of two, the engine does not keep the order.
 _BROKEN = (
     "/bin/sh",
@@ -35,7 +35,7 @@ _LABELS = {"tagboat.healthcheck": "/health"}
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Tells it, with a server and a registry that run; the registry's notifications go to the server."""
+    """The demo's story, with a running server and a registry that notifies it."""
 
     server: Server
     registry: Registry
@@ -46,16 +46,13 @@ class Story:
         return f"{self.registry.host}/{REPOSITORY}"
 
     def tell(self) -> str:
-        """Tell all of it and return the address of the stage.
-
-        Raises DemoError where it does not go as told.
-        """
+        """Run the whole story and return the address of the stage; raise DemoError if it fails."""
         project, stage = self._by_notification()
         self._take_stock(project)
-        title("From here on a client asks for the page all the time, on a new connection each time")
-        say(
-            f"It asks {stage['address']}, which HAProxy answers: the stage's address for good, whatever runs."
+        title(
+            "From now on a client requests the page without a pause, each time on a new connection"
         )
+        say(f"It requests {stage['address']}, where HAProxy answers. The stage keeps this address.")
         with Witness(stage["address"]) as witness:
             self._by_webhook(stage)
             self._by_poll(project, stage)
@@ -67,20 +64,16 @@ class Story:
                 witness, "from v3 to v5 and back", {"v3", "v5"}, may_lose=_MOST_LOST
             )
         if died.lost:
-            say(
-                "What is lost here was in v5's hands when it died; that v3 was still warm kept it to that."
-            )
+            say("v5 was handling the lost requests when it crashed; v3, still running, took over.")
         sent = sum(seen.asked for seen in (switched, refused, died))
         title(
-            f"In all the client sent {sent} requests: 0 lost by a switch, {died.lost} lost as v5 died"
+            f"The client sent {sent} requests: 0 lost by a switch, {died.lost} lost when v5 crashed"
         )
         return str(stage["address"])
 
     def _by_notification(self) -> tuple[Any, Any]:
-        title("v1: the registry tells of the push by itself")
-        say(
-            "Tagboat has never heard of this image. All that is set up is the registry's list of whom to notify."
-        )
+        title("v1: the registry notifies Tagboat of the push")
+        say("Tagboat does not know this image. Only the registry's notifications are configured.")
         with doing("") as line:
             self._push("v1")
             project = await_value(
@@ -92,98 +85,95 @@ class Story:
             self._expect(self.server.await_live(first["id"]), stage, "v1")
             if first["trigger"] != "webhook":
                 raise DemoError(
-                    f"v1 was to be deployed by the notification, but its trigger is {first['trigger']}"
+                    "v1 must be deployed by the notification, but its trigger is "
+                    f"{first['trigger']}"
                 )
             line.text = f"v1 is live: {stage['address']} says “{page(stage['address'])}”"
         project = self.server.call("GET", f"/api/projects/{project['id']}")
         done(
-            f"the project {project['name']} made itself: port {project['port']} from the image's EXPOSE, healthcheck "
-            f"{project['healthcheck']} from its label,"
+            f"the project {project['name']} was created automatically: port {project['port']} "
+            f"from the image's EXPOSE, health check {project['healthcheck']} from its label,"
         )
-        say(f"and a stage {stage['name']} that takes every tag ({stage['tag_pattern']})")
-        say(
-            f"After the switch a new version is watched before the old one goes: for 10 s, here for {_WATCH_S}."
-        )
+        say(f"and a stage {stage['name']} that accepts each tag ({stage['tag_pattern']})")
+        say(f"After the switch a new version is watched: for 10 s by default, here for {_WATCH_S}.")
         return project, stage
 
     def _take_stock(self, project: Any) -> None:  # noqa: ANN401 - JSON
-        title("Taking stock: the first poll")
+        title("The first poll")
+        say("From now on the registry sends no notifications: it was restarted without them.")
         say(
-            "From here on the registry tells nobody anything: it was restarted without notifications."
+            "The first poll of an image only records its tags, and deploys none of them: they may "
+            "be"
         )
-        say(
-            "The first time that Tagboat polls an image, within 15 s of the first news of it, it only writes down the tags"
-        )
-        say(
-            "that are there, and deploys none of them: they may be years old. Only what appears later is news."
-        )
-        with doing("the first poll took stock and deployed nothing"):
+        say("years old. Only tags that appear later are deployed.")
+        with doing("the first poll recorded the tags and deployed nothing"):
             self.registry.stop()
             self.registry.start(None)
             report = self._poll(project)
             if report["deploys"]:
-                raise DemoError(f"the first poll was to deploy nothing, but it came to {report}")
+                raise DemoError(f"the first poll must deploy nothing, but its report is {report}")
 
     def _by_webhook(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v2: a CI job calls the webhook")
-        say('One call, {"image": "' + f"{self.image}:v2" + '"}, to a URL that is the secret.')
+        say('One call, {"image": "' + f"{self.image}:v2" + '"}, to a URL that contains the secret.')
         with doing("") as line:
             self._push("v2")
             self._expect(self.server.await_live(self._call_webhook("v2")), stage, "v2")
-            line.text = "v2 is live; v1 has answered what it had begun, and is gone"
+            line.text = "v2 is live; v1 has finished its requests, and is removed"
 
     def _by_poll(self, project: Any, stage: Any) -> None:  # noqa: ANN401 - JSON
-        title("v3: nobody tells, and the poller finds it")
-        say(
-            "Every five minutes Tagboat asks for the list of tags. We do not wait, and ask for a poll now."
-        )
+        title("v3: no notification, and polling finds it")
+        say("Tagboat lists the tags every five minutes. We do not wait, and request a poll now.")
         with doing("") as line:
             self._push("v3")
             report = self._poll(project)
             if report["new_tags"] != ["v3"] or len(report["deploys"]) != 1:
-                raise DemoError(f"the poll was to find v3 alone, but it came to {report}")
+                raise DemoError(f"the poll must find only v3, but its report is {report}")
             self._expect(self.server.await_live(report["deploys"][0]), stage, "v3")
             line.text = f"v3 is live: {stage['address']} says “{page(stage['address'])}”"
-        done("v2, which the webhook had brought already, was no news to the poll")
+        done("the poll did not deploy v2 again, which the webhook had brought")
 
     def _refuse_broken(self, stage: Any) -> None:  # noqa: ANN401 - JSON
         title("v4 is broken: it exits as soon as it starts")
         with doing("") as line:
             self._push("v4", _BROKEN)
             deploy = self._await_failure("v4")
-            line.text = "v4 never got a request: it was refused, and its container removed"
+            line.text = "v4 got no request: its deploy failed, and its container was removed"
         self._explain(deploy)
         self._expect(self.server.live(stage["id"]), stage, "v3")
 
     def _roll_back_dying(self, stage: Any) -> None:  # noqa: ANN401 - JSON
-        title(f"v5 is worse: it is healthy, gets the traffic, and dies after {_DIES_AFTER_S} s")
+        title(f"v5 is worse: it is healthy, gets the traffic, and crashes after {_DIES_AFTER_S} s")
         with doing("") as line:
             self._push("v5", _DIES)
             deploy = self._await_failure("v5")
-            line.text = "v5 was watched, so v3 was still there: traffic went back to it by itself"
+            line.text = (
+                "v5 was watched, so v3 was still running: traffic went back to it automatically"
+            )
         self._explain(deploy)
         self._expect(self.server.live(stage["id"]), stage, "v3")
 
     def _await_failure(self, tag: str) -> Any:  # noqa: ANN401 - JSON
         deploy = self.server.await_end(self._call_webhook(tag))
         if deploy["status"] != "failed":
-            raise DemoError(f"{tag} was to come to nothing, but its deploy {deploy['status']}")
+            raise DemoError(f"{tag} must fail, but its deploy {deploy['status']}")
         return deploy
 
     def _explain(self, deploy: Any) -> None:  # noqa: ANN401 - JSON
         say(f"reason: {deploy['reason']}")
         for number, text in enumerate(deploy["log"].splitlines()[-3:]):
-            say(f"{'' if number else 'its last words:':15} {text}")
+            say(f"{'' if number else 'last log lines:':15} {text}")
 
     def _report(self, witness: Witness, when: str, tags: set[str], may_lose: int = 0) -> Seen:
-        """Print what the client has seen.
+        """Print the client's results.
 
-        Raises DemoError when it lost more than it may, or others answered than `tags`.
+        Raises DemoError if it lost more than allowed, or if other tags than `tags` answered.
         """
         seen = witness.seen()
         if seen.lost > may_lose or set(seen.answers) != {_body(tag) for tag in tags}:
             raise DemoError(
-                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} {dict(seen.answers)}"
+                f"{when}, {seen.lost} of {seen.asked} requests were lost: {dict(seen.losses)} "
+                f"{dict(seen.answers)}"
             )
         counts = ", ".join(
             f"{count} by {text.rpartition(' ')[2]}" for text, count in sorted(seen.answers.items())
@@ -202,13 +192,14 @@ class Story:
         return report
 
     def _call_webhook(self, tag: str) -> str:
-        """Call the webhook as a CI job would; the id of the deploy that it queued."""
+        """Call the webhook like a CI job; return the id of the queued deploy."""
         headers = {"Content-Type": "application/json"}
         receipt = ask("POST", self.server.webhook_url(), headers, {"image": f"{self.image}:{tag}"})
         (answer,) = receipt["pushes"]
         if answer["outcome"] != "queued":
             raise DemoError(
-                f"the push of {tag} was to be queued, but it was {answer['outcome']}: {answer['reason']}"
+                f"the push of {tag} must be queued, but it is {answer['outcome']}: "
+                f"{answer['reason']}"
             )
         return str(answer["deploy"])
 
@@ -225,10 +216,11 @@ class Story:
         try:
             said = page(stage["address"])
         except OSError as error:
-            said = f"no page at all ({error})"
+            said = f"no page ({error})"
         if instance["tag"] != tag or said != _body(tag):
             raise DemoError(
-                f"{tag} was to be live, but {instance['container']} is {instance['tag']} and says {said}"
+                f"{tag} must be live, but {instance['container']} is {instance['tag']} and says "
+                f"{said}"
             )
 
 

@@ -12,7 +12,7 @@ _LOOK_EVERY_S = 0.05
 
 
 def await_value(look: Callable[[], T | None], limit_s: float, what: str, remedy: str = "") -> T:
-    """Return the first value of `look` that is not None; raise DemoError when `limit_s` seconds bring none."""
+    """Return the first value of `look` that is not None; raise DemoError after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while (value := look()) is None:
         if time.monotonic() > deadline:

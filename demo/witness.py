@@ -15,7 +15,7 @@ _EVERY_S = 0.02
 
 @dataclass(slots=True)
 class Seen:
-    """What came of a time: `answers` counts the requests by the page that came, `losses` by what went wrong."""
+    """The results: `answers` counts requests by page, `losses` by fault."""
 
     answers: Counter[str] = field(default_factory=Counter)
     losses: Counter[str] = field(default_factory=Counter)
@@ -32,7 +32,7 @@ class Seen:
 
 
 class Witness:
-    """Asks for the page at `url`, each time on a new connection, from entering the block to leaving it."""
+    """Requests the page at `url`, on a new connection each time, inside the block."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -55,7 +55,7 @@ class Witness:
         self._thread.join()
 
     def seen(self) -> Seen:
-        """What was seen since the last time that this was asked."""
+        """Return the results since the last call."""
         with self._lock:
             seen, self._seen = self._seen, Seen()
             return seen

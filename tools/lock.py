@@ -1,7 +1,7 @@
 """The lock file `requirements.lock`: exact versions with hashes of everything that is installed.
 
-    python tools/lock.py check     says what is not current, exit 1 if anything
-    python tools/lock.py write     makes it anew with uv; with --upgrade takes the newest versions that fit
+    python tools/lock.py check     print what is not current; exit 1 if anything is
+    python tools/lock.py write     write it with uv; --upgrade takes the newest versions that fit
 
 pip installs from it with --require-hashes, so it names no host: any index or mirror will do, since
 the hashes decide.
@@ -36,14 +36,14 @@ _PIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One package of the lock: its exact version, and how many hashes vouch for it."""
+    """One package of the lock: its exact version and the number of its hashes."""
 
     version: str
     hashes: int
 
 
 def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
-    """Everything that is wrong with the text of the lock, in words; empty when it is current."""
+    """Return the faults of the lock, in words; empty if it is current."""
     found = _DIGEST.search(lock)
     complaints = []
     if not found or found[1] != digest(pyproject):
@@ -51,7 +51,7 @@ def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
             "the dependencies in pyproject.toml are not those that the lock was made from"
         )
     pins, strange = parse(lock)
-    complaints += [f"a line that is no pin with hashes: {line!r}" for line in strange]
+    complaints += [f"a line that is not a pin with hashes: {line!r}" for line in strange]
     complaints += [
         f"{name}=={pin.version} has no hash" for name, pin in pins.items() if not pin.hashes
     ]
@@ -61,7 +61,7 @@ def check(pyproject: Mapping[str, Any], lock: str) -> list[str]:
 
 
 def parse(lock: str) -> tuple[dict[str, Pin], list[str]]:
-    """The pins by canonical name, and every line that is none (an option, a URL, a range)."""
+    """Return the pins by canonical name, and all other lines (options, URLs, ranges)."""
     pins: dict[str, Pin] = {}
     strange = []
     uncommented = re.sub(r"^\s*#.*\n?", "", lock, flags=re.MULTILINE)
@@ -74,7 +74,7 @@ def parse(lock: str) -> tuple[dict[str, Pin], list[str]]:
 
 
 def requirements(pyproject: Mapping[str, Any]) -> list[Requirement]:
-    """What pyproject.toml asks for: to run, to develop, to build."""
+    """Return the requirements of pyproject.toml: to run, to develop, to build."""
     tables = [
         pyproject["project"]["dependencies"],
         pyproject["build-system"]["requires"],
@@ -84,7 +84,7 @@ def requirements(pyproject: Mapping[str, Any]) -> list[Requirement]:
 
 
 def digest(pyproject: Mapping[str, Any]) -> str:
-    """A fingerprint of all that the lock depends on."""
+    """Return a fingerprint of everything that the lock depends on."""
     tables = [
         pyproject["project"]["requires-python"],
         pyproject["project"]["dependencies"],
@@ -107,7 +107,7 @@ def _unmet(wanted: Requirement, pins: Mapping[str, Pin]) -> str | None:
 
 
 def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
-    """Resolve with uv and write the lock. Versions that still fit stay, unless `upgrade`."""
+    """Resolve with uv and write the lock. Versions that still fit are kept, unless `upgrade`."""
     groups = [f"--group={name}" for name in pyproject.get("dependency-groups", {})]
     options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,10 @@ def write(pyproject: Mapping[str, Any], *, upgrade: bool) -> None:
             f"--output-file={draft}",
         ]
         subprocess.run([*command, "--upgrade"] if upgrade else command, cwd=ROOT, check=True)
-        header = f"# Made by `make lock` from pyproject.toml; do not edit.\n# dependencies: sha256:{digest(pyproject)}\n"
+        header = (
+            "# Made by `make lock` from pyproject.toml; do not edit.\n"
+            f"# dependencies: sha256:{digest(pyproject)}\n"
+        )
         LOCK.write_text(header + draft.read_text())
 
 
@@ -134,7 +137,7 @@ def _uv() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the command; the exit status."""
+    """Execute the command; return the exit status."""
     pyproject = tomllib.loads(PYPROJECT.read_text())
     match arguments:
         case ["write", *options] if options in ([], ["--upgrade"]):

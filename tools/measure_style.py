@@ -69,7 +69,7 @@ class Tree:
 
 
 def measure(folder: Path) -> Tree:
-    """Count one folder, without tests and migrations; raise SystemExit if it has no source files."""
+    """Count one folder, without tests and migrations; raise SystemExit if it has no sources."""
     tree = Tree(folder.name)
     for path in sorted(folder.rglob("*.py")) + sorted(folder.rglob("*.go")):
         inner = path.relative_to(folder)

@@ -44,6 +44,7 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
             f"the data directory {path} cannot be used ({error.strerror}); set TAGBOAT_DATA_DIR"
         ) from None
     try:
+        # The kernel releases it when the process ends, however it ends.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         replica = path / "replica"
         if not replica.exists():
@@ -80,6 +81,7 @@ def server_runs(path: Path) -> bool:
     except OSError:
         return False
     try:
+        # A shared lock fails only while a server holds its exclusive one.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.host_access import lies_within, no_host_path
 
+# Access to any of these gives control of the host.
 _SOCKETS = (
     *("/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"),
     *("/run/containerd/containerd.sock", "/run/crio/crio.sock"),
@@ -31,6 +32,7 @@ class HostPaths:
         if not self.roots:
             return no_host_path(path)
         found = self._followed(path)
+        # Both the written and the real path must be below a root, because links may lead out of it.
         lexical = any(lies_within(path, root) for root in self.roots)
         if not lexical or not any(lies_within(found, self._followed(root)) for root in self.roots):
             leads = f", which leads to {found}," if lexical else ""

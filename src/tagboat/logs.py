@@ -6,31 +6,29 @@ must not log secrets; the masks here are the last protection.
 
 import asyncio
 import logging
-import re
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TextIO
 
-import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
-from tagboat.core.masking import MASK, mask_webhook_secrets
+from tagboat.log_processors import (
+    add_timestamp,
+    console_renderer,
+    masked,
+    quoted,
+    render_json,
+    timestamp,
+    to_plain_values,
+)
 from tagboat.settings import LogFormat
 
 Write = Callable[[str], None]
 
-_SENSITIVE = ("password", "passwd", "token", "secret", "authorization")
-_URL_PASSWORD = re.compile(r"(://[^/?#@:\s\"']*:)[^/?#@\s\"']+@")
-_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_CONTROLS_BUT_NEWLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_MANY_LINES = ("exception", "stack")
+# Seconds. One write for many lines costs little; a person following the log does not notice.
 _GATHER_S = 0.05
-_encode = msgspec.json.Encoder().encode
 
 
 def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "LogCall":
@@ -42,20 +40,25 @@ def configure_logging(log_format: LogFormat, level: int, stream: TextIO) -> "Log
     lines = _Stream(stream)
     write = lines.write
     shared: list[Processor] = [
-        _add_timestamp,
+        add_timestamp,
         structlog.processors.format_exc_info,
-        _to_plain_values,
-        _mask_line(
-            _render_json
+        to_plain_values,
+        masked(
+            render_json
             if log_format is LogFormat.JSON
-            else _console_renderer(colors=stream.isatty())
+            else console_renderer(colors=stream.isatty())
         ),
     ]
+
+    def add_name(logger: _Lines, _method: str, event: EventDict) -> EventDict:
+        event["logger"] = logger.name
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            _add_name,
+            add_name,
             *shared,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -90,7 +93,7 @@ class _GatheredCalls:
 
     def __call__(self, method: str, path: str, status: int, ms: float) -> None:
         self._lines.gather(
-            f'{{"timestamp":"{_now()}",{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
+            f'{{"timestamp":"{timestamp()}",{_call_fields(method, path, status)},"ms":{ms:.1f}}}'
         )
         if not self._due:
             self._due = True
@@ -103,27 +106,8 @@ class _GatheredCalls:
 
 @lru_cache(maxsize=256)
 def _call_fields(method: str, path: str, status: int) -> str:
-    fields = f'"method":{_quoted(method)},"path":{_quoted(path)},"status":{status}'
+    fields = f'"method":{quoted(method)},"path":{quoted(path)},"status":{status}'
     return f'"level":"info","logger":"tagboat.access","event":"call",{fields}'
-
-
-def _quoted(text: str) -> str:
-    text = mask_webhook_secrets(text)
-    try:
-        return _encode(text).decode()
-    except ValueError:
-        # A lone surrogate.
-        return _encode(ascii(text)).decode()
-
-
-def _now() -> str:
-    second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_to_the_second(second)}.{nanosecond // 1000:06}Z"
-
-
-@lru_cache(maxsize=4)
-def _to_the_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Lines:
@@ -215,86 +199,3 @@ class _Stream:
                     self._stream.flush()
         except (OSError, ValueError):
             pass
-
-
-def _add_name(logger: _Lines, _method: str, event: EventDict) -> EventDict:
-    event["logger"] = logger.name
-    return event
-
-
-def _add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = _now()
-    return event
-
-
-def _to_plain_values(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Convert each value to JSON types by its `str`.
-
-    So a field that is excluded from a repr stays out of the log.
-    """
-    for key, value in event.items():
-        if type(value) not in _PLAIN_TYPES or _is_sensitive(key):
-            event[key] = _to_plain(key, value)
-    return event
-
-
-def _to_plain(key: object, value: object) -> object:
-    if _is_sensitive(str(key)) and value is not None and not isinstance(value, bool):
-        return MASK
-    if type(value) in _PLAIN_TYPES:
-        return value
-    if isinstance(value, Mapping):
-        return {str(inner): _to_plain(inner, item) for inner, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_to_plain("", item) for item in value]
-    return repr(value) if isinstance(value, BaseException) else str(value)
-
-
-@lru_cache(maxsize=1024)
-def _is_sensitive(key: str) -> bool:
-    lowered = key.lower()
-    return any(word in lowered for word in _SENSITIVE)
-
-
-def _render_json(_logger: object, _method: str, event: EventDict) -> str:
-    line = {key: event.pop(key) for key in ("timestamp", "level", "logger", "event")}
-    line.update(event)
-    try:
-        return _encode(line).decode()
-    except (ValueError, OverflowError):
-        # A lone surrogate or an integer beyond 64 bits.
-        return _encode(
-            {
-                ascii(key)[1:-1]: value if key == "level" else ascii(value)
-                for key, value in line.items()
-            }
-        ).decode()
-
-
-def _console_renderer(*, colors: bool) -> Callable[[object, str, EventDict], str]:
-    # The plain traceback, because the pretty one prints local variables, secrets included.
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=colors, exception_formatter=structlog.dev.plain_traceback
-    )
-
-    def render(logger: object, method: str, event: EventDict) -> str:
-        for key, value in event.items():
-            if isinstance(value, str):
-                controls = _CONTROLS_BUT_NEWLINE if key in _MANY_LINES else _CONTROLS
-                # Spelt out: they would move a terminal's cursor or reorder its text.
-                event[key] = controls.sub(lambda match: ascii(match[0])[1:-1], value)
-        return renderer(logger, method, event)
-
-    return render
-
-
-def _mask_line(render: Callable[[object, str, EventDict], str]) -> Processor:
-    """Mask secrets in the finished line, when nested and quoted values are text."""
-
-    def render_masked(logger: object, method: str, event: EventDict) -> str:
-        text = mask_webhook_secrets(render(logger, method, event))
-        if "://" in text and "@" in text:
-            text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
-        return text
-
-    return render_masked

@@ -26,6 +26,7 @@ async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
             log.error("ended without an error; starting again", action=name, pause_s=pause)
         except Exception:
             log.exception("internal error; starting again", action=name, pause_s=pause)
+        # A long run means that the fault is rare.
         if clock() - began > LONGEST_PAUSE_S:
             pause = FIRST_PAUSE_S
         await asyncio.sleep(pause)

@@ -13,6 +13,7 @@ def write_private(path: Path, text: str, *, durable: bool = True) -> None:
     draft = path.with_name(f"{path.name}.new")
     # Left by a crash, or put there by an attacker.
     draft.unlink(missing_ok=True)
+    # Neither an existing file nor a link is opened.
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -21,6 +22,7 @@ def write_private(path: Path, text: str, *, durable: bool = True) -> None:
             os.fsync(file.fileno())
     draft.replace(path)
     if durable:
+        # A rename is durable only when its directory is.
         sync_directory(path.parent)
 
 

@@ -14,7 +14,9 @@ from tagboat.core.image import clean_path
 from tagboat.core.naming import MAX_BASE_DOMAIN
 
 DEFAULT_POOL = "10.112.0.0/14"
+# Prefix lengths. Each project's network takes a /25.
 _WIDEST_POOL, _SMALLEST_POOL = 8, 24
+# Characters. Wrong tokens are slowed down, but a short one could still be guessed.
 _SHORTEST_ADMIN_TOKEN = 20
 _DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$){_DNS_LABEL}(?:\.{_DNS_LABEL})*")
@@ -25,11 +27,12 @@ _DATABASE_ADDRESS = re.compile(
     r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?@]*\]|[^/:?@\[]*)(?::[0-9]{1,5})?(?:[/?].*)?"
 )
 
-Choice = TypeVar("Choice", bound=StrEnum)
+EnumChoice = TypeVar("EnumChoice", bound=StrEnum)
 
 
 def parse_listen_host(text: str) -> str:
     """Return a host name or IP address to listen on, without brackets."""
+    # People write IPv6 addresses in brackets, as in URLs.
     host = text.removeprefix("[").removesuffix("]") if ":" in text else text
     if not (is_ip_address(host) or _DOMAIN.fullmatch(host.lower())):
         raise ValueError("a host name or an IP address to listen on is expected, such as 127.0.0.1")
@@ -152,7 +155,7 @@ def parse_database_url(text: str) -> str:
     return f"postgresql://{rest}"
 
 
-def parse_token(text: str) -> str:
+def parse_bearer_token(text: str) -> str:
     """Return a token of visible ASCII characters."""
     if not _VISIBLE.fullmatch(text):
         raise ValueError("ASCII letters, digits and punctuation without spaces are expected")
@@ -166,12 +169,13 @@ def parse_admin_token(text: str) -> str:
             f"at least {_SHORTEST_ADMIN_TOKEN} characters are expected; "
             "'openssl rand -hex 24' makes such a token"
         )
-    return parse_token(text)
+    return parse_bearer_token(text)
 
 
 def parse_base_domain(text: str) -> str:
     """Return a domain in lower case, short enough for the stages' hosts below it."""
     domain = text.lower().removesuffix(".")
+    # With a numeric last label it would look like an IPv4 address.
     if not _DOMAIN.fullmatch(domain) or domain.rpartition(".")[2].isdigit():
         raise ValueError("a domain name is expected, such as apps.example.com")
     if len(domain) > MAX_BASE_DOMAIN:
@@ -182,10 +186,10 @@ def parse_base_domain(text: str) -> str:
     return domain
 
 
-def choice_of(kind: type[Choice]) -> Callable[[str], Choice]:
+def choice_of(kind: type[EnumChoice]) -> Callable[[str], EnumChoice]:
     """Return a parser for the values of `kind`."""
 
-    def parse(text: str) -> Choice:
+    def parse(text: str) -> EnumChoice:
         if text not in set(kind):
             *others, last = kind
             raise ValueError(f"{', '.join(others)} or {last} is expected")

@@ -27,6 +27,7 @@ from tagboat.setting_values import (
     is_ip_address,
     parse_admin_token,
     parse_base_domain,
+    parse_bearer_token,
     parse_bind_roots,
     parse_database_url,
     parse_docker_host,
@@ -36,7 +37,6 @@ from tagboat.setting_values import (
     parse_network_pool,
     parse_networks,
     parse_port,
-    parse_token,
 )
 from tagboat.variables import Variables
 
@@ -99,6 +99,7 @@ class DockerEndpoint:
     def is_exposed(self) -> bool:
         """True if the connection to the engine, secrets included, crosses a network unencrypted."""
         host = urlsplit(self.url).hostname or ""
+        # A connection to loopback crosses no network.
         local = host == "localhost" or (
             is_ip_address(host) and ipaddress.ip_address(host).is_loopback
         )
@@ -171,7 +172,7 @@ def load_settings(
     """Read the server's settings; raise SettingsError for an invalid one.
 
     `is_tty` says whether stderr is a terminal. Without `dotenv`, the file `.env` is not read:
-    whoever wrote a file in some directory must not decide where the command line sends its token.
+    the author of a file in some directory must not decide where the command line sends its token.
     """
     variables = Variables.read(environ, cwd, dotenv=dotenv)
     host = variables.parse("TAGBOAT_HOST", parse_listen_host, default="127.0.0.1")
@@ -224,7 +225,7 @@ def load_remote_settings(environ: Mapping[str, str], *, cwd: Path) -> RemoteSett
             "TAGBOAT_URL", lambda text: parse_http_url(text).removesuffix("/api"), default=""
         )
         or None,
-        token=variables.parse_secret("TAGBOAT_TOKEN", parse_token),
+        token=variables.parse_secret("TAGBOAT_TOKEN", parse_bearer_token),
     )
 
 

@@ -57,6 +57,7 @@ class Variables:
                     if close:
                         hint = f"did you mean {known[close[0]]}?"
                     raise SettingsError(f"{name}{place} is not a setting of Tagboat; {hint}")
+        # The environment wins over the file.
         return cls({name: value for name, value in {**file, **environ}.items() if value}, cwd)
 
     def parse(self, name: str, parser: Callable[[str], T], *, default: str) -> T:
@@ -83,6 +84,7 @@ class Variables:
         """Return an absolute path: `~` is the home directory, relative paths start at `cwd`."""
         if "\0" in text:
             raise ValueError("a path is expected")
+        # HOME of the environment given, which need not be this process's.
         if text.startswith("~/") and "HOME" in self.values:
             return Path(self.values["HOME"], text[2:])
         try:
@@ -98,6 +100,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     from dotenv.parser import parse_stream  # noqa: PLC0415 - 20 ms that only users of .env need
 
     try:
+        # Editors on Windows write a byte order mark.
         with path.open(encoding="utf-8-sig") as stream:
             bindings = list(parse_stream(stream))
     except (OSError, UnicodeError) as error:

@@ -16,8 +16,10 @@ from tests.support.api import Api, running_api
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, 0, 250000, tzinfo=UTC)
 PUSH: dict[str, object] = {
-    "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p", "name": "app"},
-    "stage": {"id": "s", "name": "prod"}, "project_created": False, "outcome": "queued", "reason": "tag v1 matches v*",
+    "image": "git.example.com/acme/app", "tag": "v1", "digest": None, "project": {"id": "p",
+    "name": "app"},
+    "stage": {"id": "s", "name": "prod"}, "project_created": False, "outcome": "queued",
+    "reason": "tag v1 matches v*",
     "deploy": "d",
 }  # fmt: skip
 UNMATCHED = PUSH | {
@@ -96,7 +98,10 @@ async def test_a_delivery_says_what_came_of_it(api: Api) -> None:
                 "skipped": [SKIPPED],
             },
             "unmatched",
-            "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; 1 skipped; set ROOT_URL",
+            (
+                "git.example.com/acme/app:x is unmatched: tag x matches no stage's pattern; 1 "
+                "skipped; set ROOT_URL"
+            ),
         ),
         (202, {"delivery": "x", "pushes": [], "reason": "a ping"}, "nothing to push", "a ping"),
         (400, {"reason": "`image` is missing"}, "failed", "`image` is missing"),

@@ -32,7 +32,7 @@ async def made(api: Api, path: str, body: object) -> dict[str, Any]:
 
 
 async def stages_of(api: Api) -> dict[str, str]:
-    """A project on Gitea, a stage of each kind in it, and one without any; the stages' ids by name."""
+    """A project on Gitea with a stage of each kind, and one without; the stages' ids by name."""
     await made(
         api, "/api/registries", {"name": "gitea", "url": "https://git.example.com", "kind": "gitea"}
     )

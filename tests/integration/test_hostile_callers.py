@@ -61,7 +61,8 @@ class Inspector:
             self.at_once -= 1
         if image_ref.tag.startswith("chart"):
             raise NotAnImageError(
-                f"{image_ref} is no container image: it is 'application/vnd.cncf.helm.config.v1+json'"
+                f"{image_ref} is no container image: it is "
+                "'application/vnd.cncf.helm.config.v1+json'"
             )
         if image_ref.tag.startswith("none"):
             raise RegistryNotFoundError(f"there is no {image_ref}")

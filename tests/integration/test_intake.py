@@ -28,7 +28,7 @@ from tagboat.core.push import Outcome, Push, PushVerdict, Source
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.deploy.queue import DeployQueue
 from tagboat.intake import inspections
-from tagboat.intake.explain import explain_push
+from tagboat.intake.explain import explain_image
 from tagboat.intake.intake import Intake
 from tagboat.store import SqlStore, open_store
 
@@ -384,7 +384,7 @@ async def test_a_stage_that_goes_by_versions_takes_no_lower_one(
     project = await make_project(desk, ("prod", pattern), allow_downgrade=allow_downgrade)
     await desk.push_one(f"{NAME}:2.0.0")
     explained = await desk.store.read(
-        lambda reader: explain_push(reader, parse_image_ref(f"{NAME}:{pushed}"))
+        lambda reader: explain_image(reader, parse_image_ref(f"{NAME}:{pushed}"))
     )
     result = await desk.push_one(f"{NAME}:{pushed}")
     assert (result["outcome"], explained.outcome) == (outcome, outcome)

@@ -26,7 +26,7 @@ from tests.support.deliveries import deliveries_on_disk
 
 pytestmark = pytest.mark.anyio
 
-MAX_BYTES = 1 << 20
+MAX_CALL_BYTES = 1 << 20
 PUSH = {"image": "git.example.com/acme/app:v1"}
 GITEA = {"x-gitea-event": "package"}
 
@@ -73,7 +73,8 @@ async def test_a_push_is_accepted_and_on_disk(hook: Hook) -> None:
     (push,) = answer.json["pushes"]
     assert push["outcome"] == "queued"
     assert set(push) == {
-        "image", "tag", "digest", "project", "stage", "project_created", "outcome", "reason", "deploy",
+        "image", "tag", "digest", "project", "stage", "project_created", "outcome", "reason",
+        "deploy",
     }  # fmt: skip
     assert hook.deliveries() == [(202, "native", answer.json)]
     with closing(sqlite3.connect(hook.database)) as connection:
@@ -88,8 +89,10 @@ async def test_a_wrong_malformed_or_missing_secret_is_an_address_that_does_not_e
     expected = await nothing_there()
     assert expected.status == 404
     wrong = "00000000-0000-4000-8000-000000000000"
-    paths = ["", "/", f"/{wrong}", f"/{hook.secret[:-1]}", f"/{hook.secret}0", f"/{hook.secret}/", f"/{hook.secret}/x", "/..",
-             f"/{hook.secret.upper()}x", "/%00", "/%FF", "/é", f"//{hook.secret}", "/" + "x" * 10_000]  # fmt: skip
+    paths = ["", "/", f"/{wrong}", f"/{hook.secret[:-1]}", f"/{hook.secret}0", f"/{hook.secret}/",
+    f"/{hook.secret}/x", "/..",
+             f"/{hook.secret.upper()}x", "/%00", "/%FF", "/é", f"//{hook.secret}",
+             "/" + "x" * 10_000]  # fmt: skip
     for path in paths:
         assert await hook.caller.post(path, PUSH) == expected, path
     assert hook.deliveries() == []
@@ -107,8 +110,10 @@ async def test_every_other_method_is_an_address_that_does_not_exist(
 
 async def test_nothing_is_read_before_the_secret_is_known_to_be_right(hook: Hook) -> None:
     expected = await nothing_there()
-    headers = {"content-length": str(MAX_BYTES * 10)}
-    assert await hook.caller.call("POST", "/wrong", b"x" * (MAX_BYTES + 1), headers) == expected
+    headers = {"content-length": str(MAX_CALL_BYTES * 10)}
+    assert (
+        await hook.caller.call("POST", "/wrong", b"x" * (MAX_CALL_BYTES + 1), headers) == expected
+    )
     assert await hook.caller.call("POST", "/wrong", b"\xff[[[") == expected
 
 
@@ -187,18 +192,21 @@ async def stream(
 
 
 async def test_exactly_one_mebibyte_is_accepted(hook: Hook) -> None:
-    body = padded(MAX_BYTES)
-    assert len(body) == MAX_BYTES
+    body = padded(MAX_CALL_BYTES)
+    assert len(body) == MAX_CALL_BYTES
     assert (await hook.send(body)).status == 202
     assert await stream(hook, [body[:1000], body[1000:]], {}) == (202, 2)
 
 
 async def test_one_byte_more_is_too_large_whether_announced_or_streamed(hook: Hook) -> None:
-    answer = await hook.send(padded(MAX_BYTES + 1))
+    answer = await hook.send(padded(MAX_CALL_BYTES + 1))
     assert (answer.status, answer.headers["content-type"]) == (413, "application/problem+json")
     assert "1048576" in answer.json["detail"]
-    assert await stream(hook, [b"never read"], {"content-length": str(MAX_BYTES + 1)}) == (413, 0)
-    assert await stream(hook, [b"x" * MAX_BYTES, b"x", b"never read"], {}) == (413, 2)
+    assert await stream(hook, [b"never read"], {"content-length": str(MAX_CALL_BYTES + 1)}) == (
+        413,
+        0,
+    )
+    assert await stream(hook, [b"x" * MAX_CALL_BYTES, b"x", b"never read"], {}) == (413, 2)
     assert [status for status, _, _ in hook.deliveries()] == [413, 413, 413]
 
 
@@ -214,7 +222,7 @@ async def test_a_body_in_gzip_is_understood_and_kept_unpacked(hook: Hook) -> Non
 @pytest.mark.parametrize(
     ("body", "coding", "status", "word"),
     [
-        (gzip.compress(padded(MAX_BYTES + 1)), "gzip", 413, "1048576 bytes"),
+        (gzip.compress(padded(MAX_CALL_BYTES + 1)), "gzip", 413, "1048576 bytes"),
         (gzip.compress(b"0" * (100 << 20)), "x-gzip", 413, "1048576 bytes"),
         (b"{}", "gzip", 400, "not gzip"),
         (b"{}", "br", 415, "'br'"),

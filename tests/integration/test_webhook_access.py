@@ -303,7 +303,10 @@ async def test_a_project_deleted_while_a_call_of_its_url_is_read(
 async def test_no_webhooks_secret_is_kept_of_a_call(gate: Gate) -> None:
     url = f"https://tagboat.example.com/api/webhook/{gate.secret}"
     escaped = url.replace("/", "\\/")
-    ping = f'{{"hook": {{"config": {{"url": "{url}?a=1", "again": "{escaped}"}}}}, "image": "git.example.com/acme/app:v1"}}'
+    ping = (
+        f'{{"hook": {{"config": {{"url": "{url}?a=1", "again": "{escaped}"}}}}, '
+        '"image": "git.example.com/acme/app:v1"}'
+    )
     await gate.send(
         ping.encode(), {"x-original-uri": f"/api/webhook/{gate.secret}", "referer": url}
     )

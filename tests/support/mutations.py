@@ -26,8 +26,10 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FRAGMENTS = st.sampled_from(
-    ["", "/", ":", "@", "//", "://", ".", "..", "-", ":v9", "@sha256:" + "d" * 64, "elsewhere.example.net/", "elsewhere",
-     "evil/x", "elsewhere.example.net/x?", "localhost", "docker.io/", "%2F", "\x00", " ", "A", "ß", "K", "sha256:",
+    ["", "/", ":", "@", "//", "://", ".", "..", "-", ":v9", "@sha256:" + "d" * 64,
+     "elsewhere.example.net/", "elsewhere",
+     "evil/x", "elsewhere.example.net/x?", "localhost", "docker.io/", "%2F", "\x00", " ", "A",
+     "ß", "K", "sha256:",
      "https://elsewhere.example.net", "[::1]:5000"]
 )  # fmt: skip
 _BASE64 = "in base64"  # the key under which what was hidden in base64 lies open
@@ -185,7 +187,7 @@ def made_up(headers: Mapping[str, str], body: object, heard: Heard) -> list[str]
 
 
 def unnamed(sender: str, headers: Mapping[str, str], body: object, image: ImageRef) -> list[str]:
-    """The parts of `image` that the call neither names nor gives by the sender's documented rule."""
+    """The parts of `image` that neither the call nor the sender's documented rule gives."""
     texts = [text for value in (dict(headers), body) for text in _texts(value)]
     segments = {segment for text in texts for segment in re.split(r"[/?#@]", text.lower())}
     words = {word for text in texts for word in re.split(r"[/:@?#]", text)}

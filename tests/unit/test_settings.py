@@ -258,8 +258,8 @@ class TestSecretFiles:
     def test_a_missing_file_is_complained_of_without_its_path(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_ADMIN_TOKEN_FILE": SECRET})
         assert (
-            message
-            == "TAGBOAT_ADMIN_TOKEN_FILE cannot be used: the file cannot be read: No such file or directory"
+            message == "TAGBOAT_ADMIN_TOKEN_FILE cannot be used: "
+            "the file cannot be read: No such file or directory"
         )
 
     def test_a_directory_is_no_file(self, cwd: Path) -> None:
@@ -433,8 +433,8 @@ class TestIngress:
     def test_asked_for_without_the_program_is_unusable(self, cwd: Path) -> None:
         message = complaint(cwd, {"TAGBOAT_INGRESS": "haproxy"})
         assert (
-            message
-            == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; install it, or set TAGBOAT_INGRESS=none"
+            message == "TAGBOAT_INGRESS cannot be used: the program haproxy is not found; "
+            "install it, or set TAGBOAT_INGRESS=none"
         )
 
 

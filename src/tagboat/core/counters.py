@@ -27,6 +27,7 @@ class Counters:
 
     def counter(self, name: str, **labels: str) -> Callable[[], None]:
         """Return a function that counts, prepared for frequent use."""
+        # Labels are sorted once, not at each count.
         return partial(self._add, (name, tuple(sorted(labels.items()))))
 
     def read(self) -> Mapping[tuple[str, Labels], int]:

@@ -99,6 +99,7 @@ def unless_lower(
     if stage is None or not goes_by_version(decision, source):
         return decision
     names = Names(stage.pattern, [tag, *(one.tag for one in serving)])
+    # None means that the names do not decide; the push then counts as not lower.
     higher = [one for one in serving if (names.compare(one.tag, tag) or 0) > 0]
     if len(higher) < stage.max_instances:
         return decision

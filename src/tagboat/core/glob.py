@@ -16,6 +16,7 @@ from tagboat.core.image import MAX_TAG_LENGTH
 
 _TAG_FIRST = string.ascii_letters + string.digits + "_"
 _TAG_CHARS = _TAG_FIRST + ".-"
+# Bit 0: the position before the first place.
 _START = 1
 # Comparing two patterns may need exponentially many states; what people write needs far fewer.
 _MAX_STATES = 1000
@@ -99,6 +100,7 @@ class Glob:
             for alphabet in (_TAG_FIRST, _TAG_CHARS)
         )
         seen: set[tuple[int, int]] = set()
+        # Pairs of positions in both automata that the same tag can reach.
         frontier = {(_START, _START)}
         for _ in range(MAX_TAG_LENGTH):
             reached = {
@@ -118,8 +120,10 @@ class Glob:
     def step(self, states: int, char: str) -> int:
         """Return the positions (as bits) of a match after `char`, given those before it."""
         admitting = self.admitting.get(char)
+        # The table has the characters that a tag can have.
         if admitting is None:
             admitting = _places_admitting(char, self.places)
+        # A `*` does not match a slash.
         staying = self.stars if char != "/" else 0
         return (states & admitting) << 1 | states & staying
 
@@ -160,6 +164,7 @@ def _parse_class(text: str, opened: int) -> tuple[CharClass, int]:
     negated = text.startswith("^", at)
     at += negated
     ranges: list[tuple[str, str]] = []
+    # The first character cannot be the closing bracket.
     while not (ranges and text.startswith("]", at)):
         low, at = _parse_class_char(text, at, opened)
         high = low

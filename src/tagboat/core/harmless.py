@@ -18,6 +18,7 @@ def harmless(text: str) -> str:
     Newlines and tabs stay. A carriage return at the end of a line is dropped, any other becomes a
     space.
     """
+    # True for most text, and much faster than the expressions.
     if text.isprintable():
         return text
     text = _SEQUENCES.sub("", text.replace("\r\n", "\n").rstrip("\r")).replace("\r", " ")

@@ -17,6 +17,7 @@ _PUBLISHED = re.compile(
     r"(?:(?P<ip>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):)?"
     r"(?P<host>[0-9]{1,5}):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?"
 )
+# The engine's message about a port in use has the port after a colon.
 _TAKEN = re.compile(r":([0-9]{1,5})\b")
 
 
@@ -83,6 +84,7 @@ def parse_device(text: str) -> Device:
             "must be HOST_PATH, HOST_PATH:CONTAINER_PATH, or the latter with :rwm"
         )
     source = _parse_path(found["source"])
+    # One spelling for each set of rights, so that equal configurations compare equal.
     in_order = "".join(right for right in "rwm" if right in (rights or "rwm"))
     return Device(source, _parse_path(found["target"]) if found["target"] else source, in_order)
 

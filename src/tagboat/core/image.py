@@ -25,17 +25,20 @@ _HIGHEST_PORT = 65535
 # More than name, tag and digest can fill; longer text is refused before it is parsed.
 _MAX_REF_LENGTH = 512
 
+# Clients and configuration files use all of these names for one registry.
 _DOCKER_HUB_ALIASES = frozenset(
     {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
+# OCI distribution specification 1.1, "Pulling manifests".
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_TAG_LENGTH - 1}}}", re.ASCII)
 _HOST_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY_HOST = re.compile(
     rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?", re.ASCII
 )
 _PORT_SUFFIX = re.compile(r":([0-9]{1,5})$", re.ASCII)
+# As in the `reference` package: one dot, one or two underscores or any dashes separate words.
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*", re.ASCII)
 
 
@@ -201,6 +204,7 @@ def _split(text: str) -> tuple[str, str | None, str | None]:
         raise InvalidImageRefError(
             f"the image reference {excerpt(text)} has {len(text)} characters, which is too many"
         )
+    # A bare id would be read as the name of an image on Docker Hub.
     if _IMAGE_ID.fullmatch(text):
         raise InvalidImageRefError(
             f"{excerpt(text)} is the id of an image, not its name; give HOST/PATH:TAG"

@@ -15,6 +15,7 @@ def port_of(info: ImageInfo) -> int:
 
     A label that is not a port is ignored.
     """
+    # int() would also accept other digits, signs and underscores.
     label = info.labels.get(PORT_LABEL, "")
     if (
         label.isascii()

@@ -23,8 +23,10 @@ def mask_values(text: str, values: Iterable[str]) -> str:
     forms: set[str] = set()
     for line in {line.strip() for value in values for line in value.splitlines()}:
         shown = harmless(line)
+        # As they look on a terminal, in a sentence, and in JSON.
         forms |= {line, shown, shown.strip(), " ".join(shown.split())}
         forms |= {json.dumps(line, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    # Longer ones first, because one secret may contain another.
     secrets = sorted(
         (form for form in forms if len(form) >= SHORTEST_MASKED), key=len, reverse=True
     )
@@ -42,6 +44,7 @@ def _mask_cut_end(line: str, secrets: Iterable[str]) -> str:
         return line
     kept = line[: cut.start()]
     for secret in secrets:
+        # The longest beginning first; short ones would match by chance.
         for length in range(len(secret) - 1, SHORTEST_MASKED - 1, -1):
             if kept.endswith(secret[:length]):
                 kept = kept[:-length] + MASK

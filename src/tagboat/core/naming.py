@@ -104,6 +104,7 @@ def _named_by_tag(project: str, stage: str, tag: str) -> str:
     return f"{project}-{stage}-{named}"
 
 
+# The rule from before slugs: stages still answer at those hosts.
 def _earlier_label(text: str) -> str:
     if all(len(part) <= MAX_LENGTH for part in text.split(".")):
         return text

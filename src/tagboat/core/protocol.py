@@ -6,7 +6,9 @@ from enum import StrEnum
 
 PROTOCOL_LABEL = "tagboat.protocol"
 
+# A record of type alert, version 3 (RFC 8446, section 5.1).
 _TLS_ALERT = b"\x15\x03"
+# A SETTINGS frame on stream 0 (RFC 9113, section 6.5), which a server sends first.
 _SETTINGS = re.compile(rb"\x00[\x00-\xff]{2}\x04[\x00\x01]\x00\x00\x00\x00", re.DOTALL)
 # The answers of Go, nginx and Apache to plain HTTP on a TLS port.
 _WANTS_TLS = re.compile(

@@ -20,6 +20,7 @@ class Bucket:
 
     def wait(self, rate: Rate, now: float) -> float:
         """Fill up, and return the seconds until there is a whole token."""
+        # A caller may have read the clock a moment before the last one.
         if now > self.at:
             self.tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_s)
             self.at = now

@@ -22,14 +22,17 @@ Identifier = tuple[bool, int, str]
 
 _NUMERIC = r"(?:0|[1-9][0-9]*)"
 _DOTTED = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+# Without build metadata: a tag cannot contain a plus sign.
 _FULL_VERSION = re.compile(
     rf"v?({_NUMERIC})\.({_NUMERIC})\.({_NUMERIC})(?:-({_DOTTED}))?", re.ASCII
 )
 
+# A number with a dot, or a number at the end, not within a word.
 _LIKE_A_VERSION = re.compile(r"(?:^|[^0-9A-Za-z])[vV]?[0-9]+(?:\.[0-9]+|$)", re.ASCII)
 _WITH_ZEROS = re.compile(r"v?(?=[0-9.]*\b0[0-9])[0-9]+\.[0-9]+\.[0-9]+(?:-|$)", re.ASCII)
 
 _ANY = r"[xX*]"
+# npm's "Range Grammar".
 _PARTIAL = (
     rf"v?(?:{_ANY}(?:\.{_ANY}){{0,2}}|{_NUMERIC}(?:\.{_ANY}){{0,2}}|{_NUMERIC}\.{_NUMERIC}"
     rf"(?:\.{_ANY})?"
@@ -48,6 +51,7 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+# The identifier that sorts before all others.
 _LEAST = (False, 0, "")
 
 
@@ -184,13 +188,19 @@ def parse_version_range(text: str) -> VersionRange:
         raise InvalidTagPatternError(
             f"{excerpt(text)} is not a range of versions: {error}"
         ) from error
-    return VersionRange(
-        tuple(
+    found: list[tuple[Comparator, ...]] = []
+    for comparators in parsed.set:
+        alternative: list[Comparator] = []
+        for one in comparators:
             # A comparator without a value means "any".
-            tuple(_comparator(one) for one in comparators if one.value)
-            for comparators in parsed.set
-        )
-    )
+            if one.value:
+                version = one.semver
+                identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
+                release = (version.major, version.minor, version.patch)
+                named = SemVer(release, final=not identifiers, prerelease=identifiers)
+                alternative.append(Comparator(one.operator, named))
+        found.append(tuple(alternative))
+    return VersionRange(tuple(found))
 
 
 def _normalised(alternative: str, whole: str) -> str:
@@ -213,15 +223,6 @@ def _normalised(alternative: str, whole: str) -> str:
     return joined
 
 
-def _comparator(parsed: nodesemver.Comparator) -> Comparator:
-    version = parsed.semver
-    identifiers = tuple(_identifier(str(part)) for part in version.prerelease)
-    release = (version.major, version.minor, version.patch)
-    return Comparator(
-        parsed.operator, SemVer(release, final=not identifiers, prerelease=identifiers)
-    )
-
-
 def _identifier(part: str) -> Identifier:
     return (False, int(part), "") if part.isdigit() else (True, 0, part)
 
@@ -231,6 +232,7 @@ def _invites(comparator: Comparator, version: SemVer) -> bool:
 
 
 def _turning_points(named: Iterable[SemVer]) -> set[SemVer]:
+    # The lowest final version; membership changes only at or right after a named one.
     points = {SemVer((0, 0, 0))}
     for version in named:
         final = SemVer(version.release)

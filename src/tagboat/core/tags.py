@@ -22,6 +22,7 @@ _ANY_TAG = parse_glob("*")
 
 Matcher = Glob | VersionRange | Regex
 _KINDS: dict[str, Callable[[str], Matcher]] = {"semver": parse_version_range, "regex": parse_regex}
+# A tag has no colon, so a prefix is never the beginning of a plain pattern.
 _KIND_PREFIX = re.compile(r"\s*([A-Za-z0-9_.+-]+)\s*:", re.ASCII)
 
 
@@ -36,6 +37,7 @@ class TagPattern:
     matcher: Matcher = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # The class is frozen; the compiled form is set once, here.
         object.__setattr__(self, "matcher", _compile(self.text))
 
     def __str__(self) -> str:

@@ -39,6 +39,7 @@ def unmatchable(pattern: TagPattern, kind: RegistryKind | None) -> str | None:
 
 def _advice(text: str) -> str:  # noqa: PLR0911 - a sentence for each kind
     """Return the fault of an empty glob, and a suggestion."""
+    # From the clearest sign of another syntax to the vaguest.
     bare = text.strip(_AROUND)
     if bare != text:
         return f"a tag has no blanks and no quotes; write {bare or '*'}"

@@ -40,10 +40,11 @@ class Admission:
     inspected: Mapping[ImageName, ImageInfo] = field(default_factory=dict)
 
     def admit(self, push: Push) -> PushResult:
-        """Record the tag of one push, as the registry stores it, and queue its deploy if one is due."""
+        """Record the tag of one push, as the registry stores it; queue its deploy if one is due."""
         image = push.image.name
         if reason := self.refused.get(image):
             return refused_push(push, reason)
+        # Images are inspected by tag, without the digest that a call names.
         if self.no_images and (reason := self.no_images.get(replace(push.image, digest=None))):
             return refused_push(push, reason)
         project = self.tx.project_by_image(image)
@@ -85,6 +86,7 @@ class Admission:
             )
             outcome, deploy = queued.outcome, queued.deploy_id
             reason = merged_reason(reason) if outcome is Outcome.MERGED else reason
+        # With auto_deploy off nothing is kept for a release: a person names the tag.
         elif (
             outcome is Outcome.WAITING
             and decision.stage
@@ -119,7 +121,7 @@ def refused_push(push: Push, reason: str) -> PushResult:
 
 
 def unless_fused(reader: Reader, decision: Decision, project: Project, push: Push) -> Decision:
-    """Return `decision`, or `waiting` if the push is of a digest that was taken back in its stage."""
+    """Return `decision`, or `waiting` if the push is of a digest that was taken back there."""
     digest, tag = push.image.digest, push.image.tag
     if decision.outcome is not Outcome.QUEUED or decision.stage is None or digest is None:
         return decision

@@ -40,7 +40,7 @@ class Explanation:
     considered: tuple[Considered, ...]
 
 
-def explain_push(
+def explain_image(
     reader: Reader, ref: ImageRef, found: ImageInfo | NotAnImageError | None = None
 ) -> Explanation:
     """Return what a push of `ref` would do now.
@@ -49,6 +49,7 @@ def explain_push(
     """
     project = reader.project_by_image(ref.name)
     tag = normal_tag(ref.tag, kind_at(reader, ref.name))
+    # An unknown image has no stages to try.
     if project is None:
         outcome, reason = _without_project(reader, ref, tag, found)
         return Explanation(str(ref.name), tag, None, None, outcome, reason, ())

@@ -21,9 +21,9 @@ INSPECTIONS = MOST_NEW_PROJECTS
 
 log = structlog.get_logger("tagboat.intake")
 
-Found = ImageInfo | NotAnImageError | None
+InspectionResult = ImageInfo | NotAnImageError | None
 """The result of an inspection; None if the image could not be read."""
-Inspected = Mapping[ImageRef, Found]
+Inspected = Mapping[ImageRef, InspectionResult]
 
 
 class Inspections:
@@ -31,7 +31,7 @@ class Inspections:
 
     def __init__(self, inspector: ImageInspector) -> None:
         self._inspector = inspector
-        self._running: dict[ImageName, tuple[ImageRef, asyncio.Task[Found]]] = {}
+        self._running: dict[ImageName, tuple[ImageRef, asyncio.Task[InspectionResult]]] = {}
         self._places = asyncio.Semaphore(INSPECTIONS)
 
     async def inspect(self, images: Sequence[ImageRef], *, again: bool = False) -> Inspected:
@@ -41,19 +41,20 @@ class Inspections:
         found = await asyncio.gather(*(self._inspect_shared(image, limit_s) for image in images))
         return dict(zip(images, found, strict=True))
 
-    async def _inspect_shared(self, image: ImageRef, limit_s: float) -> Found:
+    async def _inspect_shared(self, image: ImageRef, limit_s: float) -> InspectionResult:
         if image.name not in self._running:
             task = asyncio.create_task(self._inspect(image, limit_s))
             self._running[image.name] = image, task
             task.add_done_callback(lambda _: self._running.pop(image.name, None))
         inspected, task = self._running[image.name]
+        # Cancelling one caller must not cancel the inspection that others share.
         found = await asyncio.shield(task)
         # That one tag is not an image says nothing about another tag of the same name.
         if isinstance(found, NotAnImageError) and inspected != image:
             return await self._inspect(image, limit_s)
         return found
 
-    async def _inspect(self, image: ImageRef, limit_s: float) -> Found:
+    async def _inspect(self, image: ImageRef, limit_s: float) -> InspectionResult:
         try:
             async with asyncio.timeout(limit_s), self._places:
                 return await self._inspector.inspect_image(image)

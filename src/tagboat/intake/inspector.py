@@ -16,6 +16,7 @@ class EngineThenRegistry:
 
     async def inspect_image(self, image_ref: ImageRef) -> ImageInfo:
         """Inspect; raise NotAnImageError if it is none, another RegistryError if neither has it."""
+        # The engine may have the image already, and then no registry is asked.
         digest = image_ref.digest
         suffix = f"@{digest}" if digest else f":{image_ref.tag}"
         try:

@@ -16,8 +16,8 @@ from tagboat.core.ports import DeployTriggerer, ImageInspector, Store, Topic, Tx
 from tagboat.core.push import Outcome, Push
 from tagboat.intake.admit import refused_push
 from tagboat.intake.distinct import distinct, distinct_as_stored
-from tagboat.intake.explain import Explanation, explain_push
-from tagboat.intake.inspections import Found, Inspected, Inspections
+from tagboat.intake.explain import Explanation, explain_image
+from tagboat.intake.inspections import Inspected, InspectionResult, Inspections
 from tagboat.intake.ledger import Ledger
 from tagboat.intake.receipt import Receipt, SkippedEvent, encode, shortened
 from tagboat.intake.screening import admission, screen, uninspected_images
@@ -94,12 +94,13 @@ class Intake:
         """
         began = time.perf_counter() if began is None else began
         pushes, hook = distinct(pushes), request.hook_id
+        # A URL that has stored very much keeps no bodies and few outcomes.
         shown = _KEPT_OUTCOMES
         if not self._ledger.keeps_whole(hook):
             request, shown = request.cut(0), _KEPT_OUTCOMES_SHORT
         draft = Receipt("", (), reason, tuple(skipped), needs_you)
         call = _Call(pushes, sender, draft, request, began, shown)
-        inspected: dict[ImageRef, Found] = {}
+        inspected: dict[ImageRef, InspectionResult] = {}
         # Usually once or twice; again if a project was deleted, or a setting changed, in between.
         while True:
             answer = await self._store.write(lambda tx: self._admit(tx, call, inspected))
@@ -137,15 +138,15 @@ class Intake:
         await self._store.write(lambda tx: _add_delivery(tx, delivery))
 
     async def explain(self, ref: ImageRef) -> Explanation:
-        """Return what a push of `ref` would do now; inspects an image that would become a project."""
-        explanation = await self._store.read(lambda reader: explain_push(reader, ref))
+        """Return what a push of `ref` would do now; inspects an image without a project."""
+        explanation = await self._store.read(lambda reader: explain_image(reader, ref))
         if explanation.project is not None or explanation.outcome is Outcome.REFUSED:
             return explanation
         (found,) = (await self._inspections.inspect([replace(ref, digest=None)])).values()
-        return await self._store.read(lambda reader: explain_push(reader, ref, found))
+        return await self._store.read(lambda reader: explain_image(reader, ref, found))
 
     def wait_s(self, hook_id: str | None) -> float:
-        """Return the seconds until calls of a URL (None: the global one) are accepted; 0 for now."""
+        """Return the seconds until calls of a URL (None: the global one) are accepted."""
         return self._ledger.wait_s(hook_id)
 
     def _admit(self, tx: Tx, call: _Call, inspected: Inspected) -> _Committed | _Unknown:

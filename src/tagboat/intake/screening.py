@@ -24,6 +24,7 @@ def screen(reader: Reader, pushes: Sequence[Push], inspected: Inspected) -> Scre
     unknown = [name for name in names if name not in known]
     if not unknown:
         return {}
+    # Images that this call was found to make projects of keep their places.
     at_hand = {image.name for image in inspected}
     return newcomers(read_auto_create(reader), unknown, at_hand, reader.count_projects())
 
@@ -35,7 +36,7 @@ def uninspected_images(
 
     If that one is not an image, all others of its name; at most `INSPECTIONS` for each call.
     """
-    settled, inspected_names = _settled(inspected), {image.name for image in inspected}
+    settled, inspected_names = _settled_names(inspected), {image.name for image in inspected}
     found: dict[ImageRef, None] = {}
     names: set[ImageName] = set()
     for push in pushes:
@@ -58,7 +59,7 @@ def admission(
     """Return the admission of the pushes of a call that was screened and inspected."""
     if not screened and not inspected:
         return Admission(tx, deployer, now)
-    settled = _settled(inspected)
+    settled = _settled_names(inspected)
     no_images = {
         image: str(found)
         for image, found in inspected.items()
@@ -72,7 +73,7 @@ def admission(
     return Admission(tx, deployer, now, refused, no_images, infos)
 
 
-def _settled(inspected: Inspected) -> frozenset[ImageName]:
+def _settled_names(inspected: Inspected) -> frozenset[ImageName]:
     """Return the names that have an image, or may have one because it could not be read."""
     return frozenset(
         image.name for image, found in inspected.items() if not isinstance(found, NotAnImageError)

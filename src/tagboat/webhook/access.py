@@ -58,6 +58,7 @@ class AccessCheck:
         if known is None:
             return _opened(await self._load(), offered)
         access = _opened(known, offered)
+        # No other server can have changed a secret.
         if self._store.exclusive:
             return access
         if access is not None:
@@ -77,7 +78,12 @@ class AccessCheck:
             self._store.listen(Topic.SETTINGS, forget)
             self._listening = True
         changes = self._changes
-        known = await self._store.read(_read_known)
+        known = await self._store.read(
+            lambda reader: replace(
+                _read_global(reader),
+                hooks={hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()},
+            )
+        )
         # After a change in between, the values read may be the old ones.
         if changes == self._changes:
             self._known = known
@@ -100,13 +106,6 @@ def _still_opened(reader: Reader, access: Access, offered: str) -> Access | None
     except NotFoundError:
         return None
     return Access(hook, hook.signature) if hook.secret_hash == hash_secret(offered) else None
-
-
-def _read_known(reader: Reader) -> _Known:
-    return replace(
-        _read_global(reader),
-        hooks={hook.secret_hash: Access(hook, hook.signature) for hook in reader.hooks()},
-    )
 
 
 def _read_global(reader: Reader) -> _Known:

@@ -12,20 +12,22 @@ import msgspec
 from tagboat.core.errors import InvalidValueError
 from tagboat.core.excerpt import excerpt
 
-MAX_BYTES = 1 << 20
+MAX_CALL_BYTES = 1 << 20
 FORM = "application/x-www-form-urlencoded"
+# More fields than any sender uses; parsing thousands would be slow.
 _MAX_FORM_FIELDS = 20
 _decode_fast = msgspec.json.Decoder().decode
 _GZIP = frozenset({"gzip", "x-gzip"})
 _AS_IT_IS = frozenset({"", "identity"})
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
+# A member can be as short as 20 bytes, and each needs a new decompressor.
 _MOST_MEMBERS = 64
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class BodyTooLargeError(Exception):
-    """The body is over `MAX_BYTES`."""
+    """The body is over `MAX_CALL_BYTES`."""
 
 
 class UnknownCodingError(Exception):
@@ -39,7 +41,8 @@ class HungUpError(Exception):
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     """Return the body of an ASGI request; raise BodyTooLargeError as soon as it is over 1 MiB."""
     announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > MAX_BYTES:
+    # int() of a very long number takes seconds, so only its first digits are read.
+    if announced.isdecimal() and int(announced[:20]) > MAX_CALL_BYTES:
         raise BodyTooLargeError
     body = b""
     while True:
@@ -47,14 +50,14 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise HungUpError
         body += bytes(message.get("body", b""))
-        if len(body) > MAX_BYTES:
+        if len(body) > MAX_CALL_BYTES:
             raise BodyTooLargeError
         if not message.get("more_body", False):
             return body
 
 
 def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Undo the `Content-Encoding`; never decompresses more than `MAX_BYTES`.
+    """Undo the `Content-Encoding`; never decompresses more than `MAX_CALL_BYTES`.
 
     Raises BodyTooLargeError if it is more, UnknownCodingError for any coding except gzip, and
     InvalidValueError if it is not gzip.
@@ -72,12 +75,13 @@ def unpack(headers: Mapping[str, str], body: bytes) -> bytes:
     for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP_FORMAT)
         try:
-            whole += member.decompress(body, MAX_BYTES + 1 - len(whole))
+            # One byte more than allowed, to notice a body that is too large.
+            whole += member.decompress(body, MAX_CALL_BYTES + 1 - len(whole))
         except zlib.error:
             raise InvalidValueError(
                 "the body is not gzip, though its Content-Encoding says so"
             ) from None
-        if len(whole) > MAX_BYTES:
+        if len(whole) > MAX_CALL_BYTES:
             raise BodyTooLargeError
         if not member.eof:
             raise InvalidValueError("the body's gzip is cut short")

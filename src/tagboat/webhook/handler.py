@@ -32,7 +32,7 @@ from tagboat.intake.intake import ACCEPTED, Intake
 from tagboat.intake.receipt import SkippedEvent
 from tagboat.webhook.access import Access, AccessCheck
 from tagboat.webhook.body import (
-    MAX_BYTES,
+    MAX_CALL_BYTES,
     BodyTooLargeError,
     HungUpError,
     Receive,
@@ -51,7 +51,7 @@ from tagboat.webhook.signature import is_signed
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _UNKNOWN_SENDER = "unknown"
-_TOO_LARGE = f"the body is over {MAX_BYTES} bytes"
+_BODY_TOO_LARGE = f"the body is over {MAX_CALL_BYTES} bytes"
 _CALL_COUNTER = "tagboat_webhook_calls_total"
 _JSON = "application/json"
 
@@ -66,7 +66,7 @@ RIGHT_EACH = Rate(per_s=20_000, burst=60_000)
 RIGHT_TOGETHER = Rate(per_s=40_000, burst=120_000)
 WRONG_EACH = Rate(per_s=10, burst=1_000)
 WRONG_TOGETHER = Rate(per_s=100, burst=5_000)
-# Skipped events that are listed: the answer must not grow larger than the call.
+# SkippedImage events that are listed: the answer must not grow larger than the call.
 MOST_SKIPPED = 100
 # Answers to wrong secrets per second: a small part of the server's capacity. The second value is
 # for a shared database, for which calls with a correct secret wait too.
@@ -211,13 +211,14 @@ class WebhookHandler:
                 return None
             kept = record_request(headers, b"", hook_id, registry=registry)
             if isinstance(error, BodyTooLargeError):
-                status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE
+                status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _BODY_TOO_LARGE
             elif isinstance(error, UnknownCodingError):
                 status, detail = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)
             else:
                 status, detail = HTTPStatus.BAD_REQUEST, str(error)
             return await self._refuse(_UNKNOWN_SENDER, status, detail, kept, began)
         # Senders sign the body before or after compression; either covers what is read here.
+        # A set, because usually all three are the same bytes.
         bodies = {sent, body, payload_of(headers, body)}
         if signature is not None and not is_signed(signature, headers, *bodies):
             return None
@@ -258,7 +259,7 @@ class WebhookHandler:
             )
         self._count_accepted()
         if found.answer is not None and not found.images and not again:
-            reason = found.reason or "it wanted an answer of its own"
+            reason = found.reason or "it expects another answer"
             await self._intake.keep(sender, HTTPStatus.OK, reason, kept, began=began)
             return _WebhookAnswer(HTTPStatus.OK, json.dumps(found.answer).encode())
         skipped = [SkippedEvent(one.image, one.reason) for one in found.skipped[:MOST_SKIPPED]]

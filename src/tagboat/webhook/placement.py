@@ -16,7 +16,7 @@ from tagboat.core.project_webhook import ProjectWebhook
 from tagboat.webhook.formats import gitea, native
 from tagboat.webhook.formats.call import (
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     UnqualifiedImage,
     repository_at,
     shown,
@@ -76,7 +76,7 @@ def place_images(
 
 def _with_hosts(
     reader: Reader, found: ParsedNotification, wanted: ImageName | None
-) -> tuple[list[ImageRef], list[Skipped]]:
+) -> tuple[list[ImageRef], list[SkippedImage]]:
     """Return the images, each with a host, and what is skipped; see `place_images`."""
     placed, skipped = list(found.images), list(found.skipped)
     unclear: UnclearHostError | None = None
@@ -91,23 +91,23 @@ def _with_hosts(
                 placed.append(on_host(image, _meant_host(reader, image)))
             else:
                 reason = f"it is after the first {MOST_HOSTS_SOUGHT} of a call that names no hosts"
-                skipped.append(Skipped(path, reason))
+                skipped.append(SkippedImage(path, reason))
         except InvalidImageRefError as error:
-            skipped.append(Skipped(path, str(error)))
+            skipped.append(SkippedImage(path, str(error)))
         except UnclearHostError as error:
             unclear = unclear or error
-            skipped.append(Skipped(path, str(error), needs_you=True))
+            skipped.append(SkippedImage(path, str(error), needs_you=True))
     if unclear and not placed:
         raise unclear
     return placed, skipped
 
 
-def _not_wanted(name: str, wanted: ImageName | None) -> Skipped:
-    return Skipped(name, f"this webhook accepts {wanted} only, but the call names {name}")
+def _not_wanted(name: str, wanted: ImageName | None) -> SkippedImage:
+    return SkippedImage(name, f"this webhook accepts {wanted} only, but the call names {name}")
 
 
 def _root_url_hint(reader: Reader, images: Sequence[ImageRef]) -> str | None:
-    """Return what to change if Gitea's own name is not that of the registry; None if all is well."""
+    """Return what to change if Gitea's own name is not that of the registry; else None."""
     registries = reader.registries()
     known = [registry for registry in registries if registry.kind is RegistryKind.GITEA]
     for name in {image.name for image in images}:

@@ -24,6 +24,7 @@ def is_signed(signature: Signature, headers: Mapping[str, str], *bodies: bytes) 
     the JSON of a form's field `payload`: GitHub signs the form, Gitea that JSON.
     """
     if signature.kind is SignatureKind.HEADER:
+        # Harbor lets people write the whole header, often with the scheme in front.
         offered = headers.get(signature.header, "").strip().removeprefix("Bearer ")
         return hmac.compare_digest(
             offered.encode("utf-8", "surrogateescape"), signature.secret.encode()

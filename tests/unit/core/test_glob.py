@@ -135,10 +135,12 @@ def test_the_error_names_the_place() -> None:
         parse_glob("v[0-9")
 
 
-# An independent reading of the same rules: the grammar as one regular expression, and a matcher that tries everything.
+# An independent reading of the same rules: the grammar as one regular expression, and a matcher
+# that tries everything.
 _IN_CLASS = r"(?:\\.|[^\\\]-])"
 _PLACE = re.compile(
-    rf"\\(?P<escaped>.)|(?P<wild>[*?])|\[(?P<not>\^?+)(?P<class>(?:{_IN_CLASS}(?:-{_IN_CLASS})?)+)\]|(?P<plain>[^\\\[*?])",
+    r"\\(?P<escaped>.)|(?P<wild>[*?])|"
+    rf"\[(?P<not>\^?+)(?P<class>(?:{_IN_CLASS}(?:-{_IN_CLASS})?)+)\]|(?P<plain>[^\\\[*?])",
     re.DOTALL,
 )
 _WELL_FORMED = re.compile(f"(?:{re.sub('[?]P<[a-z]+>', '?:', _PLACE.pattern)})*", re.DOTALL)

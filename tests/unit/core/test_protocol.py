@@ -28,7 +28,10 @@ def test_a_label_names_the_protocol(label: str | None, protocol: str) -> None:
             AppProtocol.HTTPS,
         ),
         (
-            b"HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
+            (
+                b"HTTP/1.1 400 Bad Request\r\n\r\n"
+                b"<center>The plain HTTP request was sent to HTTPS port</center>"
+            ),
             AppProtocol.HTTPS,
         ),
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", AppProtocol.H2C),

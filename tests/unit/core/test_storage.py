@@ -94,7 +94,8 @@ def test_who_wants_both_at_once_is_warned() -> None:
     )
     (several,) = storage_warnings(replace(STAGE, max_instances=3), config(("/data",)))
     assert by_hand.startswith(
-        "the strategy is rolling, so at each deploy old and new instance write at once to what is at /a, "
+        "the strategy is rolling, so at each deploy old and new instance write at once to what is "
+        "at /a, "
     )
     assert (
         several

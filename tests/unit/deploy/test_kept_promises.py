@@ -34,7 +34,7 @@ from tagboat.deploy.pipeline import Pipeline
 from tagboat.deploy.queue import DeployQueue
 from tagboat.deploy.reconcile import reconcile
 from tagboat.deploy.worker import Worker
-from tagboat.intake.explain import explain_push
+from tagboat.intake.explain import explain_image
 from tagboat.operations.stage_actions import StageActions
 from tagboat.runtime.memory import MemoryImage
 from tests.support.endpoints import port_of
@@ -75,7 +75,7 @@ async def test_a_push_does_not_merge_into_a_deploy_that_has_failed(led: World) -
     async def told_again() -> None:
         led.publish("v2")
         expected = await led.store.read(
-            lambda reader: explain_push(reader, parse_image_ref(f"{led.project.image}:v2"))
+            lambda reader: explain_image(reader, parse_image_ref(f"{led.project.image}:v2"))
         )
         told.append(await push(led, "v2"))
         assert expected.outcome is told[0].outcome

@@ -60,21 +60,22 @@ def test_every_pin_is_seen_with_its_hashes() -> None:
         ),
         (lock(aiohttp="3.12.0"), "AioHTTP>=3.13 is locked at 3.12.0"),
         (lock(more="extra==1.0\n"), "extra==1.0 has no hash"),
-        (lock(more=f"extra>=1.0 {HASH}\n"), "no pin with hashes: 'extra>=1.0"),
+        (lock(more=f"extra>=1.0 {HASH}\n"), "not a pin with hashes: 'extra>=1.0"),
         (
             lock(more="--index-url https://packages.example.com/simple\n"),
-            "no pin with hashes: '--index-url",
+            "not a pin with hashes: '--index-url",
         ),
         (
             lock(more="extra @ https://packages.example.com/extra.whl\n"),
-            "no pin with hashes: 'extra @",
+            "not a pin with hashes: 'extra @",
         ),
-        (lock(more="-e .\n"), "no pin with hashes: '-e .'"),
+        (lock(more="-e .\n"), "not a pin with hashes: '-e .'"),
         (
             lock(
-                more=f"extra==1.0 ; python_version < 'https://x' {HASH} https://packages.example.com\n"
+                more=f"extra==1.0 ; python_version < 'https://x' {HASH} "
+                "https://packages.example.com\n"
             ),
-            "no pin with hashes",
+            "not a pin with hashes",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which secrets open what, where several servers share a database: how often it is read for them."""
+"""Secrets with a shared database: what each opens, and how often the database is read."""
 
 import asyncio
 from collections.abc import Callable, Iterator

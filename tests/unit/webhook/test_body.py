@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tagboat.core.errors import InvalidValueError
 from tagboat.webhook.body import (
-    MAX_BYTES,
+    MAX_CALL_BYTES,
     BodyTooLargeError,
     HungUpError,
     Receive,
@@ -45,7 +45,7 @@ def stream(pieces: Iterable[bytes], *, hang_up: bool = False) -> Receive:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "pieces", [[b""], [b"whole"], [b"in ", b"", b"pieces"], [b"x" * MAX_BYTES], [b"x"] * 1000]
+    "pieces", [[b""], [b"whole"], [b"in ", b"", b"pieces"], [b"x" * MAX_CALL_BYTES], [b"x"] * 1000]
 )
 async def test_a_body_is_read_whole(pieces: list[bytes]) -> None:
     assert await read_body({}, stream(pieces)) == b"".join(pieces)
@@ -54,7 +54,7 @@ async def test_a_body_is_read_whole(pieces: list[bytes]) -> None:
 @pytest.mark.anyio
 async def test_a_length_announced_as_too_large_is_refused_before_anything_is_read() -> None:
     with pytest.raises(BodyTooLargeError):
-        await read_body({"content-length": str(MAX_BYTES + 1)}, stream([]))
+        await read_body({"content-length": str(MAX_CALL_BYTES + 1)}, stream([]))
     with pytest.raises(BodyTooLargeError):
         await read_body({"content-length": "9" * 5000}, stream([]))
 
@@ -62,7 +62,7 @@ async def test_a_length_announced_as_too_large_is_refused_before_anything_is_rea
 @pytest.mark.anyio
 async def test_a_stream_is_refused_at_the_first_byte_too_many() -> None:
     with pytest.raises(BodyTooLargeError):
-        await read_body({}, stream([b"x" * MAX_BYTES, b"x"], hang_up=True))
+        await read_body({}, stream([b"x" * MAX_CALL_BYTES, b"x"], hang_up=True))
 
 
 @pytest.mark.anyio
@@ -167,7 +167,7 @@ def test_gzip_is_unpacked(coding: str) -> None:
     headers = {"content-encoding": coding}
     assert unpack(headers, gzip.compress(b"body")) == b"body"
     assert unpack(headers, gzip.compress(b"in ") + gzip.compress(b"members")) == b"in members"
-    assert unpack(headers, gzip.compress(b"x" * MAX_BYTES)) == b"x" * MAX_BYTES
+    assert unpack(headers, gzip.compress(b"x" * MAX_CALL_BYTES)) == b"x" * MAX_CALL_BYTES
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,18 @@ def test_without_a_coding_a_body_is_as_it_is(headers: dict[str, str]) -> None:
 
 
 def test_no_more_than_the_limit_is_ever_unpacked() -> None:
-    bomb = gzip.compress(b"\0" * (300 * MAX_BYTES))
-    assert len(bomb) < MAX_BYTES
+    bomb = gzip.compress(b"\0" * (300 * MAX_CALL_BYTES))
+    assert len(bomb) < MAX_CALL_BYTES
     tracemalloc.start()
     try:
-        for packed in (bomb, gzip.compress(b"x" * (MAX_BYTES + 1)), gzip.compress(b"x") * 2 + bomb):
+        for packed in (
+            bomb,
+            gzip.compress(b"x" * (MAX_CALL_BYTES + 1)),
+            gzip.compress(b"x") * 2 + bomb,
+        ):
             with pytest.raises(BodyTooLargeError):
                 unpack({"content-encoding": "gzip"}, packed)
-        assert tracemalloc.get_traced_memory()[1] < 16 * MAX_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 16 * MAX_CALL_BYTES
     finally:
         tracemalloc.stop()
 

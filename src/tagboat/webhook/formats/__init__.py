@@ -24,7 +24,7 @@ from tagboat.webhook.formats import (
     quay,
     zot,
 )
-from tagboat.webhook.formats.batch import Batch
+from tagboat.webhook.formats.batch import EventBatch
 from tagboat.webhook.formats.call import Call, ParsedNotification
 from tagboat.webhook.formats.cloud_event import is_batch
 
@@ -69,7 +69,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def recognise(call: Call) -> Format | Batch:
+def recognise(call: Call) -> Format | EventBatch:
     """Return the format of a call; raise InvalidValueError if no sender has its shape."""
     if isinstance(call.body, list):
         return _recognise_batch(call)
@@ -83,7 +83,7 @@ def recognise(call: Call) -> Format | Batch:
     )
 
 
-def _recognise_batch(call: Call) -> Batch:
+def _recognise_batch(call: Call) -> EventBatch:
     # In binary mode an array is the data of one event, which no format can use.
     items = call.body if "ce-type" not in call.headers else [{}]
     parts = []
@@ -101,4 +101,4 @@ def _recognise_batch(call: Call) -> Batch:
     if not parts and not is_batch(call):
         raise InvalidValueError("the body is an empty array")
     name = parts[0][0] if parts else cloudevents.NAME
-    return Batch(name, tuple((read, part) for _, read, part in parts))
+    return EventBatch(name, tuple((read, part) for _, read, part in parts))

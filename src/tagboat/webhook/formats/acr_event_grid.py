@@ -26,6 +26,7 @@ def recognises(call: Call) -> bool:
 def read(call: Call) -> ParsedNotification:
     """Read one event; raise InvalidValueError where a field of a push is missing."""
     kind = event_type(call) or call.body.get("eventType")
+    # Event Grid sends no events before it has got its code back.
     if kind == _HANDSHAKE:
         code = text_at(call.body, "data", "validationCode")
         return ParsedNotification(

@@ -6,7 +6,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     at,
     shown,
     tag_at,
@@ -31,7 +31,7 @@ def read(call: Call) -> ParsedNotification:
     path = text_at(body, "repository", "repo_full_name").lower()
     if not _ALIYUN_REGION.fullmatch(region):
         reason = f"repository.region {shown(region)} is not a region such as 'cn-hangzhou'"
-        return read_one(call, Skipped(printable(path), reason))
+        return read_one(call, SkippedImage(printable(path), reason))
     image = AnnouncedImage(
         host=f"registry.{region}.aliyuncs.com",
         path=path,

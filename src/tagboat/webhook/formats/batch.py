@@ -9,7 +9,7 @@ from tagboat.webhook.formats.image_rules import merge_parsed
 
 
 @dataclass(slots=True)
-class Batch:
+class EventBatch:
     """An array as a format: `NAME` is the first event's sender, `parts` are (reader, call)."""
 
     NAME: str

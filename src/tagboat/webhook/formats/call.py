@@ -63,7 +63,7 @@ class UnqualifiedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedImage:
     """An event that cannot be used; `needs_you` means that a person has to change something.
 
     `image` is the repository as the sender writes it, printable and shortened; None if it
@@ -89,7 +89,7 @@ class ParsedNotification:
     reason: str | None = None
     unqualified: tuple[UnqualifiedImage, ...] = ()
     answer: Mapping[str, str] | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
     needs_you: bool = False
 
 

@@ -7,7 +7,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     at,
     shown,
     tag_at,
@@ -41,7 +41,7 @@ def read(call: Call) -> ParsedNotification:
     try:
         host = ecr_host(text_at(body, "account"), text_at(body, "region"))
     except InvalidImageRefError as error:
-        return read_one(call, Skipped(printable(path), str(error)))
+        return read_one(call, SkippedImage(printable(path), str(error)))
     image = AnnouncedImage(
         host=host,
         path=path,

@@ -5,7 +5,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     at,
     shown,
     tag_at,
@@ -37,14 +37,14 @@ def read(call: Call) -> ParsedNotification:
     parts = source.split(":")
     if len(parts) < _URN_PARTS or parts[2] != "ecr":
         reason = f"the source {shown(source)} is not urn:aws:ecr:REGION:ACCOUNT:repository/NAME"
-        return read_one(call, Skipped(printable(path), reason))
+        return read_one(call, SkippedImage(printable(path), reason))
     region, account = parts[3:5]
     if at(data, "registryId") is not None:
         account = text_at(data, "registryId")
     try:
         host = ecr_host(account, region)
     except InvalidImageRefError as error:
-        return read_one(call, Skipped(printable(path), str(error)))
+        return read_one(call, SkippedImage(printable(path), str(error)))
     tag = tag_at(data, "imageTag")
     if not tag:
         # The subject may be REPOSITORY:TAG. Other subjects have colons too.

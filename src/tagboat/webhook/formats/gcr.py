@@ -6,7 +6,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     bytes_in_base64,
     json_of,
     shown,
@@ -53,5 +53,5 @@ def read(call: Call) -> ParsedNotification:
     host, slash, path = repository.partition("/")
     if not slash or "/" in tag:
         reason = f"tag must be HOST/PATH:TAG, but is {shown(message.get('tag'))}"
-        return read_one(call, Skipped(printable(repository), reason))
+        return read_one(call, SkippedImage(printable(repository), reason))
     return read_one(call, AnnouncedImage(host, path, tag, digest=reference.rpartition("@")[2]))

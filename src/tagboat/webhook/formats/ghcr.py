@@ -55,6 +55,7 @@ def read(call: Call) -> ParsedNotification:
         by_namespace = at(body, event, "namespace")
         owner = text_at(body, event, *(["namespace"] if by_namespace else ["owner", "login"]))
         host, path = _GHCR, f"{owner}/{text_at(body, event, 'name')}"
+    # Owners keep their case in package names; the registry's paths are in lower case.
     image = AnnouncedImage(
         host=host,
         path=path.lower(),

@@ -8,7 +8,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     host_of,
     shown,
     text_at,
@@ -17,9 +17,10 @@ from tagboat.webhook.formats.image_rules import printable, read_one
 
 NAME = "gitea"
 MARK = "X-Gitea-Event"
+# Chat types of hooks send the same header with a body of their service instead.
 _OF_PACKAGES = frozenset({"action", "package"})
+# Fields of which every body of the type Gitea has one.
 _OF_ALL = frozenset({"action", "ref", "repository", "sender"})
-"""Fields of which every body of the type Gitea has one."""
 _CHAT = (
     "it is a chat message: the hook in Gitea is of a type such as Slack or Discord. "
     "Delete it there, and add one of the type Gitea (or Forgejo) with this URL"
@@ -61,5 +62,5 @@ def read(call: Call) -> ParsedNotification:
     host = host_of(url)
     if not host and not call.registry_host:
         reason = f"package.html_url {shown(url)} names no host; {_ROOT_URL}"
-        return read_one(call, Skipped(printable(path), reason, needs_you=True))
+        return read_one(call, SkippedImage(printable(path), reason, needs_you=True))
     return read_one(call, AnnouncedImage(host=host, path=path, tag=tag, hint=_ROOT_URL))

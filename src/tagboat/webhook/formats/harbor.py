@@ -22,6 +22,7 @@ from tagboat.webhook.formats.image_rules import read_each
 
 NAME = "harbor"
 MARK = "event_data"
+# Harbor 2, Harbor 1, and Harbor 2's CloudEvents.
 _PUSHES = ("PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed")
 
 

@@ -10,7 +10,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     UnqualifiedImage,
     repository_at,
     shown,
@@ -22,6 +22,7 @@ _DIGEST_TAG = re.compile(r"sha256-[0-9a-f]{64}(?:[.-].*)?", re.ASCII | re.IGNORE
 _NAME_THE_REGISTRY = (
     "end the webhook's URL with ?registry=NAME to say which of your registries is meant"
 )
+# Media types of manifests, indexes and configurations of container images.
 _CONTAINERS = frozenset(
     {
         "application/vnd.docker.distribution.manifest.v1+json",
@@ -34,17 +35,18 @@ _CONTAINERS = frozenset(
         "application/vnd.oci.image.config.v1+json",
     }
 )
-"""Media types of manifests, indexes and configurations of container images."""
 
 
-def check_image(found: AnnouncedImage, registry_host: str) -> ImageRef | UnqualifiedImage | Skipped:
+def check_image(
+    found: AnnouncedImage, registry_host: str
+) -> ImageRef | UnqualifiedImage | SkippedImage:
     """Return the image that was announced, or why it cannot be used.
 
     Where it names no host, or one that no registry can have, it is on `registry_host` if given.
     """
     written = printable(f"{found.host}/{found.path}" if found.host else found.path)
     if reason := _why_not_runnable(found):
-        return Skipped(written, reason)
+        return SkippedImage(written, reason)
     fault = None
     if found.host:
         try:
@@ -56,10 +58,12 @@ def check_image(found: AnnouncedImage, registry_host: str) -> ImageRef | Unquali
         if registry_host and (fault or not found.host):
             return on_host(image, registry_host)
         if fault:
-            return Skipped(written, f"{fault}; {found.hint or _NAME_THE_REGISTRY}", needs_you=True)
+            return SkippedImage(
+                written, f"{fault}; {found.hint or _NAME_THE_REGISTRY}", needs_you=True
+            )
         return on_host(image, found.host) if found.host else image
     except InvalidImageRefError as error:
-        return Skipped(written, str(error))
+        return SkippedImage(written, str(error))
 
 
 def _why_not_runnable(found: AnnouncedImage) -> str | None:
@@ -71,6 +75,7 @@ def _why_not_runnable(found: AnnouncedImage) -> str | None:
     if _DIGEST_TAG.fullmatch(tag):
         return "its tag is that of a signature or an attestation"
     for given in found.media_types:
+        # Senders leave out media types that they do not know.
         if not isinstance(given, str) or not given:
             continue
         if given.partition(";")[0].strip().lower() not in _CONTAINERS:
@@ -92,7 +97,7 @@ def printable(name: str) -> str:
 def read_each(
     call: Call,
     entries: Iterable[tuple[str, T]],
-    read: Callable[[T], AnnouncedImage | Skipped | str],
+    read: Callable[[T], AnnouncedImage | SkippedImage | str],
     nothing: str,
 ) -> ParsedNotification:
     """Merge what all `entries`, each with its place in the body, announce.
@@ -110,12 +115,12 @@ def read_each(
     return merge_parsed(parts, faults, nothing)
 
 
-def read_one(call: Call, found: AnnouncedImage | Skipped | str) -> ParsedNotification:
+def read_one(call: Call, found: AnnouncedImage | SkippedImage | str) -> ParsedNotification:
     """Return what one event announces, or why it announces nothing."""
     if isinstance(found, str):
         return ParsedNotification((), found)
     checked = check_image(found, call.registry_host) if isinstance(found, AnnouncedImage) else found
-    if isinstance(checked, Skipped):
+    if isinstance(checked, SkippedImage):
         return ParsedNotification(
             (), checked.reason, skipped=(checked,), needs_you=checked.needs_you
         )
@@ -142,7 +147,7 @@ def merge_parsed(
     reason = next(iter(needing), None)
     if reason is None and not (images or unqualified):
         reason = reasons[0] if len(reasons) == 1 else nothing
-    left_out = tuple(Skipped(None, fault) for fault in faults)
+    left_out = tuple(SkippedImage(None, fault) for fault in faults)
     return ParsedNotification(
         images, reason, unqualified, answer, (*skipped, *left_out), needs_you=bool(needing)
     )

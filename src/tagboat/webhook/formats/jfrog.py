@@ -4,7 +4,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     at,
     shown,
     tag_at,
@@ -39,7 +39,7 @@ def read(call: Call) -> ParsedNotification:
     folders = file.split("/")[:-_FILE_PARTS]
     if not folders:
         reason = f"data.path must be IMAGE/TAG/FILE, but is {shown(file)}"
-        return read_one(call, Skipped(printable(repository), reason))
+        return read_one(call, SkippedImage(printable(repository), reason))
     image = AnnouncedImage(
         host=without_scheme(origin).partition("/")[0] if isinstance(origin, str) else "",
         path="/".join([repository, *folders]),

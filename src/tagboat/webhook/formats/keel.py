@@ -5,7 +5,7 @@ from tagboat.webhook.formats.call import (
     AnnouncedImage,
     Call,
     ParsedNotification,
-    Skipped,
+    SkippedImage,
     name_on,
     tag_at,
     text_at,
@@ -27,5 +27,5 @@ def read(call: Call) -> ParsedNotification:
     try:
         name = name_on(text, call.registry_host)
     except InvalidImageRefError as error:
-        return read_one(call, Skipped(printable(text), str(error)))
+        return read_one(call, SkippedImage(printable(text), str(error)))
     return read_one(call, AnnouncedImage(host=name.host, path=name.path, tag=tag))

@@ -21,6 +21,7 @@ def read_event(event: Any) -> AnnouncedImage | str:  # noqa: ANN401 - decoded JS
     target = event.get("target")
     media_type = at(target, "mediaType")
     tag = tag_at(event, "target", "tag")
+    # Layers and configurations are announced too, without a tag.
     if not tag and (
         not isinstance(media_type, str) or media_type == _BLOB or "rootfs" in media_type
     ):

@@ -32,6 +32,7 @@ def read(call: Call) -> ParsedNotification:
         raise InvalidValueError(
             f"image has the tag {shown(ref.tag)}, and tag is {shown(tag)}; give one of them"
         )
+    # Without a host in the name, the registry that the URL names counts.
     if tag or call.registry_host:
         ref = replace(ref, name=name_on(folders + slash + bare, call.registry_host))
     if call.body.get("digest") is None:

@@ -28,6 +28,7 @@ def read(call: Call) -> ParsedNotification:
     if event_type(call) != _UPDATED:
         return ParsedNotification((), f"the event {shown(event_type(call))} is not {_UPDATED}")
     data = data_of(call)
+    # The manifest is a JSON text inside the JSON data.
     text = at(data, "manifest")
     manifest = json_of(text) if isinstance(text, str) else None
     image = AnnouncedImage(

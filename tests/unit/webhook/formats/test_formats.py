@@ -263,13 +263,18 @@ JSON = st.recursive(
     max_leaves=20,
 )
 KEYS = st.sampled_from(
-    ["action", "package", "type", "version", "events", "image", "digest", "target", "request", "tag", "name", "data", "detail",
-     "specversion", "source", "event_data", "resources", "eventType", "docker_url", "updated_tags", "push_data", "repository",
-     "region", "repo_name", "message", "domain", "event_type", "detail-type", "component", "reference"]
+    ["action", "package", "type", "version", "events", "image", "digest", "target", "request",
+     "tag", "name", "data", "detail",
+     "specversion", "source", "event_data", "resources", "eventType", "docker_url",
+     "updated_tags", "push_data", "repository",
+     "region", "repo_name", "message", "domain", "event_type", "detail-type", "component",
+     "reference"]
 )  # fmt: skip
 HEADERS = st.sampled_from(
-    [{}, GITEA, EVENTS, {"x-github-event": "package"}, {"x-nexus-webhook-id": "rm:repository:component"},
-     {"ce-type": "container.push"}, {"ce-type": "zotregistry.image.updated"}, {"ce-type": "harbor.artifact.pushed"}]
+    [{}, GITEA, EVENTS, {"x-github-event": "package"},
+     {"x-nexus-webhook-id": "rm:repository:component"},
+     {"ce-type": "container.push"}, {"ce-type": "zotregistry.image.updated"},
+     {"ce-type": "harbor.artifact.pushed"}]
 )  # fmt: skip
 
 

@@ -117,7 +117,8 @@ ECR = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web"
             changed(
                 "ecr-sns/push",
                 "Message",
-                to='{"source": "aws.ecr", "detail-type": "ECR Image Action", "detail": {"action-type": "PUSH"}}',
+                to='{"source": "aws.ecr", "detail-type": "ECR Image Action", '
+                '"detail": {"action-type": "PUSH"}}',
             ),
             "detail.repository-name must be",
         ),
@@ -431,10 +432,14 @@ def test_a_subscription_of_anywhere_but_amazon_is_not_to_be_opened() -> None:
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        (changed("ghcr/package_published", *VERSION, "package_url", to="GHCR.io/Shop/Web"), [f"ghcr.io/shop/web:v2.0.1@{A}"]),
-        (changed("quay/push", "updated_tags", to=["v1", "no tag", None, 7]), ["quay.example.org/shop/web:v1"]),
-        (changed("cloudevents/structured", "data", "registryUrl", to=""), [f"builds.example.org:8443/shop/web:v2.0.1@{A}"]),
-        (changed("cloudevents/structured", "type", to="CONTAINER_PUSH"), [f"images.example.org/shop/web:v2.0.1@{A}"]),
+        (changed("ghcr/package_published", *VERSION, "package_url", to="GHCR.io/Shop/Web"),
+         [f"ghcr.io/shop/web:v2.0.1@{A}"]),
+        (changed("quay/push", "updated_tags", to=["v1", "no tag", None, 7]),
+         ["quay.example.org/shop/web:v1"]),
+        (changed("cloudevents/structured", "data", "registryUrl", to=""),
+         [f"builds.example.org:8443/shop/web:v2.0.1@{A}"]),
+        (changed("cloudevents/structured", "type", to="CONTAINER_PUSH"),
+         [f"images.example.org/shop/web:v2.0.1@{A}"]),
         (changed("jfrog/pushed", "jpd_origin", to="shop.example.org:8082"), [
             f"shop.example.org:8082/docker-local/shop/web:v2.0.1@{A}"
         ]),
@@ -443,8 +448,10 @@ def test_a_subscription_of_anywhere_but_amazon_is_not_to_be_opened() -> None:
             [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"],
         ),
         (repository_with_host("a.example.org/shop/web"), [f"a.example.org/shop/web:v2.0.1@{A}"]),
-        (in_base64("eyJyZWdpc3RyeSI6ImEuYiIsInJlcG9zaXRvcnkiOiJjIiwidGFnIjoidjEifQ=="), ["a.b/c:v1"]),
-        (changed("ecr/push", "detail", "result"), [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"]),
+        (in_base64("eyJyZWdpc3RyeSI6ImEuYiIsInJlcG9zaXRvcnkiOiJjIiwidGFnIjoidjEifQ=="),
+         ["a.b/c:v1"]),
+        (changed("ecr/push", "detail", "result"),
+         [f"210987654321.dkr.ecr.eu-central-1.amazonaws.com/shop/web:v2.0.1@{A}"]),
     ],
 )  # fmt: skip
 def test_what_is_usable_is_used(payload: Payload, expected: list[str]) -> None:
