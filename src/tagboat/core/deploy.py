@@ -185,7 +185,7 @@ def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
 
 
 class InstanceState(StrEnum):
-    """`starting` → `live` → `draining` → `stopped`; `failed` from anywhere before `stopped`."""
+    """`starting` → `live` → `draining` → `stopped`; `failed` from any of the first three."""
 
     STARTING = "starting"
     LIVE = "live"

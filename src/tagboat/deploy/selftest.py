@@ -8,8 +8,8 @@ from tagboat.core.runtime import Runtime
 
 _WAIT_FOR_RUN_S = 1.0
 """Seconds for which one look waits for a run; a later look reports one that takes longer."""
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 1.0
+_FIRST_RUN_PAUSE_S = 0.1
+_LONGEST_RUN_PAUSE_S = 1.0
 
 
 class SelfTest:
@@ -29,7 +29,7 @@ class SelfTest:
         self._failures = 0
         self._running: asyncio.Task[TestRun | None] | None = None
         self._next_at = 0.0
-        self._pause = _FIRST_PAUSE_S
+        self._pause = _FIRST_RUN_PAUSE_S
 
     async def look(self) -> TestRun | None:
         """Return the last outcome, None as long as no run has ended."""
@@ -38,7 +38,7 @@ class SelfTest:
             self._running = asyncio.create_task(self._runtime.run_healthcheck(self._container))
             self._next_at, self._pause = (
                 clock() + self._pause,
-                min(2 * self._pause, _LONGEST_PAUSE_S),
+                min(2 * self._pause, _LONGEST_RUN_PAUSE_S),
             )
         if (
             self._running is not None

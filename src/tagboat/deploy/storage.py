@@ -123,20 +123,21 @@ def _storage(
         adopted = taken_over(config, storage.of_stage(context.stage), status.unasked_volumes)
         storage = replace(storage, adopted={**storage.adopted, **adopted})
         left += [
-            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used any"
+            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used"
+            f" any"
             " more"
             for path, name in status.unasked_volumes.items()
             if path not in adopted
         ]
     stage = storage.of_stage(context.stage)
     lasting = [
-        f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}"
+        f"{path}, a VOLUME of the image, lasts in {_volume_words(stage, storage, path)}"
         for path in lasting_paths(config)
     ]
     return replace(storage, words=(*lasting, *left, *storage_warnings(stage, config)))
 
 
-def _named(stage: Stage, storage: Storage, path: str) -> str:
+def _volume_words(stage: Stage, storage: Storage, path: str) -> str:
     name = image_volume_name(stage, path)
     return (
         f"the volume {name} that the old container had"

@@ -236,7 +236,7 @@ class MemoryRuntime:
         self,
         image: ImageName,
         digest: Digest,
-        registry: Registry | None,  # noqa: ARG002 - the port's signature; this registry asks for no login
+        registry: Registry | None,  # noqa: ARG002 - no login is asked for
         progress: Callable[[str], None],
     ) -> None:
         """Take over what `publish` put there. Raises EngineNotFoundError when nothing was."""
@@ -291,7 +291,8 @@ class MemoryRuntime:
         self._record("create", spec.name)
         if spec.image not in self._images:
             raise EngineNotFoundError(
-                f"the engine could not create the container {spec.name}: No such image: {spec.image}"
+                f"the engine could not create the container {spec.name}: No such image:"
+                f" {spec.image}"
             )
         if self._find(spec.name):
             raise NameTakenError(
@@ -301,7 +302,7 @@ class MemoryRuntime:
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
-        status = _created(container_id, spec, image)
+        status = _created_status(container_id, spec, image)
         self._containers[container_id] = _Container(spec, image, status, image.test)
         self.volumes |= spec.volumes.keys() | set(status.unasked_volumes.values())
         return container_id
@@ -338,7 +339,7 @@ class MemoryRuntime:
         """Create and start it, at its own endpoint or at a port that `free_port` chooses."""
         return await launch_at_free_port(self, spec, taken, self.free_port)
 
-    async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002 - all stop at once here
+    async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002
         """Stop it; does nothing if it is gone."""
         self._record("stop", workload)
         if found := self._find(workload):
@@ -488,7 +489,8 @@ class MemoryRuntime:
     def _need_network(self, network: str, doing: str) -> None:
         if network not in self._networks:
             raise NetworkNotFoundError(
-                f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
+                f"the engine could not {doing}: it has no network {network}; make it with: docker"
+                f" network create {network}"
             )
 
     def _on(self, network: str) -> list[_Container]:
@@ -541,7 +543,7 @@ def _host_ports(held: _Container) -> set[int]:
     return own | {one.host_port for one in held.spec.publish}
 
 
-def _created(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
+def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
     mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
     return WorkloadStatus(
         id=container_id,

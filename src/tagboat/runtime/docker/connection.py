@@ -18,13 +18,16 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
-from tagboat.runtime.docker.address import EngineAddress, Transport
+from tagboat.runtime.docker.address import EngineAddress, EngineTransport
 from tagboat.runtime.docker.refusal import NO_CONNECTION, clean, other_version, refusal
 from tagboat.runtime.docker.ssh import SshTunnel
 from tagboat.runtime.docker.unreachable import why_unreachable
 
 Explain = Callable[[DockerError], EngineError]
 
+ASK_S = 20.0
+CHANGE_S = 60.0
+"""Seconds for a question to the engine, and for a call that changes something."""
 _CONNECT_S = 20
 _LONGEST_MESSAGE = 1 << 20
 
@@ -111,7 +114,7 @@ class DockerConnection:
                     request.path, request.method, params=request.params, headers=request.headers
                 )
             try:
-                yield _chunks(response, request.idle_s)
+                yield _chunks_of(response, request.idle_s)
             finally:
                 response.close()
 
@@ -138,16 +141,16 @@ class DockerConnection:
 
     def _connector(self) -> aiohttp.BaseConnector:
         match self._address.transport:
-            case Transport.UNIX:
+            case EngineTransport.UNIX:
                 return aiohttp.UnixConnector(str(self._address.socket))
-            case Transport.SSH:
+            case EngineTransport.SSH:
                 self._tunnel = SshTunnel(self._address)
                 return aiohttp.UnixConnector(str(self._tunnel.path))
-            case Transport.TLS:
+            case EngineTransport.TLS:
                 return aiohttp.TCPConnector(
-                    ssl=_tls(self._address.certificates), socket_factory=_kept_alive
+                    ssl=_tls_context(self._address.certificates), socket_factory=_kept_alive
                 )
-            case Transport.PLAIN:
+            case EngineTransport.PLAIN:
                 return aiohttp.TCPConnector(socket_factory=_kept_alive)
 
     async def _refused(
@@ -190,7 +193,9 @@ async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]
             raise ValueError("a message without end")
 
 
-async def _chunks(response: aiohttp.ClientResponse, idle_s: float | None) -> AsyncIterator[bytes]:
+async def _chunks_of(
+    response: aiohttp.ClientResponse, idle_s: float | None
+) -> AsyncIterator[bytes]:
     while True:
         async with asyncio.timeout(idle_s):
             chunk = await response.content.readany()
@@ -214,7 +219,7 @@ def _words(error: BaseException, socket: Path | None) -> str:
     return why_unreachable(cause, socket) or clean(str(cause)) or type(cause).__name__
 
 
-def _tls(certificates: Path | None) -> ssl.SSLContext:
+def _tls_context(certificates: Path | None) -> ssl.SSLContext:
     if certificates is None:
         return ssl.create_default_context()
     try:
@@ -222,7 +227,8 @@ def _tls(certificates: Path | None) -> ssl.SSLContext:
         context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
     except OSError as error:
         raise EngineUnavailableError(
-            "the TLS files for the Docker engine cannot be used; ca.pem, cert.pem and key.pem are expected in"
+            "the TLS files for the Docker engine cannot be used; ca.pem, cert.pem and key.pem are"
+            " expected in"
             f" {certificates}: {error}"
         ) from error
     return context

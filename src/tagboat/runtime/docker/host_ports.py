@@ -22,7 +22,8 @@ def free_loopback_port(taken: Collection[int]) -> int:
         if port not in taken and _is_free(port):
             return port
     raise EngineError(
-        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there"
+        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens"
+        f" there"
     )
 
 

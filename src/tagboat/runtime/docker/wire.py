@@ -218,7 +218,7 @@ def image_info(answer: Json, ref: str) -> ImageInfo:
     config = answer.get("Config") or {}
     return ImageInfo(
         digest=own_digest(ref, answer.get("RepoDigests") or []),
-        tcp_ports=tuple(sorted(_tcp_ports(config.get("ExposedPorts") or {}))),
+        tcp_ports=tuple(sorted(_exposed_ports(config.get("ExposedPorts") or {}))),
         labels=config.get("Labels") or {},
         has_healthcheck=health_test(config) is not None,
         created=_time(answer.get("Created") or ""),
@@ -255,7 +255,7 @@ def _volume(answer: Json) -> Volume:
     return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
 
 
-def tags(answer: Json) -> list[str]:
+def repo_tags(answer: Json) -> list[str]:
     """Return the names with a tag that the image of an ImageInspect answer bears."""
     return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
 
@@ -272,12 +272,12 @@ def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
     An image can bear several digests of one repository (an index and the image in it): one that
     `ref` names goes first.
     """
-    name = _name(ref.partition("@")[0])
+    name = _repository(ref.partition("@")[0])
     entries = (entry.partition("@") for entry in repo_digests)
     known = [
         parse_digest(digest)
         for other, _, digest in entries
-        if name is not None and _name(other) == name
+        if name is not None and _repository(other) == name
     ]
     asked = ref.partition("@")[2]
     return next((digest for digest in known if digest == asked), known[0] if known else None)
@@ -413,14 +413,14 @@ def _host_port(answer: Json) -> int:
     )
 
 
-def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
+def _exposed_ports(exposed: Iterable[str]) -> Iterable[int]:
     for entry in exposed:
         port, _, protocol = entry.partition("/")
         if protocol in {"", "tcp"} and port.isascii() and port.isdigit():
             yield int(port)
 
 
-def _name(text: str) -> ImageName | None:
+def _repository(text: str) -> ImageName | None:
     """Return the repository of `NAME` or `NAME:TAG`.
 
     None for what is none, such as an image id or `<none>`.
