@@ -3,30 +3,16 @@
 Pure: values in, values out.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
 
-from tagboat.core.catalog import Registry
 from tagboat.core.endpoint import loopback_endpoint
-from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.host_access import Published
-from tagboat.core.image import (
-    Digest,
-    ImageInfo,
-    ImageName,
-    is_docker_hub,
-    parse_digest,
-    parse_image_name,
-    parse_image_ref,
-    volume_paths,
-)
-from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
-from tagboat.runtime.docker.healthtest import health_test, last_said, needs_s
+from tagboat.runtime.docker.healthtest import last_said
 from tagboat.runtime.docker.subnets import lower_half
 
 DEFAULT_STOP_TIMEOUT_S = 10
@@ -41,9 +27,6 @@ more (Linux has 32,768 by default).
 DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
 """Of those that the engine gives by itself: few apps need them, and an attacker does."""
 
-IDENTITY_TOKEN = "<token>"  # noqa: S105 - the name by which Docker marks a password that is one
-_LABELS_FOR_PEOPLE = "org.opencontainers."
-_DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
 
@@ -160,7 +143,7 @@ def container_status(answer: Json) -> WorkloadStatus:
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
         endpoint=loopback_endpoint(_host_port(answer)),
-        started_at=_time(state.get("StartedAt") or ""),
+        started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
         unasked_volumes=_unasked_volumes(answer),
@@ -180,7 +163,10 @@ def last_death(answer: Json) -> dict[str, str] | None:
     end.
     """
     state = answer.get("State") or {}
-    ended, began = _time(state.get("FinishedAt") or ""), _time(state.get("StartedAt") or "")
+    ended, began = (
+        parse_time(state.get("FinishedAt") or ""),
+        parse_time(state.get("StartedAt") or ""),
+    )
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
@@ -211,97 +197,6 @@ def stop_timeout_s(answer: Json) -> int:
     """Return how many seconds the engine lets this container take to stop before it kills it."""
     seconds = (answer.get("Config") or {}).get("StopTimeout")
     return DEFAULT_STOP_TIMEOUT_S if seconds is None else int(seconds)
-
-
-def image_info(answer: Json, ref: str) -> ImageInfo:
-    """Read the answer of ImageInspect for `ref`."""
-    config = answer.get("Config") or {}
-    return ImageInfo(
-        digest=own_digest(ref, answer.get("RepoDigests") or []),
-        tcp_ports=tuple(sorted(_exposed_ports(config.get("ExposedPorts") or {}))),
-        labels=config.get("Labels") or {},
-        has_healthcheck=health_test(config) is not None,
-        created=_time(answer.get("Created") or ""),
-        health_needs_s=needs_s(config),
-        platform=platform_of(answer),
-        volumes=volume_paths(config.get("Volumes") or {}),
-    )
-
-
-def steering_labels(answer: Json) -> list[str]:
-    """Return the labels of the image of an ImageInspect answer that are not for people.
-
-    Proxies and jobs of others may go by them.
-    """
-    labels = (answer.get("Config") or {}).get("Labels") or {}
-    return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
-
-
-def disk_usage(answer: Json) -> DiskUsage:
-    """Read the answer of SystemDataUsage."""
-    images = (
-        ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"])
-        for one in answer.get("Images") or ()
-    )
-    return DiskUsage(
-        tuple(images),
-        tuple(map(_volume, answer.get("Volumes") or ())),
-        answer.get("LayersSize") or 0,
-    )
-
-
-def _volume(answer: Json) -> Volume:
-    size = (answer.get("UsageData") or {}).get("Size", -1)
-    return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
-
-
-def repo_tags(answer: Json) -> list[str]:
-    """Return the names with a tag that the image of an ImageInspect answer bears."""
-    return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
-
-
-def platform_of(answer: Json) -> str:
-    """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
-    named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
-    return "/".join(str(part).lower() for part in named) if all(named) else ""
-
-
-def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
-    """Return the digest by which the repository of `ref` knows the image, else None.
-
-    An image can bear several digests of one repository (an index and the image in it): one that
-    `ref` names goes first.
-    """
-    name = _repository(ref.partition("@")[0])
-    entries = (entry.partition("@") for entry in repo_digests)
-    known = [
-        parse_digest(digest)
-        for other, _, digest in entries
-        if name is not None and _repository(other) == name
-    ]
-    asked = ref.partition("@")[2]
-    return next((digest for digest in known if digest == asked), known[0] if known else None)
-
-
-def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
-    """Return the value of X-Registry-Auth, None for an anonymous pull.
-
-    Engines with containerd's image store drop a login whose `serveraddress` is not the image's
-    host; for Docker Hub they only take the historic URL.
-    """
-    if registry is None or registry.password is None:
-        return None
-    return base64.urlsafe_b64encode(
-        json.dumps(registry_login(image.host, registry)).encode()
-    ).decode("ascii")
-
-
-def registry_login(host: str, registry: Registry) -> dict[str, str]:
-    """Return the login of a registry for images that begin with `host`, as the engine takes it."""
-    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(host) else host}
-    if registry.username == IDENTITY_TOKEN:
-        return login | {"identitytoken": registry.password or ""}
-    return login | {"username": registry.username, "password": registry.password or ""}
 
 
 def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
@@ -413,27 +308,7 @@ def _host_port(answer: Json) -> int:
     )
 
 
-def _exposed_ports(exposed: Iterable[str]) -> Iterable[int]:
-    for entry in exposed:
-        port, _, protocol = entry.partition("/")
-        if protocol in {"", "tcp"} and port.isascii() and port.isdigit():
-            yield int(port)
-
-
-def _repository(text: str) -> ImageName | None:
-    """Return the repository of `NAME` or `NAME:TAG`.
-
-    None for what is none, such as an image id or `<none>`.
-    """
-    try:
-        return (
-            parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
-        )
-    except InvalidImageRefError:
-        return None
-
-
-def _time(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """Read a time of RFC 3339; None when there is none, and for year 1, Go's word for it."""
     try:
         time = datetime.fromisoformat(text)

@@ -173,7 +173,7 @@ async def test_no_socket(tmp_path: Path) -> None:
 async def test_a_silent_engine_is_waited_for_only_so_long(
     fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_module, "_ASK_S", 0.2)
+    monkeypatch.setattr(docker_module, "ASK_S", 0.2)
     fake.routes["GET /containers/web/json"] = never
     with pytest.raises(EngineUnavailableError, match="no answer in time"):
         await engine.status("web")
