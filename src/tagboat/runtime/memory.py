@@ -329,6 +329,10 @@ class MemoryRuntime(MemoryState):
 
 def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
     mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
+    kept = "" if spec.image_labels else "org.opencontainers."
+    of_image = {
+        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
+    }
     return WorkloadStatus(
         id=container_id,
         name=spec.name,
@@ -340,22 +344,11 @@ def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -
         health=None,
         # The real one adds a container's own labels to its image's, of which those are emptied that
         # may steer others.
-        labels={**_image_labels(spec, image), **spec.labels},
+        labels={**of_image, **spec.labels},
         endpoint=spec.endpoint if spec.port else None,
         unasked_volumes={
-            path: _unasked_name(container_id, path)
+            path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
             for path in image.info.volumes
             if path not in mounted
         },
     )
-
-
-def _image_labels(spec: WorkloadSpec, image: MemoryImage) -> Mapping[str, str]:
-    kept = "" if spec.image_labels else "org.opencontainers."
-    return {
-        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
-    }
-
-
-def _unasked_name(container_id: str, path: str) -> str:
-    return hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()

@@ -108,8 +108,7 @@ class DockerConnection:
         async with self.use(request.doing, request.limit_s, explain) as docker:
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
                 # aiodocker's public streams read a dropped connection as the end, never close the
-                # response when the reader
-                # stops, and keep all of a log in memory.
+                # response when the reader stops, and keep all of a log in memory.
                 response = await docker._do_query(  # noqa: SLF001
                     request.path, request.method, params=request.params, headers=request.headers
                 )
@@ -175,7 +174,10 @@ class DockerConnection:
 
     async def _why(self, error: BaseException) -> str:
         said = await self._tunnel.last_words() if self._tunnel else ""
-        return f"ssh said: {clean(said)}" if said else _words(error, self._address.socket)
+        cause = getattr(error, "os_error", error)
+        words = why_unreachable(cause, self._address.socket) or clean(str(cause))
+        words = words or type(cause).__name__
+        return f"ssh said: {clean(said)}" if said else words
 
 
 async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
@@ -211,12 +213,6 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
     for option, value in _KEEP_ALIVE:
         made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
-
-
-def _words(error: BaseException, socket: Path | None) -> str:
-    """Return why there is no connection, and what to do about the usual causes."""
-    cause = getattr(error, "os_error", error)
-    return why_unreachable(cause, socket) or clean(str(cause)) or type(cause).__name__
 
 
 def _tls_context(certificates: Path | None) -> ssl.SSLContext:

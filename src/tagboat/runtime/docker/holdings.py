@@ -13,7 +13,7 @@ from tagboat.core.errors import EngineUnavailableError
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage
 from tagboat.core.runtime import BeforePull
-from tagboat.runtime.docker import image_wire, wire
+from tagboat.runtime.docker import image_wire
 from tagboat.runtime.docker.connection import (
     ASK_S,
     CHANGE_S,
@@ -156,7 +156,9 @@ class DockerHoldings:
             request, lambda error: pull_refusal(error, image, secret)
         ) as chunks:
             async for message in messages(chunks):
-                _unless_failed(message)
+                if "error" in message or "errorDetail" in message:
+                    detail = message.get("errorDetail") or {}
+                    raise DockerError(0, str(detail.get("message") or message.get("error")))
                 summary.feed(message)
                 if words := summary.news(clock()):
                     progress(words)
@@ -181,10 +183,3 @@ def unless_gone(error: DockerError) -> None:
     """Raise `error` unless it says that the thing asked for does not exist."""
     if error.status != HTTPStatus.NOT_FOUND:
         raise error
-
-
-def _unless_failed(message: wire.Json) -> None:
-    """Raise DockerError when a message of a pull tells of its failure."""
-    if "error" in message or "errorDetail" in message:
-        detail = message.get("errorDetail") or {}
-        raise DockerError(0, str(detail.get("message") or message.get("error")))

@@ -36,11 +36,16 @@ async def read_head(reader: asyncio.StreamReader) -> ProbeAnswer:
     Raises ValueError for what is no HTTP answer, ConnectionResetError.
     """
     while True:
-        status = await _read_status(reader)
+        line = await reader.readline()
+        if not line:
+            raise ConnectionResetError
+        match = _STATUS_LINE.match(line)
+        if not match:
+            raise ValueError(line)
+        status = int(match[1])
         if 200 <= status < 300:  # noqa: PLR2004 - the classes of HTTP
-            return ProbeAnswer(
-                status, {}
-            )  # what more it has to say, and how slowly, is of no interest
+            # Its headers and body, and how slowly they come, do not matter.
+            return ProbeAnswer(status, {})
         headers = await _read_headers(reader)
         if status >= 300:  # noqa: PLR2004 - as above
             return ProbeAnswer(status, headers)
@@ -59,27 +64,26 @@ async def read_said(reader: asyncio.StreamReader, head: ProbeAnswer) -> str:
             if "chunked" in head.headers.get("transfer-encoding", "").lower():
                 await _read_chunks(reader, body)
             else:
-                await _read_plain(reader, body, _length(head.headers))
+                said = head.headers.get("content-length", "")
+                sane = said.isascii() and said.isdigit() and len(said) < _MOST_DIGITS
+                length = min(int(said), _MOST_BODY) if sane else _MOST_BODY
+                while len(body) < length and (part := await reader.read(_MOST_BODY)):
+                    body += part
     except (TimeoutError, OSError, ValueError):
         pass  # what has come until then may do
-    return _body_text(body[:_MOST_BODY].decode(errors="replace"))
+    text = body[:_MOST_BODY].decode(errors="replace")
+    if not text.lstrip().startswith("<"):
+        return first_line(text)
+    # Loaded when there is a page to be read: the names of all its signs are large, and few apps
+    # ever fail with a page.
+    from tagboat.runtime.docker.page import words_of  # noqa: PLC0415
 
-
-async def _read_status(reader: asyncio.StreamReader) -> int:
-    line = await reader.readline()
-    if not line:
-        raise ConnectionResetError
-    match = _STATUS_LINE.match(line)
-    if not match:
-        raise ValueError(line)
-    return int(match[1])
+    return first_line(words_of(text))
 
 
 async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
-    """Up to the empty line, or the end.
-
-    An app that says no more than its status has said enough.
-    """
+    """Return the headers up to the empty line, or the end."""
+    # An app that sends no more than its status has said enough.
     headers: dict[str, str] = {}
     while line := (await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
@@ -87,11 +91,6 @@ async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
         if len(headers) > _MOST_HEADERS:
             raise ValueError("headers without end")
     return headers
-
-
-async def _read_plain(reader: asyncio.StreamReader, body: bytearray, length: int) -> None:
-    while len(body) < min(length, _MOST_BODY) and (part := await reader.read(_MOST_BODY)):
-        body += part
 
 
 async def _read_chunks(reader: asyncio.StreamReader, body: bytearray) -> None:
@@ -106,19 +105,3 @@ async def _read_chunks(reader: asyncio.StreamReader, body: bytearray) -> None:
             body += part
             left -= len(part)
         await reader.readline()
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    said = headers.get("content-length", "")
-    sane = said.isascii() and said.isdigit() and len(said) < _MOST_DIGITS
-    return int(said) if sane else _MOST_BODY
-
-
-def _body_text(body: str) -> str:
-    if not body.lstrip().startswith("<"):
-        return first_line(body)
-    # Loaded when there is a page to be read: the names of all its signs are large, and few apps
-    # ever fail with a page.
-    from tagboat.runtime.docker.page import words_of  # noqa: PLC0415
-
-    return first_line(words_of(body))

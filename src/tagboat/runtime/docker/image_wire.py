@@ -56,16 +56,16 @@ def disk_usage(answer: Json) -> DiskUsage:
         ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"])
         for one in answer.get("Images") or ()
     )
+    volumes = []
+    for one in answer.get("Volumes") or ():
+        size = (one.get("UsageData") or {}).get("Size", -1)
+        known = size if size >= 0 else None
+        volumes.append(Volume(one["Name"], known, one.get("Labels") or {}))
     return DiskUsage(
         tuple(images),
-        tuple(map(_volume, answer.get("Volumes") or ())),
+        tuple(volumes),
         answer.get("LayersSize") or 0,
     )
-
-
-def _volume(answer: Json) -> Volume:
-    size = (answer.get("UsageData") or {}).get("Size", -1)
-    return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
 
 
 def repo_tags(answer: Json) -> list[str]:

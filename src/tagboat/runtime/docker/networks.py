@@ -46,9 +46,8 @@ class DockerNetworks:
         """
         found = await self._inspect(name)
         if found is None:
-            async with (
-                self._making
-            ):  # names need not be unique, so two who make the same one would make two
+            # Names need not be unique, so that two callers could make two of the same name.
+            async with self._making:
                 found = await self._inspect(name) or await self._make(name, {**notes, **labels})
         if not _bears(found, labels):
             raise EngineError(
@@ -153,9 +152,8 @@ class DockerNetworks:
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
         for _ in range(_CREATE_TRIES):
-            with suppress(
-                _TakenError
-            ):  # by another server, or by somebody who made a network just now
+            # Taken by another server, or by a person who made a network just now.
+            with suppress(_TakenError):
                 await self._create(name, labels)
             if found := await self._inspect(name):
                 return found

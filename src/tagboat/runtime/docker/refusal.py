@@ -251,7 +251,10 @@ def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None
     said = clean(
         _UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message)
     )
-    judged = _without(said, image)
+    # Without the words that name the image: a repository may well be called `acme/timeout`.
+    marks = tuple(image.path + mark for mark in ",@:")
+    words = [one for one in said.split() if f"/{image.path}" not in one]
+    judged = " ".join(one for one in words if not one.startswith(marks))
     for pattern, make, sentence in _PULL_REFUSALS:
         if pattern.search(judged):
             trust = docker_trust_file(image.host)
@@ -301,15 +304,3 @@ def _by_status(unread: re.Match[str]) -> str:
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     said = f"HTTP {status} {phrase}, not in a registry's words; did a proxy answer in its place?"
     return said if not body or _HTML_PAGE.match(body) else f"{said} It said: {body}"
-
-
-def _without(said: str, image: ImageName) -> str:
-    """`said` without the words that name the image.
-
-    A repository may well be called `acme/timeout`.
-    """
-    named = f"/{image.path}"
-    bare = tuple(image.path + mark for mark in ",@:")
-    return " ".join(
-        word for word in said.split() if named not in word and not word.startswith(bare)
-    )

@@ -213,7 +213,17 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
         host["LogConfig"] = _BOUNDED_LOG
     if ports := _port_bindings(spec):
         host["PortBindings"] = ports
-    if mounts := [*_volume_mounts(spec), *_bind_mounts(spec)]:
+    labels = {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+    mounts: list[dict[str, Any]] = [
+        {"Type": "volume", "Source": name, "Target": path, **labels}
+        for name, path in spec.volumes.items()
+    ]
+    # As mounts, since for the older `Binds` the engine makes missing paths on the machine, as root.
+    mounts += [
+        {"Type": "bind", "Source": one.source, "Target": one.target, "ReadOnly": one.read_only}
+        for one in spec.binds
+    ]
+    if mounts:
         host["Mounts"] = mounts
     if spec.memory:
         # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its
@@ -221,11 +231,6 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
         host["Memory"] = host["MemorySwap"] = spec.memory
     if spec.cpus:
         host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
-    return host | _given_of_the_machine(spec)
-
-
-def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
-    """Return what of HostConfig is left out as a rule."""
     given: dict[str, Any] = {
         "Tmpfs": dict(spec.tmpfs),
         "Devices": [
@@ -241,28 +246,8 @@ def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
         "ReadonlyRootfs": spec.read_only,
         "CapAdd": list(spec.cap_add),
     }
-    return {name: value for name, value in given.items() if value} | (
-        {} if spec.init is None else {"Init": spec.init}
-    )
-
-
-def _volume_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
-    for name, path in spec.volumes.items():
-        labels = (
-            {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
-        )
-        yield {"Type": "volume", "Source": name, "Target": path, **labels}
-
-
-def _bind_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
-    # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
-    for bind in spec.binds:
-        yield {
-            "Type": "bind",
-            "Source": bind.source,
-            "Target": bind.target,
-            "ReadOnly": bind.read_only,
-        }
+    host |= {name: value for name, value in given.items() if value}
+    return host if spec.init is None else host | {"Init": spec.init}
 
 
 def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
