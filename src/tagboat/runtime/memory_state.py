@@ -164,7 +164,7 @@ class MemoryState:
         self._failures.setdefault(call, []).append(error)
 
     def set_health(self, container: str, health: str, said: str = "") -> None:
-        """Let a container's HEALTHCHECK say `healthy` or `unhealthy`, whoever runs it."""
+        """Let a container's HEALTHCHECK say `healthy` or `unhealthy` in any run."""
         found = self._held(container)
         found.status = replace(found.status, health=health, health_said=said)
         found.test = TestRun(passed=health == "healthy", said=said)

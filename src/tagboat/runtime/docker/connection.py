@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# aiodocker lets aiohttp's own errors and types through, so whoever maps them all must know both.
+# aiodocker lets aiohttp's own errors and types through, so the code that maps them must know both.
 import aiohttp
 from aiodocker import Docker, DockerError
 
@@ -75,7 +75,7 @@ class DockerConnection:
     ) -> AsyncIterator[Docker]:
         """Lend the client for at most `limit_s` seconds (None: any time).
 
-        What fails meanwhile is raised as EngineError.
+        Failures by then are raised as EngineError.
 
         `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the
         place of `refusal`.

@@ -120,7 +120,7 @@ class DockerHoldings:
     async def remove_volume(self, name: str) -> bool:
         """Remove the volume with all that is in it.
 
-        False where a container, whoever made it, uses it.
+        False where any container uses it.
         """
         async with self._connection.use(f"remove the volume {name}", CHANGE_S) as docker:
             try:

@@ -146,9 +146,8 @@ class DockerNetworks:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
                 return None
-        return (
-            found if found["Name"] == name else None
-        )  # it takes a name for the beginning of an id, too
+        # The engine takes a name for the beginning of an id, too.
+        return found if found["Name"] == name else None
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
         for _ in range(_CREATE_TRIES):

@@ -11,7 +11,7 @@ def words_of(page: str) -> str:
 
 
 class _PageText(HTMLParser):
-    """Tells the title from the text, and both from what is not for reading."""
+    """Reads the title and the text, and leaves out all that is not for reading."""
 
     def __init__(self) -> None:
         super().__init__()

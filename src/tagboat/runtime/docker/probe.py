@@ -121,7 +121,7 @@ def _more(status: int, said: str) -> str:
 
 
 def _problem(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
-    """Return why an answer below 400 is none: whoever forces https has not looked at the request.
+    """Return why an answer below 400 is none: an app that forces https has not looked at it.
 
     None: it is one.
     """

@@ -1,6 +1,6 @@
 """Refusals of the engine: its status and words, turned into errors of the tree.
 
-The engine tells most of its failures apart only by their text, so the texts known to matter are
+Most failures of the engine differ only in their text, so the texts known to matter are
 listed here, once. Statuses are those of the Docker Engine API; 900 is aiodocker's own for "no
 connection", 0 an error inside a pull's stream.
 """
@@ -37,7 +37,7 @@ _BAD_GATEWAY = frozenset(
 )
 
 _UNREAD = re.compile(r"error parsing HTTP (\d{3}) response body: .*?: \"(.*)\"", re.DOTALL)
-"""Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it.
+"""For an error whose body is not a registry's, the engine says why it is not JSON, and quotes it.
 
 Not what its status means.
 """
@@ -196,7 +196,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "the registry {host} has no such image: {said}",
     ),
 )
-"""The first that fits tells what a failed pull means: pattern, error, sentence.
+"""The meanings of a failed pull; the first pattern that matches counts: pattern, error, sentence.
 
 A refused login says "not found" as well.
 """

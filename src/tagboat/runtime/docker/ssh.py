@@ -121,7 +121,7 @@ class _Start:
 class SshTunnel:
     """A local Unix socket.
 
-    Every connection to it is handed to an `ssh` process of its own, which speaks to the far engine.
+    Every connection to it gets its own `ssh` process, which speaks to the far engine.
     """
 
     def __init__(self, address: EngineAddress) -> None:
@@ -182,7 +182,7 @@ class SshTunnel:
             except OSError as error:
                 self._last_words = f"the way to ssh is blocked: {error.strerror}"
                 if error.errno not in _LOGGED_IN:
-                    return  # nobody can come this way any more: whoever asks next makes another
+                    return  # the socket is gone: the next use makes another
                 await asyncio.sleep(_AGAIN_S)
                 continue
             with connection:
