@@ -1,4 +1,7 @@
-"""Sweeping with live instances: what has stopped comes back as it was, what has outlived its time goes."""
+"""Sweeping with live instances.
+
+What has stopped comes back as it was, what has outlived its time goes.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

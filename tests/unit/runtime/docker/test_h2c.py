@@ -36,7 +36,7 @@ def test_every_status_is_understood(status: int, more: int) -> None:
 
 
 def _heard(wire: bytes) -> list[int | None]:
-    """What the frames for the one request say."""
+    """Return what the frames for the one request say."""
     found = []
     while wire:
         head = wire[: h2c.HEAD_LENGTH]
