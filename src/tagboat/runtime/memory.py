@@ -43,7 +43,7 @@ class MemoryRuntime(MemoryState):
     self_healing = False
 
     async def version(self) -> str:
-        """Says what it is."""
+        """Return `memory`."""
         self._fail_if_told("version")
         return "memory"
 

@@ -37,12 +37,10 @@ class DockerNetworks:
     async def ensure(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
     ) -> frozenset[str]:
-        """Let there be a network of that name and with these labels.
+        """Make a network unless it exists, and return the ids of the containers that run on it.
 
-        The ids of the containers that run on it.
-
-        A new one bears `notes`, too. Raises EngineError where there is one without the labels, or
-        no addresses are left.
+        A new one has `notes` as labels, too. Raises EngineError where one without the labels exists,
+        or no addresses are left.
         """
         found = await self._inspect(name)
         if found is None:

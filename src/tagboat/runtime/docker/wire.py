@@ -18,23 +18,23 @@ from tagboat.runtime.docker.subnets import lower_half
 DEFAULT_STOP_TIMEOUT_S = 10
 
 GENEROUS_PIDS = 4096
-"""The most processes and threads of a container that names no limit.
+"""The most processes and threads of a container without a limit.
 
-More than apps need, but an app that forks without end stops there, and not where the machine has no
-more (Linux has 32,768 by default).
+Apps need fewer. An app that forks without end stops there, and not where the machine has no more
+(Linux has 32,768 by default).
 """
 
 DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
-"""Of those that the engine gives by itself: few apps need them, and an attacker does."""
+"""Capabilities that the engine gives by default: few apps need them, and attackers do."""
 
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
 
 _ENDINGS = ("die", "stop", "destroy", "pause", "unpause", "health_status")
-"""Of a container that is stopped while it waits to be restarted comes a `stop` only.
+"""Events that are exits, or other news of a container.
 
-Of any other, a `die` as well. The engine takes `health_status` for the beginning of `health_status:
-healthy` and the like, which come when the verdict changes.
+One that is stopped while it waits to be restarted only has a `stop`, any other a `die` as well. The
+engine takes `health_status` for the beginning of `health_status: healthy` and similar.
 """
 
 Json = Mapping[str, Any]
