@@ -1,4 +1,4 @@
-"""The real server, with an engine in memory whose apps all answer at once."""
+"""The real server, with a runtime in memory whose apps all answer at once."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from tagboat.settings import load_settings
 PULLS_END = "BENCH_PULLS_GO_ON" not in os.environ
 
 
-class Engine(MemoryRuntime):
+class AlwaysPulled(MemoryRuntime):
     """Holds every image that it is asked for."""
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -29,7 +29,7 @@ class Engine(MemoryRuntime):
             await self.pull(ImageName(host, path), Digest(digest), None, lambda _: None)
         return ImageInfo(tcp_ports=(8080,)) if PULLS_END else None
 
-    async def pull(self, *words: Any) -> None:  # noqa: ANN401 - the port's
+    async def pull(self, *words: Any) -> None:  # noqa: ANN401 - the protocol's
         """Pull, unless that is to go on for ever."""
         if not PULLS_END:
             await asyncio.Event().wait()
@@ -39,22 +39,10 @@ class Engine(MemoryRuntime):
         """There is nothing to close."""
 
 
-class Probe:
-    """Everybody answers."""
-
-    async def http(self, _port: int, _path: str, *_: Any, **__: Any) -> str | None:  # noqa: ANN401 - the port's
-        """Yes."""
-        return None
-
-    async def tcp(self, _port: int) -> str | None:
-        """Yes."""
-        return None
-
-
 def main() -> int:
     """Serve as the environment says."""
     server: Any = import_module("tagboat.app")
-    server.DockerEngine, server.LoopbackProbe = Engine, Probe
+    server.DockerRuntime = AlwaysPulled
     code: int = server.serve(load_settings(os.environ, cwd=Path("/"), is_tty=False))
     return code
 

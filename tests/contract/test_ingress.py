@@ -1,4 +1,7 @@
-"""What the rest of Tagboat relies on in an ingress: one suite, run on HAProxy and on the one in memory."""
+"""What the rest of Tagboat relies on in an ingress.
+
+One suite, run on HAProxy and on the one in memory.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

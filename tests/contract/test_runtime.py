@@ -292,7 +292,7 @@ async def eventually(read: Callable[[], Awaitable[T]], seen: Callable[[T], bool]
 async def listening(
     runtime: Runtime, labels: dict[str, str]
 ) -> AsyncIterator["asyncio.Queue[str]"]:
-    """The names that `endings` tells."""
+    """Return the names that `endings` tells."""
     told: asyncio.Queue[str] = asyncio.Queue()
 
     async def listen() -> None:
@@ -307,7 +307,10 @@ async def listening(
 
 
 async def first_told(told: "asyncio.Queue[str]", end: Callable[[], Awaitable[None]]) -> str:
-    """The first name told while containers `end` again and again: nobody says when the engine has begun to listen."""
+    """Return the first name told while containers `end` again and again.
+
+    Nobody says when the engine has begun to listen.
+    """
     first = asyncio.ensure_future(told.get())
     async with asyncio.timeout(PATIENCE_S):
         while not first.done():

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.faults.fault_harness import FaultHarness, StageUnderTest
 from tests.faults.traffic import Traffic, traffic
-from tests.faults.world import Lane, World
 from tests.support.images import EXITS_AT_ONCE
 
 DIES_LATER = ("/bin/sh", "-c", "httpd -p $PORT -h /www; sleep 2; echo 'out of luck'; exit 4")
@@ -15,7 +15,10 @@ DIES_LATER = ("/bin/sh", "-c", "httpd -p $PORT -h /www; sleep 2; echo 'out of lu
 
 @dataclass(frozen=True)
 class Ran:
-    """What was ordered. `before` is the tag that was live, `known` are the ids of earlier deploys."""
+    """What was ordered.
+
+    `before` is the tag that was live, `known` are the ids of earlier deploys.
+    """
 
     tag: str
     before: str
@@ -23,7 +26,7 @@ class Ran:
     accepted: bool
 
 
-def nothing(_: World, __: Lane) -> None:
+def nothing(_: FaultHarness, __: StageUnderTest) -> None:
     """Nothing is to be done."""
 
 
@@ -42,14 +45,14 @@ class Course:
     lives: int
     status: str
     words: str
-    order: Callable[[World, Lane], tuple[str, bool]]
+    order: Callable[[FaultHarness, StageUnderTest], tuple[str, bool]]
     stage: Mapping[str, Any] = field(default_factory=dict)
     always_served: bool = True
     once: bool = False
-    prepare: Callable[[World, Lane], None] = nothing
+    prepare: Callable[[FaultHarness, StageUnderTest], None] = nothing
     hold: str = ""
-    sequel: Callable[[World, Lane], None] = nothing
-    judge: Callable[[World, Lane, Ran], None] | None = None
+    sequel: Callable[[FaultHarness, StageUnderTest], None] = nothing
+    judge: Callable[[FaultHarness, StageUnderTest, Ran], None] | None = None
 
     @property
     def fresh(self) -> bool:
@@ -57,10 +60,13 @@ class Course:
 
     @property
     def served_by_the_old_one(self) -> bool:
-        """Whether somebody answers at once while the server is dead, wherever it died; else who asks may have to wait."""
+        """Whether somebody answers at once while the server is dead, wherever it died.
+
+        Else who asks may have to wait.
+        """
         return self.always_served and "strategy" not in self.stage
 
-    def run(self, world: World, lane: Lane, die_at: Iterable[str] = ()) -> Ran:
+    def run(self, world: FaultHarness, lane: StageUnderTest, die_at: Iterable[str] = ()) -> Ran:
         """Prepare and order, with the server dying at `die_at`."""
         known = frozenset(deploy["id"] for deploy in world.deploys(lane))
         before = "" if self.fresh else world.live(lane)["tag"]
@@ -70,7 +76,7 @@ class Course:
         return Ran(tag, before, known, accepted)
 
     @contextmanager
-    def users(self, world: World, lane: Lane) -> Iterator[Traffic]:
+    def users(self, world: FaultHarness, lane: StageUnderTest) -> Iterator[Traffic]:
         if not self.fresh:
             with world.users(lane) as asked:
                 yield asked
@@ -79,17 +85,17 @@ class Course:
             yield asked
 
 
-def push(**app: Any) -> Callable[[World, Lane], tuple[str, bool]]:  # noqa: ANN401 - whatever the sample app takes
+def push(**app: Any) -> Callable[[FaultHarness, StageUnderTest], tuple[str, bool]]:  # noqa: ANN401 - whatever the sample app takes
     """Push a fresh tag."""
 
-    def order(world: World, lane: Lane) -> tuple[str, bool]:
+    def order(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
         tag = world.publish(lane, **app)
         return tag, world.try_to_push(lane, tag)
 
     return order
 
 
-def roll_back(world: World, lane: Lane) -> tuple[str, bool]:
+def roll_back(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     stopped = [
         one
         for one in world.instances(lane)

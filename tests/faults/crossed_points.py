@@ -1,6 +1,9 @@
-"""The points at which the server is killed in courses where one order crosses another; see `points`.
+"""The points at which the server is killed in courses where one order crosses another.
 
-What is as in a course of a single deploy is tried there. The second of a name is that of the deploy that comes after.
+See `points`.
+
+What is as in a course of a single deploy is tried there. The second of a name is that of the deploy
+that comes after.
 """
 
 from collections.abc import Mapping, Sequence

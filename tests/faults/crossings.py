@@ -1,11 +1,14 @@
-"""Courses in which one order crosses another: what is under way is gone back from, called off, cut short or pushed anew."""
+"""Courses in which one order crosses another.
+
+What is under way is gone back from, called off, cut short or pushed anew.
+"""
 
 import subprocess
 from collections.abc import Sequence
 from functools import partial
 
 from tests.faults.courses import Course, Ran
-from tests.faults.world import Json, Lane, World
+from tests.faults.fault_harness import FaultHarness, Json, StageUnderTest
 from tests.support.images import DEFAULT_CMD, EXITS_AT_ONCE
 
 SICK_AT_A_WORD = (
@@ -21,32 +24,34 @@ _FAILING = "store.write DeployRecord.record_failure#1 after"
 _ASKED = "runtime.status#2 before"
 
 
-def push_until_the_watch(world: World, lane: Lane, cmd: Sequence[str] = DEFAULT_CMD) -> None:
+def push_until_the_watch(
+    world: FaultHarness, lane: StageUnderTest, cmd: Sequence[str] = DEFAULT_CMD
+) -> None:
     tag = world.publish(lane, cmd=cmd)
     deploy = world.push(lane, tag)
     world.server.until(lambda: step_of(world, deploy, "watch") == "running", f"the watch of {tag}")
 
 
-def step_of(world: World, deploy: str, name: str) -> str:
+def step_of(world: FaultHarness, deploy: str, name: str) -> str:
     steps = world.called("GET", f"/api/deploys/{deploy}")["steps"]
     return str(next(step["status"] for step in steps if step["name"] == name))
 
 
-def new_deploys(world: World, lane: Lane, ran: Ran) -> list[Json]:
-    """Those that came about since the course began, oldest first."""
+def new_deploys(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> list[Json]:
+    """Return those that came about since the course began, oldest first."""
     return [deploy for deploy in world.deploys(lane) if deploy["id"] not in ran.known][::-1]
 
 
 # Back while it is watched
 
 
-def go_back(world: World, lane: Lane) -> tuple[str, bool]:
+def go_back(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     return world.live(lane)["tag"], world.try_to(
         "POST", f"/api/stages/{lane.stage_id}/rollback", {}
     )
 
 
-def judge_flight(world: World, lane: Lane, ran: Ran) -> None:
+def judge_flight(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     """`ran.tag` is what was fled from."""
     fled, *back = new_deploys(world, lane, ran)
     stage = world.called("GET", f"/api/stages/{lane.stage_id}")
@@ -73,7 +78,9 @@ def judge_flight(world: World, lane: Lane, ran: Ran) -> None:
 # Called off, with pushes before and after
 
 
-def push_held(world: World, lane: Lane, point: str, cmd: Sequence[str] = DEFAULT_CMD) -> None:
+def push_held(
+    world: FaultHarness, lane: StageUnderTest, point: str, cmd: Sequence[str] = DEFAULT_CMD
+) -> None:
     """Push a fresh tag, whose deploy is held at the point."""
     tag = world.publish(lane, cmd=cmd)
     world.server.order(hold_at=point)
@@ -81,7 +88,7 @@ def push_held(world: World, lane: Lane, point: str, cmd: Sequence[str] = DEFAULT
     world.server.held_at(point)
 
 
-def cancel_and_push(world: World, lane: Lane) -> tuple[str, bool]:
+def cancel_and_push(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     deploy = world.deploys(lane)[0]
     if not world.try_to("POST", f"/api/deploys/{deploy['id']}/cancel"):
         return deploy["tag"], False
@@ -90,12 +97,12 @@ def cancel_and_push(world: World, lane: Lane) -> tuple[str, bool]:
     return deploy["tag"], accepted
 
 
-def merge_cancel_and_push(world: World, lane: Lane) -> tuple[str, bool]:
+def merge_cancel_and_push(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     tag = world.deploys(lane)[0]["tag"]
     return cancel_and_push(world, lane) if world.try_to_push(lane, tag) else (tag, False)
 
 
-def judge_cancelled(world: World, lane: Lane, ran: Ran) -> None:
+def judge_cancelled(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     first, *others = new_deploys(world, lane, ran)
     assert first["status"] in {"cancelled", "succeeded"}, first
     assert [one["status"] for one in others] in ([], ["succeeded"]), others
@@ -107,7 +114,7 @@ def judge_cancelled(world: World, lane: Lane, ran: Ran) -> None:
 # Pushed anew while it fails
 
 
-def push_it_mended(world: World, lane: Lane) -> tuple[str, bool]:
+def push_it_mended(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     tag = world.deploys(lane)[0]["tag"]
     world.publish(lane, tag)
     accepted = world.try_to_push(lane, tag)
@@ -115,7 +122,7 @@ def push_it_mended(world: World, lane: Lane) -> tuple[str, bool]:
     return tag, accepted
 
 
-def judge_mended(world: World, lane: Lane, ran: Ran) -> None:
+def judge_mended(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     first, *others = new_deploys(world, lane, ran)
     assert [one["status"] for one in others] in ([], ["succeeded"]), others
     if others:
@@ -130,12 +137,12 @@ def judge_mended(world: World, lane: Lane, ran: Ran) -> None:
 # Cut short, and then sick
 
 
-def push_what_fails_behind(world: World, lane: Lane) -> tuple[str, bool]:
+def push_what_fails_behind(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     tag = world.publish(lane, cmd=EXITS_AT_ONCE)
     return tag, world.try_to_push(lane, tag)
 
 
-def sicken(world: World, lane: Lane) -> None:
+def sicken(world: FaultHarness, lane: StageUnderTest) -> None:
     """Once the newer one has failed, make sick what was not watched to the end."""
 
     def ready() -> bool:
@@ -151,13 +158,16 @@ def sicken(world: World, lane: Lane) -> None:
     )
 
 
-def is_watched(world: World, lane: Lane) -> bool:
-    """Whether the newest deploy there is is the one that was to be cut short: nobody has heard of the other."""
+def is_watched(world: FaultHarness, lane: StageUnderTest) -> bool:
+    """Return whether the newest deploy there is is the one that was to be cut short.
+
+    Nobody has heard of the other.
+    """
     newest = world.deploys(lane)[0]
     return any(step["name"] == "watch" and step["status"] == "running" for step in newest["steps"])
 
 
-def judge_cut_short(world: World, lane: Lane, ran: Ran) -> None:
+def judge_cut_short(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     sick, *others = new_deploys(world, lane, ran)
     assert sick["status"] == "failed", sick
     assert "it was healthy and live, and then" in sick["reason"] or "exited" in sick["reason"], sick

@@ -1,4 +1,7 @@
-"""A relay before the engine's socket that hangs up and goes away on demand. The engine, and what it runs, notice nothing."""
+"""A relay before the engine's socket that hangs up and goes away on demand.
+
+The engine, and what it runs, notice nothing.
+"""
 
 import contextlib
 import socket
@@ -14,8 +17,9 @@ _CHUNK = 1 << 16
 class Relay:
     """Listens at `path` for the engine whose socket is `engine`.
 
-    After `cut(words)` the next request whose first line holds all of `words` reaches the engine, and as soon as its answer
-    begins the relay is `away`: every connection is closed without it. It comes back with `open`.
+    After `cut(words)` the next request whose first line holds all of `words` reaches the engine,
+    and as soon as its answer begins the relay is `away`: every connection is closed without it. It
+    comes back with `open`.
     """
 
     def __init__(self, path: Path, engine: Path) -> None:

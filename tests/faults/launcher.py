@@ -1,12 +1,17 @@
-"""`tagboat serve` with named points at which it can be made to die: a program of the tests, run in its place.
+"""`tagboat serve` with named points at which it can be made to die.
 
-A point is a call of the store, the engine or HAProxy, before it is made or after it came back: `runtime.start#1 before`. They
-are numbered by name from the last order on, and those of a deploy apart from those of everything else (`beside: …`).
+A program of the tests, run in its place.
 
-FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names points at which to die, by SIGKILL,
-`wait_at` one at which the whole server stands still until it is ordered otherwise, `hold_at` one at which only the call itself
-is held, until it is cancelled or the file `let_go` is there; `ahead_s` is how far the clock is ahead. `passed` is the list of
-the points passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next byte.
+A point is a call of the store, the engine or HAProxy, before it is made or after it came back:
+`runtime.start#1 before`. They are numbered by name from the last order on, and those of a deploy
+apart from those of everything else (`beside: …`).
+
+FAULTS_DIR names a directory. `order` in it is what the tests want: `die_at` names points at which
+to die, by SIGKILL, `wait_at` one at which the whole server stands still until it is ordered
+otherwise, `hold_at` one at which only the call itself is held, until it is cancelled or the file
+`let_go` is there; `ahead_s` is how far the clock is ahead. `passed` is the list of the points
+passed. FAULTS_READ_S, where it is set, is how many seconds the registry client waits for the next
+byte.
 """
 
 import asyncio
@@ -75,7 +80,7 @@ class Orders:
         return dict(json.loads(text))
 
     def number(self, call: str) -> str:
-        """The call's name, told apart from those of the same name before it."""
+        """Return the call's name, told apart from those of the same name before it."""
         if "deploy" not in structlog.contextvars.get_contextvars():
             call = f"beside: {call}"
         self.read()
@@ -94,7 +99,10 @@ class Orders:
             time.sleep(_PAUSE_S)
 
     async def hold(self, point: str) -> None:
-        """Come back once nothing holds this call any more; whoever cancels it meanwhile is heard."""
+        """Come back once nothing holds this call any more.
+
+        Whoever cancels it meanwhile is heard.
+        """
         while self.read().get("hold_at") == point and not self._let_go.exists():  # noqa: ASYNC110 - other processes say so
             await asyncio.sleep(_PAUSE_S)
 
@@ -116,7 +124,10 @@ def with_points(call: Call, name: Callable[..., str], orders: Orders) -> Call:
 
 
 def name_of_write(_: SqlStore, work: Callable[..., object]) -> str:
-    """By the function that wrote it, and the step that it begins: `store.write DeployRecord.advance to pull`."""
+    """By the function that wrote it, and the step that it begins.
+
+    `store.write DeployRecord.advance to pull`.
+    """
     function = work.func if isinstance(work, partial) else work
     begun = inspect.getclosurevars(function).nonlocals.get("begun")
     return f"store.write {function.__qualname__.partition('.<locals>')[0]}" + (

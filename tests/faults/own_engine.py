@@ -1,7 +1,9 @@
-"""A Docker engine of the tests' own, which may be killed: with a bridge, a store and sockets that no other engine has.
+"""A Docker engine of the tests' own, which may be killed.
 
-With `--bridge=none` the engine would delete the bridge of the one beside it, so a bridge is made for it here. Without
-iptables, published ports are served by the engine's own proxies.
+With a bridge, a store and sockets that no other engine has.
+
+With `--bridge=none` the engine would delete the bridge of the one beside it, so a bridge is made
+for it here. Without iptables, published ports are served by the engine's own proxies.
 """
 
 import shutil

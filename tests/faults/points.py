@@ -1,7 +1,10 @@
-"""The points at which the server is killed, by the course of the deploy: before and after each call named here.
+"""The points at which the server is killed, by the course of the deploy.
 
-A call's name says what it is, and which of its name since the deploy was ordered. `store.write` is a durable write, by the
-function that makes it; `ingress.` calls lead traffic, and ask HAProxy what `haproxy.` calls say.
+Before and after each call named here.
+
+A call's name says what it is, and which of its name since the deploy was ordered. `store.write` is
+a durable write, by the function that makes it; `ingress.` calls lead traffic, and ask HAProxy what
+`haproxy.` calls say.
 """
 
 import re
@@ -165,7 +168,7 @@ _FAIL_WHEN_LIVE = (
 
 
 def around(calls: Sequence[str]) -> tuple[str, ...]:
-    """The points before and after each of the calls."""
+    """Return the points before and after each of the calls."""
     return tuple(f"{call} {edge}" for call in calls for edge in ("before", "after"))
 
 
@@ -234,14 +237,18 @@ _REPEATED = {
     "haproxy.show proc": 4,
     "runtime.last_exit_code": 0,
 }
-"""What is called until something comes about: after so many, the next may be of another phase, or never come.
+"""What is called until something comes about.
 
-How the program ended is asked only where a look comes upon a container that the engine has just started again."""
+After so many, the next may be of another phase, or never come.
+
+How the program ended is asked only where a look comes upon a container that the engine has just
+started again.
+"""
 _ORDERS = ("Intake.accept", "roll_back", "cancel")
 
 
 def meant_by(course: str, point: str) -> list[str]:
-    """The point, under all names that it may have."""
+    """Return the point, under all names that it may have."""
     call, _, edge = point.rpartition(" ")
     by_the_sweep = _BY_THE_SWEEP.get((course, call))
     return [point] if by_the_sweep is None else [point, f"{by_the_sweep} {edge}"]
@@ -253,7 +260,7 @@ def stable(passed: Iterable[str]) -> list[str]:
 
 
 def calls_of(points: Iterable[str]) -> set[str]:
-    """What is called at the points, without their numbers and edges."""
+    """Return what is called at the points, without their numbers and edges."""
     return {point.partition("#")[0] for point in points}
 
 

@@ -35,7 +35,10 @@ class Fault:
 
 
 class Front:
-    """`host` is where images are pulled from. Nothing befalls anybody until `fail`, and after `mend`."""
+    """`host` is where images are pulled from.
+
+    Nothing befalls anybody until `fail`, and after `mend`.
+    """
 
     def __init__(self, registry: str) -> None:
         self.registry = registry

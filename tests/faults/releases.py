@@ -4,7 +4,7 @@ import subprocess
 
 from tests.faults.courses import Course, Ran
 from tests.faults.crossings import new_deploys
-from tests.faults.world import Lane, World
+from tests.faults.fault_harness import FaultHarness, StageUnderTest
 
 _SAYS = "echo begin $WHO >> /data/said; sleep 2; echo end $WHO >> /data/said; exit ${WHO_FAILS:-0}"
 _STAGE = {
@@ -14,8 +14,8 @@ _STAGE = {
 }
 
 
-def said(world: World, lane: Lane) -> list[str]:
-    """What release commands have said in the stage's volume."""
+def said(world: FaultHarness, lane: StageUnderTest) -> list[str]:
+    """Return what release commands have said in the stage's volume."""
     ask = [
         "docker",
         "-H",
@@ -28,21 +28,21 @@ def said(world: World, lane: Lane) -> list[str]:
     return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def push_with_release(world: World, lane: Lane) -> tuple[str, bool]:
+def push_with_release(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     return _push(world, lane, {})
 
 
-def push_with_failing_release(world: World, lane: Lane) -> tuple[str, bool]:
+def push_with_failing_release(world: FaultHarness, lane: StageUnderTest) -> tuple[str, bool]:
     return _push(world, lane, {"WHO_FAILS": "3"})
 
 
-def _push(world: World, lane: Lane, env: dict[str, str]) -> tuple[str, bool]:
+def _push(world: FaultHarness, lane: StageUnderTest, env: dict[str, str]) -> tuple[str, bool]:
     tag = f"{world.live(lane)['tag']}-{len(world.deploys(lane))}"
     world.publish(lane, tag, env={"WHO": tag, **env})
     return tag, world.try_to_push(lane, tag)
 
 
-def judge_released(world: World, lane: Lane, ran: Ran) -> None:
+def judge_released(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     (deploy,) = new_deploys(world, lane, ran)
     assert (deploy["status"], deploy["reason"]) == ("succeeded", f"{ran.tag} is live"), deploy
     assert [line for line in said(world, lane) if line.endswith(f" {ran.tag}")] == [
@@ -52,7 +52,7 @@ def judge_released(world: World, lane: Lane, ran: Ran) -> None:
     world.assert_serves(lane, ran.tag)
 
 
-def judge_failed(world: World, lane: Lane, ran: Ran) -> None:
+def judge_failed(world: FaultHarness, lane: StageUnderTest, ran: Ran) -> None:
     (deploy,) = new_deploys(world, lane, ran)
     reason = "the release command exited with code 3; what is live is unchanged"
     assert (deploy["status"], deploy["reason"]) == ("failed", reason), deploy

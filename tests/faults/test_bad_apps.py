@@ -1,4 +1,7 @@
-"""Apps that misbehave: each ends with a reason that a person can act on, and the old instance serves all the while."""
+"""Apps that misbehave.
+
+Each ends with a reason that a person can act on, and the old instance serves all the while.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.fault_harness import FaultHarness, Json, StageUnderTest, world
 from tests.faults.traffic import Traffic
-from tests.faults.world import Json, Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE, NEVER_LISTENS
 
@@ -26,20 +29,20 @@ def shell(line: str) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def host(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(tmp_path_factory.mktemp("apps"), engine_url, docker_registry.host) as running:
         yield running
 
 
 @pytest.fixture
-def lane(host: World) -> Iterator[Lane]:
+def lane(host: FaultHarness) -> Iterator[StageUnderTest]:
     made = host.lane(health_timeout_s=3)
     host.live_from(made)
     yield made
     host.called("DELETE", f"/api/projects/{made.project_id}")
 
 
-def refused(host: World, lane: Lane, **app: Any) -> tuple[Json, Traffic]:  # noqa: ANN401 - whatever the sample app takes
+def refused(host: FaultHarness, lane: StageUnderTest, **app: Any) -> tuple[Json, Traffic]:  # noqa: ANN401 - whatever the sample app takes
     """The failed deploy of such an app, beside which the old instance has gone on to serve."""
     old = host.live(lane)
     with host.users(lane) as users:
@@ -54,21 +57,23 @@ def refused(host: World, lane: Lane, **app: Any) -> tuple[Json, Traffic]:  # noq
 
 
 @pytest.mark.quick
-def test_one_that_exits_at_once(host: World, lane: Lane) -> None:
+def test_one_that_exits_at_once(host: FaultHarness, lane: StageUnderTest) -> None:
     deploy, users = refused(host, lane, cmd=EXITS_AT_ONCE)
     assert users.failures == []
     assert deploy["reason"].startswith("the new container exited")
     assert "no configuration found" in deploy["log"]
 
 
-def test_one_that_is_never_healthy(host: World, lane: Lane) -> None:
+def test_one_that_is_never_healthy(host: FaultHarness, lane: StageUnderTest) -> None:
     deploy, users = refused(host, lane, cmd=NEVER_LISTENS)
     assert users.failures == []
     assert deploy["reason"].startswith(UNHEARD)
     assert "waiting for nothing" in deploy["log"]
 
 
-def test_one_whose_page_for_the_healthcheck_is_not_there(host: World, lane: Lane) -> None:
+def test_one_whose_page_for_the_healthcheck_is_not_there(
+    host: FaultHarness, lane: StageUnderTest
+) -> None:
     host.called("PATCH", f"/api/projects/{lane.project_id}", {"healthcheck": "/no-such-page"})
     deploy, users = refused(host, lane)
     assert users.failures == []
@@ -77,7 +82,7 @@ def test_one_whose_page_for_the_healthcheck_is_not_there(host: World, lane: Lane
     )
 
 
-def test_one_that_listens_on_another_port(host: World, lane: Lane) -> None:
+def test_one_that_listens_on_another_port(host: FaultHarness, lane: StageUnderTest) -> None:
     deploy, users = refused(
         host, lane, cmd=shell("echo 'listening on 9090'; httpd -f -p 9090 -h /www")
     )
@@ -86,7 +91,7 @@ def test_one_that_listens_on_another_port(host: World, lane: Lane) -> None:
     assert "listening on 9090" in deploy["log"]
 
 
-def test_one_that_dies_when_it_is_live(host: World, lane: Lane) -> None:
+def test_one_that_dies_when_it_is_live(host: FaultHarness, lane: StageUnderTest) -> None:
     host.called("PATCH", f"/api/stages/{lane.stage_id}", {"watch_s": 10})
     deploy, users = refused(host, lane, cmd=shell(f"{SERVE}; sleep 5; echo 'out of luck'; exit 4"))
     assert deploy["reason"].startswith(
@@ -102,7 +107,7 @@ def test_one_that_dies_when_it_is_live(host: World, lane: Lane) -> None:
     ] == []
 
 
-def test_one_that_ignores_the_signal_to_stop(host: World, lane: Lane) -> None:
+def test_one_that_ignores_the_signal_to_stop(host: FaultHarness, lane: StageUnderTest) -> None:
     host.called("PATCH", f"/api/stages/{lane.stage_id}", {"stop_timeout_s": 2})
     deaf = host.live_from(
         lane, cmd=shell("trap '' TERM; httpd -f -p $PORT -h /www & while :; do wait; done")
@@ -123,7 +128,7 @@ def test_one_that_ignores_the_signal_to_stop(host: World, lane: Lane) -> None:
     host.assert_true_of(deploy, lane)
 
 
-def test_one_that_forks_without_end(host: World, lane: Lane) -> None:
+def test_one_that_forks_without_end(host: FaultHarness, lane: StageUnderTest) -> None:
     host.called("PATCH", f"/api/stages/{lane.stage_id}", {"pids": 50})
     deploy, users = refused(host, lane, cmd=shell("while :; do sleep 86400 & done"))
     assert users.failures == []
@@ -141,13 +146,13 @@ def memory_of(process: int) -> int:
     return int(line.split()[1]) << 10
 
 
-def log_size(host: World, lane: Lane) -> int:
+def log_size(host: FaultHarness, lane: StageUnderTest) -> int:
     """Bytes of all files that the engine keeps of what the stage's container has said."""
     path = Path(host.engine(f"/containers/{host.live(lane)['container']}/json")["LogPath"])
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
 
 
-def test_one_that_floods_its_log(host: World, lane: Lane) -> None:
+def test_one_that_floods_its_log(host: FaultHarness, lane: StageUnderTest) -> None:
     process = host.server.process
     assert process is not None
     before = memory_of(process.pid)
@@ -171,7 +176,7 @@ def test_one_that_floods_its_log(host: World, lane: Lane) -> None:
     host.assert_serves(lane, tag)
 
 
-def test_one_that_floods_its_log_and_dies(host: World, lane: Lane) -> None:
+def test_one_that_floods_its_log_and_dies(host: FaultHarness, lane: StageUnderTest) -> None:
     deploy, users = refused(
         host, lane, cmd=shell(f"yes {'y' * 200} | head -c 30000000; echo 'that was all'; exit 9")
     )

@@ -1,4 +1,7 @@
-"""The place where the server keeps what it knows: full, locked, or wanted by two; and a clock that jumps."""
+"""The place where the server keeps what it knows: full, locked, or wanted by two.
+
+And a clock that jumps.
+"""
 
 import json
 import sqlite3
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.world import LAUNCHER, Json, Lane, World, world
+from tests.faults.fault_harness import LAUNCHER, FaultHarness, Json, StageUnderTest, world
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import listens_late
 from tests.support.ports import free_port
@@ -19,7 +22,7 @@ from tests.support.ports import free_port
 
 @contextmanager
 def small_disk(directory: Path) -> Iterator[None]:
-    """A file system of 24 MB."""
+    """Return a file system of 24 MB."""
     directory.mkdir(parents=True)
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tagboat-faults", directory],
@@ -34,7 +37,7 @@ def small_disk(directory: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def host(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     directory = tmp_path_factory.mktemp("data")
     with (
         small_disk(directory / "data"),
@@ -44,7 +47,7 @@ def host(
 
 
 @pytest.fixture
-def lane(host: World) -> Iterator[Lane]:
+def lane(host: FaultHarness) -> Iterator[StageUnderTest]:
     made = host.lane()
     host.called("PATCH", f"/api/projects/{made.project_id}", {"healthcheck": "/"})
     host.live_from(made)
@@ -53,7 +56,7 @@ def lane(host: World) -> Iterator[Lane]:
     host.called("DELETE", f"/api/projects/{made.project_id}")
 
 
-def deploy_held_up(host: World, lane: Lane, **app: Any) -> tuple[str, str]:  # noqa: ANN401 - whatever the sample app takes
+def deploy_held_up(host: FaultHarness, lane: StageUnderTest, **app: Any) -> tuple[str, str]:  # noqa: ANN401 - whatever the sample app takes
     """Tag and id of a deploy whose container runs and is not yet healthy."""
     tag = host.publish(lane, **app)
     deploy = host.push(lane, tag)
@@ -66,7 +69,7 @@ def deploy_held_up(host: World, lane: Lane, **app: Any) -> tuple[str, str]:  # n
     return tag, deploy
 
 
-def let(host: World, deploy: str) -> None:
+def let(host: FaultHarness, deploy: str) -> None:
     """Make the container of that deploy healthy."""
     ask = ["docker", "-H", host.engine_url]
     found = subprocess.run(
@@ -79,9 +82,14 @@ def let(host: World, deploy: str) -> None:
 
 
 def goes_on_after(
-    host: World, lane: Lane, trouble: Callable[[], None], relief: Callable[[], None]
+    host: FaultHarness,
+    lane: StageUnderTest,
+    trouble: Callable[[], None],
+    relief: Callable[[], None],
 ) -> Json:
-    """A deploy that is in its middle when the trouble begins, and ends after the relief; all the while somebody serves.
+    """Return a deploy that is in its middle when the trouble begins, and ends after the relief.
+
+    All the while somebody serves.
 
     Returns what a push is told meanwhile.
     """
@@ -109,7 +117,7 @@ def goes_on_after(
     return dict(told)
 
 
-def waits_for_the_database(host: World, deploy: str) -> bool:
+def waits_for_the_database(host: FaultHarness, deploy: str) -> bool:
     lines = [json.loads(line) for line in host.server.log().splitlines() if line.startswith("{")]
     return any(
         line["event"] == "the deploy waits for the database" and line.get("deploy") == deploy
@@ -117,7 +125,7 @@ def waits_for_the_database(host: World, deploy: str) -> bool:
     )
 
 
-def test_a_full_disk(host: World, lane: Lane) -> None:
+def test_a_full_disk(host: FaultHarness, lane: StageUnderTest) -> None:
     host.server.restart()  # it begins a new write-ahead log, which has no room in reserve
     filler = host.server.directory / "data" / "filler"
 
@@ -136,7 +144,7 @@ def test_a_full_disk(host: World, lane: Lane) -> None:
     assert "the database cannot be used: database or disk is full" in told["detail"]
 
 
-def test_a_locked_database(host: World, lane: Lane) -> None:
+def test_a_locked_database(host: FaultHarness, lane: StageUnderTest) -> None:
     with closing(
         sqlite3.connect(host.server.directory / "data" / "tagboat.db", isolation_level=None)
     ) as other:
@@ -154,7 +162,7 @@ def unlock(database: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
-def test_a_clock_that_jumps_an_hour(host: World, lane: Lane, ahead_s: int) -> None:
+def test_a_clock_that_jumps_an_hour(host: FaultHarness, lane: StageUnderTest, ahead_s: int) -> None:
     tag, deploy = deploy_held_up(host, lane)
     with host.users(lane) as users:
         host.server.order(ahead_s=ahead_s)
@@ -179,7 +187,7 @@ def test_a_clock_that_jumps_an_hour(host: World, lane: Lane, ahead_s: int) -> No
     assert len(host.containers(lane)) == 1
 
 
-def test_two_servers_on_one_data_directory(host: World, lane: Lane) -> None:
+def test_two_servers_on_one_data_directory(host: FaultHarness, lane: StageUnderTest) -> None:
     _, deploy = deploy_held_up(host, lane)
     variables = {**host.server.variables(), "TAGBOAT_PORT": str(free_port())}
     second = subprocess.run(

@@ -1,4 +1,7 @@
-"""An engine that goes away in mid-deploy, for a moment, for half a minute, or for good; and one that is killed."""
+"""An engine that goes away in mid-deploy, for a moment, for half a minute, or for good.
+
+And one that is killed.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.faults.engine_relay import Relay, engine_relay
+from tests.faults.fault_harness import FaultHarness, Json, StageUnderTest, world
 from tests.faults.own_engine import OwnEngine, own_engine
 from tests.faults.registry_front import Fault, Front, registry_front
-from tests.faults.world import Json, Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import listens_late
 
@@ -35,7 +38,7 @@ def host(
     engine_url: str,
     docker_registry: DockerRegistry,
     relay: Relay,
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     directory = tmp_path_factory.mktemp("engine")
     with world(directory, engine_url, docker_registry.host, server_engine=relay.url) as running:
         yield running
@@ -49,7 +52,13 @@ def after(seconds: float, what: Callable[[], None]) -> threading.Timer:
     return timer
 
 
-def goes_on(host: World, lane: Lane, relay: Relay, away_s: float, **app: Any) -> Json:  # noqa: ANN401 - as the sample app
+def goes_on(
+    host: FaultHarness,
+    lane: StageUnderTest,
+    relay: Relay,
+    away_s: float,
+    **app: Any,  # noqa: ANN401 - as the sample app
+) -> Json:
     """A deploy during which the engine goes away by itself, or has gone, and comes back after `away_s`."""
     tag = host.publish(lane, **app)
     with host.users(lane) as users, ExitStack() as stack:
@@ -76,7 +85,7 @@ def goes_on(host: World, lane: Lane, relay: Relay, away_s: float, **app: Any) ->
     ],
 )
 def test_one_that_hangs_up_in_the_middle_of(
-    words: tuple[str, ...], host: World, relay: Relay
+    words: tuple[str, ...], host: FaultHarness, relay: Relay
 ) -> None:
     lane = host.lane()
     host.live_from(lane)
@@ -84,7 +93,7 @@ def test_one_that_hangs_up_in_the_middle_of(
     goes_on(host, lane, relay, 2.0)
 
 
-def test_one_that_is_away_for_half_a_minute(host: World, relay: Relay) -> None:
+def test_one_that_is_away_for_half_a_minute(host: FaultHarness, relay: Relay) -> None:
     lane = host.lane(health_timeout_s=60)
     host.live_from(lane)
     relay.close()
@@ -92,7 +101,7 @@ def test_one_that_is_away_for_half_a_minute(host: World, relay: Relay) -> None:
 
 
 def test_one_that_is_away_for_half_a_minute_while_a_container_warms_up(
-    host: World, relay: Relay
+    host: FaultHarness, relay: Relay
 ) -> None:
     lane = host.lane(health_timeout_s=60)
     host.live_from(lane)
@@ -100,7 +109,7 @@ def test_one_that_is_away_for_half_a_minute_while_a_container_warms_up(
     goes_on(host, lane, relay, AWAY_S, cmd=listens_late(5))
 
 
-def test_one_that_does_not_come_back(host: World, relay: Relay) -> None:
+def test_one_that_does_not_come_back(host: FaultHarness, relay: Relay) -> None:
     lane = host.lane()
     old = host.live_from(lane)
     relay.cut("POST", "/containers/create")
@@ -135,7 +144,7 @@ def frail(
     mortal: OwnEngine,
     docker_registry: DockerRegistry,
     front: Front,
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     """On an engine of its own, which may be killed."""
     with world(
         tmp_path_factory.mktemp("frail"), mortal.url, docker_registry.host, front.host
@@ -143,8 +152,11 @@ def frail(
         yield running
 
 
-def comes_through(frail: World, lane: Lane, tag: str, deploy: str) -> None:
-    """The containers die with the engine, and come back with it; who asks in between finds nobody, but nothing is lost."""
+def comes_through(frail: FaultHarness, lane: StageUnderTest, tag: str, deploy: str) -> None:
+    """The containers die with the engine, and come back with it.
+
+    Who asks in between finds nobody, but nothing is lost.
+    """
     ended = frail.ended(deploy)
     assert ended["status"] == "succeeded", ended["reason"]
     frail.rest(lane)
@@ -156,7 +168,9 @@ def comes_through(frail: World, lane: Lane, tag: str, deploy: str) -> None:
 @pytest.mark.parametrize(
     "point", ["runtime.start#1 before", "runtime.start#1 after", "runtime.stop#1 before"]
 )
-def test_one_that_is_killed_and_started_again(point: str, frail: World, mortal: OwnEngine) -> None:
+def test_one_that_is_killed_and_started_again(
+    point: str, frail: FaultHarness, mortal: OwnEngine
+) -> None:
     lane = frail.lane(health_timeout_s=60)
     frail.live_from(lane)
     tag = frail.publish(lane)
@@ -170,7 +184,7 @@ def test_one_that_is_killed_and_started_again(point: str, frail: World, mortal: 
 
 
 def test_one_that_is_killed_in_the_middle_of_a_pull(
-    frail: World, mortal: OwnEngine, front: Front
+    frail: FaultHarness, mortal: OwnEngine, front: Front
 ) -> None:
     lane = frail.lane(health_timeout_s=60)
     frail.live_from(lane)

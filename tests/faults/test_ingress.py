@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tagboat.ingress.process import our_processes
+from tests.faults.fault_harness import FaultHarness, world
 from tests.faults.traffic import Traffic
-from tests.faults.world import World, world
 from tests.support.docker_registry import DockerRegistry
 
 _SWITCH = "ingress.change_routes#1 before"
@@ -20,12 +20,12 @@ _BACK_WITHIN = timedelta(seconds=5)
 @pytest.fixture(scope="module")
 def host(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(tmp_path_factory.mktemp("ingress"), engine_url, docker_registry.host) as running:
         yield running
 
 
-def switched_in_spite_of(host: World, trouble: Callable[[Path], None]) -> Traffic:
+def switched_in_spite_of(host: FaultHarness, trouble: Callable[[Path], None]) -> Traffic:
     """What people noticed of a deploy that met the trouble just before its switch, and came through."""
     lane = host.lane()
     host.live_from(lane)
@@ -50,7 +50,7 @@ def kill(directory: Path) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def test_killed(host: World) -> None:
+def test_killed(host: FaultHarness) -> None:
     users = switched_in_spite_of(host, kill)
     times = [when for when, _ in users.failures]
     assert times
@@ -58,6 +58,6 @@ def test_killed(host: World) -> None:
 
 
 @pytest.mark.quick
-def test_its_socket_gone(host: World) -> None:
+def test_its_socket_gone(host: FaultHarness) -> None:
     users = switched_in_spite_of(host, lambda directory: (directory / "master.sock").unlink())
     assert users.failures == []

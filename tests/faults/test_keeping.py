@@ -1,4 +1,7 @@
-"""The server killed while it forgets: images and deploys that nobody wants go, what somebody wants stays, and both agree."""
+"""The server killed while it forgets.
+
+Images and deploys that nobody wants go, what somebody wants stays, and both agree.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
 from tests.faults.points import around
-from tests.faults.world import Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 
 _TIDYING = (
@@ -27,34 +30,34 @@ _TWO_DAYS_S = 2 * 86400
 @pytest.fixture(scope="module")
 def host(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(tmp_path_factory.mktemp("keeping"), engine_url, docker_registry.host) as running:
         running.called("PATCH", "/api/settings", {"images_keep": 1})
         yield running
 
 
 @pytest.fixture
-def lane(host: World) -> Iterator[Lane]:
+def lane(host: FaultHarness) -> Iterator[StageUnderTest]:
     host.server.start_if_left_dead()
     made = host.lane()
     yield made
     host.called("DELETE", f"/api/projects/{made.project_id}")
 
 
-def digests(host: World, lane: Lane) -> set[str]:
+def digests(host: FaultHarness, lane: StageUnderTest) -> set[str]:
     """Of the stage's images that the engine has."""
     names = [name for image in host.engine("/images/json") for name in image["RepoDigests"] or []]
     return {name.partition("@")[2] for name in names if name.startswith(f"{lane.image}@")}
 
 
-def on_record(host: World, lane: Lane) -> dict[str, str | None]:
-    """The images that Tagboat says it has pulled, with until when they are being removed."""
+def on_record(host: FaultHarness, lane: StageUnderTest) -> dict[str, str | None]:
+    """Return the images that Tagboat says it has pulled, with until when they are being removed."""
     with closing(sqlite3.connect(host.server.directory / "data" / "tagboat.db")) as database:
         query = "SELECT digest, removing_until FROM pulled_images WHERE image = ?"
         return dict(database.execute(query, (lane.image,)).fetchall())
 
 
-def at_rest(host: World, lane: Lane) -> None:
+def at_rest(host: FaultHarness, lane: StageUnderTest) -> None:
     """Wait until the engine has, and the records name, the live image and no other."""
     wanted = {host.live(lane)["digest"]}
     host.server.until(
@@ -65,7 +68,7 @@ def at_rest(host: World, lane: Lane) -> None:
     )
 
 
-def of_others_on_record(host: World, lane: Lane) -> int:
+def of_others_on_record(host: FaultHarness, lane: StageUnderTest) -> int:
     with closing(sqlite3.connect(host.server.directory / "data" / "tagboat.db")) as database:
         return int(
             database.execute(
@@ -74,7 +77,7 @@ def of_others_on_record(host: World, lane: Lane) -> int:
         )
 
 
-def dies_with(host: World, lane: Lane, point: str) -> tuple[str, str]:
+def dies_with(host: FaultHarness, lane: StageUnderTest, point: str) -> tuple[str, str]:
     """Have an image become unwanted, and the server die at the point; the tags of then and now."""
     old = host.live_from(lane)
     host.server.until(
@@ -96,7 +99,9 @@ def dies_with(host: World, lane: Lane, point: str) -> tuple[str, str]:
     "point",
     [pytest.param(p, marks=[pytest.mark.quick] if p == _QUICK else []) for p in around(_TIDYING)],
 )
-def test_killed_while_an_image_is_removed(host: World, lane: Lane, point: str) -> None:
+def test_killed_while_an_image_is_removed(
+    host: FaultHarness, lane: StageUnderTest, point: str
+) -> None:
     _, tag = dies_with(host, lane, point)
     host.server.start()
     host.rest(lane)
@@ -106,7 +111,7 @@ def test_killed_while_an_image_is_removed(host: World, lane: Lane, point: str) -
 
 @pytest.mark.parametrize("point", around(_TIDYING))
 def test_what_was_being_removed_is_deployed_again_at_once(
-    host: World, lane: Lane, point: str
+    host: FaultHarness, lane: StageUnderTest, point: str
 ) -> None:
     old, _ = dies_with(host, lane, point)
     host.server.start()
@@ -119,7 +124,7 @@ def test_what_was_being_removed_is_deployed_again_at_once(
 
 @pytest.mark.parametrize("edge", ["before", "after"])
 def test_killed_while_an_image_is_put_on_record_to_be_pulled(
-    host: World, lane: Lane, edge: str
+    host: FaultHarness, lane: StageUnderTest, edge: str
 ) -> None:
     """What never came is forgotten; it was pulled by another name meanwhile, or not at all."""
     host.live_from(lane)
@@ -138,7 +143,9 @@ def test_killed_while_an_image_is_put_on_record_to_be_pulled(
 
 
 @pytest.mark.parametrize("point", around(_FORGETTING))
-def test_killed_while_old_deploys_are_forgotten(host: World, lane: Lane, point: str) -> None:
+def test_killed_while_old_deploys_are_forgotten(
+    host: FaultHarness, lane: StageUnderTest, point: str
+) -> None:
     tag = host.live_from(lane)
     made = [host.deploys(lane)[0]["id"]]
     for _ in range(_NEWEST + 3):

@@ -14,9 +14,9 @@ from tests.faults import points
 from tests.faults.courses import COURSES, Course, Ran
 from tests.faults.crossed_points import CROSSED_POINTS, CROSSED_QUICK, CROSSED_TWICE
 from tests.faults.crossings import CROSSINGS
+from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
 from tests.faults.points import calls_of, meant_by, stable
 from tests.faults.releases import RELEASES
-from tests.faults.world import Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 
 ALL = {**COURSES, **CROSSINGS, **RELEASES}
@@ -40,19 +40,24 @@ RESUMED = "store.write DeployRecord.resume#1 before"
 @pytest.fixture(scope="module")
 def stricken(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(tmp_path_factory.mktemp("killed"), engine_url, docker_registry.host) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def lanes() -> dict[str, Lane]:
-    """The stages in use, by course."""
+def lanes() -> dict[str, StageUnderTest]:
+    """Return the stages in use, by course."""
     return {}
 
 
-def lane_for(course: Course, stricken: World, lanes: dict[str, Lane]) -> Lane:
-    """A stage where the course can be run: a new one where there may be no instance yet, else the one of the last case."""
+def lane_for(
+    course: Course, stricken: FaultHarness, lanes: dict[str, StageUnderTest]
+) -> StageUnderTest:
+    """Return a stage where the course can be run.
+
+    A new one where there may be no instance yet, else the one of the last case.
+    """
     stricken.server.start_if_left_dead()
     if course.fresh or course.name not in lanes:
         lanes[course.name] = stricken.lane(**course.stage)
@@ -61,7 +66,9 @@ def lane_for(course: Course, stricken: World, lanes: dict[str, Lane]) -> Lane:
     return lanes.pop(course.name)
 
 
-def leave(course: Course, stricken: World, lane: Lane, lanes: dict[str, Lane]) -> None:
+def leave(
+    course: Course, stricken: FaultHarness, lane: StageUnderTest, lanes: dict[str, StageUnderTest]
+) -> None:
     """Leave the stage to the next case, which finds it only after this one has come to a good end."""
     if course.fresh or course.once:
         stricken.called("DELETE", f"/api/projects/{lane.project_id}")
@@ -74,7 +81,7 @@ def leave(course: Course, stricken: World, lane: Lane, lanes: dict[str, Lane]) -
     [pytest.param(name, marks=[pytest.mark.quick] if name == "replace" else []) for name in ALL],
 )
 def test_the_points_listed_are_those_that_are_passed(
-    name: str, stricken: World, lanes: dict[str, Lane]
+    name: str, stricken: FaultHarness, lanes: dict[str, StageUnderTest]
 ) -> None:
     course = ALL[name]
     lane = lane_for(course, stricken, lanes)
@@ -97,7 +104,9 @@ def test_the_points_listed_are_those_that_are_passed(
 
 
 @pytest.mark.parametrize(("name", "point"), CASES)
-def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) -> None:
+def test_killed(
+    name: str, point: str, stricken: FaultHarness, lanes: dict[str, StageUnderTest]
+) -> None:
     course, server = ALL[name], stricken.server
     lane = lane_for(course, stricken, lanes)
     with course.users(stricken, lane) as users:
@@ -119,7 +128,7 @@ def test_killed(name: str, point: str, stricken: World, lanes: dict[str, Lane]) 
     ("name", "point", "next_point"), [pytest.param(*case, id=": ".join(case)) for case in TWICE]
 )
 def test_killed_and_killed_again(
-    name: str, point: str, next_point: str, stricken: World, lanes: dict[str, Lane]
+    name: str, point: str, next_point: str, stricken: FaultHarness, lanes: dict[str, StageUnderTest]
 ) -> None:
     course, server = ALL[name], stricken.server
     lane = lane_for(course, stricken, lanes)
@@ -148,7 +157,7 @@ def test_killed_and_killed_again(
     ],
 )
 def test_ordered_again_after_the_death_it_is_gone_back_once(
-    point: str, stricken: World, lanes: dict[str, Lane]
+    point: str, stricken: FaultHarness, lanes: dict[str, StageUnderTest]
 ) -> None:
     course, server = ALL["go back in the watch"], stricken.server
     lane = lane_for(course, stricken, lanes)
@@ -167,7 +176,7 @@ def test_ordered_again_after_the_death_it_is_gone_back_once(
     leave(course, stricken, lane, lanes)
 
 
-def assert_still(stricken: World, lane: Lane) -> None:
+def assert_still(stricken: FaultHarness, lane: StageUnderTest) -> None:
     """That one more restart changes nothing."""
     before = stricken.memory(lane)
     stricken.server.restart()
@@ -175,7 +184,9 @@ def assert_still(stricken: World, lane: Lane) -> None:
     assert stricken.memory(lane) == before, "a second restart changed something"
 
 
-def assert_well(stricken: World, lane: Lane, course: Course, ran: Ran, failures: list[Any]) -> None:
+def assert_well(
+    stricken: FaultHarness, lane: StageUnderTest, course: Course, ran: Ran, failures: list[Any]
+) -> None:
     assert failures == [] or not course.always_served
     if course.judge is not None:
         course.judge(stricken, lane, ran)

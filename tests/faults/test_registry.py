@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.faults.fault_harness import FaultHarness, Json, StageUnderTest, world
 from tests.faults.registry_front import Fault, Front, registry_front
-from tests.faults.world import Json, Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import push_image
 
@@ -28,7 +28,7 @@ def host(
     engine_url: str,
     docker_registry: DockerRegistry,
     front: Front,
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(
         tmp_path_factory.mktemp("registry"), engine_url, docker_registry.host, front.host
     ) as running:
@@ -41,8 +41,8 @@ def impatient(
     engine_url: str,
     docker_registry: DockerRegistry,
     front: Front,
-) -> Iterator[World]:
-    """Its registry client waits half a second for the next byte."""
+) -> Iterator[FaultHarness]:
+    """Return its registry client waits half a second for the next byte."""
     with world(
         tmp_path_factory.mktemp("impatient"),
         engine_url,
@@ -53,8 +53,13 @@ def impatient(
         yield running
 
 
-def deployed(host: World, front: Front, strike: Callable[[], None]) -> tuple[Lane, Json, str]:
-    """The ended deploy of a tag pushed under the fault; who serves before it. All the while it served."""
+def deployed(
+    host: FaultHarness, front: Front, strike: Callable[[], None]
+) -> tuple[StageUnderTest, Json, str]:
+    """Return the ended deploy of a tag pushed under the fault; who serves before it.
+
+    All the while it served.
+    """
     lane = host.lane()
     old = host.live_from(lane)
     tag = f"{old}-next"
@@ -105,7 +110,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "agent"), CASES)
-def test_one_that_answers_badly(name: str, agent: str, host: World, front: Front) -> None:
+def test_one_that_answers_badly(name: str, agent: str, host: FaultHarness, front: Front) -> None:
     fault, told_tagboat, told_engine = FAILURES[name]
     _, deploy, _ = deployed(host, front, lambda: front.fail(replace(fault, agent=agent)))
     assert front.struck > 0
@@ -115,7 +120,7 @@ def test_one_that_answers_badly(name: str, agent: str, host: World, front: Front
 
 
 @pytest.mark.parametrize("agent", [TAGBOAT, ENGINE])
-def test_one_that_is_away(agent: str, host: World, front: Front) -> None:
+def test_one_that_is_away(agent: str, host: FaultHarness, front: Front) -> None:
     strike = front.close if agent == TAGBOAT else lambda: front.fail(Fault(away=True, agent=ENGINE))
     try:
         _, deploy, _ = deployed(host, front, strike)
@@ -131,7 +136,7 @@ def test_one_that_is_away(agent: str, host: World, front: Front) -> None:
     assert wanted in deploy["reason"]
 
 
-def test_one_that_says_when_to_come_back(host: World, front: Front) -> None:
+def test_one_that_says_when_to_come_back(host: FaultHarness, front: Front) -> None:
     fault = Fault(status=429, headers={"Retry-After": "3"}, agent=TAGBOAT, times=1)
     began = time.monotonic()
     _, deploy, _ = deployed(host, front, lambda: front.fail(fault))
@@ -139,13 +144,13 @@ def test_one_that_says_when_to_come_back(host: World, front: Front) -> None:
     assert time.monotonic() - began > 3
 
 
-def test_a_layer_that_is_cut_in_the_middle_once(host: World, front: Front) -> None:
+def test_a_layer_that_is_cut_in_the_middle_once(host: FaultHarness, front: Front) -> None:
     fault = Fault(cut=True, agent=ENGINE, path="/blobs/", times=1)
     _, deploy, _ = deployed(host, front, lambda: front.fail(fault))
     assert (deploy["status"], front.struck) == ("succeeded", 1)
 
 
-def test_one_that_never_answers(impatient: World, front: Front) -> None:
+def test_one_that_never_answers(impatient: FaultHarness, front: Front) -> None:
     _, deploy, _ = deployed(impatient, front, lambda: front.fail(Fault(hang=True, agent=TAGBOAT)))
     assert (deploy["status"], deploy["reason"]) == (
         "failed",
@@ -154,7 +159,7 @@ def test_one_that_never_answers(impatient: World, front: Front) -> None:
 
 
 @pytest.mark.parametrize("agent", [TAGBOAT, ENGINE])
-def test_one_that_hangs_for_a_minute(agent: str, host: World, front: Front) -> None:
+def test_one_that_hangs_for_a_minute(agent: str, host: FaultHarness, front: Front) -> None:
     """With the time-outs that people have."""
 
     def strike() -> None:

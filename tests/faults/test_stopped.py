@@ -1,6 +1,7 @@
 """The server told to stop, by SIGTERM, while an app that cannot run twice is being replaced.
 
-It goes within ten seconds; the old instance serves as long as the server is down, and the deploy ends after the next start.
+It goes within ten seconds; the old instance serves as long as the server is down, and the deploy
+ends after the next start.
 """
 
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.fault_harness import FaultHarness, StageUnderTest, world
 from tests.faults.points import around
-from tests.faults.world import Lane, World, world
 from tests.support.docker_registry import DockerRegistry
 from tests.support.images import EXITS_AT_ONCE
 
@@ -47,21 +48,29 @@ SLOW = (
 @pytest.fixture(scope="module")
 def host(
     tmp_path_factory: pytest.TempPathFactory, engine_url: str, docker_registry: DockerRegistry
-) -> Iterator[World]:
+) -> Iterator[FaultHarness]:
     with world(tmp_path_factory.mktemp("stopped"), engine_url, docker_registry.host) as running:
         yield running
 
 
 @pytest.fixture
-def lane(host: World) -> Iterator[Lane]:
+def lane(host: FaultHarness) -> Iterator[StageUnderTest]:
     host.server.start_if_left_dead()
     made = host.lane(strategy="recreate")
     yield made
     host.called("DELETE", f"/api/projects/{made.project_id}")
 
 
-def stopped_at(host: World, lane: Lane, point: str, serves: str, **app: Any) -> tuple[str, str]:  # noqa: ANN401 - any app
-    """Stop the server with a deploy held at the point; the tags that served before and that the deploy is of.
+def stopped_at(
+    host: FaultHarness,
+    lane: StageUnderTest,
+    point: str,
+    serves: str,
+    **app: Any,  # noqa: ANN401 - any app
+) -> tuple[str, str]:
+    """Stop the server with a deploy held at the point.
+
+    The tags that served before and that the deploy is of.
 
     `serves` is which of the two, `old` or `new`, must serve while the server is down.
     """
@@ -86,7 +95,7 @@ def stopped_at(host: World, lane: Lane, point: str, serves: str, **app: Any) -> 
     "point",
     [pytest.param(p, marks=[pytest.mark.quick] if p in _QUICK else []) for p in _BEFORE_THE_SWITCH],
 )
-def test_before_the_switch(host: World, lane: Lane, point: str) -> None:
+def test_before_the_switch(host: FaultHarness, lane: StageUnderTest, point: str) -> None:
     host.live_from(lane)
     _, tag = stopped_at(host, lane, point, "old")
     host.assert_serves(lane, tag)
@@ -94,7 +103,7 @@ def test_before_the_switch(host: World, lane: Lane, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", _AFTER_IT)
-def test_after_the_switch(host: World, lane: Lane, point: str) -> None:
+def test_after_the_switch(host: FaultHarness, lane: StageUnderTest, point: str) -> None:
     host.live_from(lane)
     _, tag = stopped_at(host, lane, point, "new")
     host.assert_serves(lane, tag)
@@ -102,7 +111,9 @@ def test_after_the_switch(host: World, lane: Lane, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", _FAILING)
-def test_while_what_has_failed_is_taken_back(host: World, lane: Lane, point: str) -> None:
+def test_while_what_has_failed_is_taken_back(
+    host: FaultHarness, lane: StageUnderTest, point: str
+) -> None:
     host.live_from(lane)
     old, _ = stopped_at(host, lane, point, "old", cmd=EXITS_AT_ONCE)
     host.assert_serves(lane, old)
@@ -113,24 +124,28 @@ def test_while_what_has_failed_is_taken_back(host: World, lane: Lane, point: str
 
 @pytest.mark.parametrize("command", [DEAF, SLOW], ids=["deaf", "slow"])
 def test_while_the_old_one_takes_its_time_to_stop(
-    host: World, lane: Lane, command: tuple[str, ...]
+    host: FaultHarness, lane: StageUnderTest, command: tuple[str, ...]
 ) -> None:
     host.live_from(lane, cmd=command)
     _, tag = stopped_at(host, lane, "runtime.stop#1 before", "old")
     host.assert_serves(lane, tag)
 
 
-def test_while_an_old_one_that_does_not_listen_is_stopping(host: World, lane: Lane) -> None:
+def test_while_an_old_one_that_does_not_listen_is_stopping(
+    host: FaultHarness, lane: StageUnderTest
+) -> None:
     """The engine goes on with what it was told, although whoever told it is gone."""
     assert stopped_while_it_stops(host, lane, DEAF) == "old"
 
 
-def test_while_a_slow_old_one_is_stopping(host: World, lane: Lane) -> None:
+def test_while_a_slow_old_one_is_stopping(host: FaultHarness, lane: StageUnderTest) -> None:
     """It is gone in time, so the new one may be live by then."""
     assert stopped_while_it_stops(host, lane, SLOW) in {"old", "new"}
 
 
-def stopped_while_it_stops(host: World, lane: Lane, command: tuple[str, ...]) -> str:
+def stopped_while_it_stops(
+    host: FaultHarness, lane: StageUnderTest, command: tuple[str, ...]
+) -> str:
     """Whether the `old` or the `new` one serves while the server is down, which was stopped as the old one had begun to."""
     old = host.live_from(lane, cmd=command)
     container = host.live(lane)["container"]
@@ -156,7 +171,7 @@ def stopped_while_it_stops(host: World, lane: Lane, command: tuple[str, ...]) ->
     return served
 
 
-def started_at(host: World, container: str) -> datetime:
+def started_at(host: FaultHarness, container: str) -> datetime:
     return datetime.fromisoformat(
         host.engine(f"/containers/{container}/json")["State"]["StartedAt"]
     )

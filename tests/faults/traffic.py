@@ -1,4 +1,7 @@
-"""People who use a stage all the while: over the ingress, on fresh connections and on one that is kept."""
+"""People who use a stage all the while.
+
+Over the ingress, on fresh connections and on one that is kept.
+"""
 
 import http.client
 import threading

@@ -45,7 +45,7 @@ OPEN_STATUSES = frozenset({DeployStatus.QUEUED, DeployStatus.RUNNING})
 class StepName(StrEnum):
     """The steps of a deploy, in their order.
 
-    Before `switch` the old instance is not touched, unless it cannot run beside.
+    Before `switch` the old instance is not touched, unless the two cannot run at once.
     """
 
     RESOLVE = "resolve"
@@ -87,7 +87,7 @@ class Deploy:
     """One attempt to make a tag live in a stage.
 
     `digest` is what `resolve` found, of the repository `image` (None until then: the project's).
-    Before that it is what the push named: a hint, which tells what merges into it, and which
+    Before that it is what the push named: a hint, which decides what merges into it, and which
     `resolve` does not go by but for `EXACT_TRIGGERS`. `merges` counts the pushes merged into it, so
     that a resolution that raced with one is seen to be stale. `claimed_by` is the server at work on
     it until `claimed_until`. `cancelling` is whether somebody asked to cancel it.
@@ -185,7 +185,7 @@ def merged(waiting: Deploy, digest: Digest | None) -> Deploy:
 
 
 class InstanceState(StrEnum):
-    """`starting` → `live` → `draining` → `stopped`; `failed` from anywhere before `stopped`."""
+    """`starting` → `live` → `draining` → `stopped`; `failed` from any of the first three."""
 
     STARTING = "starting"
     LIVE = "live"

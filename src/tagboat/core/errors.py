@@ -23,7 +23,7 @@
     │   ├── EngineUnavailableError      no connection, or it was lost during a call  (retryable)
     │   ├── EngineNotFoundError         no such container or image on the engine
     │   ├── NameTakenError              a container of that name exists
-    │   ├── EndpointTakenError            the published host port is in use
+    │   ├── EndpointTakenError          its endpoint, or a port it publishes, is in use
     │   └── DiskFullError               the engine has no space left  (retryable)
     ├── IngressError
     │   └── IngressUnavailableError     the ingress cannot be reached or fails  (retryable)
@@ -152,7 +152,7 @@ class NameTakenError(EngineError):
 
 
 class EndpointTakenError(EngineError):
-    """The host port that was to be published is in use."""
+    """The endpoint of a workload, or a port that it publishes, is in use by another program."""
 
 
 class DiskFullError(EngineError):

@@ -55,7 +55,7 @@ class Vitals:
 
     `restarts` is how often the engine has restarted its container; `crashes` are those restarts
     that followed one another without a longer peace between, the last of them seen at `crashed_at`.
-    `health` is as in `ContainerStatus`. `detail` says what is wrong, and what to do; `changed_at`
+    `health` is as in `WorkloadStatus`. `detail` says what is wrong, and what to do; `changed_at`
     is since when `trouble` is what it is.
     """
 

@@ -38,7 +38,7 @@ class RunOptions:
     neither ever leaves the server. `volumes` are paths in the container by the volume's name.
     `memory` is in bytes, `cpus` a number of processors, `pids` the most processes. `networks` are
     names of networks that exist on the engine, besides the project's own. `stop_timeout_s` is how
-    many seconds it may take to stop. `release_command` runs in a container of its own before the
+    many seconds it may take to stop. `release_command` runs in its own container before the
     new instance is started, for at most `release_timeout_s` seconds (None: `RELEASE_TIMEOUT_S`).
 
     `command` is the whole command line; with an `entrypoint` of words it is the arguments of that,

@@ -79,9 +79,15 @@ def storage_warnings(stage: Stage, config: RunConfig) -> list[str]:
         return []
     if stage.max_instances > 1:
         return [
-            f"all instances of the stage, up to {stage.max_instances}, share what is at {paths}, and write to it at once"
+            (
+                f"all instances of the stage, up to {stage.max_instances}, share what is at"
+                f" {paths}, and write to it at once"
+            )
         ]
-    overlap = f"the strategy is rolling, so at each deploy old and new instance write at once to what is at {paths}"
+    overlap = (
+        "the strategy is rolling, so at each deploy old and new instance write at once to what is"
+        f" at {paths}"
+    )
     return [f"{overlap}; with strategy null the old one stops first"]
 
 

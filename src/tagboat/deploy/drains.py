@@ -48,10 +48,16 @@ class Drains:
 
     async def _drain(self, instance: Instance, limit_s: float) -> None:
         services, container = self._services, instance.container
+
+        def is_left(reader: Reader) -> bool:
+            # A deploy that came by then may have it serve again, or retires it itself.
+            drains = reader.instance(instance.id).state is InstanceState.DRAINING
+            deploys = reader.open_deploys(instance.stage_id)
+            return drains and not any(deploy.begun for deploy in deploys)
+
         try:
             await services.traffic.drained([instance], limit_s)
-            # A deploy that came by then may have it serve again, or retires it itself.
-            if await services.store.read(partial(_is_left, instance)):
+            if await services.store.read(is_left):
                 await drop_names(services, instance)
                 await services.runtime.stop(instance.handle)
                 await services.runtime.remove(instance.handle)
@@ -63,11 +69,6 @@ class Drains:
             raise
         except Exception:
             log.exception("a fault inside Tagboat", action="retire", container=container)
-
-
-def _is_left(instance: Instance, reader: Reader) -> bool:
-    drains = reader.instance(instance.id).state is InstanceState.DRAINING
-    return drains and not any(deploy.begun for deploy in reader.open_deploys(instance.stage_id))
 
 
 def note_stopped(services: DeployServices, instance_id: str, tx: Tx) -> None:

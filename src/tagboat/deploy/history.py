@@ -15,7 +15,7 @@ from tagboat.core.ports import Reader, Store, Topic, Tx
 FORGET_EVERY_S = 3600.0
 NEWEST = 20
 """Deploys of each stage that are kept, however old."""
-_AT_ONCE = 200
+_FORGOTTEN_AT_ONCE = 200
 _BETWEEN_S = 0.05
 """Seconds between two transactions, for others that wait to write."""
 
@@ -46,7 +46,7 @@ async def forget(store: Store, now: datetime) -> int:
     def find_old(reader: Reader) -> tuple[datetime, int, list[str]]:
         config: Config = read_config(reader)
         before, keep = now - timedelta(days=config.history_keep_days), config.images_keep
-        return before, keep, reader.old_deploys(before, NEWEST, keep, _AT_ONCE)
+        return before, keep, reader.old_deploys(before, NEWEST, keep, _FORGOTTEN_AT_ONCE)
 
     gone = 0
     while True:

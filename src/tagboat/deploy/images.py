@@ -22,14 +22,14 @@ from tagboat.deploy.services import DeployServices
 
 TIDY_IMAGES_EVERY_S = 3600.0
 TIDY_MIN_INTERVAL_S = 5.0
-SHARE = 20
+TIDY_REST_SHARE = 20
 """A round is followed by a rest that is so many times longer, whatever the number of images."""
 PAGE = 50
 MOST = 200
 """Images that one round tries to remove at most; the next one goes on after them."""
 _REMOVING = timedelta(seconds=120)
 _WAIT_S = 0.2
-_PAUSE_S = 0.05
+_BETWEEN_REMOVALS_S = 0.05
 
 log = structlog.get_logger("tagboat.images")
 
@@ -97,7 +97,7 @@ async def keep_tidying(services: DeployServices) -> None:
             await tidying.round()
         except TagboatError as error:
             log.warning("images stay for now", action="tidy", reason=str(error))
-        await asyncio.sleep(max(TIDY_MIN_INTERVAL_S, SHARE * (clock() - began)))
+        await asyncio.sleep(max(TIDY_MIN_INTERVAL_S, TIDY_REST_SHARE * (clock() - began)))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(news.wait(), TIDY_IMAGES_EVERY_S)
 
@@ -124,7 +124,7 @@ class Tidying:
             for pulled in page:
                 gone += await self.remove(pulled)
                 self._after = (str(pulled.image), pulled.digest)
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_BETWEEN_REMOVALS_S)
             if len(page) < PAGE:
                 self._after = ("", "")
                 break

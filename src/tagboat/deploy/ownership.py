@@ -42,9 +42,9 @@ def made_here(reader: Reader, container: WorkloadStatus, deleted: str = "") -> b
     made = reader.instance_of(deploy.id)
     name = made.container if made is not None else deploy.container
     if role_of(container) == RELEASE:
-        return _is(container, deploy.release_id, release_container(name))
-    return _is(container, made.container_id if made is not None else "", name)
+        return _is_recorded(container, deploy.release_id, release_container(name))
+    return _is_recorded(container, made.container_id if made is not None else "", name)
 
 
-def _is(container: WorkloadStatus, on_record: str, name: str) -> bool:
+def _is_recorded(container: WorkloadStatus, on_record: str, name: str) -> bool:
     return container.id == on_record if on_record else bool(name) and container.name == name

@@ -9,7 +9,7 @@ MAX_WORKING = 16
 
 
 class Places:
-    """`count` places. Who rests comes back before anybody begins, and in the order of coming back.
+    """`count` places. One that rested comes back before another begins, in the order of return.
 
     `on_free` is called whenever the first place becomes free.
     """
@@ -21,15 +21,15 @@ class Places:
 
     @property
     def free(self) -> int:
-        """How many could begin now, 0 or more."""
+        """Number of places that are free now, 0 or more."""
         return 0 if self._returning else max(self._left, 0)
 
     def take(self) -> None:
-        """Begin to work. Whoever takes more places than are free has others wait the longer."""
+        """Begin to work. Taking more places than are free makes others wait longer."""
         self._left -= 1
 
     def leave(self) -> None:
-        """Work no more: the place is that of the first who wants to come back, else free."""
+        """Work no more; the place goes to the first that wants to come back, else it is free."""
         self._left += 1
         while self._returning and self._left > 0:
             waiting = self._returning.popleft()
@@ -41,9 +41,9 @@ class Places:
 
     @asynccontextmanager
     async def rest(self) -> AsyncIterator[None]:
-        """Leave the place to others for as long as the block lasts; then wait for one, if need be.
+        """Leave the place to others while the block lasts; then wait for one, if need be.
 
-        Whoever is cancelled is to stop, and does not wait for that.
+        A caller that is cancelled has to stop, and does not wait for a place.
         """
         self.leave()
         try:

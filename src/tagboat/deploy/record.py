@@ -169,9 +169,8 @@ class DeployRecord:
             tx.put_deploy(replace(deploy, digest=digest, image=image).with_step(step))
             if deploy.trigger in {Trigger.MANUAL, Trigger.PROMOTE}:
                 tx.delete_taken_back(deploy.stage_id, digest)
-            if (
-                deploy.trigger not in EXACT_TRIGGERS
-            ):  # those name what was live once, not what the tag points to
+            # Those name a digest that was live once, not the one that the tag points to.
+            if deploy.trigger not in EXACT_TRIGGERS:
                 tx.record_tag(
                     KnownTag(
                         project_id=deploy.project_id,

@@ -103,7 +103,7 @@ class Removal:
             await self.abandon(stage_ids)
             # Read only now: by then, all that an abandoned deploy has made is on record.
             running = await self.store.read(
-                lambda reader: _active(reader, _stages(reader, deletion))
+                lambda reader: _active_instances(reader, _stage_ids(reader, deletion))
             )
             outcomes = await asyncio.gather(
                 *map(self._remove_container, running), return_exceptions=True
@@ -160,7 +160,7 @@ class Removal:
 
         Return the stages' ids.
         """
-        stage_ids = _stages(tx, deletion)
+        stage_ids = _stage_ids(tx, deletion)
         tx.begin_deletion(deletion)
         for stage_id in stage_ids:
             for deploy in tx.open_deploys(stage_id):
@@ -193,14 +193,14 @@ class Removal:
         await self.store.write(lambda tx: tx.put_instance(instance))
 
 
-def _stages(reader: Reader, deletion: Deletion) -> list[str]:
+def _stage_ids(reader: Reader, deletion: Deletion) -> list[str]:
     """Return the ids of the stages to delete; raise NotFoundError once they are gone."""
     if deletion.stage_id:
         return [reader.stage(deletion.stage_id).id]
     return [stage.id for stage in reader.stages(reader.project(deletion.project_id).id)]
 
 
-def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
+def _active_instances(reader: Reader, stage_ids: list[str]) -> list[Instance]:
     return [
         instance
         for stage_id in stage_ids
@@ -210,7 +210,7 @@ def _active(reader: Reader, stage_ids: list[str]) -> list[Instance]:
 
 def delete_if_clear(tx: Tx, deletion: Deletion) -> bool:
     """Delete the records; return False where another instance has come up."""
-    if _active(tx, _stages(tx, deletion)):
+    if _active_instances(tx, _stage_ids(tx, deletion)):
         return False
     if deletion.stage_id:
         tx.delete_stage(deletion.stage_id)

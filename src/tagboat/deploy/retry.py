@@ -13,9 +13,9 @@ from tagboat.core.errors import (
 )
 
 LONGEST_RATE_LIMIT_S = 300.0
-_REGISTRY = (1.0, 3.0, 9.0)
-_DISK = (5.0, 15.0, 30.0)
-_ENGINE = (0.5, 1.0, 2.0, *(5.0,) * 24)
+_REGISTRY_S = (1.0, 3.0, 9.0)
+_DISK_S = (5.0, 15.0, 30.0)
+_ENGINE_S = (0.5, 1.0, 2.0, *(5.0,) * 24)
 """Two minutes, for an engine that restarts, or a service manager that has to notice first."""
 
 
@@ -27,5 +27,5 @@ def delays(error: TagboatError, now: datetime) -> Iterator[float]:
         wait = (error.retry_at - now).total_seconds()
         return iter((max(wait, 0.0) + 0.5,) if wait <= LONGEST_RATE_LIMIT_S else ())
     if isinstance(error, EngineUnavailableError | IngressUnavailableError | StoreUnavailableError):
-        return iter(_ENGINE)
-    return iter(_DISK if isinstance(error, DiskFullError) else _REGISTRY)
+        return iter(_ENGINE_S)
+    return iter(_DISK_S if isinstance(error, DiskFullError) else _REGISTRY_S)

@@ -110,7 +110,7 @@ def _claim_all(
 ) -> None:
     """Add the claims of a stage and its instances."""
     own = stage_host(project.name, stage.name, base_domain)
-    by_name = _to(live[0], own) if live else Route(own, otherwise)
+    by_name = _route_to(live[0], own) if live else Route(own, otherwise)
     by_domain = [replace(by_name, host=domain) for domain in stage.domains]
     earlier = replace(by_name, host=earlier_stage_host(project.name, stage.name, base_domain))
     of_instances = _instance_routes(project, stage, live, instance_host, base_domain)
@@ -141,7 +141,7 @@ def _state_without_endpoint(*, restarts: bool, portless: bool) -> RouteState:
     return RouteState.PORTLESS if portless else RouteState.NONE
 
 
-def _to(instance: Instance, host: str) -> Route:
+def _route_to(instance: Instance, host: str) -> Route:
     return Route(host, RouteState.OPEN, instance.endpoint, instance.protocol)
 
 
@@ -154,4 +154,4 @@ def _instance_routes(
 ) -> Iterator[Route]:
     if stage.max_instances > 1:
         for instance in live:
-            yield _to(instance, host(project.name, stage.name, instance.tag, base_domain))
+            yield _route_to(instance, host(project.name, stage.name, instance.tag, base_domain))

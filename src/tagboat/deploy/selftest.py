@@ -1,6 +1,7 @@
 """Runs of an image's HEALTHCHECK about each second: the engine's first may be minutes away."""
 
 import asyncio
+import contextlib
 
 from tagboat.core.errors import EngineError
 from tagboat.core.health import TestRun
@@ -8,8 +9,8 @@ from tagboat.core.runtime import Runtime
 
 _WAIT_FOR_RUN_S = 1.0
 """Seconds for which one look waits for a run; a later look reports one that takes longer."""
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 1.0
+_FIRST_RUN_PAUSE_S = 0.1
+_LONGEST_RUN_PAUSE_S = 1.0
 
 
 class SelfTest:
@@ -29,7 +30,7 @@ class SelfTest:
         self._failures = 0
         self._running: asyncio.Task[TestRun | None] | None = None
         self._next_at = 0.0
-        self._pause = _FIRST_PAUSE_S
+        self._pause = _FIRST_RUN_PAUSE_S
 
     async def look(self) -> TestRun | None:
         """Return the last outcome, None as long as no run has ended."""
@@ -38,14 +39,19 @@ class SelfTest:
             self._running = asyncio.create_task(self._runtime.run_healthcheck(self._container))
             self._next_at, self._pause = (
                 clock() + self._pause,
-                min(2 * self._pause, _LONGEST_PAUSE_S),
+                min(2 * self._pause, _LONGEST_RUN_PAUSE_S),
             )
         if (
             self._running is not None
             and (await asyncio.wait([self._running], timeout=_WAIT_FOR_RUN_S))[0]
         ):
-            self._take(self._running)
-            self._running = None
+            ended, self._running = self._running, None
+            with contextlib.suppress(EngineError):  # the status shows what is wrong
+                run = ended.result()
+                if run is not None:
+                    self._failures = 0 if run.passed else self._failures + 1
+                    if run.passed or self._failures >= self._needed:
+                        self._last = run
         return self._last
 
     async def aclose(self) -> None:
@@ -53,14 +59,3 @@ class SelfTest:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-
-    def _take(self, ended: "asyncio.Task[TestRun | None]") -> None:
-        try:
-            run = ended.result()
-        except EngineError:
-            return  # the status of the container shows what is wrong
-        if run is None:
-            return
-        self._failures = 0 if run.passed else self._failures + 1
-        if run.passed or self._failures >= self._needed:
-            self._last = run

@@ -45,6 +45,12 @@ def release_spec(context: DeployContext, installation: str) -> WorkloadSpec:
 
 def _common_spec(context: DeployContext, name: str, installation: str, role: str) -> WorkloadSpec:
     options = context.config.options
+    # By its labels a person can tell whose a volume was, even after project and stage are gone.
+    own = {
+        label: value
+        for label, value in _own_labels(context, installation, role).items()
+        if label not in {"tagboat.deploy", ROLE}
+    }
     spec = WorkloadSpec(
         name=name,
         image=context.image,
@@ -52,7 +58,7 @@ def _common_spec(context: DeployContext, name: str, installation: str, role: str
         env={**context.config.env, **options.secrets},
         user=options.user,
         volumes=stage_volumes(context.stage, context.config),
-        volume_labels=_volume_labels(context, installation),
+        volume_labels=own | {"tagboat.stage_id": context.stage.id},
         files={
             f"{SECRETS_FOLDER}/{file}": content for file, content in options.secret_files.items()
         },
@@ -76,13 +82,3 @@ def _own_labels(context: DeployContext, installation: str, role: str) -> Mapping
         "tagboat.installation": installation,
         ROLE: role,
     }
-
-
-def _volume_labels(context: DeployContext, installation: str) -> Mapping[str, str]:
-    """Return labels that show whose a volume was, even after project and stage are gone."""
-    own = {
-        name: value
-        for name, value in _own_labels(context, installation, "").items()
-        if name not in {"tagboat.deploy", ROLE}
-    }
-    return own | {"tagboat.stage_id": context.stage.id}

@@ -214,9 +214,11 @@ class DeploySteps:
         """Watch the new instance; raise SickenedError where it does not stay healthy."""
         context = await self._record.context()
         if not self._services.traffic.active:
-            return _skipped(StepName.WATCH, "without an ingress there is no traffic to route back")
+            return _skipped_step(
+                StepName.WATCH, "without an ingress there is no traffic to route back"
+            )
         if context.own is None or context.own.watched:
-            return _skipped(StepName.WATCH, "watch_s is 0")
+            return _skipped_step(StepName.WATCH, "watch_s is 0")
         await self._wake(context)
         # Where two cannot run at once, the old one is stopped: the new one is watched to the end.
         successor = Successor(self._services, context.own, may_cut=not context.deploy.made_way)
@@ -238,9 +240,13 @@ class DeploySteps:
         context = await self._record.context()
         traffic = self._services.traffic
         if not traffic.active:
-            return _skipped(StepName.DRAIN, "without an ingress there is no traffic to route away")
+            return _skipped_step(
+                StepName.DRAIN, "without an ingress there is no traffic to route away"
+            )
         if not context.retired:
-            return _skipped(StepName.DRAIN, _kept(context) or "there is no older instance")
+            return _skipped_step(
+                StepName.DRAIN, _words_for_kept(context) or "there is no older instance"
+            )
         async with self._services.places.rest():
             detail = await traffic.drained(context.retired, context.stage.drain_timeout_s)
         return Step(StepName.DRAIN, StepStatus.DONE, detail=detail)
@@ -254,7 +260,9 @@ class DeploySteps:
         return Step(
             StepName.RETIRE,
             StepStatus.DONE,
-            detail=f"retired {names}" if names else _kept(context) or "there was nothing to retire",
+            detail=f"retired {names}"
+            if names
+            else _words_for_kept(context) or "there was nothing to retire",
         )
 
     async def _wake(self, context: DeployContext) -> None:
@@ -269,11 +277,11 @@ class DeploySteps:
         return Health(self._services, context, context.own, context.config)
 
 
-def _skipped(name: StepName, why: str) -> Step:
+def _skipped_step(name: StepName, why: str) -> Step:
     return Step(name, StepStatus.SKIPPED, detail=why)
 
 
-def _kept(context: DeployContext) -> str:
+def _words_for_kept(context: DeployContext) -> str:
     """Return words for the old instances that stay for now, empty for none."""
     kept = [
         instance.container

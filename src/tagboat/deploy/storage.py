@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 from tagboat.core.catalog import Stage
 from tagboat.core.deploy import Deploy
@@ -74,7 +73,13 @@ async def settle_storage(
         words=(*storage.words, *await _left_behind(record, context, stage_volumes(stage, config))),
     )
     if (stage, config) != (context.stage, context.config):
-        await record.advance(None, None, partial(_write_down, storage, config))
+
+        def write_down(tx: Tx, deploy: Deploy) -> Deploy:
+            keep_storage(deploy.stage_id, storage, tx)
+            tx.put_deploy_config(deploy.id, config)
+            return deploy
+
+        await record.advance(None, None, write_down)
         context = await record.context()
     return context, "".join(f"; {words}" for words in storage.words)
 
@@ -123,29 +128,20 @@ def _storage(
         adopted = taken_over(config, storage.of_stage(context.stage), status.unasked_volumes)
         storage = replace(storage, adopted={**storage.adopted, **adopted})
         left += [
-            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used any"
+            f"the volume {name}, at {path} of {status.name}, stays on the engine and is not used"
+            f" any"
             " more"
             for path, name in status.unasked_volumes.items()
             if path not in adopted
         ]
     stage = storage.of_stage(context.stage)
-    lasting = [
-        f"{path}, a VOLUME of the image, lasts in {_named(stage, storage, path)}"
-        for path in lasting_paths(config)
-    ]
+    lasting = []
+    for path in lasting_paths(config):
+        name = image_volume_name(stage, path)
+        kept = (
+            f"the volume {name} that the old container had"
+            if path in storage.adopted
+            else f"the stage's volume {name}"
+        )
+        lasting.append(f"{path}, a VOLUME of the image, lasts in {kept}")
     return replace(storage, words=(*lasting, *left, *storage_warnings(stage, config)))
-
-
-def _named(stage: Stage, storage: Storage, path: str) -> str:
-    name = image_volume_name(stage, path)
-    return (
-        f"the volume {name} that the old container had"
-        if path in storage.adopted
-        else f"the stage's volume {name}"
-    )
-
-
-def _write_down(storage: Storage, config: RunConfig, tx: Tx, deploy: Deploy) -> Deploy:
-    keep_storage(deploy.stage_id, storage, tx)
-    tx.put_deploy_config(deploy.id, config)
-    return deploy

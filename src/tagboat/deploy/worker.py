@@ -33,7 +33,7 @@ log = structlog.get_logger("tagboat.worker")
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class QueueLook:
     """The outcome of a look at the queue.
 
     `begun` are deploys to begin, `lost` ids of deploys in progress that another server has claimed,
@@ -146,7 +146,7 @@ class Worker:
         self._services.places.leave()
         self._wake.set()
 
-    def _find(self, reader: Reader) -> Claims:
+    def _find(self, reader: Reader) -> QueueLook:
         """Return the deploys that may begin as things stand, and those that are disturbed."""
         mine, now = set(self._tasks), self._services.clock()
         room = min(self._services.places.free, MAX_CLAIMED - len(mine))
@@ -156,9 +156,9 @@ class Worker:
         # another one at work.
         lost = {one.id for one in disturbed if one.claimed_by not in {None, self._holder}}
         called_off = {one.id for one in disturbed if one.cancelling and one.id not in lost}
-        return Claims(begun, lost, called_off)
+        return QueueLook(begun, lost, called_off)
 
-    def _claim(self, tx: Tx, *, renew: bool) -> Claims:
+    def _claim(self, tx: Tx, *, renew: bool) -> QueueLook:
         now = self._services.clock()
         until = now + timedelta(seconds=CLAIM_S)
         if renew:

@@ -5,11 +5,9 @@ decides nothing by chance or clock, and does nothing on its own: what an app doe
 `MemoryImage`, or by `exit` and `set_health`.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from types import MappingProxyType
 
 from tagboat.core.catalog import Registry
@@ -22,197 +20,30 @@ from tagboat.core.errors import (
     NameTakenError,
     NetworkNotFoundError,
 )
-from tagboat.core.health import Manner, TestRun
+from tagboat.core.health import TestRun
 from tagboat.core.image import Digest, ImageInfo, ImageName
 from tagboat.core.keeping import DiskUsage, ImageSize, Volume
-from tagboat.core.protocol import AppProtocol
-from tagboat.core.runtime import BeforePull, Probe
+from tagboat.core.runtime import BeforePull
 from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
-from tagboat.runtime.launch import FreePort, ensure_pulled, launch_at_free_port
+from tagboat.runtime.launch import ensure_pulled, launch_at_free_port
+from tagboat.runtime.memory_state import (
+    ExitListener,
+    MemoryContainer,
+    MemoryImage,
+    MemoryState,
+    host_ports,
+)
 
-_FIRST_PORT = 20000
-_NOT_READY = TestRun(passed=False, said="not ready")
-
-
-class AnsweringProbe:
-    """A probe to which every endpoint answers."""
-
-    async def http(
-        self,
-        endpoint: Endpoint,  # noqa: ARG002 - the port's signature, here and below
-        path: str,  # noqa: ARG002
-        manner: Manner | None = None,  # noqa: ARG002
-    ) -> str | None:
-        """Return None: it answers."""
-        return None
-
-    async def tcp(self, endpoint: Endpoint) -> str | None:  # noqa: ARG002
-        """Return None: it answers."""
-        return None
-
-    async def ask(
-        self,
-        protocol: AppProtocol,  # noqa: ARG002
-        endpoint: Endpoint,  # noqa: ARG002
-        path: str,  # noqa: ARG002
-        host: str = "localhost",  # noqa: ARG002
-        limit_s: float = 5.0,  # noqa: ARG002
-    ) -> str | None:
-        """Return None: it answers."""
-        return None
-
-    async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:  # noqa: ARG002
-        """Return None: it speaks HTTP/1.1 only."""
-        return None
+__all__ = ["MemoryImage", "MemoryRuntime"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryImage:
-    """An image and what its containers do.
-
-    `log` is written at every start; `exit_code` is what the app exits with at once, None if it runs
-    until it is stopped; `start_error` is why the engine cannot start it, in the engine's words;
-    `test` is what its HEALTHCHECK comes to when it is run by hand.
-    """
-
-    info: ImageInfo = field(default_factory=ImageInfo)
-    log: tuple[str, ...] = ()
-    exit_code: int | None = None
-    start_error: str | None = None
-    test: TestRun = _NOT_READY
-
-
-@dataclass(slots=True)
-class _Container:
-    spec: WorkloadSpec
-    image: MemoryImage
-    status: WorkloadStatus
-    test: TestRun
-    last_code: int | None = None
-    log: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Listener:
-    """A caller of `watch_exits`; None in its queue is the end of the engine."""
-
-    labels: Mapping[str, str]
-    names: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
-
-
-class MemoryRuntime:
-    """Holds images and containers.
-
-    `journal` lists the changes asked for, such as `start web-1`, in order, by names.
-
-    `clock` says when containers are started; `volumes` are the names of those that containers, or
-    their images, have asked for, which stay when the containers go; `network` is that of the
-    container in which we are to run, None for none.
-    """
+class MemoryRuntime(MemoryState):
+    """A runtime that is only a memory; see `MemoryState` for what tests can do to it."""
 
     self_healing = False
 
-    def __init__(self) -> None:
-        self.journal: list[str] = []
-        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self.volumes: set[str] = set()
-        self.network: str | None = None
-        self.probe: Probe = AnsweringProbe()
-        self.free_port: FreePort = self._next_port
-        self._registry: dict[str, MemoryImage] = {}
-        self._images: dict[str, MemoryImage] = {}
-        self._tagged: set[str] = set()
-        self._guards: dict[str, tuple[str, str | None]] = {}
-        self._containers: dict[str, _Container] = {}
-        self._networks: dict[str, Mapping[str, str]] = {}
-        self._listeners: list[_Listener] = []
-        self._failures: dict[str, list[EngineError]] = {}
-        self._made = 0
-
-    def publish(self, image: ImageName, digest: Digest, content: MemoryImage | None = None) -> None:
-        """Put an image where `pull` finds it."""
-        held = content or MemoryImage()
-        self._registry[f"{image}@{digest}"] = replace(held, info=replace(held.info, digest=digest))
-
-    def guard(self, host: str, username: str, password: str) -> None:
-        """Let `log_in` at a registry take this login only."""
-        self._guards[host] = (username, password)
-
-    def prune(self, image: str) -> None:
-        """Forget the pulled image `NAME@DIGEST`; `pull` finds it again.
-
-        Containers of it live on.
-        """
-        self._images.pop(image, None)
-
-    def tag(self, image: str) -> None:
-        """Give the pulled image `NAME@DIGEST` a tag, as a person does who wants to keep it."""
-        self._tagged.add(image)
-
-    def add_network(self, name: str) -> None:
-        """Let there be a network that containers can be connected to."""
-        self._networks[name] = {}
-
-    def drop_network(self, name: str) -> None:
-        """Remove a network as a person may, whatever bears it."""
-        self._networks.pop(name, None)
-
-    def spec(self, container: str) -> WorkloadSpec:
-        """Return what a container was created with: its files, limits, volumes and networks.
-
-        Raises EngineNotFoundError.
-        """
-        return self._held(container).spec
-
-    def go_away(self) -> None:
-        """Break off every `watch_exits`, as an engine does that is restarted.
-
-        Calls after it are answered again.
-        """
-        for listener in self._listeners:
-            listener.names.put_nowait(None)
-
-    def fail(self, call: str, error: EngineError) -> None:
-        """Let the next call of the method `call` without an earlier failure raise `error`."""
-        self._failures.setdefault(call, []).append(error)
-
-    def set_health(self, container: str, health: str, said: str = "") -> None:
-        """Let a container's HEALTHCHECK say `healthy` or `unhealthy`, whoever runs it."""
-        found = self._held(container)
-        found.status = replace(found.status, health=health, health_said=said)
-        found.test = TestRun(passed=health == "healthy", said=said)
-        self._tell(found)
-
-    def set_test(self, container: str, run: TestRun) -> None:
-        """Let the HEALTHCHECK of a container come to this when it is run by hand."""
-        self._held(container).test = run
-
-    def pause(self, container: str, *, paused: bool = True) -> None:
-        """Pause a container as a person may, or let it go on."""
-        found = self._held(container)
-        found.status = replace(found.status, paused=paused)
-        self._tell(found)
-
-    def exit(self, container: str, code: int) -> None:
-        """Let the app exit.
-
-        The engine waits to restart it (`start` does), unless the container is run only once.
-        """
-        found = self._held(container)
-        again = found.spec.restarts
-        restarts = found.status.restarts + int(again)
-        found.status = replace(
-            found.status, running=False, restarting=again, restarts=restarts, exit_code=code
-        )
-        found.last_code = code
-        self._tell(found)
-
-    def say(self, container: str, line: str) -> None:
-        """Let the app write a line."""
-        self._held(container).log.append(line)
-
     async def version(self) -> str:
-        """Says what it is."""
+        """Return `memory`."""
         self._fail_if_told("version")
         return "memory"
 
@@ -236,7 +67,7 @@ class MemoryRuntime:
         self,
         image: ImageName,
         digest: Digest,
-        registry: Registry | None,  # noqa: ARG002 - the port's signature; this registry asks for no login
+        registry: Registry | None,  # noqa: ARG002 - no login is asked for
         progress: Callable[[str], None],
     ) -> None:
         """Take over what `publish` put there. Raises EngineNotFoundError when nothing was."""
@@ -291,7 +122,8 @@ class MemoryRuntime:
         self._record("create", spec.name)
         if spec.image not in self._images:
             raise EngineNotFoundError(
-                f"the engine could not create the container {spec.name}: No such image: {spec.image}"
+                f"the engine could not create the container {spec.name}: No such image:"
+                f" {spec.image}"
             )
         if self._find(spec.name):
             raise NameTakenError(
@@ -301,8 +133,8 @@ class MemoryRuntime:
         self._made += 1
         container_id = hashlib.sha256(f"container {self._made}".encode()).hexdigest()
         image = self._images[spec.image]
-        status = _created(container_id, spec, image)
-        self._containers[container_id] = _Container(spec, image, status, image.test)
+        status = _created_status(container_id, spec, image)
+        self._containers[container_id] = MemoryContainer(spec, image, status, image.test)
         self.volumes |= spec.volumes.keys() | set(status.unasked_volumes.values())
         return container_id
 
@@ -318,7 +150,7 @@ class MemoryRuntime:
             raise EngineError(
                 f"the engine could not start the container {workload}: {found.image.start_error}"
             )
-        if taken := _host_ports(found) & self._ports_in_use():
+        if taken := host_ports(found) & self._ports_in_use():
             said = f"Bind for 127.0.0.1:{min(taken)} failed: port is already allocated"
             raise EndpointTakenError(f"the engine could not start the container {workload}: {said}")
         health = "starting" if found.image.info.has_healthcheck else None
@@ -338,7 +170,7 @@ class MemoryRuntime:
         """Create and start it, at its own endpoint or at a port that `free_port` chooses."""
         return await launch_at_free_port(self, spec, taken, self.free_port)
 
-    async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002 - all stop at once here
+    async def stop(self, workload: str, within_s: int | None = None) -> None:  # noqa: ARG002
         """Stop it; does nothing if it is gone."""
         self._record("stop", workload)
         if found := self._find(workload):
@@ -465,7 +297,7 @@ class MemoryRuntime:
         One ending is told once.
         """
         self._fail_if_told("watch_exits")
-        listener = _Listener(labels)
+        listener = ExitListener(labels)
         self._listeners.append(listener)
         try:
             while name := await listener.names.get():
@@ -473,11 +305,6 @@ class MemoryRuntime:
         finally:
             self._listeners.remove(listener)
         raise EngineUnavailableError("the engine could not tell which containers end: it went away")
-
-    def _tell(self, ended: _Container) -> None:
-        for listener in self._listeners:
-            if listener.labels.items() <= dict(ended.status.labels).items():
-                listener.names.put_nowait(ended.spec.name)
 
     def _need_networks(self, spec: WorkloadSpec) -> None:
         for network in spec.networks:
@@ -488,61 +315,24 @@ class MemoryRuntime:
     def _need_network(self, network: str, doing: str) -> None:
         if network not in self._networks:
             raise NetworkNotFoundError(
-                f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
+                f"the engine could not {doing}: it has no network {network}; make it with: docker"
+                f" network create {network}"
             )
 
-    def _on(self, network: str) -> list[_Container]:
+    def _on(self, network: str) -> list[MemoryContainer]:
         return [
             held
             for held in self._containers.values()
             if network in {held.spec.network, *held.spec.networks}
         ]
 
-    def _record(self, call: str, what: str) -> None:
-        found = self._find(what)
-        self.journal.append(f"{call} {found.spec.name if found else what}")
-        self._fail_if_told(call)
 
-    def _fail_if_told(self, call: str) -> None:
-        if failures := self._failures.get(call):
-            raise failures.pop(0)
-
-    def _find(self, container: str) -> _Container | None:
-        return next(
-            (
-                held
-                for held in self._containers.values()
-                if container in {held.status.id, held.spec.name}
-            ),
-            None,
-        )
-
-    def _held(self, container: str) -> _Container:
-        found = self._find(container)
-        if found is None:
-            raise EngineNotFoundError(f"No such container: {container}")
-        return found
-
-    def _next_port(self, taken: Collection[int]) -> int:
-        unfit = {*taken, *self._ports_in_use()}
-        return next(port for port in range(_FIRST_PORT, 65536) if port not in unfit)
-
-    def _ports_in_use(self) -> set[int]:
-        return {
-            port
-            for held in self._containers.values()
-            if held.status.running
-            for port in _host_ports(held)
-        }
-
-
-def _host_ports(held: _Container) -> set[int]:
-    own = {held.status.endpoint.port} if held.status.endpoint else set()
-    return own | {one.host_port for one in held.spec.publish}
-
-
-def _created(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
+def _created_status(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> WorkloadStatus:
     mounted = {*spec.volumes.values(), *spec.tmpfs, *(bind.target for bind in spec.binds)}
+    kept = "" if spec.image_labels else "org.opencontainers."
+    of_image = {
+        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
+    }
     return WorkloadStatus(
         id=container_id,
         name=spec.name,
@@ -554,22 +344,11 @@ def _created(container_id: str, spec: WorkloadSpec, image: MemoryImage) -> Workl
         health=None,
         # The real one adds a container's own labels to its image's, of which those are emptied that
         # may steer others.
-        labels={**_image_labels(spec, image), **spec.labels},
+        labels={**of_image, **spec.labels},
         endpoint=spec.endpoint if spec.port else None,
         unasked_volumes={
-            path: _unasked_name(container_id, path)
+            path: hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()
             for path in image.info.volumes
             if path not in mounted
         },
     )
-
-
-def _image_labels(spec: WorkloadSpec, image: MemoryImage) -> Mapping[str, str]:
-    kept = "" if spec.image_labels else "org.opencontainers."
-    return {
-        name: value if name.startswith(kept) else "" for name, value in image.info.labels.items()
-    }
-
-
-def _unasked_name(container_id: str, path: str) -> str:
-    return hashlib.sha256(f"{container_id} {path}".encode()).hexdigest()

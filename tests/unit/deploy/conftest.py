@@ -12,7 +12,7 @@ from tests.unit.deploy.interceptor import Clock
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of everybody in the test."""
+    """Return the clock of everybody in the test."""
     return Clock(monkeypatch)
 
 
@@ -34,11 +34,11 @@ def new_store(tmp_path: Path) -> Iterator[Callable[[], SqlStore]]:
 
 @pytest.fixture
 async def world(new_store: Callable[[], SqlStore], clock: Clock, anyio_backend: str) -> World:  # noqa: ARG001 - it runs this
-    """A project with a stage, nothing deployed."""
+    """Return a project with a stage, nothing deployed."""
     return await build_world(new_store(), clock)
 
 
 @pytest.fixture
 async def led(new_store: Callable[[], SqlStore], clock: Clock, anyio_backend: str) -> World:  # noqa: ARG001 - it runs this
-    """A project with a stage and an ingress, nothing deployed."""
+    """Return a project with a stage and an ingress, nothing deployed."""
     return await build_world(new_store(), clock, ingress=True)

@@ -1,4 +1,6 @@
-"""A stage of one project with everything that a deploy in it touches: a real store, and doubles of the rest.
+"""A stage of one project with everything that a deploy in it touches.
+
+A real store, and doubles of the rest.
 
 `World.services` is the one place where `DeployServices` is put together.
 """
@@ -54,7 +56,10 @@ _LONGEST_WAIT_S = 20.0
 
 
 class Tags:
-    """A registry that knows what it was told. `failures` are raised first, one a call; `asked` are the tags looked up."""
+    """A registry that knows what it was told.
+
+    `failures` are raised first, one a call; `asked` are the tags looked up.
+    """
 
     def __init__(self) -> None:
         self.digests: dict[str, Digest] = {}
@@ -82,7 +87,9 @@ class Tags:
 
 
 class Answers:
-    """What apps answer on their ports: `says` (None: yes), or what `of_port` makes of the port asked.
+    """What apps answer on their ports: `says` (None.
+
+    Yes), or what `of_port` makes of the port asked.
 
     After `keep_waiting` nobody is answered until `let_answer`.
     """
@@ -156,7 +163,8 @@ class Ports:
 class World:
     """One project with one stage (or several), ready for deploys.
 
-    `cut` are the containers that were stopped or removed while they ran and traffic was led to them.
+    `cut` are the containers that were stopped or removed while they ran and traffic was led to
+    them.
     """
 
     store: SqlStore
@@ -236,30 +244,30 @@ class World:
         return await self.instance_of(ended)
 
     async def deploy(self, deploy_id: str) -> Deploy:
-        """The deploy as it is on record."""
+        """Return the deploy as it is on record."""
         return await self.store.read(lambda reader: reader.deploy(deploy_id))
 
     async def deploys(self) -> list[Deploy]:
-        """All deploys on record, oldest first."""
+        """Return all deploys on record, oldest first."""
         return (await self.store.read(lambda reader: reader.deploys()))[::-1]
 
     async def instances(self, *states: InstanceState) -> list[Instance]:
-        """Those on record, of any state or of these, newest first."""
+        """Return those on record, of any state or of these, newest first."""
         return await self.store.read(lambda reader: reader.instances(states=states))
 
     async def instance_of(self, deploy: Deploy) -> Instance:
-        """The one instance that the deploy made."""
+        """Return the one instance that the deploy made."""
         (made,) = [
             instance for instance in await self.instances() if instance.deploy_id == deploy.id
         ]
         return made
 
     async def containers(self) -> list[str]:
-        """The names of all containers on the engine, running or not."""
+        """Return the names of all containers on the engine, running or not."""
         return sorted(status.name for status in await self.runtime.list_workloads({}))
 
     async def is_running(self, container: str) -> bool:
-        """Whether that container is there and runs."""
+        """Return whether that container is there and runs."""
         status = await self.runtime.status(container)
         return status is not None and status.running
 
@@ -289,7 +297,10 @@ class World:
         await self.store.write(lambda tx: tx.delete_project(self.project.id))
 
     async def foreign_container(self, name: str, **labels: str) -> None:
-        """Run a container that these labels say is somebody's; none: it has nothing to do with Tagboat."""
+        """Run a container that these labels say is somebody's.
+
+        None: it has nothing to do with Tagboat.
+        """
         image, digest = ImageName("docker.io", "library/redis"), Digest("sha256:" + "f" * 64)
         self.runtime.publish(image, digest)
         await self.runtime.pull(image, digest, None, lambda _: None)
@@ -308,11 +319,14 @@ class World:
         await self.foreign_container(name, **labels)
 
     def container_of(self, deploy: Deploy, stage: Stage | None = None) -> str:
-        """What the deploy's container is, or will be, named."""
+        """Return what the deploy's container is, or will be, named."""
         return f"{self.project.name}-{(stage or self.stage).name}-{short_id(deploy.id)}"
 
     async def until(self, holds: Callable[[list[Deploy]], bool]) -> list[Deploy]:
-        """Wait for deploys to come to that, looking at each announcement; return them, oldest first."""
+        """Wait for deploys to come to that, looking at each announcement.
+
+        Return them, oldest first.
+        """
         while True:
             self._news.clear()
             deploys = await self.deploys()
@@ -406,7 +420,7 @@ async def build_world(store: SqlStore, clock: Clock, *, ingress: bool = False) -
 
 
 def a_stage(project: Project, name: str) -> Stage:
-    """A stage that takes every tag."""
+    """Return a stage that takes every tag."""
     return Stage(
         id=new_id(),
         project_id=project.id,

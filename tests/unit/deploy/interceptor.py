@@ -14,7 +14,9 @@ _sleep = asyncio.sleep
 
 
 class Clock:
-    """A clock that everybody shares and that sleepers move on: they wake at once, and the time they wanted has passed.
+    """A clock that everybody shares and that sleepers move on.
+
+    They wake at once, and the time they wanted has passed.
 
     `slept` are the seconds asked for, in order.
     """
@@ -28,7 +30,7 @@ class Clock:
         )
 
     def now(self) -> datetime:
-        """The time of day."""
+        """Return the time of day."""
         return START + timedelta(seconds=self._passed_s)
 
     def move(self, seconds: float) -> None:
@@ -42,7 +44,10 @@ class Clock:
 
 
 CHANGES = frozenset({"write", "pull", "create", "start", "stop", "remove", "apply_routes"})
-"""The calls that change something outside: between two of them one moment to die is as good as another."""
+"""The calls that change something outside.
+
+Between two of them one moment to die is as good as another.
+"""
 
 
 class Died(BaseException):
@@ -81,7 +86,10 @@ class CallInterceptor:
         self._changes_left = changes
 
     def die_when(self, call: str, holds: Callable[[], Awaitable[bool]]) -> None:
-        """Die after the first call of that name after which that holds; finding out must not make such a call."""
+        """Die after the first call of that name after which that holds.
+
+        Finding out must not make such a call.
+        """
         self._doom = (call, holds)
 
     def live_on(self) -> None:

@@ -15,7 +15,7 @@ ON = RunOptions(networks=("back", "front"))
 
 @pytest.fixture
 async def joined(led: World) -> World:
-    """A stage on two networks."""
+    """Return a stage on two networks."""
     for network in ON.networks:
         led.runtime.add_network(network)
     await led.change_project(name="my_app", run=ON)

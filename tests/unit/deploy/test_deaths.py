@@ -38,9 +38,9 @@ pytestmark = pytest.mark.anyio
 class Journey:
     """A deploy in a stage where `v1` has been deployed, and what comes of it.
 
-    `prepare` makes the deploy; `ends` is its status, `reason` what its reason contains; `live` is the tag that is live then,
-    in the container of the first deploy of that tag unless `anew`. `log` is what is kept of a new instance that failed. At
-    least so many `changes` it takes.
+    `prepare` makes the deploy; `ends` is its status, `reason` what its reason contains; `live` is
+    the tag that is live then, in the container of the first deploy of that tag unless `anew`. `log`
+    is what is kept of a new instance that failed. At least so many `changes` it takes.
     """
 
     prepare: Callable[[World], Awaitable[Deploy]]
@@ -147,7 +147,10 @@ async def live_instance(world: World) -> Instance:
 
 
 async def dies(world: World, deploy: Deploy, changes: int) -> bool:
-    """Carry the deploy out in a process that dies after so many changes; whether it comes to that."""
+    """Carry the deploy out in a process that dies after so many changes.
+
+    Whether it comes to that.
+    """
     world.calls.die_after_changes(changes)
     try:
         await Pipeline(world.services, deploy.id).carry_out()

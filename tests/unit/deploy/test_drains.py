@@ -1,4 +1,7 @@
-"""What drains holds up nobody: it drains beside the sweep, once, and a deploy that wants it back has it back."""
+"""What drains holds up nobody.
+
+It drains beside the sweep, once, and a deploy that wants it back has it back.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +20,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Requests:
-    """Under way for as long as nobody ends them, in whatever drains. `drained` are the containers that were waited for."""
+    """Under way for as long as nobody ends them, in whatever drains.
+
+    `drained` are the containers that were waited for.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.end = asyncio.Event()
@@ -38,7 +44,7 @@ async def requests(monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> Reque
 
 
 async def draining(world: World, tag: str) -> Instance:
-    """An instance that no deploy looks after any more."""
+    """Return an instance that no deploy looks after any more."""
     return await put(world, await world.ship(tag), InstanceState.DRAINING)
 
 

@@ -38,7 +38,7 @@ async def deployed(world: World, tag: str, content: MemoryImage | None = None) -
 
 @pytest.fixture
 async def led_by_image(world: World) -> World:
-    """A project of which nobody has said anything."""
+    """Return a project of which nobody has said anything."""
     await world.change_project(port=0, inspected=False, port_set=False, healthcheck_set=False)
     return world
 
@@ -81,7 +81,10 @@ async def test_a_port_of_zero_that_a_person_has_set_stays_and_is_told(led_by_ima
 
 
 async def test_every_version_goes_by_its_own_image_and_is_known_again(led_by_image: World) -> None:
-    """Two stages: the one's newest image must not change what the other's older one is started with."""
+    """Two stages.
+
+    The one's newest image must not change what the other's older one is started with.
+    """
     world = led_by_image
     other = await world.another_stage("prod")
     world.publish("v1", exposing(8080))

@@ -108,7 +108,7 @@ async def test_an_open_deploy_stays(world: World) -> None:
 
 
 async def test_many_go_in_small_transactions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_AT_ONCE", 2)
+    monkeypatch.setattr(history, "_FORGOTTEN_AT_ONCE", 2)
     await failed(world, *"abcdef")
     began = world.calls.calls.count("write")
     assert await forget(world.store, world.clock.now() + timedelta(days=366)) == 5

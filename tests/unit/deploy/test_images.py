@@ -27,7 +27,7 @@ async def tidy(world: World) -> None:
 
 
 async def has(world: World, *tags: str) -> list[str]:
-    """Which of the tags' images the engine has."""
+    """Return which of the tags' images the engine has."""
     return [
         tag
         for tag in tags

@@ -1,4 +1,7 @@
-"""Nothing accepted is lost or doubled, whatever comes in between: merges, moving tags, renames, restarts."""
+"""Nothing accepted is lost or doubled, whatever comes in between.
+
+Merges, moving tags, renames, restarts.
+"""
 
 import asyncio
 import time
@@ -235,7 +238,7 @@ MIGRATE = RunOptions(
 
 
 async def begun(world: World) -> tuple[Deploy, str, "asyncio.Task[Deploy]"]:
-    """A deploy whose release command runs."""
+    """Return a deploy whose release command runs."""
     await world.change_stage(run=MIGRATE)
     world.publish("v1")
     deploy = await at_work(world, "v1")
@@ -392,7 +395,7 @@ async def test_the_sweep_leaves_it_alone_although_the_project_was_renamed(led: W
 
 
 async def sickens_after_start(world: World, old: Instance, change: Callable[[], object]) -> Deploy:
-    """A deploy that fails at the gate, after something was changed."""
+    """Return a deploy that fails at the gate, after something was changed."""
     world.publish("v2", MemoryImage(log=("cannot connect to the database",)))
     deploy = await at_work(world, "v2")
 

@@ -24,7 +24,7 @@ def rejoins(world: World) -> list[str]:
 
 
 async def somebody_on(world: World, network: str) -> str:
-    """A container that a person has put on the project's network, say a database."""
+    """Return a container that a person has put on the project's network, say a database."""
     image = next(iter(world.runtime._images))
     container = await world.runtime.create(
         WorkloadSpec(name="database", image=image, labels={}, network=network)

@@ -30,7 +30,7 @@ def times(world: World, call: str) -> int:
 
 
 async def cut_off_in_check(world: World, tag: str) -> Deploy:
-    """A deploy whose new container runs, and whose server died."""
+    """Return a deploy whose new container runs, and whose server died."""
     world.publish(tag)
     deploy = await world.queue(tag)
 
@@ -87,7 +87,10 @@ async def test_what_is_not_ours_stays(world: World, labels: dict[str, str]) -> N
 
 
 async def from_a_committed_image(world: World, deploy: Deploy, name: str) -> None:
-    """Run what a person makes from an image of a deploy's container: it has inherited all labels."""
+    """Run what a person makes from an image of a deploy's container.
+
+    It has inherited all labels.
+    """
     status = await world.runtime.status(world.container_of(deploy))
     assert status is not None
     await world.foreign_container(name, **status.labels)
@@ -257,7 +260,10 @@ async def test_a_sweep_with_nothing_to_do_changes_nothing(world: World) -> None:
 
 
 async def seconds_between_sweeps(world: World, sweeps: int) -> list[float]:
-    """Keep sweeping for so many sweeps, with the clock going on in the meantime; how long after the last each one began."""
+    """Keep sweeping for so many sweeps, with the clock going on in the meantime.
+
+    How long after the last each one began.
+    """
     began: list[float] = []
 
     async def note() -> None:

@@ -37,7 +37,7 @@ async def a_live_one_to_recreate(world: World) -> Instance:
 
 
 async def at_work(world: World, tag: str) -> Deploy:
-    """A deploy that a worker has claimed."""
+    """Return a deploy that a worker has claimed."""
     return await world.change_deploy(await world.queue(tag), status=DeployStatus.RUNNING)
 
 

@@ -1,4 +1,7 @@
-"""Deleting a project or a stage while the sweep goes on. How deploys that come and go are met: tests/integration."""
+"""Deleting a project or a stage while the sweep goes on.
+
+How deploys that come and go are met: tests/integration.
+"""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,7 @@
-"""Going on with a deploy that was cut off: from every step, and from before and after every call to the outside."""
+"""Going on with a deploy that was cut off.
+
+From every step, and from before and after every call to the outside.
+"""
 
 from collections.abc import Callable
 
@@ -25,7 +28,10 @@ BEFORE_SWITCH = list(StepName)[: list(StepName).index(StepName.SWITCH)]
 
 
 async def cut_off(world: World, deploy: Deploy, calls: int, when: str) -> bool:
-    """Let the process die `before` or `after` the call that follows so many others; whether it came to that."""
+    """Let the process die `before` or `after` the call that follows so many others.
+
+    Whether it came to that.
+    """
     world.calls.die(calls, when)
     return await dies(world, deploy)
 
@@ -109,7 +115,10 @@ async def test_the_old_instance_is_untouched_by_a_death_before_the_switch(
 
 
 async def test_whoever_dies_once_the_switch_is_on_record_has_made_it(world: World) -> None:
-    """Step and instances are written in one: there is no moment at which the step runs and the old one is live."""
+    """Step and instances are written in one.
+
+    There is no moment at which the step runs and the old one is live.
+    """
     deploy = await a_deploy_beside_a_live_one(world)
     (old,) = await world.instances(InstanceState.LIVE)
 
@@ -153,7 +162,10 @@ async def test_started_again_it_can_still_fail_and_be_taken_back(
 async def test_a_death_at_any_moment_ends_in_one_live_instance(
     new_store: Callable[[], SqlStore], clock: Clock, when: str
 ) -> None:
-    """One world for each call to the outside; a sweep, as at every start, comes in between and must do no harm."""
+    """One world for each call to the outside.
+
+    A sweep, as at every start, comes in between and must do no harm.
+    """
     calls = 0
     while True:
         world = await build_world(new_store(), clock)

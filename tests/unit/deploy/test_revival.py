@@ -1,4 +1,7 @@
-"""Sweeping with live instances: what has stopped comes back as it was, what has outlived its time goes."""
+"""Sweeping with live instances.
+
+What has stopped comes back as it was, what has outlived its time goes.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +22,7 @@ from tagboat.core.errors import (
 from tagboat.core.run import RunOptions
 from tagboat.deploy.reconcile import RECONCILE_EVERY_S, reconcile, run_reconciler
 from tagboat.runtime.memory import MemoryImage
-from tests.support.endpoints import port_of
+from tests.support.endpoints import at, port_of
 from tests.unit.deploy.deploy_harness import HOST, INSTALLATION, World, assert_only
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +115,34 @@ async def test_where_its_port_was_taken_it_gets_another(
     began = len(led.runtime.journal)
     await reconcile(led.services)
     assert led.runtime.journal[began:] == []
+
+
+async def test_what_was_launched_before_a_death_is_adopted_where_it_is(led: World) -> None:
+    """The server died after it had launched a live instance again, and before it recorded where."""
+    live = await led.ship("v1")
+    await led.store.write(
+        lambda tx: tx.put_instance(replace(live, container_id="", endpoint=at(1)))
+    )
+    await reconcile(led.services)
+    (back,) = await led.instances(InstanceState.LIVE)
+    assert back == live
+    assert led.routes == {HOST: str(port_of(live))}
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
+
+
+async def test_a_runtime_that_heals_itself_only_gets_back_what_is_gone(led: World) -> None:
+    led.runtime.self_healing = True
+    live = await led.ship("v1")
+    await harmed(led, stopped, live)
+    began = len(led.runtime.journal)
+    await reconcile(led.services)
+    assert led.runtime.journal[began:] == []
+
+    await led.runtime.remove(live.container)
+    await reconcile(led.services)
+    assert await led.is_running(live.container)
 
 
 async def test_without_an_ingress_it_comes_back_too(world: World) -> None:

@@ -1,4 +1,7 @@
-"""With an ingress: the switch, the watch after it, the drain and the retirement of the old instance."""
+"""With an ingress.
+
+The switch, the watch after it, the drain and the retirement of the old instance.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,7 +43,7 @@ async def old_is_back(world: World, old: Instance) -> None:
 
 
 def keep_away(world: World, calls: int) -> Callable[[], Awaitable[None]]:
-    """What makes the ingress refuse that many leads."""
+    """Return what makes the ingress refuse that many leads."""
 
     async def go_away() -> None:
         assert world.ingress is not None

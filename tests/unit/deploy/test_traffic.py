@@ -37,7 +37,7 @@ async def an_instance(
     state: InstanceState = InstanceState.LIVE,
     status: DeployStatus = DeployStatus.SUCCEEDED,
 ) -> Instance:
-    """An instance on record, newer than those before, with the deploy that made it."""
+    """Return an instance on record, newer than those before, with the deploy that made it."""
     where = stage or world.stage
     deploy = Deploy(
         id=new_id(),
@@ -148,7 +148,10 @@ async def test_requests_are_held_while_an_app_that_cannot_run_twice_restarts(
 
 
 async def test_a_first_instance_that_failed_is_not_waited_for(world: World) -> None:
-    """Nor one that a deploy has yet to pull: requests are held for as long as a restart takes, no longer."""
+    """Nor one that a deploy has yet to pull.
+
+    Requests are held for as long as a restart takes, no longer.
+    """
     await world.change_stage(strategy=Strategy.RECREATE)
     await an_instance(world, "v1", 40001, state=InstanceState.FAILED, status=DeployStatus.RUNNING)
     assert await found(world) == {HOST: (RouteState.NONE, None)}
@@ -361,7 +364,10 @@ async def test_two_leads_never_overtake_each_other(led: World) -> None:
 
 
 async def leading(world: World, leads: int) -> list[float]:
-    """Keep leading for so many times, with the clock going on; how long after the last one each began."""
+    """Keep leading for so many times, with the clock going on.
+
+    How long after the last one each began.
+    """
     traffic = world.services.traffic
     assert traffic is not None
     began: list[float] = []

@@ -28,7 +28,7 @@ INSTANCE = Instance(
 
 
 def course(*seen: tuple[float, WorkloadStatus | None]) -> Vitals:
-    """What is known after these looks, each so many seconds after the start."""
+    """Return what is known after these looks, each so many seconds after the start."""
     known: Vitals | None = None
     for seconds, status in seen:
         known = observed(known, INSTANCE, status, START + timedelta(seconds=seconds))

@@ -1,4 +1,7 @@
-"""The watch over a new instance means something: what may cut it short, what is kept as long, and what comes of a failure."""
+"""The watch over a new instance means something.
+
+What may cut it short, what is kept as long, and what comes of a failure.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

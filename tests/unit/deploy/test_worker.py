@@ -27,7 +27,10 @@ HERE, THERE = "here", "there"
 
 @pytest.fixture(autouse=True)
 def only_news_wake_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker looks when something is announced, not by the clock: what is only found by waiting is not found."""
+    """The worker looks when something is announced, not by the clock.
+
+    What is only found by waiting is not found.
+    """
     for name in ("LOOK_EVERY_S", "LOOK_ALONE_EVERY_S"):
         monkeypatch.setattr(worker_module, name, 1e6)
 
@@ -53,7 +56,7 @@ async def stages_with_a_deploy(world: World, count: int) -> list[tuple[Stage, De
 
 
 async def in_progress(world: World, worker: Worker) -> Deploy:
-    """A deploy that this worker has begun and that waits for its app to answer."""
+    """Return a deploy that this worker has begun and that waits for its app to answer."""
     world.publish("v1")
     deploy = await world.queue("v1")
     world.probe.keep_waiting()

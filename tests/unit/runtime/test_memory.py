@@ -1,4 +1,7 @@
-"""What only the engine in memory can do. What it shares with the real one is shown in tests/contract/test_engine.py."""
+"""What only the engine in memory can do.
+
+What it shares with the real one is shown in tests/contract/test_engine.py.
+"""
 
 import asyncio
 

@@ -12,7 +12,7 @@ LOCAL_SOCKET = "unix:///var/run/docker.sock"
 _PLAIN_PORT, _TLS_PORT = 2375, 2376
 
 
-class Transport(StrEnum):
+class EngineTransport(StrEnum):
     """How the engine is spoken to.
 
     `tls` is HTTPS with the certificates of a directory, or the system's.
@@ -32,7 +32,7 @@ class EngineAddress:
     ssh, None for its default); `certificates` is the directory with ca.pem, cert.pem and key.pem.
     """
 
-    transport: Transport
+    transport: EngineTransport
     shown: str
     base_url: str = "http://localhost"
     socket: Path | None = None
@@ -53,7 +53,7 @@ def parse_engine_address(
     text = url or LOCAL_SOCKET
     parts = urlsplit(text)
     if parts.scheme == "unix" and not parts.netloc and parts.path:
-        return EngineAddress(transport=Transport.UNIX, shown=text, socket=Path(parts.path))
+        return EngineAddress(transport=EngineTransport.UNIX, shown=text, socket=Path(parts.path))
     if parts.scheme == "ssh" and parts.hostname:
         return _ssh(parts)
     if parts.scheme in {"tcp", "http", "https"} and parts.hostname and parts.path in {"", "/"}:
@@ -68,9 +68,9 @@ def parse_engine_address(
 
 
 def _tcp(parts: SplitResult, cert_path: Path | None, *, tls: bool) -> EngineAddress:
-    place = f"{_host(parts)}:{_port(parts) or (_TLS_PORT if tls else _PLAIN_PORT)}"
+    place = f"{_host_of(parts)}:{_port(parts) or (_TLS_PORT if tls else _PLAIN_PORT)}"
     return EngineAddress(
-        transport=Transport.TLS if tls else Transport.PLAIN,
+        transport=EngineTransport.TLS if tls else EngineTransport.PLAIN,
         shown=f"tcp://{place}",
         # Never tcp://: aiodocker speaks plaintext there even when it is given a TLS context.
         base_url=f"{'https' if tls else 'http'}://{place}",
@@ -85,14 +85,14 @@ def _ssh(parts: SplitResult) -> EngineAddress:
         *(["-p", str(port)] if port else []),
     ]
     return EngineAddress(
-        transport=Transport.SSH,
-        shown=f"ssh://{_host(parts)}" + (f":{port}" if port else ""),
+        transport=EngineTransport.SSH,
+        shown=f"ssh://{_host_of(parts)}" + (f":{port}" if port else ""),
         socket=Path(parts.path) if parts.path not in {"", "/"} else None,
         ssh_destination=(*destination, "--", parts.hostname or ""),
     )
 
 
-def _host(parts: SplitResult) -> str:
+def _host_of(parts: SplitResult) -> str:
     host = parts.hostname or ""
     return f"[{host}]" if ":" in host else host
 

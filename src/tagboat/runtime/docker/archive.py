@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _READABLE_BY_ALL = 0o444
 """The app may run as any user.
 
-Whoever can look into the container can read its environment as well.
+A user who can look into the container can read its environment as well.
 """
 
 

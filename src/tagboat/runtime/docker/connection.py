@@ -13,18 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# aiodocker lets aiohttp's own errors and types through, so whoever maps them all must know both.
+# aiodocker lets aiohttp's own errors and types through, so the code that maps them must know both.
 import aiohttp
 from aiodocker import Docker, DockerError
 
 from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
-from tagboat.runtime.docker.address import EngineAddress, Transport
+from tagboat.runtime.docker.address import EngineAddress, EngineTransport
 from tagboat.runtime.docker.refusal import NO_CONNECTION, clean, other_version, refusal
 from tagboat.runtime.docker.ssh import SshTunnel
 from tagboat.runtime.docker.unreachable import why_unreachable
 
 Explain = Callable[[DockerError], EngineError]
 
+ASK_S = 20.0
+CHANGE_S = 60.0
+"""Seconds for a question to the engine, and for a call that changes something."""
 _CONNECT_S = 20
 _LONGEST_MESSAGE = 1 << 20
 
@@ -72,7 +75,7 @@ class DockerConnection:
     ) -> AsyncIterator[Docker]:
         """Lend the client for at most `limit_s` seconds (None: any time).
 
-        What fails meanwhile is raised as EngineError.
+        Failures by then are raised as EngineError.
 
         `doing` completes "the engine could not …"; `explain` judges the engine's refusals in the
         place of `refusal`.
@@ -105,13 +108,12 @@ class DockerConnection:
         async with self.use(request.doing, request.limit_s, explain) as docker:
             async with asyncio.timeout(_CONNECT_S if request.idle_s is None else request.idle_s):
                 # aiodocker's public streams read a dropped connection as the end, never close the
-                # response when the reader
-                # stops, and keep all of a log in memory.
+                # response when the reader stops, and keep all of a log in memory.
                 response = await docker._do_query(  # noqa: SLF001
                     request.path, request.method, params=request.params, headers=request.headers
                 )
             try:
-                yield _chunks(response, request.idle_s)
+                yield _chunks_of(response, request.idle_s)
             finally:
                 response.close()
 
@@ -138,16 +140,16 @@ class DockerConnection:
 
     def _connector(self) -> aiohttp.BaseConnector:
         match self._address.transport:
-            case Transport.UNIX:
+            case EngineTransport.UNIX:
                 return aiohttp.UnixConnector(str(self._address.socket))
-            case Transport.SSH:
+            case EngineTransport.SSH:
                 self._tunnel = SshTunnel(self._address)
                 return aiohttp.UnixConnector(str(self._tunnel.path))
-            case Transport.TLS:
+            case EngineTransport.TLS:
                 return aiohttp.TCPConnector(
-                    ssl=_tls(self._address.certificates), socket_factory=_kept_alive
+                    ssl=_tls_context(self._address.certificates), socket_factory=_kept_alive
                 )
-            case Transport.PLAIN:
+            case EngineTransport.PLAIN:
                 return aiohttp.TCPConnector(socket_factory=_kept_alive)
 
     async def _refused(
@@ -172,7 +174,10 @@ class DockerConnection:
 
     async def _why(self, error: BaseException) -> str:
         said = await self._tunnel.last_words() if self._tunnel else ""
-        return f"ssh said: {clean(said)}" if said else _words(error, self._address.socket)
+        cause = getattr(error, "os_error", error)
+        words = why_unreachable(cause, self._address.socket) or clean(str(cause))
+        words = words or type(cause).__name__
+        return f"ssh said: {clean(said)}" if said else words
 
 
 async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
@@ -190,7 +195,9 @@ async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]
             raise ValueError("a message without end")
 
 
-async def _chunks(response: aiohttp.ClientResponse, idle_s: float | None) -> AsyncIterator[bytes]:
+async def _chunks_of(
+    response: aiohttp.ClientResponse, idle_s: float | None
+) -> AsyncIterator[bytes]:
     while True:
         async with asyncio.timeout(idle_s):
             chunk = await response.content.readany()
@@ -208,13 +215,7 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
     return made
 
 
-def _words(error: BaseException, socket: Path | None) -> str:
-    """Return why there is no connection, and what to do about the usual causes."""
-    cause = getattr(error, "os_error", error)
-    return why_unreachable(cause, socket) or clean(str(cause)) or type(cause).__name__
-
-
-def _tls(certificates: Path | None) -> ssl.SSLContext:
+def _tls_context(certificates: Path | None) -> ssl.SSLContext:
     if certificates is None:
         return ssl.create_default_context()
     try:
@@ -222,7 +223,8 @@ def _tls(certificates: Path | None) -> ssl.SSLContext:
         context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
     except OSError as error:
         raise EngineUnavailableError(
-            "the TLS files for the Docker engine cannot be used; ca.pem, cert.pem and key.pem are expected in"
+            "the TLS files for the Docker engine cannot be used; ca.pem, cert.pem and key.pem are"
+            " expected in"
             f" {certificates}: {error}"
         ) from error
     return context

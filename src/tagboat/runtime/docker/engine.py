@@ -13,31 +13,30 @@ from typing import Any, TypeVar
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
-from tagboat.core.catalog import Registry
 from tagboat.core.endpoint import Endpoint
-from tagboat.core.errors import EngineError, EngineUnavailableError
+from tagboat.core.errors import EngineError
 from tagboat.core.health import TestRun
-from tagboat.core.image import Digest, ImageInfo, ImageName
-from tagboat.core.keeping import DiskUsage
-from tagboat.core.runtime import BeforePull
 from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
-from tagboat.runtime.docker import wire
-from tagboat.runtime.docker.address import Transport, parse_engine_address
+from tagboat.runtime.docker import image_wire, wire
+from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
 from tagboat.runtime.docker.archive import files_archive
-from tagboat.runtime.docker.connection import DockerConnection, StreamRequest, messages
+from tagboat.runtime.docker.connection import (
+    ASK_S,
+    CHANGE_S,
+    DockerConnection,
+    StreamRequest,
+    messages,
+)
 from tagboat.runtime.docker.health_runs import HealthTests
+from tagboat.runtime.docker.holdings import DockerHoldings, unless_gone
 from tagboat.runtime.docker.host_ports import free_loopback_port
 from tagboat.runtime.docker.loglines import LogTail
-from tagboat.runtime.docker.networks import NO_LABELS, Networks
-from tagboat.runtime.docker.progress import PullProgress
+from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
-from tagboat.runtime.docker.refusal import login_refusal, pull_refusal
-from tagboat.runtime.launch import FreePort, ensure_pulled, launch_at_free_port
+from tagboat.runtime.launch import FreePort, launch_at_free_port
 
 T = TypeVar("T")
 
-_ASK_S = 20.0
-_CHANGE_S = 60.0
 _PULL_IDLE_S = 60.0
 _STOP_MARGIN_S = 20.0
 _POOL = IPv4Network("10.112.0.0/14")
@@ -48,7 +47,7 @@ So many more are asked for than are kept.
 """
 
 
-class DockerRuntime:
+class DockerRuntime(DockerHoldings):
     """A Docker engine, connected to when it is first called.
 
     `url` is `unix://`, `tcp://` or `ssh://`, None the local socket; `cert_path` and `tls_verify`
@@ -73,12 +72,11 @@ class DockerRuntime:
         free_port: FreePort = free_loopback_port,
     ) -> None:
         address = parse_engine_address(url, cert_path=cert_path, tls_verify=tls_verify)
-        self._connection = DockerConnection(address)
-        self._networks = Networks(
-            self._connection, network_pool, is_local=address.transport is Transport.UNIX
+        super().__init__(DockerConnection(address), pull_idle_s)
+        self._networks = DockerNetworks(
+            self._connection, network_pool, is_local=address.transport is EngineTransport.UNIX
         )
         self._tests = HealthTests(self._connection)
-        self._pull_idle_s = pull_idle_s
         self._own_container = own_container
         self._free_port = free_port
         self.probe = ProtocolProbe()
@@ -89,7 +87,7 @@ class DockerRuntime:
 
     async def version(self) -> str:
         """Return the engine's release, such as `20.10.24`."""
-        async with self._connection.use("be reached", _ASK_S) as docker:
+        async with self._connection.use("be reached", ASK_S) as docker:
             return str((await docker.version())["Version"])
 
     async def platform(self) -> str:
@@ -97,8 +95,8 @@ class DockerRuntime:
 
         Empty where it does not say.
         """
-        async with self._connection.use("tell its platform", _ASK_S) as docker:
-            return wire.platform_of(await docker.version())
+        async with self._connection.use("tell its platform", ASK_S) as docker:
+            return image_wire.platform_of(await docker.version())
 
     async def own_network(self) -> str | None:
         """Return the network mode of our own container.
@@ -108,85 +106,14 @@ class DockerRuntime:
         if self._own_container is None:
             return None
         async with self._connection.use(
-            "inspect the container that Tagboat runs in", _ASK_S
+            "inspect the container that Tagboat runs in", ASK_S
         ) as docker:
             try:
                 found = await docker.containers.get(self._own_container)
                 return str(found["HostConfig"]["NetworkMode"])
             except DockerError as error:
-                _unless_gone(error)
+                unless_gone(error)
                 return None
-
-    async def inspect_image(self, image: str) -> ImageInfo | None:
-        """Return the description of `NAME:TAG` or `NAME@DIGEST`, None when it is not there."""
-        async with self._connection.use(f"inspect the image {image}", _ASK_S) as docker:
-            try:
-                return wire.image_info(await docker.images.inspect(image), image)
-            except DockerError as error:
-                _unless_gone(error)
-                return None
-
-    async def pull(
-        self,
-        image: ImageName,
-        digest: Digest,
-        registry: Registry | None,
-        progress: Callable[[str], None],
-    ) -> None:
-        """Make `image`@`digest` be on the engine. `progress` gets words, at most twice a second."""
-        reference = f"{image}@{digest}"
-        if await self.inspect_image(reference) is not None:
-            progress("the engine has it already")
-            return
-        auth = wire.registry_auth(image, registry)
-        request = StreamRequest(
-            path="images/create",
-            method="POST",
-            params={"fromImage": reference},
-            headers={"X-Registry-Auth": auth} if auth else {},
-            doing=f"pull {image}",
-            idle_s=self._pull_idle_s,
-        )
-        await self._follow_pull(request, image, registry.password if registry else None, progress)
-        if await self.inspect_image(reference) is None:
-            raise EngineUnavailableError(
-                f"the engine broke off the pull of {reference}: the image did not arrive"
-            )
-
-    async def ensure_image(
-        self,
-        image: ImageName,
-        digest: Digest,
-        registry: Registry | None,
-        *,
-        before_pull: BeforePull,
-        progress: Callable[[str], None],
-    ) -> ImageInfo | None:
-        """Pull `image`@`digest` unless the engine has it, and return what it says of itself."""
-        return await ensure_pulled(self, image, digest, registry, before_pull, progress)
-
-    async def log_in(self, registry: Registry) -> None:
-        """Log in to a registry from the engine, as its pulls do.
-
-        Raises EngineError, which says why that cannot be.
-        """
-        explain = partial(login_refusal, host=registry.host, secret=registry.password)
-        async with self._connection.use(f"log in to {registry.host}", _CHANGE_S, explain) as docker:
-            await docker.auth(**wire.registry_login(registry.host, registry))
-
-    async def remove_image(self, image: str) -> bool:
-        """Take the name `NAME@DIGEST` off an image, and remove it if it has no other.
-
-        False where somebody needs it.
-        """
-        async with self._connection.use(f"remove the image {image}", _CHANGE_S) as docker:
-            try:
-                return await _remove_unused(docker, image)
-            except DockerError as error:
-                if error.status == HTTPStatus.CONFLICT:  # it has uses that only the engine knows
-                    return False
-                _unless_gone(error)
-                return True
 
     async def create(self, spec: WorkloadSpec) -> str:
         """Create the container, whole but not yet running, and return its id.
@@ -218,7 +145,7 @@ class DockerRuntime:
 
         Raises EndpointTakenError, DiskFullError and EngineNotFoundError (also: no network).
         """
-        async with self._connection.use(f"start the container {workload}", _CHANGE_S) as docker:
+        async with self._connection.use(f"start the container {workload}", CHANGE_S) as docker:
             await docker.containers.container(workload).start()
 
     async def stop(self, workload: str, within_s: int | None = None) -> None:
@@ -236,7 +163,7 @@ class DockerRuntime:
             try:
                 await docker.containers.container(workload).stop(t=within_s)
             except DockerError as error:
-                _unless_gone(error)
+                unless_gone(error)
 
     async def remove(self, workload: str) -> None:
         """Remove it, running or not, and none of its volumes, in which an app may have written.
@@ -269,7 +196,7 @@ class DockerRuntime:
         if ended is None:
             return None
         request = StreamRequest(
-            path="events", params=ended, doing=f"tell how {workload} ended", idle_s=_ASK_S
+            path="events", params=ended, doing=f"tell how {workload} ended", idle_s=ASK_S
         )
         async with self._connection.stream(request) as chunks:
             codes = [wire.exit_code(event) async for event in messages(chunks)]
@@ -281,15 +208,15 @@ class DockerRuntime:
         Raises EngineNotFoundError when it is gone.
         """
         doing = f"read the log of {workload}"
-        async with self._connection.use(doing, _ASK_S) as docker:
+        async with self._connection.use(doing, ASK_S) as docker:
             terminal = wire.has_terminal(await docker.containers.container(workload).show())
         kept = LogTail(tail, multiplexed=not terminal)
         request = StreamRequest(
             path=f"containers/{workload}/logs",
             params={"stdout": "1", "stderr": "1", "tail": str(tail + _LOG_PIECES)},
             doing=doing,
-            idle_s=_ASK_S,
-            limit_s=_CHANGE_S,
+            idle_s=ASK_S,
+            limit_s=CHANGE_S,
         )
         async with self._connection.stream(request) as chunks:
             async for chunk in chunks:
@@ -299,45 +226,11 @@ class DockerRuntime:
     async def list_workloads(self, labels: Mapping[str, str]) -> list[WorkloadStatus]:
         """Return all containers, running or not, that bear every one of `labels`."""
         wanted = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
-        async with self._connection.use("list containers", _ASK_S) as docker:
+        async with self._connection.use("list containers", ASK_S) as docker:
             found = await docker.containers.list(all=True, filters=wanted)
         # The list leaves out exit codes, restarts and health.
         statuses = await asyncio.gather(*(self.status(container.id) for container in found))
         return [status for status in statuses if status is not None]
-
-    async def list_volumes(self, prefix: str) -> list[str]:
-        """Return the names of all volumes that begin with `prefix`, in order."""
-        async with self._connection.use("list volumes", _ASK_S) as docker:
-            # aiodocker's own calls for volumes bear no types.
-            params = {"filters": json.dumps({"name": [prefix]})}
-            found = (await docker._query_json("volumes", params=params)).get("Volumes") or []  # noqa: SLF001
-        # The engine finds it anywhere in a name.
-        return sorted(volume["Name"] for volume in found if volume["Name"].startswith(prefix))
-
-    async def remove_volume(self, name: str) -> bool:
-        """Remove the volume with all that is in it.
-
-        False where a container, whoever made it, uses it.
-        """
-        async with self._connection.use(f"remove the volume {name}", _CHANGE_S) as docker:
-            try:
-                async with docker._query(f"volumes/{name}", method="DELETE"):  # noqa: SLF001
-                    pass
-            except DockerError as error:
-                if error.status == HTTPStatus.CONFLICT:
-                    return False
-                _unless_gone(error)
-            return True
-
-    async def root_dir(self) -> str:
-        """Return where the engine keeps images, containers and volumes, as it sees it itself."""
-        async with self._connection.use("tell where it keeps its data", _ASK_S) as docker:
-            return str((await docker.system.info())["DockerRootDir"])
-
-    async def disk_usage(self) -> DiskUsage:
-        """Return what images and volumes take; it looks at all of them, and may need long."""
-        async with self._connection.use("tell what takes its disk", _CHANGE_S) as docker:
-            return wire.disk_usage(await docker._query_json("system/df"))  # noqa: SLF001 - aiodocker has no call for it
 
     async def watch_exits(self, labels: Mapping[str, str]) -> AsyncGenerator[str, None]:
         """Return the names of containers with all of `labels` that are news; see the port.
@@ -366,19 +259,19 @@ class DockerRuntime:
         With `volumes` those go too that the engine made by itself, and that nobody has written
         into.
         """
-        async with self._connection.use(f"remove the container {container}", _CHANGE_S) as docker:
+        async with self._connection.use(f"remove the container {container}", CHANGE_S) as docker:
             try:
                 await _delete(docker.containers.container(container), volumes=volumes)
             except DockerError as error:
-                _unless_gone(error)
+                unless_gone(error)
 
     async def _create(self, spec: WorkloadSpec) -> str:
         address = await self._networks.free_address(spec.network) if spec.keeps_address else ""
-        async with self._connection.use(f"create the container {spec.name}", _CHANGE_S) as docker:
+        async with self._connection.use(f"create the container {spec.name}", CHANGE_S) as docker:
             labels = (
                 ()
                 if spec.image_labels
-                else wire.steering_labels(await docker.images.inspect(spec.image))
+                else image_wire.steering_labels(await docker.images.inspect(spec.image))
             )
             body = partial(wire.create_body, spec, image_labels=labels, address=address)
             try:
@@ -420,7 +313,7 @@ class DockerRuntime:
         if not spec.files:
             return
         async with (
-            self._connection.use(f"put files into the container {spec.name}", _CHANGE_S) as docker,
+            self._connection.use(f"put files into the container {spec.name}", CHANGE_S) as docker,
             # aiodocker's own call cannot forbid that a file takes the place of a directory and all
             # that is in it: a volume's.
             docker._query(  # noqa: SLF001
@@ -433,51 +326,18 @@ class DockerRuntime:
         ):
             pass
 
-    async def _follow_pull(
-        self,
-        request: StreamRequest,
-        image: ImageName,
-        secret: str | None,
-        progress: Callable[[str], None],
-    ) -> None:
-        clock = asyncio.get_running_loop().time
-        summary = PullProgress()
-        async with self._connection.stream(
-            request, lambda error: pull_refusal(error, image, secret)
-        ) as chunks:
-            async for message in messages(chunks):
-                _unless_failed(message)
-                summary.feed(message)
-                if words := summary.news(clock()):
-                    progress(words)
-        if words := summary.last_news(clock()):
-            progress(words)
-
     async def _inspect(self, container: str, read: Callable[[wire.Json], T]) -> T | None:
         """Return what `read` finds in the answer of ContainerInspect, None when it is gone."""
-        async with self._connection.use(f"inspect the container {container}", _ASK_S) as docker:
+        async with self._connection.use(f"inspect the container {container}", ASK_S) as docker:
             try:
                 return read(await docker.containers.container(container).show())
             except DockerError as error:
-                _unless_gone(error)
+                unless_gone(error)
                 return None
 
 
 async def _create(docker: Docker, name: str, body: dict[str, Any]) -> str:
     return (await docker.containers.create(body, name=name)).id
-
-
-async def _remove_unused(docker: Docker, image: str) -> bool:
-    found = await docker.images.inspect(image)
-    # Some engines take a repository's tags away with its digest, and nothing would be freed as long
-    # as there is one.
-    if wire.tags(found):
-        return False
-    made_of_it = json.dumps({"ancestor": [found["Id"]]})
-    if await docker.containers.list(all=True, filters=made_of_it):
-        return False
-    await docker.images.delete(image)
-    return True
 
 
 async def _delete(container: DockerContainer, *, volumes: bool) -> None:
@@ -488,18 +348,6 @@ async def _delete(container: DockerContainer, *, volumes: bool) -> None:
         if not (error.status == HTTPStatus.CONFLICT and "already in progress" in error.message):
             raise
         await container.wait(condition="removed")
-
-
-def _unless_gone(error: DockerError) -> None:
-    if error.status != HTTPStatus.NOT_FOUND:
-        raise error
-
-
-def _unless_failed(message: wire.Json) -> None:
-    """Raise DockerError when a message of a pull tells of its failure."""
-    if "error" in message or "errorDetail" in message:
-        detail = message.get("errorDetail") or {}
-        raise DockerError(0, str(detail.get("message") or message.get("error")))
 
 
 def _refuses_log(error: DockerError) -> bool:

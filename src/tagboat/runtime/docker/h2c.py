@@ -23,10 +23,12 @@ class NoHttp2Error(ValueError):
     """The answer is not HTTP/2."""
 
 
-def request(path: str, host: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
+def h2c_request(path: str, host: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the beginning of a connection with a GET of `path` (ASCII) in it."""
     block = bytes((_GET, _HTTP)) + _literal(_AUTHORITY, host) + _literal(_PATH, path)
-    block += b"".join(b"\x00" + _text(name) + _text(value) for name, value in fields)
+    block += b"".join(
+        b"\x00" + _string_literal(name) + _string_literal(value) for name, value in fields
+    )
     return _PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_HEADERS, _END | _END_HEADERS, 1, block)
 
 
@@ -55,14 +57,15 @@ def heard(head: bytes, payload: bytes) -> tuple[int | None, bytes]:
         raise ConnectionResetError
     if kind != _HEADERS or stream != 1:
         return None, b""
-    status = _status(payload[bool(flags & _PADDED) + 5 * bool(flags & _PRIORITY) :])
+    status = _status_in(payload[bool(flags & _PADDED) + 5 * bool(flags & _PRIORITY) :])
     return (status if status >= 200 else None), b""  # noqa: PLR2004 - below it are interim answers
 
 
-def _status(block: bytes) -> int:
+def _status_in(block: bytes) -> int:
     """Return the status, which comes first. Raises NoHttp2Error."""
     at = 0
-    while at < len(block) and block[at] & 0xE0 == 0x20:  # noqa: PLR2004 - the dynamic table's new size
+    # The dynamic table's new size, which nothing here needs.
+    while at < len(block) and block[at] & 0xE0 == 0x20:  # noqa: PLR2004
         _, at = _integer(block, at, 5)
     if at < len(block) and block[at] & 0x80:
         index, _ = _integer(block, at, 7)
@@ -71,11 +74,11 @@ def _status(block: bytes) -> int:
     elif at < len(block):
         index, at = _integer(block, at, 6 if block[at] & 0x40 else 4)
         if index == _STATUS:
-            return _number(block, at)
+            return _prefixed_number(block, at)
     raise NoHttp2Error
 
 
-def _number(block: bytes, at: int) -> int:
+def _prefixed_number(block: bytes, at: int) -> int:
     if at >= len(block):
         raise NoHttp2Error
     length, begin = _integer(block, at, 7)
@@ -114,10 +117,10 @@ def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
 
 
 def _literal(name: int, value: str) -> bytes:
-    return bytes((name,)) + _text(value)
+    return bytes((name,)) + _string_literal(value)
 
 
-def _text(text: str) -> bytes:
+def _string_literal(text: str) -> bytes:
     raw = text.encode("latin-1", "replace")
     limit = 0x7F
     if len(raw) < limit:

@@ -1,4 +1,4 @@
-"""Runs of containers' HEALTHCHECKs on a Docker engine, beside the engine's own."""
+"""Runs of containers' HEALTHCHECKs on a Docker engine, next to the engine's own."""
 
 import asyncio
 from http import HTTPStatus
@@ -66,12 +66,14 @@ class HealthTests:
         return False
 
     async def _ended(self, container: str, begun: Exec, test: HealthTest) -> TestRun:
-        self._hanging[container] = (
-            begun  # until it is known to have ended, whoever is cancelled meanwhile
-        )
+        # Until it is known to have ended, even where the caller is cancelled by then.
+        self._hanging[container] = begun
         try:
             async with asyncio.timeout(test.timeout_s):
-                written = await _written(begun)
+                written = bytearray()  # as much of the end of its output as is of use
+                async with begun.start(detach=False) as stream:
+                    while (message := await stream.read_out()) is not None:
+                        written = (written + message.data)[-_MOST_WRITTEN:]
         except TimeoutError:
             return _hung(test)
         except DockerError as error:
@@ -80,20 +82,11 @@ class HealthTests:
             return TestRun(passed=False, said=clean(error.message))
         code = await _exit_code(begun)
         self._hanging.pop(container, None)
-        return outcome(code, written)
+        return outcome(code, written.decode(errors="replace"))
 
 
 def _hung(test: HealthTest) -> TestRun:
     return TestRun(passed=False, said=f"its command did not end within {test.timeout_s:g} s")
-
-
-async def _written(begun: Exec) -> str:
-    """Return what it writes up to its end, as much of it as is of use."""
-    kept = bytearray()
-    async with begun.start(detach=False) as stream:
-        while (message := await stream.read_out()) is not None:
-            kept = (kept + message.data)[-_MOST_WRITTEN:]
-    return kept.decode(errors="replace")
 
 
 async def _exit_code(begun: Exec) -> int | None:

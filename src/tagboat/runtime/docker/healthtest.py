@@ -35,10 +35,10 @@ def health_test(config: Json) -> HealthTest | None:
     check: Json = config.get("Healthcheck") or {}
     form, *words = check.get("Test") or ["NONE"]
     if form == "CMD" and words:
-        return HealthTest(tuple(words), _seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)
+        return HealthTest(tuple(words), _to_seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)
     if form == "CMD-SHELL" and words:
         shell = config.get("Shell") or _DEFAULT_SHELL
-        return HealthTest((*shell, words[0]), _seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)
+        return HealthTest((*shell, words[0]), _to_seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)
     return None
 
 
@@ -50,8 +50,8 @@ def needs_s(config: Json) -> float:
     if health_test(config) is None:
         return 0.0
     check: Json = config.get("Healthcheck") or {}
-    interval = _seconds(check, "Interval") or _DEFAULT_INTERVAL_S
-    return _seconds(check, "StartPeriod") + interval * (
+    interval = _to_seconds(check, "Interval") or _DEFAULT_INTERVAL_S
+    return _to_seconds(check, "StartPeriod") + interval * (
         int(check.get("Retries") or 0) or _DEFAULT_RETRIES
     )
 
@@ -71,5 +71,5 @@ def outcome(exit_code: int | None, written: str) -> TestRun:
     return TestRun(passed=exit_code == 0, said=said or f"its command ended with code {exit_code}")
 
 
-def _seconds(check: Json, name: str) -> float:
+def _to_seconds(check: Json, name: str) -> float:
     return float(check.get(name) or 0) / _SECOND

@@ -13,16 +13,16 @@ FIRST, LAST = 20000, 31999
 def free_loopback_port(taken: Collection[int]) -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on and that is not among `taken`.
 
-    Raise EngineError if there is none.
-
-    Somebody may still come first: the engine's own answer decides.
+    Raises EngineError if there is none. Another program may still come first: the answer of the
+    engine decides.
     """
     # Not the lowest free one, so that two servers on one machine seldom choose the same.
     for port in random.sample(range(FIRST, LAST + 1), LAST + 1 - FIRST):
         if port not in taken and _is_free(port):
             return port
     raise EngineError(
-        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens there"
+        f"no port of 127.0.0.1 between {FIRST} and {LAST} is free; stop something that listens"
+        " there"
     )
 
 

@@ -17,7 +17,7 @@ MAX_TOTAL_BYTES = 1 << 20
 MAX_SAID = 160
 """Characters of a line that becomes part of a sentence."""
 
-_HEADER = struct.Struct(">BxxxL")
+_FRAME_HEADER = struct.Struct(">BxxxL")
 
 
 @dataclass(slots=True)
@@ -65,10 +65,10 @@ class LogTail:
         self._pending += chunk
         while self._pending:
             if self._left == 0:
-                if len(self._pending) < _HEADER.size:
+                if len(self._pending) < _FRAME_HEADER.size:
                     return
-                self._stream, self._left = _HEADER.unpack_from(self._pending)
-                del self._pending[: _HEADER.size]
+                self._stream, self._left = _FRAME_HEADER.unpack_from(self._pending)
+                del self._pending[: _FRAME_HEADER.size]
             data = bytes(self._pending[: self._left])
             del self._pending[: self._left]
             self._left -= len(data)
@@ -79,7 +79,8 @@ class LogTail:
 
     def _finish(self, stream: int) -> None:
         line = self._open.pop(stream)
-        text = harmless(line.data.decode(errors="replace")) + (" … (line cut)" if line.cut else "")
+        mark = " … (line cut)" if line.cut else ""
+        text = harmless(line.data.decode(errors="replace")) + mark
         self._done.append(text)
         self._size += len(text.encode())
         while len(self._done) > self._tail or self._size > MAX_TOTAL_BYTES:

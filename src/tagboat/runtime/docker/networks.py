@@ -13,18 +13,16 @@ from aiodocker.networks import DockerNetwork
 
 from tagboat.core.errors import EngineError
 from tagboat.runtime.docker import wire
-from tagboat.runtime.docker.connection import DockerConnection
+from tagboat.runtime.docker.connection import ASK_S, CHANGE_S, DockerConnection
 from tagboat.runtime.docker.refusal import no_network
 from tagboat.runtime.docker.subnets import SHARE_BITS, kept_address, local_routes, shares
 
-_ASK_S = 20.0
-_CHANGE_S = 60.0
 _OVERLAPS = "overlaps with other"
-_TRIES = 5
+_CREATE_TRIES = 5
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
-class Networks:
+class DockerNetworks:
     """The networks of one engine, on this machine or not.
 
     New ones get their addresses from `pool`.
@@ -39,22 +37,20 @@ class Networks:
     async def ensure(
         self, name: str, labels: Mapping[str, str], notes: Mapping[str, str]
     ) -> frozenset[str]:
-        """Let there be a network of that name and with these labels.
+        """Make a network unless it exists, and return the ids of the containers that run on it.
 
-        The ids of the containers that run on it.
-
-        A new one bears `notes`, too. Raises EngineError where there is one without the labels, or
-        no addresses are left.
+        A new one has `notes` as labels, too. Raises EngineError where one without the labels exists,
+        or no addresses are left.
         """
         found = await self._inspect(name)
         if found is None:
-            async with (
-                self._making
-            ):  # names need not be unique, so two who make the same one would make two
+            # Names need not be unique, so that two callers could make two of the same name.
+            async with self._making:
                 found = await self._inspect(name) or await self._make(name, {**notes, **labels})
         if not _bears(found, labels):
             raise EngineError(
-                f"the engine has a network {name} that Tagboat has not made and does not use: remove it with"
+                f"the engine has a network {name} that Tagboat has not made and does not use:"
+                f" remove it with"
                 f" docker network rm {name}"
             )
         return frozenset(found.get("Containers") or {})
@@ -69,7 +65,7 @@ class Networks:
             return True
         if not _bears(found, labels) or found.get("Containers"):
             return False
-        async with self._connection.use(f"remove the network {name}", _CHANGE_S) as docker:
+        async with self._connection.use(f"remove the network {name}", CHANGE_S) as docker:
             try:
                 await (await docker.networks.get(found["Id"])).delete()
             except DockerError as error:
@@ -84,7 +80,7 @@ class Networks:
 
     async def list(self, labels: Mapping[str, str]) -> list[str]:
         """Return the names of all networks that bear these labels, in order."""
-        async with self._connection.use("list networks", _ASK_S) as docker:
+        async with self._connection.use("list networks", ASK_S) as docker:
             borne = [f"{name}={value}" for name, value in labels.items()]
             return sorted(
                 found["Name"] for found in await docker.networks.list(filters={"label": borne})
@@ -99,9 +95,10 @@ class Networks:
         share = next(iter(wire.subnets(found)), None) if found else None
         if share is None or share.prefixlen != SHARE_BITS:
             return ""
-        async with self._connection.use(f"tell who is on the network {network}", _ASK_S) as docker:
+        async with self._connection.use(f"tell who is on the network {network}", ASK_S) as docker:
             # Those that do not run, too: they want their addresses back.
-            there = await docker._query_json(  # noqa: SLF001 - aiodocker drops what the list says of networks
+            # aiodocker drops what the list says of networks.
+            there = await docker._query_json(  # noqa: SLF001
                 "containers/json",
                 params={"all": "1", "filters": json.dumps({"network": [network]})},
             )
@@ -116,7 +113,7 @@ class Networks:
     async def rejoin(self, container: str, network: str, aliases: Sequence[str]) -> None:
         """Leave the network and join it under `aliases`, at the address it keeps there, if any."""
         doing = f"disconnect the container {container} from the network {network}"
-        async with self._connection.use(doing, _CHANGE_S) as docker:
+        async with self._connection.use(doing, CHANGE_S) as docker:
             address = wire.fixed_address(
                 await docker.containers.container(container).show(), network
             )
@@ -132,7 +129,7 @@ class Networks:
     ) -> None:
         """Join the network under `aliases`. Raises NetworkNotFoundError."""
         doing = f"connect the container {name} to the network {network}"
-        async with self._connection.use(doing, _CHANGE_S) as docker:
+        async with self._connection.use(doing, CHANGE_S) as docker:
             endpoint = wire.endpoint(aliases, address)
             config = {"EndpointConfig": endpoint} if endpoint else {}
             await (await _network(docker, network, doing)).connect(
@@ -140,36 +137,37 @@ class Networks:
             )
 
     async def _inspect(self, name: str) -> wire.Json | None:
-        async with self._connection.use(f"look at the network {name}", _ASK_S) as docker:
+        async with self._connection.use(f"look at the network {name}", ASK_S) as docker:
             try:
                 found: wire.Json = await (await docker.networks.get(name)).show()
             except DockerError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
                 return None
-        return (
-            found if found["Name"] == name else None
-        )  # it takes a name for the beginning of an id, too
+        # The engine takes a name for the beginning of an id, too.
+        return found if found["Name"] == name else None
 
     async def _make(self, name: str, labels: Mapping[str, str]) -> wire.Json:
-        for _ in range(_TRIES):
-            with suppress(
-                _TakenError
-            ):  # by another server, or by somebody who made a network just now
+        for _ in range(_CREATE_TRIES):
+            # Taken by another server, or by a person who made a network just now.
+            with suppress(_TakenError):
                 await self._create(name, labels)
             if found := await self._inspect(name):
                 return found
         raise EngineError(
-            f"the engine could not create the network {name}: others take its addresses again and again"
+            f"the engine could not create the network {name}: others take its addresses again and"
+            f" again"
         )
 
     async def _create(self, name: str, labels: Mapping[str, str]) -> None:
-        async with self._connection.use(f"create the network {name}", _CHANGE_S) as docker:
+        async with self._connection.use(f"create the network {name}", CHANGE_S) as docker:
             share = next(shares(self._pool, name, await self._taken(docker)), None)
             if share is None:
                 raise EngineError(
-                    f"the engine could not create the network {name}: no addresses are left in {self._pool}; remove networks"
-                    " that nobody uses (docker network prune), or name another range with TAGBOAT_NETWORK_POOL"
+                    f"the engine could not create the network {name}: no addresses are left in"
+                    f" {self._pool}; remove networks"
+                    " that nobody uses (docker network prune), or name another range with"
+                    " TAGBOAT_NETWORK_POOL"
                 )
             try:
                 await docker.networks.create(wire.network_body(name, labels, share))

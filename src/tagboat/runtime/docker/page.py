@@ -5,13 +5,13 @@ from html.parser import HTMLParser
 
 def words_of(page: str) -> str:
     """Return its title, which says best what it is about; without one its text, line by line."""
-    read = _Page()
+    read = _PageText()
     read.feed(page)
     return " ".join(read.title) or "\n".join(read.text)
 
 
-class _Page(HTMLParser):
-    """Tells the title from the text, and both from what is not for reading."""
+class _PageText(HTMLParser):
+    """Reads the title and the text, and leaves out all that is not for reading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,10 +19,14 @@ class _Page(HTMLParser):
         self.text: list[str] = []
         self._within = ""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the library's signature
+    def handle_starttag(
+        self,
+        tag: str,
+        attrs: list[tuple[str, str | None]],  # noqa: ARG002 - the library's signature
+    ) -> None:
         self._within = tag
 
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the library's signature
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
         self._within = ""
 
     def handle_data(self, data: str) -> None:

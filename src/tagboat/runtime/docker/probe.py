@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from tagboat import __version__
 from tagboat.core.endpoint import LOOPBACK, Endpoint
 from tagboat.core.health import NOBODY_LISTENS, REFUSED, Manner
-from tagboat.runtime.docker.http_answer import LONGEST_LINE, Answer, read_head, read_said
+from tagboat.runtime.docker.http_answer import LONGEST_LINE, ProbeAnswer, read_head, read_said
 
-_CONNECT_S = 2.0
+_CONNECT_WITHIN_S = 2.0
 _STAYS_OPEN_S = 0.15
 _AT_ONCE_S = 1.0
 _PLAINLY = Manner()
@@ -28,7 +28,7 @@ class LoopbackProbe:
         head, said = None, ""
         try:
             async with asyncio.timeout(manner.limit_s), _connected(endpoint) as (reader, writer):
-                head = await _asked(reader, writer, path, manner)
+                head = await _ask(reader, writer, path, manner)
                 if head.status < 400:  # noqa: PLR2004 - the classes of HTTP
                     return _problem(head, path, manner)
                 said = await read_said(reader, head)
@@ -75,12 +75,12 @@ async def _connected(
     endpoint: Endpoint,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
-        async with asyncio.timeout(_CONNECT_S):
+        async with asyncio.timeout(_CONNECT_WITHIN_S):
             reader, writer = await asyncio.open_connection(
                 endpoint.host, endpoint.port, limit=LONGEST_LINE
             )
     except TimeoutError:
-        raise _NoConnectionError(f"no connection within {_CONNECT_S:g} s") from None
+        raise _NoConnectionError(f"no connection within {_CONNECT_WITHIN_S:g} s") from None
     except ConnectionRefusedError:
         raise _NoConnectionError(REFUSED) from None
     except (OSError, OverflowError) as error:
@@ -96,16 +96,16 @@ async def _answers_http(endpoint: Endpoint) -> bool:
     """Return whether an app that hangs up on the silent answers a request."""
     try:
         async with asyncio.timeout(_AT_ONCE_S), _connected(endpoint) as (reader, writer):
-            await _asked(reader, writer, "/", _PLAINLY)
+            await _ask(reader, writer, "/", _PLAINLY)
     except (TimeoutError, _NoConnectionError, OSError, ValueError):
         return False
     return True
 
 
-async def _asked(
+async def _ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, manner: Manner
-) -> Answer:
-    writer.write(request(path, manner))
+) -> ProbeAnswer:
+    writer.write(http_request(path, manner))
     await writer.drain()
     return await read_head(reader)
 
@@ -120,8 +120,8 @@ def _more(status: int, said: str) -> str:
     )
 
 
-def _problem(head: Answer, path: str, manner: Manner) -> str | None:
-    """Return why an answer below 400 is none: whoever forces https has not looked at the request.
+def _problem(head: ProbeAnswer, path: str, manner: Manner) -> str | None:
+    """Return why an answer below 400 is none: an app that forces https has not looked at it.
 
     None: it is one.
     """
@@ -133,7 +133,8 @@ def _problem(head: Answer, path: str, manner: Manner) -> str | None:
             f"{asked}; let the app believe the header X-Forwarded-Proto, which says https already"
         )
     return (
-        f"{asked}; with a TLS front, set TAGBOAT_PUBLIC_URL to its https:// address, so that it is asked as that asks; without"
+        f"{asked}; with a TLS front, set TAGBOAT_PUBLIC_URL to its https:// address, so that it is"
+        f" asked as that asks; without"
         " one, let the app answer this path in plain HTTP"
     )
 
@@ -149,10 +150,10 @@ def _same_under_https(location: str, path: str, manner: Manner) -> bool:
         return False
     if not named.scheme and not named.netloc:
         return False  # by a path alone, within whatever scheme it was asked in
-    return target.scheme == "https" and _plain(target.path) == _plain(urlsplit(path).path)
+    return target.scheme == "https" and _comparable(target.path) == _comparable(urlsplit(path).path)
 
 
-def _plain(path: str) -> str:
+def _comparable(path: str) -> str:
     """Return a path to compare.
 
     Percent-encoding and slashes at the ends are matters of spelling.
@@ -160,7 +161,7 @@ def _plain(path: str) -> str:
     return unquote(path).strip("/")
 
 
-def request(path: str, manner: Manner) -> bytes:
+def http_request(path: str, manner: Manner) -> bytes:
     """Return a GET of `path` as `manner` says, after which the connection is of no use any more."""
     lines = (
         f"GET {target(path)} HTTP/1.1",

@@ -58,7 +58,7 @@ class PullProgress:
         return words
 
     def words(self) -> str:
-        """Such as `12.3 MB of 40.1 MB, 3 of 5 layers`; empty before the first layer is known."""
+        """Return `12.3 MB of 40.1 MB, 3 of 5 layers` or so; empty before a layer is known."""
         if not self._layers:
             return ""
         current = sum(layer.current for layer in self._layers.values())
@@ -69,7 +69,7 @@ class PullProgress:
 
 
 def _bytes(detail: object) -> tuple[int, int]:
-    """`current` and `total` of a progressDetail; the engine leaves out what it does not know."""
+    """Return `current` and `total` of a progressDetail, 0 for one that the engine leaves out."""
     if not isinstance(detail, Mapping):
         return 0, 0
     current, total = detail.get("current"), detail.get("total")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
 from typing import TypeVar
 
 from tagboat import __version__
@@ -12,11 +13,11 @@ from tagboat.core.health import REFUSED, Manner
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.runtime.docker import h2c
 from tagboat.runtime.docker.http_answer import read_head
-from tagboat.runtime.docker.probe import LoopbackProbe, request, target
+from tagboat.runtime.docker.probe import LoopbackProbe, http_request, target
 
 _WHOLE_S = 5.0
 _SAYS_S = 0.5
-_LONGEST = 4096
+_LONGEST_ANSWER = 4096
 _BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
 T = TypeVar("T")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -45,11 +46,13 @@ class ProtocolProbe(LoopbackProbe):
                     _status_by_tls if protocol is AppProtocol.HTTPS else _status_by_h2c
                 )(endpoint, path, host)
         except (OSError, EOFError, ValueError) as error:
-            return _why(error, protocol, limit_s)
-        return None if 200 <= status < 400 else f"answered HTTP {status}"  # noqa: PLR2004 - the classes of HTTP
+            return _why_no_answer(error, protocol, limit_s)
+        if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST:
+            return None
+        return f"answered HTTP {status}"
 
     async def spoken(self, endpoint: Endpoint) -> AppProtocol | None:
-        """Return the protocol spoken where HTTP/1.1 is not, None where nothing shows it in a second."""
+        """Return the protocol spoken where HTTP/1.1 is not, None where nothing shows it."""
         heard = await _answer_to_http(endpoint)
         found = spoken(heard)
         if found or (heard and not heard.startswith(_BAD_REQUESTS)):
@@ -65,12 +68,12 @@ class ProtocolProbe(LoopbackProbe):
 async def _answer_to_http(endpoint: Endpoint) -> bytes:
     heard = b""
     with contextlib.suppress(TimeoutError, OSError):
-        async with asyncio.timeout(_SAYS_S), _connected(endpoint) as (reader, writer):
+        async with asyncio.timeout(_SAYS_S), _opened(endpoint) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while (
-                len(heard) < _LONGEST
+                len(heard) < _LONGEST_ANSWER
                 and not spoken(heard)
-                and (chunk := await reader.read(_LONGEST))
+                and (chunk := await reader.read(_LONGEST_ANSWER))
             ):
                 heard += chunk
     return heard
@@ -85,11 +88,13 @@ async def _within(asked: Awaitable[T]) -> T | None:
 
 
 async def _shakes_hands(endpoint: Endpoint) -> bool:
-    async with _connected(endpoint, _unverified()):
+    async with _opened(endpoint, _unverified()):
         return True
 
 
-def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s: float) -> str:
+def _why_no_answer(
+    error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s: float
+) -> str:
     match error:
         case TimeoutError():
             return f"no answer within {limit_s:g} s"
@@ -103,15 +108,15 @@ def _why(error: OSError | EOFError | ValueError, protocol: AppProtocol, limit_s:
 
 
 async def _status_by_tls(endpoint: Endpoint, path: str, host: str) -> int:
-    async with _connected(endpoint, _unverified()) as (reader, writer):
-        writer.write(request(path, Manner(host=host, proto="https")))
+    async with _opened(endpoint, _unverified()) as (reader, writer):
+        writer.write(http_request(path, Manner(host=host, proto="https")))
         return (await read_head(reader)).status
 
 
 async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
-    async with _connected(endpoint) as (reader, writer):
+    async with _opened(endpoint) as (reader, writer):
         writer.write(
-            h2c.request(
+            h2c.h2c_request(
                 target(path), host, [("user-agent", f"tagboat/{__version__}"), ("accept", "*/*")]
             )
         )
@@ -124,7 +129,7 @@ async def _status_by_h2c(endpoint: Endpoint, path: str, host: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _connected(
+async def _opened(
     endpoint: Endpoint, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[_Streams]:
     reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context)

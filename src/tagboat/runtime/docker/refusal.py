@@ -1,6 +1,6 @@
 """Refusals of the engine: its status and words, turned into errors of the tree.
 
-The engine tells most of its failures apart only by their text, so the texts known to matter are
+Most failures of the engine differ only in their text, so the texts known to matter are
 listed here, once. Statuses are those of the Docker Engine API; 900 is aiodocker's own for "no
 connection", 0 an error inside a pull's stream.
 """
@@ -23,25 +23,25 @@ from tagboat.core.errors import (
 from tagboat.core.image import ImageName, docker_trust_file
 
 NO_CONNECTION = 900
-_LONGEST = 500
+_LONGEST_SAID = 500
 
 _DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _NAME_TAKEN = re.compile(r"is already in use by container", re.IGNORECASE)
 _OTHER_PROCESSOR = re.compile(r"exec format error", re.IGNORECASE)
 _BAD_REFERENCE = re.compile(r"invalid reference format", re.IGNORECASE)
-_NO_NETWORK = re.compile(r"network (\S+) not found", re.IGNORECASE)
+_NETWORK_GONE = re.compile(r"network (\S+) not found", re.IGNORECASE)
 _OTHER_VERSION = re.compile(r"client version \S+ is too (new|old)", re.IGNORECASE)
 _BAD_GATEWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 
 _UNREAD = re.compile(r"error parsing HTTP (\d{3}) response body: .*?: \"(.*)\"", re.DOTALL)
-"""Of an error whose body is not a registry's the engine tells why it is no JSON, and quotes it.
+"""For an error whose body is not a registry's, the engine says why it is not JSON, and quotes it.
 
 Not what its status means.
 """
-_PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
+_HTML_PAGE = re.compile(r"(?:\\[nrt]|\s)*<")
 
 _RUNTIME_PREAMBLE = re.compile(
     r"^.*?(?=exec: \"|error mounting |error setting cgroup config|Bind for |listen tcp)", re.DOTALL
@@ -63,7 +63,10 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
     (
         re.compile(r"toomanyrequests|too many requests|rate limit", re.IGNORECASE),
         _retryable,
-        "the registry {host} refuses more pulls for now; wait, or give it a login that may pull more. The engine said: {said}",
+        (
+            "the registry {host} refuses more pulls for now; wait, or give it a login that may pull"
+            " more. The engine said: {said}"
+        ),
     ),
     (
         re.compile(
@@ -72,60 +75,83 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
             re.IGNORECASE,
         ),
         EngineError,
-        "the registry {host} refused the login, or has no {path}; check its user and password. The engine said: {said}",
+        (
+            "the registry {host} refused the login, or has no {path}; check its user and password."
+            " The engine said: {said}"
+        ),
     ),
     (
         re.compile(r"x509: certificate signed by unknown authority", re.IGNORECASE),
         EngineError,
         (
-            "the engine, whose trust is its own, does not know the authority behind the certificate of the registry {host}:"
+            "the engine, whose trust is its own, does not know the authority behind the certificate"
+            " of the registry {host}:"
             " write the authority's to {trust} on the engine's machine. The engine said: {said}"
         ),
     ),
     (
         re.compile(r"x509:", re.IGNORECASE),
         EngineError,
-        "the engine does not take the certificate of the registry {host}; its name, its dates or its use do not fit: {said}",
+        (
+            "the engine does not take the certificate of the registry {host}; its name, its dates"
+            " or its use do not fit: {said}"
+        ),
     ),
     (
         re.compile(r"server gave HTTP response to HTTPS client", re.IGNORECASE),
         EngineError,
         (
-            "the engine asks the registry {host} by TLS, which that does not speak; name it in the engine's"
-            ' /etc/docker/daemon.json: {{"insecure-registries": ["{host}"]}}. The engine said: {said}'
+            "the engine asks the registry {host} by TLS, which that does not speak; name it in the"
+            " engine's"
+            ' /etc/docker/daemon.json: {{"insecure-registries": ["{host}"]}}. The engine said:'
+            " {said}"
         ),
     ),
     (
         re.compile(r"failed to register layer", re.IGNORECASE),
         EngineError,
         (
-            "the engine cannot unpack a layer of {image}; is it compressed with zstd? That needs Docker 23 or newer: update"
+            "the engine cannot unpack a layer of {image}; is it compressed with zstd? That needs"
+            " Docker 23 or newer: update"
             " the engine, or build the image with gzip. The engine said: {said}"
         ),
     ),
     (
         re.compile(
-            r"connection refused|connection reset|time-?d? ?out|deadline exceeded|no such host|no route to host|unreachable"
+            r"connection refused|connection reset|time-?d? ?out|deadline exceeded|no such host"
+            r"|no route to host|unreachable"
             r"|temporary failure|server misbehaving|\bEOF\b|context canceled",
             re.IGNORECASE,
         ),
         _retryable,
-        "the engine could not reach the registry {host}; is it up, and in reach of the engine? The engine said: {said}",
+        (
+            "the engine could not reach the registry {host}; is it up, and in reach of the engine?"
+            " The engine said: {said}"
+        ),
     ),
     (
         re.compile(r"\bHTTP 5\d\d\b|status.* 5\d\d\b", re.IGNORECASE),
         _retryable,
-        "the registry {host}, or a proxy before it, is out of order for now. The engine said: {said}",
+        (
+            "the registry {host}, or a proxy before it, is out of order for now. The engine said:"
+            " {said}"
+        ),
     ),
     (
         re.compile(r"verification failed for digest|unexpected commit digest", re.IGNORECASE),
         _retryable,
-        "what the registry {host} sent is not what its digest names; did a proxy answer in its place? The engine said: {said}",
+        (
+            "what the registry {host} sent is not what its digest names; did a proxy answer in its"
+            " place? The engine said: {said}"
+        ),
     ),
     (
         re.compile(r"unsupported media type", re.IGNORECASE),
         EngineError,
-        "{image} is not a container image but, say, a chart or a build's cache; push it elsewhere. The engine said: {said}",
+        (
+            "{image} is not a container image but, say, a chart or a build's cache; push it"
+            " elsewhere. The engine said: {said}"
+        ),
     ),
     (
         re.compile(
@@ -133,13 +159,17 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
             re.IGNORECASE,
         ),
         EngineError,
-        "the registry {host} did not answer like one; is a proxy in its place, or a login page? The engine said: {said}",
+        (
+            "the registry {host} did not answer like one; is a proxy in its place, or a login page?"
+            " The engine said: {said}"
+        ),
     ),
     (
         re.compile(r"missing signature key", re.IGNORECASE),
         EngineError,
         (
-            "what the registry {host} sent is not what {image} was: its manifest, or the header Docker-Content-Digest, was"
+            "what the registry {host} sent is not what {image} was: its manifest, or the header"
+            " Docker-Content-Digest, was"
             " changed on the way; is a proxy in front of it? The engine said: {said}"
         ),
     ),
@@ -147,14 +177,18 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         re.compile(r"no matching manifest for", re.IGNORECASE),
         EngineError,
         (
-            "{image} is not built for the engine's machine: build it for that, too (docker buildx build --platform), and push"
+            "{image} is not built for the engine's machine: build it for that, too (docker buildx"
+            " build --platform), and push"
             " it again. The engine said: {said}"
         ),
     ),
     (
         re.compile(r"unknown blob|blob unknown", re.IGNORECASE),
         EngineNotFoundError,
-        "the registry {host} has the image, but not all of its parts; push it again. The engine said: {said}",
+        (
+            "the registry {host} has the image, but not all of its parts; push it again. The engine"
+            " said: {said}"
+        ),
     ),
     (
         re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE),
@@ -162,7 +196,7 @@ _PULL_REFUSALS: tuple[tuple[re.Pattern[str], Callable[[str], EngineError], str],
         "the registry {host} has no such image: {said}",
     ),
 )
-"""The first that fits tells what a failed pull means: pattern, error, sentence.
+"""The meanings of a failed pull; the first pattern that matches counts: pattern, error, sentence.
 
 A refused login says "not found" as well.
 """
@@ -179,7 +213,7 @@ def refusal(error: DockerError, doing: str) -> EngineError:
     if error.status == HTTPStatus.CONFLICT and _NAME_TAKEN.search(said):
         return NameTakenError(text)
     if error.status == HTTPStatus.NOT_FOUND:
-        gone = _NO_NETWORK.search(said)
+        gone = _NETWORK_GONE.search(said)
         return no_network(gone[1], doing) if gone else EngineNotFoundError(text)
     if error.status in _BAD_GATEWAY or other_version(error):
         return EngineUnavailableError(text)
@@ -189,16 +223,23 @@ def refusal(error: DockerError, doing: str) -> EngineError:
 def _hint(said: str, doing: str) -> str:
     """Return what to do about some of what the engine says, where its words alone do not tell."""
     if _OTHER_PROCESSOR.search(said):
-        return "; the image is built for another processor than the engine's: build it for that one (docker build --platform)"
+        return (
+            "; the image is built for another processor than the engine's: build it for that one"
+            " (docker build --platform)"
+        )
     if _BAD_REFERENCE.search(said) and "[" in doing:
-        return "; engines before Docker 23 know no IPv6 address in an image's name: give the registry a name, and use that"
+        return (
+            "; engines before Docker 23 know no IPv6 address in an image's name: give the registry"
+            " a name, and use that"
+        )
     return ""
 
 
 def no_network(network: str, doing: str) -> NetworkNotFoundError:
     """Return the error for a network that was needed while `doing`, and is not there."""
     return NetworkNotFoundError(
-        f"the engine could not {doing}: it has no network {network}; make it with: docker network create {network}"
+        f"the engine could not {doing}: it has no network {network}; make it with: docker network"
+        f" create {network}"
     )
 
 
@@ -210,7 +251,10 @@ def pull_refusal(error: DockerError, image: ImageName, secret: str | None = None
     said = clean(
         _UNREAD.sub(_by_status, error.message.replace(secret, "***") if secret else error.message)
     )
-    judged = _without(said, image)
+    # Without the words that name the image: a repository may well be called `acme/timeout`.
+    marks = tuple(image.path + mark for mark in ",@:")
+    words = [one for one in said.split() if f"/{image.path}" not in one]
+    judged = " ".join(one for one in words if not one.startswith(marks))
     for pattern, make, sentence in _PULL_REFUSALS:
         if pattern.search(judged):
             trust = docker_trust_file(image.host)
@@ -251,7 +295,7 @@ def clean(message: str) -> str:
     text = _RUNTIME_PREAMBLE.sub("", text).removesuffix(": unknown")
     text = _ENVIRONMENT.sub(r"\1", text)
     text = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", text))
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return text if len(text) <= _LONGEST_SAID else text[:_LONGEST_SAID] + "…"
 
 
 def _by_status(unread: re.Match[str]) -> str:
@@ -259,16 +303,4 @@ def _by_status(unread: re.Match[str]) -> str:
     status, body = int(unread[1]), unread[2]
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
     said = f"HTTP {status} {phrase}, not in a registry's words; did a proxy answer in its place?"
-    return said if not body or _PAGE.match(body) else f"{said} It said: {body}"
-
-
-def _without(said: str, image: ImageName) -> str:
-    """`said` without the words that name the image.
-
-    A repository may well be called `acme/timeout`.
-    """
-    named = f"/{image.path}"
-    bare = tuple(image.path + mark for mark in ",@:")
-    return " ".join(
-        word for word in said.split() if named not in word and not word.startswith(bare)
-    )
+    return said if not body or _HTML_PAGE.match(body) else f"{said} It said: {body}"

@@ -45,7 +45,7 @@ _STARTING_S = 5.0
 _LET_IN = b"Authenticated to "
 _CHATTER = ("Authenticated to ", "Transferred: ", "Bytes per second: ", "debug1: ")
 
-_PASSES = frozenset(
+_LOGGED_IN = frozenset(
     {
         errno.EMFILE,
         errno.ENFILE,
@@ -64,15 +64,24 @@ _NO_DOCKER = "the command docker must be installed there"
 _HINTS = (
     (
         _CHANGED_KEY,
-        "its key is not the one that is known here; if it was changed on purpose, remove the old one with ssh-keygen -R",
+        (
+            "its key is not the one that is known here; if it was changed on purpose, remove the"
+            " old one with ssh-keygen -R"
+        ),
     ),
     (
         "Host key verification failed",
-        "its key is not known here; run ssh to it once, as the user that runs Tagboat, and confirm the key",
+        (
+            "its key is not known here; run ssh to it once, as the user that runs Tagboat, and"
+            " confirm the key"
+        ),
     ),
     (
         "Permission denied (",
-        "it lets this user in by no key that works without a question; add the public key to its authorized_keys",
+        (
+            "it lets this user in by no key that works without a question; add the public key to"
+            " its authorized_keys"
+        ),
     ),
     ("docker: command not found", _NO_DOCKER),
     ("docker: not found", _NO_DOCKER),
@@ -112,7 +121,7 @@ class _Start:
 class SshTunnel:
     """A local Unix socket.
 
-    Every connection to it is handed to an `ssh` process of its own, which speaks to the far engine.
+    Every connection to it gets its own `ssh` process, which speaks to the far engine.
     """
 
     def __init__(self, address: EngineAddress) -> None:
@@ -172,8 +181,8 @@ class SshTunnel:
                 connection, _ = await loop.sock_accept(self._listener)
             except OSError as error:
                 self._last_words = f"the way to ssh is blocked: {error.strerror}"
-                if error.errno not in _PASSES:
-                    return  # nobody can come this way any more: whoever asks next makes another
+                if error.errno not in _LOGGED_IN:
+                    return  # the socket is gone: the next use makes another
                 await asyncio.sleep(_AGAIN_S)
                 continue
             with connection:
@@ -189,7 +198,12 @@ class SshTunnel:
                 stdin=connection.fileno(),
                 stdout=connection.fileno(),
                 stderr=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},  # noqa: TID251 - handed on as it is
+                # Handed on as it is.
+                env={
+                    name: os.environ[name]  # noqa: TID251
+                    for name in _INHERITED
+                    if name in os.environ  # noqa: TID251
+                },
             )
         except OSError as error:
             self._last_words = f"ssh cannot be run: {error.strerror}"

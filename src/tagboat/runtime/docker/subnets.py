@@ -54,7 +54,7 @@ def kept_address(share: IPv4Network, taken: Collection[str]) -> str | None:
 
 
 def local_routes(pool: IPv4Network, table: Path = _ROUTES) -> list[IPv4Network]:
-    """Return where this machine's routes lead within `pool`, none where it does not tell.
+    """Return the routes of this machine within `pool`, none where they cannot be read.
 
     Those addresses are somebody's already.
 

@@ -1,7 +1,4 @@
-"""Why there is no connection to an engine, in words that say what to do.
-
-For the server and for a command without one.
-"""
+"""Words for an engine that cannot be reached, with what to do; for server and commands."""
 
 import grp
 import os
@@ -20,7 +17,11 @@ def why_unreachable(error: BaseException, socket: Path | None) -> str:
                 "there is no such socket; is Docker running there? ('sudo systemctl start docker')"
             )
         case PermissionError():
-            user, group = _user(), _group(socket)
+            try:
+                user = pwd.getpwuid(os.geteuid()).pw_name
+            except KeyError:
+                user = str(os.geteuid())
+            group = _group_for(socket)
             return (
                 f"permission denied on its socket; add the user {user} to the group {group}"
                 f" (sudo usermod -aG {group} {user}), log in again and restart Tagboat"
@@ -30,14 +31,7 @@ def why_unreachable(error: BaseException, socket: Path | None) -> str:
     return ""
 
 
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def _group(socket: Path | None) -> str:
+def _group_for(socket: Path | None) -> str:
     """Return the group that may use the socket.
 
     Docker's own, unless the socket belongs to another.

@@ -3,55 +3,38 @@
 Pure: values in, values out.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
 
-from tagboat.core.catalog import Registry
 from tagboat.core.endpoint import loopback_endpoint
-from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.host_access import Published
-from tagboat.core.image import (
-    Digest,
-    ImageInfo,
-    ImageName,
-    is_docker_hub,
-    parse_digest,
-    parse_image_name,
-    parse_image_ref,
-    volume_paths,
-)
-from tagboat.core.keeping import DiskUsage, ImageSize, Volume
 from tagboat.core.workload import WorkloadSpec, WorkloadStatus
-from tagboat.runtime.docker.healthtest import health_test, last_said, needs_s
+from tagboat.runtime.docker.healthtest import last_said
 from tagboat.runtime.docker.subnets import lower_half
 
 DEFAULT_STOP_TIMEOUT_S = 10
 
 GENEROUS_PIDS = 4096
-"""The most processes and threads of a container that names no limit.
+"""The most processes and threads of a container without a limit.
 
-More than apps need, but an app that forks without end stops there, and not where the machine has no
-more (Linux has 32,768 by default).
+Apps need fewer. An app that forks without end stops there, and not where the machine has no more
+(Linux has 32,768 by default).
 """
 
 DROPPED_CAPABILITIES = ("NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT", "SETFCAP")
-"""Of those that the engine gives by itself: few apps need them, and an attacker does."""
+"""Capabilities that the engine gives by default: few apps need them, and attackers do."""
 
-IDENTITY_TOKEN = "<token>"  # noqa: S105 - the name by which Docker marks a password that is one
-_LABELS_FOR_PEOPLE = "org.opencontainers."
-_DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 _BOUNDED_LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 """A flooding app must not fill the disk: at most 30 MB a container."""
 
 _ENDINGS = ("die", "stop", "destroy", "pause", "unpause", "health_status")
-"""Of a container that is stopped while it waits to be restarted comes a `stop` only.
+"""Events that are exits, or other news of a container.
 
-Of any other, a `die` as well. The engine takes `health_status` for the beginning of `health_status:
-healthy` and the like, which come when the verdict changes.
+One that is stopped while it waits to be restarted only has a `stop`, any other a `die` as well. The
+engine takes `health_status` for the beginning of `health_status: healthy` and similar.
 """
 
 Json = Mapping[str, Any]
@@ -160,7 +143,7 @@ def container_status(answer: Json) -> WorkloadStatus:
         health=health if health in {"starting", "healthy", "unhealthy"} else None,
         labels=(answer.get("Config") or {}).get("Labels") or {},
         endpoint=loopback_endpoint(_host_port(answer)),
-        started_at=_time(state.get("StartedAt") or ""),
+        started_at=parse_time(state.get("StartedAt") or ""),
         paused=bool(state.get("Paused")),
         health_said=last_said(state),
         unasked_volumes=_unasked_volumes(answer),
@@ -180,7 +163,10 @@ def last_death(answer: Json) -> dict[str, str] | None:
     end.
     """
     state = answer.get("State") or {}
-    ended, began = _time(state.get("FinishedAt") or ""), _time(state.get("StartedAt") or "")
+    ended, began = (
+        parse_time(state.get("FinishedAt") or ""),
+        parse_time(state.get("StartedAt") or ""),
+    )
     if ended is None or began is None:
         return None
     filters = json.dumps({"type": ["container"], "event": ["die"], "container": [answer["Id"]]})
@@ -213,97 +199,6 @@ def stop_timeout_s(answer: Json) -> int:
     return DEFAULT_STOP_TIMEOUT_S if seconds is None else int(seconds)
 
 
-def image_info(answer: Json, ref: str) -> ImageInfo:
-    """Read the answer of ImageInspect for `ref`."""
-    config = answer.get("Config") or {}
-    return ImageInfo(
-        digest=own_digest(ref, answer.get("RepoDigests") or []),
-        tcp_ports=tuple(sorted(_tcp_ports(config.get("ExposedPorts") or {}))),
-        labels=config.get("Labels") or {},
-        has_healthcheck=health_test(config) is not None,
-        created=_time(answer.get("Created") or ""),
-        health_needs_s=needs_s(config),
-        platform=platform_of(answer),
-        volumes=volume_paths(config.get("Volumes") or {}),
-    )
-
-
-def steering_labels(answer: Json) -> list[str]:
-    """Return the labels of the image of an ImageInspect answer that are not for people.
-
-    Proxies and jobs of others may go by them.
-    """
-    labels = (answer.get("Config") or {}).get("Labels") or {}
-    return [name for name in labels if not name.startswith(_LABELS_FOR_PEOPLE)]
-
-
-def disk_usage(answer: Json) -> DiskUsage:
-    """Read the answer of SystemDataUsage."""
-    images = (
-        ImageSize(frozenset(one.get("RepoDigests") or ()), one["Size"])
-        for one in answer.get("Images") or ()
-    )
-    return DiskUsage(
-        tuple(images),
-        tuple(map(_volume, answer.get("Volumes") or ())),
-        answer.get("LayersSize") or 0,
-    )
-
-
-def _volume(answer: Json) -> Volume:
-    size = (answer.get("UsageData") or {}).get("Size", -1)
-    return Volume(answer["Name"], size if size >= 0 else None, answer.get("Labels") or {})
-
-
-def tags(answer: Json) -> list[str]:
-    """Return the names with a tag that the image of an ImageInspect answer bears."""
-    return [name for name in answer.get("RepoTags") or [] if name != "<none>:<none>"]
-
-
-def platform_of(answer: Json) -> str:
-    """Return system and processor of an ImageInspect or SystemVersion, empty if not said."""
-    named = (answer.get("Os"), answer.get("Architecture") or answer.get("Arch"))
-    return "/".join(str(part).lower() for part in named) if all(named) else ""
-
-
-def own_digest(ref: str, repo_digests: Iterable[str]) -> Digest | None:
-    """Return the digest by which the repository of `ref` knows the image, else None.
-
-    An image can bear several digests of one repository (an index and the image in it): one that
-    `ref` names goes first.
-    """
-    name = _name(ref.partition("@")[0])
-    entries = (entry.partition("@") for entry in repo_digests)
-    known = [
-        parse_digest(digest)
-        for other, _, digest in entries
-        if name is not None and _name(other) == name
-    ]
-    asked = ref.partition("@")[2]
-    return next((digest for digest in known if digest == asked), known[0] if known else None)
-
-
-def registry_auth(image: ImageName, registry: Registry | None) -> str | None:
-    """Return the value of X-Registry-Auth, None for an anonymous pull.
-
-    Engines with containerd's image store drop a login whose `serveraddress` is not the image's
-    host; for Docker Hub they only take the historic URL.
-    """
-    if registry is None or registry.password is None:
-        return None
-    return base64.urlsafe_b64encode(
-        json.dumps(registry_login(image.host, registry)).encode()
-    ).decode("ascii")
-
-
-def registry_login(host: str, registry: Registry) -> dict[str, str]:
-    """Return the login of a registry for images that begin with `host`, as the engine takes it."""
-    login = {"serveraddress": _DOCKER_HUB_LOGIN if is_docker_hub(host) else host}
-    if registry.username == IDENTITY_TOKEN:
-        return login | {"identitytoken": registry.password or ""}
-    return login | {"username": registry.username, "password": registry.password or ""}
-
-
 def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
     host: dict[str, Any] = {
         "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
@@ -318,7 +213,17 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
         host["LogConfig"] = _BOUNDED_LOG
     if ports := _port_bindings(spec):
         host["PortBindings"] = ports
-    if mounts := [*_volume_mounts(spec), *_bind_mounts(spec)]:
+    labels = {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
+    mounts: list[dict[str, Any]] = [
+        {"Type": "volume", "Source": name, "Target": path, **labels}
+        for name, path in spec.volumes.items()
+    ]
+    # As mounts, since for the older `Binds` the engine makes missing paths on the machine, as root.
+    mounts += [
+        {"Type": "bind", "Source": one.source, "Target": one.target, "ReadOnly": one.read_only}
+        for one in spec.binds
+    ]
+    if mounts:
         host["Mounts"] = mounts
     if spec.memory:
         # MemorySwap is memory and swap together. Left out, it is twice the memory: an app over its
@@ -326,11 +231,6 @@ def _host_config(spec: WorkloadSpec, *, bounded_log: bool) -> dict[str, Any]:
         host["Memory"] = host["MemorySwap"] = spec.memory
     if spec.cpus:
         host["NanoCpus"] = round(spec.cpus * 1_000_000_000)
-    return host | _given_of_the_machine(spec)
-
-
-def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
-    """Return what of HostConfig is left out as a rule."""
     given: dict[str, Any] = {
         "Tmpfs": dict(spec.tmpfs),
         "Devices": [
@@ -346,28 +246,8 @@ def _given_of_the_machine(spec: WorkloadSpec) -> dict[str, Any]:
         "ReadonlyRootfs": spec.read_only,
         "CapAdd": list(spec.cap_add),
     }
-    return {name: value for name, value in given.items() if value} | (
-        {} if spec.init is None else {"Init": spec.init}
-    )
-
-
-def _volume_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
-    for name, path in spec.volumes.items():
-        labels = (
-            {"VolumeOptions": {"Labels": dict(spec.volume_labels)}} if spec.volume_labels else {}
-        )
-        yield {"Type": "volume", "Source": name, "Target": path, **labels}
-
-
-def _bind_mounts(spec: WorkloadSpec) -> Iterable[dict[str, Any]]:
-    # As mounts, for of the older `Binds` the engine makes what is missing on the machine, as root.
-    for bind in spec.binds:
-        yield {
-            "Type": "bind",
-            "Source": bind.source,
-            "Target": bind.target,
-            "ReadOnly": bind.read_only,
-        }
+    host |= {name: value for name, value in given.items() if value}
+    return host if spec.init is None else host | {"Init": spec.init}
 
 
 def _port_bindings(spec: WorkloadSpec) -> dict[str, list[dict[str, str]]]:
@@ -413,27 +293,7 @@ def _host_port(answer: Json) -> int:
     )
 
 
-def _tcp_ports(exposed: Iterable[str]) -> Iterable[int]:
-    for entry in exposed:
-        port, _, protocol = entry.partition("/")
-        if protocol in {"", "tcp"} and port.isascii() and port.isdigit():
-            yield int(port)
-
-
-def _name(text: str) -> ImageName | None:
-    """Return the repository of `NAME` or `NAME:TAG`.
-
-    None for what is none, such as an image id or `<none>`.
-    """
-    try:
-        return (
-            parse_image_ref(text).name if ":" in text.rpartition("/")[2] else parse_image_name(text)
-        )
-    except InvalidImageRefError:
-        return None
-
-
-def _time(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """Read a time of RFC 3339; None when there is none, and for year 1, Go's word for it."""
     try:
         time = datetime.fromisoformat(text)

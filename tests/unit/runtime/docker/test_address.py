@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tagboat.core.errors import InvalidValueError
-from tagboat.runtime.docker.address import Transport, parse_engine_address
+from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
 
 
 def test_nothing_is_the_local_socket() -> None:
@@ -13,7 +13,7 @@ def test_nothing_is_the_local_socket() -> None:
 def test_a_unix_socket() -> None:
     address = parse_engine_address("unix:///run/user/1000/docker.sock")
     assert (address.transport, address.socket) == (
-        Transport.UNIX,
+        EngineTransport.UNIX,
         Path("/run/user/1000/docker.sock"),
     )
 
@@ -32,12 +32,14 @@ def test_a_unix_socket() -> None:
 def test_tcp_is_http_or_https_and_never_tcp(url: str, tls: bool, base: str) -> None:
     address = parse_engine_address(url, tls_verify=tls)
     assert address.base_url == base
-    assert address.transport is (Transport.TLS if base.startswith("https") else Transport.PLAIN)
+    assert address.transport is (
+        EngineTransport.TLS if base.startswith("https") else EngineTransport.PLAIN
+    )
 
 
 def test_certificates_mean_tls() -> None:
     address = parse_engine_address("tcp://engine:2376", cert_path=Path("/certs"))
-    assert (address.transport, address.certificates) == (Transport.TLS, Path("/certs"))
+    assert (address.transport, address.certificates) == (EngineTransport.TLS, Path("/certs"))
 
 
 @pytest.mark.parametrize(

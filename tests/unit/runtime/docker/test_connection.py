@@ -1,4 +1,7 @@
-"""DockerRuntime against an engine that misbehaves: a small server on a Unix socket that does what each test tells it."""
+"""DockerRuntime against an engine that misbehaves.
+
+A small server on a Unix socket that does what each test tells it.
+"""
 
 import asyncio
 import json
@@ -173,7 +176,7 @@ async def test_no_socket(tmp_path: Path) -> None:
 async def test_a_silent_engine_is_waited_for_only_so_long(
     fake: FakeEngine, engine: DockerRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_module, "_ASK_S", 0.2)
+    monkeypatch.setattr(docker_module, "ASK_S", 0.2)
     fake.routes["GET /containers/web/json"] = never
     with pytest.raises(EngineUnavailableError, match="no answer in time"):
         await engine.status("web")
@@ -359,7 +362,7 @@ def ending(name: str) -> bytes:
 
 
 async def told_until(engine: DockerRuntime, error: type[EngineError], words: str) -> list[str]:
-    """The names that `endings` tells until it raises `error`."""
+    """Return the names that `endings` tells until it raises `error`."""
     told: list[str] = []
 
     async def listen() -> None:
@@ -414,7 +417,10 @@ async def test_an_engine_may_be_quiet_but_not_die_unnoticed(
 
 
 def keep_alive_timers(port: int) -> set[str]:
-    """What Linux waits for on the connections to `port` of loopback; `02` is the time to ask whether the peer is alive."""
+    """Return what Linux waits for on the connections to `port` of loopback.
+
+    `02` is the time to ask whether the peer is alive.
+    """
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {
         row[5].partition(":")[0]

@@ -17,7 +17,7 @@ from tests.support.http2 import fields_of
 def test_a_server_understands_the_request(path: str) -> None:
     server = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
     events = server.receive_data(
-        h2c.request(path, "app.example.com", [("user-agent", "tagboat/1")])
+        h2c.h2c_request(path, "app.example.com", [("user-agent", "tagboat/1")])
     )
     (asked,) = [event for event in events if isinstance(event, RequestReceived)]
     assert fields_of(asked.headers) == {
@@ -29,14 +29,14 @@ def test_a_server_understands_the_request(path: str) -> None:
 def test_every_status_is_understood(status: int, more: int) -> None:
     server = H2Connection(H2Configuration(client_side=False))
     server.initiate_connection()
-    server.receive_data(h2c.request("/", "localhost"))
+    server.receive_data(h2c.h2c_request("/", "localhost"))
     fields = [(":status", str(status)), *((f"x-{number}", "y" * 40) for number in range(more))]
     server.send_headers(1, fields, end_stream=status >= 200)
     assert _heard(server.data_to_send()) == [status if status >= 200 else None]
 
 
 def _heard(wire: bytes) -> list[int | None]:
-    """What the frames for the one request say."""
+    """Return what the frames for the one request say."""
     found = []
     while wire:
         head = wire[: h2c.HEAD_LENGTH]

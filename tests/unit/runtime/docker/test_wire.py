@@ -10,7 +10,7 @@ from tagboat.core.endpoint import loopback_endpoint
 from tagboat.core.host_access import Bind, Device, Published
 from tagboat.core.image import Digest, parse_image_name
 from tagboat.core.workload import WorkloadSpec
-from tagboat.runtime.docker import wire
+from tagboat.runtime.docker import image_wire, wire
 from tests.support.endpoints import port_of
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
@@ -176,11 +176,13 @@ def test_volumes_that_nobody_asked_for_are_told_from_others() -> None:
 
 
 def test_the_volumes_of_an_image() -> None:
-    assert wire.image_info({"Config": {"Volumes": {"/data/": {}, "/a": {}}}}, "nginx").volumes == (
+    assert image_wire.image_info(
+        {"Config": {"Volumes": {"/data/": {}, "/a": {}}}}, "nginx"
+    ).volumes == (
         "/a",
         "/data",
     )
-    assert wire.image_info({"Config": {"Volumes": None}}, "nginx").volumes == ()
+    assert image_wire.image_info({"Config": {"Volumes": None}}, "nginx").volumes == ()
 
 
 def test_limits() -> None:
@@ -272,7 +274,7 @@ def test_the_stop_timeout_is_the_containers_own() -> None:
     ],
 )
 def test_tcp_ports(config: dict[str, object] | None, ports: tuple[int, ...]) -> None:
-    assert wire.image_info({"Config": config}, "nginx").tcp_ports == ports
+    assert image_wire.image_info({"Config": config}, "nginx").tcp_ports == ports
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,10 @@ def test_tcp_ports(config: dict[str, object] | None, ports: tuple[int, ...]) -> 
     ],
 )
 def test_healthcheck(healthcheck: dict[str, object] | None, has: bool) -> None:
-    assert wire.image_info({"Config": {"Healthcheck": healthcheck}}, "nginx").has_healthcheck is has
+    assert (
+        image_wire.image_info({"Config": {"Healthcheck": healthcheck}}, "nginx").has_healthcheck
+        is has
+    )
 
 
 @pytest.mark.parametrize(
@@ -301,7 +306,7 @@ def test_healthcheck(healthcheck: dict[str, object] | None, has: bool) -> None:
     ],
 )
 def test_created(text: str | None, created: datetime | None) -> None:
-    assert wire.image_info({"Created": text}, "nginx").created == created
+    assert image_wire.image_info({"Created": text}, "nginx").created == created
 
 
 @pytest.mark.parametrize(
@@ -324,7 +329,7 @@ def test_created(text: str | None, created: datetime | None) -> None:
 def test_the_digest_is_that_of_the_same_repository(
     ref: str, digests: list[str], own: Digest | None
 ) -> None:
-    assert wire.own_digest(ref, digests) == own
+    assert image_wire.own_digest(ref, digests) == own
 
 
 def registry(username: str, password: str | None = None) -> Registry:
@@ -340,7 +345,7 @@ def decoded(header: str | None) -> object:
 
 
 def test_a_login_is_for_the_host_of_the_image() -> None:
-    header = wire.registry_auth(
+    header = image_wire.registry_auth(
         parse_image_name("git.example.com/acme/app"), registry("me", "p:w/ü")
     )
     assert decoded(header) == {
@@ -351,7 +356,7 @@ def test_a_login_is_for_the_host_of_the_image() -> None:
 
 
 def test_docker_hub_wants_its_historic_address() -> None:
-    header = wire.registry_auth(parse_image_name("nginx"), registry("me", "secret"))
+    header = image_wire.registry_auth(parse_image_name("nginx"), registry("me", "secret"))
     assert decoded(header) == {
         "username": "me",
         "password": "secret",
@@ -360,8 +365,8 @@ def test_docker_hub_wants_its_historic_address() -> None:
 
 
 def test_without_password_the_pull_is_anonymous() -> None:
-    assert wire.registry_auth(parse_image_name("nginx"), None) is None
-    assert wire.registry_auth(parse_image_name("nginx"), registry("me")) is None
+    assert image_wire.registry_auth(parse_image_name("nginx"), None) is None
+    assert image_wire.registry_auth(parse_image_name("nginx"), registry("me")) is None
 
 
 def test_an_identity_token_goes_as_one() -> None:
@@ -373,7 +378,7 @@ def test_an_identity_token_goes_as_one() -> None:
         username="<token>",
         password="t",
     )
-    auth = wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry)
+    auth = image_wire.registry_auth(parse_image_name("git.example.com/acme/app"), registry)
     assert auth is not None
     assert json.loads(base64.urlsafe_b64decode(auth)) == {
         "identitytoken": "t",

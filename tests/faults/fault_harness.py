@@ -31,7 +31,10 @@ _SEEN = frozenset(
     {"running", "restarting", "paused", "restarts", "health", "trouble", "trouble_since"}
 )
 _tags = itertools.count(int(time.time()))
-"""Others in each run: an engine that has the layers of an earlier one asks the registry for none."""
+"""Others in each run.
+
+An engine that has the layers of an earlier one asks the registry for none.
+"""
 
 
 @dataclass
@@ -101,7 +104,7 @@ class FaultyServer(Server):
         return (self.faults / "passed").read_text().splitlines()
 
     def await_death(self, seconds: float) -> bool:
-        """Whether it dies in time, and by SIGKILL."""
+        """Return whether it dies in time, and by SIGKILL."""
         assert self.process is not None
         try:
             return self.process.wait(seconds) == -signal.SIGKILL
@@ -113,14 +116,17 @@ class FaultyServer(Server):
         self.start()
 
     def start_if_left_dead(self) -> None:
-        """Start it where a case has failed and left it dead: the next ones are to be true of themselves."""
+        """Start it where a case has failed and left it dead.
+
+        The next ones are to be true of themselves.
+        """
         if not self.runs:
             self.order()
             self.start()
 
 
 @dataclass(frozen=True)
-class Lane:
+class StageUnderTest:
     """A stage under test, by its project."""
 
     project: str
@@ -131,7 +137,7 @@ class Lane:
 
 
 @dataclass
-class World:
+class FaultHarness:
     """`registry` is the host of a registry that takes pushes, `shown` the host under which images are deployed from it."""
 
     server: FaultyServer
@@ -141,31 +147,33 @@ class World:
 
     # What is done
 
-    def lane(self, **stage: Any) -> Lane:  # noqa: ANN401 - whatever the API takes
-        """A project of one stage, `dev`, for every tag."""
+    def lane(self, **stage: Any) -> StageUnderTest:  # noqa: ANN401 - whatever the API takes
+        """Return a project of one stage, `dev`, for every tag."""
         name = f"app-{uuid.uuid4().hex[:8]}"
         image = f"{self.shown}/acme/{name}"
         project = self.called("POST", "/api/projects", {"name": name, "image": image})
         body = {"name": "dev", "tag_pattern": "*", "watch_s": 1, "health_timeout_s": 20, **stage}
         made = self.called("POST", f"/api/projects/{project['id']}/stages", body)
-        return Lane(name, project["id"], made["id"], image, str(urlsplit(made["address"]).hostname))
+        return StageUnderTest(
+            name, project["id"], made["id"], image, str(urlsplit(made["address"]).hostname)
+        )
 
     def called(self, method: str, path: str, body: object = None) -> Json:
         status, answer = self.server.call(method, path, body)
         assert status < 300, (status, answer)
         return dict(answer or {})
 
-    def publish(self, lane: Lane, tag: str = "", **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
+    def publish(self, lane: StageUnderTest, tag: str = "", **app: Any) -> str:  # noqa: ANN401 - whatever the sample app takes
         """Push the image of a tag, else of one that nobody has seen; its page says `I am TAG`."""
         tag = tag or f"v{next(_tags)}"
         push_image(self.registry, f"acme/{lane.project}", tag, body=f"I am {tag}", **app)
         return tag
 
-    def push(self, lane: Lane, tag: str) -> str:
+    def push(self, lane: StageUnderTest, tag: str) -> str:
         return str(self.server.push(f"{lane.image}:{tag}")["deploy"])
 
     def ended(self, deploy: str, seconds: float = 120) -> Json:
-        """The deploy, once it has ended."""
+        """Return the deploy, once it has ended."""
         seen: Json = {}
 
         def over() -> bool:
@@ -175,7 +183,7 @@ class World:
         self.server.until(over, f"the end of the deploy {deploy}", seconds)
         return seen
 
-    def live_from(self, lane: Lane, **app: Any) -> str:  # noqa: ANN401 - as above
+    def live_from(self, lane: StageUnderTest, **app: Any) -> str:  # noqa: ANN401 - as above
         """Deploy a fresh tag and wait until it is live."""
         tag = self.publish(lane, **app)
         ended = self.ended(self.push(lane, tag))
@@ -191,7 +199,7 @@ class World:
         assert status in {200, 202}, answer
         return True
 
-    def try_to_push(self, lane: Lane, tag: str) -> bool:
+    def try_to_push(self, lane: StageUnderTest, tag: str) -> bool:
         try:
             path = self.server.webhook_path()
         except (OSError, http.client.HTTPException):
@@ -199,35 +207,35 @@ class World:
         return self.try_to("POST", path, {"image": f"{lane.image}:{tag}"})
 
     @contextmanager
-    def users(self, lane: Lane) -> Iterator[Traffic]:
+    def users(self, lane: StageUnderTest) -> Iterator[Traffic]:
         with traffic(self.server.ingress_port, lane.host) as asked:
             asked.goes_on(3)
             yield asked
 
-    def page(self, lane: Lane) -> tuple[int, str]:
+    def page(self, lane: StageUnderTest) -> tuple[int, str]:
         return page(self.server.ingress_port, lane.host)
 
     # What is seen
 
-    def deploys(self, lane: Lane) -> list[Json]:
+    def deploys(self, lane: StageUnderTest) -> list[Json]:
         """Newest first."""
         return self.server.items(f"/api/deploys?stage={lane.stage_id}&limit=200")
 
-    def deploy_of(self, lane: Lane, tag: str) -> Json | None:
+    def deploy_of(self, lane: StageUnderTest, tag: str) -> Json | None:
         found = [deploy for deploy in self.deploys(lane) if deploy["tag"] == tag]
         return found[0] if found else None
 
-    def instances(self, lane: Lane) -> list[Json]:
+    def instances(self, lane: StageUnderTest) -> list[Json]:
         return self.server.items(f"/api/instances?stage={lane.stage_id}&limit=200")
 
-    def live(self, lane: Lane) -> Json:
+    def live(self, lane: StageUnderTest) -> Json:
         (instance,) = [one for one in self.instances(lane) if one["state"] == "live"]
         return dict(instance)
 
     def engine(self, path: str) -> Any:  # noqa: ANN401 - whatever the engine answers
         return json.loads(call(self.engine_url, "GET", path))
 
-    def containers(self, lane: Lane) -> list[Json]:
+    def containers(self, lane: StageUnderTest) -> list[Json]:
         """By label, and by name, whatever label they bear."""
         filters = [{"label": [f"tagboat.project={lane.project}"]}, {"name": [lane.project]}]
         found = [
@@ -236,8 +244,11 @@ class World:
         ]
         return list({container["Id"]: container for container in itertools.chain(*found)}.values())
 
-    def litter(self, lane: Lane) -> list[str]:
-        """Volumes and networks that were made for the stage, or hold its name; those of the stage's own volumes are none."""
+    def litter(self, lane: StageUnderTest) -> list[str]:
+        """Volumes and networks that were made for the stage, or hold its name.
+
+        Those of the stage's own volumes are none.
+        """
         volumes = [volume["Name"] for volume in self.engine("/volumes")["Volumes"] or []]
         networks = [network["Name"] for network in self.engine("/networks")]
         marks = (lane.project, lane.stage_id)
@@ -246,7 +257,7 @@ class World:
         return [name for name in found if name not in {mount.get("Name") for mount in mounts}]
 
     def routes(self) -> Mapping[str, str]:
-        """What HAProxy itself says of where it leads whom."""
+        """Return what HAProxy itself says of where it leads whom."""
 
         async def ask() -> Mapping[str, str]:
             master = Master((self.server.directory / "data" / "ingress").resolve())
@@ -268,7 +279,7 @@ class World:
 
     # What must be so
 
-    def rest(self, lane: Lane) -> None:
+    def rest(self, lane: StageUnderTest) -> None:
         """Wait until nothing is to be done any more."""
 
         def quiet() -> bool:
@@ -282,7 +293,7 @@ class World:
 
         self.server.until(quiet, "everything to be at rest")
 
-    def assert_serves(self, lane: Lane, tag: str) -> None:
+    def assert_serves(self, lane: StageUnderTest, tag: str) -> None:
         """Exactly one live instance, of that tag, in a container that runs, which is the only one and is led to."""
         live = self.live(lane)
         (container,) = self.containers(lane)
@@ -297,7 +308,7 @@ class World:
         assert (set(routes), routes[lane.host]) == (self.hosts(), str(urlsplit(live["url"]).port))
         assert self.page(lane) == (200, f"I am {tag}")
 
-    def assert_true_of(self, deploy: Json, lane: Lane) -> None:
+    def assert_true_of(self, deploy: Json, lane: StageUnderTest) -> None:
         """That the record fits itself and what runs."""
         ran = [step for step in deploy["steps"] if step["status"] not in {"pending", "skipped"}]
         times = [step[edge] for step in ran for edge in ("started_at", "finished_at")]
@@ -322,8 +333,11 @@ class World:
             assert "running" not in statuses
             assert self.live(lane)["tag"] != deploy["tag"]
 
-    def memory(self, lane: Lane) -> object:
-        """All that a restart must leave as it is; what the engine says of instances is looked at afresh."""
+    def memory(self, lane: StageUnderTest) -> object:
+        """Return all that a restart must leave as it is.
+
+        What the engine says of instances is looked at afresh.
+        """
         containers = sorted((one["Id"], one["State"]) for one in self.containers(lane))
         instances = [
             {name: one[name] for name in one if name not in _SEEN} for one in self.instances(lane)
@@ -340,11 +354,14 @@ def world(
     *,
     server_engine: str | None = None,
     **server: Any,  # noqa: ANN401 - fields of FaultyServer
-) -> Iterator[World]:
-    """A running one; at the end what it made is removed. `server_engine` is where the server finds the engine."""
+) -> Iterator[FaultHarness]:
+    """Return a running one; at the end what it made is removed.
+
+    `server_engine` is where the server finds the engine.
+    """
     faulty = FaultyServer(directory, server_engine or engine_url, **server)
     faulty.order()
-    made = World(faulty, engine_url, registry, shown or registry)
+    made = FaultHarness(faulty, engine_url, registry, shown or registry)
     try:
         faulty.start()
         yield made
