@@ -22,13 +22,13 @@ _ELSEWHERE = "out of reach; 'tagboat doctor' on the server's machine says why"
 
 router = APIRouter(tags=["health"])
 
-_responses: Responses = {
+_health_responses: Responses = {
     500: problems()[500],
     503: {"model": schemas.Health, "description": "The database is out of reach."},
 }
 
 
-@router.get(HEALTH_PATH, responses=_responses)
+@router.get(HEALTH_PATH, responses=_health_responses)
 async def get_health(request: Request, services: Services, response: Response) -> schemas.Health:
     """Show the health of the server.
 
@@ -43,7 +43,7 @@ async def get_liveness(request: Request, services: Services, response: Response)
     return _answer(request, services, response, SystemHealth({}))
 
 
-@router.get(READY_PATH, responses=_responses)
+@router.get(READY_PATH, responses=_health_responses)
 async def get_readiness(request: Request, services: Services, response: Response) -> schemas.Health:
     """Show whether the server can accept pushes, for which it needs its database."""
     return _answer(request, services, response, await services.operations.health.check_database())

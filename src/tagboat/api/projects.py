@@ -14,7 +14,7 @@ from tagboat.api.stages import stage_fields
 from tagboat.api.tag_schemas import KnownTag, PollOutcome
 from tagboat.api.values import ProjectId
 from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
-from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
+from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.run import NO_OPTIONS
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
@@ -32,7 +32,7 @@ async def list_projects(operations: Ops, page: Page) -> schemas.Page[schemas.Pro
 async def create_project(
     operations: Ops, body: schemas.ProjectAsked
 ) -> schemas.CreatedProject | schemas.Project:
-    """Make a project with the `stages` given, which are in the answer then: all of it, or nothing."""
+    """Make a project with the `stages` given, all or nothing. The answer has them too then."""
     fields = body.given(registry="registry_id")
     fields.pop("stages", None)
     stages = [split_run(stage_fields(stage), NO_OPTIONS) for stage in body.stages]
@@ -66,7 +66,7 @@ async def change_project(
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
 async def delete_project(
-    operations: Ops, project_id: ProjectId, volumes: Volumes = "keep"
+    operations: Ops, project_id: ProjectId, volumes: VolumesChoice = "keep"
 ) -> Response:
     """Delete a project with its stages, deploys and instances; their containers are removed.
 

@@ -15,7 +15,7 @@ from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
-from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
+from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.errors import FieldError
 from tagboat.core.run import NO_OPTIONS
 from tagboat.core.store_port import StagePlace
@@ -95,7 +95,9 @@ async def change_stage(
     status_code=HTTPStatus.NO_CONTENT,
     responses={**VOLUMES_LEFT, **problems(404, 409, 422)},
 )
-async def delete_stage(operations: Ops, stage_id: StageId, volumes: Volumes = "keep") -> Response:
+async def delete_stage(
+    operations: Ops, stage_id: StageId, volumes: VolumesChoice = "keep"
+) -> Response:
     """Delete a stage with its deploys and instances; their containers are removed.
 
     The content of their volumes stays, unless `volumes` is `delete`; where there are any, the
