@@ -1,9 +1,9 @@
-"""What Caddy's on-demand TLS asks before it gets a certificate: is this domain one of ours?
+"""The question of Caddy's on-demand TLS before it gets a certificate: is this domain ours?
 
-Whoever asks must be on this machine. A front on this machine passes on what others ask, too, but says so in its headers;
-such a call comes from elsewhere, whatever it claims. So does one from a browser on this machine that a stranger's page has
-led here by a name of the stranger's: it says which name, in Host. A stranger, like somebody who asks for a stranger's domain,
-is told what they would be told at any address that does not exist.
+Only programs on this machine may ask. A front on this machine also passes on the requests of
+others, but says so in its headers: such a call comes from elsewhere, whatever it claims. So does one
+from a browser on this machine that a page of somebody else has sent here under another name: it has
+that name in Host. All others get the answer of an address that does not exist.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -29,7 +29,7 @@ _OF_FRONTS = (
 )
 
 router = APIRouter(tags=["ingress"])
-_responses: Responses = {
+_ask_responses: Responses = {
     200: {
         "model": schemas.ServedDomainOut,
         "description": "A stage, or one of its instances, answers at that domain.",
@@ -45,13 +45,13 @@ class _Nothing(Response):
         await not_found(scope, receive, send)
 
 
-@router.get(ASK_PATH, response_model=None, responses=_responses)
+@router.get(ASK_PATH, response_model=None, responses=_ask_responses)
 async def ask_ingress(
     request: Request,
     services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
 ) -> schemas.ServedDomainOut | Response:
-    """Whether a stage has the domain, or it is the address of one or of its instances. For callers on this machine only."""
+    """Answer whether a stage or one of its instances has the domain. For callers on this machine."""
     host = domain.lower().removesuffix(".")
     if not (
         is_from_here(request)
@@ -63,7 +63,7 @@ async def ask_ingress(
 
 
 def _meant_for_us(request: Request, public_url: str) -> bool:
-    """Whether the caller names this server by a loopback address, or by its own name."""
+    """Return whether the caller names this server by a loopback address or its own name."""
     try:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         return host in {"localhost", urlsplit(public_url).hostname} or ip_address(host).is_loopback
@@ -72,7 +72,7 @@ def _meant_for_us(request: Request, public_url: str) -> bool:
 
 
 def is_from_here(request: Request) -> bool:
-    """Whether the caller is a program on this machine that asks for itself."""
+    """Return whether the caller is a program on this machine that asks for itself."""
     if request.client is None or any(name in request.headers for name in _OF_FRONTS):
         return False
     try:

@@ -12,7 +12,6 @@ from tagboat.api.values import REF_SCHEMA
 from tagboat.api.views import name_of
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_ref
-from tagboat.intake.explain import Explanation
 
 router = APIRouter(prefix="/api/explain", tags=["explain"])
 
@@ -33,10 +32,7 @@ async def explain_push(
         ref = parse_image_ref(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return _show(await operations.explain(ref))
-
-
-def _show(explanation: Explanation) -> schemas.ExplanationOut:
+    explanation = await operations.explain(ref)
     return schemas.ExplanationOut(
         image=explanation.image,
         tag=explanation.tag,

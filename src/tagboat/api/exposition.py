@@ -21,12 +21,14 @@ _HELP = {
 
 def expose(version: str, metrics: MetricsSnapshot) -> bytes:
     """Return counters and gauges in Prometheus's text format."""
+    info = GaugeMetricFamily("tagboat_info", "The server's version.", labels=["version"])
+    info.add_metric([version], 1)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(
         _Snapshot(
             [
-                _info(version),
+                info,
                 _open(metrics.open_deploys),
                 _troubled_instances(metrics.troubled),
                 *_counters(metrics.counts),
@@ -44,12 +46,6 @@ class _Snapshot:
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
-
-
-def _info(version: str) -> Metric:
-    info = GaugeMetricFamily("tagboat_info", "The server's version.", labels=["version"])
-    info.add_metric([version], 1)
-    return info
 
 
 def _open(deploys: Sequence[Deploy]) -> Metric:

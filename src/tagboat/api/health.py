@@ -22,13 +22,13 @@ _ELSEWHERE = "out of reach; 'tagboat doctor' on the server's machine says why"
 
 router = APIRouter(tags=["health"])
 
-_responses: Responses = {
+_health_responses: Responses = {
     500: problems()[500],
     503: {"model": schemas.HealthOut, "description": "The database is out of reach."},
 }
 
 
-@router.get(HEALTH_PATH, responses=_responses)
+@router.get(HEALTH_PATH, responses=_health_responses)
 async def get_health(request: Request, services: Services, response: Response) -> schemas.HealthOut:
     """Show the health of the server.
 
@@ -45,7 +45,7 @@ async def get_liveness(
     return _answer(request, services, response, SystemHealth({}))
 
 
-@router.get(READY_PATH, responses=_responses)
+@router.get(READY_PATH, responses=_health_responses)
 async def get_readiness(
     request: Request, services: Services, response: Response
 ) -> schemas.HealthOut:

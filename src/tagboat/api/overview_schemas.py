@@ -37,7 +37,7 @@ class StageOverviewOut(ResponseModel):
 
 
 class TroubledSenderOut(ResponseModel):
-    """The newest call of a webhook's sender, where a person has to do something about the sender."""
+    """The newest call of a webhook's sender that needs a person."""
 
     sender: str
     reason: str

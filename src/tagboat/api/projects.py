@@ -15,7 +15,7 @@ from tagboat.api.stages import stage_fields
 from tagboat.api.tag_schemas import KnownTagOut, PollReportOut
 from tagboat.api.values import ProjectId
 from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
-from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
+from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Project
 from tagboat.core.run import NO_OPTIONS
 
@@ -34,7 +34,7 @@ async def list_projects(operations: Ops, page: Page) -> schemas.PageOut[schemas.
 async def create_project(
     operations: Ops, body: schemas.ProjectCreate
 ) -> schemas.CreatedProjectOut | schemas.ProjectOut:
-    """Make a project with the `stages` given, which are in the answer then: all of it, or nothing."""
+    """Make a project with the `stages` given, all or nothing. The answer has them too then."""
     fields = body.given(registry="registry_id")
     fields.pop("stages", None)
     stages = [split_run(stage_fields(stage), NO_OPTIONS, {}) for stage in body.stages]
@@ -77,7 +77,7 @@ async def change_project(
     responses={**VOLUMES_LEFT, **problems(404, 409, 412, 422)},
 )
 async def delete_project(
-    operations: Ops, version: Versioned, project_id: ProjectId, volumes: Volumes = "keep"
+    operations: Ops, version: Versioned, project_id: ProjectId, volumes: VolumesChoice = "keep"
 ) -> Response:
     """Delete a project with its stages, deploys and instances; their containers are removed.
 

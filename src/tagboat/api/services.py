@@ -18,7 +18,7 @@ class ApiServices:
 
     `webhook` is the application for `/api/webhook/{secret}`; `events` hands events on to streams,
     and `store` says from which id on. `log_call` is called with method, path, status and
-    milliseconds of a call. `tokens` are those that open the API; `public_url` has no trailing slash.
+    milliseconds of a call. `tokens` open the API; `public_url` has no trailing slash.
     """
 
     operations: Operations

@@ -50,7 +50,10 @@ async def promote(
 
 @router.post("/deploys/{deploy_id}/cancel", responses=problems(404, 409))
 async def cancel_deploy(operations: Ops, deploy_id: DeployId) -> schemas.DeployOut:
-    """Cancel a deploy: a queued one at once; a running one is `cancelling` until it is taken back."""
+    """Cancel a deploy, a queued one at once.
+
+    A running one is `cancelling` until its worker has taken it back.
+    """
     return show_deploy(await operations.deploys.cancel(deploy_id))
 
 

@@ -15,7 +15,7 @@ from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
 from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
-from tagboat.api.volumes import VOLUMES_LEFT, Volumes, volumes_left
+from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.catalog import Stage
 from tagboat.core.errors import FieldError
 from tagboat.core.run import NO_OPTIONS
@@ -106,7 +106,7 @@ async def change_stage(
     responses={**VOLUMES_LEFT, **problems(404, 409, 412, 422)},
 )
 async def delete_stage(
-    operations: Ops, version: Versioned, stage_id: StageId, volumes: Volumes = "keep"
+    operations: Ops, version: Versioned, stage_id: StageId, volumes: VolumesChoice = "keep"
 ) -> Response:
     """Delete a stage with its deploys and instances; their containers are removed.
 

@@ -1,4 +1,4 @@
-"""The volumes of what is deleted: whether they go as well, and which are left."""
+"""The volumes of a deleted project or stage: deleted too, or kept."""
 
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -9,9 +9,9 @@ from tagboat.api.answers import Responses
 from tagboat.api.bodies import ResponseModel
 from tagboat.core.keeping import LeftVolumes
 
-Volumes = Annotated[
+VolumesChoice = Annotated[
     Literal["keep", "delete"],
-    Query(description="Whether its volumes are deleted as well, with all that is in them."),
+    Query(description="`delete`: its volumes are deleted too, with all that is in them."),
 ]
 
 
@@ -29,7 +29,7 @@ VOLUMES_LEFT: Responses = {
 
 
 def volumes_left(left: LeftVolumes) -> Response:
-    """The answer: the volumes, or nothing where there were none."""
+    """Return the answer: the volumes, or 204 where there were none."""
     if not left.kept and not left.removed:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     view = VolumesLeftOut(volumes_kept=list(left.kept), volumes_removed=list(left.removed))

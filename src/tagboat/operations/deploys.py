@@ -24,9 +24,10 @@ class DeployOperations:
     services: OperationServices
 
     async def deploy(self, stage_id: str, tag: str, *, force: bool = False) -> DeployView:
-        """Queue a deploy of a tag, whatever the stage's pattern is; with `force` even if it is live.
+        """Queue a deploy of a tag, whatever the stage's pattern is.
 
-        The answer may be a deploy that waits for the same already.
+        With `force` it is deployed even if it is live. The answer may be a deploy that waits for
+        the same already.
         """
 
         def work(tx: Tx) -> Deploy:

@@ -10,7 +10,6 @@ import structlog
 from tagboat.core.elsewhere import elsewhere
 from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatError
 from tagboat.core.polling import RegistryBackoff
-from tagboat.core.ports import Reader
 from tagboat.operations.services import OperationServices
 
 TIMEOUT_S = 2.0
@@ -35,7 +34,7 @@ class SystemHealth:
 
     @property
     def status(self) -> HealthStatus:
-        """Return `unavailable` without the database, `degraded` where anything else is out, `ok`."""
+        """Return `unavailable` without the database, `degraded` where anything else is out."""
         if self.checks.get(DATABASE, "ok") != "ok":
             return "unavailable"
         return "ok" if all(state in WELL for state in self.checks.values()) else "degraded"
@@ -47,13 +46,13 @@ class HealthChecks:
     def __init__(self, services: OperationServices) -> None:
         self._services = services
         self._under_way: asyncio.Task[dict[str, str]] | None = None
-        self._reading: asyncio.Future[Sequence[RegistryBackoff]] | None = None
+        self._reading: asyncio.Future[list[RegistryBackoff]] | None = None
 
     async def check(self) -> SystemHealth:
         """Check everything, or join the check that is under way."""
         if self._under_way is None:
             self._under_way = asyncio.create_task(self._check_all())
-            self._under_way.add_done_callback(self._forget)
+            self._under_way.add_done_callback(lambda _: setattr(self, "_under_way", None))
         # Shielded: a caller that hangs up takes nothing from the others.
         return SystemHealth(await asyncio.shield(self._under_way))
 
@@ -61,25 +60,29 @@ class HealthChecks:
         """Check whether the database answers."""
         return SystemHealth({DATABASE: await _finding(DATABASE, self._failing_registries())})
 
-    def _forget(self, _: "asyncio.Task[dict[str, str]]") -> None:
-        self._under_way = None
-
     async def _check_all(self) -> dict[str, str]:
-        trouble = self._services.ingress_trouble
+        async def ask_engine() -> None:
+            engine = self._services.engine
+            await engine.version()
+            # An engine that answers is of no use to a server in a container without its network.
+            if words := elsewhere(await engine.own_network()):
+                raise EngineError(words)
 
-        async def no_ingress() -> str:
-            return "none"
+        async def ask_ingress() -> None:
+            trouble = self._services.ingress_trouble
+            if trouble and (said := await trouble()):
+                raise IngressUnavailableError(said)
 
         database, engine, ingress, registries = await asyncio.gather(
             _finding(DATABASE, self._failing_registries()),
-            _finding("engine", self._ask_engine()),
-            _finding("ingress", _ask_ingress(trouble())) if trouble else no_ingress(),
+            _finding("engine", ask_engine()),
+            _finding("ingress", ask_ingress()),
             self._registries(),
         )
         return {
             DATABASE: database,
             "engine": engine,
-            "ingress": ingress,
+            "ingress": ingress if self._services.ingress_trouble else "none",
             "registries": registries,
         }
 
@@ -99,25 +102,11 @@ class HealthChecks:
         # database would keep one thread for each caller.
         reading = self._reading
         if reading is None or reading.done():
-            reading = asyncio.ensure_future(self._services.store.read(_read_failing))
+            read = self._services.store.read(lambda reader: reader.failing_registries())
+            reading = asyncio.ensure_future(read)
             reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._reading = reading
         return await asyncio.shield(reading)
-
-    async def _ask_engine(self) -> None:
-        engine = self._services.engine
-        await engine.version()
-        if words := elsewhere(await engine.own_network()):
-            raise EngineError(words)
-
-
-def _read_failing(reader: Reader) -> Sequence[RegistryBackoff]:
-    return reader.failing_registries()
-
-
-async def _ask_ingress(trouble: Awaitable[str | None]) -> None:
-    if said := await trouble:
-        raise IngressUnavailableError(said)
 
 
 async def _finding(name: str, work: Awaitable[object]) -> str:

@@ -81,17 +81,17 @@ class HostClaims:
     def _named_hosts(self, ref: StageRef) -> Iterator[tuple[str, str]]:
         for claim in claims_of(ref.project, ref.stage):
             yield full_host(claim, self._base_domain), _BY_DOMAIN if claim.is_domain else _BY_NAME
-        for instance in self._live_of(ref.stage) if ref.stage.max_instances > 1 else ():
+        if ref.stage.max_instances == 1:
+            return
+        # A stage that is about to have several has an instance that has had no host so far.
+        live = self._live.get(ref.stage.id) or self._reader.instances(
+            stage_id=ref.stage.id, states=[InstanceState.LIVE]
+        )
+        for instance in live:
             yield (
                 instance_host(ref.project.name, ref.stage.name, instance.tag, self._base_domain),
                 _BY_NAME,
             )
-
-    def _live_of(self, stage: Stage) -> list[Instance]:
-        """Return its live instances, also one that has had no host of its own so far."""
-        return self._live.get(stage.id) or self._reader.instances(
-            stage_id=stage.id, states=[InstanceState.LIVE]
-        )
 
 
 _BY_NAME = "name"

@@ -1,4 +1,7 @@
-"""The hosts at which stages and instances answer, for fronts that ask before they get a certificate."""
+"""The hosts at which stages and instances answer.
+
+Fronts ask for them before they get a certificate.
+"""
 
 import asyncio
 import re

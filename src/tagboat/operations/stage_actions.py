@@ -1,7 +1,8 @@
-"""What people order beside deploying a tag: back to what was live, the same in another stage, not at all, not now.
+"""Actions on stages: roll back, promote, cancel, hold, release.
 
-Each is one decision inside a transaction. All raise NotFoundError for what does not exist and ConflictError for what cannot
-be done as things stand, with what to do instead; nothing is changed then.
+Each is one decision inside a transaction. All raise NotFoundError for what does not exist, and
+ConflictError for what cannot be done as things are, with what to do instead; nothing is changed
+then.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,15 +31,16 @@ from tagboat.operations.way_back import WayBack, find_way_back, live_in, under_w
 
 @dataclass(frozen=True, slots=True)
 class StageActions:
-    """Carries orders out, up to the queue."""
+    """Actions up to the queue; workers carry out what is queued."""
 
     deployer: DeployTriggerer
     clock: Callable[[], datetime]
 
     def rollback(self, tx: Tx, stage_id: str, to: str | None = None) -> Queued:
-        """Queue what the deploy `to` brought, or what served before, with its image and configuration; hold the stage.
+        """Queue what the deploy `to` brought, or what served before, and hold the stage.
 
-        A deploy at work that can still be taken back is cancelled. Ordered again while it is under way, it is the same.
+        It comes with its image and configuration. A deploy at work that can still be taken back is
+        cancelled. Asked again while the rollback is under way, the answer is the same deploy.
         """
         stage = tx.stage(stage_id)
         if again := under_way(tx, stage, to):
@@ -62,7 +64,7 @@ class StageActions:
         return queued
 
     def _flee(self, tx: Tx, stage: Stage, way: WayBack) -> None:
-        """Cancel what is at work, and remember from which version it is gone back: pushes do not bring it again."""
+        """Cancel the deploy at work, and remember the version: pushes do not bring it again."""
         for other in tx.open_deploys(stage.id):
             if other.trigger is Trigger.ROLLBACK and other.status is DeployStatus.QUEUED:
                 self.cancel(tx, other.id)
@@ -87,7 +89,7 @@ class StageActions:
             )
 
     def promote(self, tx: Tx, stage_id: str, from_stage_id: str) -> Queued:
-        """Queue in one stage the very digest that is live in another of the same project."""
+        """Queue in one stage the digest that is live in another of the same project."""
         stage, source = tx.stage(stage_id), tx.stage(from_stage_id)
         if source.project_id != stage.project_id:
             raise ConflictError(
@@ -113,7 +115,7 @@ class StageActions:
         )
 
     def cancel(self, tx: Tx, deploy_id: str) -> Deploy:
-        """End a queued deploy; ask whoever carries out a running one to take it back."""
+        """End a queued deploy; ask the worker of a running one to take it back."""
         deploy = tx.deploy(deploy_id)
         if deploy.status.final:
             raise ConflictError(f"the deploy has ended already: {deploy.status}")
@@ -127,7 +129,8 @@ class StageActions:
             )
         elif _serves_alone(tx, deploy):
             raise ConflictError(
-                f"{deploy.tag} is live and nothing else could go on serving; deploy another tag instead, or hold the stage"
+                f"{deploy.tag} is live and nothing else could go on serving;"
+                " deploy another tag instead, or hold the stage"
             )
         else:
             deploy = replace(deploy, cancelling=True)
@@ -156,16 +159,18 @@ class StageActions:
         return cancelled
 
     def hold(self, tx: Tx, stage_id: str) -> Stage:
-        """Let pushes and polls deploy nothing in the stage; what comes is kept."""
+        """Let pushes and polls deploy nothing in the stage; pushes are kept for the release."""
         stage = replace(tx.stage(stage_id), held=True)
         tx.put_stage(stage)
         return stage
 
     def release(self, tx: Tx, stage_id: str, *, including: bool = False) -> list[Queued]:
-        """Let pushes and polls deploy again, beginning with the newest that came meanwhile (the newest few of several).
+        """Let pushes and polls deploy again, beginning with the newest that came while it was held.
 
-        What came is decided on as if it came now. What was taken back stays waiting, and so does a lower version where the
-        stage takes none; a poll's is recorded and no more. With `including` they are tried again.
+        Where the stage may have several instances, these are the newest few. Pushes are decided on
+        as if they came now. Versions that were taken back stay waiting, and so do lower versions
+        where the stage accepts none; those of polls are only recorded. With `including` they are
+        tried again.
         """
         stage = replace(tx.stage(stage_id), held=False)
         tx.put_stage(stage)
@@ -180,17 +185,43 @@ class StageActions:
             for one in tx.open_deploys(stage.id)
             if one.by_news and one.status is DeployStatus.QUEUED
         ]
-        candidates = [*due, *(_as_offer(deploy) for deploy in waiting)]
+        # Deploys that pushes have queued before the hold count too: an older push must not follow.
+        candidates = [
+            *due,
+            *(
+                HeldPush(
+                    stage_id=stage.id,
+                    tag=deploy.tag,
+                    digest=None,
+                    source=deploy.trigger,
+                    seen_at=deploy.created_at,
+                )
+                for deploy in waiting
+            ),
+        ]
         chosen = _newest_offers(stage, candidates, self.clock())
         for offer in due:
             if offer not in chosen:
                 self._tell_why(tx, stage, offer, Outcome.RECORDED)
-        return [self._deploy_offer(tx, stage, offer) for offer in chosen if offer in due]
+        released = []
+        for offer in chosen:
+            if offer in due:
+                queued = self.deployer.trigger_deploy(
+                    stage.project_id,
+                    stage.id,
+                    offer.tag,
+                    tx=tx,
+                    trigger=Trigger(Source(offer.source)),
+                )
+                self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
+                released.append(queued)
+        return released
 
     def _is_due(self, tx: Tx, stage: Stage, offer: HeldPush, *, including: bool) -> bool:
-        """Whether the stage takes the offer by the rules of now.
+        """Return whether the stage accepts the push by the rules of now.
 
-        What it does not take unasked stays an offer, but for what a poll has found and is older than what is there by now.
+        A push that it does not accept unasked goes on waiting, except one of a poll that is older
+        than what is there by now.
         """
         project, source = tx.project(stage.project_id), Source(offer.source)
         decision = decide(project, tx.stages(project.id), offer.tag)
@@ -216,21 +247,10 @@ class StageActions:
             tx.delete_taken_back(stage.id, digest)
         return including
 
-    def _deploy_offer(self, tx: Tx, stage: Stage, offer: HeldPush) -> Queued:
-        queued = self.deployer.trigger_deploy(
-            stage.project_id,
-            stage.id,
-            offer.tag,
-            tx=tx,
-            trigger=Trigger(Source(offer.source)),
-        )
-        self._tell_why(tx, stage, offer, queued.outcome, queued.deploy_id)
-        return queued
-
     def _tell_why(
         self, tx: Tx, stage: Stage, offer: HeldPush, outcome: Outcome, deploy: str | None = None
     ) -> None:
-        """Put on the tag what the release of its stage came to."""
+        """Record on the tag what the release of its stage did."""
         takes = "the newest" if stage.max_instances == 1 else f"the {stage.max_instances} newest"
         reason = (
             f"the stage {stage.name} was released, and takes {takes} of what came while it was held"
@@ -246,7 +266,7 @@ class StageActions:
 
 
 def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
-    """Whether the deploy's instance is live, and none that it has replaced, or that is live beside it, would be left."""
+    """Return whether the deploy's instance is the only one that could go on serving."""
     active = reader.instances(
         stage_id=deploy.stage_id, states=[InstanceState.LIVE, InstanceState.DRAINING]
     )
@@ -259,18 +279,8 @@ def _serves_alone(reader: Reader, deploy: Deploy) -> bool:
     return bool(own) and not left
 
 
-def _as_offer(deploy: Deploy) -> HeldPush:
-    return HeldPush(
-        stage_id=deploy.stage_id,
-        tag=deploy.tag,
-        digest=None,
-        source=deploy.trigger,
-        seen_at=deploy.created_at,
-    )
-
-
 def _newest_offers(stage: Stage, offers: Sequence[HeldPush], now: datetime) -> list[HeldPush]:
-    """As many of the newest `offers` as the stage takes, oldest first; the one that came last of those of one tag."""
+    """Return the newest `offers`, as many as the stage accepts, oldest first, one for each tag."""
     by_tag = {offer.tag: offer for offer in sorted(offers, key=lambda offer: offer.seen_at)}
     candidates = [Candidate(tag, found=offer.seen_at.timestamp()) for tag, offer in by_tag.items()]
     order = Order(stage.pattern, candidates, now)

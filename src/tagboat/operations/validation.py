@@ -54,14 +54,15 @@ def _check_run(project: Project, stage: Stage) -> None:
 
 
 def _refuse_secrets_in_env(holders: Sequence[tuple[str, Project | Stage]]) -> None:
-    """Neither wins: whoever wrote both would take one for what the app gets, and be wrong."""
+    """Raise FieldError where a name is in both: neither wins, so the writer would be wrong."""
     for where, one in holders:
         for elsewhere, other in holders:
             both = one.run.secrets.keys() & other.env.keys()
             if both:
                 raise FieldError(
                     "secrets",
-                    f"{min(both)} is a secret of {where} and in env of {elsewhere}; leave one of the two out",
+                    f"{min(both)} is a secret of {where} and in env of {elsewhere};"
+                    " leave one of the two out",
                 )
 
 
@@ -81,7 +82,7 @@ def check_host_paths(asked: RunOptions, before: RunOptions, allowed: Callable[[s
 
 
 def check_mounts(options: RunOptions) -> None:
-    """Raise FieldError where two things would be mounted on one path, or files be put where they cannot be seen."""
+    """Raise FieldError where two things have one path, or one hides the secret files."""
     taken = {path: f"the volume {name}" for name, path in options.volumes.items()}
     binds = [("binds", parse_bind(text).target) for text in options.binds]
     for field, path in (*binds, *(("tmpfs", path) for path in options.tmpfs)):
@@ -115,5 +116,6 @@ def check_publish(options: RunOptions, stage: Stage) -> None:
     if stage.strategy is Strategy.ROLLING:
         raise FieldError(
             "publish",
-            "the new instance cannot have a port that the old one still has; leave strategy out (null)",
+            "the new instance cannot have a port that the old one still has;"
+            " leave strategy out (null)",
         )

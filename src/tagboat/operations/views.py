@@ -31,7 +31,7 @@ class ProjectView:
 class StageView:
     """A stage of `project`. `address` is its URL through the ingress, None without one.
 
-    `warnings` name what will not go as one might expect; they are empty where nobody asked for them.
+    `warnings` name what will not go as one might expect; they are empty where not asked for.
     """
 
     stage: Stage
@@ -82,11 +82,6 @@ class Views:
         self._projects: dict[str, Project] = {}
         self._stages: dict[str, Stage] = {}
 
-    def know(self, projects: Sequence[Project] = (), stages: Sequence[Stage] = ()) -> None:
-        """Take over values that were read already."""
-        self._projects |= {project.id: project for project in projects}
-        self._stages |= {stage.id: stage for stage in stages}
-
     def projects(self, projects: Sequence[Project]) -> list[ProjectView]:
         """Return the views of projects."""
         states = self._reader.poll_states([project.id for project in projects])
@@ -96,7 +91,21 @@ class Views:
     def stages(self, stages: Sequence[Stage]) -> list[StageView]:
         """Return the views of stages, without warnings."""
         self._read_projects([stage.project_id for stage in stages])
-        return [self._stage_view(stage) for stage in stages]
+        views = []
+        for stage in stages:
+            project = self._projects[stage.project_id]
+            # Without a port no request can be routed to it; before the first deploy it is not known
+            # whether the image has one.
+            routable = bool(project.port) or not project.inspected
+            views.append(
+                StageView(
+                    stage,
+                    project,
+                    strategy_in_force(stage, run_config(project, stage)),
+                    self._ingress.address(project, stage) if routable else None,
+                )
+            )
+        return views
 
     def warned_stages(self, stages: Sequence[Stage]) -> list[StageView]:
         """Return the views of stages, with what will not go as one might expect."""
@@ -145,18 +154,6 @@ class Views:
         self._read_projects([one.project_id for one in owned])
         if missing := {one.stage_id for one in owned} - self._stages.keys():
             self._stages |= self._reader.stages_by_id(missing)
-
-    def _stage_view(self, stage: Stage) -> StageView:
-        project = self._projects[stage.project_id]
-        # Without a port no request can be routed to it; before the first deploy it is not known
-        # whether the image has one.
-        has_port = bool(project.port) or not project.inspected
-        return StageView(
-            stage,
-            project,
-            strategy_in_force(stage, run_config(project, stage)),
-            self._ingress.address(project, stage) if has_port else None,
-        )
 
     def _own_address(self, instance: Instance) -> str | None:
         stage, project = self._stages[instance.stage_id], self._projects[instance.project_id]

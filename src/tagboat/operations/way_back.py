@@ -1,4 +1,4 @@
-"""Where a rollback of a stage leads, and whether what it leads to is still to be had."""
+"""The target of a rollback, and whether its image still exists."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -25,7 +25,7 @@ from tagboat.core.runtime import Runtime
 from tagboat.deploy.context import registry_of
 
 _OTHERS = 5
-"""So many ways out are named, at most, where the one asked for is no more."""
+"""The most alternatives that are named where the target does not exist any more."""
 _LOOKED_AT = 50
 _AT_ONCE = 8
 ALL_WITHIN_S = 3.0
@@ -34,11 +34,12 @@ ALL_WITHIN_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
-    """What a rollback brings back: the instance that served it, and its configuration of then.
+    """The instance that a rollback brings back, and the configuration that it had.
 
-    `cancels` is the deploy at work that is taken back for it, None where there is none or it is too late for that. `drops`
-    is the live instance that is fled from while the target is live beside it, None where there is no such.
-    `away_from` is the version that is fled from, of the tag `away_from_tag`, None where nothing is known of one.
+    `cancels` is the deploy at work that is taken back for it, None where there is none or it is too
+    late for that. `drops` is the live instance that is left while the target is live next to it,
+    None where there is no such. `away_from` is the version that is left, of the tag
+    `away_from_tag`, None where it is not known.
     """
 
     target: Instance
@@ -50,7 +51,7 @@ class WayBack:
 
 
 class RollbackFacts(Protocol):
-    """The reads that the target of a rollback follows from: a `Reader`, or a part of it in memory."""
+    """The reads that decide the target of a rollback: a `Reader`, or a part of it in memory."""
 
     def open_deploys(self, stage_id: str) -> list[Deploy]:
         """Return the queued and running deploys of a stage, oldest first."""
@@ -81,18 +82,20 @@ def not_kept(target: Instance) -> str:
 
 
 def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBack:
-    """Where a rollback leads: to what the deploy `to` brought, else to what served before.
+    """Return the way back to what the deploy `to` brought, else to what served before.
 
-    What served before is, while a deploy is at work that can still be taken back, what it is to replace or has replaced;
-    else what was live before and was never taken back. Raises NotFoundError where there is no deploy `to`, ConflictError
-    where it leads nowhere, with what to do instead.
+    While a deploy is at work that can still be taken back, that is what it replaces or has
+    replaced; else what was live before and was never taken back. Raises NotFoundError where there
+    is no deploy `to`, and ConflictError where there is nothing to go back to, with what to do
+    instead.
     """
     at_work = _at_work(reader, stage)
     own = reader.instance_of(at_work.id) if at_work else None
     live = live_in(reader, stage)
     away_from, away_from_tag = (live.version, live.tag) if live else (None, "")
     if at_work is not None:
-        away_from, away_from_tag = (own.version if own else _version_of(at_work)), at_work.tag
+        unknown = None if at_work.digest is None else (at_work.digest, "")
+        away_from, away_from_tag = (own.version if own else unknown), at_work.tag
     target = _named(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
     config = reader.deploy_config(target.deploy_id)
     if config is None:
@@ -114,7 +117,7 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
 
 
 def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
-    """The rollback of the stage that is queued or at work already; where a deploy `to` is named, only one to just that."""
+    """Return the rollback of the stage that is queued or at work; with `to`, only one to that."""
     wanted = _named(reader, stage, to).version if to is not None else None
     for deploy in reader.open_deploys(stage.id):
         if (
@@ -131,20 +134,16 @@ def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
 
 
 def live_in(facts: RollbackFacts, stage: Stage) -> Instance | None:
-    """The newest live instance of the stage."""
+    """Return the newest live instance of the stage, None where nothing is live."""
     return next(iter(facts.instances(stage_id=stage.id, states=[InstanceState.LIVE])), None)
 
 
 def _at_work(facts: RollbackFacts, stage: Stage) -> Deploy | None:
-    """The deploy at work in the stage that can still be taken back, or is being taken back."""
+    """Return the deploy at work that can still be taken back, or is being taken back."""
     running = [one for one in facts.open_deploys(stage.id) if one.status is DeployStatus.RUNNING]
     return next(
         (one for one in running if one.step(StepName.RETIRE).status is StepStatus.PENDING), None
     )
-
-
-def _version_of(deploy: Deploy) -> Version | None:
-    return (deploy.digest, "") if deploy.digest is not None else None
 
 
 def _before(
@@ -173,7 +172,7 @@ def _before(
 def _served_before(
     facts: RollbackFacts, stage: Stage, live: Instance | None, at_work: Deploy
 ) -> Instance | None:
-    """What the stage's address led to until the deploy at work came, or still does: of several, the newest."""
+    """Return the newest instance that the stage's address was routed to before the deploy."""
     if live is not None and live.deploy_id != at_work.id:
         return live
     others = facts.instances(stage_id=stage.id, states=[InstanceState.LIVE, InstanceState.DRAINING])
@@ -198,7 +197,7 @@ def _named(reader: Reader, stage: Stage, to: str) -> Instance:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """Whether a stage can be rolled back: to which instance, and if not (or if nobody can tell), why."""
+    """The instance that a rollback would bring back, and why not where it is impossible."""
 
     target: Instance | None
     possible: bool
@@ -221,7 +220,7 @@ class RollbackTarget:
 
 @dataclass(frozen=True, slots=True)
 class WaysBack:
-    """Tells beforehand whether a rollback can be carried out: its image may be nowhere any more.
+    """Finds out before a rollback whether its image still exists on the engine or at its registry.
 
     `resolve` looks a digest up at its registry, as that of `TagSource` does.
     """
@@ -231,7 +230,7 @@ class WaysBack:
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
 
     async def prospect(self, stage_id: str) -> Prospect:
-        """Where a rollback of the stage would lead. Raises NotFoundError for an unknown stage."""
+        """Return what a rollback of the stage would bring back. Raises NotFoundError."""
 
         def work(reader: Reader) -> WayBack | str:
             stage = reader.stage(stage_id)
@@ -272,7 +271,7 @@ class WaysBack:
         return Prospect(target.instance, possible=gone is None, reason=gone or "")
 
     async def refuse_if_gone(self, stage_id: str, to: str | None) -> None:
-        """Raise ConflictError where the image of what a rollback would bring back is nowhere any more."""
+        """Raise ConflictError where the image that a rollback needs does not exist any more."""
 
         def work(reader: Reader) -> WayBack | None:
             stage = reader.stage(stage_id)
@@ -303,13 +302,17 @@ class WaysBack:
         try:
             await self.resolve(image, instance.digest, target.registry)
         except RegistryNotFoundError:
-            return _gone(instance, image)
+            served = f"{instance.tag} of {instance.started_at:%Y-%m-%d %H:%M} UTC"
+            where = (
+                f"neither the engine nor the registry {image.host} has {image}@{instance.digest}"
+            )
+            return f"{served} is gone: {where} any more"
         except RegistryError:
-            return None
+            return None  # a registry that does not answer may still have it
         return None
 
     async def _other_ways(self, target: Instance) -> str:
-        """The deploys that could be gone back to instead, in words."""
+        """Return in words the deploys that could be gone back to instead."""
         stopped = await self.store.read(
             lambda reader: reader.instances(
                 stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_LOOKED_AT
@@ -324,12 +327,10 @@ class WaysBack:
             ):
                 found[instance.version] = instance
         if not found:
-            return "nothing that was live in this stage before is there any more: push it again, or deploy another tag"
+            return (
+                "nothing that was live in this stage before is there any more:"
+                " push it again, or deploy another tag"
+            )
         return "go back to one of these: " + ", ".join(
             f"--to {one.deploy_id} ({one.tag})" for one in found.values()
         )
-
-
-def _gone(target: Instance, image: ImageName) -> str:
-    served = f"{target.tag} of {target.started_at:%Y-%m-%d %H:%M} UTC"
-    return f"{served} is gone: neither the engine nor the registry {image.host} has {image}@{target.digest} any more"

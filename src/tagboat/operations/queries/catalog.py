@@ -145,7 +145,7 @@ class CatalogQueries:
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """The tags that a stage has or is about to have, and the versions that were taken back there."""
+    """The tags that a stage has or will have, and the versions that were taken back there."""
 
     serving: Sequence[Serving]
     taken_back: Sequence[TakenBack]

@@ -1,14 +1,14 @@
 """Disk space, and the numbers that monitoring reads."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tagboat.core.config import INSTALLATION_ID
 from tagboat.core.counters import Labels
 from tagboat.core.deploy import Deploy, InstanceState
 from tagboat.core.health import Trouble
-from tagboat.core.keeping import Disk, DiskUsage, Volume
+from tagboat.core.keeping import Disk, DiskUsage
 from tagboat.core.ports import Reader
 from tagboat.core.stage_refs import iter_stages
 from tagboat.operations.services import OperationServices
@@ -84,30 +84,23 @@ def _volumes(reader: Reader, usage: DiskUsage) -> Iterator[StageVolume]:
         for volume in usage.volumes
         if (match := _OF_A_STAGE.fullmatch(volume.name))
     }
-    names = _names(reader, owned.values())
+    stages = reader.stages_by_id(set(owned.values()))
+    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
     for volume in usage.volumes:
         if volume.name not in owned:
             continue
-        project, stage = names.get(owned[volume.name], (None, None))
+        stage = stages.get(owned[volume.name])
+        project = projects[stage.project_id] if stage else None
         # Earlier releases set no label: without a stage here, the volume may be in use by another
         # Tagboat on the same engine.
-        if _is_ours(volume, installation, known=project is not None):
-            yield StageVolume(volume.name, volume.size, project, stage)
-
-
-def _is_ours(volume: Volume, installation: object, *, known: bool) -> bool:
-    label = volume.labels.get("tagboat.installation")
-    return label == installation or (label is None and known)
-
-
-def _names(reader: Reader, stage_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the names of project and stage by stage id, of those stages that exist."""
-    stages = reader.stages_by_id(set(stage_ids))
-    projects = reader.projects_by_id({stage.project_id for stage in stages.values()})
-    return {
-        stage_id: (projects[stage.project_id].name, stage.name)
-        for stage_id, stage in stages.items()
-    }
+        label = volume.labels.get("tagboat.installation")
+        if label == installation or (label is None and project is not None):
+            yield StageVolume(
+                volume.name,
+                volume.size,
+                project.name if project else None,
+                stage.name if stage else None,
+            )
 
 
 def _troubled(reader: Reader) -> Mapping[tuple[str, str], int]:

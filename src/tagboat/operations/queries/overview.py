@@ -60,9 +60,10 @@ class OverviewQuery:
     async def read(
         self, only: StageFilter, after: StagePlace | None = None, limit: int | None = None
     ) -> Overview:
-        """Return the stages in order of project name, position and name, the first page with senders.
+        """Return the stages in order of project name, position and name.
 
-        Whether the images to go back to still exist is asked of engine and registries, together.
+        The senders come with the first page only. Engine and registries are asked whether the
+        images to go back to still exist.
         """
 
         def work(
@@ -97,7 +98,12 @@ class OverviewQuery:
             for view in views.deploys(list(reader.newest_deploys(facts.stage_ids).values()))
         }
         polls = reader.poll_states({view.project.id for view in staged})
-        ways = [_target(facts, stage) for stage in stages]
+        ways: list[Instance | str] = []
+        for stage in stages:
+            try:
+                ways.append(find_target(facts, stage))
+            except ConflictError as error:
+                ways.append(str(error))
         kept = reader.configured_deploys(
             [way.deploy_id for way in ways if isinstance(way, Instance)]
         )
@@ -113,8 +119,8 @@ class OverviewQuery:
                     way_back = replace(way_back, reason=not_kept(way))
             troubled = [one for one in live[stage.id] if one.trouble is not None]
             needs = [f"{one.instance.tag}: {one.trouble.detail}" for one in troubled if one.trouble]
-            if error := polls[view.project.id].error:
-                needs.append(f"polls of {view.project.name} fail: {error}")
+            if failure := polls[view.project.id].error:
+                needs.append(f"polls of {view.project.name} fail: {failure}")
             rows.append(
                 StageOverview(
                     stage=view,
@@ -164,14 +170,6 @@ class BulkFacts:
         """Return the newest instance that served before, of none of the versions `without`."""
         found = (by_stage.get(stage_id) for by_stage in self._previous)
         return next((one for one in found if one and one.version not in without), None)
-
-
-def _target(facts: BulkFacts, stage: Stage) -> Instance | str:
-    """Return the instance to go back to, or why there is none."""
-    try:
-        return find_target(facts, stage)
-    except ConflictError as error:
-        return str(error)
 
 
 V = TypeVar("V")
