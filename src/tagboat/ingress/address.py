@@ -19,7 +19,7 @@ class StageAddresses:
     public_url: str = ""
 
     def of(self, project: str, stage: str) -> str:
-        """`https://HOST` behind such a front, else `http://HOST:PORT`, without the port if it is 80."""
+        """Return `https://HOST` behind such a front, else `http://HOST:PORT`; no port if it is 80."""
         host = stage_host(project, stage, self.base_domain)
         if self.public_url.startswith("https://") and not _is_local(self.base_domain):
             return f"https://{host}"

@@ -5,7 +5,10 @@ _TLS = " ssl verify none sni var(txn.host) alpn h2,http/1.1"
 
 
 def backends(*, tls: bool) -> str:
-    """The back ends `repeatable` and `once`, the same for https, and `h2c`. `tls` is whether HAProxy was built with TLS."""
+    """Return the back ends: `repeatable` and `once`, both for https too, and `h2c`.
+
+    `tls` is False if HAProxy was built without TLS.
+    """
     https = (
         (_repeatable("_https", _TLS), _once("_https", _TLS))
         if tls

@@ -1,4 +1,4 @@
-"""The text of HAProxy's configuration and of the files beside it. Pure: the same settings give the same bytes.
+"""The content of HAProxy's configuration and its files. Pure: same settings, same bytes.
 
 Which host leads where is no part of it: that stands in the map, which changes while HAProxy runs. So HAProxy is reloaded only
 when another release of Tagboat writes another text.
@@ -35,7 +35,7 @@ _MAX_TRACKED = 20480  # more than there are host ports for instances
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigInput:
-    """What the text depends on.
+    """The values that the configuration depends on.
 
     `listen` is host and port; `trusted` are the networks (CIDR) whose X-Forwarded-* headers are believed; `run_as` is the
     system user that HAProxy becomes, None to stay who it is; `lua` and `tls` are whether HAProxy was built with them;
@@ -53,7 +53,7 @@ class ConfigInput:
 
 @dataclass(frozen=True, slots=True)
 class RenderedConfig:
-    """File names and texts, and the word by which a running HAProxy says that it has loaded exactly these."""
+    """Files by name, and the fingerprint that a HAProxy reports which has loaded them."""
 
     files: Mapping[str, str]
     fingerprint: str
@@ -85,7 +85,7 @@ def render_config(wanted: ConfigInput) -> RenderedConfig:
 
 
 def bound_port(config: str) -> int | None:
-    """Return the port that HAProxy listens on by the text of a configuration, None where it names none."""
+    """Return the port that a configuration listens on, None if it names none."""
     match = _BIND_LINE.search(config)
     return int(match[1]) if match else None
 

@@ -1,4 +1,4 @@
-"""The ingress's files on disk: written whole or not at all, so that whoever starts HAProxy starts the truth."""
+"""The ingress's files on disk, written completely or not at all."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def make_directory(directory: Path) -> None:
 
 
 def write_files(directory: Path, files: Mapping[str, str]) -> None:
-    """Write those that differ from what is there, and make them durable. Raises IngressUnavailableError."""
+    """Write the files that differ, and make them durable. Raises IngressUnavailableError."""
     for name, text in files.items():
         write_file(directory, name, text, durable=True)
 
@@ -31,7 +31,8 @@ def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
             write_private(directory / name, text, durable=durable)
     except OSError as error:
         raise IngressUnavailableError(
-            f"{directory / name} cannot be written ({error.strerror}); the routes in force stay as they are"
+            f"{directory / name} cannot be written ({error.strerror}); "
+            "the present routes stay in force"
         ) from None
 
 

@@ -29,7 +29,7 @@ _GONE = ("Can't find the target PID", "Can't connect to the target CLI")
 
 
 class WorkerSilentError(Exception):
-    """The worker asked has ended, or does not answer: it is ending, or has only just begun. `worker` is its process id."""
+    """A worker, the process `worker`, has ended or does not answer: it is ending or starting."""
 
     def __init__(self, worker: int) -> None:
         super().__init__(f"HAProxy's worker {worker} does not answer")
@@ -42,7 +42,7 @@ class NoAnswerError(IngressUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Process ids: the master, the worker in charge (None while there is none), and those that finish what they began."""
+    """Process ids: the master, the current worker (None without one), and the old workers."""
 
     master: int
     current: int | None
@@ -55,7 +55,7 @@ class Processes:
 
 
 def parse_processes(text: str) -> Processes | None:
-    """What `show proc` answers, None when it is no such answer."""
+    """Return the processes in an answer to `show proc`, None if it is not such an answer."""
     found: dict[str, list[int]] = {"#<PID>": [], "# workers": [], "# old workers": []}
     section = ""
     for line in text.splitlines():
@@ -72,13 +72,16 @@ def parse_processes(text: str) -> Processes | None:
 
 
 class Master:
-    """Speaks with the master whose socket is in `directory`. All calls raise IngressUnavailableError within seconds."""
+    """A client of the master whose socket is in `directory`.
+
+    All calls raise IngressUnavailableError within seconds.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     async def processes(self) -> Processes:
-        """Who runs."""
+        """Return the processes that run."""
         text = await self._ask("show proc")
         processes = parse_processes(text)
         if processes is None:
@@ -103,7 +106,7 @@ class Master:
         return shown
 
     async def follow(self, worker: int, wanted: RoutingMap) -> int:
-        """Make a worker follow `wanted`, and have it confirm that it does; returns how many changes that took."""
+        """Make a worker follow `wanted`, and confirm it; return the number of changes."""
         commands = changes(await self.shown_map(worker), wanted)
         if not commands:
             return 0
@@ -117,7 +120,7 @@ class Master:
         return len(commands)
 
     async def change(self, worker: int, put: RoutingMap, gone: Collection[str]) -> int:
-        """Make a worker lead the hosts of `put` so, and forget those `gone`; returns how many changes that took.
+        """Make a worker route the hosts in `put`, and forget those `gone`; return the changes.
 
         It confirms that, and is asked for no other host, however many there are.
         """

@@ -1,6 +1,6 @@
-"""HAProxy as a program and as processes: what is installed, what runs for a directory, starting and ending it.
+"""HAProxy as a program and as processes of a directory.
 
-A process counts as ours only if its command line says that it works in our directory. No other is ever signalled.
+A process counts as ours only if its command line names our directory. No other is ever signalled.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _TRANSIENT_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.E
 _RUN_S = 10.0
 _END_S = 5.0
 _AHEAD = 5
-"""Steps of niceness by which HAProxy goes before Tagboat: about three times its share of a busy processor."""
+"""Steps of niceness by which HAProxy precedes Tagboat: about three times its share."""
 _LONGEST_OUTPUT = 64 * 1024
 # Debian keeps it where the PATH of an ordinary user does not look.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,7 +36,7 @@ _VERSION_LINE = re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """An installed HAProxy that can be used; `lua` is whether it can hold requests, `tls` whether it can speak TLS to apps."""
+    """An installed HAProxy. With `lua` it can hold requests, with `tls` speak TLS to apps."""
 
     path: str
     version: str
@@ -51,7 +51,8 @@ def parse_version_text(path: str, text: str) -> Program:
         raise SettingsError(f"{path} is not HAProxy: `{path} -vv` names no version")
     if (int(match[2]), int(match[3])) < OLDEST:
         raise SettingsError(
-            f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: please update it"
+            f"{path} is HAProxy {match[1]}; Tagboat needs {OLDEST[0]}.{OLDEST[1]} or newer: "
+            "please update it"
         )
     return Program(path, match[1], lua="Built with Lua" in text, tls="+OPENSSL" in text)
 
@@ -68,14 +69,17 @@ async def find_program(name: str) -> Program:
 
 
 async def check_config(program: Program, directory: Path) -> None:
-    """Let HAProxy read its configuration. Raises SettingsError with its own words when it refuses."""
+    """Have HAProxy check its configuration. Raises SettingsError with its message if it refuses."""
     status, text = await _run_program(program.path, "-c", "-C", str(directory), "-f", CONFIG_FILE)
     if status != 0:
         raise SettingsError(f"HAProxy refuses its configuration in {directory}: {_complaint(text)}")
 
 
 async def launch(program: Program, directory: Path) -> None:
-    """Start a master that outlives us; returns once it listens. Raises IngressUnavailableError with its own words."""
+    """Start a master that outlives Tagboat; return once it listens.
+
+    Raises IngressUnavailableError with HAProxy's message.
+    """
     with _preferred():
         status, text = await _run_program(program.path, "-D", *foreground_words(directory))
     if status != 0:
@@ -100,7 +104,10 @@ def foreground_words(directory: Path) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _preferred() -> Iterator[None]:
-    """Let what is started meanwhile go before us, where we may: people wait for it, and a deploy can wait for them."""
+    """Give what is started within precedence over Tagboat, if that is permitted.
+
+    People wait for its answers, and deploys can wait.
+    """
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, own - _AHEAD)
@@ -138,7 +145,10 @@ def require_free_address(listen: tuple[str, int]) -> None:
 
 
 def running_master(directory: Path) -> int | None:
-    """The process id of our living master, None where there is none: what its file says, else the parent of our workers."""
+    """Return the process id of our running master, None without one.
+
+    It is the one that its file names, else the parent of our workers.
+    """
     try:
         pid = int((directory / PID_FILE).read_text().split()[0])
     except (OSError, ValueError, IndexError):
@@ -164,12 +174,16 @@ def send_signal(pid: int, signal_number: signal.Signals, directory: Path) -> Non
             return
         except PermissionError:
             raise IngressUnavailableError(
-                f"HAProxy (process {pid}) was started by another user; end it, or run Tagboat as that user"
+                f"HAProxy (process {pid}) was started by another user; end it, "
+                "or run Tagboat as that user"
             ) from None
 
 
 def end_haproxy(directory: Path) -> bool:
-    """End every HAProxy of `directory`, requests under way included; returns whether there was one. Blocks up to 10 s."""
+    """End every HAProxy of `directory` with its requests; return whether there was one.
+
+    Blocks for up to 10 s.
+    """
     directory = directory.resolve()
     found = our_processes(directory)
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
@@ -185,9 +199,8 @@ def _is_our_process(pid: int, directory: Path) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError as error:
-        if (
-            error.errno in _TRANSIENT_ERRORS
-        ):  # a HAProxy must not be taken for gone, and another started
+        # Else a running HAProxy would be taken for gone, and another one started.
+        if error.errno in _TRANSIENT_ERRORS:
             raise
         return False
     wanted = [b"-C", os.fsencode(directory), b"-f", CONFIG_FILE.encode()]
@@ -206,7 +219,7 @@ def _parent(pid: int) -> int:
 async def _run_program(path: str, *words: str) -> tuple[int, str]:
     """Run HAProxy until it exits or goes to the background; its status and all it said."""
     try:
-        # Into a file: a pipe may stay open in the process that goes to the background, and would never end.
+        # Into a file: the background process keeps a pipe open, which would never end.
         with tempfile.TemporaryFile() as output:
             status = await _wait_for(path, words, output)
             output.seek(0)
@@ -245,7 +258,7 @@ async def _wait_for(path: str, words: Sequence[str], output: IO[bytes]) -> int:
 
 
 def _complaint(text: str) -> str:
-    """What is an alert in HAProxy's output, all of it where nothing is."""
+    """Return the alerts in HAProxy's output, all of it if it has none."""
     lines = [
         line.partition(" : ")[2].strip() or line.strip()
         for line in text.splitlines()

@@ -1,4 +1,4 @@
-"""Which process keeps HAProxy in the foreground for a directory, if one does (`tagboat ingress run`)."""
+"""The lock of `tagboat ingress run`, which keeps HAProxy in the foreground for a directory."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,8 @@ def hold_run_lock(directory: Path) -> Iterator[None]:
     try:
         if not _locked(descriptor):
             raise IngressUnavailableError(
-                f"'tagboat ingress run' runs for {directory} already (process {_pid(descriptor)}); stop it first"
+                f"'tagboat ingress run' runs for {directory} already "
+                f"(process {_pid(descriptor)}); stop it first"
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

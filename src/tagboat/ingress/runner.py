@@ -1,4 +1,4 @@
-"""HAProxy in the foreground, for a service manager that keeps it apart from the server: `tagboat ingress run`.
+"""HAProxy in the foreground, for a service manager: `tagboat ingress run`.
 
 The server finds this HAProxy running and leads it as it leads its own. So the server's service can be restarted, updated or
 stopped with all its processes, and no request is lost.
@@ -31,7 +31,7 @@ log = structlog.get_logger("tagboat.ingress")
 async def run_haproxy(
     directory: Path, wanted: ConfigInput, ready: Callable[[], None], program: str = "haproxy"
 ) -> None:
-    """Run HAProxy in `directory` (absolute) as `wanted` says until SIGTERM or SIGINT; `ready` is called once it answers.
+    """Run HAProxy in `directory` (absolute) until SIGTERM or SIGINT; call `ready` once it answers.
 
     SIGHUP has it loaded anew from disk without a lost request, as after an update of HAProxy. Told to stop, it finishes the
     requests under way, for 10 s at most. Raises SettingsError where HAProxy is missing, too old or refuses its configuration,
@@ -56,7 +56,7 @@ async def run_haproxy(
         status = await child.ended_before(stop)
         if status is not None:
             raise IngressUnavailableError(
-                f"HAProxy ended by itself (status {status}); its own words are above, if it said why"
+                f"HAProxy ended by itself (status {status}); its message is above, if it had one"
             )
         await child.finish(directory)
         log.info("HAProxy ended", action="ingress")
@@ -120,7 +120,7 @@ class _Child:
         return None if stop.is_set() or self._end is None else self._end.result()
 
     async def finish(self, directory: Path) -> None:
-        """Let it finish what it has begun, then end it, with whatever else still runs in its directory."""
+        """Let it finish its requests, then end it, and all else that runs in its directory."""
         send_signal(self.pid, signal.SIGUSR1, directory)
         if self._end is not None and not (await asyncio.wait({self._end}, timeout=_FINISHES_S))[0]:
             log.warning("requests under way cut off", action="ingress", after_s=_FINISHES_S)
@@ -128,7 +128,7 @@ class _Child:
 
 
 def notify_ready(address: str | None) -> None:
-    """Tell the service manager at `address` (its NOTIFY_SOCKET, sd_notify(3)) that we are ready; None: there is none."""
+    """Notify the service manager at `address` (NOTIFY_SOCKET, sd_notify(3)), None without one."""
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
