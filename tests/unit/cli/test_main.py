@@ -75,7 +75,13 @@ def is_known(words: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py"))], ids=lambda path: path.name
+    "path",
+    [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "src").rglob("*.py")),
+    ],
+    ids=lambda path: path.name,
 )
 def test_every_command_that_is_named_exists(path: Path) -> None:
     assert [
