@@ -68,6 +68,7 @@ class CommitNotifications:
         # The driver is loaded by now only where it is in use.
         import psycopg  # noqa: PLC0415 - see above
 
+        warned = False
         while not self._closed.is_set():
             try:
                 # Detached: the pool must neither count it nor give it to others.
@@ -80,11 +81,14 @@ class CommitNotifications:
                     connection.execute(f"LISTEN {CHANNEL}")
                     # There may have been commits before it listened.
                     self._on_commit(tuple(Topic))
+                    warned = False
                     self._follow(connection, woken)
             except (SQLAlchemyError, psycopg.Error, OSError) as error:
-                log.warning(
-                    "cannot follow other servers", action="listen", reason=str(error).split("\n")[0]
-                )
+                # Once an outage: others say how it goes on.
+                if not warned:
+                    reason = str(error).split("\n")[0]
+                    log.warning("cannot follow other servers", action="listen", reason=reason)
+                warned = True
                 self._closed.wait(RECONNECT_S)
         woken.close()
 
