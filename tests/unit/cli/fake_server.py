@@ -156,7 +156,7 @@ def usual_answers() -> dict[str, Any]:
         },
         "GET /api/settings/webhook": {
             "url": SECRET_URL,
-            "allows": "Whoever has this URL can do much.",
+            "allows": "Anybody with this URL can do much.",
         },
         "POST /api/settings/webhook/regenerate": {"url": "http://localhost/api/webhook/other"},
         "GET /api/explain": EXPLANATION,

@@ -143,7 +143,7 @@ def test_an_engine_elsewhere_in_the_clear(
     ok, detail = found["way to the engine"]
     assert not ok
     assert detail.startswith(
-        "tcp://engine.example.com:2375: the engine is on another machine and spoken to without TLS"
+        "tcp://engine.example.com:2375: the engine is on another host and used without TLS"
     )
     for safe in ("tcp://127.0.0.1:2375", "ssh://engine.example.com"):
         assert "way to the engine" not in findings(capsys, tmp_path, TAGBOAT_DOCKER_HOST=safe)
