@@ -43,7 +43,8 @@ _TMPFS_OPTIONS = (
 )
 
 
-def _parse_address(given: str) -> str:
+def parse_host_address(given: str) -> str:
+    """Return an IP address in its usual form, or `host-gateway`; else raise InvalidValueError."""
     if given == HOST_GATEWAY:
         return given
     try:
@@ -54,7 +55,8 @@ def _parse_address(given: str) -> str:
         ) from None
 
 
-def _parse_capability(given: str) -> str:
+def parse_capability(given: str) -> str:
+    """Return the name without CAP_ if an app may have it; else raise InvalidValueError."""
     name = given.upper().removeprefix("CAP_")
     if name in _UNCONFINED:
         raise InvalidValueError(
@@ -67,13 +69,15 @@ def _parse_capability(given: str) -> str:
     return name
 
 
-def _parse_bind(given: str) -> str:
+def parse_bind_text(given: str) -> str:
+    """Return a bind in its full form; else raise InvalidValueError."""
     bind = parse_bind(given)
     parse_container_path(bind.target)
     return str(bind)
 
 
-def _parse_device(given: str) -> str:
+def parse_device_text(given: str) -> str:
+    """Return a device in its full form; else raise InvalidValueError."""
     device = parse_device(given)
     if not device.target.startswith("/dev/"):
         raise InvalidValueError("must be a device below /dev in the container")
@@ -89,7 +93,7 @@ def _list_of(parse: Callable[[str], str], form: str) -> Any:  # noqa: ANN401 - a
 ExtraHosts = Annotated[
     dict[
         Annotated[str, text(_EXTRA_HOST, _MAX_HOST, "a host's name: letters, digits and - _ .", 1)],
-        Annotated[str, Parsed(_parse_address, {})] | None,
+        Annotated[str, Parsed(parse_host_address, {})] | None,
     ],
     Field(max_length=MOST_ENTRIES),
     map_schema(
@@ -139,13 +143,14 @@ TmpfsMap = Annotated[
         }
     ),
 ]
-Capabilities = _list_of(_parse_capability, "capability")
-Binds = _list_of(_parse_bind, "bind")
-Devices = _list_of(_parse_device, "device")
+Capabilities = _list_of(parse_capability, "capability")
+Binds = _list_of(parse_bind_text, "bind")
+Devices = _list_of(parse_device_text, "device")
 PublishedPorts = _list_of(lambda given: str(parse_published(given)), "published-port")
 
 
-def _words_or_image(given: object, words: ValidatorFunctionWrapHandler) -> object:
+def parse_entrypoint(given: object, words: ValidatorFunctionWrapHandler) -> object:
+    """Return a list of words, or `image`; else raise InvalidValueError."""
     if given == KEEP_ENTRYPOINT:
         return given
     if isinstance(given, str):
@@ -157,7 +162,7 @@ def _words_or_image(given: object, words: ValidatorFunctionWrapHandler) -> objec
 
 EntrypointWords = Annotated[
     CommandWords,
-    WrapValidator(_words_or_image),
+    WrapValidator(parse_entrypoint),
     WithJsonSchema(
         {
             "anyOf": [

@@ -88,7 +88,7 @@ def refuse_one_path_twice(volumes: dict[str, Path]) -> dict[str, Path]:
     return volumes
 
 
-def _read_memory(value: object) -> object:
+def read_memory(value: object) -> object:
     """Return bytes, from a string such as `512m` too; anything else is left to be refused."""
     if not isinstance(value, str):
         return whole(value)
@@ -98,7 +98,8 @@ def _read_memory(value: object) -> object:
     return int(Decimal(found[1]) * _UNITS[found[2].lower()])
 
 
-def _check_memory(amount: int) -> int:
+def check_memory(amount: int) -> int:
+    """Return `amount` if Docker takes it as a limit; else raise InvalidValueError."""
     if amount and not MIN_MEMORY <= amount <= MAX_MEMORY:
         raise InvalidValueError(
             f"must be 0 (no limit), or from 6 MiB, Docker's least, to {MAX_MEMORY >> 40} TiB"
@@ -106,7 +107,8 @@ def _check_memory(amount: int) -> int:
     return amount
 
 
-def _check_shm_size(amount: int) -> int:
+def check_shm_size(amount: int) -> int:
+    """Return `amount` if Docker takes it for /dev/shm; else raise InvalidValueError."""
     if amount and not MIN_SHM_SIZE <= amount <= MAX_MEMORY:
         raise InvalidValueError(
             f"must be 0 (the engine's own), or from 64 KiB to {MAX_MEMORY >> 40} TiB"
@@ -114,7 +116,8 @@ def _check_shm_size(amount: int) -> int:
     return amount
 
 
-def _check_cpus(number: float) -> float:
+def check_cpus(number: float) -> float:
+    """Return `number` if it can be a limit; else raise InvalidValueError."""
     if number and not MIN_CPUS <= number <= MAX_CPUS:
         raise InvalidValueError(
             f"must be 0 (no limit), or from {MIN_CPUS} to {MAX_CPUS} processors"
@@ -122,13 +125,13 @@ def _check_cpus(number: float) -> float:
     return number
 
 
-def _read_signal(value: object) -> object:
+def read_signal_number(value: object) -> object:
     """Return the digits of a number, any other value as it is."""
     value = whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _parse_signal(given: str) -> str:
+def parse_signal(given: str) -> str:
     """Return the name with SIG if it has one, else its number; empty is the image's own."""
     if not given:
         return given
@@ -142,13 +145,15 @@ def _parse_signal(given: str) -> str:
     return name
 
 
-def _refuse_nothing_to_run(words: list[str]) -> list[str]:
+def refuse_nothing_to_run(words: list[str]) -> list[str]:
+    """Return `words` unless the program is an empty string; else raise InvalidValueError."""
     if words and not words[0]:
         raise InvalidValueError("begins with an empty string, which is not a program")
     return words
 
 
-def _parse_network(name: str) -> str:
+def parse_network(name: str) -> str:
+    """Return `name` if it can be joined; else raise InvalidValueError."""
     if name in _BUILT_IN_NETWORKS:
         raise InvalidValueError(
             "cannot be joined in addition to the default network; "
@@ -161,7 +166,8 @@ def _parse_network(name: str) -> str:
     return name
 
 
-def _parse_label(name: str) -> str:
+def parse_label(name: str) -> str:
+    """Return `name` if a label can have it; else raise InvalidValueError."""
     if name.startswith("tagboat."):
         raise InvalidValueError("names of labels that begin with 'tagboat.' are Tagboat's own")
     if not _LABEL_CHARACTERS.fullmatch(name):
@@ -217,12 +223,12 @@ VolumeMap = Annotated[
     ),
 ]
 MemorySize = Annotated[
-    int, AfterValidator(_check_memory), BeforeValidator(_read_memory), _size_schema(MIN_MEMORY)
+    int, AfterValidator(check_memory), BeforeValidator(read_memory), _size_schema(MIN_MEMORY)
 ]
 CpuNumber = Annotated[
     float,
     Field(allow_inf_nan=False),
-    AfterValidator(_check_cpus),
+    AfterValidator(check_cpus),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": MIN_CPUS, "maximum": MAX_CPUS}, {"const": 0}]}
     ),
@@ -231,19 +237,19 @@ PidNumber = Annotated[int, Field(ge=0, le=MAX_PIDS), BeforeValidator(whole)]
 CommandWords = Annotated[
     list[Annotated[str, text(NO_NUL, MAX_WORD, _WITHOUT_NUL)]],
     Field(max_length=MAX_WORDS),
-    AfterValidator(_refuse_nothing_to_run),
+    AfterValidator(refuse_nothing_to_run),
 ]
 UserText = Annotated[
     str, text(_USER_PATTERN, 128, "a user's name or number, then ':' and a group where wanted")
 ]
 NetworkNames = Annotated[
-    list[Annotated[str, Parsed(_parse_network, {"format": "network-name"})]],
+    list[Annotated[str, Parsed(parse_network, {"format": "network-name"})]],
     Field(max_length=_MAX_NETWORKS),
     AfterValidator(without_repeats),
 ]
 LabelMap = Annotated[
     dict[
-        Annotated[str, Parsed(_parse_label, {})],
+        Annotated[str, Parsed(parse_label, {})],
         Annotated[str, text(NO_NUL, MAX_WORD, _WITHOUT_NUL)] | None,
     ],
     Field(max_length=MAX_LABELS),
@@ -256,8 +262,8 @@ LabelMap = Annotated[
 ]
 StopSignal = Annotated[
     str,
-    Parsed(_parse_signal, {}),
-    BeforeValidator(_read_signal),
+    Parsed(parse_signal, {}),
+    BeforeValidator(read_signal_number),
     WithJsonSchema(
         {
             "anyOf": [
@@ -270,7 +276,7 @@ StopSignal = Annotated[
 StopTimeoutS = Annotated[int, Field(ge=0, le=3600), BeforeValidator(whole)]
 ReleaseTimeoutS = Annotated[int, Field(ge=1, le=86_400), BeforeValidator(whole)]
 ShmSize = Annotated[
-    int, AfterValidator(_check_shm_size), BeforeValidator(_read_memory), _size_schema(MIN_SHM_SIZE)
+    int, AfterValidator(check_shm_size), BeforeValidator(read_memory), _size_schema(MIN_SHM_SIZE)
 ]
 ProjectProtocol = Annotated[AppProtocol, Strict(strict=False)]
 StageStrategy = Annotated[Strategy, Strict(strict=False)]

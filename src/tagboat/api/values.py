@@ -154,19 +154,22 @@ def parse_registry_url(given: str) -> str:
     return f"{scheme}://{host}{slash}{path}"
 
 
-def _check_healthcheck(given: str) -> str:
+def check_healthcheck(given: str) -> str:
+    """Return `given` if it is a health check; else raise InvalidValueError."""
     if not is_healthcheck(given):
         raise InvalidValueError("must be a /path (printable ASCII without spaces), image, or empty")
     return given
 
 
-def _check_ca_cert(given: str) -> str:
+def check_certificates(given: str) -> str:
+    """Return `given` if it is empty or certificates in PEM; else raise InvalidValueError."""
     if given:
         trust_context(given)
     return given
 
 
-def _refuse_repeats(values: object) -> object:
+def refuse_repeats(values: object) -> object:
+    """Return `values` if no two are the same; else raise InvalidValueError."""
     if isinstance(values, list) and any(
         value in values[:place] for place, value in enumerate(values[:MAX_DOMAINS])
     ):
@@ -174,7 +177,8 @@ def _refuse_repeats(values: object) -> object:
     return values
 
 
-def _check_reference(given: str) -> str:
+def check_registry_reference(given: str) -> str:
+    """Return `given` if it has the form of an id; else raise InvalidValueError."""
     if not _OBJECT_ID.fullmatch(given):
         raise InvalidValueError(f"there is no registry {given[:80]!r}")
     return given
@@ -202,7 +206,7 @@ IdFilter = Annotated[
 ]
 """A filter by id. One that no id looks like finds nothing."""
 
-RegistryReference = Annotated[str, Parsed(_check_reference, {})]
+RegistryReference = Annotated[str, Parsed(check_registry_reference, {})]
 
 ObjectName = Annotated[
     str, Parsed(parse_name, {"pattern": _NAME_PATTERN, "minLength": 1, "maxLength": MAX_LENGTH})
@@ -234,7 +238,7 @@ ScheduleText = Annotated[
 HealthcheckText = Annotated[
     str,
     Parsed(
-        _check_healthcheck, {"pattern": _HEALTHCHECK_PATTERN, "maxLength": MAX_HEALTHCHECK_LENGTH}
+        check_healthcheck, {"pattern": _HEALTHCHECK_PATTERN, "maxLength": MAX_HEALTHCHECK_LENGTH}
     ),
 ]
 PortNumber = Annotated[int, Field(ge=0, le=MAX_PORT), BeforeValidator(whole)]
@@ -273,7 +277,7 @@ DomainName = Annotated[
 DomainNames = Annotated[
     list[DomainName],
     Field(max_length=MAX_DOMAINS, json_schema_extra={"uniqueItems": True}),
-    BeforeValidator(_refuse_repeats),
+    BeforeValidator(refuse_repeats),
     AfterValidator(without_repeats),  # names that differ in case alone are one
 ]
 MaxInstances = Annotated[int, Field(ge=1, le=50), BeforeValidator(whole)]
@@ -309,7 +313,7 @@ RegistryUrl = Annotated[
 ]
 LoginName = Annotated[str, text(_NO_COLON, 255, "a string without colon and control characters")]
 CertificatesText = Annotated[
-    str, Parsed(_check_ca_cert, {"format": "pem-certificates", "maxLength": MAX_FILE})
+    str, Parsed(check_certificates, {"format": "pem-certificates", "maxLength": MAX_FILE})
 ]
 DockerConfigText = Annotated[str, text(NO_NUL, MAX_FILE, "the content of a Docker config.json", 1)]
 MaxProjects = Annotated[int, Field(ge=0, le=100_000), BeforeValidator(whole)]

@@ -61,9 +61,17 @@ class IdempotentOrders:
             return
         text = key.decode("latin-1")
         if not (0 < len(text) <= MAX_KEY and text.isascii() and text.isprintable()):
-            detail = f"Idempotency-Key: must be 1 to {MAX_KEY} printable ASCII characters"
+            detail = f"must be 1 to {MAX_KEY} printable ASCII characters"
             status = HTTPStatus.UNPROCESSABLE_ENTITY
-            await send_problem(send, status, problem(status, detail, [_field_error(detail)]))
+            await send_problem(
+                send,
+                status,
+                problem(
+                    status,
+                    f"Idempotency-Key: {detail}",
+                    [{"field": "Idempotency-Key", "message": detail}],
+                ),
+            )
             return
         try:
             await self._once(text, scope, receive, send)
@@ -157,8 +165,3 @@ class IdempotentOrders:
             log.warning("answer not remembered", action="answer", reason=str(error))
         for message in sent:
             await send(message)
-
-
-def _field_error(detail: str) -> dict[str, str]:
-    field, _, message = detail.partition(": ")
-    return {"field": field, "message": message}

@@ -9,9 +9,10 @@ _HTTP_PORT = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageAddresses:
-    """`base_domain` is in lower case, `port` where the ingress listens, `public_url` where people reach Tagboat itself.
+    """The addresses of stages. `base_domain` is in lower case, `port` is the ingress's.
 
-    A public HTTPS address means that a front terminates TLS on the usual port for every host, the stages' included.
+    `public_url` is Tagboat's own address. If it is HTTPS, a front terminates TLS on the usual port
+    for every host, those of the stages included.
     """
 
     base_domain: str
@@ -21,10 +22,8 @@ class StageAddresses:
     def of(self, project: str, stage: str) -> str:
         """Return `https://HOST` behind such a front, else `http://HOST:PORT`; no port if it is 80."""
         host = stage_host(project, stage, self.base_domain)
-        if self.public_url.startswith("https://") and not _is_local(self.base_domain):
+        # No front has a certificate for names below localhost.
+        is_local = self.base_domain == "localhost" or self.base_domain.endswith(".localhost")
+        if self.public_url.startswith("https://") and not is_local:
             return f"https://{host}"
         return f"http://{host}" if self.port == _HTTP_PORT else f"http://{host}:{self.port}"
-
-
-def _is_local(domain: str) -> bool:
-    return domain == "localhost" or domain.endswith(".localhost")

@@ -8,7 +8,7 @@ from tagboat.private_files import write_private
 
 
 def make_directory(directory: Path) -> None:
-    """Make it, for our eyes only. Raises IngressUnavailableError."""
+    """Make the directory, for our user alone. Raises IngressUnavailableError."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -22,22 +22,17 @@ def write_files(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def write_file(directory: Path, name: str, text: str, *, durable: bool) -> None:
-    """Write it if it differs from what is there. Raises IngressUnavailableError.
+    """Write a file if it differs from the present one. Raises IngressUnavailableError.
 
-    One that is not made durable is whole all the same, but after a power cut it may be that of before.
+    If it is not made durable it is complete all the same, but a power cut may bring the old one back.
     """
     try:
-        if not _holds(directory / name, text):
+        # An unchanged file is left alone: each write would cost a sync of the disk.
+        path = directory / name
+        if not path.exists() or path.read_bytes() != text.encode():
             write_private(directory / name, text, durable=durable)
     except OSError as error:
         raise IngressUnavailableError(
             f"{directory / name} cannot be written ({error.strerror}); "
             "the present routes stay in force"
         ) from None
-
-
-def _holds(path: Path, text: str) -> bool:
-    try:
-        return path.read_bytes() == text.encode()
-    except FileNotFoundError:
-        return False
