@@ -159,7 +159,7 @@ async def test_a_death_in_the_middle_leaves_a_key_that_fits(
 
 
 def test_where_no_server_has_run_nothing_is_made(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no server has run on the data directory"):
+    with pytest.raises(SettingsError, match="no server has used the data directory"):
         rotate_encryption_key(None, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -20,6 +20,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.registry import catching_up
 from tagboat.registry.poller import LEASE_S, Poller
 from tagboat.store import open_store
+from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -123,6 +124,7 @@ class Cluster:
     @asynccontextmanager
     async def replica(self, number: int) -> AsyncIterator[Replica]:
         """Start a server and wait until it knows when to poll."""
+        await at_rest(self.stores[number])
         own, holder = Own(self.stores[number]), f"server {number}"
         tags = Tags(holder, self.clock, self.asked, self)
         poller = Poller(

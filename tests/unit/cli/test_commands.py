@@ -742,7 +742,7 @@ def test_a_project_or_a_stage_is_deleted_when_that_is_meant(
 
 def test_the_key_is_changed_while_no_server_runs(here: Tagboat) -> None:
     data = here.directory / "data"
-    assert "no server has run on the data directory" in here.fails("rotate-key")
+    assert "no server has used the data directory" in here.fails("rotate-key")
     open_store(None, data).close()
     before = (data / "encryption.key").read_text()
     assert "encrypted with a new key" in here("rotate-key").stdout
