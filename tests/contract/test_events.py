@@ -23,8 +23,8 @@ from tests.contract.test_store import (
     a_stage,
     add,
     an_instance,
-    at_rest,
 )
+from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
