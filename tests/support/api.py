@@ -24,7 +24,7 @@ from tagboat.deploy.queue import DeployQueue
 from tagboat.engine.memory import MemoryEngine
 from tagboat.ingress.none import NoIngress
 from tagboat.operations.operations import Operations
-from tagboat.operations.services import Check, OperationServices
+from tagboat.operations.services import OperationServices, RegistryCheck
 from tagboat.registry.docker_config import login_for
 from tagboat.store import SqlStore, open_store
 from tagboat.webhook import WebhookHandler, regenerate_webhook_secret
@@ -217,7 +217,7 @@ def running_api(
             Disk("engine", "/var/lib/docker", 1 << 20, 10 << 30),
         ]
 
-    async def examine(_registry: Registry, image: ImageName | None) -> Sequence[Check]:
+    async def examine(_registry: Registry, image: ImageName | None) -> Sequence[RegistryCheck]:
         registries.examined.append(image)
         return checks
 

@@ -11,7 +11,7 @@ from tagboat.api.filters import Only
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
 from tagboat.api.values import DeployId, StageId
-from tagboat.api.views import show_deploy
+from tagboat.api.views import deploy_out
 from tagboat.core.deploy import DeployStatus
 
 router = APIRouter(prefix="/api", tags=["deploys"])
@@ -27,7 +27,7 @@ async def create_deploy(
 
     The answer may be a deploy that waits for the same already.
     """
-    return show_deploy(await operations.deploys.deploy(stage_id, body.tag, force=body.force))
+    return deploy_out(await operations.deploys.deploy(stage_id, body.tag, force=body.force))
 
 
 @router.get("/deploys", responses=problems(422))
@@ -42,10 +42,10 @@ async def list_deploys(
     """List deploys, newest first."""
     found = await operations.history.deploys(only, statuses, page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.deploy.id)
-    return schemas.Page(items=[show_deploy(view) for view in shown], next=cursor)
+    return schemas.Page(items=[deploy_out(view) for view in shown], next=cursor)
 
 
 @router.get("/deploys/{deploy_id}", responses=problems(404))
 async def get_deploy(operations: Ops, deploy_id: DeployId) -> schemas.Deploy:
     """Return one deploy."""
-    return show_deploy(await operations.history.deploy(deploy_id))
+    return deploy_out(await operations.history.deploy(deploy_id))

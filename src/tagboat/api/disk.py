@@ -22,7 +22,7 @@ class DiskRoom(Answer):
     low: bool
 
 
-class StageVolume(Answer):
+class StageVolumeOut(Answer):
     """A volume that Tagboat made; without a project its stage was deleted.
 
     `bytes` is null where the engine does not say.
@@ -39,7 +39,7 @@ class Taken(Answer):
 
     images: int
     images_bytes: int
-    volumes: list[StageVolume]
+    volumes: list[StageVolumeOut]
 
 
 class DiskReport(Answer):
@@ -65,13 +65,13 @@ async def get_disk(
         )
         for disk in await operations.machine.disks()
     ]
-    taken = _show_taken(await operations.machine.space_taken()) if usage else None
+    taken = _taken_out(await operations.machine.space_taken()) if usage else None
     return DiskReport(disks=disks, taken=taken)
 
 
-def _show_taken(taken: machine.SpaceTaken) -> Taken:
+def _taken_out(taken: machine.SpaceTaken) -> Taken:
     volumes = [
-        StageVolume(name=one.name, bytes=one.size, project=one.project, stage=one.stage)
+        StageVolumeOut(name=one.name, bytes=one.size, project=one.project, stage=one.stage)
         for one in taken.volumes
     ]
     return Taken(images=taken.images, images_bytes=taken.images_bytes, volumes=volumes)

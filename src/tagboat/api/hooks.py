@@ -9,7 +9,7 @@ from tagboat.api.answers import problems
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
 from tagboat.api.values import HookId, ProjectId
-from tagboat.api.views import show_made_webhook, show_webhook
+from tagboat.api.views import made_webhook_out, webhook_out
 
 router = APIRouter(prefix="/api", tags=["webhooks"])
 
@@ -22,7 +22,7 @@ async def list_hooks(
     found = await operations.catalog.webhooks(project_id)
     rest = [view for view in found if view.webhook.name > page.after]
     shown, cursor = page.cut(rest, lambda view: view.webhook.name)
-    return schemas.Page(items=[show_webhook(view) for view in shown], next=cursor)
+    return schemas.Page(items=[webhook_out(view) for view in shown], next=cursor)
 
 
 @router.post(
@@ -35,13 +35,13 @@ async def create_hook(
 ) -> hook_schemas.HookMade:
     """Make a webhook URL that accepts pushes of the project's image only. It is shown only here."""
     signature = body.signature.to_signature() if body.signature else None
-    return show_made_webhook(await operations.webhooks.create(project_id, body.name, signature))
+    return made_webhook_out(await operations.webhooks.create(project_id, body.name, signature))
 
 
 @router.get("/webhooks/{hook_id}", responses=problems(404))
 async def get_hook(operations: Ops, hook_id: HookId) -> hook_schemas.Hook:
     """Return one webhook URL, without its secret."""
-    return show_webhook(await operations.catalog.webhook(hook_id))
+    return webhook_out(await operations.catalog.webhook(hook_id))
 
 
 @router.patch("/webhooks/{hook_id}", responses=problems(404, 409, 413, 422))
@@ -52,13 +52,13 @@ async def change_hook(
     fields = body.given()
     if "signature" in fields:
         fields["signature"] = body.signature.to_signature() if body.signature else None
-    return show_webhook(await operations.webhooks.change(hook_id, fields))
+    return webhook_out(await operations.webhooks.change(hook_id, fields))
 
 
 @router.post("/webhooks/{hook_id}/rotate", responses=problems(404))
 async def rotate_hook(operations: Ops, hook_id: HookId) -> hook_schemas.HookMade:
     """Make a new URL; the old one is unknown from the next call on. It is shown only here."""
-    return show_made_webhook(await operations.webhooks.rotate(hook_id))
+    return made_webhook_out(await operations.webhooks.rotate(hook_id))
 
 
 @router.delete("/webhooks/{hook_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404))

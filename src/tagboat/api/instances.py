@@ -10,7 +10,7 @@ from tagboat.api.filters import Only
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
 from tagboat.api.values import InstanceId
-from tagboat.api.views import show_instance
+from tagboat.api.views import instance_out
 from tagboat.core.deploy import InstanceState
 
 MAX_TAIL = 10_000
@@ -31,7 +31,7 @@ async def list_instances(
     """List instances, newest first."""
     found = await operations.history.instances(only, states, page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.instance.id)
-    return schemas.Page(items=[show_instance(view) for view in shown], next=cursor)
+    return schemas.Page(items=[instance_out(view) for view in shown], next=cursor)
 
 
 @router.get("/{instance_id}/logs", responses=problems(404, 422))

@@ -16,7 +16,7 @@ class WaitingPush(Answer):
     seen_at: datetime
 
 
-class StageOverview(Answer):
+class StageOverviewOut(Answer):
     """A stage as it is now.
 
     `live` comes newest first, `under_way` (queued and running deploys) and `waiting` oldest first.
@@ -45,18 +45,18 @@ class TroubledSender(Answer):
     received_at: datetime
 
 
-class Overview(Answer):
+class OverviewOut(Answer):
     """A part of all stages. `next` is the cursor of the next part, null at the end.
 
     `senders` is empty but in the first part.
     """
 
-    items: list[StageOverview]
+    items: list[StageOverviewOut]
     next: str | None
     senders: list[TroubledSender]
 
 
-class StageLog(Answer):
+class StageLogOut(Answer):
     """The last lines of a stage's log, oldest first: of an instance, or kept by a failed deploy.
 
     `instance` or `deploy` says whose they are, by `source`. The `log` of the deploy is empty here.

@@ -13,7 +13,7 @@ from tagboat.api.services import Ops
 from tagboat.api.stages import stage_fields
 from tagboat.api.tag_schemas import KnownTag, PollOutcome
 from tagboat.api.values import ProjectId
-from tagboat.api.views import show_poll, show_project, show_saved_stage, show_tag
+from tagboat.api.views import poll_out, project_out, saved_stage_out, tag_out
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.run import NO_OPTIONS
 
@@ -25,7 +25,7 @@ async def list_projects(operations: Ops, page: Page) -> schemas.Page[schemas.Pro
     """List the projects, in order of name."""
     found = await operations.catalog.projects(page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.project.name)
-    return schemas.Page(items=[show_project(view) for view in shown], next=cursor)
+    return schemas.Page(items=[project_out(view) for view in shown], next=cursor)
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
@@ -37,16 +37,16 @@ async def create_project(
     fields.pop("stages", None)
     stages = [split_run(stage_fields(stage), NO_OPTIONS) for stage in body.stages]
     project, made = await operations.projects.create(split_run(fields, NO_OPTIONS), stages)
-    shown = show_project(project)
+    shown = project_out(project)
     if not made:
         return shown
-    return schemas.CreatedProject(**dict(shown), stages=[show_saved_stage(one) for one in made])
+    return schemas.CreatedProject(**dict(shown), stages=[saved_stage_out(one) for one in made])
 
 
 @router.get("/{project_id}", responses=problems(404))
 async def get_project(operations: Ops, project_id: ProjectId) -> schemas.Project:
     """Return one project."""
-    return show_project(await operations.catalog.project(project_id))
+    return project_out(await operations.catalog.project(project_id))
 
 
 @router.patch("/{project_id}", responses=problems(404, 409, 413, 422))
@@ -55,7 +55,7 @@ async def change_project(
 ) -> schemas.Project:
     """Change the fields given; instances follow at their next deploy."""
     edit = partial(split_run, body.given(registry="registry_id"))
-    return show_project(
+    return project_out(
         await operations.projects.change(project_id, lambda project: edit(project.run))
     )
 
@@ -81,10 +81,10 @@ async def list_tags(operations: Ops, project_id: ProjectId, page: Page) -> schem
     """List the known tags, in order of their text."""
     found = await operations.catalog.tags(project_id, page.after, page.with_next)
     shown, cursor = page.cut(found, lambda view: view.tag.tag)
-    return schemas.Page(items=[show_tag(view) for view in shown], next=cursor)
+    return schemas.Page(items=[tag_out(view) for view in shown], next=cursor)
 
 
 @router.post("/{project_id}/poll", responses=problems(404))
 async def poll_project(operations: Ops, project_id: ProjectId) -> PollOutcome:
     """Ask the registry for new tags now."""
-    return show_poll(await operations.projects.poll(project_id))
+    return poll_out(await operations.projects.poll(project_id))

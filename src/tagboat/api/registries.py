@@ -10,7 +10,7 @@ from tagboat.api.answers import ProblemError, problems
 from tagboat.api.pagination import Page
 from tagboat.api.services import Ops
 from tagboat.api.values import IMAGE_SCHEMA, RegistryId
-from tagboat.api.views import show_choice, show_registry
+from tagboat.api.views import choice_out, registry_out
 from tagboat.core.errors import InvalidImageRefError
 from tagboat.core.image import parse_image_name
 
@@ -22,7 +22,7 @@ async def list_registries(operations: Ops, page: Page) -> schemas.Page[registry_
     """List the registries, in order of name."""
     found = await operations.catalog.registries(page.after, page.with_next)
     shown, cursor = page.cut(found, lambda registry: registry.name)
-    return schemas.Page(items=[show_registry(registry) for registry in shown], next=cursor)
+    return schemas.Page(items=[registry_out(registry) for registry in shown], next=cursor)
 
 
 @router.post("/registries", status_code=HTTPStatus.CREATED, responses=problems(409, 413, 422))
@@ -32,13 +32,13 @@ async def create_registry(
     """Add a registry, without asking it anything."""
     fields, docker_config = _split(body)
     needed = {"name": body.name, "url": body.url, "kind": body.kind}
-    return show_registry(await operations.registries.create(needed | fields, docker_config))
+    return registry_out(await operations.registries.create(needed | fields, docker_config))
 
 
 @router.get("/registries/{registry_id}", responses=problems(404))
 async def get_registry(operations: Ops, registry_id: RegistryId) -> registry_schemas.Registry:
     """Return one registry."""
-    return show_registry(await operations.catalog.registry(registry_id))
+    return registry_out(await operations.catalog.registry(registry_id))
 
 
 @router.patch("/registries/{registry_id}", responses=problems(404, 409, 413, 422))
@@ -46,7 +46,7 @@ async def change_registry(
     operations: Ops, registry_id: RegistryId, body: registry_schemas.RegistryChange
 ) -> registry_schemas.Registry:
     """Change the fields given."""
-    return show_registry(await operations.registries.change(registry_id, *_split(body)))
+    return registry_out(await operations.registries.change(registry_id, *_split(body)))
 
 
 @router.delete(
@@ -73,9 +73,9 @@ async def check_registry(operations: Ops, registry_id: RegistryId) -> registry_s
 
 
 @router.get("/registries/{registry_id}/images", responses=problems(404))
-async def list_images(operations: Ops, registry_id: RegistryId) -> registry_schemas.Choice:
+async def list_images(operations: Ops, registry_id: RegistryId) -> registry_schemas.ChoiceOut:
     """Ask a registry for the names of its images. Many public ones refuse, as `error` says then."""
-    return show_choice(await operations.registries.images(registry_id))
+    return choice_out(await operations.registries.images(registry_id))
 
 
 @router.get("/images/tags", responses=problems(400, 422))
@@ -88,13 +88,13 @@ async def list_image_tags(
             json_schema_extra=IMAGE_SCHEMA,
         ),
     ],
-) -> registry_schemas.Choice:
+) -> registry_schemas.ChoiceOut:
     """Ask its registry for the tags of an image, of a project or not. Nothing is recorded."""
     try:
         name = parse_image_name(image)
     except InvalidImageRefError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"image: {error}") from None
-    return show_choice(await operations.registries.tags(name))
+    return choice_out(await operations.registries.tags(name))
 
 
 def _split(

@@ -65,7 +65,7 @@ class TestResult(Answer):
     checks: list[CheckResult]
 
 
-class Choice(Answer):
+class ChoiceOut(Answer):
     """Names to choose from. `whole` is false if there are more.
 
     On an `error`, in words, nothing is listed.

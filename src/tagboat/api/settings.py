@@ -8,7 +8,7 @@ from tagboat.api import hook_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.hook_schemas import signature_set
 from tagboat.api.services import Ops
-from tagboat.api.views import show_settings
+from tagboat.api.views import settings_out
 
 router = APIRouter(prefix="/api/settings", tags=["settings"])
 
@@ -16,13 +16,13 @@ router = APIRouter(prefix="/api/settings", tags=["settings"])
 @router.get("", responses=problems())
 async def get_settings(operations: Ops) -> schemas.Settings:
     """Return the settings."""
-    return show_settings(await operations.settings.read())
+    return settings_out(await operations.settings.read())
 
 
 @router.patch("", responses=problems(413, 422))
 async def change_settings(operations: Ops, body: schemas.SettingsChange) -> schemas.Settings:
     """Change the fields given; they hold from now on."""
-    return show_settings(await operations.settings.change(body.given()))
+    return settings_out(await operations.settings.change(body.given()))
 
 
 @router.get("/webhook", responses=problems())

@@ -8,7 +8,7 @@ from tagboat.api import overview_schemas, schemas
 from tagboat.api.answers import problems
 from tagboat.api.services import Ops
 from tagboat.api.values import DeployId, StageId
-from tagboat.api.views import show_deploy, show_stage, show_way_back
+from tagboat.api.views import deploy_out, stage_out, way_back_out
 
 router = APIRouter(prefix="/api", tags=["orders"])
 
@@ -27,13 +27,13 @@ async def roll_back(
     replace serves again. While a rollback is under way, another one answers with the same deploy.
     Where the image does not exist any more, the answer is 409.
     """
-    return show_deploy(await operations.deploys.rollback(stage_id, body.to if body else None))
+    return deploy_out(await operations.deploys.rollback(stage_id, body.to if body else None))
 
 
 @router.get("/stages/{stage_id}/rollback", responses=problems(404))
-async def show_rollback(operations: Ops, stage_id: StageId) -> schemas.WayBack:
+async def show_way_back(operations: Ops, stage_id: StageId) -> schemas.WayBack:
     """Show what a rollback of the stage would bring back, and whether its image still exists."""
-    return show_way_back(await operations.deploys.way_back(stage_id))
+    return way_back_out(await operations.deploys.way_back(stage_id))
 
 
 @router.post(
@@ -43,7 +43,7 @@ async def show_rollback(operations: Ops, stage_id: StageId) -> schemas.WayBack:
 )
 async def promote(operations: Ops, stage_id: StageId, body: schemas.PromoteAsked) -> schemas.Deploy:
     """Queue the digest that is live in another stage of the project."""
-    return show_deploy(await operations.deploys.promote(stage_id, body.source))
+    return deploy_out(await operations.deploys.promote(stage_id, body.source))
 
 
 @router.post("/deploys/{deploy_id}/cancel", responses=problems(404, 409))
@@ -52,7 +52,7 @@ async def cancel_deploy(operations: Ops, deploy_id: DeployId) -> schemas.Deploy:
 
     A running one is `cancelling` until its worker has taken it back.
     """
-    return show_deploy(await operations.deploys.cancel(deploy_id))
+    return deploy_out(await operations.deploys.cancel(deploy_id))
 
 
 @router.post(
@@ -66,13 +66,13 @@ async def cancel_stage(operations: Ops, stage_id: StageId) -> overview_schemas.C
     Where there is none, the answer is 409.
     """
     cancelled = await operations.deploys.cancel_all(stage_id)
-    return overview_schemas.CancelledDeploys(items=[show_deploy(one) for one in cancelled])
+    return overview_schemas.CancelledDeploys(items=[deploy_out(one) for one in cancelled])
 
 
 @router.post("/stages/{stage_id}/hold", responses=problems(404))
 async def hold_stage(operations: Ops, stage_id: StageId) -> schemas.Stage:
     """Let pushes and polls deploy nothing in the stage until it is released."""
-    return show_stage(await operations.deploys.hold(stage_id))
+    return stage_out(await operations.deploys.hold(stage_id))
 
 
 @router.post("/stages/{stage_id}/release", responses=problems(404, 413, 422))
@@ -82,4 +82,4 @@ async def release_stage(
     """Let pushes and polls deploy again, beginning with the newest that came while it was held."""
     including = body is not None and body.including
     stage, deploys = await operations.deploys.release(stage_id, including=including)
-    return schemas.ReleasedStage(**dict(show_stage(stage)), deploys=deploys)
+    return schemas.ReleasedStage(**dict(stage_out(stage)), deploys=deploys)

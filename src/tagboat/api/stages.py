@@ -14,7 +14,7 @@ from tagboat.api.pagination import Page
 from tagboat.api.run_schemas import split_run
 from tagboat.api.services import Ops
 from tagboat.api.values import MAX_POSITION, ProjectId, StageId
-from tagboat.api.views import show_overview, show_saved_stage, show_stage, show_stage_log
+from tagboat.api.views import overview_out, saved_stage_out, stage_log_out, stage_out
 from tagboat.api.volumes import VOLUMES_LEFT, VolumesChoice, volumes_left
 from tagboat.core.errors import FieldError
 from tagboat.core.run import NO_OPTIONS
@@ -26,14 +26,14 @@ router = APIRouter(prefix="/api", tags=["stages"])
 
 
 @router.get("/overview", responses=problems(422))
-async def get_overview(operations: Ops, page: Page, only: Only) -> overview_schemas.Overview:
+async def get_overview(operations: Ops, page: Page, only: Only) -> overview_schemas.OverviewOut:
     """Show every stage with what is live, under way and waiting, and what needs a person.
 
     In order of the projects' names, then of position and name of the stages.
     """
     found = await operations.overview.read(only, _place_after(page.after), page.with_next)
     shown, cursor = page.cut(found.stages, lambda row: _key(row.stage))
-    return show_overview(shown, found.senders, cursor)
+    return overview_out(shown, found.senders, cursor)
 
 
 @router.get("/stages", responses=problems(422))
@@ -49,7 +49,7 @@ async def list_all_stages(
     after = _place_after(page.after)
     found = await operations.catalog.stages(StageFilter(project, name), after, page.with_next)
     shown, cursor = page.cut(found, _key)
-    return schemas.Page(items=[show_stage(view) for view in shown], next=cursor)
+    return schemas.Page(items=[stage_out(view) for view in shown], next=cursor)
 
 
 @router.get("/projects/{project_id}/stages", responses=problems(404, 422))
@@ -59,7 +59,7 @@ async def list_stages(
     """List the stages of a project, in the order in which they are tried."""
     found = await operations.catalog.stages_of(project_id)
     shown, cursor = page.cut([view for view in found if _place(view) > page.after], _place)
-    return schemas.Page(items=[show_stage(view) for view in shown], next=cursor)
+    return schemas.Page(items=[stage_out(view) for view in shown], next=cursor)
 
 
 @router.post(
@@ -72,13 +72,13 @@ async def create_stage(
 ) -> schemas.SavedStage:
     """Make a stage. Tags known by then are not news to it."""
     fields = split_run(stage_fields(body), NO_OPTIONS)
-    return show_saved_stage(await operations.stages.create(project_id, fields))
+    return saved_stage_out(await operations.stages.create(project_id, fields))
 
 
 @router.get("/stages/{stage_id}", responses=problems(404))
 async def get_stage(operations: Ops, stage_id: StageId) -> schemas.Stage:
     """Return one stage."""
-    return show_stage(await operations.catalog.stage(stage_id))
+    return stage_out(await operations.catalog.stage(stage_id))
 
 
 @router.patch("/stages/{stage_id}", responses=problems(404, 409, 413, 422))
@@ -87,7 +87,7 @@ async def change_stage(
 ) -> schemas.SavedStage:
     """Change the fields given; instances follow at their next deploy. `held` false is a release."""
     edit = partial(split_run, stage_fields(body))
-    return show_saved_stage(await operations.stages.change(stage_id, lambda stage: edit(stage.run)))
+    return saved_stage_out(await operations.stages.change(stage_id, lambda stage: edit(stage.run)))
 
 
 @router.delete(
@@ -109,13 +109,13 @@ async def delete_stage(
 @router.get("/stages/{stage_id}/logs", responses=problems(404, 422))
 async def read_stage_log(
     operations: Ops, stage_id: StageId, tail: Tail = 100
-) -> overview_schemas.StageLog:
+) -> overview_schemas.StageLogOut:
     """Return the last lines of the log that matters.
 
     It is that of the container that a deploy at work has started, else of the live instance, else
     of any that runs, else what the last failed deploy kept.
     """
-    return show_stage_log(await operations.history.stage_log(stage_id, tail))
+    return stage_log_out(await operations.history.stage_log(stage_id, tail))
 
 
 def stage_fields(body: schemas.StageAsked | schemas.StageChange) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tagboat.operations.queries.catalog import TagView
 from tagboat.operations.queries.deliveries import DeliveryRow
 from tagboat.operations.queries.deploys import StageLog
 from tagboat.operations.queries.overview import StageOverview
-from tagboat.operations.registries import Choice
+from tagboat.operations.registries import NameChoice
 from tagboat.operations.views import DeployView, InstanceView, ProjectView, StageView
 from tagboat.operations.way_back import Prospect
 from tagboat.operations.webhooks import WebhookView
@@ -26,7 +26,7 @@ def name_of(value: Project | Stage | Named) -> schemas.Named:
     return schemas.Named(id=value.id, name=value.name)
 
 
-def show_project(view: ProjectView) -> schemas.Project:
+def project_out(view: ProjectView) -> schemas.Project:
     """Return a project."""
     project = view.project
     return schemas.Project(
@@ -47,7 +47,7 @@ def show_project(view: ProjectView) -> schemas.Project:
     )
 
 
-def show_stage(view: StageView) -> schemas.Stage:
+def stage_out(view: StageView) -> schemas.Stage:
     """Return a stage."""
     stage = view.stage
     return schemas.Stage(
@@ -76,12 +76,12 @@ def show_stage(view: StageView) -> schemas.Stage:
     )
 
 
-def show_saved_stage(view: StageView) -> schemas.SavedStage:
+def saved_stage_out(view: StageView) -> schemas.SavedStage:
     """Return a stage with its warnings."""
-    return schemas.SavedStage(**dict(show_stage(view)), warnings=list(view.warnings))
+    return schemas.SavedStage(**dict(stage_out(view)), warnings=list(view.warnings))
 
 
-def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.Deploy:
+def deploy_out(view: DeployView, *, with_log: bool = True) -> schemas.Deploy:
     """Return a deploy; without its log, that is an empty string."""
     deploy = view.deploy
     return schemas.Deploy(
@@ -111,7 +111,7 @@ def show_deploy(view: DeployView, *, with_log: bool = True) -> schemas.Deploy:
     )
 
 
-def show_instance(view: InstanceView) -> schemas.Instance:
+def instance_out(view: InstanceView) -> schemas.Instance:
     """Return an instance."""
     instance, vitals, trouble = view.instance, view.vitals, view.trouble
     names = ("running", "restarting", "paused", "restarts", "health")
@@ -135,7 +135,7 @@ def show_instance(view: InstanceView) -> schemas.Instance:
     )
 
 
-def show_way_back(prospect: Prospect) -> schemas.WayBack:
+def way_back_out(prospect: Prospect) -> schemas.WayBack:
     """Return what a rollback would bring back."""
     target = prospect.target
     return schemas.WayBack(
@@ -147,22 +147,22 @@ def show_way_back(prospect: Prospect) -> schemas.WayBack:
     )
 
 
-def show_stage_log(log: StageLog) -> overview_schemas.StageLog:
+def stage_log_out(log: StageLog) -> overview_schemas.StageLogOut:
     """Return the log of a stage."""
-    return overview_schemas.StageLog(
+    return overview_schemas.StageLogOut(
         source="deploy" if log.instance is None else "instance",
-        instance=show_instance(log.instance) if log.instance else None,
-        deploy=show_deploy(log.deploy, with_log=False) if log.deploy else None,
+        instance=instance_out(log.instance) if log.instance else None,
+        deploy=deploy_out(log.deploy, with_log=False) if log.deploy else None,
         lines=list(log.lines),
     )
 
 
-def show_overview(
+def overview_out(
     stages: Sequence[StageOverview], senders: Sequence[DeliveryRow], cursor: str | None
-) -> overview_schemas.Overview:
+) -> overview_schemas.OverviewOut:
     """Return a page of the overview; `cursor` is that of the next one."""
-    return overview_schemas.Overview(
-        items=[_show_stage_overview(row) for row in stages],
+    return overview_schemas.OverviewOut(
+        items=[_stage_overview_out(row) for row in stages],
         next=cursor,
         senders=[
             overview_schemas.TroubledSender(
@@ -176,27 +176,27 @@ def show_overview(
     )
 
 
-def _show_stage_overview(row: StageOverview) -> overview_schemas.StageOverview:
+def _stage_overview_out(row: StageOverview) -> overview_schemas.StageOverviewOut:
     last = row.last_deploy
-    return overview_schemas.StageOverview(
+    return overview_schemas.StageOverviewOut(
         project=name_of(row.stage.project),
-        stage=show_stage(row.stage),
-        live=[show_instance(one) for one in row.live],
-        under_way=[show_deploy(one, with_log=False) for one in row.under_way],
-        last_deploy=show_deploy(last, with_log=False) if last else None,
+        stage=stage_out(row.stage),
+        live=[instance_out(one) for one in row.live],
+        under_way=[deploy_out(one, with_log=False) for one in row.under_way],
+        last_deploy=deploy_out(last, with_log=False) if last else None,
         waiting=[
             overview_schemas.WaitingPush(
                 tag=push.tag, digest=push.digest, source=push.source, seen_at=push.seen_at
             )
             for push in row.waiting
         ],
-        way_back=show_way_back(row.way_back),
+        way_back=way_back_out(row.way_back),
         warnings=list(row.stage.warnings),
         needs_you=list(row.needs_you),
     )
 
 
-def show_tag(view: TagView) -> KnownTag:
+def tag_out(view: TagView) -> KnownTag:
     """Return a known tag."""
     tag, verdict = view.tag, view.tag.verdict
     return KnownTag(
@@ -217,7 +217,7 @@ def show_tag(view: TagView) -> KnownTag:
     )
 
 
-def show_poll(report: PollReport) -> PollOutcome:
+def poll_out(report: PollReport) -> PollOutcome:
     """Return the outcome of a poll."""
     return PollOutcome(
         first_poll=report.first_poll,
@@ -238,7 +238,7 @@ def show_poll(report: PollReport) -> PollOutcome:
     )
 
 
-def show_registry(registry: Registry) -> registry_schemas.Registry:
+def registry_out(registry: Registry) -> registry_schemas.Registry:
     """Return a registry without its password."""
     return registry_schemas.Registry(
         id=registry.id,
@@ -252,12 +252,14 @@ def show_registry(registry: Registry) -> registry_schemas.Registry:
     )
 
 
-def show_choice(choice: Choice) -> registry_schemas.Choice:
+def choice_out(choice: NameChoice) -> registry_schemas.ChoiceOut:
     """Return names to choose from."""
-    return registry_schemas.Choice(items=list(choice.items), whole=choice.whole, error=choice.error)
+    return registry_schemas.ChoiceOut(
+        items=list(choice.items), whole=choice.whole, error=choice.error
+    )
 
 
-def show_webhook(view: WebhookView) -> hook_schemas.Hook:
+def webhook_out(view: WebhookView) -> hook_schemas.Hook:
     """Return a webhook without its URL."""
     return hook_schemas.Hook(
         id=view.webhook.id,
@@ -268,9 +270,9 @@ def show_webhook(view: WebhookView) -> hook_schemas.Hook:
     )
 
 
-def show_made_webhook(view: WebhookView) -> hook_schemas.HookMade:
+def made_webhook_out(view: WebhookView) -> hook_schemas.HookMade:
     """Return a webhook with the URL that is shown once."""
-    return hook_schemas.HookMade(**dict(show_webhook(view)), url=view.url or "")
+    return hook_schemas.HookMade(**dict(webhook_out(view)), url=view.url or "")
 
 
 def delivery_fields(row: DeliveryRow) -> dict[str, Any]:
@@ -308,7 +310,7 @@ def delivery_fields(row: DeliveryRow) -> dict[str, Any]:
     }
 
 
-def show_settings(config: Config) -> schemas.Settings:
+def settings_out(config: Config) -> schemas.Settings:
     """Return the settings."""
     images = config.auto_create_images
     return schemas.Settings(

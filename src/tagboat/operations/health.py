@@ -12,7 +12,7 @@ from tagboat.core.errors import EngineError, IngressUnavailableError, TagboatErr
 from tagboat.core.polling import RegistryBackoff
 from tagboat.operations.services import OperationServices
 
-TIMEOUT_S = 2.0
+CHECK_TIMEOUT_S = 2.0
 DATABASE = "database"
 HealthStatus = Literal["ok", "degraded", "unavailable"]
 WELL = frozenset({"ok", "none"})
@@ -89,7 +89,7 @@ class HealthChecks:
     async def _registries(self) -> str:
         """Return which registries failed at their last poll; `ok` where the database is silent."""
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
                 failing = await self._failing_registries()
         except (TimeoutError, TagboatError):
             return "ok"
@@ -111,10 +111,10 @@ class HealthChecks:
 
 async def _finding(name: str, work: Awaitable[object]) -> str:
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             await work
     except TimeoutError:
-        return f"no answer within {TIMEOUT_S:.0f} s; {_SILENT[name]}"
+        return f"no answer within {CHECK_TIMEOUT_S:.0f} s; {_SILENT[name]}"
     except TagboatError as error:
         log.warning("not well", action="check", check=name, reason=str(error))
         return str(error)

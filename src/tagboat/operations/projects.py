@@ -14,7 +14,7 @@ from tagboat.core.run import NO_OPTIONS
 from tagboat.deploy.removal import Removal
 from tagboat.operations.host_claims import HostClaims, StageRef
 from tagboat.operations.services import OperationServices
-from tagboat.operations.stages import add_stage
+from tagboat.operations.stages import insert_stage
 from tagboat.operations.validation import check_host_paths, check_project
 from tagboat.operations.views import ProjectView, StageView, Views
 
@@ -40,7 +40,7 @@ class ProjectOperations:
             check_host_paths(project.run, NO_OPTIONS, self.services.host_path)
             self._check(tx, project)
             tx.add_project(project)
-            added = [add_stage(tx, self.services, project.id, stage) for stage in stages]
+            added = [insert_stage(tx, self.services, project.id, stage) for stage in stages]
             views = Views(tx, self.services)
             (made,) = views.projects([project])
             return made, views.warned_stages(added) if added else []

@@ -10,11 +10,11 @@ from tagboat.core.errors import ConflictError, FieldError, InvalidValueError, Re
 from tagboat.core.ids import new_id
 from tagboat.core.image import ImageName
 from tagboat.core.ports import Reader, Tx
-from tagboat.operations.services import Check, OperationServices
+from tagboat.operations.services import OperationServices, RegistryCheck
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class NameChoice:
     """Names to choose from. `whole` is False if there are more.
 
     On an `error`, in words, nothing is listed.
@@ -73,7 +73,7 @@ class RegistryOperations:
 
         await self.services.store.write(work)
 
-    async def test(self, registry_id: str) -> Sequence[Check]:
+    async def test(self, registry_id: str) -> Sequence[RegistryCheck]:
         """Check that the registry can be reached and accepts the credentials."""
 
         def work(reader: Reader) -> tuple[Registry, ImageName | None]:
@@ -89,16 +89,16 @@ class RegistryOperations:
         registry, image = await self.services.store.read(work)
         return await self.services.examine(registry, image)
 
-    async def images(self, registry_id: str) -> Choice:
+    async def images(self, registry_id: str) -> NameChoice:
         """Ask a registry for the names of its images."""
         registry = await self.services.store.read(lambda reader: reader.registry(registry_id))
         try:
             found = await self.services.list_images(registry)
         except RegistryError as error:
-            return Choice(error=str(error))
-        return Choice(tuple(str(image) for image in found.images), whole=found.whole)
+            return NameChoice(error=str(error))
+        return NameChoice(tuple(str(image) for image in found.images), whole=found.whole)
 
-    async def tags(self, image: ImageName) -> Choice:
+    async def tags(self, image: ImageName) -> NameChoice:
         """Ask its registry for the tags of an image, of a project or not. Nothing is recorded."""
 
         def work(reader: Reader) -> Registry | None:
@@ -109,9 +109,9 @@ class RegistryOperations:
         try:
             tags = await self.services.list_tags(image, registry)
         except RegistryError as error:
-            return Choice(error=str(error))
+            return NameChoice(error=str(error))
         kind = registry.kind if registry else None
-        return Choice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
+        return NameChoice(tuple(dict.fromkeys(normal_tag(tag, kind) for tag in tags)), whole=True)
 
     def _changed(
         self, registry: Registry, fields: Mapping[str, Any], docker_config: str | None

@@ -14,7 +14,7 @@ from tagboat.core.ports import DeployTriggerer, Engine, Ingress, Polls, Store
 from tagboat.intake.explain import Explanation
 
 
-class Check(Protocol):
+class RegistryCheck(Protocol):
     """One result of the test of a registry; `detail` is a sentence for a person."""
 
     @property
@@ -30,7 +30,7 @@ class Check(Protocol):
         """The finding, and what to do about it."""
 
 
-class Found(Protocol):
+class ImageList(Protocol):
     """The images of a registry. `whole` is False if there are more than are listed."""
 
     @property
@@ -42,7 +42,7 @@ class Found(Protocol):
         """True where no image is left out."""
 
 
-class Login(Protocol):
+class RegistryLogin(Protocol):
     """A login for a registry, as a Docker `config.json` has it."""
 
     @property
@@ -76,11 +76,11 @@ class OperationServices:
     engine: Engine
     polls: Polls
     ingress: Ingress
-    examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[Check]]]
-    list_images: Callable[[Registry], Awaitable[Found]]
+    examine: Callable[[Registry, ImageName | None], Awaitable[Sequence[RegistryCheck]]]
+    list_images: Callable[[Registry], Awaitable[ImageList]]
     list_tags: Callable[[ImageName, Registry | None], Awaitable[Sequence[str]]]
     resolve: Callable[[ImageName, str, Registry | None], Awaitable[Digest]]
-    login_for: Callable[[str, str], Login]
+    login_for: Callable[[str, str], RegistryLogin]
     new_secret: Callable[[], Awaitable[str]]
     redeliver: Callable[[str], Awaitable[bytes]]
     explain: Callable[[ImageRef], Awaitable[Explanation]]

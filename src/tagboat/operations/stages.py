@@ -28,7 +28,7 @@ class StageOperations:
         """Make a stage; tags known by then are not news to it. Raises ConflictError, FieldError."""
 
         def work(tx: Tx) -> StageView:
-            stage = add_stage(tx, self.services, project_id, fields)
+            stage = insert_stage(tx, self.services, project_id, fields)
             (made,) = Views(tx, self.services).warned_stages([stage])
             return made
 
@@ -63,7 +63,7 @@ class StageOperations:
         return await remover.remove_stage(stage_id, volumes=volumes)
 
 
-def add_stage(
+def insert_stage(
     tx: Tx, services: OperationServices, project_id: str, fields: Mapping[str, Any]
 ) -> Stage:
     """Add a stage and return it. Raises NotFoundError, ConflictError or FieldError."""

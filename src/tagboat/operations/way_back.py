@@ -23,10 +23,10 @@ from tagboat.core.ports import Engine, Reader, Store
 from tagboat.core.run import RunConfig
 from tagboat.deploy.scene import registry_of
 
-_OTHERS = 5
+_MOST_ALTERNATIVES = 5
 """The most alternatives that are named where the target does not exist any more."""
-_LOOKED_AT = 50
-_AT_ONCE = 8
+_MOST_EXAMINED = 50
+_ASKED_AT_ONCE = 8
 ALL_WITHIN_S = 3.0
 """Seconds in which engine and registries are to say which of many images they have."""
 
@@ -95,7 +95,9 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
     if at_work is not None:
         unknown = None if at_work.digest is None else (at_work.digest, "")
         away_from, away_from_tag = (own.version if own else unknown), at_work.tag
-    target = _named(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
+    target = (
+        _brought_by(reader, stage, to) if to is not None else _before(reader, stage, live, at_work)
+    )
     config = reader.deploy_config(target.deploy_id)
     if config is None:
         raise ConflictError(not_kept(target))
@@ -117,7 +119,7 @@ def find_way_back(reader: Reader, stage: Stage, to: str | None = None) -> WayBac
 
 def under_way(reader: Reader, stage: Stage, to: str | None) -> Deploy | None:
     """Return the rollback of the stage that is queued or at work; with `to`, only one to that."""
-    wanted = _named(reader, stage, to).version if to is not None else None
+    wanted = _brought_by(reader, stage, to).version if to is not None else None
     for deploy in reader.open_deploys(stage.id):
         if (
             deploy.trigger is Trigger.ROLLBACK
@@ -183,7 +185,7 @@ def _served_before(
     )
 
 
-def _named(reader: Reader, stage: Stage, to: str) -> Instance:
+def _brought_by(reader: Reader, stage: Stage, to: str) -> Instance:
     deploy = reader.deploy(to)
     found = reader.instance_of(deploy.id)
     served = {InstanceState.LIVE, InstanceState.DRAINING, InstanceState.STOPPED}
@@ -249,7 +251,7 @@ class WaysBack:
         Where engine or registry do not answer in `ALL_WITHIN_S` seconds, nobody can say that it is
         gone: then it counts as possible, as it does for one stage.
         """
-        seats = asyncio.Semaphore(_AT_ONCE)
+        seats = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def ask(target: RollbackTarget) -> Prospect:
             async with seats:
@@ -314,13 +316,13 @@ class WaysBack:
         """Return in words the deploys that could be gone back to instead."""
         stopped = await self.store.read(
             lambda reader: reader.instances(
-                stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_LOOKED_AT
+                stage_id=target.stage_id, states=[InstanceState.STOPPED], limit=_MOST_EXAMINED
             )
         )
         found: dict[Version, Instance] = {}
         for instance in stopped:
             if (
-                len(found) < _OTHERS
+                len(found) < _MOST_ALTERNATIVES
                 and instance.version not in found
                 and await self._why_gone(await self._with_registry(instance)) is None
             ):

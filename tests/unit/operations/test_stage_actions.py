@@ -1,4 +1,4 @@
-"""Orders beside deploying a tag: back to what was live, the same in another stage, not this one after all, not now."""
+"""Actions on stages: roll back, promote, cancel, hold, release."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Going back: to what served before, at once, once, never to what was fled from, and not to what is nowhere any more."""
+"""Going back: to what served before, at once, once, and never to a version that was left."""
 
 from collections.abc import Callable
 

@@ -133,7 +133,7 @@ class CatalogQueries:
                 for stage_id in ids
             }
             return [
-                TagView(tag, _reason(tag, project, stages, has))
+                TagView(tag, _explain_tag(tag, project, stages, has))
                 for tag in reader.known_tags(project.id, after, limit)
             ]
 
@@ -151,7 +151,7 @@ class StageFacts:
     taken_back: Sequence[TakenBack]
 
 
-def _reason(
+def _explain_tag(
     tag: KnownTag, project: Project, stages: Sequence[Stage], has: dict[str, StageFacts]
 ) -> str:
     decision = decide(project, stages, tag.tag)

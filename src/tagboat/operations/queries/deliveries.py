@@ -18,7 +18,7 @@ SENDERS_LOOKED_AT = 50
 """Of so many of the newest calls the senders are looked at."""
 _FIRST_ERROR = 400
 
-Entry = TypeVar("Entry", PushResult, SkippedEvent)
+ReceiptEntry = TypeVar("ReceiptEntry", PushResult, SkippedEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class DeliveryQueries:
                 except NotFoundError:
                     names = {}
             row = read_row(delivery, names)
-            return DeliveryDetail(row, delivery, _decoded(delivery.result))
+            return DeliveryDetail(row, delivery, _decode_answer(delivery.result))
 
         return await self.services.store.read(work)
 
@@ -91,29 +91,31 @@ def senders_needing_you(reader: Reader) -> list[DeliveryRow]:
 
 def read_row(delivery: DeliverySummary, webhooks: Mapping[str, str]) -> DeliveryRow:
     """Return a call with what its answer says; `webhooks` are names by id."""
-    result = _decoded(delivery.result)
+    result = _decode_answer(delivery.result)
     answer: Mapping[str, object] = result if isinstance(result, dict) else {}
-    pushes = _listed(answer, "pushes", PushResult)
-    skipped = _listed(answer, "skipped", SkippedEvent)
+    pushes = _entries_of(answer, "pushes", PushResult)
+    skipped = _entries_of(answer, "skipped", SkippedEvent)
     return DeliveryRow(
         delivery,
         webhooks.get(delivery.hook_id or ""),
         _outcome(delivery.status, pushes),
-        _why(answer, pushes),
+        _explain_pushes(answer, pushes),
         pushes,
         skipped,
         needs_you=answer.get("needs_you") is True,
     )
 
 
-def _decoded(result: str) -> object:
+def _decode_answer(result: str) -> object:
     try:
         return json.loads(result)
     except ValueError:
         return None
 
 
-def _listed(answer: Mapping[str, object], key: str, kind: type[Entry]) -> list[Entry]:
+def _entries_of(
+    answer: Mapping[str, object], key: str, kind: type[ReceiptEntry]
+) -> list[ReceiptEntry]:
     # An answer without such entries, or of another shape (older releases), has none.
     try:
         return msgspec.convert(answer.get(key, []), list[kind])  # type: ignore[valid-type]
@@ -132,7 +134,7 @@ def _outcome(status: int, pushes: Sequence[PushResult]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items())
 
 
-def _why(answer: Mapping[str, object], pushes: Sequence[PushResult]) -> str:
+def _explain_pushes(answer: Mapping[str, object], pushes: Sequence[PushResult]) -> str:
     """Return the first push's rule, how many others there are, and how much was skipped."""
     if not pushes:
         return str(answer.get("reason") or answer.get("detail") or "")

@@ -172,15 +172,15 @@ class BulkFacts:
         return next((one for one in found if one and one.version not in without), None)
 
 
-V = TypeVar("V")
+Owned = TypeVar("Owned")
 
 
 def _itself(value: K) -> K:
     return value
 
 
-def _by_stage(values: Sequence[V], owned: Callable[[V], K]) -> dict[str, list[V]]:
-    found: dict[str, list[V]] = defaultdict(list)
+def _by_stage(values: Sequence[Owned], owned: Callable[[Owned], K]) -> dict[str, list[Owned]]:
+    found: dict[str, list[Owned]] = defaultdict(list)
     for value in values:
         found[owned(value).stage_id].append(value)
     return found

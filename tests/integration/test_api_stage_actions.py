@@ -1,4 +1,4 @@
-"""Rollback, promote, cancel, hold and release, over HTTP. What they do is shown in test_orders.py."""
+"""Rollback, promote, cancel, hold and release, over HTTP; see also test_stage_actions.py."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
