@@ -118,9 +118,10 @@ class RegistryOperations:
     ) -> Registry:
         said = dict(fields)
         if "password" in said:
-            said["password"] = said["password"] or None
+            said["password"] = said["password"] or None  # empty removes it
         changed = replace(registry, **said)
         if changed.url != registry.url:
+            # The service of the old registry must not get the password of the new one.
             changed = replace(changed, login_service="")
         if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
             raise FieldError(
