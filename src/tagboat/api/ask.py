@@ -34,7 +34,11 @@ _ask_responses: Responses = {
         "model": schemas.Served,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
-    **{status: description for status, description in problems(404).items() if status != 401},  # noqa: PLR2004 - no token
+    **{
+        status: description
+        for status, description in problems(404).items()
+        if status not in {401, 422}
+    },
 }
 
 
