@@ -112,16 +112,12 @@ def _header(scope: Scope, wanted: bytes) -> bytes:
 
 def _without_body(send: Send) -> Send:
     async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] != "http.response.body":
             await send(message)
-            # A stream may have nothing to send for a long time, and no end: it is left at once.
-            if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
-                await send({"type": "http.response.body", "body": b""})
-                raise _HeadAnswered
-        elif message["type"] == "http.response.body":
-            await send({"type": "http.response.body", "body": b""})
-            if message.get("more_body", False):
-                raise _HeadAnswered
+            return
+        await send({"type": "http.response.body", "body": b""})
+        if message.get("more_body", False):
+            raise _HeadAnswered
 
     return send_head
 
