@@ -30,7 +30,7 @@ async def cli(environ: Mapping[str, str], *words: str) -> tuple[int | None, str,
 async def test_a_deploy_is_followed_by_events_and_cancelled_with_its_stage(tmp_path: Path) -> None:
     async with fake_registry() as registry:
         registry.add_image("acme/app", "v1", {"os": "linux", "architecture": "amd64"})
-        with tagboat(tmp_path / "data", in_memory=True):
+        with tagboat(tmp_path / "data", in_memory=True, BENCH_PULLS_GO_ON="1"):
             environ = {name: value for name, value in os.environ.items() if "TAGBOAT" not in name}
             environ |= {"TAGBOAT_DATA_DIR": str(tmp_path / "data")}
             create = ("projects", "create", f"{registry.host}/acme/app", "--port", "8080")
@@ -41,7 +41,7 @@ async def test_a_deploy_is_followed_by_events_and_cancelled_with_its_stage(tmp_p
 
             waiting = await start(environ, "deploy", "app", "dev", "v1", "--wait")
             assert waiting.stderr is not None
-            while not (await waiting.stderr.readline()).startswith(b"start   done"):
+            while not (await waiting.stderr.readline()).startswith(b"resolve done"):
                 assert waiting.returncode is None
             assert (await cli(environ, "cancel", "app", "dev"))[0] == 0
             _, err = await asyncio.wait_for(waiting.communicate(), 60)
