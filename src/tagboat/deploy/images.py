@@ -6,7 +6,6 @@ deploy, or the deploy sees the mark.
 """
 
 import asyncio
-import contextlib
 from datetime import timedelta
 from functools import partial
 
@@ -14,11 +13,12 @@ import structlog
 
 from tagboat.core.catalog import Registry
 from tagboat.core.config import read_config
-from tagboat.core.errors import EngineError, EngineUnavailableError, TagboatError
+from tagboat.core.errors import EngineError, EngineUnavailableError
 from tagboat.core.image import Digest, ImageName
 from tagboat.core.keeping import PulledImage
 from tagboat.core.ports import Topic, Tx
 from tagboat.deploy.services import DeployServices
+from tagboat.loops import PeriodicTask
 
 TIDY_IMAGES_EVERY_S = 3600.0
 TIDY_MIN_INTERVAL_S = 5.0
@@ -82,24 +82,26 @@ async def lift_marks(services: DeployServices) -> None:
 
 async def keep_tidying(services: DeployServices) -> None:
     """Remove unwanted images at once, after deploys and deletions, and hourly; until cancelled."""
-    news = asyncio.Event()
-    for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
-        services.store.listen(topic, news.set)
-    tidying, clock = Tidying(services), asyncio.get_running_loop().time
+    tidying = Tidying(services)
     lifted = False
-    while True:
-        news.clear()
-        began = clock()
-        try:
-            if not lifted:
-                await lift_marks(services)
-                lifted = True
-            await tidying.round()
-        except TagboatError as error:
-            log.warning("images stay for now", action="tidy", reason=str(error))
-        await asyncio.sleep(max(TIDY_MIN_INTERVAL_S, TIDY_REST_SHARE * (clock() - began)))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), TIDY_IMAGES_EVERY_S)
+
+    async def tidy() -> float:
+        nonlocal lifted
+        if not lifted:
+            await lift_marks(services)
+            lifted = True
+        await tidying.round()
+        return TIDY_IMAGES_EVERY_S
+
+    task = PeriodicTask(
+        tidy,
+        retry_s=TIDY_IMAGES_EVERY_S,
+        warn=partial(log.warning, "images stay for now", action="tidy"),
+        rest_s=lambda took_s: max(TIDY_MIN_INTERVAL_S, TIDY_REST_SHARE * took_s),
+    )
+    for topic in (Topic.DEPLOYS, Topic.ROUTES, Topic.SETTINGS):
+        services.store.listen(topic, task.wake)
+    await task.run()
 
 
 class Tidying:
