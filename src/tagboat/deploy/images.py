@@ -125,6 +125,7 @@ class Tidying:
             )
             for pulled in page:
                 gone += await self.remove(pulled)
+                # Images that cannot be removed must not keep a later round from those after them.
                 self._after = (str(pulled.image), pulled.digest)
                 await asyncio.sleep(_BETWEEN_REMOVALS_S)
             if len(page) < PAGE:
@@ -150,6 +151,7 @@ class Tidying:
         except EngineError as error:
             log.warning("image stays for now", action="tidy", image=str(pulled), reason=str(error))
         finally:
+            # After a failure too: deploys of this image wait as long as the mark is there.
             await services.store.write(lambda tx: tx.end_removal(image, digest, gone=gone))
         if gone:
             log.info("image removed", action="tidy", image=str(pulled))

@@ -99,6 +99,7 @@ class Traffic:
                     if instance.endpoint:
                         count += await self._ingress.in_flight(instance.endpoint)
             except IngressUnavailableError as error:
+                # Requests that were not counted may have been there.
                 quiet = 0
                 log.warning("requests not counted", action="drain", reason=str(error))
             else:

@@ -86,6 +86,7 @@ class Worker:
                 words = {"deploy": deploy_id, "reason": str(error)}
                 log.warning("the deploy is left as it is", action="park", **words)
 
+        # A copy, since each task takes itself out as it ends.
         tasks = dict(self._tasks)
         if tasks:
             _, left = await asyncio.wait(tasks.values(), timeout=grace_s)
@@ -143,6 +144,7 @@ class Worker:
         self._works.pop(deploy_id, None)
         self._called_off.discard(deploy_id)
         self._services.places.leave()
+        # Another deploy may have waited for its place, or for its stage.
         self._looks.wake()
 
     def _find(self, reader: Reader) -> QueueLook:
@@ -196,8 +198,10 @@ class Worker:
             await work
         except asyncio.CancelledError:
             this = asyncio.current_task()
+            # Not called off, or cancelled itself as well: the server stops, or has lost the claim.
             if deploy_id not in self._called_off or (this and this.cancelling()):
                 raise
+            # Begun again, it finds on record that it is to be cancelled, and is taken back.
             await Pipeline(self._services, deploy_id).carry_out()
 
 
