@@ -126,7 +126,7 @@ async def streaming(world: IngressWorld, hears: bytes) -> AsyncIterator[asyncio.
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         await world.ingress.apply_routes(
-            [Route(DOMAIN, RouteState.OPEN, server.sockets[0].getsockname()[1])]
+            [Route(DOMAIN, RouteState.OPEN, at(server.sockets[0].getsockname()[1]))]
         )
         yield heard
     finally:

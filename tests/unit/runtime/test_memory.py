@@ -1,6 +1,6 @@
 """What only the engine in memory can do.
 
-What it shares with the real one is shown in tests/contract/test_engine.py.
+What it shares with the real one is shown in tests/contract/test_runtime.py.
 """
 
 import asyncio

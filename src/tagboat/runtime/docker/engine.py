@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
@@ -16,6 +16,7 @@ from aiodocker.containers import DockerContainer
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
 from tagboat.core.health import TestRun
+from tagboat.core.ports import T
 from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire, wire
 from tagboat.runtime.docker.address import EngineTransport, parse_engine_address
@@ -34,8 +35,6 @@ from tagboat.runtime.docker.loglines import LogTail
 from tagboat.runtime.docker.networks import NO_LABELS, DockerNetworks
 from tagboat.runtime.docker.protocol_probe import ProtocolProbe
 from tagboat.runtime.launch import FreePort, launch_at_free_port
-
-T = TypeVar("T")
 
 _PULL_IDLE_S = 60.0
 _STOP_MARGIN_S = 20.0

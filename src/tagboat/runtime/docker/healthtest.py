@@ -16,7 +16,7 @@ _DEFAULT_RETRIES = 3
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 _SECOND = 1_000_000_000
 
-Json = Mapping[str, Any]
+ConfigJson = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class HealthTest:
     timeout_s: float
 
 
-def health_test(config: Json) -> HealthTest | None:
+def health_test(config: ConfigJson) -> HealthTest | None:
     """Return the test of a container's or an image's `Config`, None without one.
 
     Its forms are those of the Engine API.
     """
-    check: Json = config.get("Healthcheck") or {}
+    check: ConfigJson = config.get("Healthcheck") or {}
     form, *words = check.get("Test") or ["NONE"]
     if form == "CMD" and words:
         return HealthTest(tuple(words), _to_seconds(check, "Timeout") or DEFAULT_TIMEOUT_S)
@@ -42,23 +42,23 @@ def health_test(config: Json) -> HealthTest | None:
     return None
 
 
-def needs_s(config: Json) -> float:
+def needs_s(config: ConfigJson) -> float:
     """Return how many seconds the engine may take to come to a verdict.
 
     Start period, and interval times retries; 0 without one.
     """
     if health_test(config) is None:
         return 0.0
-    check: Json = config.get("Healthcheck") or {}
+    check: ConfigJson = config.get("Healthcheck") or {}
     interval = _to_seconds(check, "Interval") or _DEFAULT_INTERVAL_S
     return _to_seconds(check, "StartPeriod") + interval * (
         int(check.get("Retries") or 0) or _DEFAULT_RETRIES
     )
 
 
-def last_said(state: Json) -> str:
+def last_said(state: ConfigJson) -> str:
     """One line of what the last run wrote by a container's `State`, empty where there was none."""
-    runs: Sequence[Json] = (state.get("Health") or {}).get("Log") or []
+    runs: Sequence[ConfigJson] = (state.get("Health") or {}).get("Log") or []
     return last_line(str(runs[-1].get("Output") or "")) if runs else ""
 
 
@@ -71,5 +71,5 @@ def outcome(exit_code: int | None, written: str) -> TestRun:
     return TestRun(passed=exit_code == 0, said=said or f"its command ended with code {exit_code}")
 
 
-def _to_seconds(check: Json, name: str) -> float:
+def _to_seconds(check: ConfigJson, name: str) -> float:
     return float(check.get(name) or 0) / _SECOND

@@ -39,8 +39,8 @@ class DockerNetworks:
     ) -> frozenset[str]:
         """Make a network unless it exists, and return the ids of the containers that run on it.
 
-        A new one has `notes` as labels, too. Raises EngineError where one without the labels exists,
-        or no addresses are left.
+        A new one has `notes` as labels, too. Raises EngineError where one without the labels
+        exists, or no addresses are left.
         """
         found = await self._inspect(name)
         if found is None:

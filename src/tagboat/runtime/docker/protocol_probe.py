@@ -5,11 +5,11 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from http import HTTPStatus
-from typing import TypeVar
 
 from tagboat import __version__
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.health import REFUSED, Manner
+from tagboat.core.ports import T
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.runtime.docker import h2c
 from tagboat.runtime.docker.http_answer import read_head
@@ -19,7 +19,6 @@ _WHOLE_S = 5.0
 _SAYS_S = 0.5
 _LONGEST_ANSWER = 4096
 _BAD_REQUESTS = (b"HTTP/1.1 400", b"HTTP/1.0 400")
-T = TypeVar("T")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
