@@ -56,6 +56,7 @@ from tagboat.core.run import NO_OPTIONS, RunConfig, RunOptions
 from tagboat.core.tags import parse_tag_pattern
 from tagboat.store import SqlStore, open_store, tables
 from tagboat.store.unit import UnitOfWork
+from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.anyio
@@ -1342,14 +1343,6 @@ async def test_a_database_that_is_out_of_reach_says_so(tmp_path: Path) -> None:
             open_store(url, folder)
     finally:
         store.close()
-
-
-async def at_rest(store: SqlStore) -> None:
-    """Let a store that others write to make up for what it may have missed so far."""
-    if not store.exclusive:
-        heard = asyncio.Event()
-        store.listen(Topic.EVENTS, heard.set)
-        await asyncio.wait_for(heard.wait(), 5)
 
 
 async def test_a_topic_is_announced_after_the_commit_and_to_its_listeners_only(

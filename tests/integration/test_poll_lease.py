@@ -25,6 +25,7 @@ from tagboat.polling.poller import LEASE_S, Poller
 from tagboat.store import open_store
 from tests.support.clock import FakeClock
 from tests.support.polling import admission
+from tests.support.notifications import at_rest
 from tests.support.postgres import Postgres, postgres
 from tests.support.tag_source import FakeTagSource
 
@@ -104,6 +105,7 @@ class Cluster:
     @asynccontextmanager
     async def replica(self, number: int) -> AsyncIterator[Replica]:
         """Start a server and wait until it knows when to poll."""
+        await at_rest(self.stores[number])
         own, holder = Own(self.stores[number]), f"server {number}"
 
         async def note() -> None:

@@ -31,10 +31,14 @@ _OF_FRONTS = (
 router = APIRouter(tags=["ingress"])
 _ask_responses: Responses = {
     200: {
-        "model": schemas.ServedDomainOut,
+        "model": schemas.Served,
         "description": "A stage, or one of its instances, answers at that domain.",
     },
-    **{status: description for status, description in problems(404).items() if status != 401},  # noqa: PLR2004 - no token
+    **{
+        status: description
+        for status, description in problems(404).items()
+        if status not in {401, 422}
+    },
 }
 
 
@@ -50,7 +54,7 @@ async def ask_ingress(
     request: Request,
     services: Services,
     domain: Annotated[str, Query(description="The domain asked about.")] = "",
-) -> schemas.ServedDomainOut | Response:
+) -> schemas.Served | Response:
     """Answer whether a stage or one of its instances has the domain. For callers on this machine."""
     host = domain.lower().removesuffix(".")
     if not (
@@ -59,7 +63,7 @@ async def ask_ingress(
         and await services.operations.hosts.have(host)
     ):
         return _Nothing()
-    return schemas.ServedDomainOut(domain=host)
+    return schemas.Served(domain=host)
 
 
 def _meant_for_us(request: Request, public_url: str) -> bool:

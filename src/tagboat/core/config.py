@@ -20,12 +20,14 @@ INSTALLATION_ID = "installation_id"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What `GET /api/settings` shows.
+    """The settings that `GET /api/settings` shows.
 
-    `poll_schedule` is a schedule's text; `auto_create_images` are globs' texts, or None (see `AutoCreate`); beyond
-    `max_projects` (0 to 100,000) no project is made unasked; deliveries are kept for `deliveries_keep_days` days (1 to 3,650),
-    and at most `deliveries_keep` of them (100 to 1,000,000). Of each stage the images of the last `images_keep` digests (0 to
-    100) that were live stay on the engine; ended deploys stay on record for `history_keep_days` days (1 to 36,500).
+    `poll_schedule` is the text of a schedule; `auto_create_images` are the texts of globs, or None
+    (see `AutoCreate`); beyond `max_projects` (0 to 100,000) no project is made unasked. Deliveries
+    are kept for `deliveries_keep_days` days (1 to 3,650), and at most `deliveries_keep` of them
+    (100 to 1,000,000). For each stage the images of the last `images_keep` digests (0 to 100) that
+    were live stay on the engine; ended deploys stay on record for `history_keep_days` days (1 to
+    36,500).
     """
 
     poll_schedule: str
@@ -39,7 +41,7 @@ class Config:
 
 
 def read_config(reader: Reader) -> Config:
-    """The settings as they stand, defaults for those never set."""
+    """Return the settings, with defaults for those that were never set."""
     images = reader.setting(AUTO_CREATE_IMAGES)
     return Config(
         poll_schedule=str(reader.setting(POLL_SCHEDULE) or "@every 5m"),
@@ -47,21 +49,21 @@ def read_config(reader: Reader) -> Config:
         auto_create_images=tuple(str(text) for text in images)
         if isinstance(images, list)
         else None,
-        max_projects=_number(reader, MAX_PROJECTS, 1000),
-        deliveries_keep_days=_number(reader, DELIVERIES_KEEP_DAYS, 30),
-        deliveries_keep=_number(reader, DELIVERIES_KEEP, 10_000),
-        images_keep=_number(reader, IMAGES_KEEP, 3),
-        history_keep_days=_number(reader, HISTORY_KEEP_DAYS, 365),
+        max_projects=_number_setting(reader, MAX_PROJECTS, 1000),
+        deliveries_keep_days=_number_setting(reader, DELIVERIES_KEEP_DAYS, 30),
+        deliveries_keep=_number_setting(reader, DELIVERIES_KEEP, 10_000),
+        images_keep=_number_setting(reader, IMAGES_KEEP, 3),
+        history_keep_days=_number_setting(reader, HISTORY_KEEP_DAYS, 365),
     )
 
 
-def _number(reader: Reader, name: str, default: int) -> int:
+def _number_setting(reader: Reader, name: str, default: int) -> int:
     value = reader.setting(name)
     return value if isinstance(value, int) else default
 
 
 def read_auto_create(reader: Reader) -> AutoCreate:
-    """Whether, and for which images, projects are made by themselves."""
+    """Return whether projects are made automatically, and for which images."""
     config = read_config(reader)
     if config.auto_create_images is None:
         hosts = frozenset(registry.host for registry in reader.registries())

@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tagboat.core.endpoint import LOOPBACK
 from tagboat.core.errors import InvalidValueError
 
-LOOPBACK = "127.0.0.1"
 _LAST_PORT = 65535
 _MAX_PATH = 255
 _ABSOLUTE_PATH = re.compile(r"(?:/[^/:\x00-\x1f\x7f]+)+")

@@ -1,4 +1,4 @@
-"""Which hosts stages claim: those that come of their names, which end with the base domain, and their own domains."""
+"""Hosts that stages claim: those of their names, below the base domain, and their domains."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tagboat.core.naming import stage_host
 
 @dataclass(frozen=True, slots=True)
 class HostClaim:
-    """The stage claims `host`: all of a domain of its own, else (`is_domain` False) what stands before the base domain."""
+    """A claim of a stage to `host`: a whole domain, else the part before the base domain."""
 
     stage_id: str
     host: str
@@ -16,7 +16,7 @@ class HostClaim:
 
 
 def claims_of(project: Project, stage: Stage) -> list[HostClaim]:
-    """What a stage claims for as long as it is configured so, whether or not anything is live in it."""
+    """Return the claims of a stage, as it is configured, whether or not anything is live."""
     own = HostClaim(stage.id, host_label(project.name, stage.name), is_domain=False)
     return [
         own,
@@ -25,16 +25,16 @@ def claims_of(project: Project, stage: Stage) -> list[HostClaim]:
 
 
 def host_label(project: str, stage: str) -> str:
-    """What stands before the base domain in the host of a stage of these names."""
+    """Return the part before the base domain in the host of a stage of these names."""
     return stage_host(project, stage, "").removesuffix(".")
 
 
 def full_host(claim: HostClaim, base_domain: str) -> str:
-    """The host claimed, where stages' own hosts end with `base_domain`."""
+    """Return the whole host of a claim."""
     return claim.host if claim.is_domain else f"{claim.host}.{base_domain}"
 
 
 def looked_up_as(host: str, base_domain: str) -> tuple[str, ...]:
-    """The texts under which claims to `host` may be on record."""
+    """Return the texts under which claims to `host` may be on record."""
     label = host.removesuffix(f".{base_domain}")
     return (host,) if label == host else (host, label)

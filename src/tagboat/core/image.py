@@ -21,7 +21,7 @@ Digest = NewType("Digest", str)
 DOCKER_HUB = "docker.io"
 MAX_NAME_LENGTH = 255
 MAX_TAG_LENGTH = 128
-_HIGHEST_PORT = 65535
+HIGHEST_PORT = 65535
 # More than name, tag and digest can fill; longer text is refused before it is parsed.
 _MAX_REF_LENGTH = 512
 
@@ -252,8 +252,8 @@ def _parse_registry_host(text: str) -> str:
         hint = "; leave out the scheme" if text in ("http:", "https:") else ""
         raise InvalidImageRefError(f"{excerpt(text)} is not a registry host{hint}")
     port = _PORT_SUFFIX.search(text)
-    if port and not 0 < int(port[1]) <= _HIGHEST_PORT:
+    if port and not 0 < int(port[1]) <= HIGHEST_PORT:
         raise InvalidImageRefError(
-            f"the port of {excerpt(text)} is not between 1 and {_HIGHEST_PORT}"
+            f"the port of {excerpt(text)} is not between 1 and {HIGHEST_PORT}"
         )
     return text.lower()

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +95,16 @@ class SqlStore:
         """Call `callback` in the running loop after each commit that announces `topic`."""
         # Once, however often it is added.
         loop = asyncio.get_running_loop()
-        if self._notifications:
-            self._notifications.start()
 
         def call() -> None:
-            if not loop.is_closed():
+            # Where the loop has been closed, nobody listens.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(callback)
 
         self._listeners[topic][callback] = call
+        # After that: its first call is for what was committed so far.
+        if self._notifications:
+            self._notifications.start()
 
     def close(self) -> None:
         """Finish what is being written, then close the database, within `CLOSE_S` seconds."""
@@ -179,7 +181,8 @@ class SqlStore:
 
     def _call_listeners(self, topics: Iterable[Topic]) -> None:
         # A callback once, however many of its topics are announced.
-        calls = {key: call for topic in topics for key, call in self._listeners[topic].items()}
+        # Copied: this is another thread than that of `listen`.
+        calls = dict(pair for topic in topics for pair in tuple(self._listeners[topic].items()))
         for call in calls.values():
             call()
 

@@ -15,7 +15,7 @@ from tagboat.core.image import parse_image_ref
 from tagboat.core.ports import Reader, Topic
 from tagboat.core.project_webhook import ProjectWebhook, hash_secret
 from tagboat.store import SqlStore, open_store
-from tagboat.store.reader import SqlReader
+from tagboat.store.settings import SettingReads
 from tagboat.webhook import ensure_webhook_secret, regenerate_webhook_secret
 from tagboat.webhook.access import UNKNOWN, Access, AccessCheck
 
@@ -94,7 +94,7 @@ async def test_one_call_does_not_read_all_hooks(
     access = AccessCheck(Shared(store))  # type: ignore[arg-type]  # as above
     assert await access.find(secret) is not None
     with monkeypatch.context() as patched:
-        patched.delattr(SqlReader, "hooks")
+        patched.delattr(SettingReads, "hooks")
         assert await access.find(secret) == Access(None, None)
         assert await access.find("own") == Access(hook, None)
         await store.write(lambda tx: tx.put_hook(replace(hook, secret_hash=hash_secret("anew"))))
