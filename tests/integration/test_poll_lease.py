@@ -24,8 +24,8 @@ from tagboat.polling import catch_up
 from tagboat.polling.poller import LEASE_S, Poller
 from tagboat.store import open_store
 from tests.support.clock import FakeClock
-from tests.support.polling import admission
 from tests.support.notifications import at_rest
+from tests.support.polling import admission
 from tests.support.postgres import Postgres, postgres
 from tests.support.tag_source import FakeTagSource
 

@@ -18,5 +18,5 @@ class Endpoint:
 
 def loopback_endpoint(port: int) -> Endpoint | None:
     """Return the endpoint of a port of this machine's loopback address, None for port 0."""
-    # Instances publish their ports on the loopback only, so that no one reaches them past the ingress.
+    # Published on the loopback only, so that no client reaches an instance past the ingress.
     return Endpoint(LOOPBACK, port) if port else None

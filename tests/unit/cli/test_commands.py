@@ -235,9 +235,15 @@ def test_status_tells_what_is_live_and_why_the_last_deploy_failed(
     first, *_, row = tagboat("status").stdout.splitlines()
     assert first == "Tagboat 0: ok (database ok, engine ok)"
     assert re.split(" {2,}", row) == [
-        "app", "dev", "v1", "a" * 12, "http://127.0.0.1:20001", "2026-11-24 10:00:02Z", "v0",
+        "app",
+        "dev",
+        "v1",
+        "a" * 12,
+        "http://127.0.0.1:20001",
+        "2026-11-24 10:00:02Z",
+        "v0",
         "v2 failed: not healthy within 60 s",
-    ]  # fmt: skip
+    ]
     assert {
         asked.query.get("state") for asked in server.asked if asked.call == "GET /api/instances"
     } == {"live"}
@@ -657,8 +663,13 @@ def test_regenerate_asks_on_a_terminal(
         keyboard.write(typed.encode())
         done = subprocess.run(
             [*PROGRAM, "webhook", "regenerate"],
-            env=tagboat.environ, stdin=terminal, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+            env=tagboat.environ,
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     assert (done.returncode, done.stdout) == (code, out)
     assert "The old URL stops working at once" in done.stderr
     assert server.calls("POST") == calls
@@ -707,16 +718,16 @@ def test_a_project_or_a_stage_is_deleted_when_that_is_meant(
         == "the project app would be deleted; say --yes if that is meant"
     )
     told = tagboat.fails("projects", "remove", "app", "--volumes")
-    assert (
-        told
-        == "the project app would be deleted, and all that is in its volumes; say --yes if that is meant"
+    assert told == (
+        "the project app would be deleted, and all that is in its volumes; say --yes "
+        "if that is meant"
     )
     assert server.calls("DELETE") == []
 
     said = tagboat("projects", "remove", "app", "--yes").stdout
-    assert (
-        said
-        == "the project app is deleted\nthese volumes stay: tagboat-s1-data ('docker volume rm NAME' deletes one)\n"
+    assert said == (
+        "the project app is deleted\nthese volumes stay: tagboat-s1-data ('docker "
+        "volume rm NAME' deletes one)\n"
     )
     assert server.asked[-1].query == {"volumes": "keep"}
     server.answers["DELETE /api/projects/p1"] = {

@@ -15,8 +15,8 @@ from aiodocker.containers import DockerContainer
 
 from tagboat.core.endpoint import Endpoint
 from tagboat.core.errors import EngineError
+from tagboat.core.generics import T
 from tagboat.core.health import TestRun
-from tagboat.core.ports import T
 from tagboat.core.workload import Launched, WorkloadSpec, WorkloadStatus
 from tagboat.runtime.docker import image_wire, wire
 from tagboat.runtime.docker.address import EngineTransport, parse_engine_address

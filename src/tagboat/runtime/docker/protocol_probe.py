@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from tagboat import __version__
 from tagboat.core.endpoint import Endpoint
+from tagboat.core.generics import T
 from tagboat.core.health import REFUSED, Manner
-from tagboat.core.ports import T
 from tagboat.core.protocol import AppProtocol, spoken
 from tagboat.runtime.docker import h2c
 from tagboat.runtime.docker.http_answer import read_head
