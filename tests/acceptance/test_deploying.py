@@ -40,7 +40,7 @@ def image(registry: DockerRegistry) -> str:
 
 
 @pytest.fixture
-def iter_stages(server: Server, engine_url: str) -> "Lanes":
+def lanes(server: Server, engine_url: str) -> "Lanes":
     return Lanes(server, engine_url)
 
 

@@ -496,7 +496,7 @@ async def test_the_description_names_every_route_with_its_problems(api: Api) -> 
     assert len(operations) == 60
     for (method, path), operation in operations.items():
         if path not in OPEN_PATHS:
-            assert {"401", "500", "503"} <= set(operation["responses"]), (method, path)
+            assert {"401", "422", "500", "503"} <= set(operation["responses"]), (method, path)
         if "{" in path:
             assert "404" in operation["responses"], (method, path)
         if "requestBody" in operation:

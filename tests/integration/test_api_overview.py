@@ -356,6 +356,10 @@ async def test_lists_are_limited_by_names(api: Api, path: str) -> None:
 # Unknown parameters.
 
 
+async def test_scrapers_may_add_parameters(api: Api) -> None:
+    assert (await api.caller.get("/metrics?collect=all")).status == 200
+
+
 async def test_unknown_parameters_are_refused_with_the_nearest_known_one(api: Api) -> None:
     project, _ = await make(api, "app", "dev")
     answer = await api.caller.get("/api/deploys?projct=app&stage=dev&zzz=1")

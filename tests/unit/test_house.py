@@ -18,7 +18,6 @@ COMMENTS = (3.0, 6.0)
 PROGRAMS = ("bench", "demo", "tools")
 # Unit tests that belong to no single module, each with its reason.
 WITHOUT_MODULE = {
-    "cli/test_commands.py": "all commands, against a server",
     "deploy/test_deaths.py": "a whole deploy, killed after each change outside",
     "deploy/test_kept_promises.py": "queue and worker: nothing accepted is lost or doubled",
     "deploy/test_masking.py": "all places where a deploy could show secrets",

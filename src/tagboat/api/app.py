@@ -28,6 +28,7 @@ from tagboat.api import (
 )
 from tagboat.api.filters import KnownParameters
 from tagboat.api.locations import Located
+from tagboat.api.metrics import METRICS_PATH
 from tagboat.api.services import ApiServices
 from tagboat.http.access_log import WEBHOOK_PATH, AccessLog
 from tagboat.http.authentication import Authentication, TokenCheck
@@ -63,7 +64,8 @@ def build_api(services: ApiServices) -> ASGIApp:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS))],
+        # Scrapers add parameters of their own to the metrics.
+        dependencies=[Depends(KnownParameters(openapi.OPEN_PATHS | {METRICS_PATH}))],
     )
     app.state.services = services
     answers.install(app)

@@ -12,10 +12,11 @@ _text: Responses = {
     }
 }
 
+METRICS_PATH = "/metrics"
 router = APIRouter(tags=["metrics"])
 
 
-@router.get("/metrics", response_class=Response, responses={**_text, **problems()})
+@router.get(METRICS_PATH, response_class=Response, responses={**_text, **problems()})
 async def get_metrics(services: Services) -> Response:
     """Return counters and gauges in Prometheus's text format."""
     # A library that only those need who scrape: it is not loaded at the start.

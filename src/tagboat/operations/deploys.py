@@ -33,6 +33,7 @@ class DeployOperations:
         def work(tx: Tx) -> Deploy:
             stage = tx.stage(stage_id)
             project = tx.project(stage.project_id)
+            # As the registry stores it: a Gitea keeps tags in lower case.
             wanted = normal_tag(tag, registry_kind(tx, project))
             queued = self.services.deployer.trigger_deploy(
                 project.id, stage_id, wanted, tx=tx, trigger=Trigger.MANUAL, force=force
@@ -47,6 +48,7 @@ class DeployOperations:
 
         Raises ConflictError also where the image does not exist any more.
         """
+        # Before the transaction: engine and registry are asked, which may take seconds.
         await self.ways_back.refuse_if_gone(stage_id, to)
         return await self._one(
             lambda tx: tx.deploy(self._actions.rollback(tx, stage_id, to).deploy_id)

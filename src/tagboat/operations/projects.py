@@ -33,6 +33,7 @@ class ProjectOperations:
     ) -> tuple[ProjectView, list[StageView]]:
         """Make a project with `stages`, all or nothing. Raises ConflictError and FieldError."""
         said = set_by_person(fields)
+        # Without a port, the first deploy's image says what port and health check are.
         said["inspected"] = "port" in said
         project = Project(id=new_id(), created_at=self.services.clock(), **said)
 
@@ -63,6 +64,7 @@ class ProjectOperations:
             self._check(tx, project)
             tx.put_project(project)
             if project.image != old.image:
+                # Tags of the old image must not count as known, nor be deployed, as the new one's.
                 tx.forget_tags(project_id)
             (changed,) = Views(tx, self.services).projects([project])
             return changed
@@ -106,6 +108,7 @@ class ProjectOperations:
         stages = reader.stages(project.id)
         check_project(project, stages)
         if stages:
+            # Hosts follow from the project's name: a new name moves those of all its stages.
             claims = HostClaims(reader, self.services.base_domain)
             claims.check([StageRef(project, stage) for stage in stages])
 

@@ -66,7 +66,7 @@ class RegistryOperations:
         return await self.services.store.write(work)
 
     async def delete(self, registry_id: str, check: Callable[[Registry], None] = accept) -> None:
-        """Delete a registry unless `check` raises. Raises ConflictError where a project names it."""
+        """Delete a registry, unless `check` raises or a project names it (ConflictError)."""
 
         def work(tx: Tx) -> None:
             registry = tx.registry(registry_id)
@@ -125,9 +125,10 @@ class RegistryOperations:
     ) -> Registry:
         said = dict(fields)
         if "password" in said:
-            said["password"] = said["password"] or None
+            said["password"] = said["password"] or None  # empty removes it
         changed = replace(registry, **said)
         if changed.url != registry.url:
+            # The service of the old registry must not get the password of the new one.
             changed = replace(changed, login_service="")
         if changed.kind is RegistryKind.OCI and "/" in changed.url.partition("://")[2]:
             raise FieldError(

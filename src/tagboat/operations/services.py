@@ -69,7 +69,8 @@ class OperationServices:
     a digest up: all three raise RegistryError. `login_for` reads the login for a host from the text
     of a Docker `config.json`, or raises InvalidValueError. `new_secret` makes and returns a new
     secret of the global webhook URL. `redeliver` carries out the delivery of an id again and
-    returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError. `explain` returns
+    returns the receipt's JSON, or raises NotFoundError, ConflictError or InvalidValueError.
+    `explain` returns
     what a push would do. `abandon` makes the worker let go of the deploys of stages.
     `ingress_trouble` returns what is wrong with the ingress, None for nothing; it is None where
     there is to be no ingress. `disks` looks at the disks of data and engine. `host_path` returns a

@@ -43,6 +43,7 @@ class SettingsOperations:
 
         config = await self.services.store.write(work)
         if POLL_SCHEDULE in values:
+            # The next answer about a project must have the time of the new schedule.
             await self.services.polls.settle()
         return config
 

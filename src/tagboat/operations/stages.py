@@ -47,6 +47,7 @@ class StageOperations:
             _check_saved(tx, self.services, stage)
             tx.put_stage(stage)
             if old.held and not stage.held:
+                # Pushes that came while it was held are deployed, as by the action itself.
                 StageActions(self.services.deployer, self.services.clock).release(tx, stage_id)
             (changed,) = Views(tx, self.services).warned_stages([stage])
             return changed

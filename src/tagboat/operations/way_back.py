@@ -263,7 +263,7 @@ class WaysBack:
         for target, task in zip(targets, tasks, strict=True):
             answered = task.done() and not isinstance(task.exception(), TagboatError)
             found.append(task.result() if answered else Prospect(target.instance, possible=True))
-            task.cancel()
+            task.cancel()  # nobody waits for its answer any more
         return found
 
     async def _prospect_of(self, target: RollbackTarget) -> Prospect:

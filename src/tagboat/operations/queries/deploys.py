@@ -130,6 +130,7 @@ class DeployQueries:
         return StageLog(tuple(failed[0].deploy.log.splitlines()[-tail:]), deploy=failed[0])
 
     async def _lines(self, instance: Instance, tail: int) -> tuple[str, ...]:
+        # An app may print its own secrets: they are masked by the values that it was started with.
         secrets = await self.services.store.read(
             lambda reader: read_context(reader, instance.deploy_id).secret_values
         )

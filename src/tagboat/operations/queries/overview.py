@@ -107,6 +107,7 @@ class OverviewQuery:
         kept = reader.configured_deploys(
             [way.deploy_id for way in ways if isinstance(way, Instance)]
         )
+        # Read once: the registries of all images to go back to are among them.
         registries, targets, rows = reader.registries(), [], []
         for view, way in zip(staged, ways, strict=True):
             stage = view.stage
