@@ -45,6 +45,7 @@ class Registry:
     url: str
     kind: RegistryKind
     username: str = ""
+    # Not in `repr`, so that no log line and no error shows it.
     password: str | None = field(default=None, repr=False)
     ca_cert: str = ""
     login_service: str = ""

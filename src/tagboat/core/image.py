@@ -166,6 +166,7 @@ def parse_image_name(text: str) -> ImageName:
     return _parse_name(name)
 
 
+# Senders and polls name the same images again and again.
 @lru_cache(maxsize=1024)
 def parse_image_ref(text: str) -> ImageRef:
     """Parse `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; raise InvalidImageRefError that names the fault.
@@ -238,6 +239,7 @@ def _parse_name(name: str) -> ImageName:
             raise InvalidImageRefError(
                 f"{excerpt(part)} in {excerpt(name)} is not a valid part of an image name{hint}"
             )
+    # As in the `reference` package: the limit is for host and path together.
     if len(host) + 1 + len(path) > MAX_NAME_LENGTH:
         raise InvalidImageRefError(
             f"the image name {excerpt(name)} is longer than {MAX_NAME_LENGTH} characters "
