@@ -40,6 +40,11 @@ include-name = ["POST /api/registries", "PATCH /api/registries/{{registry_id}}"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "413", "422"]
 checks.negative_data_rejection.expected-statuses = ["400", "401", "404", "409", "413", "415", "422"]
 
+# A cursor of another list has the form of one of theirs, and is refused.
+[[operations]]
+include-name = ["GET /api/overview", "GET /api/stages"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "422"]
+
 [[operations]]
 include-name = ["POST /api/webhook/{{secret}}"]
 enabled = false

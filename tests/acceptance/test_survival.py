@@ -68,7 +68,7 @@ def test_a_second_server_on_the_same_data_directory(server: Server) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "another Tagboat server runs" in done.stderr
+    assert "another Tagboat server uses" in done.stderr
 
 
 def test_a_port_in_use(server: Server, tmp_path: Path) -> None:

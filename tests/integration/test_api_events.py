@@ -64,7 +64,11 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    api: Api, query: str = "", last: int | None = None, token: str = TOKEN
+    api: Api,
+    query: str = "",
+    last: int | None = None,
+    token: str = TOKEN,
+    method: str = "GET",
 ) -> AsyncIterator[Following]:
     gone, going, started = asyncio.Event(), asyncio.Event(), asyncio.Event()
     going.set()
@@ -77,7 +81,7 @@ async def following(
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": "/api/events",
         "raw_path": b"/api/events",
@@ -281,3 +285,10 @@ async def test_all_streams_end_as_the_server_stops(api: Api) -> None:
 @pytest.mark.parametrize("query", ["topic=nothing", "last_event_id=x", "last_event_id=-1"])
 async def test_what_cannot_be_asked_for_is_422(api: Api, query: str) -> None:
     assert (await api.caller.get(f"/api/events?{query}")).status == 422
+
+
+async def test_the_head_of_a_stream_is_answered_at_once(api: Api) -> None:
+    async with following(api, method="HEAD") as stream:
+        assert await stream.block() is None
+    assert stream.status == 200
+    assert stream.headers["content-type"].startswith("text/event-stream")
